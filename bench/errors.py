@@ -1,0 +1,76 @@
+"""The errors a user can cause: each says what was given, what is allowed, the nearest name, and what to type."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """An error with a message for the user instead of a traceback.
+
+    Args:
+        problem: one sentence that names the thing and the value that was given.
+        where: the file, and the line or table in it.
+        allowed: what would have been accepted.
+        given: the name that was given, if the nearest allowed names should be suggested.
+        fix: what to type or change.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        where: str | None = None,
+        allowed: Iterable[str] | str | None = None,
+        given: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        self.problem, self.where, self.fix = problem, where, fix
+        names = None if allowed is None or isinstance(allowed, str) else sorted(allowed)
+        self.allowed = allowed if isinstance(allowed, str) or names is None else ", ".join(names)
+        self.nearest = difflib.get_close_matches(given, names, 3, 0.5) if given and names else []
+        super().__init__(self.problem)
+
+    def __str__(self) -> str:
+        rows = (
+            ("in", self.where),
+            ("nearest", ", ".join(self.nearest)),
+            ("allowed", self.allowed),
+            ("to mend", self.fix),
+        )
+        return "\n".join([self.problem, *(f"  {name}: {text}" for name, text in rows if text)])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle whole: worker processes hand errors to their parent."""
+        return (_rebuild, (type(self), self.problem, self.where, self.allowed, self.nearest, self.fix))
+
+
+def _rebuild(
+    kind: type[BenchError], problem: str, where: str | None, allowed: str | None, nearest: list[str], fix: str | None
+) -> BenchError:
+    error = kind(problem, where=where, allowed=allowed, fix=fix)
+    error.nearest = nearest
+    return error
+
+
+class DataError(BenchError):
+    """A data or task file that cannot be trusted."""
+
+
+class ModelError(BenchError):
+    """A model that cannot be loaded whole, or that gives no finite numbers."""
+
+
+class StoreDamaged(BenchError):
+    """A record or predictions file that is not what was written."""
+
+    exit_code = 3
+
+
+class NeedsNetwork(BenchError):
+    """Something must be fetched while the network is off."""
+
+    exit_code = 4

@@ -1,0 +1,92 @@
+"""Checks every file of a store, and on request sets the damaged aside and clears what a kill left."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from fewbench import layout
+from fewbench.durable import TEMPORARY
+from fewbench.errors import BenchError, StoreDamaged
+from fewbench.record import run_key
+from fewbench.store import Damage, Store, load, load_predictions, to_damage
+
+YOUNG_SECONDS = 60.0
+"""A leftover younger than this may be a file that another process is writing now: it is let be."""
+
+
+def check(store: Store, *, repair: bool = False) -> list[Damage]:
+    """Return all that is not as it should be, by path.
+
+    With `repair`, damaged files are moved to `<root>/damaged/`, never deleted, and leftovers older than a minute are
+    removed. Records of newer versions and unknown files are left alone.
+    """
+    found: list[Damage] = []
+    for place, folders, files in os.walk(store.runs):
+        folders.sort()
+        found += _folder(store, Path(place), sorted(files))
+    return [_mend(store, damage) for damage in found] if repair else found
+
+
+def _folder(store: Store, folder: Path, files: list[str]) -> Iterator[Damage]:
+    """Yield what is wrong in one folder. A set of predictions stands in the same folder as its record, or is lost."""
+    wanted: set[str] = set()
+    unsure: set[str] = set()
+    for name in files:
+        if name.endswith(layout.RECORD) and not name.startswith("."):
+            try:
+                damage, predictions = _record(store, folder / name)
+            except FileNotFoundError:
+                continue
+            except BenchError as error:
+                damage, predictions = to_damage(folder / name, error), None
+                unsure.add(Path(name).stem)
+            if predictions is not None:
+                wanted.add(predictions.name)
+            if damage is not None:
+                yield damage
+    for name in files:
+        path = folder / name
+        if name.startswith(".") and name.endswith(TEMPORARY):
+            yield Damage(path, "a write that was cut short", "leftover")
+        elif name.endswith(layout.PREDICTIONS) and not name.startswith("."):
+            # Those of a record that cannot be read go with it.
+            if name not in wanted and name.partition(".")[0] not in unsure:
+                yield Damage(path, "predictions that no record names", "leftover")
+        elif not name.endswith(layout.RECORD) or name.startswith("."):
+            yield Damage(path, "not a file of the store", "unknown")
+
+
+def _record(store: Store, file: Path) -> tuple[Damage | None, Path | None]:
+    """Return what is wrong with a record, if anything, and its predictions file."""
+    record = load(file)
+    predictions = layout.beside(file, record)
+    if record.run.key != run_key(record.run):
+        return Damage(file, "a key that is not its run's"), predictions
+    if not layout.belongs(store.runs, file, record):
+        place = layout.folder(store.runs, record.run) / layout.names(record.run)[0]
+        return Damage(file, f"not where its run is looked for, which is {place}"), predictions
+    if predictions is None:
+        return None, None
+    try:
+        load_predictions(predictions, record)
+    except StoreDamaged as error:
+        return Damage(file, error.problem), predictions
+    return None, predictions
+
+
+def _mend(store: Store, damage: Damage) -> Damage:
+    try:
+        if damage.severity == "damage":
+            return replace(damage, done=f"moved to {store.set_aside(damage.path)}")
+        if damage.severity == "leftover":
+            if time.time() - damage.path.stat().st_mtime < YOUNG_SECONDS:
+                return replace(damage, done="left: less than a minute old, perhaps being written")
+            damage.path.unlink()
+            return replace(damage, done="removed")
+    except OSError as error:
+        return replace(damage, done=f"not mended ({error.strerror})")
+    return damage

@@ -1,0 +1,87 @@
+"""Where in the store what stands: names of folders and files, as paths only.
+
+<root>/runs/<task@source>/<method>/<student>/k16-s13-<key8>.json
+                                             k16-s13-<key8>.<hash8>.safetensors
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from fewbench.record import Record, run_key
+from fewbench.types import Run
+
+RECORD, PREDICTIONS = ".json", ".safetensors"
+PREFIXES = (8, 16, 32)
+"""Digits of the key in a file name: more where another run's file has taken the shorter name."""
+
+_LONGEST = 80
+
+
+def folder(runs: Path, run: Run) -> Path:
+    """Return where a run's record goes, below the folder `runs`."""
+    student = "none" if run.student is None else slug(run.student.name)
+    return runs / slug(f"{run.task}@{run.source}") / slug(run.method) / student
+
+
+def names(run: Run) -> list[str]:
+    """Return the names a run's record may have, the usual one first."""
+    key = run_key(run)
+    return [f"k{run.k}-s{run.seed}-{key[:digits]}{RECORD}" for digits in PREFIXES]
+
+
+def candidates(runs: Path, run: Run) -> list[Path]:
+    """Return where a run's record may stand: its own folder first.
+
+    Then those of the same weights under another name: a key does not hang on what a model is called.
+    """
+    own = folder(runs, run)
+    try:
+        others = sorted(other for other in own.parent.iterdir() if other != own and other.is_dir())
+    except OSError:
+        others = []
+    return [place / name for place in (own, *others) for name in names(run)]
+
+
+def belongs(runs: Path, file: Path, record: Record) -> bool:
+    """Whether a record stands where it is looked for."""
+    return file.parent.parent == folder(runs, record.run).parent and file.name in names(record.run)
+
+
+def beside(file: Path, record: Record) -> Path | None:
+    """Return the predictions file of a record that stands in `file`, or None if it has none."""
+    if record.predictions is None:
+        return None
+    return file.with_name(f"{file.stem}.{record.predictions[:8]}{PREDICTIONS}")
+
+
+def digits(file: Path) -> str:
+    """Return as much of its run's key as a record's file name tells."""
+    return file.stem.rpartition("-")[2]
+
+
+def record_files(runs: Path) -> list[Path]:
+    """Return all records' files, sorted by path."""
+    found = [
+        os.path.join(place, name)  # noqa: PTH118 (Path is slow, and there may be ten thousand)
+        for place, _, files in os.walk(runs)
+        for name in files
+        if name.endswith(RECORD) and not name.startswith(".")
+    ]
+    return [Path(name) for name in sorted(found)]
+
+
+def slug(name: str) -> str:
+    """Return a folder's name for any text: no separators, no leading dot, not too long, the same for the same text.
+
+    What had to be altered gets a hash, so that two names seldom share a folder; `owner/model` becomes `owner--model`.
+    """
+    flat = name.replace("/", "--")
+    plain = re.sub(r"[^A-Za-z0-9._+@=-]", "_", flat).lstrip(".-").rstrip(".")
+    if plain and plain == flat and len(plain) <= _LONGEST:
+        return plain
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{plain[: _LONGEST - 9]}-{digest}".lstrip("-")

@@ -1,0 +1,132 @@
+"""Scores of predictions against labels: scikit-learn and SciPy, and any metric of the hub through `evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbench.errors import BenchError, NeedsNetwork
+from fewbench.types import Example, Label, Predictions, Task
+
+Metric = Callable[[NDArray[Any], NDArray[Any]], float]
+
+
+def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict[str, float]:
+    """Return the task's headline metric first, then its others.
+
+    Args:
+        task: names the metrics.
+        labels: n class indices, or n values.
+        predictions: for the same n examples in the same order.
+
+    Raises:
+        BenchError: predictions of another kind or number than the labels.
+    """
+    if (predictions.values is not None) != task.is_regression:
+        kind = "values" if task.is_regression else "probabilities"
+        raise BenchError(f"{task.full_name} is scored from {kind}, and the predictor gave others")
+    if len(labels) != len(predictions.ids):
+        raise BenchError(f"{task.full_name}: {len(predictions.ids)} predictions for {len(labels)} labels")
+    gold = np.asarray(labels)
+    return {name: _metric(name)(gold, predictions.answers) for name in dict.fromkeys((task.metric, *task.metrics))}
+
+
+class Scorer:
+    """The one holder of test labels. It gives scores for predictions, and nothing else.
+
+    Args:
+        task: names the metrics.
+        examples: the test rows, labels included.
+    """
+
+    __slots__ = ("_ids", "_labels", "_task")
+
+    def __init__(self, task: Task, examples: Sequence[Example]) -> None:
+        self._task = task
+        self._ids = tuple(example.id for example in examples)
+        self._labels = tuple(example.label for example in examples if example.label is not None)
+        if len(self._labels) != len(self._ids):
+            raise BenchError(
+                f"{task.full_name}: some test rows have no label", fix="use a split whose labels are public"
+            )
+
+    def score(self, predictions: Predictions) -> dict[str, float]:
+        """Score predictions for exactly the test examples, in their order.
+
+        Raises:
+            BenchError: predictions for other examples.
+        """
+        if predictions.ids != self._ids:
+            raise BenchError(f"{self._task.full_name}: these predictions are not for the test examples, in their order")
+        return score(self._task, self._labels, predictions)
+
+
+def _accuracy(gold: NDArray[Any], answers: NDArray[Any]) -> float:
+    return float(np.mean(gold == answers))
+
+
+def _f1(average: str) -> Metric:
+    def f1(gold: NDArray[Any], answers: NDArray[Any]) -> float:
+        from sklearn.metrics import f1_score
+
+        return float(f1_score(gold, answers, average=average, zero_division=0))
+
+    return f1
+
+
+def _mcc(gold: NDArray[Any], answers: NDArray[Any]) -> float:
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(gold, answers))
+
+
+def _correlation(name: str) -> Metric:
+    def correlation(gold: NDArray[Any], answers: NDArray[Any]) -> float:
+        from scipy import stats
+
+        if np.ptp(gold) == 0 or np.ptp(answers) == 0:  # a constant has no correlation with anything: scored 0
+            return 0.0
+        return float(getattr(stats, name)(gold, answers).statistic)
+
+    return correlation
+
+
+METRICS: Mapping[str, Metric] = {
+    "accuracy": _accuracy,
+    "f1": _f1("binary"),
+    "macro_f1": _f1("macro"),
+    "mcc": _mcc,
+    "pearson": _correlation("pearsonr"),
+    "spearman": _correlation("spearmanr"),
+}
+
+
+def _metric(name: str) -> Metric:
+    return _from_evaluate(name.partition(":")[2]) if name.startswith("evaluate:") else METRICS[name]
+
+
+def _from_evaluate(name: str) -> Metric:
+    """Return a metric of the hub, whose one number (or the one under its own name) is the score."""
+    try:
+        import evaluate
+    except ImportError as error:
+        raise BenchError(
+            f"the metric 'evaluate:{name}' needs the package evaluate", fix="pip install 'fewbench[evaluate]'"
+        ) from error
+    try:
+        loaded = evaluate.load(name)
+    except (ConnectionError, FileNotFoundError) as error:
+        raise NeedsNetwork(
+            f"the metric 'evaluate:{name}' is fetched from the hub, which cannot be reached",
+            allowed=METRICS,
+            fix="a local folder with the metric's script, or go online once",
+        ) from error
+
+    def metric(gold: NDArray[Any], answers: NDArray[Any]) -> float:
+        scores = loaded.compute(references=gold.tolist(), predictions=answers.tolist())
+        return float(scores.get(name.rpartition("/")[2], next(iter(scores.values()))))
+
+    return metric

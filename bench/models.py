@@ -1,0 +1,102 @@
+"""Pretrained models by name: embedded, a local folder, or the hub. No torch: only files are looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from fewbench.errors import BenchError, ModelError, NeedsNetwork
+from fewbench.types import ModelRef
+
+EMBEDDED = Path(__file__).parent / "models"
+
+
+def embedded_models() -> dict[str, Path]:
+    """Return the models the package ships, by name."""
+    return {folder.name: folder for folder in sorted(EMBEDDED.glob("*/")) if (folder / "config.json").is_file()}
+
+
+def find_model(name: str, *, offline: bool = False) -> ModelRef:
+    """Return the model a name stands for: an embedded name, else a folder, else a hub name.
+
+    Raises:
+        BenchError: no such model.
+        ModelError: a folder without a configuration or without safetensors weights.
+        NeedsNetwork: a hub name that is not in the hub's cache while offline.
+    """
+    embedded = embedded_models()
+    if name in embedded:
+        return ModelRef(name, str(embedded[name]), weights_hash(embedded[name]), embedded=True)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        check_folder(folder)
+        return ModelRef(folder.resolve().name, str(folder.resolve()), weights_hash(folder))
+    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise BenchError(f"no model folder at {name}", allowed=embedded, given=name, fix="bench ls models")
+    return _from_hub(
+        name, offline=offline or os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
+    )
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds no configuration or no safetensors weights.
+
+    Raises:
+        ModelError: what is missing; a pickle is never read.
+    """
+    if not (folder / "config.json").is_file():
+        raise ModelError("no config.json in this model folder", where=str(folder), fix="save_pretrained(folder)")
+    if not list(folder.glob("*.safetensors")):
+        pickles = [file.name for file in folder.glob("*.bin")]
+        raise ModelError(
+            f"only pickled weights ({pickles[0]}): they can run code, and are not read" if pickles else "no weights",
+            where=str(folder),
+            allowed="*.safetensors",
+            fix="model.save_pretrained(folder, safe_serialization=True)",
+        )
+
+
+@lru_cache
+def weights_hash(folder: Path) -> str:
+    """Return a hash (16 hex digits) of a model's configuration, tokenizer and weights."""
+    digest = hashlib.sha256()
+    for file in sorted([*folder.glob("*.safetensors"), folder / "config.json", folder / "tokenizer.json"]):
+        if file.is_file():
+            digest.update(file.name.encode())
+            with file.open("rb") as stream:
+                for block in iter(lambda: stream.read(1 << 20), b""):
+                    digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _from_hub(name: str, *, offline: bool) -> ModelRef:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "*.txt", "*.model"]
+    try:
+        path = Path(snapshot_download(name, allow_patterns=wanted, local_files_only=offline))
+    except LocalEntryNotFoundError as error:
+        raise NeedsNetwork(
+            f"the model '{name}' is not on this machine and the hub cannot be reached",
+            allowed=[*embedded_models(), "a local folder"],
+            given=name,
+            fix="an embedded name or a folder, or once online: bench run … without --offline",
+        ) from error
+    except (RepositoryNotFoundError, HfHubHTTPError, ValueError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise BenchError(
+            f"the hub has no model '{name}': {first}", allowed=embedded_models(), given=name, fix="bench ls models"
+        ) from error
+    check_folder(path)
+    return ModelRef(name, str(path), path.name)
+
+
+def describe(folder: Path) -> dict[str, object]:
+    """Return the model type, layers, width and vocabulary that a folder's configuration states."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    names = {"type": "model_type", "layers": "num_hidden_layers", "width": "hidden_size", "vocabulary": "vocab_size"}
+    return {short: config.get(long) for short, long in names.items()}

@@ -1,0 +1,104 @@
+"""Encoded examples and their batches: packed, so that linear layers see no padding at all.
+
+Axes: B examples, S sequences (B, or B x options where each option is its own sequence), T positions of the longest
+sequence, N tokens of all sequences together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fewbench.types import Label
+
+
+class Tokens(NamedTuple):
+    """Token ids of one sequence, their segment ids, and the position that is read: the mask, or the first token."""
+
+    ids: tuple[int, ...]
+    segments: tuple[int, ...]
+    read: int = 0
+
+
+class Encoded(NamedTuple):
+    """One example as token ids: one sequence, or one for each option of a choice."""
+
+    sequences: tuple[Tokens, ...]
+    label: Label | None
+    truncated: int = 0
+    """How many tokens were cut off to fit the maximum length."""
+
+    @property
+    def length(self) -> int:
+        """The longest sequence, in tokens."""
+        return max(len(sequence.ids) for sequence in self.sequences)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sequences one after another without padding, and the grid that attention needs.
+
+    `ids`, `segments`, `positions` [N]; `grid` [S, T] the token at each place (0 where `real` [S, T] is false); `place`
+    [N] each token's place in the flattened grid; `read` [S] the tokens that are read; `labels` [B] (empty if withheld).
+    """
+
+    ids: Tensor
+    segments: Tensor
+    positions: Tensor
+    grid: Tensor
+    real: Tensor
+    place: Tensor
+    read: Tensor
+    labels: Tensor
+
+
+def collate(examples: Sequence[Encoded], device: torch.device) -> Batch:
+    """Return the batch of some encoded examples."""
+    sequences = [sequence for example in examples for sequence in example.sequences]
+    lengths = torch.tensor([len(sequence.ids) for sequence in sequences])
+    starts = lengths.cumsum(0) - lengths
+    steps = torch.arange(int(lengths.max()))
+    real = steps < lengths[:, None]
+    grid = (starts[:, None] + steps) * real
+    labels = [example.label for example in examples if example.label is not None]
+    return Batch(
+        ids=torch.tensor([token for s in sequences for token in s.ids]).to(device),
+        segments=torch.tensor([segment for s in sequences for segment in s.segments]).to(device),
+        positions=steps.expand_as(grid)[real].to(device),
+        grid=grid.to(device),
+        real=real.to(device),
+        place=real.flatten().nonzero()[:, 0].to(device),
+        read=(starts + torch.tensor([sequence.read for sequence in sequences])).to(device),
+        labels=torch.tensor(labels).to(device),
+    )
+
+
+def by_length(examples: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
+    """Yield batches of indices, longest examples first, each of at most `tokens` grid places (at least one example).
+
+    Like lengths together keep the attention grid dense.
+    """
+    batch: list[int] = []
+    longest = sequences = 0
+    for index in sorted(range(len(examples)), key=lambda i: -examples[i].length):
+        example = examples[index]
+        if batch and (sequences + len(example.sequences)) * longest > tokens:
+            yield batch
+            batch, sequences = [], 0
+        longest = longest if batch else example.length
+        sequences += len(example.sequences)
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
+    """Yield batches of indices for ever, each epoch in a fresh order; the last of an epoch may be smaller."""
+    while True:
+        order = torch.randperm(n, generator=generator).tolist()
+        for start in range(0, n, batch_size):
+            yield order[start : start + batch_size]

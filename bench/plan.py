@@ -1,0 +1,171 @@
+"""The planner: from what was asked to the runs it stands for, and which of them have no record yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fewbench.declare import declared, with_source
+from fewbench.errors import BenchError
+from fewbench.metrics import Scorer
+from fewbench.models import find_model
+from fewbench.protocol import Protocol, get_protocol
+from fewbench.reader import read_rows
+from fewbench.record import Record, run_key
+from fewbench.registry import MethodInfo, task_files
+from fewbench.settings import choose_methods
+from fewbench.split import make_split
+from fewbench.store import Store
+from fewbench.types import ModelRef, Run, Split, Task
+
+STUDENT = "fewbench-tiny"
+"""The embedded default backbone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `bench run` was asked. None means the protocol's default (K, seeds) or none (teacher, data, limit)."""
+
+    methods: tuple[str, ...]
+    tasks: tuple[str, ...]
+    k: int | None = None
+    seeds: tuple[int, ...] | None = None
+    student: str = STUDENT
+    teacher: str | None = None
+    protocol: str = "quick"
+    data: Path | None = None
+    limit: int | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run and all that carrying it out takes; what a worker is sent."""
+
+    run: Run
+    task: Task
+    split: Split
+    method: MethodInfo
+    protocol: Protocol
+    scorer: Scorer
+    """Holds the test labels; the runner never hands it to a method."""
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """The settings of each trial."""
+        return self.protocol.trials(self.method.search, self.run.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Jobs in order, and the records that some of them have already."""
+
+    jobs: tuple[Job, ...]
+    records: Mapping[str, Record]
+
+    def todo(self, *, force: bool = False, retry_failed: bool = False) -> list[Job]:
+        """Return the jobs to carry out: those without a record, and on request failed ones or all."""
+        return [job for job in self.jobs if force or self._is_open(job.run.key, retry_failed)]
+
+    def _is_open(self, key: str, retry_failed: bool) -> bool:
+        record = self.records.get(key)
+        return record is None or (retry_failed and record.status == "failed")
+
+
+def make_plan(request: Request, store: Store, notify: Callable[[str], None] = lambda text: None) -> Plan:
+    """Return the plan for a request.
+
+    Every name, setting, K, file and model is checked here, before anything runs. `notify` hears what is going on.
+
+    Raises:
+        BenchError: anything asked for that cannot be had.
+    """
+    protocol = get_protocol(request.protocol)
+    chosen = choose_methods(request.methods)
+    tasks = choose_tasks(request.tasks)
+    needs = {need for choice in chosen for need in choice.method.needs}
+    student = find_model(request.student, offline=request.offline) if needs - {"unlabeled"} else None
+    teacher = _teacher(request, [choice.method for choice in chosen])
+    jobs: list[Job] = []
+    for task in tasks:
+        notify(f"reading {task.full_name}")
+        rows = read_rows(task, request.data, offline=request.offline)
+        scorer = Scorer(task, rows.test[: request.limit])
+        for seed in request.seeds or protocol.seeds:
+            split = make_split(task, rows, request.k or protocol.k, seed, limit=request.limit)
+            for method, settings in chosen:
+                run = _run(request, task, split, method, settings, student, teacher, protocol)
+                jobs.append(Job(run, task, split, method, protocol, scorer))
+    records = {job.run.key: record for job in jobs if (record := store.get(job.run)) is not None}
+    return Plan(tuple(jobs), records)
+
+
+def choose_tasks(requests: Sequence[str]) -> list[Task]:
+    """Return what `--tasks` names: tasks, `task@source`, suites, `all`, and paths to TOML files.
+
+    Raises:
+        BenchError: an unknown task, suite or source.
+    """
+    paths = [Path(request) for request in requests if request.endswith(".toml")]
+    if missing := [path for path in paths if not path.is_file()]:
+        raise BenchError(f"no such task file: {missing[0]}", fix="bench ls tasks")
+    known = declared(task_files(paths))
+    names: list[str] = []
+    for request in requests:
+        if request.endswith(".toml"):
+            names += [
+                name for name, task in known.tasks.items() if Path(task.file).resolve() == Path(request).resolve()
+            ]
+        elif request == "all":
+            names += known.tasks
+        elif request in known.suites and request not in known.tasks:
+            names += known.suites[request].tasks
+        else:
+            names.append(request)
+    chosen = []
+    for name in dict.fromkeys(names):
+        bare, _, source = name.partition("@")
+        if bare not in known.tasks:
+            allowed = [*known.tasks, *known.suites, "all"]
+            raise BenchError(f"unknown task or suite '{bare}'", allowed=allowed, given=bare, fix="bench ls tasks")
+        chosen.append(with_source(known.tasks[bare], source) if source else known.tasks[bare])
+    return chosen
+
+
+def _run(
+    request: Request,
+    task: Task,
+    split: Split,
+    method: MethodInfo,
+    settings: Mapping[str, Any],
+    student: ModelRef | None,
+    teacher: ModelRef | None,
+    protocol: Protocol,
+) -> Run:
+    run = Run(
+        task=task.name,
+        task_version=task.version,
+        source=task.source.name,
+        method=method.name,
+        settings=settings,
+        student=student if "student" in method.needs else None,
+        teacher=teacher if "teacher" in method.needs else None,
+        k=split.k,
+        seed=split.seed,
+        protocol=protocol.name,
+        fingerprint=split.fingerprint,
+        test_fingerprint=split.test_fingerprint,
+        limit=request.limit,
+    )
+    return replace(run, key=run_key(run))
+
+
+def _teacher(request: Request, chosen: Sequence[MethodInfo]) -> ModelRef | None:
+    asking = [method.name for method in chosen if "teacher" in method.needs]
+    if not asking:
+        return None
+    if request.teacher is None:
+        raise BenchError(f"method '{asking[0]}' needs a teacher", fix="--teacher MODEL (bench ls models)")
+    return find_model(request.teacher, offline=request.offline)

@@ -1,0 +1,70 @@
+"""The predictions file: safetensors, the same bytes for the same predictions.
+
+The library's own writer puts metadata in a random order, so the header is written here and only read by the library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from fewbench.errors import StoreDamaged
+from fewbench.types import Predictions, Run
+
+
+def to_bytes(predictions: Predictions, run: Run) -> bytes:
+    """Return the file's bytes: one float32 tensor, `probabilities` [n, C] or `values` [n], and the examples' ids."""
+    name = "values" if predictions.probabilities is None else "probabilities"
+    array = predictions.array.astype("<f4")
+    metadata = {
+        "ids": json.dumps(_pack(predictions.ids)),
+        "ids_sha256": _hash(predictions.ids),
+        "key": run.key,
+        "test_fingerprint": run.test_fingerprint,
+    }
+    tensor = {"dtype": "F32", "shape": array.shape, "data_offsets": [0, array.nbytes]}
+    header = json.dumps({"__metadata__": metadata, name: tensor}).encode()
+    header += b" " * (-len(header) % 8)  # the tensor begins at a multiple of 8
+    return len(header).to_bytes(8, "little") + header + array.tobytes()
+
+
+def from_bytes(data: bytes, where: str) -> Predictions:
+    """Return the predictions that a file's bytes hold. `where` names the file in errors.
+
+    Raises:
+        StoreDamaged: no predictions file, or ids and numbers that do not fit each other.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(data)
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        ids = _unpack(json.loads(metadata["ids"]))
+        if _hash(ids) != metadata["ids_sha256"]:
+            raise ValueError("ids that do not fit their hash")
+        return Predictions(ids, **arrays)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise StoreDamaged(f"damaged predictions: {error}", where=where, fix="bench fsck --repair") from error
+
+
+def _pack(ids: Sequence[str]) -> Any:
+    """Return ids as JSON holds them: `test-0`, `test-1`, … as prefix, start and count."""
+    if not ids:
+        return []
+    prefix, dash, row = ids[0].rpartition("-")
+    short = {"prefix": prefix + dash, "start": int(row) if row.isdecimal() else 0, "count": len(ids)}
+    return short if _unpack(short) == tuple(ids) else list(ids)
+
+
+def _unpack(packed: Any) -> tuple[str, ...]:
+    if isinstance(packed, dict):
+        start = packed["start"]
+        return tuple(f"{packed['prefix']}{row}" for row in range(start, start + packed["count"]))
+    return tuple(packed)
+
+
+def _hash(ids: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()

@@ -1,0 +1,73 @@
+"""Protocols: grid, steps, selection and averaging, by name (`protocols.toml`)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fewbench import toml
+from fewbench.errors import BenchError
+
+Tie = Literal["first", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """The constants of a comparison. `max_steps` and `eval_every` count optimizer updates.
+
+    `checkpoint_tie` and `trial_tie` say which of several best dev scores wins: the `first` (LM-BFF, a strict >) or the
+    `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation.
+    """
+
+    name: str
+    title: str
+    paper: str
+    k: int
+    seeds: tuple[int, ...]
+    grid: Mapping[str, tuple[Any, ...]]
+    max_steps: int
+    eval_every: int
+    schedule: Literal["linear", "constant"]
+    warmup_steps: int
+    weight_decay: float
+    max_grad_norm: float
+    eval_batch_size: int
+    checkpoint_tie: Tie
+    trial_tie: Tie
+    ddof: int
+
+    def trials(self, search: Iterable[str], fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the settings of each trial: the grid over `search`, in the grid's order, less what is `fixed`."""
+        names = [name for name in self.grid if name in set(search) and name not in fixed]
+        return [dict(zip(names, values, strict=True)) for values in itertools.product(*(self.grid[n] for n in names))]
+
+
+def better(score: float, best: float | None, tie: Tie) -> bool:
+    """Whether a dev score takes the place of the best so far."""
+    return best is None or score > best or (tie == "last" and score == best)
+
+
+def protocols() -> dict[str, Protocol]:
+    """Return every protocol by name."""
+    tables = toml.load(Path(__file__).parent / "protocols.toml")
+    return {name: _protocol(name, table) for name, table in tables.items()}
+
+
+def get_protocol(name: str) -> Protocol:
+    """Return a protocol.
+
+    Raises:
+        BenchError: no such name.
+    """
+    known = protocols()
+    if name not in known:
+        raise BenchError(f"unknown protocol '{name}'", allowed=known, given=name, fix="bench ls protocols")
+    return known[name]
+
+
+def _protocol(name: str, table: dict[str, Any]) -> Protocol:
+    grid = {setting: tuple(values) for setting, values in table.pop("grid").items()}
+    return Protocol(name=name, grid=grid, seeds=tuple(table.pop("seeds")), **table)

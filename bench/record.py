@@ -1,0 +1,230 @@
+"""The record of a run, and its text: JSON with sorted keys and its own checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from fewbench.errors import BenchError, StoreDamaged
+from fewbench.types import ModelRef, Run
+
+SCHEMA = 1
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""By schema n: what makes a payload of schema n + 1 of it. Records of every schema load for ever."""
+
+_HEAD = '{\n "checksum": "'
+"""How every record's text begins, in every schema: "checksum" sorts first."""
+
+_DIGITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The stored outcome of a run.
+
+    `scores` has "dev" and "test", each a score by metric's name. `selection` holds the chosen settings, the trial
+    table and the tie rules; `split` the counts n_train, n_dev, n_test and leaks; `details` what the method tells of
+    itself; `method_code` the hash of the method's code. `timing` and `environment` stand apart, so that the rest is
+    the same bytes wherever and whenever the run was made. `error` says why a run failed. `predictions` is the sha256
+    of the predictions file, set by `Store.save`.
+    """
+
+    run: Run
+    status: Literal["ok", "failed"]
+    scores: Mapping[str, Mapping[str, float]]
+    selection: Mapping[str, Any]
+    split: Mapping[str, Any]
+    details: Mapping[str, Any]
+    method_code: str
+    environment: Mapping[str, Any]
+    timing: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+    predictions: str | None = None
+    schema: int = SCHEMA
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the whole test set was used."""
+        return self.run.limit is None
+
+
+def run_key(run: Run) -> str:
+    """Return what identifies a run: 32 hex digits.
+
+    Everything in the run counts, but of a model only its revision: neither its name nor where its folder lies.
+
+    Raises:
+        BenchError: a setting that JSON cannot hold.
+    """
+    payload = _plain(run) | {"student": _revision(run.student), "teacher": _revision(run.teacher)}
+    del payload["key"]
+    text = _dumps(payload, f"the run of {run.method} on {run.task}", separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def to_json(record: Record) -> str:
+    """Return a record's text, which ends in a newline.
+
+    Raises:
+        BenchError: the record holds a number that is not finite, or a thing that JSON cannot hold.
+    """
+    payload = {"checksum": "", **_plain(record)}
+    text = _dumps(payload, f"the record {record.run.key}", indent=1, ensure_ascii=False) + "\n"
+    # A lone surrogate (a file name that is no UTF-8) becomes its JSON escape.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _HEAD + _digest(text) + text[len(_HEAD) :]
+
+
+def from_json(text: str, where: str) -> Record:
+    """Return the record that a text holds. `where` names the file in errors.
+
+    Raises:
+        StoreDamaged: not JSON, cut short, not what was written, or a field missing or of another type.
+        BenchError: a newer version of fewbench wrote it.
+    """
+    try:
+        payload = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        problem = "an empty file" if not text.strip() else f"not JSON, or cut short: {error}"
+        raise StoreDamaged(f"damaged record: {problem}", where=where, fix=_MEND) from error
+    stated = text[len(_HEAD) : len(_HEAD) + _DIGITS]
+    rest = text[len(_HEAD) + _DIGITS :]
+    if not text.startswith(_HEAD) or _digest(_HEAD + rest) != stated:
+        raise StoreDamaged("damaged record: its checksum does not fit its text", where=where, fix=_MEND)
+    schema = payload.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise BenchError(
+            f"a newer version of fewbench made this record (schema {schema})",
+            where=where,
+            allowed=f"schemas up to {SCHEMA}",
+            fix="pip install --upgrade fewbench",
+        )
+    try:
+        while payload["schema"] != SCHEMA:
+            payload = MIGRATIONS[payload["schema"]](payload)
+        return _record(payload)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise StoreDamaged(f"damaged record: {problem}", where=where, fix=_MEND) from error
+
+
+_MEND = "bench fsck --repair sets damaged files aside; bench run redoes the run"
+
+_OBJECTS = ("scores", "selection", "split", "details", "environment", "timing")
+
+_RUN = {
+    "task": str,
+    "task_version": int,
+    "source": str,
+    "method": str,
+    "settings": dict,
+    "k": int,
+    "seed": int,
+    "protocol": str,
+    "fingerprint": str,
+    "test_fingerprint": str,
+    "key": str,
+}
+
+
+def _record(payload: dict[str, Any]) -> Record:
+    del payload["checksum"]
+    run = payload["run"]
+    for name, kind in _RUN.items():
+        _expect(run[name], kind, name)
+    run["settings"] = {name: _tuples(value) for name, value in run["settings"].items()}
+    for role in ("student", "teacher"):
+        run[role] = None if run[role] is None else ModelRef(**run[role])
+    payload["run"] = Run(**run)
+    _expect_digest(run["key"], 32, "key")
+    if payload["predictions"] is not None:
+        _expect_digest(payload["predictions"], 64, "predictions")
+    _expect(payload["method_code"], str, "method_code")
+    for name in _OBJECTS:
+        _expect(payload[name], dict, name)
+    for name, scores in payload["scores"].items():
+        for metric, score in scores.items():
+            _expect(score, (int, float), metric)
+            if not math.isfinite(score):
+                raise ValueError(f"{metric} on {name} is {score}")
+    if payload["status"] not in ("ok", "failed"):
+        raise ValueError(f"status is {payload['status']!r}")
+    payload["warnings"] = tuple(payload["warnings"])
+    return Record(**payload)
+
+
+def _expect(value: object, kind: type | tuple[type, ...], name: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {value!r}")
+
+
+def _expect_digest(value: object, digits: int, name: str) -> None:
+    """Refuse what is no hash: file names are made of it."""
+    if not isinstance(value, str) or len(value) != digits or set(value) - set("0123456789abcdef"):
+        raise ValueError(f"{name} is {value!r}")
+
+
+def _tuples(value: Any) -> Any:
+    """Return a setting as a signature's default would hold it: JSON has only lists."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _revision(model: ModelRef | None) -> str | None:
+    return None if model is None else model.revision
+
+
+def _digest(text: str) -> str:
+    """Return the checksum of a text whose own checksum is blanked: nothing has to be serialised again to verify it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def _dumps(payload: Any, what: str, **options: Any) -> str:
+    try:
+        return json.dumps(payload, sort_keys=True, allow_nan=False, default=_plain, **options)
+    except (TypeError, ValueError) as error:
+        place = _unfit(payload)
+        raise BenchError(f"{what} cannot be stored: {place or error}", fix="mend what the method reports") from error
+
+
+def _plain(value: Any) -> Any:
+    """Return as JSON types what is not: dataclasses, mappings, sets, paths' texts, NumPy's and torch's numbers."""
+    if isinstance(value, (Record, Run, ModelRef)):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if hasattr(value, "__fspath__"):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__}")
+
+
+def _unfit(value: Any, place: str = "") -> str | None:
+    """Return the first place in a payload that JSON cannot hold, and what stands there."""
+    if not isinstance(value, (dict, list, tuple, str, int, float, type(None))):
+        try:
+            value = _plain(value)
+        except TypeError as error:
+            return f"{place} is {error}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{place} is {value}"
+    if isinstance(value, dict):
+        if odd := [key for key in value if not isinstance(key, str)]:
+            return f"the key {odd[0]!r} of {place} is no text"
+        pairs = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, (list, tuple)):
+        pairs = [(str(index), item) for index, item in enumerate(value)]
+    else:
+        return None
+    return next((found for key, item in pairs if (found := _unfit(item, f"{place}.{key}".lstrip(".")))), None)

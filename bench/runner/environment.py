@@ -1,0 +1,81 @@
+"""What a record says of the machine and software it was made with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("fewbench", "torch", "transformers", "tokenizers", "datasets", "scikit-learn", "scipy", "numpy")
+
+
+def environment(device: str, threads: int) -> dict[str, Any]:
+    """Return versions, device, threads, load, and the commit of the code if it runs from a checkout."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "device": device_name(device),
+        "threads": threads,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "system": platform.platform(terse=True),
+        **_commit(),
+    }
+
+
+def peak_memory_mib() -> float:
+    """Return the most memory this process has held so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if platform.system() == "Darwin" else 1 << 10), 1)
+
+
+def device_name(device: str) -> str:
+    """Return the accelerator's or the processor's own name."""
+    if device.startswith("cuda"):
+        import torch
+
+        return str(torch.cuda.get_device_name(device))
+    return _processor()
+
+
+@lru_cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"cpu: {names[0]}" if names else f"cpu: {platform.machine()}"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+@lru_cache
+def _commit() -> dict[str, Any]:
+    """Return the commit of the checkout this code runs from, and whether it was changed since; nothing if installed."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return {}
+    try:
+        git = ["git", "-C", str(folder)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no", "--", "bench", "methods", "tasks"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": head.stdout.strip(), "dirty": bool(status.stdout.strip())}

@@ -1,0 +1,158 @@
+"""The local executor: jobs on this machine, one after another or in worker processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from fewbench.errors import BenchError
+from fewbench.plan import Job
+from fewbench.record import Record
+from fewbench.runner.one import carry_out, failure
+from fewbench.store import Store
+
+ATTEMPTS = 2
+"""How often a job is tried whose worker process died (killed for memory, say) before that counts as its failure."""
+
+_worker: dict[str, Any] = {}
+
+
+def execute(
+    jobs: Sequence[Job],
+    store: Store,
+    *,
+    workers: int,
+    device: str,
+    threads: int,
+    on_done: Callable[[Job, Record], None],
+) -> int:
+    """Carry out jobs; each writes its own record. Return how many failed.
+
+    Args:
+        jobs: what to carry out.
+        store: where records go.
+        workers: processes; with one, everything happens in this process.
+        device: `cpu`, `cuda`, `cuda:1`, or `auto`.
+        threads: torch's threads in each worker (CPU).
+        on_done: hears of each record, here and not in the worker.
+
+    Raises:
+        BenchError: the device is not there, or a record cannot be written.
+        KeyboardInterrupt: interrupted; what was being written is whole.
+    """
+    device = choose_device(device)
+    if min(workers, len(jobs)) <= 1:
+        _start(device, threads)
+        failed = 0
+        for job in jobs:
+            record = _carry_out(job, store)
+            failed += record.status == "failed"
+            on_done(job, record)
+        return failed
+    return _in_processes(jobs, store, workers, device, threads, on_done)
+
+
+def choose_device(name: str) -> str:
+    """Return the device a name stands for.
+
+    Raises:
+        BenchError: it is not there.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise BenchError(f"unknown device '{name}'", allowed="auto, cpu, cuda, cuda:0", fix="--device auto") from error
+    count = torch.cuda.device_count()
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= count):
+        raise BenchError(f"there is no device '{name}' here", allowed=["auto", "cpu"], fix="bench doctor shows devices")
+    return name
+
+
+def _in_processes(
+    jobs: Sequence[Job],
+    store: Store,
+    workers: int,
+    device: str,
+    threads: int,
+    on_done: Callable[[Job, Record], None],
+) -> int:
+    waiting, failed = list(jobs), 0
+    deaths: dict[str, int] = {}
+    while waiting:
+        done: set[str] = set()
+        pool = ProcessPoolExecutor(
+            min(workers, len(waiting)),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start,
+            initargs=(device, threads),
+        )
+        try:
+            futures = {pool.submit(_carry_out, job, store): job for job in waiting}
+            for future in as_completed(futures):
+                record = _result(future)
+                if record is not None:
+                    done.add(futures[future].run.key)
+                    failed += record.status == "failed"
+                    on_done(futures[future], record)
+        except BaseException:
+            _stop(pool)
+            raise
+        pool.shutdown()
+        waiting = [job for job in waiting if job.run.key not in done]
+        for job in waiting[:workers]:  # a worker died: one of those in hand was the cause
+            deaths[job.run.key] = deaths.get(job.run.key, 0) + 1
+            if deaths[job.run.key] == ATTEMPTS:
+                record = failure(job, "its worker process died, twice (out of memory?)", device, threads)
+                store.save(record, None)
+                failed += 1
+                on_done(job, record)
+        waiting = [job for job in waiting if deaths.get(job.run.key, 0) < ATTEMPTS]
+    return failed
+
+
+def _result(future: Future[Record]) -> Record | None:
+    """Return a finished job's record, or None if its worker process died."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers; a write in hand is finished first (the store defers signals while it writes)."""
+    processes = list((getattr(pool, "_processes", None) or {}).values())
+    for process in processes:
+        process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(device: str, threads: int) -> None:
+    """Get a process ready: threads, determinism, an empty cache of models."""
+    import torch
+    from transformers.utils import logging
+
+    from fewbench.parts.kit import Models
+
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and ends its workers itself
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+    torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    _worker.update(models=Models(torch.device(device)), threads=threads)
+
+
+def _carry_out(job: Job, store: Store) -> Record:
+    record, predictions = carry_out(job, _worker["models"], _worker["threads"])
+    store.save(record, predictions)
+    return record

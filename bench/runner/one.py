@@ -1,0 +1,139 @@
+"""Carries out one run: the trial search by dev score, then one look at the test inputs, then the record.
+
+This function is idempotent: the same job gives the same record, but for timings, on the same device and threads.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from fewbench.errors import BenchError
+from fewbench.metrics import score
+from fewbench.parts.kit import Kit, Models
+from fewbench.plan import Job
+from fewbench.protocol import better
+from fewbench.record import Record
+from fewbench.runner.environment import environment, peak_memory_mib
+from fewbench.types import Predictions, Predictor
+
+
+def carry_out(job: Job, models: Models, threads: int) -> tuple[Record, Predictions | None]:
+    """Return the record of a job and its test predictions; a run that fails gives a record that says why."""
+    started = time.perf_counter()
+    timing: dict[str, float] = {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            outcome, predictions = _search_and_test(job, models, timing)
+        except Exception as error:  # whatever a method does wrong, the other runs go on
+            return failure(job, _reason(error), str(models.device), threads), None
+    timing |= {"total_seconds": time.perf_counter() - started, "peak_memory_mib": peak_memory_mib()}
+    record = replace(
+        _blank(job, str(models.device), threads),
+        **outcome,
+        status="ok",
+        timing={name: round(value, 3) for name, value in timing.items()},
+        warnings=tuple(dict.fromkeys(str(warning.message).split("\n")[0] for warning in caught)),
+    )
+    return record, predictions
+
+
+def failure(job: Job, reason: str, device: str, threads: int) -> Record:
+    """Return the record of a run that failed, with its reason."""
+    return replace(_blank(job, device, threads), error=reason)
+
+
+def _blank(job: Job, device: str, threads: int) -> Record:
+    split = job.split
+    return Record(
+        run=job.run,
+        status="failed",
+        scores={},
+        selection={},
+        split={
+            "n_train": len(split.train),
+            "n_dev": len(split.dev),
+            "n_test": len(split.test),
+            "leaks": dict(split.leaks),
+        },
+        details={},
+        method_code=job.method.code_hash(),
+        environment=environment(device, threads),
+        timing={},
+        warnings=(),
+        error=None,
+        predictions=None,
+    )
+
+
+def _search_and_test(job: Job, models: Models, timing: dict[str, float]) -> tuple[dict[str, Any], Predictions]:
+    fit = job.method.module().fit
+    best: tuple[float, int, Predictor] | None = None
+    trials: list[dict[str, Any]] = []
+    clock = time.perf_counter()
+    for settings in job.trials:
+        predictor, trial = _trial(job, fit, settings, models)
+        trials.append(trial)
+        headline = trial["dev"][job.task.metric]
+        if better(headline, best[0] if best else None, job.protocol.trial_tie):
+            best = (headline, len(trials) - 1, predictor)
+    timing["search_seconds"] = time.perf_counter() - clock
+    assert best is not None
+    clock = time.perf_counter()
+    predictions = best[2].predict(job.split.test)
+    timing["test_seconds"] = time.perf_counter() - clock
+    chosen = trials[best[1]]
+    details = chosen.pop("notes")
+    for trial in trials:
+        trial.pop("notes", None)
+    return {
+        "scores": {"dev": chosen["dev"], "test": job.scorer.score(predictions)},
+        "selection": {
+            "settings": chosen["settings"],
+            "trial": best[1],
+            "trials": trials,
+            "trial_tie": job.protocol.trial_tie,
+            "checkpoint_tie": job.protocol.checkpoint_tie,
+            "tied_best": sum(trial["dev"][job.task.metric] == best[0] for trial in trials),
+        },
+        "details": details | _details(best[2]),
+    }, predictions
+
+
+def _trial(job: Job, fit: Any, settings: Mapping[str, Any], models: Models) -> tuple[Predictor, dict[str, Any]]:
+    """Fit once and score on dev; the training seed is the split seed (LM-BFF)."""
+    import torch
+
+    seed = job.run.seed
+    torch.manual_seed(seed)
+    kit = Kit(job.task, job.split, job.protocol, seed, models, job.run.student, job.run.teacher)
+    clock = time.perf_counter()
+    predictor: Predictor = fit(job.task, job.split, kit, **{**job.run.settings, **settings})
+    labels = [example.label for example in job.split.dev if example.label is not None]
+    dev = score(job.task, labels, predictor.predict([example.without_label() for example in job.split.dev]))
+    return predictor, {
+        "settings": {**job.run.settings, **settings},
+        "seed": seed,
+        "dev": dev,
+        "step": kit.notes.get("best_step"),
+        "seconds": round(time.perf_counter() - clock, 3),
+        "notes": kit.notes,
+    }
+
+
+def _details(predictor: Predictor) -> dict[str, Any]:
+    """Return what a predictor tells of itself: label words, inputs cut to fit."""
+    describe = getattr(predictor, "describe", None)
+    return dict(describe()) if describe else {}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, BenchError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({frame.filename.rpartition('/')[2]}, line {frame.lineno})"

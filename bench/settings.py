@@ -1,0 +1,126 @@
+"""Settings of a method as typed, `name:beta=50,layers=[1,3]`, bound to its signature before anything loads."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fewbench.errors import BenchError
+from fewbench.registry import MethodInfo, methods
+
+
+class Chosen(NamedTuple):
+    """A method and the settings its user fixed."""
+
+    method: MethodInfo
+    settings: dict[str, Any]
+
+
+def choose_methods(requests: Sequence[str]) -> list[Chosen]:
+    """Return what `--methods` names: names, `all`, paths to a `.py` file, each with `:setting=value` or `:preset`.
+
+    Raises:
+        BenchError: an unknown method or setting, or a value that does not fit.
+    """
+    split = [_split(request) for request in requests]
+    known = methods(Path(head) for head, _ in split if _is_path(head))
+    chosen: list[Chosen] = []
+    for head, tail in split:
+        if head == "all" and not tail:
+            chosen += [Chosen(info, {}) for info in known.values()]
+            continue
+        name = Path(head).stem.replace("_", "-") if _is_path(head) else head
+        if name not in known:
+            raise BenchError(f"unknown method '{name}'", allowed=["all", *known], given=name, fix="bench ls methods")
+        chosen.append(Chosen(known[name], bind(known[name], tail)))
+    unique: list[Chosen] = []
+    for choice in chosen:
+        if choice not in unique:
+            unique.append(choice)
+    return unique
+
+
+def bind(method: MethodInfo, assignments: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that `setting=value` texts and preset names stand for.
+
+    Raises:
+        BenchError: a setting or preset the method lacks, or a value of another type than the default.
+    """
+    settings: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            if name not in method.presets:
+                raise BenchError(
+                    f"method '{method.name}' has no preset '{name}'",
+                    where=str(method.file),
+                    allowed=method.presets or "no presets",
+                    given=name,
+                    fix=f"--methods {method.name}:setting=value",
+                )
+            settings |= method.presets[name]
+            continue
+        if name not in method.settings:
+            raise BenchError(
+                f"method '{method.name}' has no setting '{name}'",
+                where=str(method.file),
+                allowed=method.settings or "no settings",
+                given=name,
+                fix=f"bench ls methods shows the settings of {method.name}",
+            )
+        settings[name] = _value(method, name, text)
+    return dict(sorted(settings.items()))
+
+
+def _value(method: MethodInfo, name: str, text: str) -> Any:
+    default = method.settings[name]
+    try:
+        value = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
+    except (ValueError, SyntaxError):
+        value = text
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if isinstance(default, tuple) and isinstance(value, list):
+        value = tuple(value)
+    optional = default is None or (value is None and "None" in method.annotations.get(name, ""))
+    if not optional and type(value) is not type(default):
+        raise BenchError(
+            f"'{text}' does not fit {method.name}:{name}",
+            where=str(method.file),
+            allowed=f"a {type(default).__name__}, such as the default {default!r}",
+            fix=f"--methods {method.name}:{name}={default}",
+        )
+    return value
+
+
+def split_list(text: str) -> list[str]:
+    """Split `a,b:x=1,y=[1,2],c` at the commas between names: `a`, `b:x=1,y=[1,2]`, `c`.
+
+    A piece with `=` and no `:` belongs to the name before it.
+    """
+    pieces: list[str] = []
+    depth, piece = 0, ""
+    for letter in text + ",":
+        depth += (letter in "([") - (letter in ")]")
+        if letter != "," or depth:
+            piece += letter
+            continue
+        head = piece.partition("=")[0]
+        if pieces and "=" in piece and ":" not in head:
+            pieces[-1] += "," + piece.strip()
+        elif piece.strip():
+            pieces.append(piece.strip())
+        piece = ""
+    return pieces
+
+
+def _split(request: str) -> tuple[str, list[str]]:
+    head, _, tail = request.partition(":")
+    inner = [a for a in split_list(tail.replace(",", ",:")) if a] if tail else []
+    return head, [assignment.lstrip(":") for assignment in inner]
+
+
+def _is_path(head: str) -> bool:
+    return head.endswith(".py") or "/" in head

@@ -1,0 +1,152 @@
+"""K-shot splits: LM-BFF's sampling rule, the checks around it, and fingerprints.
+
+The rule is LM-BFF's, checked against its published checksums: shuffle the training rows with NumPy's legacy generator
+seeded by the split seed and group them by label; the first K of each label are train, the next K are dev, labels in order
+of first appearance after the shuffle. Regression is grouped into the lower and upper half of its bounds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from fewbench.errors import BenchError
+from fewbench.types import Example, Label, Rows, Split, Task
+
+CHAINED_SEEDS = (100, 13, 21, 42, 87)
+"""LM-BFF shuffles CoLA's rows in place, so each of its seeds, in this order, starts from the last one's order."""
+
+
+def make_split(task: Task, rows: Rows, k: int, seed: int, *, limit: int | None = None) -> Split:
+    """Return the K-shot split of a task for one split seed.
+
+    Args:
+        task: the task; its `rule` is `shuffle`, or `chained` for LM-BFF's CoLA.
+        rows: all rows of its source.
+        k: examples a label in train, and as many again in dev (true few-shot: |dev| = |train|).
+        seed: the split seed, 0 to 2**32 - 1.
+        limit: keep only the first test rows.
+
+    Raises:
+        BenchError: K or the seed out of range, a class with fewer than 2K rows, or a row in two parts.
+    """
+    if k < 1 or not 0 <= seed < 2**32:
+        what = f"K is {k}" if k < 1 else f"the split seed is {seed}"
+        raise BenchError(what, allowed="K of 1 or more; seeds from 0 to 4294967295", fix="--k 16 --seeds 13,21,42")
+    groups: dict[int, list[Example]] = {}
+    for row in shuffled_order(task, len(rows.train), seed):
+        example = rows.train[row]
+        groups.setdefault(stratum(task, example), []).append(example)
+    _check_counts(task, groups, k)
+    train = tuple(e for members in groups.values() for e in members[:k])
+    dev = tuple(e for members in groups.values() for e in members[k : 2 * k])
+    used = {e.id for e in train + dev}
+    test = rows.test[:limit]
+    split = Split(
+        task=task.full_name,
+        k=k,
+        seed=seed,
+        train=train,
+        dev=dev,
+        test=tuple(e.without_label() for e in test),
+        unlabeled=tuple(e.without_label() for e in rows.train if e.id not in used),
+        fingerprint=fingerprint((*train, *dev)),
+        test_fingerprint=fingerprint(test),
+        leaks=count_leaks((*train, *dev), test),
+    )
+    check_split(split)
+    return split
+
+
+def check_split(split: Split) -> None:
+    """Refuse a split that is not true few-shot.
+
+    Raises:
+        BenchError: |dev| is not |train|, an example stands in two parts, or a test row carries a label.
+    """
+    if len(split.dev) != len(split.train):
+        raise BenchError(
+            f"{split.task}: dev has {len(split.dev)} examples and train {len(split.train)}",
+            fix="true few-shot learning chooses by a dev set as large as train (LM-BFF, section 3)",
+        )
+    ids = Counter(e.id for part in (split.train, split.dev, split.test, split.unlabeled) for e in part)
+    if twice := [name for name, count in ids.items() if count > 1]:
+        raise BenchError(f"{split.task}: {len(twice)} examples stand in two parts of the split, {twice[0]} among them")
+    if any(e.label is not None for e in (*split.test, *split.unlabeled)):
+        raise BenchError(f"{split.task}: labels reached the test inputs or the unlabelled pool")
+
+
+def shuffled_order(task: Task, n: int, seed: int) -> Sequence[int]:
+    """Return the order in which the rule walks n training rows."""
+    if task.rule != "chained" or seed not in CHAINED_SEEDS:
+        return list(np.random.RandomState(seed).permutation(n))
+    order = np.arange(n)
+    for link in CHAINED_SEEDS[: CHAINED_SEEDS.index(seed) + 1]:
+        order = order[np.random.RandomState(link).permutation(n)]
+    return list(order)
+
+
+def stratum(task: Task, example: Example) -> int:
+    """Return the group an example is sampled in: its class, or the half of the bounds its value lies in."""
+    assert example.label is not None
+    if task.bounds is None:
+        return int(example.label)
+    return int(example.label >= sum(task.bounds) / 2)
+
+
+def _check_counts(task: Task, groups: dict[int, list[Example]], k: int) -> None:
+    names = ("lower half", "upper half") if task.is_regression else task.labels
+    counts = {name: len(groups.get(i, ())) for i, name in enumerate(names)}
+    name = min(counts, key=lambda key: counts[key])
+    if counts[name] < 2 * k:
+        raise BenchError(
+            f"{task.full_name}: class '{name}' has {counts[name]} training rows, and K = {k} needs {2 * k}",
+            where=task.file,
+            allowed=f"K up to {counts[name] // 2} (K for train and K for dev)" if counts[name] > 1 else None,
+            fix=f"--k {counts[name] // 2}" if counts[name] > 1 else "another source of this task",
+        )
+
+
+def fingerprint(examples: Iterable[Example]) -> str:
+    """Return a hash (16 hex digits) of normalised texts, options and labels, in order.
+
+    Two sources of one data set (TSV and JSON, say) that give the same examples give the same fingerprint.
+    """
+    digest = hashlib.sha256()
+    for example in examples:
+        label: Label | None = example.label
+        shown = f"{label:.6g}" if isinstance(label, float) else str(label)
+        for part in (*map(_normalised, example.texts), *map(_normalised, example.options), shown):
+            digest.update(part.encode() + b"\x1f")
+        digest.update(b"\x1e")
+    return digest.hexdigest()[:16]
+
+
+def count_leaks(seen: Sequence[Example], test: Sequence[Example]) -> dict[str, int]:
+    """Count test rows whose texts also stand in train or dev: letter for letter, and as bare lower-case words.
+
+    Also counts test rows that repeat an earlier test row.
+    """
+    exact, bare = {_texts(e) for e in seen}, {tuple(map(_words, _texts(e))) for e in seen}
+    return {
+        "exact": sum(_texts(e) in exact for e in test),
+        "normalised": sum(tuple(map(_words, _texts(e))) in bare for e in test),
+        "within_test": len(test) - len({_texts(e) for e in test}),
+    }
+
+
+def _texts(example: Example) -> tuple[str, ...]:
+    return example.texts + example.options
+
+
+def _normalised(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _words(text: str) -> str:
+    kept = "".join(c if c.isalnum() else " " for c in unicodedata.normalize("NFKC", text).lower())
+    return " ".join(kept.split())

@@ -1,0 +1,308 @@
+"""The store: one file a run, its predictions beside it (see `fewbench.layout`), no lock and no index.
+
+A predictions file is named by its contents, and the record, written last, names it. So a kill between the two leaves
+the old record with the old predictions, and of two writers of the same run neither gets the other's predictions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import re
+import secrets
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from fewbench import layout
+from fewbench.durable import finish_writing, make_folder, write_whole
+from fewbench.errors import BenchError, StoreDamaged
+from fewbench.predictions import from_bytes, to_bytes
+from fewbench.record import Record, from_json, run_key, to_json
+from fewbench.types import Predictions, Run
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class StoreUnwritable(BenchError):
+    """A record cannot be written, or a file of the store not be read."""
+
+    exit_code = 1
+
+
+class StoreFull(StoreUnwritable):
+    """No space is left for a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Something in the store that should not be as it is.
+
+    `damage` is a file that is not what was written; `newer` a record of a later version; `leftover` what a kill left,
+    harmless; `unknown` a file that is none of the store's. `done` says what was done about it.
+    """
+
+    path: Path
+    reason: str
+    severity: Literal["damage", "newer", "leftover", "unknown"] = "damage"
+    done: str = ""
+
+    @property
+    def serious(self) -> bool:
+        """Whether something that was stored is lost."""
+        return self.severity == "damage"
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" + (f"; {self.done}" if self.done else "")
+
+
+def _warn(damage: Damage) -> None:
+    warnings.warn(str(damage), stacklevel=3)
+
+
+class Store:
+    """Records of runs under a folder. Reading a folder that is not there gives none; writing makes it.
+
+    Args:
+        root: the results folder.
+        on_damage: hears of each damaged record met by `get` and `save`; warns unless given. All that was met is also
+            in `damaged`.
+    """
+
+    def __init__(self, root: Path, on_damage: Callable[[Damage], None] = _warn) -> None:
+        self.root = root
+        self.on_damage = on_damage
+        self.damaged: list[Damage] = []
+
+    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+        """Pickle without the listener: worker processes only write."""
+        return Store, (self.root,)
+
+    @property
+    def runs(self) -> Path:
+        """The folder of the records."""
+        return self.root / "runs"
+
+    def save(self, record: Record, predictions: Predictions | None) -> Path:
+        """Write a record, and before it its predictions. Return the record's file.
+
+        Takes the place of an earlier record of the same run. SIGINT and SIGTERM wait until both are written.
+
+        Raises:
+            StoreUnwritable: it cannot be written; nothing was.
+            StoreFull: the same, for lack of space.
+            BenchError: the record holds what JSON cannot.
+        """
+        run = replace(record.run, key=run_key(record.run))
+        data = None if predictions is None else to_bytes(predictions, run)
+        record = replace(record, run=run, predictions=None if data is None else hashlib.sha256(data).hexdigest())
+        text = to_json(record).encode()
+        with finish_writing():
+            file, old = self._place(run)
+            beside, replaced = layout.beside(file, record), old and layout.beside(file, old)
+            fresh = beside is not None and not beside.exists()
+            try:
+                if beside is not None and data is not None:
+                    write_whole(beside, data)
+                write_whole(file, text)
+            except OSError as error:
+                if beside is not None and fresh and not _holds(file, text):
+                    _remove(beside)
+                raise _unwritable(file, error) from error
+            if replaced and replaced != beside:
+                _remove(replaced)
+        return file
+
+    def get(self, run: Run) -> Record | None:
+        """Return the record of a run, by its path. A damaged one is set aside, reported, and counts as none.
+
+        Raises:
+            BenchError: a newer version's record stands there, or it cannot be read.
+        """
+        return self._lookup(run)[1]
+
+    def records(self) -> Iterator[Record]:
+        """Yield all whole records, by path. The others are listed in `damaged`."""
+        for file in layout.record_files(self.runs):
+            try:
+                yield load(file)
+            except FileNotFoundError:
+                continue  # another process has just set it aside
+            except BenchError as error:
+                self._note(to_damage(file, error))
+
+    def find(self, prefix: str) -> Record:
+        """Return the record whose key begins with `prefix`, of at least four hex digits.
+
+        Raises:
+            BenchError: no such record, or several.
+            StoreDamaged: the only one is damaged.
+        """
+        if not re.fullmatch("[0-9a-f]{4,32}", prefix.lower()):
+            raise BenchError(f"'{prefix}' is no key", allowed="four or more of the digits 0-9a-f", fix="bench table")
+        prefix, files = prefix.lower(), layout.record_files(self.runs)
+        fits: dict[str, Record] = {}
+        damaged: BenchError | None = None
+        for file in files:
+            if not layout.digits(file).startswith(prefix[: len(layout.digits(file))]):
+                continue
+            try:
+                record = load(file)
+            except FileNotFoundError:
+                continue
+            except BenchError as error:
+                damaged = error
+                continue
+            if record.run.key.startswith(prefix):
+                fits[record.run.key] = record
+        if len(fits) == 1:
+            return next(iter(fits.values()))
+        if fits:
+            raise BenchError(f"several runs begin with '{prefix}'", allowed=sorted(fits), fix="type more digits")
+        if damaged is not None:
+            raise damaged
+        missing = BenchError(f"no run begins with '{prefix}'", where=str(self.root), fix="bench table shows the runs")
+        missing.nearest = get_close_matches(prefix[:8], {layout.digits(file)[:8] for file in files}, 3, 0.5)
+        raise missing
+
+    def predictions(self, record: Record) -> Predictions:
+        """Return a record's predictions.
+
+        Raises:
+            StoreDamaged: they are not there, or not those that were written.
+            BenchError: the run has none.
+        """
+        if record.predictions is None:
+            raise BenchError(f"the run {record.run.key} has no predictions: {record.error or 'none were stored'}")
+        files = (layout.beside(file, record) for file in layout.candidates(self.runs, record.run))
+        beside = next((file for file in files if file is not None and file.exists()), None)
+        if beside is None:
+            raise StoreDamaged(
+                f"the predictions of run {record.run.key} are not there",
+                where=str(layout.folder(self.runs, record.run)),
+                fix="bench fsck --repair, then bench run",
+            )
+        return load_predictions(beside, record)
+
+    def set_aside(self, file: Path) -> Path:
+        """Move a record and its predictions to `<root>/damaged/`, under a name no other file has.
+
+        Raises:
+            OSError: it cannot be moved.
+        """
+        folder = self.root / "damaged" / file.parent.relative_to(self.runs)
+        make_folder(folder)
+        token = secrets.token_hex(4)
+        beside = file.parent.glob(f"{file.stem}.*{layout.PREDICTIONS}") if file.suffix == layout.RECORD else ()
+        for one in (*beside, file):
+            one.rename(folder / f"{token}-{one.name}")
+        return folder / f"{token}-{file.name}"
+
+    def fsck(self, *, repair: bool = False) -> list[Damage]:
+        """Check every file; see `fewbench.fsck.check`."""
+        from fewbench.fsck import check
+
+        return check(self, repair=repair)
+
+    def _lookup(self, run: Run) -> tuple[Path | None, Record | None]:
+        key = run_key(run)
+        for file in layout.candidates(self.runs, run):
+            try:
+                record = load(file)
+            except FileNotFoundError:
+                continue
+            except StoreDamaged as error:
+                self._report(to_damage(file, error))
+                continue
+            if record.run.key == key:
+                return file, record
+        return None, None
+
+    def _place(self, run: Run) -> tuple[Path, Record | None]:
+        """Return the file to write a run's record to, and the record it takes the place of."""
+        file, old = self._lookup(run)
+        own = layout.candidates(self.runs, run)[: len(layout.PREFIXES)]
+        if file is None and all(place.exists() for place in own):  # the last has the whole key, so it was moved there
+            self._report(Damage(own[-1], "a record of another run"))
+        return file or next(place for place in own if not place.exists()), old
+
+    def _report(self, damage: Damage) -> None:
+        try:
+            done = f"moved to {self.set_aside(damage.path)}"
+        except OSError as error:
+            done = f"could not be set aside ({error.strerror})"
+        damage = replace(damage, done=done)
+        self._note(damage)
+        self.on_damage(damage)
+
+    def _note(self, damage: Damage) -> None:
+        if damage not in self.damaged:
+            self.damaged.append(damage)
+
+
+def load(file: Path) -> Record:
+    """Return the record in a file.
+
+    Raises:
+        StoreDamaged: it is not what was written.
+        BenchError: a newer version wrote it, or it cannot be read.
+        FileNotFoundError: it is not there.
+    """
+    try:
+        return from_json(file.read_text("utf-8"), str(file))
+    except UnicodeDecodeError as error:
+        raise StoreDamaged(f"damaged record: {error}", where=str(file), fix="bench fsck --repair") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(str(file)) from error
+    except OSError as error:
+        raise StoreUnwritable(f"a record cannot be read: {error.strerror}", where=str(file)) from error
+
+
+def load_predictions(file: Path, record: Record) -> Predictions:
+    """Return the predictions in a file, which must be those that the record names.
+
+    Raises:
+        StoreDamaged: they are not.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise StoreDamaged(f"predictions cannot be read: {error.strerror}", where=str(file)) from error
+    if hashlib.sha256(data).hexdigest() != record.predictions:
+        raise StoreDamaged(
+            f"damaged predictions: not those that run {record.run.key} wrote",
+            where=str(file),
+            fix="bench fsck --repair, then bench run",
+        )
+    return from_bytes(data, str(file))
+
+
+def to_damage(file: Path, error: BenchError) -> Damage:
+    return Damage(file, error.problem, "damage" if isinstance(error, (StoreDamaged, StoreUnwritable)) else "newer")
+
+
+def _holds(file: Path, data: bytes) -> bool:
+    try:
+        return file.read_bytes() == data
+    except OSError:
+        return False
+
+
+def _remove(file: Path) -> None:
+    with contextlib.suppress(OSError):
+        file.unlink()
+
+
+def _unwritable(file: Path, error: OSError) -> StoreUnwritable:
+    kind = StoreFull if error.errno in _FULL else StoreUnwritable
+    return kind(
+        f"nothing was written: {error.strerror or error}",
+        where=str(file),
+        fix="free some space, or --results on another disk, then the same command again: finished runs are kept"
+        if kind is StoreFull
+        else "see who may write there, or --results FOLDER, then the same command again: finished runs are kept",
+    )

@@ -1,0 +1,64 @@
+"""The template language: literal text, `{0}`, `{1}`, `{options}`, `{mask}`, and `{0|cut}`, `{1|lower}`."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from fewbench.errors import BenchError
+
+MODIFIERS = {
+    "cut": "drops the last character (a full stop before the template's own punctuation)",
+    "lower": "lower-cases the first letter",
+}
+
+
+class Piece(NamedTuple):
+    """One stretch of a template: literal text, a text of the example (`index`), its options, or the mask."""
+
+    kind: Literal["literal", "text", "options", "mask"]
+    value: str
+    index: int = 0
+    modifier: str = ""
+
+
+def parse_template(template: str) -> tuple[Piece, ...]:
+    """Return the pieces of a template, in order.
+
+    Raises:
+        BenchError: a brace without a partner, an unknown field or modifier, or not exactly one mask.
+    """
+    pieces: list[Piece] = []
+    for literal, field in re.findall(r"([^{}]*)(?:\{([^{}]*)\}|$)", template):
+        if literal:
+            pieces.append(Piece("literal", literal))
+        if field:
+            pieces.append(_field(field, template))
+    shown = sum(len(piece.value) + (0 if piece.kind == "literal" else 2) for piece in pieces)
+    if shown != len(template):
+        raise BenchError(f"a brace without a partner in the template '{template}'", fix="{0} It was {mask}.")
+    masks = sum(piece.kind == "mask" for piece in pieces)
+    if masks != 1:
+        raise BenchError(
+            f"the template '{template}' has {masks or 'no'} masks", allowed="exactly one {mask}", fix="{0} It was {mask}."
+        )
+    return tuple(pieces)
+
+
+def _field(field: str, template: str) -> Piece:
+    name, _, modifier = field.partition("|")
+    if name not in ("mask", "options", "0", "1") or (name == "mask" and modifier):
+        raise BenchError(
+            f"unknown field '{{{field}}}' in the template '{template}'",
+            allowed=["{0}", "{1}", "{options}", "{mask}", "{0|cut}", "{1|lower}"],
+            given=f"{{{field}}}",
+        )
+    if modifier and modifier not in MODIFIERS:
+        raise BenchError(
+            f"unknown modifier '{modifier}' in the template '{template}'", allowed=MODIFIERS, given=modifier
+        )
+    if name == "mask":
+        return Piece("mask", field)
+    if name == "options":
+        return Piece("options", field, modifier=modifier)
+    return Piece("text", field, int(name), modifier)

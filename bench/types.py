@@ -1,0 +1,217 @@
+"""The nouns of the harness: small, frozen and typed. No torch here.
+
+Axes in every docstring: n examples, C classes (or options of a choice), B batch, T positions, V vocabulary, d width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Format = Literal["single", "pair", "choice"]
+Label = int | float
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One item of a task.
+
+    `texts` holds one text (single), two (pair: premise and hypothesis), or passage and question (choice). `options` is
+    empty but for a choice. `label` is a class index, a value for regression, or None where it is withheld. `id` is
+    `<split>-<row>`, the row counted from 0 in the source file.
+    """
+
+    id: str
+    texts: tuple[str, ...]
+    label: Label | None = None
+    options: tuple[str, ...] = ()
+
+    def without_label(self) -> Example:
+        """Return the same item with its label withheld."""
+        return Example(self.id, self.texts, None, self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a task's rows come from: a hub data set, or a folder of the same layout.
+
+    Files stand at `<data>/<path>/<config>/<split>.<jsonl|csv|tsv|parquet>`. `texts`, `label` and `options` name
+    columns; `columns` names those of a file without header; `values` are the file's own label values, in the order of
+    the task's labels (None: the label's index); `revision` pins the hub's commit, and a source with `hub=False` exists
+    only as files. `root` overrides the data folder (the embedded demo, a user's own TOML).
+    """
+
+    name: str
+    path: str
+    config: str
+    train: str
+    test: str
+    texts: tuple[str, ...]
+    label: str
+    options: str | None = None
+    columns: tuple[str, ...] | None = None
+    values: tuple[str, ...] | None = None
+    hub: bool = True
+    revision: str | None = None
+    root: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A data set with a format, labels, a headline metric, and its manual template and label words.
+
+    `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last character of a text and
+    `{1|lower}` lower-cases its first letter. `words` holds one tuple of label words a class. Regression has `bounds`
+    and two opposing words. `rule` names the split rule.
+    """
+
+    name: str
+    title: str
+    format: Format
+    labels: tuple[str, ...]
+    metric: str
+    template: str
+    words: tuple[tuple[str, ...], ...]
+    sources: tuple[Source, ...]
+    paper: str
+    licence: str
+    version: int = 1
+    bounds: tuple[float, float] | None = None
+    metrics: tuple[str, ...] = ()
+    max_length: int = 128
+    rule: Literal["shuffle", "chained"] = "shuffle"
+    file: str = ""
+
+    @property
+    def source(self) -> Source:
+        """The source in use: the first (see `with_source` in `fewbench.declare`)."""
+        return self.sources[0]
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether labels are values within `bounds` instead of class indices."""
+        return self.bounds is not None
+
+    @property
+    def full_name(self) -> str:
+        """Name and source, as in `sst-2@lm-bff`."""
+        return f"{self.name}@{self.source.name}"
+
+
+class Rows(NamedTuple):
+    """All rows of a task's source, labels included. Only `make_split` and `Scorer` see the test rows' labels."""
+
+    train: tuple[Example, ...]
+    test: tuple[Example, ...]
+    files: tuple[dict[str, Any], ...] = ()
+    """One entry a file read: `{"file", "rows", "sha256"}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What a method may see of one (task, K, split seed).
+
+    |dev| = |train|; `test` and `unlabeled` carry no labels. `fingerprint` hashes the normalised texts and labels of
+    train and dev, `test_fingerprint` those of test. `leaks` counts test rows that also stand in train or dev.
+    """
+
+    task: str
+    k: int
+    seed: int
+    train: tuple[Example, ...]
+    dev: tuple[Example, ...]
+    test: tuple[Example, ...]
+    unlabeled: tuple[Example, ...]
+    fingerprint: str
+    test_fingerprint: str
+    leaks: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """A predictor's answer for n examples, in their order: `probabilities` [n, C], or `values` [n] for regression.
+
+    Raises:
+        ValueError: neither or both given, a shape that does not fit, or a number that is not finite.
+    """
+
+    ids: tuple[str, ...]
+    probabilities: NDArray[np.float32] | None = None
+    values: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        import numpy as np  # here, so that listing commands start without it
+
+        if (self.probabilities is None) == (self.values is None):
+            raise ValueError("predictions hold either probabilities [n, C] or values [n]")
+        if self.array.ndim != (1 if self.probabilities is None else 2) or len(self.array) != len(self.ids):
+            raise ValueError(f"predictions of shape {self.array.shape} for {len(self.ids)} examples")
+        if not np.isfinite(self.array).all():
+            raise ValueError("predictions hold numbers that are not finite")
+
+    @property
+    def array(self) -> NDArray[np.float32]:
+        """The one array held."""
+        array = self.values if self.probabilities is None else self.probabilities
+        assert array is not None
+        return array
+
+    @property
+    def answers(self) -> NDArray[Any]:
+        """The arg-max class a row (the first among equals), or the values."""
+        return self.array if self.probabilities is None else self.probabilities.argmax(axis=1)
+
+
+class Predictor(Protocol):
+    """What `fit` returns."""
+
+    def predict(self, examples: Sequence[Example]) -> Predictions:
+        """Predict examples whose labels, if any, are not looked at."""
+        ...
+
+
+Fit = Callable[..., Predictor]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A pretrained model by name: an embedded name, a local folder or a hub name, and what pins its weights.
+
+    `revision` is the hub's commit, or the hash of a local folder's weights.
+    """
+
+    name: str
+    path: str
+    revision: str
+    embedded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One cell of the plan: a task and method, a backbone, K, a split seed, a protocol; tested once.
+
+    `settings` are those the user fixed; the protocol's grid varies the method's others. `limit` tests on the first
+    rows only, which makes the record not comparable.
+    """
+
+    task: str
+    task_version: int
+    source: str
+    method: str
+    settings: Settings
+    student: ModelRef | None
+    teacher: ModelRef | None
+    k: int
+    seed: int
+    protocol: str
+    fingerprint: str
+    test_fingerprint: str
+    limit: int | None = None
+    key: str = field(default="", compare=False)

@@ -1,0 +1,22 @@
+"""Fine-tuning: a new linear classification head on the first token, all weights trained.
+
+smash.md section 3.1, prompt-distiller.md Table 1 (FT). Regression trains one output by squared error on values scaled
+to 0..1; a choice scores each option as a sequence of its own.
+"""
+
+from __future__ import annotations
+
+from fewbench.parts.head import HeadModel
+from fewbench.parts.kit import Kit
+from fewbench.types import Predictor, Split, Task
+
+PAPER = "Devlin et al., 2019; smash.md section 3.1"
+NEEDS = ("student",)
+SEARCH = ("lr", "batch_size")
+
+
+def fit(task: Task, split: Split, kit: Kit, *, lr: float = 1e-5, batch_size: int = 8) -> Predictor:
+    """Train backbone and head by the protocol."""
+    model = HeadModel(kit.backbone("student"), task)
+    kit.train(model, lr=lr, batch_size=batch_size)
+    return model

@@ -1,0 +1,18 @@
+"""Prompt the pretrained model without any training: label words at the mask of the manual template.
+
+smash.md section 3.1 and the zero-shot rows of its Table 2.
+"""
+
+from __future__ import annotations
+
+from fewbench.parts.kit import Kit
+from fewbench.parts.prompt import PromptModel
+from fewbench.types import Predictor, Split, Task
+
+PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash.md Table 2, zero-shot rows"
+NEEDS = ("student",)
+
+
+def fit(task: Task, split: Split, kit: Kit) -> Predictor:
+    """Return the prompted model as it is; no example is looked at."""
+    return PromptModel(kit.backbone("student"), task)

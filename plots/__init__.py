@@ -1,0 +1,1 @@
+"""Figures: one file each, records in, figure out."""

@@ -1,0 +1,1 @@
+"""Task declarations: one TOML file a suite, one table a task."""

@@ -1,0 +1,122 @@
+"""Fixtures: the shared real data if it is there, and tiny models made here."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+SHARED = PROJECT.parent / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Two torch threads fight on a busy machine, and change the last bits."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and models beside the project."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("needs the real data in ../shared, which is not here")
+    return SHARED
+
+
+WORDS = (
+    "great good okay bad terrible yes no maybe correct incorrect a b c d the film was it this is and , . ? ! : "
+    "movie dull lovely acting plot boring wonderful waste brilliant poor cat dog sat on mat answer"
+).split()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a maker of random two-layer models with a word-level tokenizer, one folder a family."""
+    made: dict[str, Path] = {}
+
+    def make(family: str = "bert") -> Path:
+        if family not in made:
+            made[family] = make_model(family, tmp_path_factory.mktemp(f"tiny-{family}"))
+        return made[family]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny: Callable[..., Path]) -> Path:
+    """A folder with a random two-layer BERT and its tokenizer."""
+    return tiny("bert")
+
+
+def make_model(family: str, folder: Path) -> Path:
+    """Save a random masked language model of a family with its tokenizer."""
+    import torch
+    import transformers as hf
+
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer(folder)
+    small: dict[str, Any] = dict(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
+    usual = small | dict(intermediate_size=32, max_position_embeddings=80, pad_token_id=0)
+    configs: dict[str, Any] = {
+        "bert": lambda: hf.BertConfig(**usual),
+        "roberta": lambda: hf.RobertaConfig(**usual, type_vocab_size=1),
+        "distilbert": lambda: hf.DistilBertConfig(
+            vocab_size=len(tokenizer), dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=80
+        ),
+        "albert": lambda: hf.AlbertConfig(**usual, embedding_size=8),
+        "electra": lambda: hf.ElectraConfig(**usual, embedding_size=8),
+    }
+    model = hf.AutoModelForMaskedLM.from_config(configs[family]())
+    for parameter in model.parameters():  # biases and norms off their trivial start, so that tests see them
+        parameter.data.add_(0.02 * torch.randn_like(parameter))
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_tokenizer(folder: Path) -> Any:
+    """Return a small WordPiece tokenizer with BERT's special tokens."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789'-"
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *("##" + letter for letter in letters)]
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
+
+
+@pytest.fixture
+def bench() -> Callable[..., Any]:
+    """Run the command line in a process of its own: `bench("ls", "tasks").stdout`."""
+    import subprocess
+
+    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "fewbench", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
+
+    return run
