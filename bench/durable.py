@@ -52,10 +52,23 @@ def write_whole(file: Path, data: bytes) -> None:
                 os.fsync(stream.fileno())
             temporary.replace(file)
         except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+            remove(temporary)
             raise
         sync_folder(file.parent)
+
+
+def holds(file: Path, data: bytes) -> bool:
+    """Whether a file's bytes are these."""
+    try:
+        return file.read_bytes() == data
+    except OSError:
+        return False
+
+
+def remove(file: Path) -> None:
+    """Remove a file if it is there and can be removed."""
+    with contextlib.suppress(OSError):
+        file.unlink()
 
 
 def make_folder(folder: Path) -> None:

@@ -31,33 +31,29 @@ def check(store: Store, *, repair: bool = False) -> list[Damage]:
     return [_mend(store, damage) for damage in found] if repair else found
 
 
-def _folder(store: Store, folder: Path, files: list[str]) -> Iterator[Damage]:
-    """Yield what is wrong in one folder. A set of predictions stands in the same folder as its record, or is lost."""
+def _folder(store: Store, folder: Path, names: list[str]) -> Iterator[Damage]:
+    """Yield what is wrong in one folder."""
+    records = [name for name in names if name.endswith(layout.RECORD) and not name.startswith(".")]
     wanted: set[str] = set()
-    unsure: set[str] = set()
-    for name in files:
-        if name.endswith(layout.RECORD) and not name.startswith("."):
-            try:
-                damage, predictions = _record(store, folder / name)
-            except FileNotFoundError:
-                continue
-            except BenchError as error:
-                damage, predictions = to_damage(folder / name, error), None
-                unsure.add(Path(name).stem)
-            if predictions is not None:
-                wanted.add(predictions.name)
-            if damage is not None:
-                yield damage
-    for name in files:
-        path = folder / name
-        if name.startswith(".") and name.endswith(TEMPORARY):
-            yield Damage(path, "a write that was cut short", "leftover")
-        elif name.endswith(layout.PREDICTIONS) and not name.startswith("."):
-            # Those of a record that cannot be read go with it.
-            if name not in wanted and name.partition(".")[0] not in unsure:
-                yield Damage(path, "predictions that no record names", "leftover")
-        elif not name.endswith(layout.RECORD) or name.startswith("."):
-            yield Damage(path, "not a file of the store", "unknown")
+    for name in records:
+        try:
+            damage, predictions = _record(store, folder / name)
+        except FileNotFoundError:
+            continue
+        except BenchError as error:  # which predictions were its own cannot be told, so all of its stem are left to it
+            damage, predictions = to_damage(folder / name, error), Path(name)
+            wanted |= {other for other in names if other.startswith(f"{predictions.stem}.")}
+        if predictions is not None:
+            wanted.add(predictions.name)
+        if damage is not None:
+            yield damage
+    for name in sorted({*names} - {*records} - wanted):
+        if not layout.OURS.match(name):  # whatever else lies there is never removed
+            yield Damage(folder / name, "not a file of the store", "unknown")
+        elif name.endswith(TEMPORARY):
+            yield Damage(folder / name, "a write that was cut short", "leftover")
+        else:
+            yield Damage(folder / name, "predictions that no record names", "leftover")
 
 
 def _record(store: Store, file: Path) -> tuple[Damage | None, Path | None]:

@@ -18,6 +18,9 @@ RECORD, PREDICTIONS = ".json", ".safetensors"
 PREFIXES = (8, 16, 32)
 """Digits of the key in a file name: more where another run's file has taken the shorter name."""
 
+OURS = re.compile(r"k-?\d+-s-?\d+-[0-9a-f]{8,32}\.[0-9a-f]{8}\.safetensors$|\.k-?\d+-s-?\d+-[0-9a-f]{8,32}\..*\.tmp$")
+"""The names of predictions and of files being written."""
+
 _LONGEST = 80
 
 

@@ -87,8 +87,10 @@ def from_json(text: str, where: str) -> Record:
         StoreDamaged: not JSON, cut short, not what was written, or a field missing or of another type.
         BenchError: a newer version of fewbench wrote it.
     """
+    if "\r" in text:  # a checkout on Windows; within a JSON text it is written \\r
+        text = text.replace("\r\n", "\n")
     try:
-        payload = json.loads(text, parse_constant=_refuse)
+        payload = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         problem = "an empty file" if not text.strip() else f"not JSON, or cut short: {error}"
         raise StoreDamaged(f"damaged record: {problem}", where=where, fix=_MEND) from error
@@ -106,6 +108,8 @@ def from_json(text: str, where: str) -> Record:
         )
     try:
         while payload["schema"] != SCHEMA:
+            if payload["schema"] not in MIGRATIONS:
+                raise ValueError(f"there never was a schema {payload['schema']!r}")
             payload = MIGRATIONS[payload["schema"]](payload)
         return _record(payload)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -117,6 +121,8 @@ _MEND = "bench fsck --repair sets damaged files aside; bench run redoes the run"
 
 _OBJECTS = ("scores", "selection", "split", "details", "environment", "timing")
 
+_RECORD_FIELDS = frozenset(field.name for field in fields(Record))
+_RUN_FIELDS = frozenset(field.name for field in fields(Run))
 _RUN = {
     "task": str,
     "task_version": int,
@@ -134,12 +140,14 @@ _RUN = {
 
 def _record(payload: dict[str, Any]) -> Record:
     del payload["checksum"]
+    _expect_all(payload, _RECORD_FIELDS)
     run = payload["run"]
+    _expect_all(run, _RUN_FIELDS)
     for name, kind in _RUN.items():
         _expect(run[name], kind, name)
     run["settings"] = {name: _tuples(value) for name, value in run["settings"].items()}
     for role in ("student", "teacher"):
-        run[role] = None if run[role] is None else ModelRef(**run[role])
+        run[role] = None if run[role] is None else ModelRef(path="", **run[role])
     payload["run"] = Run(**run)
     _expect_digest(run["key"], 32, "key")
     if payload["predictions"] is not None:
@@ -156,6 +164,12 @@ def _record(payload: dict[str, Any]) -> Record:
         raise ValueError(f"status is {payload['status']!r}")
     payload["warnings"] = tuple(payload["warnings"])
     return Record(**payload)
+
+
+def _expect_all(payload: dict[str, Any], names: frozenset[str]) -> None:
+    """Refuse a payload that lacks a field, though the class may have a default for it."""
+    if missing := names - payload.keys():
+        raise KeyError(min(missing))
 
 
 def _expect(value: object, kind: type | tuple[type, ...], name: str) -> None:
@@ -187,6 +201,9 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
 
 
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
 def _dumps(payload: Any, what: str, **options: Any) -> str:
     try:
         return json.dumps(payload, sort_keys=True, allow_nan=False, default=_plain, **options)
@@ -197,7 +214,9 @@ def _dumps(payload: Any, what: str, **options: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """Return as JSON types what is not: dataclasses, mappings, sets, paths' texts, NumPy's and torch's numbers."""
-    if isinstance(value, (Record, Run, ModelRef)):
+    if isinstance(value, ModelRef):  # where its folder lies is nobody's business, and changes
+        return {"name": value.name, "revision": value.revision, "embedded": value.embedded}
+    if isinstance(value, (Record, Run)):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):
         return dict(value)

@@ -6,20 +6,19 @@ the old record with the old predictions, and of two writers of the same run neit
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import re
 import secrets
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from fewbench import layout
-from fewbench.durable import finish_writing, make_folder, write_whole
+from fewbench.durable import finish_writing, holds, make_folder, remove, write_whole
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.predictions import from_bytes, to_bytes
 from fewbench.record import Record, from_json, run_key, to_json
@@ -76,11 +75,16 @@ class Store:
     def __init__(self, root: Path, on_damage: Callable[[Damage], None] = _warn) -> None:
         self.root = root
         self.on_damage = on_damage
-        self.damaged: list[Damage] = []
+        self._met: dict[Damage, None] = {}
 
     def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
         """Pickle without the listener: worker processes only write."""
         return Store, (self.root,)
+
+    @property
+    def damaged(self) -> list[Damage]:
+        """All damaged records met so far."""
+        return list(self._met)
 
     @property
     def runs(self) -> Path:
@@ -110,11 +114,11 @@ class Store:
                     write_whole(beside, data)
                 write_whole(file, text)
             except OSError as error:
-                if beside is not None and fresh and not _holds(file, text):
-                    _remove(beside)
+                if beside is not None and fresh and not holds(file, text):
+                    remove(beside)
                 raise _unwritable(file, error) from error
             if replaced and replaced != beside:
-                _remove(replaced)
+                remove(replaced)
         return file
 
     def get(self, run: Run) -> Record | None:
@@ -127,47 +131,31 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """Yield all whole records, by path. The others are listed in `damaged`."""
-        for file in layout.record_files(self.runs):
-            try:
-                yield load(file)
-            except FileNotFoundError:
-                continue  # another process has just set it aside
-            except BenchError as error:
-                self._note(to_damage(file, error))
+        yield from self._whole(layout.record_files(self.runs))
 
     def find(self, prefix: str) -> Record:
         """Return the record whose key begins with `prefix`, of at least four hex digits.
 
         Raises:
             BenchError: no such record, or several.
-            StoreDamaged: the only one is damaged.
+            StoreDamaged: there is one, and it is damaged.
         """
-        if not re.fullmatch("[0-9a-f]{4,32}", prefix.lower()):
+        prefix = prefix.lower()
+        if not re.fullmatch("[0-9a-f]{4,32}", prefix):
             raise BenchError(f"'{prefix}' is no key", allowed="four or more of the digits 0-9a-f", fix="bench table")
-        prefix, files = prefix.lower(), layout.record_files(self.runs)
-        fits: dict[str, Record] = {}
-        damaged: BenchError | None = None
-        for file in files:
-            if not layout.digits(file).startswith(prefix[: len(layout.digits(file))]):
-                continue
-            try:
-                record = load(file)
-            except FileNotFoundError:
-                continue
-            except BenchError as error:
-                damaged = error
-                continue
-            if record.run.key.startswith(prefix):
-                fits[record.run.key] = record
-        if len(fits) == 1:
-            return next(iter(fits.values()))
-        if fits:
-            raise BenchError(f"several runs begin with '{prefix}'", allowed=sorted(fits), fix="type more digits")
-        if damaged is not None:
-            raise damaged
-        missing = BenchError(f"no run begins with '{prefix}'", where=str(self.root), fix="bench table shows the runs")
-        missing.nearest = get_close_matches(prefix[:8], {layout.digits(file)[:8] for file in files}, 3, 0.5)
-        raise missing
+        files = layout.record_files(self.runs)
+        near = [file for file in files if layout.digits(file).startswith(prefix[: len(layout.digits(file))])]
+        found = {record.run.key: record for record in self._whole(near) if record.run.key.startswith(prefix)}
+        if len(found) == 1:
+            return next(iter(found.values()))
+        if found:
+            raise BenchError(f"several runs begin with '{prefix}'", allowed=sorted(found), fix="type more digits")
+        for damage in self.damaged:
+            if damage.path in near:
+                raise StoreDamaged(damage.reason, where=str(damage.path), fix="bench fsck --repair, then bench run")
+        error = BenchError(f"no run begins with '{prefix}'", where=str(self.root), fix="bench table shows the runs")
+        error.nearest = get_close_matches(prefix[:8], {layout.digits(file)[:8] for file in files}, 3, 0.5)
+        raise error
 
     def predictions(self, record: Record) -> Predictions:
         """Return a record's predictions.
@@ -208,6 +196,15 @@ class Store:
 
         return check(self, repair=repair)
 
+    def _whole(self, files: Iterable[Path]) -> Iterator[Record]:
+        for file in files:
+            try:
+                yield load(file)
+            except FileNotFoundError:
+                continue  # another process has just set it aside
+            except BenchError as error:
+                self._met[to_damage(file, error)] = None
+
     def _lookup(self, run: Run) -> tuple[Path | None, Record | None]:
         key = run_key(run)
         for file in layout.candidates(self.runs, run):
@@ -227,8 +224,11 @@ class Store:
         file, old = self._lookup(run)
         own = layout.candidates(self.runs, run)[: len(layout.PREFIXES)]
         if file is None and all(place.exists() for place in own):  # the last has the whole key, so it was moved there
-            self._report(Damage(own[-1], "a record of another run"))
-        return file or next(place for place in own if not place.exists()), old
+            self._report(Damage(own[-1], "the record of another run"))
+        free = [place for place in own if not place.exists()]
+        if file is None and not free:
+            raise StoreUnwritable("the record of another run stands here", where=str(own[-1]), fix="move it away")
+        return file or free[0], old
 
     def _report(self, damage: Damage) -> None:
         try:
@@ -236,12 +236,8 @@ class Store:
         except OSError as error:
             done = f"could not be set aside ({error.strerror})"
         damage = replace(damage, done=done)
-        self._note(damage)
+        self._met[damage] = None
         self.on_damage(damage)
-
-    def _note(self, damage: Damage) -> None:
-        if damage not in self.damaged:
-            self.damaged.append(damage)
 
 
 def load(file: Path) -> Record:
@@ -253,7 +249,7 @@ def load(file: Path) -> Record:
         FileNotFoundError: it is not there.
     """
     try:
-        return from_json(file.read_text("utf-8"), str(file))
+        return from_json(file.read_bytes().decode("utf-8"), str(file))
     except UnicodeDecodeError as error:
         raise StoreDamaged(f"damaged record: {error}", where=str(file), fix="bench fsck --repair") from error
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -282,19 +278,8 @@ def load_predictions(file: Path, record: Record) -> Predictions:
 
 
 def to_damage(file: Path, error: BenchError) -> Damage:
+    """Return what an error of `load` says of a file."""
     return Damage(file, error.problem, "damage" if isinstance(error, (StoreDamaged, StoreUnwritable)) else "newer")
-
-
-def _holds(file: Path, data: bytes) -> bool:
-    try:
-        return file.read_bytes() == data
-    except OSError:
-        return False
-
-
-def _remove(file: Path) -> None:
-    with contextlib.suppress(OSError):
-        file.unlink()
 
 
 def _unwritable(file: Path, error: OSError) -> StoreUnwritable:

@@ -184,11 +184,12 @@ Fit = Callable[..., Predictor]
 class ModelRef:
     """A pretrained model by name: an embedded name, a local folder or a hub name, and what pins its weights.
 
-    `revision` is the hub's commit, or the hash of a local folder's weights.
+    `revision` is the hub's commit, or the hash of a local folder's weights. `path` is where it lies on this machine; it
+    is no part of a record.
     """
 
     name: str
-    path: str
+    path: str = field(compare=False)
     revision: str
     embedded: bool = False
 
