@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from fewbench.errors import BenchError, NeedsNetwork
 from fewbench.types import Example, Label, Predictions, Task
 
-Metric = Callable[[NDArray[Any], NDArray[Any]], float]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Metric = Callable[["NDArray[Any]", "NDArray[Any]"], float]
 
 
 def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict[str, float]:
@@ -25,6 +25,8 @@ def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict
     Raises:
         BenchError: predictions of another kind or number than the labels.
     """
+    import numpy as np  # here and below, so that listing commands start without it
+
     if (predictions.values is not None) != task.is_regression:
         kind = "values" if task.is_regression else "probabilities"
         raise BenchError(f"{task.full_name} is scored from {kind}, and the predictor gave others")
@@ -65,7 +67,7 @@ class Scorer:
 
 
 def _accuracy(gold: NDArray[Any], answers: NDArray[Any]) -> float:
-    return float(np.mean(gold == answers))
+    return float((gold == answers).mean())
 
 
 def _f1(average: str) -> Metric:
@@ -80,6 +82,10 @@ def _f1(average: str) -> Metric:
 def _mcc(gold: NDArray[Any], answers: NDArray[Any]) -> float:
     from sklearn.metrics import matthews_corrcoef
 
+    if (
+        gold.min() == gold.max() or answers.min() == answers.max()
+    ):  # one class alone has no correlation: scored 0, without a warning
+        return 0.0
     return float(matthews_corrcoef(gold, answers))
 
 
@@ -87,7 +93,9 @@ def _correlation(name: str) -> Metric:
     def correlation(gold: NDArray[Any], answers: NDArray[Any]) -> float:
         from scipy import stats
 
-        if np.ptp(gold) == 0 or np.ptp(answers) == 0:  # a constant has no correlation with anything: scored 0
+        if (
+            gold.min() == gold.max() or answers.min() == answers.max()
+        ):  # a constant has no correlation with anything: scored 0
             return 0.0
         return float(getattr(stats, name)(gold, answers).statistic)
 

@@ -184,3 +184,6 @@ def _parts_imported(tree: ast.Module) -> Iterator[Path]:
             yield from (ROOT / "parts" / f"{alias.name}.py" for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("fewbench.parts."):
             yield ROOT / "parts" / f"{node.module.split('.')[2]}.py"
+        elif isinstance(node, ast.Import):
+            parts = [alias.name for alias in node.names if alias.name.startswith("fewbench.parts.")]
+            yield from (ROOT / "parts" / f"{name.split('.')[2]}.py" for name in parts)

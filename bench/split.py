@@ -1,8 +1,8 @@
 """K-shot splits: LM-BFF's sampling rule, the checks around it, and fingerprints.
 
 The rule is LM-BFF's, checked against its published checksums: shuffle the training rows with NumPy's legacy generator
-seeded by the split seed and group them by label; the first K of each label are train, the next K are dev, labels in order
-of first appearance after the shuffle. Regression is grouped into the lower and upper half of its bounds.
+seeded by the split seed and group them by label; the first K of each label are train, the next K are dev, labels in
+order of first appearance after the shuffle. Regression is grouped into the lower and upper half of its bounds.
 """
 
 from __future__ import annotations

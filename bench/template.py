@@ -40,7 +40,9 @@ def parse_template(template: str) -> tuple[Piece, ...]:
     masks = sum(piece.kind == "mask" for piece in pieces)
     if masks != 1:
         raise BenchError(
-            f"the template '{template}' has {masks or 'no'} masks", allowed="exactly one {mask}", fix="{0} It was {mask}."
+            f"the template '{template}' has {masks or 'no'} masks",
+            allowed="exactly one {mask}",
+            fix="{0} It was {mask}.",
         )
     return tuple(pieces)
 

@@ -43,9 +43,7 @@ FORMS: Mapping[Kind, Mapping[str, Any]] = {
     "pair": dict(
         labels=("no", "maybe", "yes"), template="{0|cut}? {mask}, {1|lower}", words=(("no",), ("maybe",), ("yes",))
     ),
-    "choice": dict(
-        labels=("A", "B", "C"), template="{0} {1} {options} answer: {mask}", words=(("A",), ("B",), ("C",))
-    ),
+    "choice": dict(labels=("A", "B", "C"), template="{0} {1} {options} answer: {mask}", words=(("A",), ("B",), ("C",))),
     "regression": dict(labels=(), template="{0} It was {mask}.", words=(("terrible",), ("great",)), bounds=(0.0, 5.0)),
 }
 
@@ -68,7 +66,9 @@ def toy_task(kind: Kind, **changes: Any) -> Task:
 
 def toy_rows(task: Task, *, train: int = 24, test: int = 9) -> Rows:
     """Return labelled rows whose texts are all different; the label shows in their words."""
-    return Rows(*(tuple(_toy_example(task, part, row) for row in range(n)) for part, n in (("train", train), ("test", test))))
+    return Rows(
+        *(tuple(_toy_example(task, part, row) for row in range(n)) for part, n in (("train", train), ("test", test)))
+    )
 
 
 def _toy_example(task: Task, part: str, row: int) -> Example:
@@ -182,9 +182,7 @@ def check_runs(method: MethodInfo, model_folder: Path, kind: Kind) -> None:
 def check_predictor(method: MethodInfo, model_folder: Path, kind: Kind) -> None:
     """Check that a predictor looks at no label, and that an example's answer depends on that example alone."""
     job = toy_job(method, model_folder, toy_task(kind))
-    kit = Kit(
-        job.task, job.split, job.protocol, 1, Models(torch.device("cpu")), job.run.student, job.run.teacher
-    )
+    kit = Kit(job.task, job.split, job.protocol, 1, Models(torch.device("cpu")), job.run.student, job.run.teacher)
     torch.manual_seed(1)
     predictor: Predictor = method.module().fit(job.task, job.split, kit, **job.trials[0])
     bare = [example.without_label() for example in job.split.dev]

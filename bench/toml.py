@@ -1,4 +1,4 @@
-"""Read TOML on every supported Python, with an error that names the file and the line."""
+"""Read TOML on every supported Python, strictly: errors name the file, the table, the key and the line."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ else:
     import tomli as tomllib
 
 
+REQUIRED: Any = object()
+"""The default of a key that has none."""
+
+
 def load(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
@@ -26,3 +30,45 @@ def load(path: Path) -> dict[str, Any]:
         raise BenchError("this file is not UTF-8 text", where=f"{path}, byte {error.start}") from error
     except tomllib.TOMLDecodeError as error:
         raise BenchError(f"not TOML: {error}", where=str(path), fix="see https://toml.io for the syntax") from error
+
+
+class Table:
+    """A TOML table whose keys are taken one by one; what is left at the end is a mistake."""
+
+    def __init__(self, path: Path, name: str, content: Any) -> None:
+        self.path, self.name = path, name
+        if not isinstance(content, dict):
+            raise self.error("", "this is no table", fix=f"[{name}] on a line of its own, its keys below")
+        self._left = dict(content)
+        self._known: list[str] = []
+
+    def error(self, key: str, problem: str, **more: Any) -> BenchError:
+        """Return an error that says where it is."""
+        return BenchError(problem, where=f"{self.path} [{self.name}] {key}".rstrip(), **more)
+
+    def take(self, key: str, kind: type | tuple[type, ...], default: Any = REQUIRED, of: type | None = None) -> Any:
+        """Return the value of a key, of a type (and, for a list, its members')."""
+        self._known.append(key)
+        if key not in self._left:
+            if default is REQUIRED:
+                raise self.error(
+                    key, f"the key '{key}' is missing", fix="see CONTRIBUTING.md, 'Add a task in one table'"
+                )
+            return default
+        value = self._left.pop(key)
+        wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
+        if wrong or (of is not None and not all(isinstance(member, of) for member in value)):
+            names = " or ".join(t.__name__ for t in (kind if isinstance(kind, tuple) else (kind,)))
+            raise self.error(key, f"'{key}' is {value!r}", allowed=f"a {names}" + (f" of {of.__name__}" if of else ""))
+        if isinstance(value, str) and not value.strip():
+            raise self.error(key, f"'{key}' is empty")
+        return value
+
+    def has(self, key: str) -> bool:
+        """Return whether the table has a key that was not taken yet."""
+        return key in self._left
+
+    def finish(self) -> None:
+        """Refuse keys that nothing took."""
+        for key in self._left:
+            raise self.error(key, f"unknown key '{key}'", allowed=self._known, given=key)

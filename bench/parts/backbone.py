@@ -19,20 +19,21 @@ from fewbench.parts.encoder import encode, encode_all
 from fewbench.parts.families import Embedder, family_of
 from fewbench.types import ModelRef
 
+Encodings = dict[str, dict[tuple[object, ...], Encoded]]
+
 
 class Backbone(nn.Module):
     """A masked language model and its tokenizer.
 
-    `encodings` holds token ids by view (template, task) and example id; copies of one backbone share it.
+    `encodings` holds token ids by view (template, task) and example (id, texts, options); copies of one backbone share
+    it.
 
     Axes: S sequences, N tokens, d width, W words, V vocabulary.
     """
 
-    def __init__(
-        self, model: nn.Module, tokenizer: Any, ref: ModelRef, encodings: dict[str, dict[str, Encoded]] | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, tokenizer: Any, ref: ModelRef, encodings: Encodings | None = None) -> None:
         super().__init__()
-        self.encodings = {} if encodings is None else encodings
+        self.encodings: Encodings = {} if encodings is None else encodings
         self.model = model
         self.tokenizer = tokenizer
         self.ref = ref

@@ -53,9 +53,10 @@ class TaskModel(nn.Module):
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Return the examples as token ids; each example is tokenised once a run."""
-        new = [example for example in examples if example.id not in self._encoded]
-        self._encoded.update(zip((example.id for example in new), self._encode_new(new), strict=True))
-        return [self._encoded[example.id]._replace(label=example.label) for example in examples]
+        keys = [(example.id, example.texts, example.options) for example in examples]
+        new = {key: example for key, example in zip(keys, examples, strict=True) if key not in self._encoded}
+        self._encoded.update(zip(new, self._encode_new(list(new.values())), strict=True))
+        return [self._encoded[key]._replace(label=example.label) for key, example in zip(keys, examples, strict=True)]
 
     def describe(self) -> dict[str, object]:
         """Return what a record says of the model: inputs that were cut to the maximum length."""

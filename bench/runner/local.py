@@ -14,7 +14,7 @@ from fewbench.errors import BenchError
 from fewbench.plan import Job
 from fewbench.record import Record
 from fewbench.runner.one import carry_out, failure
-from fewbench.store import Store
+from fewbench.store import Store, StoreUnwritable
 
 ATTEMPTS = 2
 """How often a job is tried whose worker process died (killed for memory, say) before that counts as its failure."""
@@ -154,5 +154,11 @@ def _start(device: str, threads: int) -> None:
 
 def _carry_out(job: Job, store: Store) -> Record:
     record, predictions = carry_out(job, _worker["models"], _worker["threads"])
-    store.save(record, predictions)
+    try:
+        store.save(record, predictions)
+    except StoreUnwritable:
+        raise
+    except BenchError as error:  # the record holds what cannot be stored, a NaN say: that is this run's failure
+        record = failure(job, str(error), _worker["models"].device.type, _worker["threads"])
+        store.save(record, None)
     return record

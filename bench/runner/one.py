@@ -25,19 +25,19 @@ from fewbench.types import Predictions, Predictor
 def carry_out(job: Job, models: Models, threads: int) -> tuple[Record, Predictions | None]:
     """Return the record of a job and its test predictions; a run that fails gives a record that says why."""
     started = time.perf_counter()
-    timing: dict[str, float] = {}
+    timing: dict[str, Any] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             outcome, predictions = _search_and_test(job, models, timing)
         except Exception as error:  # whatever a method does wrong, the other runs go on
             return failure(job, _reason(error), str(models.device), threads), None
-    timing |= {"total_seconds": time.perf_counter() - started, "peak_memory_mib": peak_memory_mib()}
+    timing |= {"total_seconds": round(time.perf_counter() - started, 3), "peak_memory_mib": peak_memory_mib()}
     record = replace(
         _blank(job, str(models.device), threads),
         **outcome,
         status="ok",
-        timing={name: round(value, 3) for name, value in timing.items()},
+        timing=timing,
         warnings=tuple(dict.fromkeys(str(warning.message).split("\n")[0] for warning in caught)),
     )
     return record, predictions
@@ -71,7 +71,7 @@ def _blank(job: Job, device: str, threads: int) -> Record:
     )
 
 
-def _search_and_test(job: Job, models: Models, timing: dict[str, float]) -> tuple[dict[str, Any], Predictions]:
+def _search_and_test(job: Job, models: Models, timing: dict[str, Any]) -> tuple[dict[str, Any], Predictions]:
     fit = job.method.module().fit
     best: tuple[float, int, Predictor] | None = None
     trials: list[dict[str, Any]] = []
@@ -82,11 +82,12 @@ def _search_and_test(job: Job, models: Models, timing: dict[str, float]) -> tupl
         headline = trial["dev"][job.task.metric]
         if better(headline, best[0] if best else None, job.protocol.trial_tie):
             best = (headline, len(trials) - 1, predictor)
-    timing["search_seconds"] = time.perf_counter() - clock
+    timing["search_seconds"] = round(time.perf_counter() - clock, 3)
+    timing["trial_seconds"] = [trial.pop("seconds") for trial in trials]
     assert best is not None
     clock = time.perf_counter()
     predictions = best[2].predict(job.split.test)
-    timing["test_seconds"] = time.perf_counter() - clock
+    timing["test_seconds"] = round(time.perf_counter() - clock, 3)
     chosen = trials[best[1]]
     details = chosen.pop("notes")
     for trial in trials:

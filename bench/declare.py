@@ -1,0 +1,270 @@
+"""Task declarations: strict TOML tables to tasks. One file is a suite, one table a task.
+
+Every mistake is refused with the file, the table and the key it stands in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from fewbench import toml
+from fewbench.errors import BenchError
+from fewbench.metrics import METRICS
+from fewbench.registry import NAME
+from fewbench.template import parse_template
+from fewbench.toml import REQUIRED, Table
+from fewbench.types import Source, Task
+
+FORMATS = {"single": 1, "pair": 2, "choice": 2}
+"""How many texts an item of each format has (a choice: passage and question, besides its options)."""
+
+
+class Suite(NamedTuple):
+    """A named list of tasks, as `task` or `task@source`."""
+
+    name: str
+    title: str
+    tasks: tuple[str, ...]
+
+
+class TaskFile(NamedTuple):
+    """What one TOML file declares."""
+
+    path: Path
+    suite: Suite
+    tasks: dict[str, Task]
+
+
+class Declared(NamedTuple):
+    """All tasks and suites by name."""
+
+    tasks: dict[str, Task]
+    suites: dict[str, Suite]
+
+
+def declared(files: Iterable[Path]) -> Declared:
+    """Return the tasks and suites of some files.
+
+    Raises:
+        BenchError: a mistake in a file, a name that stands twice, or a suite that names an unknown task or source.
+    """
+    tasks: dict[str, Task] = {}
+    suites: dict[str, tuple[Suite, Path]] = {}
+    for loaded in map(load_file, files):
+        for name, task in loaded.tasks.items():
+            if name in tasks:
+                raise BenchError(f"two tasks are called '{name}'", where=f"{tasks[name].file} and {loaded.path}")
+            tasks[name] = task
+        if loaded.suite.name in suites:
+            where = f"{suites[loaded.suite.name][1]} and {loaded.path}"
+            raise BenchError(f"two suites are called '{loaded.suite.name}'", where=where)
+        suites[loaded.suite.name] = loaded.suite, loaded.path
+    for suite, path in suites.values():
+        for member in suite.tasks:
+            name, _, source = member.partition("@")
+            if name not in tasks:
+                raise BenchError(
+                    f"the suite names an unknown task '{name}'",
+                    where=f"{path} [suite] tasks",
+                    allowed=tasks,
+                    given=name,
+                )
+            if source:
+                with_source(tasks[name], source)
+    return Declared(dict(sorted(tasks.items())), {name: suites[name][0] for name in sorted(suites)})
+
+
+def with_source(task: Task, name: str) -> Task:
+    """Return the task with another of its sources in use.
+
+    Raises:
+        BenchError: it has no source of that name.
+    """
+    names = {source.name: source for source in task.sources}
+    if name not in names:
+        raise BenchError(
+            f"task '{task.name}' has no source '{name}'",
+            where=task.file,
+            allowed=[f"{task.name}@{known}" for known in names],
+            given=f"{task.name}@{name}",
+        )
+    return replace(task, sources=(names[name], *(s for s in task.sources if s.name != name)))
+
+
+def load_file(path: Path) -> TaskFile:
+    """Return what a file declares.
+
+    Raises:
+        BenchError: no such file, no TOML, or a mistake in a table.
+    """
+    if not path.is_file():
+        raise BenchError(f"no such task file: {path}", fix="bench ls tasks")
+    tables = toml.load(path)
+    head = Table(path, "suite", tables.pop("suite", {}))
+    tasks = {name: _task(Table(path, name, table)) for name, table in tables.items()}
+    members = tuple(head.take("tasks", list, list(tasks), of=str))
+    suite = Suite(head.take("name", str, path.stem), head.take("title", str, path.stem), members)
+    head.finish()
+    return TaskFile(path, suite, tasks)
+
+
+def _task(table: Table) -> Task:
+    if not NAME.fullmatch(table.name):
+        raise table.error("", f"'{table.name}' is no task name", allowed="lower-case letters, digits and single '-'")
+    form = table.take("format", str)
+    if form not in FORMATS:
+        raise table.error("format", f"unknown format '{form}'", allowed=FORMATS, given=form)
+    labels = tuple(table.take("labels", list, of=str))
+    if len(labels) < 2 or len(set(labels)) != len(labels):
+        raise table.error("labels", f"'labels' is {list(labels)}", allowed="two or more different names")
+    task = Task(
+        name=table.name,
+        title=table.take("title", str),
+        format=form,
+        labels=labels,
+        metric=_metric(table, table.take("metric", str)),
+        template=_template(table, table.take("template", str), form),
+        words=_words(table, labels),
+        sources=_sources(table, form, labels),
+        paper=table.take("paper", str),
+        licence=table.take("licence", str),
+        version=_positive(table, "version"),
+        bounds=_bounds(table, labels),
+        metrics=tuple(_metric(table, name) for name in table.take("metrics", list, [], of=str)),
+        max_length=_positive(table, "max_length"),
+        rule=_rule(table),
+        file=str(table.path),
+    )
+    table.finish()
+    correlations = {"pearson", "spearman"}
+    if {task.metric, *task.metrics} & correlations and not task.is_regression:
+        raise table.error("metric", f"{task.metric} needs values, and this task has classes", fix="bounds = [0.0, 5.0]")
+    return task
+
+
+def _metric(table: Table, name: str) -> str:
+    if name not in METRICS and not re.fullmatch(r"evaluate:[\w./-]+", name):
+        allowed = [*METRICS, "evaluate:NAME"]
+        raise table.error("metric", f"unknown metric '{name}'", allowed=allowed, given=name)
+    return name
+
+
+def _template(table: Table, template: str, form: str) -> str:
+    try:
+        pieces = parse_template(template)
+    except BenchError as error:
+        raise table.error("template", error.problem, allowed=error.allowed, fix=error.fix) from error
+    used = {piece.index for piece in pieces if piece.kind == "text"}
+    if used != set(range(FORMATS[form])):
+        needed = " and ".join(f"{{{index}}}" for index in range(FORMATS[form]))
+        raise table.error("template", f"the template '{template}' does not use just {needed}", fix=f"format {form}")
+    if (form == "choice") != any(piece.kind == "options" for piece in pieces):
+        raise table.error("template", "{options} belongs in the template of a choice, and of nothing else")
+    return template
+
+
+def _words(table: Table, labels: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    given = {label: [words] if isinstance(words, str) else words for label, words in table.take("words", dict).items()}
+    for label, words in given.items():
+        if label not in labels:
+            raise table.error("words", f"words for an unknown label '{label}'", allowed=labels, given=label)
+        if (
+            not isinstance(words, list)
+            or not words
+            or not all(isinstance(word, str) and word.strip() for word in words)
+        ):
+            raise table.error("words", f"the words of '{label}' are {words!r}", allowed="a word or a list of words")
+    if missing := [label for label in labels if label not in given]:
+        raise table.error("words", f"the label '{missing[0]}' has no word", fix=f'words = {{ {missing[0]} = "…" }}')
+    owner: dict[str, str] = {}
+    for label, words in given.items():
+        for word in words:
+            if owner.setdefault(word, label) != label:
+                raise table.error("words", f"'{owner[word]}' and '{label}' have the same word '{word}'")
+    return tuple(tuple(given[label]) for label in labels)
+
+
+def _bounds(table: Table, labels: tuple[str, ...]) -> tuple[float, float] | None:
+    bounds = table.take("bounds", list, None, of=(int, float))  # type: ignore[arg-type]
+    if bounds is None:
+        return None
+    if len(bounds) != 2 or not bounds[0] < bounds[1]:
+        raise table.error("bounds", f"'bounds' is {bounds}", allowed="the lowest and the highest value, in that order")
+    if len(labels) != 2:
+        raise table.error(
+            "labels", f"regression has {len(labels)} labels", allowed="two: the lower and the upper word's"
+        )
+    return float(bounds[0]), float(bounds[1])
+
+
+def _positive(table: Table, key: str) -> int:
+    value: int = table.take(key, int)
+    if value < 1:
+        raise table.error(key, f"'{key}' is {value}", allowed="1 or more")
+    return value
+
+
+def _rule(table: Table) -> Any:
+    rule = table.take("rule", str, "shuffle")
+    if rule not in ("shuffle", "chained"):
+        raise table.error("rule", f"unknown split rule '{rule}'", allowed=["shuffle", "chained"], given=rule)
+    return rule
+
+
+def _sources(table: Table, form: str, labels: tuple[str, ...]) -> tuple[Source, ...]:
+    found: dict[str, Source] = {}
+    for content in table.take("source", list):
+        source = _source(Table(table.path, f"{table.name}.source", content), form, labels)
+        if source.name in found:
+            raise table.error("source", f"two sources are called '{source.name}'")
+        found[source.name] = source
+    if not found:
+        raise table.error("source", "a task needs a source", fix=f"[[{table.name}.source]]")
+    return tuple(found.values())
+
+
+def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
+    texts = tuple(table.take("texts", list, of=str))
+    if len(texts) != FORMATS[form]:
+        raise table.error("texts", f"{len(texts)} text columns", allowed=f"{FORMATS[form]} for the format {form}")
+    if (form == "choice") != (table.has("options")):
+        raise table.error("options", "the column of the options belongs to a choice, and to nothing else")
+    values, columns = table.take("values", list, None, of=str), table.take("columns", list, None, of=str)
+    if values is not None and len(values) != len(labels):
+        raise table.error("values", f"{len(values)} values for {len(labels)} labels", allowed="one a label, in order")
+    folder = table.take("folder", str, None)
+    source = Source(
+        name=table.take("name", str),
+        path=_inside(table, "path", ""),
+        config=_inside(table, "config", ""),
+        train=_inside(table, "train"),
+        test=_inside(table, "test"),
+        texts=texts,
+        label=table.take("label", str),
+        options=table.take("options", str, None),
+        columns=None if columns is None else tuple(columns),
+        values=None if values is None else tuple(values),
+        hub=table.take("hub", bool, folder is None),
+        revision=table.take("revision", str, None),
+        may_be_empty=table.take("may_be_empty", bool, False),
+        root=None if folder is None else table.path.parent / folder,
+    )
+    table.finish()
+    if not NAME.fullmatch(source.name):
+        raise table.error("name", f"'{source.name}' is no source name", allowed="lower-case letters, digits, '-'")
+    if source.hub and not re.fullmatch("[0-9a-f]{40}", source.revision or ""):
+        raise table.error("revision", "a hub source needs its revision pinned", allowed="a commit of 40 hex digits")
+    return source
+
+
+def _inside(table: Table, key: str, default: Any = REQUIRED) -> str:
+    """Return a relative path that stays within its folder."""
+    value: str = table.take(key, str, default)
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
+        raise table.error(key, f"'{key}' leaves its folder: {value}", allowed="a path within the data folder")
+    return value

@@ -1,0 +1,196 @@
+"""Reads a task's rows, strictly: from files laid out as `<path>/<config>/<split>.<ext>`, else from the hub.
+
+Nothing is guessed: "NA", "null" and "007" stay text, a stray quote in a TSV is text, and a row that does not fit is
+refused with its file and line. The usual readers of CSV and JSON lines do otherwise, silently.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fewbench.errors import DataError, NeedsNetwork
+from fewbench.examples import to_example
+from fewbench.types import Example, Rows, Source, Task
+
+
+class Row(NamedTuple):
+    """A row as its file gives it, and where it stands."""
+
+    where: str
+    columns: Mapping[str, Any]
+
+
+def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
+    """Return all rows of a task's source, labels included.
+
+    Args:
+        task: its first source is read.
+        data: the data folder; a source with a folder of its own (the demo) does without.
+        offline: never ask the hub.
+
+    Raises:
+        DataError: a file that is missing or cannot be trusted.
+        NeedsNetwork: the rows are on the hub only, and it may not or cannot be reached.
+    """
+    parts: list[tuple[Example, ...]] = []
+    files: list[dict[str, Any]] = []
+    for split in (task.source.train, task.source.test):
+        file = find_file(task, data, split)
+        if file is None:
+            rows, fact = _from_hub(task, data, split, offline)
+        else:
+            raw = file.read_bytes()
+            rows = list(_READERS[file.suffix](raw, str(file), task.source))
+            fact = {"file": _shown(file, task.source.root or data), "sha256": hashlib.sha256(raw).hexdigest()}
+        if not rows:
+            raise DataError(f"{task.full_name}: no rows", where=fact["file"])
+        parts.append(tuple(to_example(task, row.columns, row.where, f"{split}-{n}") for n, row in enumerate(rows)))
+        files.append({**fact, "rows": len(rows)})
+    return Rows(parts[0], parts[1], tuple(files))
+
+
+def find_file(task: Task, data: Path | None, split: str) -> Path | None:
+    """Return the file of a split, or None if it is the hub's.
+
+    Raises:
+        DataError: two files of one split, or none and the source is not on the hub.
+    """
+    source = task.source
+    root = source.root or data
+    folder = None if root is None else root / source.path / source.config
+    found = [] if folder is None else [file for ext in _READERS if (file := folder / f"{split}{ext}").is_file()]
+    if len(found) > 1:
+        raise DataError(
+            f"{task.full_name}: two files for the split '{split}': {found[0].name} and {found[1].name}",
+            where=str(folder),
+            fix="keep one of them",
+        )
+    if found:
+        return found[0]
+    if source.hub and source.root is None:
+        return None
+    place = f"{source.path}/{source.config}/{split}.*".replace("//", "/")
+    others = [f"{task.name}@{other.name}" for other in task.sources[1:]]
+    raise DataError(
+        f"{task.full_name}: there is no file for the split '{split}'"
+        + ("" if root else ", and no data folder is given"),
+        where=str(folder) if folder else f"<data folder>/{place}",
+        allowed=f"other sources: {', '.join(others)}" if others else f"{split}.jsonl, .csv, .tsv or .parquet",
+        fix=f"--tasks {others[0]}, or --data with {place}" if others else f"--data DIR (or FEWBENCH_DATA) with {place}",
+    )
+
+
+def _shown(file: Path, root: Path | None) -> str:
+    return file.relative_to(root).as_posix() if root and file.is_relative_to(root) else file.name
+
+
+def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> tuple[list[Row], dict[str, Any]]:
+    from fewbench.hub import load_split
+
+    source = task.source
+    place = f"{source.path}/{source.config}/{split}.jsonl".replace("//", "/")
+    if offline:
+        raise NeedsNetwork(
+            f"{task.full_name} is on the hub, and the network is off",
+            where=f"no {data / place}" if data else "no data folder is given",
+            fix=f"--data DIR (or FEWBENCH_DATA) with {place}, or without --offline",
+        )
+    name = f"{source.path}/{source.config}".rstrip("/") + f"@{source.revision} {split}"
+    rows = [Row(f"hub: {name}, row {n + 1}", columns) for n, columns in enumerate(load_split(source, split))]
+    return rows, {"file": f"hub: {name}", "sha256": None}
+
+
+def _text(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"not UTF-8 text (byte 0x{raw[error.start]:02x})", where=f"{where}, line {line}", fix="iconv -t utf-8"
+        ) from error
+
+
+def _lines(raw: bytes, where: str) -> Iterator[tuple[str, str]]:
+    """Yield each line's place and text. Only newlines end a line: U+2028 and its like stay text."""
+    lines = _text(raw, where).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        yield f"{where}, line {number}", line.removesuffix("\r")
+
+
+def _read_jsonl(raw: bytes, where: str, source: Source) -> Iterator[Row]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise ValueError("a key stands twice")
+        return dict(pairs)
+
+    def no_constant(name: str) -> None:
+        raise ValueError(f"{name} is no JSON number")
+
+    for place, line in _lines(raw, where):
+        try:
+            columns = json.loads(line, object_pairs_hook=once, parse_constant=no_constant)
+        except ValueError as error:
+            cut = "" if raw.endswith(b"\n") else "; the file may be cut short"
+            raise DataError(f"not a JSON line: {error}{cut}", where=place) from error
+        if not isinstance(columns, dict):
+            raise DataError(f"a row is {type(columns).__name__}", where=place, allowed='{"column": value, …}')
+        yield Row(place, columns)
+
+
+def _read_tsv(raw: bytes, where: str, source: Source) -> Iterator[Row]:
+    return _table(((place, line.split("\t")) for place, line in _lines(raw, where)), where, source)
+
+
+def _read_csv(raw: bytes, where: str, source: Source) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(_text(raw, where), newline=""), strict=True)
+
+    def cells() -> Iterator[tuple[str, list[str]]]:
+        start = 1
+        try:
+            for row in reader:
+                yield f"{where}, line {start}", row
+                start = reader.line_num + 1
+        except csv.Error as error:
+            raise DataError(
+                f"not CSV: {error}", where=f"{where}, line {start}", fix='quote it: "…", with "" inside'
+            ) from error
+
+    return _table(cells(), where, source)
+
+
+def _table(rows: Iterator[tuple[str, list[str]]], where: str, source: Source) -> Iterator[Row]:
+    header = list(source.columns) if source.columns else next(rows, (where, []))[1]
+    if len(set(header)) != len(header):
+        raise DataError("two columns have one name", where=f"{where}, line 1", allowed=f"different names, not {header}")
+    for place, row in rows:
+        if len(row) != len(header):
+            raise DataError(f"{len(row)} fields, and there are {len(header)} columns: {', '.join(header)}", where=place)
+        yield Row(place, dict(zip(header, row, strict=True)))
+
+
+def _read_parquet(raw: bytes, where: str, source: Source) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(pa.BufferReader(raw)).to_pylist()
+    except pa.ArrowException as error:
+        raise DataError(f"not Parquet, or cut short: {error}", where=where) from error
+    for number, columns in enumerate(rows, 1):
+        yield Row(f"{where}, row {number}", columns)
+
+
+_READERS: dict[str, Callable[[bytes, str, Source], Iterator[Row]]] = {
+    ".jsonl": _read_jsonl,
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".parquet": _read_parquet,
+}

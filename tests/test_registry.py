@@ -1,0 +1,137 @@
+"""The file-name registry: what is read from a source, what is refused, and the hash of a method's code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from fewbench import registry
+from fewbench.errors import BenchError
+from fewbench.registry import methods, read_method, task_files
+
+FIT = "def fit(task, split, kit, *, lr: float = 0.5):\n    return task\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="mine.py"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, "utf-8")
+        registry._code_hash.cache_clear()
+        return file
+
+    yield write
+    registry._code_hash.cache_clear()
+
+
+def test_own_methods_are_listed_without_torch():
+    code = (
+        "import sys; from fewbench.registry import methods, task_files; found = methods(); task_files();"
+        "assert {'ft', 'majority', 'prompt-ft', 'zero-shot'} <= set(found), found;"
+        "heavy = {'torch', 'transformers', 'numpy', 'fewbench.methods.ft'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_read_from_a_source():
+    info = methods()["prompt-ft"]
+    assert info.file.name == "prompt_ft.py"
+    assert info.summary.startswith("Prompt-based fine-tuning")
+    assert "Gao" in info.paper
+    assert info.needs == ("student",)
+    assert info.settings == {"lr": 1e-5, "batch_size": 8}
+    assert info.annotations == {"lr": "float", "batch_size": "int"}
+    assert info.search == ("lr", "batch_size")
+    assert all(method.summary and method.paper for method in methods().values())
+
+
+def test_a_method_by_path(write):
+    file = write('"""Mine."""\nPRESETS: dict = {"big": {"lr": 2.0}}\n' + FIT, "my_own.py")
+    info = methods([file])["my-own"]
+    assert (info.summary, info.needs, info.paper, info.presets) == ("Mine.", (), "", {"big": {"lr": 2.0}})
+    assert info.module().fit("x", None, None) == "x"
+    assert "my-own" not in methods()
+
+
+def test_the_same_file_twice_is_one_method(write):
+    file = write(FIT)
+    assert "mine" in methods([file, file.parent / "." / file.name])
+
+
+def test_two_methods_of_one_name_are_both_named(write):
+    with pytest.raises(BenchError, match="two methods are called 'ft'") as caught:
+        methods([write(FIT, "ft.py")])
+    assert caught.value.where is not None
+    assert str(methods()["ft"].file) in caught.value.where and "mine" not in caught.value.where
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("X = 1\n", "must define fit"),
+        ("class A:\n    def fit(self): ...\n", "must define fit"),
+        ("def fit(task, split, kit, *, lr): ...\n", "the setting 'lr' has no default"),
+        ("from math import pi\ndef fit(task, split, kit, *, lr=pi): ...\n", "'lr' must be a literal"),
+        ("NEEDS = tuple('a')\n" + FIT, "'NEEDS' must be a literal"),
+        ("def fit(:\n", "not Python"),
+    ],
+)
+def test_files_that_are_no_method(write, text, problem):
+    file = write(text)
+    with pytest.raises(BenchError, match=problem) as caught:
+        read_method(file)
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["My.py", "a__b.py", "a b.py"])
+def test_file_names_that_are_no_method_name(write, name):
+    with pytest.raises(BenchError, match="is no method name"):
+        read_method(write(FIT, name))
+
+
+def code_hash(write, text):
+    return read_method(write(text)).code_hash()
+
+
+def test_the_code_hash_ignores_comments_and_docstrings(write):
+    plain = code_hash(write, FIT)
+    assert len(plain) == 16
+    assert code_hash(write, '"""A method."""\n# why\n' + FIT.replace("return", '"""Fit."""\n    return')) == plain
+    assert code_hash(write, FIT.replace("    return task", "\n    return task  # it")) == plain
+
+
+def test_the_code_hash_changes_with_the_code(write):
+    assert code_hash(write, FIT.replace("0.5", "0.25")) != code_hash(write, FIT)
+    assert code_hash(write, FIT.replace("return task", "return split")) != code_hash(write, FIT)
+
+
+@pytest.mark.parametrize(
+    "line", ["from fewbench.parts.outer import x\n", "from fewbench.parts import outer\n", "import fewbench.parts.outer\n"]
+)
+def test_the_code_hash_changes_with_an_imported_part(write, tmp_path, monkeypatch, line):
+    monkeypatch.setattr(registry, "ROOT", tmp_path)
+    write("from fewbench.parts import inner\nx = 1\n", "parts/outer.py")
+    write("y = 1\n", "parts/inner.py")
+    write("z = 1\n", "parts/unused.py")
+    before = code_hash(write, line + FIT)
+    write("z = 2\n", "parts/unused.py")
+    assert code_hash(write, line + FIT) == before
+    write("y = 2\n", "parts/inner.py")
+    inner = code_hash(write, line + FIT)
+    write("from fewbench.parts import inner\nx = 2\n", "parts/outer.py")
+    assert len({before, inner, code_hash(write, line + FIT)}) == 3
+
+
+def test_own_methods_depend_on_their_parts():
+    hashes = {name: info.code_hash() for name, info in methods().items()}
+    assert len(set(hashes.values())) == len(hashes)
+
+
+def test_task_files_are_named_once(write):
+    file = write("", "mine.toml")
+    assert task_files([file, file]).count(file.resolve()) == 1

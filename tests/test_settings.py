@@ -1,0 +1,143 @@
+"""Settings as typed: split, bound to a method's signature, refused with the nearest name."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from fewbench.errors import BenchError
+from fewbench.registry import read_method
+from fewbench.settings import bind, choose_methods, split_list
+
+SOURCE = '''"""A method with settings of every type."""
+
+PAPER = "none"
+NEEDS = ("student",)
+SEARCH = ("lr",)
+PRESETS = {"paper": {"lr": 0.5, "steps": 9}}
+
+raise RuntimeError("binding runs no method")
+
+
+def fit(
+    task, split, kit, *, lr: float = 1e-5, steps: int = 4, names: tuple = ("a",), fast: bool = False,
+    mode: str = "kl", limit: int | None = None, share: float | None = 0.5,
+):
+    return None
+'''
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "my_method.py"
+    path.write_text(SOURCE, "utf-8")
+    return path
+
+
+@pytest.fixture
+def method(file):
+    return read_method(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("ft", ["ft"]),
+        ("ft,prompt-ft", ["ft", "prompt-ft"]),
+        (" ft , pkd ", ["ft", "pkd"]),
+        ("a,b:x=1,y=[1,2],c", ["a", "b:x=1,y=[1,2]", "c"]),
+        ("b:x=(1,2),y=3,c:z=4", ["b:x=(1,2),y=3", "c:z=4"]),
+        ("a,,b,", ["a", "b"]),
+        ("pkd:paper,ft", ["pkd:paper", "ft"]),
+        ("", []),
+    ],
+)
+def test_split_list(text, pieces):
+    assert split_list(text) == pieces
+
+
+@pytest.mark.parametrize(
+    ("assignment", "settings"),
+    [
+        ("lr=0.25", {"lr": 0.25}),
+        ("lr=1", {"lr": 1.0}),
+        ("lr=1e-4", {"lr": 1e-4}),
+        ("steps=7", {"steps": 7}),
+        ("names=[1,2]", {"names": (1, 2)}),
+        ("names=('x','y')", {"names": ("x", "y")}),
+        ("fast=true", {"fast": True}),
+        ("fast=False", {"fast": False}),
+        ("mode=mse", {"mode": "mse"}),
+        ("limit=3", {"limit": 3}),
+        ("limit=none", {"limit": None}),
+        ("share=None", {"share": None}),
+        ("paper", {"lr": 0.5, "steps": 9}),
+    ],
+)
+def test_bind(method, assignment, settings):
+    bound = bind(method, [assignment])
+    assert bound == settings
+    assert [type(value) for value in bound.values()] == [type(value) for value in settings.values()]
+
+
+def test_later_settings_win_and_are_sorted(method):
+    assert list(bind(method, ["paper", "lr=0.1", "fast=true"]).items()) == [("fast", True), ("lr", 0.1), ("steps", 9)]
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    ["steps=1.5", "steps=many", "steps=true", "lr=fast", "lr=true", "fast=1", "names=1", "steps=none", "mode=3"],
+)
+def test_a_value_of_another_type_is_refused(method, assignment):
+    with pytest.raises(BenchError, match="does not fit my-method:") as caught:
+        bind(method, [assignment])
+    assert "default" in str(caught.value)
+
+
+def test_an_unknown_setting_and_preset_name_the_nearest(method, file):
+    with pytest.raises(BenchError, match="no setting 'step'") as caught:
+        bind(method, ["step=3"])
+    assert caught.value.nearest[0] == "steps" and str(file) in str(caught.value)
+    with pytest.raises(BenchError, match="no preset 'papr'") as caught:
+        bind(method, ["papr"])
+    assert caught.value.nearest == ["paper"]
+
+
+def test_choose_methods_by_name_all_path_and_settings(file):
+    chosen = choose_methods(["ft:lr=0.1,batch_size=4", "majority", str(file), f"{file}:names=[1,2],fast=true", "ft"])
+    assert [(c.method.name, c.settings) for c in chosen] == [
+        ("ft", {"lr": 0.1, "batch_size": 4}),
+        ("majority", {}),
+        ("my-method", {}),
+        ("my-method", {"names": (1, 2), "fast": True}),
+        ("ft", {}),
+    ]
+    assert chosen[2].method.file == file
+    everything = choose_methods(["all"])
+    assert {"ft", "majority", "prompt-ft", "zero-shot"} <= {c.method.name for c in everything}
+
+
+def test_the_same_request_twice_counts_once():
+    assert len(choose_methods(["ft", "ft", "ft:lr=1e-5", "ft:lr=0.00001"])) == 2
+
+
+def test_an_unknown_method_names_the_nearest():
+    with pytest.raises(BenchError, match="unknown method 'promt-ft'") as caught:
+        choose_methods(["promt-ft"])
+    assert caught.value.nearest[0] == "prompt-ft"
+
+
+def test_a_path_that_is_not_there(tmp_path):
+    with pytest.raises(BenchError, match="no such file"):
+        choose_methods([str(tmp_path / "absent.py")])
+
+
+def test_binding_imports_no_torch(file):
+    import subprocess
+
+    code = (
+        f"import sys; from fewbench.settings import choose_methods; choose_methods(['all', {str(file)!r} + ':lr=1']);"
+        "sys.exit(bool({'torch', 'transformers', 'pandas', 'sklearn'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
