@@ -101,25 +101,32 @@ def split_list(text: str) -> list[str]:
     A piece with `=` and no `:` belongs to the name before it.
     """
     pieces: list[str] = []
+    for piece in _at_commas(text):
+        head = piece.partition("=")[0]
+        if pieces and "=" in piece and ":" not in head:
+            pieces[-1] += "," + piece
+        else:
+            pieces.append(piece)
+    return pieces
+
+
+def _at_commas(text: str) -> list[str]:
+    """Split at the commas outside brackets; empty pieces are dropped."""
+    pieces: list[str] = []
     depth, piece = 0, ""
     for letter in text + ",":
         depth += (letter in "([") - (letter in ")]")
         if letter != "," or depth:
             piece += letter
             continue
-        head = piece.partition("=")[0]
-        if pieces and "=" in piece and ":" not in head:
-            pieces[-1] += "," + piece.strip()
-        elif piece.strip():
-            pieces.append(piece.strip())
+        pieces.append(piece.strip())
         piece = ""
-    return pieces
+    return [piece for piece in pieces if piece]
 
 
 def _split(request: str) -> tuple[str, list[str]]:
     head, _, tail = request.partition(":")
-    inner = [a for a in split_list(tail.replace(",", ",:")) if a] if tail else []
-    return head, [assignment.lstrip(":") for assignment in inner]
+    return head, _at_commas(tail)
 
 
 def _is_path(head: str) -> bool:

@@ -18,7 +18,7 @@ class Piece(NamedTuple):
 
     kind: Literal["literal", "text", "options", "mask"]
     value: str
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # a tuple has a method of this name, unused here
     modifier: str = ""
 
 

@@ -33,5 +33,5 @@ def fit(task: Task, split: Split, kit: Kit) -> Predictor:
     """Count the training labels."""
     labels = np.array([example.label for example in split.train])
     if task.is_regression:
-        return Constant(np.float32(labels.mean())[()].reshape(()))
+        return Constant(np.array(labels.mean(), dtype=np.float32))
     return Constant((np.bincount(labels, minlength=len(task.labels)) / len(labels)).astype(np.float32))

@@ -42,10 +42,9 @@ def load(ref: ModelRef) -> Pretrained:
             output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(
-            f"this model cannot be loaded: {str(error).strip().splitlines()[0]}", where=ref.path
-        ) from error
+    except Exception as error:  # tokenizers raises bare Exception, and transformers ImportError in its place
+        reason = [*str(error).strip().splitlines(), type(error).__name__][0]
+        raise ModelError(f"this model cannot be loaded: {reason}", where=ref.path) from error
     _check_complete(model, info, ref)
     _check_tokenizer(model, tokenizer, ref)
     return Pretrained(model.eval(), tokenizer)
