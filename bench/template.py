@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from string import ascii_uppercase
 from typing import Literal, NamedTuple
 
 from fewbench.errors import BenchError
+from fewbench.types import Example
 
 MODIFIERS = {
     "cut": "drops the last character (a full stop before the template's own punctuation)",
@@ -64,3 +67,31 @@ def _field(field: str, template: str) -> Piece:
     if name == "options":
         return Piece("options", field, modifier=modifier)
     return Piece("text", field, int(name), modifier)
+
+
+def piece_text(piece: Piece, before: Piece, example: Example, mask: str = "") -> str:
+    """Return what a piece says for an example; the space before a text goes with the text (byte-level vocabularies).
+
+    Args:
+        piece: the piece.
+        before: the piece before it.
+        example: gives texts and options.
+        mask: what stands for the mask.
+    """
+    if piece.kind == "literal":
+        return piece.value.rstrip(" ")
+    if piece.kind == "options":
+        text = " ".join(f"{letter}. {option}" for letter, option in zip(ascii_uppercase, example.options, strict=False))
+    else:
+        text = example.texts[piece.index] if piece.kind == "text" else mask
+    if piece.modifier == "cut":
+        text = text[:-1]
+    elif piece.modifier == "lower":
+        text = text[:1].lower() + text[1:]
+    return " " + text if before.kind == "literal" and before.value.endswith(" ") else text
+
+
+def render(template: str, example: Example, mask: str) -> str:
+    """Return a template filled with an example's texts, as a person reads it; `mask` stands for the mask."""
+    pieces = (Piece("literal", ""), *parse_template(template))
+    return "".join(piece_text(piece, before, example, mask) for before, piece in pairwise(pieces))

@@ -80,7 +80,7 @@ def _toy_example(task: Task, part: str, row: int) -> Example:
         return Example(f"{part}-{row}", (text,), value)
     if task.format == "pair":
         return Example(f"{part}-{row}", (text, f"{SUBJECTS[(row + 1) % 8].capitalize()} was {OPINIONS[0]}."), value)
-    options = tuple(OPINIONS[(row + shift) % 3] for shift in range(3))
+    options = tuple(OPINIONS[(row // 3 + shift) % 3] for shift in range(3))
     return Example(f"{part}-{row}", (text, "was it ?"), options.index(OPINIONS[label]), options)
 
 

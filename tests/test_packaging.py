@@ -13,7 +13,9 @@ MAPPED = {"bench": "fewbench", "methods": "fewbench.methods", "tasks": "fewbench
 
 
 def test_every_folder_with_code_is_a_listed_package():
-    listed = set(re.search(r"^packages = \[(.*?)\]", (PROJECT / "pyproject.toml").read_text(), re.M | re.S)[1].split(","))
+    listed = set(
+        re.search(r"^packages = \[(.*?)\]", (PROJECT / "pyproject.toml").read_text(), re.M | re.S)[1].split(",")
+    )
     listed = {name.strip().strip('"') for name in listed}
     found = set()
     for folder, package in MAPPED.items():

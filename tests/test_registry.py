@@ -111,7 +111,8 @@ def test_the_code_hash_changes_with_the_code(write):
 
 
 @pytest.mark.parametrize(
-    "line", ["from fewbench.parts.outer import x\n", "from fewbench.parts import outer\n", "import fewbench.parts.outer\n"]
+    "line",
+    ["from fewbench.parts.outer import x\n", "from fewbench.parts import outer\n", "import fewbench.parts.outer\n"],
 )
 def test_the_code_hash_changes_with_an_imported_part(write, tmp_path, monkeypatch, line):
     monkeypatch.setattr(registry, "ROOT", tmp_path)

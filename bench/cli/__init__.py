@@ -1,1 +1,66 @@
-"""The command line."""
+"""The command line: data on stdout, progress and errors on stderr, exit codes that say what happened.
+
+0 ok, 1 some runs failed, 2 bad input, 3 a damaged store, 4 the network is needed and off, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+
+import click
+import typer
+
+from fewbench.cli import listing, results, running, tasks
+from fewbench.errors import BenchError
+
+app = typer.Typer(
+    name="bench",
+    help="Few-shot learning and compression of small language models, compared fairly.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(running.run)
+app.command("table")(results.table)
+app.command("show")(results.show)
+app.command("fsck")(results.fsck)
+app.command("ls")(listing.ls)
+app.command("doctor")(listing.doctor)
+app.command("split")(tasks.split)
+app.command("validate")(tasks.validate)
+
+
+def main() -> None:
+    """Run the command line and exit with its code. No traceback reaches a user, unless FEWBENCH_DEBUG is set."""
+    sys.exit(_guarded())
+
+
+def _guarded() -> int:
+    try:
+        code = typer.main.get_command(app).main(prog_name="bench", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except BenchError as error:
+        return _say(f"error: {error}", error.exit_code)
+    except click.ClickException as error:
+        place = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "bench"
+        return _say(f"error: {error.format_message()}\n  to mend: {place} --help", 2)
+    except (click.Abort, KeyboardInterrupt):
+        resume = shlex.join(["bench", *sys.argv[1:]])
+        return _say(f"interrupted; what was finished is stored. To resume:\n  {resume}", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read stdout has gone: nothing more to say
+        return 0
+    except Exception as error:
+        if os.environ.get("FEWBENCH_DEBUG"):
+            raise
+        kind = type(error).__name__
+        return _say(f"unexpected error: {kind}: {error}\n  to see where: FEWBENCH_DEBUG=1 and the same command", 1)
+
+
+def _say(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code

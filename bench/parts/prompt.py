@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from string import ascii_uppercase
 
 from torch import Tensor
 
@@ -17,7 +16,7 @@ from fewbench.parts.backbone import Backbone
 from fewbench.parts.batch import Batch, Encoded, Tokens
 from fewbench.parts.taskmodel import TaskModel
 from fewbench.parts.verbalizer import Verbalizer, word_ids
-from fewbench.template import Piece, parse_template
+from fewbench.template import Piece, parse_template, piece_text
 from fewbench.types import Example, Task
 
 
@@ -67,7 +66,7 @@ class PromptModel(TaskModel):
         tokenizer = self.backbone.tokenizer
         columns = []
         for before, piece in pairwise((Piece("literal", ""), *self.pieces)):
-            texts = [_text(piece, before, example) for example in examples]
+            texts = [piece_text(piece, before, example) for example in examples]
             if piece.kind == "mask":
                 columns.append([[tokenizer.mask_token_id]] * len(examples))
             else:
@@ -92,18 +91,3 @@ class PromptModel(TaskModel):
         place = next(index for index, piece in enumerate(self.pieces) if piece.kind == "mask")
         mask = 1 + sum(len(part) for part in parts[:place])
         return Encoded((Tokens(tuple(ids), (0,) * len(ids), mask),), None, cut)
-
-
-def _text(piece: Piece, before: Piece, example: Example) -> str:
-    """Return what a piece says for an example; the space before a text goes with the text (byte-level vocabularies)."""
-    if piece.kind == "literal":
-        return piece.value.rstrip(" ")
-    if piece.kind == "options":
-        text = " ".join(f"{letter}. {option}" for letter, option in zip(ascii_uppercase, example.options, strict=False))
-    else:
-        text = example.texts[piece.index] if piece.kind == "text" else ""
-    if piece.modifier == "cut":
-        text = text[:-1]
-    elif piece.modifier == "lower":
-        text = text[:1].lower() + text[1:]
-    return " " + text if before.kind == "literal" and before.value.endswith(" ") else text

@@ -31,6 +31,7 @@ class TaskModel(nn.Module):
         self.task = task
         view = f"{type(self).__name__} {task.full_name} {task.template} {task.max_length}"
         self._encoded = backbone.encodings.setdefault(view, {})
+        self._read: set[tuple[object, ...]] = set()  # of them, what this model was given: other runs share the rest
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
@@ -56,12 +57,13 @@ class TaskModel(nn.Module):
         keys = [(example.id, example.texts, example.options) for example in examples]
         new = {key: example for key, example in zip(keys, examples, strict=True) if key not in self._encoded}
         self._encoded.update(zip(new, self._encode_new(list(new.values())), strict=True))
+        self._read.update(keys)
         return [self._encoded[key]._replace(label=example.label) for key, example in zip(keys, examples, strict=True)]
 
     def describe(self) -> dict[str, object]:
         """Return what a record says of the model: inputs that were cut to the maximum length."""
-        cuts = [encoded.truncated for encoded in self._encoded.values() if encoded.truncated]
-        return {"truncated": {"examples": len(cuts), "tokens": sum(cuts), "of": len(self._encoded)}}
+        cuts = [cut for key in self._read if (cut := self._encoded[key].truncated)]
+        return {"truncated": {"examples": len(cuts), "tokens": sum(cuts), "of": len(self._read)}}
 
     def collate(self, examples: Sequence[Encoded]) -> Batch:
         """Return the batch of some encoded examples, on the model's device."""

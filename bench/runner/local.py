@@ -89,14 +89,17 @@ def _in_processes(
     deaths: dict[str, int] = {}
     while waiting:
         done: set[str] = set()
+        suspects = [job for job in waiting if job.run.key in deaths]
+        batch = suspects or waiting
+        at_once = 1 if suspects else min(workers, len(batch))  # tried again alone, the one that kills shows
         pool = ProcessPoolExecutor(
-            min(workers, len(waiting)),
+            at_once,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
             initargs=(device, threads),
         )
         try:
-            futures = {pool.submit(_carry_out, job, store): job for job in waiting}
+            futures = {pool.submit(_carry_out, job, store): job for job in batch}
             for future in as_completed(futures):
                 record = _result(future)
                 if record is not None:
@@ -108,7 +111,9 @@ def _in_processes(
             raise
         pool.shutdown()
         waiting = [job for job in waiting if job.run.key not in done]
-        for job in waiting[:workers]:  # a worker died: one of those in hand was the cause
+        for job in [job for job in batch if job.run.key not in done][
+            :workers
+        ]:  # a worker died: one of those in hand was the cause
             deaths[job.run.key] = deaths.get(job.run.key, 0) + 1
             if deaths[job.run.key] == ATTEMPTS:
                 record = failure(job, "its worker process died, twice (out of memory?)", device, threads)

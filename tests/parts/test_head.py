@@ -93,7 +93,10 @@ def test_truncation_fits_the_maximum_and_is_counted(head, kind):
     model, whole = head(kind, max_length=12), head(kind, max_length=70)
     texts = ("a b c d " * 8, "cat dog")[: 1 if kind == "single" else 2]
     options = ("good", "bad", "okay") if kind == "choice" else ()
-    examples = [Example("long", texts, options=options), Example("short", texts[1:] * len(texts) or ("a",), options=options)]
+    examples = [
+        Example("long", texts, options=options),
+        Example("short", texts[1:] * len(texts) or ("a",), options=options),
+    ]
     cut, uncut = model.encode(examples), whole.encode(examples)
     assert all(len(tokens.ids) == 12 for tokens in cut[0].sequences)
     lost = sum(len(a.ids) - len(b.ids) for a, b in zip(uncut[0].sequences, cut[0].sequences, strict=True))

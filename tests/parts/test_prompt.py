@@ -57,13 +57,12 @@ def test_rendering(prompt, kind, template, expected):
 
 def test_the_modifier_lower_touches_the_first_letter_alone(models, tmp_path, tiny_model):
     """The tiny model's tokenizer lower-cases all, so ask the renderer itself."""
-    from fewbench.parts.prompt import _text
-    from fewbench.template import parse_template
+    from fewbench.template import parse_template, piece_text
 
     plain, lower, cut = parse_template("{0}{0|lower}{mask}{0|cut}")[0:4:1][0:2] + parse_template("{0|cut}{mask}")[:1]
     example = Example("x", ("The BBC.",))
-    assert [_text(piece, lower, example) for piece in (plain, lower, cut)] == ["The BBC.", "the BBC.", "The BBC"]
-    assert _text(lower, plain, Example("x", ("",))) == ""
+    assert [piece_text(piece, lower, example) for piece in (plain, lower, cut)] == ["The BBC.", "the BBC.", "The BBC"]
+    assert piece_text(lower, plain, Example("x", ("",))) == ""
 
 
 @pytest.mark.parametrize("kind", ["single", "pair", "choice", "regression"])

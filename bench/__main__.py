@@ -1,0 +1,5 @@
+"""`python -m fewbench` is `bench`."""
+
+from fewbench.cli import main
+
+main()

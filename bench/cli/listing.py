@@ -1,0 +1,143 @@
+"""`bench ls` and `bench doctor`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fewbench.cli.out import print_grid, print_json
+
+DataOption = Annotated[Path | None, typer.Option("--data", envvar="FEWBENCH_DATA", help="folder of data files")]
+ResultsOption = Annotated[Path, typer.Option("--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+class Kind(str, Enum):
+    """What `bench ls` can list."""
+
+    tasks = "tasks"
+    methods = "methods"
+    suites = "suites"
+    models = "models"
+    protocols = "protocols"
+
+
+def ls(
+    kind: Annotated[Kind, typer.Argument(help="tasks, methods, suites, models or protocols")], json: JsonOption = False
+) -> None:
+    """List tasks, methods, suites, models or protocols."""
+    rows = {
+        Kind.tasks: _tasks,
+        Kind.methods: _methods,
+        Kind.suites: _suites,
+        Kind.models: _models,
+        Kind.protocols: _protocols,
+    }[kind]()
+    if json:
+        print_json(rows)
+        return
+    shown = _SHOWN[kind]
+    print_grid(shown, [[_cell(row[name]) for name in shown] for row in rows])
+
+
+_SHOWN = {
+    Kind.tasks: ("name", "format", "classes", "metric", "sources", "suites"),
+    Kind.methods: ("name", "summary", "settings", "needs"),
+    Kind.suites: ("name", "title", "tasks"),
+    Kind.models: ("name", "type", "layers", "width", "vocabulary", "mib"),
+    Kind.protocols: ("name", "title", "k", "seeds", "trials", "max_steps", "eval_every"),
+}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={setting}" for name, setting in value.items())
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _tasks() -> list[dict[str, Any]]:
+    from fewbench.declare import declared
+    from fewbench.registry import task_files
+
+    known = declared(task_files())
+    members = {name: [m.partition("@")[0] for m in suite.tasks] for name, suite in known.suites.items()}
+    return [
+        {
+            "name": task.name,
+            "title": task.title,
+            "format": task.format,
+            "classes": "value" if task.is_regression else len(task.labels),
+            "labels": task.labels,
+            "metric": task.metric,
+            "metrics": [task.metric, *task.metrics],
+            "sources": [source.name for source in task.sources],
+            "suites": [name for name, tasks in members.items() if task.name in tasks],
+            "template": task.template,
+            "words": dict(zip(task.labels, task.words, strict=True)),
+            "paper": task.paper,
+            "licence": task.licence,
+            "version": task.version,
+        }
+        for task in known.tasks.values()
+    ]
+
+
+def _methods() -> list[dict[str, Any]]:
+    from fewbench.registry import methods
+
+    return [
+        {
+            "name": method.name,
+            "summary": method.summary,
+            "paper": method.paper,
+            "settings": dict(method.settings),
+            "search": method.search,
+            "presets": dict(method.presets),
+            "needs": method.needs,
+            "file": str(method.file),
+        }
+        for method in methods().values()
+    ]
+
+
+def _suites() -> list[dict[str, Any]]:
+    from fewbench.declare import declared
+    from fewbench.registry import task_files
+
+    suites = declared(task_files()).suites
+    return [{"name": suite.name, "title": suite.title, "tasks": suite.tasks} for suite in suites.values()]
+
+
+def _models() -> list[dict[str, Any]]:
+    from fewbench.models import describe, embedded_models
+
+    return [
+        {"name": name, **describe(folder), "mib": round(sum(f.stat().st_size for f in folder.iterdir()) / 2**20, 1)}
+        for name, folder in embedded_models().items()
+    ]
+
+
+def _protocols() -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from fewbench.protocol import protocols
+
+    return [
+        {**asdict(protocol), "trials": len(protocol.trials(protocol.grid, {}))} for protocol in protocols().values()
+    ]
+
+
+def doctor(data: DataOption = None, results: ResultsOption = Path("results"), json: JsonOption = False) -> None:
+    """Say what is here, what is missing, and how to get it."""
+    from fewbench.doctor import examine
+
+    findings = examine(data, results)
+    if json:
+        print_json([finding._asdict() for finding in findings])
+    else:
+        print_grid(("", "what", "found", "to mend"), [(f.mark, f.what, f.found, f.mend) for f in findings])

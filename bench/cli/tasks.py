@@ -1,0 +1,132 @@
+"""`bench split` and `bench validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fewbench.cli.listing import DataOption, JsonOption
+from fewbench.cli.out import note, print_grid, print_json
+from fewbench.errors import BenchError
+
+if TYPE_CHECKING:
+    from fewbench.types import Example, Task
+
+
+def split(
+    task: Annotated[str, typer.Argument(help="a task, or task@source")],
+    k: Annotated[int, typer.Option("--k", help="examples a label, for train and again for dev")] = 16,
+    seed: Annotated[int, typer.Option("--seed", help="the split seed")] = 13,
+    data: DataOption = None,
+    offline: Annotated[bool, typer.Option("--offline", help="never ask the hub")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show the K-shot split of a task."""
+    from fewbench.plan import choose_tasks
+    from fewbench.reader import read_rows
+    from fewbench.split import make_split
+
+    chosen = choose_tasks([task])
+    if len(chosen) != 1:
+        names = [one.full_name for one in chosen]
+        raise BenchError(f"'{task}' names {len(chosen)} tasks, and a split is of one", allowed=names)
+    rows = read_rows(chosen[0], data, offline=offline)
+    made = make_split(chosen[0], rows, k, seed)
+    parts = {"train": [_plain(e) for e in made.train], "dev": [_plain(e) for e in made.dev]}
+    facts = {"fingerprint": made.fingerprint, "test_fingerprint": made.test_fingerprint, "leaks": dict(made.leaks)}
+    if json:
+        print_json({"task": made.task, "k": k, "seed": seed, **parts, **facts, "files": rows.files})
+        return
+    note(f"{made.task}  k={k} seed={seed}  {len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test")
+    note("  ".join(f"{name} {value}" for name, value in facts.items()))
+    print_grid(
+        ("part", "id", "label", "text"),
+        [
+            (part, example["id"], str(example["label"]), " | ".join([*example["texts"], *example.get("options", [])]))
+            for part, examples in parts.items()
+            for example in examples
+        ],
+    )
+
+
+def _plain(example: Example) -> dict[str, Any]:
+    options = {"options": list(example.options)} if example.options else {}
+    return {"id": example.id, "texts": list(example.texts), "label": example.label, **options}
+
+
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="task files (.toml), methods (.py), records (.json)")],
+    data: DataOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check files as they will be read: tasks, methods and records. Every file is looked at."""
+    reports: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            reports.append({"file": str(file), "ok": True, "found": _CHECKS.get(file.suffix, _unknown)(file, data)})
+        except BenchError as error:
+            reports.append({"file": str(file), "ok": False, "error": str(error)})
+    if json:
+        print_json(reports)
+    for report in [] if json else reports:
+        print(f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}")
+        for line in report["found"] if report["ok"] else report["error"].splitlines():
+            print(f"     {line}")
+    if not all(report["ok"] for report in reports):
+        raise typer.Exit(2)
+
+
+def _check_tasks(file: Path, data: Path | None) -> list[str]:
+    from fewbench.declare import declared
+    from fewbench.registry import task_files
+
+    known = declared(task_files([file]))
+    lines: list[str] = []
+    for task in known.tasks.values():
+        if Path(task.file).resolve() == file.resolve():
+            labels = "a value" if task.is_regression else " ".join(task.labels)
+            lines.append(f"{task.name}: {task.format}, {task.metric}, {labels}")
+            lines += [f"    {line}" for line in _rendered(task, data)]
+    return lines
+
+
+def _rendered(task: Task, data: Path | None) -> list[str]:
+    """Return the first rows as a prompt shows them, or why there are none to show."""
+    from fewbench.reader import find_file, read_rows
+    from fewbench.template import render
+
+    try:
+        if find_file(task, data, task.source.train) is None:
+            return ["rows not read: they are on the hub (--data DIR reads a local copy)"]
+    except BenchError as error:
+        return [f"rows not read: {error.problem}"]
+    shown = read_rows(task, data, offline=True).train[:3]
+    names = [f"{'/'.join(words)}" for words in task.words]
+    return [f"{e.label}: {render(task.template, e, '[' + ' | '.join(names) + ']')}" for e in shown]
+
+
+def _check_method(file: Path, data: Path | None) -> list[str]:
+    from fewbench.registry import read_method
+
+    method = read_method(file)
+    settings = " ".join(f"{name}={value!r}" for name, value in method.settings.items())
+    return [f"{method.name}: {method.summary}", f"settings: {settings or 'none'}", f"needs: {' '.join(method.needs)}"]
+
+
+def _check_record(file: Path, data: Path | None) -> list[str]:
+    from fewbench.record import from_json
+
+    try:
+        record = from_json(file.read_text("utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"cannot be read: {error}", where=str(file)) from error
+    return [f"{record.run.key} {record.run.method} on {record.run.task}@{record.run.source}: {record.status}"]
+
+
+def _unknown(file: Path, data: Path | None) -> list[str]:
+    raise BenchError(f"what kind of file is '{file.name}'?", allowed=[*_CHECKS])
+
+
+_CHECKS = {".toml": _check_tasks, ".py": _check_method, ".json": _check_record}

@@ -1,0 +1,106 @@
+"""What the benchmarks share: rounds in turn, medians and ratios, and a sentiment task over a plain JSONL file.
+
+No number here is asserted on: a busy machine makes everything slower, but both sides of a ratio alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from fewbench.errors import BenchError
+from fewbench.models import embedded_models, find_model
+from fewbench.types import Example, ModelRef, Source, Task
+
+PROJECT = Path(__file__).resolve().parents[1]
+DEMO = PROJECT / "tasks" / "demo" / "sentiment"
+WORDS = ("terrible", "great")
+TEMPLATE = "{0} It was {mask}."
+
+
+def options(description: str | None, data: Path) -> argparse.ArgumentParser:
+    """Return a parser with what every model benchmark takes."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="embedded name or folder of a masked language model (default: embedded)")
+    parser.add_argument("--data", type=Path, default=data, help='JSONL of {"text", "label"}, labels 0 and 1')
+    parser.add_argument("--rounds", type=int, default=5, help="measured rounds of each side (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="torch and tokenizer threads (default: %(default)s)")
+    return parser
+
+
+def set_threads(threads: int) -> None:
+    """Give torch and the tokenizer the same number of threads. Call before either works."""
+    import torch
+
+    os.environ["RAYON_NUM_THREADS"] = str(threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
+    torch.set_num_threads(threads)
+
+
+def interleave(sides: Mapping[str, Callable[[], float]], rounds: int) -> None:
+    """Run every side once unmeasured, then all in turn, and print seconds, medians and ratios to the first.
+
+    A side returns the seconds of its measured part. Every other round goes backwards, so that none always comes first.
+
+    Args:
+        sides: ours first, then the baselines.
+        rounds: measured rounds of each.
+    """
+    width = max(map(len, sides))
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    first = {name: side() for name, side in sides.items()}
+    for number in range(rounds):
+        for name in list(sides)[:: -1 if number % 2 else 1]:
+            seconds[name].append(sides[name]())
+    medians = {name: statistics.median(all_) for name, all_ in seconds.items()}
+    ours = next(iter(medians.values()))
+    for name, all_ in seconds.items():
+        rows = " ".join(f"{one:.3f}" for one in all_)
+        print(f"{name:{width}}  median {medians[name]:7.3f} s  x{medians[name] / ours:5.2f}  [{rows}]")
+    print("first, unmeasured round: " + ", ".join(f"{name} {one:.3f} s" for name, one in first.items()))
+
+
+def model_ref(name: str | None) -> ModelRef:
+    """Return the model asked for, or the first embedded one."""
+    names = [name] if name else list(embedded_models())
+    if not names:
+        raise SystemExit("error: no embedded model here; give --model FOLDER")
+    try:
+        return find_model(names[0], offline=True)
+    except BenchError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def sentiment_task() -> Task:
+    """Return a two-class task with LM-BFF's manual sentiment prompt."""
+    source = Source("file", "", "", "", "", ("text",), "label", hub=False)
+    return Task(
+        name="benchmark",
+        title="Sentiment",
+        format="single",
+        labels=WORDS,
+        metric="accuracy",
+        template=TEMPLATE,
+        words=tuple((word,) for word in WORDS),
+        sources=(source,),
+        paper="none",
+        licence="none",
+    )
+
+
+def read_examples(file: Path) -> list[Example]:
+    """Return the rows of a JSONL file with a text and a label of 0 or 1 (or the demo's two label names)."""
+    if not file.is_file():
+        raise SystemExit(f"error: no file at {file}; give --data FILE.jsonl")
+    rows = [json.loads(line) for line in file.read_text("utf-8").split("\n") if line.strip()]
+    numbers = {0: 0, 1: 1, "0": 0, "1": 1, "negative": 0, "positive": 1}
+    return [Example(f"row-{i}", (row["text"],), numbers[row["label"]]) for i, row in enumerate(rows)]
+
+
+def filled(task: Task, example: Example, mask: str) -> str:
+    """Return an example in its template as one text, for a baseline that tokenises whole texts."""
+    return task.template.replace("{0}", example.texts[0]).replace("{mask}", mask)

@@ -1,0 +1,132 @@
+"""The local executor: workers give what one process gives; deaths and interrupts leave whole records."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import replace
+
+import pytest
+
+from fewbench.errors import BenchError
+from fewbench.registry import methods, read_method
+from fewbench.runner.local import choose_device, execute
+from fewbench.store import Store
+from fewbench.testing import toy_job, untimed
+
+BODY = """
+import os, signal, time
+import numpy as np
+from fewbench.types import Predictions
+
+class Same:
+    def predict(self, examples):
+        shares = np.full((len(examples), 3), 1 / 3, np.float32)
+        return Predictions(tuple(e.id for e in examples), probabilities=shares)
+
+def fit(task, split, kit):
+    {}
+    return Same()
+"""
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
+
+
+@pytest.fixture
+def job(tmp_path, tiny_model):
+    def make(name: str, line: str, **options):
+        file = tmp_path / f"{name}.py"
+        file.write_text(BODY.format(line), "utf-8")
+        return toy_job(read_method(file), tiny_model, **options)
+
+    return make
+
+
+def carry_out(jobs, store, workers, on_done=lambda job, record: None) -> int:
+    return execute(jobs, store, workers=workers, device="cpu", threads=1, on_done=on_done)
+
+
+def test_workers_give_what_one_process_gives(tmp_path, tiny_model):
+    known = methods()
+    jobs = [
+        toy_job(known[name], tiny_model, seed=seed) for name in ("ft", "prompt-ft", "majority") for seed in (13, 21)
+    ]
+    seen = []
+    stores = [Store(tmp_path / "one"), Store(tmp_path / "two")]
+    for store, workers in zip(stores, (1, 2), strict=True):
+        done: list = []
+        assert carry_out(jobs, store, workers, lambda job, record, done=done: done.append((job, record))) == 0  # noqa: B023
+        assert sorted(job.run.key for job, _ in done) == sorted(job.run.key for job in jobs)
+        assert all(record.run.key == job.run.key for job, record in done)
+        records = {record.run.key: record for record in store.records()}
+        seen.append(
+            {key: (untimed(record), store.predictions(record).array.tobytes()) for key, record in records.items()}
+        )
+    assert len(seen[0]) == 6
+    assert seen[0] == seen[1]
+
+
+def test_a_worker_that_dies_takes_only_its_own_run_with_it(job, store):
+    """The slow run is in the other worker's hands each time the deadly one kills its own."""
+    deadly = job("deadly", "time.sleep(0.2); os.kill(os.getpid(), signal.SIGKILL)")
+    slow = job("slow", "time.sleep(1)")
+    heard = []
+    jobs = [slow, deadly, job("quick", "pass")]
+    assert carry_out(jobs, store, 2, lambda job, record: heard.append((job.method.name, record.status))) == 1
+    records = {record.run.method: record for record in store.records()}
+    statuses = {name: record.status for name, record in records.items()}
+    assert statuses == {"deadly": "failed", "slow": "ok", "quick": "ok"}
+    assert "its worker process died, twice" in records["deadly"].error
+    assert sorted(heard) == sorted(statuses.items())
+    assert store.fsck() == []
+
+
+def test_an_interrupt_leaves_whole_records(job, store):
+    jobs = [job("first", "pass"), job("stop", "raise KeyboardInterrupt"), job("never", "pass")]
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(jobs, store, 1)
+    assert [record.run.method for record in store.records()] == ["first"]
+    assert store.fsck() == []
+
+
+def test_an_interrupt_ends_the_workers(job, store):
+    def interrupt(job, record):
+        raise KeyboardInterrupt
+
+    jobs = [job("first", "pass"), job("endless", "time.sleep(600)"), job("never", "time.sleep(600)")]
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(jobs, store, 2, interrupt)
+    assert multiprocessing.active_children() == []
+    assert [record.run.method for record in store.records()] == ["first"]
+    assert store.fsck() == []
+
+
+def test_failed_runs_are_counted_and_stored(job, store):
+    jobs = [job("good", "pass"), job("bad", "raise ValueError('oh')")]
+    assert carry_out(jobs, store, 1) == 1
+    assert {record.run.method: record.status for record in store.records()} == {"good": "ok", "bad": "failed"}
+
+
+def test_what_the_job_says_is_what_is_stored(job, store):
+    one = job("one", "pass")
+    carry_out([one], store, 1)
+    assert store.get(one.run) is not None
+    assert store.get(replace(one.run, seed=14)) is None
+
+
+def test_no_jobs(store):
+    assert carry_out([], store, 2) == 0
+    assert list(store.records()) == []
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", ""])
+def test_devices_that_are_not_there(name):
+    with pytest.raises(BenchError, match="device"):
+        choose_device(name)
+
+
+def test_devices_that_are_there():
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in ("cpu", "cuda")
