@@ -6,6 +6,7 @@ Every mistake is refused with the file, the table and the key it stands in.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,8 @@ from fewbench.types import Source, Task
 
 FORMATS = {"single": 1, "pair": 2, "choice": 2}
 """How many texts an item of each format has (a choice: passage and question, besides its options)."""
+
+CORRELATIONS = ("pearson", "spearman")
 
 
 class Suite(NamedTuple):
@@ -61,7 +64,8 @@ def declared(files: Iterable[Path]) -> Declared:
             tasks[name] = task
         if loaded.suite.name in suites:
             where = f"{suites[loaded.suite.name][1]} and {loaded.path}"
-            raise BenchError(f"two suites are called '{loaded.suite.name}'", where=where)
+            fix = '[suite] with name = "…" in one of them'
+            raise BenchError(f"two suites are called '{loaded.suite.name}'", where=where, fix=fix)
         suites[loaded.suite.name] = loaded.suite, loaded.path
     for suite, path in suites.values():
         for member in suite.tasks:
@@ -140,10 +144,20 @@ def _task(table: Table) -> Task:
         file=str(table.path),
     )
     table.finish()
-    correlations = {"pearson", "spearman"}
-    if {task.metric, *task.metrics} & correlations and not task.is_regression:
-        raise table.error("metric", f"{task.metric} needs values, and this task has classes", fix="bounds = [0.0, 5.0]")
+    _check_metrics(table, task)
     return task
+
+
+def _check_metrics(table: Table, task: Task) -> None:
+    for name in (task.metric, *task.metrics):
+        if name.startswith("evaluate:"):
+            continue
+        key = "metric" if name == task.metric else "metrics"
+        if (name in CORRELATIONS) != task.is_regression:
+            kind, fix = ("values", f"one of {', '.join(CORRELATIONS)}") if task.is_regression else ("classes", None)
+            raise table.error(key, f"{name} is no metric for a task with {kind}", fix=fix or "bounds = [0.0, 5.0]")
+        if name == "f1" and len(task.labels) != 2:
+            raise table.error(key, f"f1 is for two classes, and there are {len(task.labels)}", fix='"macro_f1"')
 
 
 def _metric(table: Table, name: str) -> str:
@@ -172,12 +186,10 @@ def _words(table: Table, labels: tuple[str, ...]) -> tuple[tuple[str, ...], ...]
     for label, words in given.items():
         if label not in labels:
             raise table.error("words", f"words for an unknown label '{label}'", allowed=labels, given=label)
-        if (
-            not isinstance(words, list)
-            or not words
-            or not all(isinstance(word, str) and word.strip() for word in words)
-        ):
-            raise table.error("words", f"the words of '{label}' are {words!r}", allowed="a word or a list of words")
+        fits = isinstance(words, list) and words and all(isinstance(w, str) and w and w == w.strip() for w in words)
+        if not fits or len(set(words)) != len(words):
+            allowed = "a word, or a list of different words, with no space around them"
+            raise table.error("words", f"the words of '{label}' are {words!r}", allowed=allowed)
     if missing := [label for label in labels if label not in given]:
         raise table.error("words", f"the label '{missing[0]}' has no word", fix=f'words = {{ {missing[0]} = "…" }}')
     owner: dict[str, str] = {}
@@ -189,10 +201,11 @@ def _words(table: Table, labels: tuple[str, ...]) -> tuple[tuple[str, ...], ...]
 
 
 def _bounds(table: Table, labels: tuple[str, ...]) -> tuple[float, float] | None:
-    bounds = table.take("bounds", list, None, of=(int, float))  # type: ignore[arg-type]
+    bounds = table.take("bounds", list, None)
     if bounds is None:
         return None
-    if len(bounds) != 2 or not bounds[0] < bounds[1]:
+    finite = [type(b) in (int, float) and abs(b) <= sys.float_info.max for b in bounds]
+    if finite != [True, True] or not bounds[0] < bounds[1]:
         raise table.error("bounds", f"'bounds' is {bounds}", allowed="the lowest and the highest value, in that order")
     if len(labels) != 2:
         raise table.error(
@@ -233,9 +246,7 @@ def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
         raise table.error("texts", f"{len(texts)} text columns", allowed=f"{FORMATS[form]} for the format {form}")
     if (form == "choice") != (table.has("options")):
         raise table.error("options", "the column of the options belongs to a choice, and to nothing else")
-    values, columns = table.take("values", list, None, of=str), table.take("columns", list, None, of=str)
-    if values is not None and len(values) != len(labels):
-        raise table.error("values", f"{len(values)} values for {len(labels)} labels", allowed="one a label, in order")
+    values, columns = _values(table, labels), table.take("columns", list, None, of=str)
     folder = table.take("folder", str, None)
     source = Source(
         name=table.take("name", str),
@@ -247,7 +258,7 @@ def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
         label=table.take("label", str),
         options=table.take("options", str, None),
         columns=None if columns is None else tuple(columns),
-        values=None if values is None else tuple(values),
+        values=values,
         hub=table.take("hub", bool, folder is None),
         revision=table.take("revision", str, None),
         may_be_empty=table.take("may_be_empty", bool, False),
@@ -256,9 +267,24 @@ def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
     table.finish()
     if not NAME.fullmatch(source.name):
         raise table.error("name", f"'{source.name}' is no source name", allowed="lower-case letters, digits, '-'")
+    if source.train == source.test:
+        raise table.error("test", f"train and test are one split, '{source.test}'")
+    if source.hub and folder is not None:
+        raise table.error("hub", "a source with a folder of its own is not read from the hub", fix="hub = false")
     if source.hub and not re.fullmatch("[0-9a-f]{40}", source.revision or ""):
         raise table.error("revision", "a hub source needs its revision pinned", allowed="a commit of 40 hex digits")
     return source
+
+
+def _values(table: Table, labels: tuple[str, ...]) -> tuple[str | int, ...] | None:
+    values = table.take("values", list, None)
+    if values is None:
+        return None
+    kinds = {type(value) for value in values}
+    if kinds not in ({str}, {int}) or len(values) != len(labels) or len(set(values)) != len(values):
+        allowed = f"{len(labels)} different texts, or integers: one a label, in order"
+        raise table.error("values", f"'values' is {values}", allowed=allowed)
+    return tuple(values)
 
 
 def _inside(table: Table, key: str, default: Any = REQUIRED) -> str:

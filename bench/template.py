@@ -31,15 +31,10 @@ def parse_template(template: str) -> tuple[Piece, ...]:
     Raises:
         BenchError: a brace without a partner, an unknown field or modifier, or not exactly one mask.
     """
-    pieces: list[Piece] = []
-    for literal, field in re.findall(r"([^{}]*)(?:\{([^{}]*)\}|$)", template):
-        if literal:
-            pieces.append(Piece("literal", literal))
-        if field:
-            pieces.append(_field(field, template))
-    shown = sum(len(piece.value) + (0 if piece.kind == "literal" else 2) for piece in pieces)
-    if shown != len(template):
+    parts = re.split(r"\{([^{}]*)\}", template)  # literals at even places, fields at odd ones
+    if any("{" in literal or "}" in literal for literal in parts[::2]):
         raise BenchError(f"a brace without a partner in the template '{template}'", fix="{0} It was {mask}.")
+    pieces = [_field(part, template) if n % 2 else Piece("literal", part) for n, part in enumerate(parts) if n % 2 or part]
     masks = sum(piece.kind == "mask" for piece in pieces)
     if masks != 1:
         raise BenchError(
@@ -51,21 +46,21 @@ def parse_template(template: str) -> tuple[Piece, ...]:
 
 
 def _field(field: str, template: str) -> Piece:
-    name, _, modifier = field.partition("|")
-    if name not in ("mask", "options", "0", "1") or (name == "mask" and modifier):
+    name, bar, modifier = field.partition("|")
+    if name not in ("mask", "options", "0", "1") or (bar and name not in ("0", "1")):
         raise BenchError(
             f"unknown field '{{{field}}}' in the template '{template}'",
             allowed=["{0}", "{1}", "{options}", "{mask}", "{0|cut}", "{1|lower}"],
             given=f"{{{field}}}",
         )
-    if modifier and modifier not in MODIFIERS:
+    if bar and modifier not in MODIFIERS:
         raise BenchError(
             f"unknown modifier '{modifier}' in the template '{template}'", allowed=MODIFIERS, given=modifier
         )
     if name == "mask":
         return Piece("mask", field)
     if name == "options":
-        return Piece("options", field, modifier=modifier)
+        return Piece("options", field)
     return Piece("text", field, int(name), modifier)
 
 

@@ -45,7 +45,8 @@ class Source:
     Files stand at `<data>/<path>/<config>/<split>.<jsonl|csv|tsv|parquet>`. `texts`, `label` and `options` name
     columns; `columns` names those of a file without header; `values` are the file's own label values, in the order of
     the task's labels (None: the label's index); `revision` pins the hub's commit, and a source with `hub=False` exists
-    only as files. `may_be_empty` accepts empty texts, where the real data has some. `root` overrides the data folder (the embedded demo, a user's own TOML).
+    only as files. `may_be_empty` accepts empty texts, where the real data has some. `root` overrides the data folder
+    (the embedded demo, a user's own TOML).
     """
 
     name: str
@@ -57,7 +58,7 @@ class Source:
     label: str
     options: str | None = None
     columns: tuple[str, ...] | None = None
-    values: tuple[str, ...] | None = None
+    values: tuple[str | int, ...] | None = None
     hub: bool = True
     revision: str | None = None
     may_be_empty: bool = False

@@ -95,6 +95,7 @@ def _search_and_test(job: Job, models: Models, timing: dict[str, Any]) -> tuple[
     return {
         "scores": {"dev": chosen["dev"], "test": job.scorer.score(predictions)},
         "selection": {
+            "metric": job.task.metric,
             "settings": chosen["settings"],
             "trial": best[1],
             "trials": trials,

@@ -1,0 +1,205 @@
+"""`bench run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
+from fewbench.cli.out import note, print_grid, print_json
+from fewbench.errors import BenchError
+
+if TYPE_CHECKING:
+    from fewbench.plan import Job, Plan
+    from fewbench.record import Record
+    from fewbench.store import Store
+
+
+
+def run(
+    methods: Annotated[
+        list[str] | None, typer.Option("--methods", help="names, name:setting=value, all, or a .py file; default all")
+    ] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option("--tasks", help="names, task@source, suites, all, or a .toml; default demo")
+    ] = None,
+    k: Annotated[int | None, typer.Option("--k", help="examples a label; default the protocol's")] = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", help="split seeds; default the protocol's")] = None,
+    student: Annotated[str | None, typer.Option("--student", help="embedded name, folder or hub name")] = None,
+    teacher: Annotated[str | None, typer.Option("--teacher", help="likewise, for methods that need one")] = None,
+    protocol: Annotated[str, typer.Option("--protocol", help="bench ls protocols")] = "quick",
+    data: DataOption = None,
+    results: ResultsOption = Path("results"),
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="processes; default one a core")] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads in each worker")] = 1,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="test rows; then not comparable")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and run nothing")] = False,
+    force: Annotated[bool, typer.Option("--force", help="redo what has a record")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="redo what failed")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run methods on tasks: what has no record yet, and nothing twice."""
+    from fewbench.plan import STUDENT, Request, make_plan
+    from fewbench.settings import split_list
+    from fewbench.store import Store
+
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+    request = Request(
+        methods=tuple(split_list(",".join(methods or ["all"]))),
+        tasks=tuple(split_list(",".join(tasks or ["demo"]))),
+        k=k,
+        seeds=None if seeds is None else _numbers(seeds),
+        student=student or STUDENT,
+        teacher=teacher,
+        protocol=protocol,
+        data=data,
+        limit=limit,
+        offline=offline,
+    )
+    store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
+    plan = make_plan(request, store)
+    todo = plan.todo(force=force, retry_failed=retry_failed)
+    if dry_run:
+        _show_plan(plan, todo, store, workers or _cores(), json=json)
+        return
+    failed = _carry_out(todo, store, workers, device, threads) if todo else 0
+    if not todo:
+        note(f"nothing to do: all {len(plan.jobs)} runs have a record (--force redoes them)")
+    _show_results(plan, store, json=json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(seed) for seed in text.split(",") if seed.strip()))
+    except ValueError as error:
+        raise BenchError(f"--seeds is '{text}'", allowed="whole numbers and commas", fix="--seeds 13,21,42") from error
+
+
+def _carry_out(
+    todo: Sequence[Job], store: Store, workers: int | None, device: str, threads: int
+) -> int:
+    note(f"{len(todo)} runs, {sum(len(job.trials) for job in todo)} trials; records go to {store.runs}")
+    started = time.monotonic()
+    with _progress(len(todo)) as on_done:
+        from fewbench.runner.local import choose_device, execute
+
+        device = choose_device(device)
+        count = workers or (1 if device.startswith("cuda") else _cores())
+        failed = execute(todo, store, workers=count, device=device, threads=threads, on_done=on_done)
+    note(f"{len(todo) - failed} runs done, {failed} failed, in {_duration(time.monotonic() - started)}")
+    return failed
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[Job, Record], None]]:
+    """Show a bar on a terminal, and otherwise a line for each run; failures are told in either case."""
+
+    def line(job: Job, record: Record) -> str:
+        run = record.run
+        head = f"{run.task}@{run.source} {run.method} k{run.k} s{run.seed}"
+        if record.status == "failed":
+            reason = (record.error or "").splitlines()[0]
+            return f"FAILED {head}: {reason} (bench show {run.key[:8]})"
+        return f"{head}  {job.task.metric} {100 * record.scores['test'][job.task.metric]:.1f}"
+
+    if not sys.stderr.isatty():
+        done = 0
+
+        def plain(job: Job, record: Record) -> None:
+            nonlocal done
+            done += 1
+            note(f"[{done}/{total}] {line(job, record)}")
+
+        yield plain
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=total)
+
+        def drawn(job: Job, record: Record) -> None:
+            bar.update(task, advance=1, description=f"{record.run.task} {record.run.method}")
+            if record.status == "failed":
+                bar.console.print(line(job, record), markup=False, highlight=False)
+
+        yield drawn
+
+
+def _show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, json: bool) -> None:
+    open_keys = {job.run.key for job in todo}
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for job in plan.jobs:
+        settings = ",".join(f"{name}={value}" for name, value in job.run.settings.items())
+        name = f"{job.run.method}:{settings}" if settings else job.run.method
+        empty = {"task": job.task.full_name, "method": name, "todo": 0, "done": 0, "failed": 0, "trials": 0, "updates": 0}
+        row = rows.setdefault((job.task.full_name, name), empty)
+        record = plan.records.get(job.run.key)
+        if job.run.key in open_keys:
+            row["todo"] += 1
+            row["trials"] += len(job.trials)
+            row["updates"] += len(job.trials) * job.protocol.max_steps if job.method.search else 0
+        else:
+            row["failed" if record is not None and record.status == "failed" else "done"] += 1
+    seconds = _estimate(todo, store)
+    if json:
+        print_json({"plan": list(rows.values()), "runs": len(todo), "estimated_seconds": seconds})
+        return
+    names = ("task", "method", "todo", "done", "failed", "trials", "updates")
+    print_grid(names, [[str(row[name]) for name in names] for row in rows.values()], right=range(2, 7))
+    if todo:
+        known = "no earlier runs to estimate the time from" if seconds is None else (
+            f"about {_duration(seconds / min(workers, len(todo)))} with {min(workers, len(todo))} workers, "
+            "by the records of like runs"
+        )
+        note(f"{len(todo)} runs to do; {known}")
+    else:
+        note(f"nothing to do: all {len(plan.jobs)} runs have a record")
+
+
+def _estimate(todo: Sequence[Job], store: Store) -> float | None:
+    """Return the seconds that like runs took (method, protocol, student; the same task if there is one)."""
+    took: dict[tuple[Any, ...], list[float]] = {}
+    for record in store.records():
+        if seconds := record.timing.get("total_seconds"):
+            like = (record.run.method, record.run.protocol, record.run.student and record.run.student.revision)
+            took.setdefault(like, []).append(seconds)
+            took.setdefault((*like, record.run.task), []).append(seconds)
+    total = 0.0
+    for job in todo:
+        like = (job.run.method, job.run.protocol, job.run.student and job.run.student.revision)
+        seen = took.get((*like, job.run.task)) or took.get(like)
+        if not seen:
+            return None
+        total += sum(seen) / len(seen)
+    return total
+
+
+def _show_results(plan: Plan, store: Store, *, json: bool) -> None:
+    from fewbench.cli.results import print_tables
+
+    records = [record for job in plan.jobs if (record := store.get(job.run)) is not None]
+    print_tables(records, "json" if json else "terminal")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
