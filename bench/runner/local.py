@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -111,9 +112,7 @@ def _in_processes(
             raise
         pool.shutdown()
         waiting = [job for job in waiting if job.run.key not in done]
-        for job in [job for job in batch if job.run.key not in done][
-            :workers
-        ]:  # a worker died: one of those in hand was the cause
+        for job in [job for job in batch if job.run.key not in done][:workers]:  # a worker died: one of these did it
             deaths[job.run.key] = deaths.get(job.run.key, 0) + 1
             if deaths[job.run.key] == ATTEMPTS:
                 record = failure(job, "its worker process died, twice (out of memory?)", device, threads)
@@ -147,7 +146,9 @@ def _start(device: str, threads: int) -> None:
 
     from fewbench.parts.kit import Models
 
-    if multiprocessing.parent_process() is not None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and ends its workers itself
         signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
     torch.set_num_threads(threads)
@@ -155,6 +156,12 @@ def _start(device: str, threads: int) -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     _worker.update(models=Models(torch.device(device)), threads=threads)
+
+
+def _end_with(parent: Any) -> None:
+    """End this worker when its parent is gone (killed, say): nobody would collect its results."""
+    parent.join()
+    os._exit(1)
 
 
 def _carry_out(job: Job, store: Store) -> Record:

@@ -1,0 +1,1 @@
+"""A method and a task that another package adds to fewbench."""
