@@ -137,7 +137,7 @@ def _task(table: Table) -> Task:
         paper=table.take("paper", str),
         licence=table.take("licence", str),
         version=_positive(table, "version"),
-        bounds=_bounds(table, labels),
+        bounds=_bounds(table, form, labels),
         metrics=tuple(_metric(table, name) for name in table.take("metrics", list, [], of=str)),
         max_length=_positive(table, "max_length"),
         rule=_rule(table),
@@ -200,10 +200,12 @@ def _words(table: Table, labels: tuple[str, ...]) -> tuple[tuple[str, ...], ...]
     return tuple(tuple(given[label]) for label in labels)
 
 
-def _bounds(table: Table, labels: tuple[str, ...]) -> tuple[float, float] | None:
+def _bounds(table: Table, form: str, labels: tuple[str, ...]) -> tuple[float, float] | None:
     bounds = table.take("bounds", list, None)
     if bounds is None:
         return None
+    if form == "choice":
+        raise table.error("bounds", "a choice has no bounds", allowed="bounds for the formats single and pair")
     finite = [type(b) in (int, float) and abs(b) <= sys.float_info.max for b in bounds]
     if finite != [True, True] or not bounds[0] < bounds[1]:
         raise table.error("bounds", f"'bounds' is {bounds}", allowed="the lowest and the highest value, in that order")

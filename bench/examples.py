@@ -2,83 +2,100 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from fewbench.errors import DataError
 from fewbench.types import Example, Label, Task
 
+NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
-def to_example(task: Task, columns: Mapping[str, Any], where: str, name: str) -> Example:
+
+class Row(NamedTuple):
+    """A row as its file gives it, and where it stands. In CSV and TSV every value is a text (`untyped`)."""
+
+    where: str
+    columns: Mapping[str, Any]
+    untyped: bool = False
+
+
+def to_example(task: Task, row: Row, name: str) -> Example:
     """Return a row as an example.
 
     Raises:
         DataError: a column that is missing, a text that is empty or no text, a label outside the declared ones.
     """
-    source = task.source
-    texts = tuple(_text(task, columns, column, where) for column in source.texts)
-    options = _options(task, columns, where) if source.options else ()
-    value = _column(task, columns, source.label, where)
-    label = _value(task, value, where) if task.is_regression else _index(task, value, where)
+    texts = tuple(_text(task, row, column) for column in task.source.texts)
+    options = _options(task, row, task.source.options) if task.source.options else ()
+    value = _column(task, row, task.source.label)
+    label = _value(task, row, value) if task.is_regression else _index(task, row, value)
     return Example(name, texts, label, options)
 
 
-def _column(task: Task, columns: Mapping[str, Any], column: str, where: str) -> Any:
-    if column not in columns:
-        raise DataError(
-            f"{task.full_name}: there is no column '{column}'", where=where, allowed=columns.keys(), given=column
-        )
-    return columns[column]
+def _refused(task: Task, row: Row, problem: str, **more: Any) -> DataError:
+    return DataError(f"{task.full_name}: {problem}", where=row.where, **more)
 
 
-def _text(task: Task, columns: Mapping[str, Any], column: str, where: str) -> str:
-    value = _column(task, columns, column, where)
-    if not isinstance(value, str):
-        raise DataError(f"{task.full_name}: '{column}' is {value!r}", where=where, allowed="a text")
+def _column(task: Task, row: Row, column: str) -> Any:
+    if column not in row.columns:
+        names = [str(name) for name in row.columns]
+        raise _refused(task, row, f"there is no column '{column}'", allowed=names, given=column)
+    return row.columns[column]
+
+
+def _text(task: Task, row: Row, column: str) -> str:
+    value = _column(task, row, column)
+    if not _is_text(value):
+        raise _refused(task, row, f"'{column}' is {_short(value)}", allowed="a text")
     if not value.strip() and not task.source.may_be_empty:
-        raise DataError(f"{task.full_name}: '{column}' is empty", where=where, fix="remove the row or give it a text")
-    return value
+        fix = "remove the row, give it a text, or declare the source with may_be_empty = true"
+        raise _refused(task, row, f"'{column}' is empty", fix=fix)
+    text: str = value
+    return text
 
 
-def _options(task: Task, columns: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    assert task.source.options is not None
-    options = _column(task, columns, task.source.options, where)
+def _options(task: Task, row: Row, column: str) -> tuple[str, ...]:
+    options = _column(task, row, column)
     wanted = len(task.labels)
-    fits = isinstance(options, list) and all(isinstance(option, str) and option.strip() for option in options)
+    fits = isinstance(options, list) and all(_is_text(option) and option.strip() for option in options)
     if not fits or len(options) != wanted or len(set(options)) != wanted:
-        allowed = f"a list of {wanted} different texts"
-        raise DataError(f"{task.full_name}: '{task.source.options}' is {options!r}", where=where, allowed=allowed)
+        raise _refused(task, row, f"'{column}' is {_short(options)}", allowed=f"a list of {wanted} different texts")
     return tuple(options)
 
 
-def _index(task: Task, value: Any, where: str) -> Label:
+def _is_text(value: object) -> bool:
+    """Whether a value is a text that can be written again: JSON can spell half a character (a lone surrogate)."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 200 else f"{shown[:200]}…"
+
+
+def _index(task: Task, row: Row, value: Any) -> Label:
     """Return the class index of a label; text files hold digits, the others must hold integers."""
     values, count = task.source.values, len(task.labels)
     if values is not None:
-        if value in values:
-            return values.index(value)
-        raise DataError(f"{task.full_name}: the label is {value!r}", where=where, allowed=values, given=str(value))
-    text_file = isinstance(value, str) and where.rpartition(",")[0].endswith((".tsv", ".csv"))
-    if text_file and value.isascii() and value.isdecimal():
+        known = [str(v) if row.untyped else v for v in values]
+        found = [index for index, v in enumerate(known) if type(v) is type(value) and v == value]  # True is no 1
+        if not found:
+            raise _refused(task, row, f"the label is {_short(value)}", allowed=map(str, values), given=str(value))
+        return found[0]
+    if row.untyped and value.isascii() and value.isdecimal() and len(value) < 10:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
-        hidden = " (the hub hides this split's labels)" if value == -1 else ""
+    if type(value) is not int or not 0 <= value < count:
+        hidden = " (so the hub hides the labels of this split)" if value == -1 else ""
         named = ", ".join(f"{index} {label}" for index, label in enumerate(task.labels))
-        raise DataError(f"{task.full_name}: the label is {value!r}{hidden}", where=where, allowed=named)
+        raise _refused(task, row, f"the label is {_short(value)}{hidden}", allowed=named)
     return value
 
 
-def _value(task: Task, value: Any, where: str) -> Label:
+def _value(task: Task, row: Row, value: Any) -> Label:
     assert task.bounds is not None
     lower, upper = task.bounds
-    if isinstance(value, str) and where.rpartition(",")[0].endswith((".tsv", ".csv")):
-        try:
-            value = float(value)
-        except ValueError:
-            value = repr(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise DataError(f"{task.full_name}: the value is {value}", where=where, allowed=f"{lower} to {upper}")
-    if not lower <= value <= upper:
-        raise DataError(f"{task.full_name}: the value is {value}", where=where, allowed=f"{lower} to {upper}")
-    return float(value)
+    number = float(value) if row.untyped and NUMBER.fullmatch(value) else value
+    if type(number) not in (int, float) or not lower <= number <= upper:  # so NaN too is refused
+        raise _refused(task, row, f"the value is {_short(value)}", allowed=f"a number from {lower:g} to {upper:g}")
+    return float(number)

@@ -10,20 +10,16 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fewbench.errors import DataError, NeedsNetwork
-from fewbench.examples import to_example
+from fewbench.examples import Row, to_example
+from fewbench.hub import load_split, place_of
 from fewbench.types import Example, Rows, Source, Task
 
-
-class Row(NamedTuple):
-    """A row as its file gives it, and where it stands."""
-
-    where: str
-    columns: Mapping[str, Any]
+NEWLINE = b"\n"
 
 
 def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
@@ -45,12 +41,10 @@ def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
         if file is None:
             rows, fact = _from_hub(task, data, split, offline)
         else:
-            raw = file.read_bytes()
-            rows = list(_READERS[file.suffix](raw, str(file), task.source))
-            fact = {"file": _shown(file, task.source.root or data), "sha256": hashlib.sha256(raw).hexdigest()}
+            rows, fact = _from_file(task.source, file, data)
         if not rows:
-            raise DataError(f"{task.full_name}: no rows", where=fact["file"])
-        parts.append(tuple(to_example(task, row.columns, row.where, f"{split}-{n}") for n, row in enumerate(rows)))
+            raise DataError(f"{task.full_name}: no rows", where=str(file or fact["file"]))
+        parts.append(tuple(to_example(task, row, f"{split}-{n}") for n, row in enumerate(rows)))
         files.append({**fact, "rows": len(rows)})
     return Rows(parts[0], parts[1], tuple(files))
 
@@ -75,45 +69,64 @@ def find_file(task: Task, data: Path | None, split: str) -> Path | None:
         return found[0]
     if source.hub and source.root is None:
         return None
-    place = f"{source.path}/{source.config}/{split}.*".replace("//", "/")
+    names = f"{split}.jsonl, .csv, .tsv or .parquet"
     others = [f"{task.name}@{other.name}" for other in task.sources[1:]]
+    fixes = [f"--tasks {other}" for other in others[:1]]
+    fixes.append(
+        f"put the file there: {names}" if source.root else f"--data DIR (or FEWBENCH_DATA) {_with(task, split)}"
+    )
     raise DataError(
         f"{task.full_name}: there is no file for the split '{split}'"
         + ("" if root else ", and no data folder is given"),
-        where=str(folder) if folder else f"<data folder>/{place}",
-        allowed=f"other sources: {', '.join(others)}" if others else f"{split}.jsonl, .csv, .tsv or .parquet",
-        fix=f"--tasks {others[0]}, or --data with {place}" if others else f"--data DIR (or FEWBENCH_DATA) with {place}",
+        where=str(folder) if folder else f"DIR/{place_of(source, split, '.*')}",
+        allowed=f"other sources: {', '.join(others)}" if others else names,
+        fix=", or ".join(fixes),
     )
 
 
-def _shown(file: Path, root: Path | None) -> str:
-    return file.relative_to(root).as_posix() if root and file.is_relative_to(root) else file.name
+def _with(task: Task, split: str) -> str:
+    return f"with {place_of(task.source, split, '.jsonl')} in it"
+
+
+def _from_file(source: Source, file: Path, data: Path | None) -> tuple[list[Row], dict[str, Any]]:
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"this file cannot be read: {error.strerror}", where=str(file)) from error
+    try:
+        rows = list(_READERS[file.suffix](raw, str(file), source))
+    except DataError as error:
+        last = f"{file}, line {raw.count(NEWLINE) + 1}"
+        if not raw.endswith(NEWLINE) and error.where == last:
+            error.problem += "; the file ends in mid-line and may be cut short"
+        raise
+    root = source.root or data
+    shown = file.relative_to(root).as_posix() if root else file.name
+    return rows, {"file": shown, "sha256": hashlib.sha256(raw).hexdigest()}
 
 
 def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> tuple[list[Row], dict[str, Any]]:
-    from fewbench.hub import load_split
-
     source = task.source
-    place = f"{source.path}/{source.config}/{split}.jsonl".replace("//", "/")
     if offline:
+        place = place_of(source, split, ".jsonl")
         raise NeedsNetwork(
             f"{task.full_name} is on the hub, and the network is off",
             where=f"no {data / place}" if data else "no data folder is given",
-            fix=f"--data DIR (or FEWBENCH_DATA) with {place}, or without --offline",
+            fix=f"--data DIR (or FEWBENCH_DATA) {_with(task, split)}, or without --offline",
         )
-    name = f"{source.path}/{source.config}".rstrip("/") + f"@{source.revision} {split}"
-    rows = [Row(f"hub: {name}, row {n + 1}", columns) for n, columns in enumerate(load_split(source, split))]
-    return rows, {"file": f"hub: {name}", "sha256": None}
+    name = f"hub: {place_of(source, split)}@{source.revision}"
+    rows = [Row(f"{name}, row {n}", columns) for n, columns in enumerate(load_split(source, split), 1)]
+    return rows, {"file": name, "sha256": None}
 
 
 def _text(raw: bytes, where: str) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"not UTF-8 text (byte 0x{raw[error.start]:02x})", where=f"{where}, line {line}", fix="iconv -t utf-8"
-        ) from error
+        seen = error.object  # less the byte order mark, if there is one
+        line = seen[: error.start].count(NEWLINE) + 1
+        problem = f"not UTF-8 text (byte 0x{seen[error.start]:02x})"
+        raise DataError(problem, where=f"{where}, line {line}", fix="iconv -t utf-8") from error
 
 
 def _lines(raw: bytes, where: str) -> Iterator[tuple[str, str]]:
@@ -128,7 +141,7 @@ def _lines(raw: bytes, where: str) -> Iterator[tuple[str, str]]:
 def _read_jsonl(raw: bytes, where: str, source: Source) -> Iterator[Row]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({key for key, _ in pairs}) != len(pairs):
-            raise ValueError("a key stands twice")
+            raise ValueError("a column stands twice")
         return dict(pairs)
 
     def no_constant(name: str) -> None:
@@ -137,11 +150,11 @@ def _read_jsonl(raw: bytes, where: str, source: Source) -> Iterator[Row]:
     for place, line in _lines(raw, where):
         try:
             columns = json.loads(line, object_pairs_hook=once, parse_constant=no_constant)
-        except ValueError as error:
-            cut = "" if raw.endswith(b"\n") else "; the file may be cut short"
-            raise DataError(f"not a JSON line: {error}{cut}", where=place) from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"not a JSON line: {error}", where=place) from error
         if not isinstance(columns, dict):
-            raise DataError(f"a row is {type(columns).__name__}", where=place, allowed='{"column": value, …}')
+            problem = f"a row is no object but a {type(columns).__name__}"
+            raise DataError(problem, where=place, allowed='{"column": value, …}')
         yield Row(place, columns)
 
 
@@ -173,7 +186,7 @@ def _table(rows: Iterator[tuple[str, list[str]]], where: str, source: Source) ->
     for place, row in rows:
         if len(row) != len(header):
             raise DataError(f"{len(row)} fields, and there are {len(header)} columns: {', '.join(header)}", where=place)
-        yield Row(place, dict(zip(header, row, strict=True)))
+        yield Row(place, dict(zip(header, row, strict=True)), untyped=True)
 
 
 def _read_parquet(raw: bytes, where: str, source: Source) -> Iterator[Row]:
@@ -182,7 +195,7 @@ def _read_parquet(raw: bytes, where: str, source: Source) -> Iterator[Row]:
 
     try:
         rows = pq.read_table(pa.BufferReader(raw)).to_pylist()
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"not Parquet, or cut short: {error}", where=where) from error
     for number, columns in enumerate(rows, 1):
         yield Row(f"{where}, row {number}", columns)

@@ -34,7 +34,9 @@ def parse_template(template: str) -> tuple[Piece, ...]:
     parts = re.split(r"\{([^{}]*)\}", template)  # literals at even places, fields at odd ones
     if any("{" in literal or "}" in literal for literal in parts[::2]):
         raise BenchError(f"a brace without a partner in the template '{template}'", fix="{0} It was {mask}.")
-    pieces = [_field(part, template) if n % 2 else Piece("literal", part) for n, part in enumerate(parts) if n % 2 or part]
+    pieces = [
+        _field(part, template) if n % 2 else Piece("literal", part) for n, part in enumerate(parts) if n % 2 or part
+    ]
     masks = sum(piece.kind == "mask" for piece in pieces)
     if masks != 1:
         raise BenchError(

@@ -138,7 +138,7 @@ def check_method(method: MethodInfo, model_folder: Path) -> None:
 
 
 def check_settings(method: MethodInfo) -> None:
-    """Check that settings are bound by what the source says, before anything is loaded, and that the source says true."""
+    """Check that settings are bound by the source before anything is loaded, and that the source says true."""
     _check(not set(method.search) - set(method.settings), method, f"SEARCH names no setting: {method.search}")
     for name, preset in method.presets.items():
         _check(not set(preset) - set(method.settings), method, f"the preset '{name}' names no setting: {preset}")

@@ -9,8 +9,10 @@ import argparse
 import json
 import os
 import statistics
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.models import embedded_models, find_model
@@ -41,7 +43,21 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def interleave(sides: Mapping[str, Callable[[], float]], rounds: int) -> None:
+class Seconds(NamedTuple):
+    """Seconds of the clock and of the processor (all threads). On a busy machine the second varies less."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def of(cls, work: Callable[[], object]) -> Seconds:
+        """Return what some work takes."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        return cls(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def interleave(sides: Mapping[str, Callable[[], Seconds]], rounds: int) -> None:
     """Run every side once unmeasured, then all in turn, and print seconds, medians and ratios to the first.
 
     A side returns the seconds of its measured part. Every other round goes backwards, so that none always comes first.
@@ -51,17 +67,23 @@ def interleave(sides: Mapping[str, Callable[[], float]], rounds: int) -> None:
         rounds: measured rounds of each.
     """
     width = max(map(len, sides))
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    taken: dict[str, list[Seconds]] = {name: [] for name in sides}
     first = {name: side() for name, side in sides.items()}
     for number in range(rounds):
         for name in list(sides)[:: -1 if number % 2 else 1]:
-            seconds[name].append(sides[name]())
-    medians = {name: statistics.median(all_) for name, all_ in seconds.items()}
+            taken[name].append(sides[name]())
+    medians = {
+        name: Seconds(*(statistics.median(column) for column in zip(*rows, strict=True)))
+        for name, rows in taken.items()
+    }
     ours = next(iter(medians.values()))
-    for name, all_ in seconds.items():
-        rows = " ".join(f"{one:.3f}" for one in all_)
-        print(f"{name:{width}}  median {medians[name]:7.3f} s  x{medians[name] / ours:5.2f}  [{rows}]")
-    print("first, unmeasured round: " + ", ".join(f"{name} {one:.3f} s" for name, one in first.items()))
+    for name, median in medians.items():
+        rows = " ".join(f"{one.wall:.2f}" for one in taken[name])
+        print(
+            f"{name:{width}}  median {median.wall:7.3f} s (x{median.wall / ours.wall:.2f})  "
+            f"cpu {median.cpu:7.3f} s (x{median.cpu / ours.cpu:.2f})  rounds {rows}"
+        )
+    print("first round, not counted: " + ", ".join(f"{name} {one.wall:.2f} s" for name, one in first.items()))
 
 
 def model_ref(name: str | None) -> ModelRef:

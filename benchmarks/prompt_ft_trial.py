@@ -19,7 +19,7 @@ import time
 from typing import Any
 
 import torch
-from measure import DEMO, filled, interleave, model_ref, options, read_examples, sentiment_task, set_threads
+from measure import DEMO, Seconds, filled, interleave, model_ref, options, read_examples, sentiment_task, set_threads
 from torch import Tensor
 from torch.nn import functional
 
@@ -68,7 +68,7 @@ def main() -> None:
 
 def ours(
     pretrained: Pretrained, ref: ModelRef, task: Task, examples: list[Example], updates: int, batch_size: int, lr: float
-) -> float:
+) -> Seconds:
     """Return the seconds of one trial by our loop."""
     model = PromptModel(Backbone(copy.deepcopy(pretrained.model), pretrained.tokenizer, ref), task)
     encoded = model.encode(examples)
@@ -90,9 +90,9 @@ def ours(
         trial_tie="first",
         ddof=0,
     )
-    start = time.perf_counter()
-    train(model, encoded, evaluate=lambda: 0.0, protocol=protocol, lr=lr, batch_size=batch_size, seed=0)
-    return time.perf_counter() - start
+    return Seconds.of(
+        lambda: train(model, encoded, evaluate=lambda: 0.0, protocol=protocol, lr=lr, batch_size=batch_size, seed=0)
+    )
 
 
 class Baseline:
@@ -117,18 +117,13 @@ class Baseline:
         self.rows = [dict(encoding) | {"labels": row.label} for encoding, row in zip(encodings, examples, strict=True)]
         self.words = torch.tensor([tokenizer(word[0], add_special_tokens=False)["input_ids"][0] for word in task.words])
 
-    def collate(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Return a padded batch; the baselines' usual way, example by example."""
-        batch: dict[str, Tensor] = self.pretrained.tokenizer.pad(
-            rows, padding=self.padding, max_length=MAX_LENGTH, return_tensors="pt"
-        )
-        return batch
-
-    def trial(self) -> float:
+    def trial(self) -> Seconds:
         """Return the seconds of one `Trainer.train()`."""
         import transformers
 
         model, words, mask = copy.deepcopy(self.pretrained.model), self.words, self.pretrained.tokenizer.mask_token_id
+
+        collate = transformers.DataCollatorWithPadding(self.pretrained.tokenizer, self.padding, MAX_LENGTH)
 
         class PromptTrainer(transformers.Trainer):  # type: ignore[misc]
             def compute_loss(self, model: Any, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
@@ -151,11 +146,10 @@ class Baseline:
                 remove_unused_columns=False,
                 dataloader_pin_memory=False,
             )
-            trainer = PromptTrainer(model, arguments, data_collator=self.collate, train_dataset=self.rows)
+            trainer = PromptTrainer(model, arguments, data_collator=collate, train_dataset=self.rows)
             self.building.append(time.perf_counter() - start)
-            start = time.perf_counter()
-            trainer.train()
-            return time.perf_counter() - start
+            trainer.remove_callback(transformers.PrinterCallback)
+            return Seconds.of(trainer.train)
 
 
 if __name__ == "__main__":

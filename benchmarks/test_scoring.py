@@ -7,12 +7,11 @@ longest of each batch. The largest difference between their answers is printed a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from measure import DEMO, filled, interleave, model_ref, options, read_examples, sentiment_task, set_threads
+from measure import DEMO, Seconds, filled, interleave, model_ref, options, read_examples, sentiment_task, set_threads
 from numpy.typing import NDArray
 
 from fewbench.parts.backbone import Backbone
@@ -42,13 +41,8 @@ def main() -> None:
 
     answers: dict[str, Probabilities] = {}
 
-    def timed(name: str, side: Callable[[], Probabilities]) -> Callable[[], float]:
-        def run() -> float:
-            start = time.perf_counter()
-            answers[name] = side()
-            return time.perf_counter() - start
-
-        return run
+    def timed(name: str, side: Callable[[], Probabilities]) -> Callable[[], Seconds]:
+        return lambda: Seconds.of(lambda: answers.update({name: side()}))
 
     sides: dict[str, Callable[[], Probabilities]] = {
         "ours": lambda: ours(pretrained, ref, task, examples),

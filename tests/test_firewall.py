@@ -70,13 +70,10 @@ def leaks(roots: Iterable[object], job: Job, rows: tuple[Example, ...]) -> list[
     texts = {example.texts for example in rows}
     found: list[object] = []
     for thing in reachable(roots):
-        if thing is rows or isinstance(thing, (Scorer, Job)):
+        labelled = isinstance(thing, Example) and thing.label is not None
+        if labelled and (thing.id.startswith("test-") or thing.texts in texts):
             found.append(thing)
-        elif (
-            isinstance(thing, Example)
-            and thing.label is not None
-            and (thing.id.startswith("test-") or thing.texts in texts)
-        ):
+        elif thing is rows or isinstance(thing, (Scorer, Job)):
             found.append(thing)
     return found
 

@@ -106,7 +106,7 @@ def test_a_class_without_rows_is_refused():
 
 @pytest.mark.parametrize(("k", "seed"), [(0, 13), (-1, 13), (2, -1), (2, 2**32)])
 def test_k_and_seed_out_of_range(k, seed):
-    with pytest.raises(BenchError, match="K is|seed is"):
+    with pytest.raises(BenchError, match=r"K is|seed is"):
         make_split(TASK, toy_rows(TASK), k, seed)
 
 

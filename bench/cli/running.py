@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from fewbench.store import Store
 
 
-
 def run(
     methods: Annotated[
         list[str] | None, typer.Option("--methods", help="names, name:setting=value, all, or a .py file; default all")
@@ -87,9 +86,7 @@ def _numbers(text: str) -> tuple[int, ...]:
         raise BenchError(f"--seeds is '{text}'", allowed="whole numbers and commas", fix="--seeds 13,21,42") from error
 
 
-def _carry_out(
-    todo: Sequence[Job], store: Store, workers: int | None, device: str, threads: int
-) -> int:
+def _carry_out(todo: Sequence[Job], store: Store, workers: int | None, device: str, threads: int) -> int:
     note(f"{len(todo)} runs, {sum(len(job.trials) for job in todo)} trials; records go to {store.runs}")
     started = time.monotonic()
     with _progress(len(todo)) as on_done:
@@ -145,7 +142,15 @@ def _show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, j
     for job in plan.jobs:
         settings = ",".join(f"{name}={value}" for name, value in job.run.settings.items())
         name = f"{job.run.method}:{settings}" if settings else job.run.method
-        empty = {"task": job.task.full_name, "method": name, "todo": 0, "done": 0, "failed": 0, "trials": 0, "updates": 0}
+        empty = {
+            "task": job.task.full_name,
+            "method": name,
+            "todo": 0,
+            "done": 0,
+            "failed": 0,
+            "trials": 0,
+            "updates": 0,
+        }
         row = rows.setdefault((job.task.full_name, name), empty)
         record = plan.records.get(job.run.key)
         if job.run.key in open_keys:
@@ -161,9 +166,13 @@ def _show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, j
     names = ("task", "method", "todo", "done", "failed", "trials", "updates")
     print_grid(names, [[str(row[name]) for name in names] for row in rows.values()], right=range(2, 7))
     if todo:
-        known = "no earlier runs to estimate the time from" if seconds is None else (
-            f"about {_duration(seconds / min(workers, len(todo)))} with {min(workers, len(todo))} workers, "
-            "by the records of like runs"
+        known = (
+            "no earlier runs to estimate the time from"
+            if seconds is None
+            else (
+                f"about {_duration(seconds / min(workers, len(todo)))} with {min(workers, len(todo))} workers, "
+                "by the records of like runs"
+            )
         )
         note(f"{len(todo)} runs to do; {known}")
     else:

@@ -57,7 +57,7 @@ def test_workers_give_what_one_process_gives(tmp_path, tiny_model):
     stores = [Store(tmp_path / "one"), Store(tmp_path / "two")]
     for store, workers in zip(stores, (1, 2), strict=True):
         done: list = []
-        assert carry_out(jobs, store, workers, lambda job, record, done=done: done.append((job, record))) == 0  # noqa: B023
+        assert carry_out(jobs, store, workers, lambda job, record, done=done: done.append((job, record))) == 0
         assert sorted(job.run.key for job, _ in done) == sorted(job.run.key for job in jobs)
         assert all(record.run.key == job.run.key for job, record in done)
         records = {record.run.key: record for record in store.records()}

@@ -191,7 +191,9 @@ def test_nothing_is_scored_when_a_trial_fails(method, tiny_model, models, events
 
 
 def test_warnings_go_into_the_record_once(method, tiny_model, models):
-    body = "def fit(task, split, kit):\n    import warnings\n    [warnings.warn(w) for w in ('one\\ntwo', 'one', 'three')]\n"
+    body = (
+        "def fit(task, split, kit):\n    import warnings as w\n    [w.warn(x) for x in ('one\\ntwo', 'one', 'three')]\n"
+    )
     record, _ = carry_out(toy_job(method(body + "    return Answers((1, 0, 0))"), tiny_model), models, 1)
     assert record.warnings == ("one", "three")
 
