@@ -9,11 +9,13 @@ import os
 import shlex
 import sys
 
-import click
 import typer
 
 from fewbench.cli import listing, results, running, tasks
 from fewbench.errors import BenchError
+
+# typer carries click's exceptions under a name of its own in newer versions.
+ClickException = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="bench",
@@ -45,10 +47,11 @@ def _guarded() -> int:
         return code if isinstance(code, int) else 0
     except BenchError as error:
         return _say(f"error: {error}", error.exit_code)
-    except click.ClickException as error:
-        place = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "bench"
-        return _say(f"error: {error.format_message()}\n  to mend: {place} --help", 2)
-    except (click.Abort, KeyboardInterrupt):
+    except ClickException as error:
+        context = getattr(error, "ctx", None)
+        message = getattr(error, "format_message", error.__str__)()
+        return _say(f"error: {message}\n  to mend: {context.command_path if context else 'bench'} --help", 2)
+    except (typer.Abort, KeyboardInterrupt):
         resume = shlex.join(["bench", *sys.argv[1:]])
         return _say(f"interrupted; what was finished is stored. To resume:\n  {resume}", 130)
     except BrokenPipeError:

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fewbench.cli.out import print_grid, print_json
+from fewbench.errors import BenchError
 
 DataOption = Annotated[Path | None, typer.Option("--data", envvar="FEWBENCH_DATA", help="folder of data files")]
 ResultsOption = Annotated[Path, typer.Option("--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
-class Kind(str, Enum):
-    """What `bench ls` can list."""
-
-    tasks = "tasks"
-    methods = "methods"
-    suites = "suites"
-    models = "models"
-    protocols = "protocols"
-
-
 def ls(
-    kind: Annotated[Kind, typer.Argument(help="tasks, methods, suites, models or protocols")], json: JsonOption = False
+    kind: Annotated[str, typer.Argument(help="tasks, methods, suites, models or protocols")], json: JsonOption = False
 ) -> None:
     """List tasks, methods, suites, models or protocols."""
-    rows = {
-        Kind.tasks: _tasks,
-        Kind.methods: _methods,
-        Kind.suites: _suites,
-        Kind.models: _models,
-        Kind.protocols: _protocols,
-    }[kind]()
+    if kind not in _SHOWN:
+        raise BenchError(f"there is no list of '{kind}'", allowed=_SHOWN, given=kind, fix="bench ls tasks")
+    rows = {"tasks": _tasks, "methods": _methods, "suites": _suites, "models": _models, "protocols": _protocols}[kind]()
     if json:
         print_json(rows)
         return
@@ -44,11 +30,11 @@ def ls(
 
 
 _SHOWN = {
-    Kind.tasks: ("name", "format", "classes", "metric", "sources", "suites"),
-    Kind.methods: ("name", "summary", "settings", "needs"),
-    Kind.suites: ("name", "title", "tasks"),
-    Kind.models: ("name", "type", "layers", "width", "vocabulary", "mib"),
-    Kind.protocols: ("name", "title", "k", "seeds", "trials", "max_steps", "eval_every"),
+    "tasks": ("name", "format", "classes", "metric", "sources", "suites"),
+    "methods": ("name", "summary", "settings", "needs"),
+    "suites": ("name", "title", "tasks"),
+    "models": ("name", "type", "layers", "width", "vocabulary", "mib"),
+    "protocols": ("name", "title", "k", "seeds", "trials", "max_steps", "eval_every"),
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,14 +16,7 @@ if TYPE_CHECKING:
     from fewbench.record import Record
 
 
-class Format(str, Enum):
-    """What a table can be printed as."""
-
-    terminal = "terminal"
-    markdown = "markdown"
-    latex = "latex"
-    csv = "csv"
-    json = "json"
+FORMATS = ("terminal", "markdown", "latex", "csv", "json")
 
 
 def table(
@@ -34,12 +26,14 @@ def table(
     protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
     student: Annotated[str | None, typer.Option("--student", help="only this student, by its name")] = None,
     results: ResultsOption = Path("results"),
-    form: Annotated[Format, typer.Option("--format", help="how to print it")] = Format.terminal,
+    form: Annotated[str, typer.Option("--format", help="terminal, markdown, latex, csv or json")] = "terminal",
     json: JsonOption = False,
 ) -> None:
     """Show stored runs: one row a method, one column a task."""
     from fewbench.store import Store
 
+    if form not in FORMATS:
+        raise BenchError(f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown")
     store = Store(results)
     records = list(store.records())
     found = len(records)
@@ -56,7 +50,7 @@ def table(
     if not records:
         what = f"none of the {found} stored runs is of that kind" if found else f"no runs are stored in {results}"
         note(f"{what}; bench run makes some")
-    print_tables(records, "json" if json else form.value)
+    print_tables(records, "json" if json else form)
     for damage in store.damaged:
         note(f"damaged: {damage}")
     if any(damage.serious for damage in store.damaged):
