@@ -130,7 +130,7 @@ def _task(table: Table) -> Task:
         title=table.take("title", str),
         format=form,
         labels=labels,
-        metric=_metric(table, table.take("metric", str)),
+        metric=_metric(table, "metric", table.take("metric", str)),
         template=_template(table, table.take("template", str), form),
         words=_words(table, labels),
         sources=_sources(table, form, labels),
@@ -138,7 +138,7 @@ def _task(table: Table) -> Task:
         licence=table.take("licence", str),
         version=_positive(table, "version"),
         bounds=_bounds(table, form, labels),
-        metrics=tuple(_metric(table, name) for name in table.take("metrics", list, [], of=str)),
+        metrics=tuple(_metric(table, "metrics", name) for name in table.take("metrics", list, [], of=str)),
         max_length=_positive(table, "max_length"),
         rule=_rule(table),
         file=str(table.path),
@@ -160,10 +160,10 @@ def _check_metrics(table: Table, task: Task) -> None:
             raise table.error(key, f"f1 is for two classes, and there are {len(task.labels)}", fix='"macro_f1"')
 
 
-def _metric(table: Table, name: str) -> str:
+def _metric(table: Table, key: str, name: str) -> str:
     if name not in METRICS and not re.fullmatch(r"evaluate:[\w./-]+", name):
         allowed = [*METRICS, "evaluate:NAME"]
-        raise table.error("metric", f"unknown metric '{name}'", allowed=allowed, given=name)
+        raise table.error(key, f"unknown metric '{name}'", allowed=allowed, given=name)
     return name
 
 

@@ -10,6 +10,7 @@ from fewbench.errors import DataError
 from fewbench.types import Example, Label, Task
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+HALF = re.compile("[\ud800-\udfff]")
 
 
 class Row(NamedTuple):
@@ -66,7 +67,7 @@ def _options(task: Task, row: Row, column: str) -> tuple[str, ...]:
 
 def _is_text(value: object) -> bool:
     """Whether a value is a text that can be written again: JSON can spell half a character (a lone surrogate)."""
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+    return isinstance(value, str) and not HALF.search(value)
 
 
 def _short(value: object) -> str:
@@ -83,13 +84,12 @@ def _index(task: Task, row: Row, value: Any) -> Label:
         if not found:
             raise _refused(task, row, f"the label is {_short(value)}", allowed=map(str, values), given=str(value))
         return found[0]
-    if row.untyped and value.isascii() and value.isdecimal() and len(value) < 10:
-        value = int(value)
-    if type(value) is not int or not 0 <= value < count:
+    index = int(value) if row.untyped and re.fullmatch("[0-9]{1,9}", value) else value
+    if type(index) is not int or not 0 <= index < count:
         hidden = " (so the hub hides the labels of this split)" if value == -1 else ""
         named = ", ".join(f"{index} {label}" for index, label in enumerate(task.labels))
         raise _refused(task, row, f"the label is {_short(value)}{hidden}", allowed=named)
-    return value
+    return index
 
 
 def _value(task: Task, row: Row, value: Any) -> Label:

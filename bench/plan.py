@@ -86,7 +86,7 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
     chosen = choose_methods(request.methods)
     tasks = choose_tasks(request.tasks)
     needs = {need for choice in chosen for need in choice.method.needs}
-    student = find_model(request.student, offline=request.offline) if needs - {"unlabeled"} else None
+    student = find_model(request.student, offline=request.offline) if "student" in needs else None
     teacher = _teacher(request, [choice.method for choice in chosen])
     jobs: list[Job] = []
     for task in tasks:

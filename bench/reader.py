@@ -36,8 +36,15 @@ def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
     """
     parts: list[tuple[Example, ...]] = []
     files: list[dict[str, Any]] = []
-    for split in (task.source.train, task.source.test):
-        file = find_file(task, data, split)
+    splits = (task.source.train, task.source.test)
+    found = [find_file(task, data, split) for split in splits]
+    if None in found and any(found):
+        raise DataError(
+            f"{task.full_name}: one split is a file, the other would be the hub's",
+            where=str(next(file for file in found if file)),
+            fix=f"put both there ({', '.join(splits)}), or neither",
+        )
+    for split, file in zip(splits, found, strict=True):
         if file is None:
             rows, fact = _from_hub(task, data, split, offline)
         else:

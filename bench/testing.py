@@ -66,9 +66,11 @@ def toy_task(kind: Kind, **changes: Any) -> Task:
 
 def toy_rows(task: Task, *, train: int = 24, test: int = 9) -> Rows:
     """Return labelled rows whose texts are all different; the label shows in their words."""
-    return Rows(
-        *(tuple(_toy_example(task, part, row) for row in range(n)) for part, n in (("train", train), ("test", test)))
-    )
+    return Rows(_toy_part(task, "train", train), _toy_part(task, "test", test))
+
+
+def _toy_part(task: Task, part: str, n: int) -> tuple[Example, ...]:
+    return tuple(_toy_example(task, part, row) for row in range(n))
 
 
 def _toy_example(task: Task, part: str, row: int) -> Example:

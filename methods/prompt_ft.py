@@ -12,7 +12,7 @@ from fewbench.parts.prompt import PromptModel
 from fewbench.types import Predictor, Split, Task
 
 PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash.md section 3.1"
-NEEDS = ("student",)
+NEEDS = ("student", "words")
 SEARCH = ("lr", "batch_size")
 
 

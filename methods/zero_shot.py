@@ -10,7 +10,7 @@ from fewbench.parts.prompt import PromptModel
 from fewbench.types import Predictor, Split, Task
 
 PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash.md Table 2, zero-shot rows"
-NEEDS = ("student",)
+NEEDS = ("student", "words")
 
 
 def fit(task: Task, split: Split, kit: Kit) -> Predictor:

@@ -71,9 +71,8 @@ def leaks(roots: Iterable[object], job: Job, rows: tuple[Example, ...]) -> list[
     found: list[object] = []
     for thing in reachable(roots):
         labelled = isinstance(thing, Example) and thing.label is not None
-        if labelled and (thing.id.startswith("test-") or thing.texts in texts):
-            found.append(thing)
-        elif thing is rows or isinstance(thing, (Scorer, Job)):
+        of_test = labelled and (thing.id.startswith("test-") or thing.texts in texts)
+        if of_test or thing is rows or isinstance(thing, (Scorer, Job)):
             found.append(thing)
     return found
 

@@ -61,6 +61,13 @@ def as_pandas_writes(raw, rows):
     return frame.to_csv(header=False, index=False).encode()
 
 
+@pytest.mark.parametrize("part", ["train", "dev"])
+def test_sst2_from_texts_and_labels_alone(part, shared, published):
+    examples = getattr(split_of("sst-2", 13, shared), part)
+    rows = "".join(f"{example.texts[0]}\t{example.label}\n" for example in examples)
+    assert hashlib.md5(f"sentence\tlabel\n{rows}".encode()).hexdigest() == published[f"SST-2/16-13/{part}.tsv"]
+
+
 def test_sst2_from_the_command_line_alone(bench, shared, published):
     import json
 

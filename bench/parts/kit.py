@@ -24,12 +24,16 @@ class Models:
         self.device = device
         self._loaded: dict[str, Backbone] = {}
 
+    def pretrained(self, ref: ModelRef) -> Backbone:
+        """Return the pretrained model itself, on the CPU; it is not to be changed."""
+        if ref.path not in self._loaded:
+            read = load(ref)
+            self._loaded[ref.path] = Backbone(read.model, read.tokenizer, ref)
+        return self._loaded[ref.path]
+
     def fresh(self, ref: ModelRef) -> Backbone:
         """Return a copy of the pretrained model, on the device; copies share their tokenizer and encodings."""
-        if ref.path not in self._loaded:
-            pretrained = load(ref)
-            self._loaded[ref.path] = Backbone(pretrained.model, pretrained.tokenizer, ref)
-        original = self._loaded[ref.path]
+        original = self.pretrained(ref)
         model = copy.deepcopy(original.model).to(self.device)
         return Backbone(model, original.tokenizer, ref, original.encodings)
 

@@ -66,18 +66,17 @@ def train(
     order = shuffled(len(examples), batch_size, torch.Generator().manual_seed(seed))
     history = History()
     with _focus(model, (*examples, *also_read), protocol, whole_vocabulary):
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimizer = _optimizer(trained, lr, protocol)
+        vectors, optimizer = _optimizer(model, lr, protocol)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(protocol))
-        best = [parameter.detach().clone() for parameter in trained]
+        best = [vector.detach().clone() for vector in vectors]
         model.train()
         total = torch.zeros((), device=model.backbone.device)
         for step in range(1, protocol.max_steps + 1):
             total += _update(model, loss, [examples[i] for i in next(order)], micro_batch)
-            nn.utils.clip_grad_norm_(trained, protocol.max_grad_norm)
+            nn.utils.clip_grad_norm_(vectors, protocol.max_grad_norm)
             optimizer.step()
             scheduler.step()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=False)
             if step % protocol.eval_every and step != protocol.max_steps:
                 continue
             _note_loss(history, float(total) / (step - (history.curve[-1][0] if history.curve else 0)), step)
@@ -86,11 +85,12 @@ def train(
             history.curve.append((step, score))
             if better(score, history.best_score, protocol.checkpoint_tie):
                 history.best_step, history.best_score = step, score
-                for kept, parameter in zip(best, trained, strict=True):
-                    kept.copy_(parameter.detach())
+                for kept, vector in zip(best, vectors, strict=True):
+                    kept.copy_(vector.detach())
         with torch.no_grad():
-            for kept, parameter in zip(best, trained, strict=True):
-                parameter.copy_(kept)
+            for kept, vector in zip(best, vectors, strict=True):
+                vector.copy_(kept)
+        model.zero_grad(set_to_none=True)
     model.eval()
     return history
 
@@ -124,15 +124,33 @@ def _focus(
     return model.backbone.focused(seen | set(model.extra_tokens()))
 
 
-def _optimizer(trained: list[nn.Parameter], lr: float, protocol: Protocol) -> torch.optim.Optimizer:
-    """Return AdamW; biases and norms are not decayed."""
+def _optimizer(model: nn.Module, lr: float, protocol: Protocol) -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
+    """Return the vectors that hold all trained parameters, and AdamW on them; biases and norms are not decayed."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not protocol.weight_decay:
-        return torch.optim.AdamW(trained, lr=lr, weight_decay=0.0, fused=True)
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": protocol.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=lr, fused=True)
+        vector = _as_views_of_one(trained)
+        return [vector], torch.optim.AdamW([vector], lr=lr, weight_decay=0.0, fused=True)
+    vectors = [_as_views_of_one([p for p in trained if (p.ndim > 1) == matrix]) for matrix in (True, False)]
+    decays = (protocol.weight_decay, 0.0)
+    groups = [{"params": [v], "weight_decay": decay} for v, decay in zip(vectors, decays, strict=True)]
+    return vectors, torch.optim.AdamW(groups, lr=lr, fused=True)
+
+
+def _as_views_of_one(parameters: list[nn.Parameter]) -> nn.Parameter:
+    """Move parameters and their gradients into one vector each, and make them views of it.
+
+    Clipping, the update and keeping the best checkpoint then walk one tensor instead of dozens of small ones, which on
+    a small model take a fifth of a step.
+    """
+    vector = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
+    vector.grad = torch.zeros_like(vector)
+    start = 0
+    for parameter in parameters:
+        end = start + parameter.numel()
+        parameter.data = vector.data[start:end].view_as(parameter)
+        parameter.grad = vector.grad[start:end].view_as(parameter)
+        start = end
+    return vector
 
 
 def _schedule(protocol: Protocol) -> Callable[[int], float]:

@@ -47,6 +47,7 @@ def execute(
         KeyboardInterrupt: interrupted; what was being written is whole.
     """
     device = choose_device(device)
+    _preflight(jobs)
     if min(workers, len(jobs)) <= 1:
         _start(device, threads)
         failed = 0
@@ -56,6 +57,31 @@ def execute(
             on_done(job, record)
         return failed
     return _in_processes(jobs, store, workers, device, threads, on_done)
+
+
+def _preflight(jobs: Sequence[Job]) -> None:
+    """Load each model once and look up each task's label words, so that what is wrong with them stops the whole plan.
+
+    Raises:
+        ModelError: a model that cannot be loaded whole.
+        BenchError: a label word of several tokens.
+    """
+    import torch
+
+    from fewbench.parts.kit import Models
+    from fewbench.parts.verbalizer import word_ids
+
+    models = Models(torch.device("cpu"))
+    checked = set()
+    for job in jobs:
+        for ref in filter(None, (job.run.student, job.run.teacher)):
+            pair = (ref.path, job.task.full_name if "words" in job.method.needs else "")
+            if pair in checked:
+                continue
+            checked.add(pair)
+            tokenizer = models.pretrained(ref).tokenizer
+            if pair[1]:
+                word_ids(job.task, tokenizer)
 
 
 def choose_device(name: str) -> str:
