@@ -270,6 +270,12 @@ def test_a_file_cut_in_mid_line_says_so(extension, content, read):
         read(cut, extension)
 
 
+def test_a_mistake_before_the_last_line_is_no_cut(read):
+    with pytest.raises(DataError, match="line 1") as caught:
+        read("{\n" + GOOD[:-1])
+    assert "cut short" not in str(caught.value)
+
+
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_bytes_that_are_no_text_are_refused_by_line(mark, read):
     with pytest.raises(DataError, match=r"not UTF-8 text \(byte 0xe9\)\n  in: .*train\.tsv, line 3"):
@@ -344,6 +350,12 @@ def test_parquet_rows_that_are_refused(columns, message, folder, tmp_path):
         read_rows(TASK, tmp_path, offline=True)
     assert message in str(caught.value)
     assert "train.parquet, row" in str(caught.value)
+
+
+def test_parquet_holds_nan_and_it_is_refused(folder, tmp_path):
+    write_parquet(folder / "train.parquet", {"text": ["a"], "label": [float("nan")]})
+    with pytest.raises(DataError, match="the value is nan"):
+        read_rows(REGRESSION, tmp_path, offline=True)
 
 
 def test_parquet_cut_short_is_refused(folder, tmp_path):

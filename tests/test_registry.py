@@ -43,7 +43,7 @@ def test_what_is_read_from_a_source():
     assert info.file.name == "prompt_ft.py"
     assert info.summary.startswith("Prompt-based fine-tuning")
     assert "Gao" in info.paper
-    assert info.needs == ("student",)
+    assert info.needs == ("student", "words")
     assert info.settings == {"lr": 1e-5, "batch_size": 8}
     assert info.annotations == {"lr": "float", "batch_size": "int"}
     assert info.search == ("lr", "batch_size")
