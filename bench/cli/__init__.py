@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from typing import cast
 
 import typer
 
@@ -15,7 +16,7 @@ from fewbench.cli import listing, results, running, tasks
 from fewbench.errors import BenchError
 
 # typer carries click's exceptions under a name of its own in newer versions.
-ClickException = typer.BadParameter.__mro__[2]
+ClickException = cast("type[Exception]", typer.BadParameter.__mro__[2])
 
 app = typer.Typer(
     name="bench",
