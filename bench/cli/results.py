@@ -112,13 +112,14 @@ def show(
     if json:
         print_json(payload)
         return
-    for name in ("run", "split", "scores", "details", "timing", "environment"):
-        print_grid((name, ""), [(key, _short(value)) for key, value in payload[name].items()])
     trials = payload["selection"].pop("trials", [])
-    print_grid(("selection", ""), [(key, _short(value)) for key, value in payload["selection"].items()])
+    for name in ("run", "scores", "selection"):
+        print_grid((name, ""), [(key, _short(value)) for key, value in payload[name].items()])
     if len(trials) > 1:
         rows = [(_short(t["settings"]), _short(t["dev"]), _short(t.get("step")), str(t["seed"])) for t in trials]
         print_grid(("trial", "dev", "step", "seed"), rows)
+    for name in ("split", "details", "timing", "environment"):
+        print_grid((name, ""), [(key, _short(value)) for key, value in payload[name].items()])
     for warning in payload["warnings"]:
         note(f"warning: {warning}")
     if record.error:

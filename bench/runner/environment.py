@@ -23,7 +23,7 @@ def environment(device: str, threads: int) -> dict[str, Any]:
         "threads": threads,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
-        "system": platform.platform(terse=True),
+        "system": f"{platform.system()} {platform.machine()}",
         **_commit(),
     }
 
