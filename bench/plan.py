@@ -88,16 +88,19 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
     needs = {need for choice in chosen for need in choice.method.needs}
     student = find_model(request.student, offline=request.offline) if "student" in needs else None
     teacher = _teacher(request, [choice.method for choice in chosen])
+    k = protocol.k if request.k is None else request.k
     jobs: list[Job] = []
     for task in tasks:
         notify(f"reading {task.full_name}")
         rows = read_rows(task, request.data, offline=request.offline)
         scorer = Scorer(task, rows.test[: request.limit])
         for seed in request.seeds or protocol.seeds:
-            split = make_split(task, rows, request.k or protocol.k, seed, limit=request.limit)
+            split = make_split(task, rows, k, seed, limit=request.limit)
+            labelled = replace(split, unlabeled=())  # the pool can be large, and few methods ask for it
             for method, settings in chosen:
                 run = _run(request, task, split, method, settings, student, teacher, protocol)
-                jobs.append(Job(run, task, split, method, protocol, scorer))
+                given = split if "unlabeled" in method.needs else labelled
+                jobs.append(Job(run, task, given, method, protocol, scorer))
     records = {job.run.key: record for job in jobs if (record := store.get(job.run)) is not None}
     return Plan(tuple(jobs), records)
 

@@ -30,7 +30,8 @@ class MethodInfo:
     """What a method's source says of it.
 
     `settings` are the keyword arguments of its `fit` with their defaults; `search` those that a protocol's grid may
-    vary; `needs` what it asks for (`student`, `teacher`, label `words` of one token each); `presets` named settings.
+    vary; `needs` what it asks for: `student`, `teacher`, label `words` of one token each, the `unlabeled` pool.
+    `presets` are named settings.
     """
 
     name: str
