@@ -106,7 +106,8 @@ def train_tokenizer(folders: list[Path], size: int) -> Any:
         special_tokens=[("[CLS]", pieces.index("[CLS]")), ("[SEP]", pieces.index("[SEP]"))],
     )
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=256, **names)
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=256, model_input_names=inputs, **names)
 
 
 def pack(folders: list[Path], tokenizer: Any) -> tuple[list[Tensor], Tensor]:
