@@ -263,14 +263,15 @@ def test_killed_at_twenty_random_moments_and_resumed_the_scores_are_identical(ta
 
 def test_interrupted_says_how_to_resume(task, tiny_model, tmp_path):
     line = command(task, tiny_model, tmp_path / "results", "zero-shot,ft,prompt-ft:lr=1e-3")
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for said in process.stderr:
         if "[1/" in said:
             break
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 130
     assert "To resume:\n  bench run --methods zero-shot,ft,prompt-ft:lr=1e-3" in errors
     store = Store(tmp_path / "results")
     assert list(store.records()) and not store.damaged

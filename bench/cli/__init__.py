@@ -18,6 +18,8 @@ from fewbench.errors import BenchError
 # typer carries click's exceptions under a name of its own in newer versions.
 ClickException = cast("type[Exception]", typer.BadParameter.__mro__[2])
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="bench",
     help="Few-shot learning and compression of small language models, compared fairly.",
@@ -45,16 +47,15 @@ def _guarded() -> int:
     try:
         code = typer.main.get_command(app).main(prog_name="bench", standalone_mode=False)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return _interrupted() if code == INTERRUPTED else code if isinstance(code, int) else 0
     except BenchError as error:
         return _say(f"error: {error}", error.exit_code)
     except ClickException as error:
         context = getattr(error, "ctx", None)
         message = getattr(error, "format_message", error.__str__)()
         return _say(f"error: {message}\n  to mend: {context.command_path if context else 'bench'} --help", 2)
-    except (typer.Abort, KeyboardInterrupt):
-        resume = shlex.join(["bench", *sys.argv[1:]])
-        return _say(f"interrupted; what was finished is stored. To resume:\n  {resume}", 130)
+    except (typer.Abort, KeyboardInterrupt):  # some versions of typer make an exit code of it, others raise
+        return _interrupted()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read stdout has gone: nothing more to say
         return 0
@@ -63,6 +64,11 @@ def _guarded() -> int:
             raise
         kind = type(error).__name__
         return _say(f"unexpected error: {kind}: {error}\n  to see where: FEWBENCH_DEBUG=1 and the same command", 1)
+
+
+def _interrupted() -> int:
+    resume = shlex.join(["bench", *sys.argv[1:]])
+    return _say(f"interrupted; what was finished is stored. To resume:\n  {resume}", INTERRUPTED)
 
 
 def _say(text: str, code: int) -> int:
