@@ -68,12 +68,12 @@ def make_model(family: str, folder: Path) -> Path:
     torch.manual_seed(0)
     tokenizer = make_tokenizer(folder)
     small: dict[str, Any] = dict(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
-    usual = small | dict(intermediate_size=32, max_position_embeddings=80, pad_token_id=0)
+    usual = small | dict(intermediate_size=32, max_position_embeddings=160, pad_token_id=0)
     configs: dict[str, Any] = {
         "bert": lambda: hf.BertConfig(**usual),
         "roberta": lambda: hf.RobertaConfig(**usual, type_vocab_size=1),
         "distilbert": lambda: hf.DistilBertConfig(
-            vocab_size=len(tokenizer), dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=80
+            vocab_size=len(tokenizer), dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=160
         ),
         "albert": lambda: hf.AlbertConfig(**usual, embedding_size=8),
         "electra": lambda: hf.ElectraConfig(**usual, embedding_size=8),

@@ -142,6 +142,21 @@ def test_a_failing_method_is_a_record_and_the_others_go_on(run, bench, tmp_path)
     assert "2 runs" in run(f"{method},majority", "--retry-failed").stderr
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("max_length = 32", "max_length = 500", "holds 160"),
+        ('"great"', '"unbelievable"', "pieces"),
+        ('"great"', '"Terrible"', "share"),
+    ],
+)
+def test_what_does_not_fit_the_model_stops_the_plan_before_it_runs(run, task, tmp_path, old, new, said):
+    task.write_text(TASK.replace(old, new))
+    done = run("majority,zero-shot")
+    assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
+    assert not list((tmp_path / "results").rglob("*.json"))
+
+
 def test_a_limited_run_is_marked(run):
     done = run("majority", "--limit", 5)
     assert "NOT COMPARABLE" in done.stdout

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, cast
 
 from fewbench.errors import BenchError
 from fewbench.plan import Job
@@ -60,14 +60,15 @@ def execute(
 
 
 def _preflight(jobs: Sequence[Job]) -> None:
-    """Load each model once and look up each task's label words, so that what is wrong with them stops the whole plan.
+    """Load each model once and hold each task against it, so that what does not fit stops the whole plan at once.
 
     Raises:
         ModelError: a model that cannot be loaded whole.
-        BenchError: a label word of several tokens.
+        BenchError: a label word of several tokens, or a task longer than the model's positions.
     """
     import torch
 
+    from fewbench.parts.families import family_of
     from fewbench.parts.kit import Models
     from fewbench.parts.verbalizer import word_ids
 
@@ -75,13 +76,21 @@ def _preflight(jobs: Sequence[Job]) -> None:
     checked = set()
     for job in jobs:
         for ref in filter(None, (job.run.student, job.run.teacher)):
-            pair = (ref.path, job.task.full_name if "words" in job.method.needs else "")
+            pair = (ref.path, job.task.full_name, "words" in job.method.needs)
             if pair in checked:
                 continue
             checked.add(pair)
-            tokenizer = models.pretrained(ref).tokenizer
-            if pair[1]:
-                word_ids(job.task, tokenizer)
+            backbone = models.pretrained(ref)
+            if "words" in job.method.needs:
+                word_ids(job.task, backbone.tokenizer)
+            embedder = family_of(backbone.model).embedder(backbone.model)
+            places = cast(torch.nn.Embedding, embedder.positions).num_embeddings - embedder.first_position
+            if places < job.task.max_length:
+                raise BenchError(
+                    f"{job.task.full_name} reads up to {job.task.max_length} tokens, and this model holds {places}",
+                    where=f"{job.task.file} [{job.task.name}] max_length, and {ref.path}",
+                    fix="another model; cutting the texts shorter would be another task",
+                )
 
 
 def choose_device(name: str) -> str:
