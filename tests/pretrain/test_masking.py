@@ -352,6 +352,18 @@ def test_spans_are_runs_of_words_that_special_tokens_end():
     assert runs.sum() < 0.7 * single_runs.sum()
 
 
+def test_a_span_does_not_go_on_behind_a_special_token():
+    """Six words, [SEP] after the third; spans of two words, budget 2.
+
+    Words 2 and 3 are chosen together only where a span begins at 2, ends there, and the next begins at 3: 1/6 of 1/5.
+    """
+    ids = np.tile([4, 4, 4, SEP, 4, 4, 4], (6000, 1))
+    taken = span.take_spans(find_words(ids, VOCABULARY), np.full(6000, 2.0), np.array([0.0, 1.0]), generator())
+    assert (taken.sum(axis=1) == 2).all()
+    assert (taken[:, 2] & taken[:, 3]).mean() == pytest.approx(1 / 30, abs=0.01)
+    assert (taken[:, 0] & taken[:, 1]).mean() == pytest.approx(1 / 6, abs=0.02)
+
+
 def test_the_first_span_begins_anywhere_and_has_the_drawn_length():
     words = find_words(np.full((20_000, 30), 4), VOCABULARY)
     chances = np.array([0.0, 0.5, 0.5])
