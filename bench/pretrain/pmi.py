@@ -25,8 +25,8 @@ def count_pairs(
     its diagonal is even.
 
     One pass over blocks of whole sequences. Memory: 2 (window - 1) codes of 4 bytes (8 bytes where V > 65,536) a token
-    of a block, thus 80 MiB for the defaults, and 12 bytes a distinct pair a <= b, held twice while a block is merged.
-    Time: one sort of a block's codes, and one walk over the distinct pairs a block.
+    of a block, thus 80 MiB for the defaults, and 12 bytes a distinct pair a <= b, held twice while a block is merged
+    and twice in C. Time: one sort of a block's codes, and one walk over the distinct pairs a block.
 
     Args:
         corpus: [N, L] token ids; may be memory-mapped.

@@ -127,6 +127,9 @@ def parse(spec: str) -> Chosen:
         if setting not in info.settings:
             problem = f"masking strategy '{name}' has no setting '{setting}'"
             raise BenchError(problem, where=str(info.file), allowed=info.settings, given=setting)
+    if bare := [piece for piece in assignments if "=" not in piece]:
+        setting = f"{bare[0]}={info.settings[bare[0]]}"
+        raise BenchError(f"'{spec}' gives no value to '{bare[0]}'", fix=f"{name}:{setting}")
     try:
         chosen = Chosen(info, bind(info, assignments))
     except BenchError as error:  # which speaks of --methods

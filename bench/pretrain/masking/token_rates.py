@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from fewbench.errors import BenchError
 from fewbench.pretrain.masking import Choose, Ids, Places, Vocabulary, informask
@@ -82,7 +83,7 @@ def token_rates(
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.permutation(len(corpus))[: max(1, round(share * len(corpus)))])
     masked, seen = count_masked(corpus, sample, vocabulary, choose, rng)
-    rates = (masked + prior * rate) / np.maximum(seen + prior, 1e-9)
+    rates = (masked + prior * rate) / np.maximum(seen + prior, 1e-9)  # without a prior, 0 for ids never seen
     rates[vocabulary.special] = 0
     return scale_rates(rates, frequencies(corpus, vocabulary), rate)
 
@@ -110,19 +111,20 @@ def frequencies(corpus: Ids, vocabulary: Vocabulary) -> NDArray[np.int64]:
 
 
 def scale_rates(rates: NDArray[np.float64], counts: NDArray[np.int64], rate: float) -> NDArray[np.float64]:
-    """Return min(1, a rates) with the a that makes the mean over tokens, weighted by their counts, `rate`.
+    """Return min(1, a rates) with the a that makes their mean over the corpus' tokens `rate`.
 
     Args:
         rates: [V], 0 or more.
         counts: [V], how often each id stands in the corpus.
-        rate: the mean wanted; met if ids with a rate above 0 are that large a share of the corpus.
+        rate: the mean wanted; where ids with a rate above 0 are too few for it, all of them get 1.
     """
-    wanted = rate * counts.sum()
-    for _ in range(100):  # each turn raises the rates below 1 by what those at 1 cannot give
-        full = rates >= 1
-        open_mass = (rates * counts)[~full].sum()
-        left = wanted - counts[full].sum()
-        if open_mass <= 0 or np.isclose(left, open_mass, rtol=1e-12, atol=0):
-            break
-        rates = np.where(full, 1.0, np.minimum(1.0, rates * left / open_mass))
-    return rates
+    positive = rates[(rates > 0) & (counts > 0)]
+    if not len(positive):
+        return rates
+
+    def excess(scale: float) -> float:
+        return float(np.minimum(1, scale * rates) @ counts - rate * counts.sum())
+
+    most = 1 / positive.min()
+    scale = float(brentq(excess, 0, most)) if excess(most) > 0 else most
+    return np.asarray(np.minimum(1, scale * rates))
