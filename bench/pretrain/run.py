@@ -48,6 +48,7 @@ class Request:
         teacher: of the objective `distil`.
         tokenizer: a model whose tokenizer a new model uses; None learns one, or takes the teacher's.
         device: a torch device.
+        cache: where packed corpora are kept; by default in OUT/work.
         measure: more to measure at every point of the curve.
     """
 
@@ -58,6 +59,7 @@ class Request:
     teacher: ModelRef | None = None
     tokenizer: ModelRef | None = None
     device: str = "cpu"
+    cache: Path | None = None
     measure: Callable[[Any, Any], dict[str, Any]] = field(default=lambda model, tokenizer: {})
 
     def identity(self) -> dict[str, Any]:
@@ -90,7 +92,7 @@ def pretrain(
     check_request(request)
     tokenizer = _tokenizer(request, work, say)
     say("packing the corpora")
-    packed = [pack(source, tokenizer, request.recipe.length, work) for source in request.corpora]
+    packed = [pack(source, tokenizer, request.recipe.length, request.cache or work) for source in request.corpora]
     vocabulary = vocabulary_of(tokenizer)
     text = Text([p.train for p in packed], held_out_rows(packed), vocabulary, tokenizer.mask_token_id)
     say(f"{sum(p.train.size for p in packed) / 1e6:.1f}M tokens to train on, {text.held_out.size} held out to measure")

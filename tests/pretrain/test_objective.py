@@ -10,7 +10,7 @@ from transformers import AutoModelForMaskedLM
 from fewbench.errors import ModelError
 from fewbench.pretrain.objective import Masked, check_teacher, distillation, masked_words, states_at
 from fewbench.pretrain.recipe import Recipe
-from tests.conftest import make_model
+from conftest import make_model
 
 
 @pytest.fixture
