@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fewbench import toml
@@ -17,7 +17,7 @@ from fewbench.errors import BenchError
 from fewbench.metrics import METRICS
 from fewbench.registry import NAME
 from fewbench.template import parse_template
-from fewbench.toml import REQUIRED, Table
+from fewbench.toml import Table
 from fewbench.types import Source, Task
 
 FORMATS = {"single": 1, "pair": 2, "choice": 2}
@@ -136,10 +136,10 @@ def _task(table: Table) -> Task:
         sources=_sources(table, form, labels),
         paper=table.take("paper", str),
         licence=table.take("licence", str),
-        version=_positive(table, "version"),
+        version=table.positive("version"),
         bounds=_bounds(table, form, labels),
         metrics=tuple(_metric(table, "metrics", name) for name in table.take("metrics", list, [], of=str)),
-        max_length=_positive(table, "max_length"),
+        max_length=table.positive("max_length"),
         rule=_rule(table),
         file=str(table.path),
     )
@@ -216,13 +216,6 @@ def _bounds(table: Table, form: str, labels: tuple[str, ...]) -> tuple[float, fl
     return float(bounds[0]), float(bounds[1])
 
 
-def _positive(table: Table, key: str) -> int:
-    value: int = table.take(key, int)
-    if value < 1:
-        raise table.error(key, f"'{key}' is {value}", allowed="1 or more")
-    return value
-
-
 def _rule(table: Table) -> Any:
     rule = table.take("rule", str, "shuffle")
     if rule not in ("shuffle", "chained"):
@@ -252,10 +245,10 @@ def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
     folder = table.take("folder", str, None)
     source = Source(
         name=table.take("name", str),
-        path=_inside(table, "path", ""),
-        config=_inside(table, "config", ""),
-        train=_inside(table, "train"),
-        test=_inside(table, "test"),
+        path=table.inside("path", ""),
+        config=table.inside("config", ""),
+        train=table.inside("train"),
+        test=table.inside("test"),
         texts=texts,
         label=table.take("label", str),
         options=table.take("options", str, None),
@@ -287,12 +280,3 @@ def _values(table: Table, labels: tuple[str, ...]) -> tuple[str | int, ...] | No
         allowed = f"{len(labels)} different texts, or integers: one a label, in order"
         raise table.error("values", f"'values' is {values}", allowed=allowed)
     return tuple(values)
-
-
-def _inside(table: Table, key: str, default: Any = REQUIRED) -> str:
-    """Return a relative path that stays within its folder."""
-    value: str = table.take(key, str, default)
-    path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
-        raise table.error(key, f"'{key}' leaves its folder: {value}", allowed="a path within the data folder")
-    return value
