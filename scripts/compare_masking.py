@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fewbench.declare import load_file
 from fewbench.errors import BenchError
 from fewbench.facts import read_facts
 from fewbench.parts.probe import ask, prepare
@@ -28,6 +29,7 @@ from fewbench.pretrain.wordpiece import learn
 from fewbench.types import ModelRef
 
 STRATEGIES = ("random", "span", "pmi", "informask", "token-rates")
+FACTS = Path(__file__).parents[1] / "tasks" / "lama.toml"
 RECIPE = Path(__file__).parent / "masking" / "recipe.toml"
 
 
@@ -54,7 +56,7 @@ def main() -> None:
 def compare(args: argparse.Namespace) -> None:
     """Do the missing runs, one after another, and draw."""
     tokenizer = _tokenizer(args)
-    facts = read_facts("lama", args.data).sample(args.limit)
+    facts = read_facts(load_file(FACTS).facts["lama"], args.data).sample(args.limit)
     args.results.mkdir(parents=True, exist_ok=True)
     for seed in map(int, args.seeds.split(",")):
         for strategy in args.strategies.split(","):
@@ -86,7 +88,7 @@ class _Measure:
     def __call__(self, model: Any, tokenizer: Any) -> dict[str, Any]:
         self._questions = self._questions or prepare(tokenizer, self._facts)
         found = ask(model, self._questions).recalls
-        return {"mrr": round(found.macro.mrr, 5), "facts": found.micro.scored, "left_out": found.micro.left_out}
+        return {"mrr": round(found.macro.mrr, 5), "facts": found.micro.n, "left_out": found.micro.left_out}
 
 
 def _tokenizer(args: argparse.Namespace) -> ModelRef:
