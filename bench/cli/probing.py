@@ -41,16 +41,17 @@ def probe(
     from fewbench.facts import read_facts
     from fewbench.models import find_model
     from fewbench.plan import STUDENT, choose_facts
-    from fewbench.runner.local import choose_device
 
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     if out is not None and out.is_dir():
         raise BenchError(f"--out is a folder: {out}", fix=f"--out {out / 'probe.json'}")
-    place = choose_device(device)
     facts = read_facts(choose_facts(task), data)
     facts = facts if limit is None else facts.sample(limit)
     refs = list(dict.fromkeys(find_model(name, offline=offline) for name in student or [STUDENT]))
+    from fewbench.runner.local import choose_device  # torch loads here, after what can be refused without it
+
+    place = choose_device(device)
     results = dict(zip(_names(refs), _probe_all(refs, facts, place), strict=True))
     common = _common(results)
     report = _report(facts, refs, results, common) | {"device": place}
