@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fewbench.errors import DataError, NeedsNetwork
-from fewbench.examples import Row, to_example
+from fewbench.examples import Row, is_dropped, to_example
 from fewbench.hub import load_split, place_of
 from fewbench.types import Example, Rows, Source, Task
 
@@ -49,9 +49,10 @@ def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
             rows, fact = _from_hub(task, data, split, offline)
         else:
             rows, fact = _from_file(task.source, file, data)
-        if not rows:
+        kept = [(n, row) for n, row in enumerate(rows) if not is_dropped(task, row)]
+        if not kept:
             raise DataError(f"{task.full_name}: no rows", where=str(file or fact["file"]))
-        parts.append(tuple(to_example(task, row, f"{split}-{n}") for n, row in enumerate(rows)))
+        parts.append(tuple(to_example(task, row, f"{split}-{n}") for n, row in kept))
         files.append({**fact, "rows": len(rows)})
     return Rows(parts[0], parts[1], tuple(files))
 

@@ -23,9 +23,10 @@ Settings = Mapping[str, Any]
 class Example:
     """One item of a task.
 
-    `texts` holds one text (single), two (pair: premise and hypothesis), or passage and question (choice). `options` is
-    empty but for a choice. `label` is a class index, a value for regression, or None where it is withheld. `id` is
-    `<split>-<row>`, the row counted from 0 in the source file.
+    `texts` holds one text (single), two (pair: premise and hypothesis), or passage and question (choice; the question
+    is empty where there is one text). `options` is empty but for a choice, which has one a class; an empty option is
+    none. `label` is a class index, a value for regression, or None where it is withheld. `id` is `<split>-<row>`, the
+    row counted from 0 in the source file.
     """
 
     id: str
@@ -44,9 +45,13 @@ class Source:
 
     Files stand at `<data>/<path>/<config>/<split>.<jsonl|csv|tsv|parquet>`. `texts`, `label` and `options` name
     columns; `columns` names those of a file without header; `values` are the file's own label values, in the order of
-    the task's labels (None: the label's index); `revision` pins the hub's commit, and a source with `hub=False` exists
-    only as files. `may_be_empty` accepts empty texts, where the real data has some. `root` overrides the data folder
-    (the embedded demo, a user's own TOML).
+    the task's labels (None: the label's index; "options": a choice's label is the right option itself); `revision`
+    pins the hub's commit, and a source with `hub=False` exists only as files. `root` overrides the data folder (the
+    embedded demo, a user's own TOML).
+
+    What the real data has is said, not guessed: `may_be_empty` accepts empty texts, `may_repeat_options` a row with two
+    equal options, `may_lack_options` a row with fewer options than labels, `join` puts together a text that is a list
+    (turns of a dialogue), and rows whose label is in `drop` are left out.
     """
 
     name: str
@@ -58,20 +63,24 @@ class Source:
     label: str
     options: str | None = None
     columns: tuple[str, ...] | None = None
-    values: tuple[str | int, ...] | None = None
+    values: tuple[str | int, ...] | Literal["options"] | None = None
     hub: bool = True
     revision: str | None = None
     may_be_empty: bool = False
     root: Path | None = None
+    may_repeat_options: bool = False
+    may_lack_options: bool = False
+    join: str | None = None
+    drop: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A data set with a format, labels, a headline metric, and its manual template and label words.
 
-    `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last character of a text and
-    `{1|lower}` lower-cases its first letter. `words` holds one tuple of label words a class. Regression has `bounds`
-    and two opposing words. `rule` names the split rule.
+    `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last character of a text,
+    `{1|lower}` lower-cases its first letter, `{options|chinese}` counts options in Chinese. `words` holds one tuple of
+    label words a class. Regression has `bounds` and two opposing words. `rule` names the split rule.
     """
 
     name: str
