@@ -21,8 +21,8 @@ class Row(NamedTuple):
     untyped: bool = False
 
 
-def to_example(task: Task, row: Row, name: str) -> Example:
-    """Return a row as an example.
+def to_example(task: Task, row: Row, name: str, *, labelled: bool = True) -> Example:
+    """Return a row as an example. A row that is not `labelled` needs no label, and one it has is not looked at.
 
     Raises:
         DataError: a column that is missing, a text that is empty or no text, a label outside the declared ones.
@@ -31,6 +31,8 @@ def to_example(task: Task, row: Row, name: str) -> Example:
     options = _options(task, row, task.source.options) if task.source.options else ()
     if options and len(texts) == 1:
         texts = (*texts, "")
+    if not labelled:
+        return Example(name, texts, None, options)
     value = _column(task, row, task.source.label)
     label = _value(task, row, value) if task.is_regression else _index(task, row, value, options)
     return Example(name, texts, label, options)

@@ -26,7 +26,7 @@ STUDENT = "fewbench-tiny"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What `bench run` was asked. None means the protocol's default (K, seeds) or none (teacher, data, limit)."""
+    """What `bench run` was asked. None means the default (K, seeds: the protocol's, or those of published folds)."""
 
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
@@ -88,13 +88,13 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
     needs = {need for choice in chosen for need in choice.method.needs}
     student = find_model(request.student, offline=request.offline) if "student" in needs else None
     teacher = _teacher(request, [choice.method for choice in chosen])
-    k = protocol.k if request.k is None else request.k
     jobs: list[Job] = []
     for task in tasks:
         notify(f"reading {task.full_name}")
         rows = read_rows(task, request.data, offline=request.offline)
         scorer = Scorer(task, rows.test[: request.limit])
-        for seed in request.seeds or protocol.seeds:
+        k, seeds = _k_and_seeds(request, protocol, task)
+        for seed in seeds:
             split = make_split(task, rows, k, seed, limit=request.limit)
             labelled = replace(split, unlabeled=())  # the pool can be large, and few methods ask for it
             for method, settings in chosen:
@@ -103,6 +103,13 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
                 jobs.append(Job(run, task, given, method, protocol, scorer))
     records = {job.run.key: record for job in jobs if (record := store.get(job.run)) is not None}
     return Plan(tuple(jobs), records)
+
+
+def _k_and_seeds(request: Request, protocol: Protocol, task: Task) -> tuple[int | None, tuple[int, ...]]:
+    """Return what was asked for, else the protocol's; published folds have a K and numbers of their own."""
+    folds = task.source.folds
+    seeds = request.seeds or (tuple(range(folds)) if folds else protocol.seeds)
+    return protocol.k if request.k is None and not folds else request.k, seeds
 
 
 def choose_tasks(requests: Sequence[str]) -> list[Task]:

@@ -63,6 +63,9 @@ def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
         may_lack_options=table.take("may_lack_options", bool, False),
         join=_join(table),
         drop=_drop(table),
+        dev=_inside(table, "dev", "") or None,
+        folds=table.take("folds", int, 0),
+        unlabeled=_inside(table, "unlabeled", "") or None,
         root=None if folder is None else table.path.parent / folder,
     )
     table.finish()
@@ -70,11 +73,24 @@ def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
         raise table.error("name", f"'{source.name}' is no source name", allowed="lower-case letters, digits, '-'")
     if source.train == source.test:
         raise table.error("test", f"train and test are one split, '{source.test}'")
+    _check_folds(table, source)
     if source.hub and folder is not None:
         raise table.error("hub", "a source with a folder of its own is not read from the hub", fix="hub = false")
     if source.hub and not re.fullmatch("[0-9a-f]{40}", source.revision or ""):
         raise table.error("revision", "a hub source needs its revision pinned", allowed="a commit of 40 hex digits")
     return source
+
+
+def _check_folds(table: Table, source: Source) -> None:
+    if bool(source.folds) != (source.dev is not None) or source.folds < 0:
+        raise table.error("folds", f"'folds' is {source.folds}", allowed="their number, where 'dev' too is published")
+    for key, name in (("train", source.train), ("dev", source.dev)):
+        if name is not None and ("{fold}" in name) != bool(source.folds):
+            allowed = "a name with {fold} in it, which stands for 0, 1, …" if source.folds else "{fold} where folds are"
+            raise table.error(key, f"'{key}' is '{name}'", allowed=allowed)
+    names = [name for pair in source.published for name in pair] + [source.test]
+    if len(set(names)) != len(names):
+        raise table.error("dev", "train, dev and test are not different splits")
 
 
 def _values(table: Table, form: str, labels: tuple[str, ...]) -> tuple[str | int, ...] | Literal["options"] | None:

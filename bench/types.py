@@ -49,6 +49,9 @@ class Source:
     pins the hub's commit, and a source with `hub=False` exists only as files. `root` overrides the data folder (the
     embedded demo, a user's own TOML).
 
+    A data set that publishes its own few-shot splits has `folds` of them: `train` and `dev` name their files, `{fold}`
+    standing for 0, 1, … `unlabeled` names published rows without labels.
+
     What the real data has is said, not guessed: `may_be_empty` accepts empty texts, `may_repeat_options` a row with two
     equal options, `may_lack_options` a row with fewer options than labels, `join` puts together a text that is a list
     (turns of a dialogue), and rows whose label is in `drop` are left out.
@@ -72,6 +75,17 @@ class Source:
     may_lack_options: bool = False
     join: str | None = None
     drop: tuple[str | int, ...] = ()
+    dev: str | None = None
+    folds: int = 0
+    unlabeled: str | None = None
+
+    @property
+    def published(self) -> tuple[tuple[str, str], ...]:
+        """The names of train and dev of each published fold; none where splits are sampled."""
+        return tuple(
+            (self.train.replace("{fold}", str(fold)), (self.dev or "").replace("{fold}", str(fold)))
+            for fold in range(self.folds)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +131,17 @@ class Task:
 
 
 class Rows(NamedTuple):
-    """All rows of a task's source, labels included. Only `make_split` and `Scorer` see the test rows' labels."""
+    """All rows of a task's source, labels included. Only `make_split` and `Scorer` see the test rows' labels.
+
+    With published folds, `folds` holds each one's train and dev, and `train` is the train rows of all.
+    """
 
     train: tuple[Example, ...]
     test: tuple[Example, ...]
     files: tuple[dict[str, Any], ...] = ()
     """One entry a file read: `{"file", "rows", "sha256"}`."""
+    folds: tuple[tuple[tuple[Example, ...], tuple[Example, ...]], ...] = ()
+    unlabeled: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
