@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from fewbench import toml
 from fewbench.errors import BenchError
+from fewbench.facts import KIND, FactTask, fact_task
 from fewbench.metrics import METRICS
 from fewbench.registry import NAME
 from fewbench.source import FORMATS, take_sources
@@ -38,13 +39,15 @@ class TaskFile(NamedTuple):
     path: Path
     suite: Suite
     tasks: dict[str, Task]
+    facts: dict[str, FactTask]
 
 
 class Declared(NamedTuple):
-    """All tasks and suites by name."""
+    """All tasks and suites by name, and the sets of facts, which no suite holds and no method is run on."""
 
     tasks: dict[str, Task]
     suites: dict[str, Suite]
+    facts: dict[str, FactTask]
 
 
 def declared(files: Iterable[Path]) -> Declared:
@@ -54,12 +57,16 @@ def declared(files: Iterable[Path]) -> Declared:
         BenchError: a mistake in a file, a name that stands twice, or a suite that names an unknown task or source.
     """
     tasks: dict[str, Task] = {}
+    facts: dict[str, FactTask] = {}
     suites: dict[str, tuple[Suite, Path]] = {}
     for loaded in map(load_file, files):
-        for name, task in loaded.tasks.items():
-            if name in tasks:
-                raise BenchError(f"two tasks are called '{name}'", where=f"{tasks[name].file} and {loaded.path}")
-            tasks[name] = task
+        for name in (*loaded.tasks, *loaded.facts):
+            if known := tasks.get(name) or facts.get(name):
+                raise BenchError(f"two tasks are called '{name}'", where=f"{known.file} and {loaded.path}")
+        tasks |= loaded.tasks
+        facts |= loaded.facts
+        if loaded.facts and not loaded.suite.tasks:
+            continue
         if loaded.suite.name in suites:
             where = f"{suites[loaded.suite.name][1]} and {loaded.path}"
             fix = '[suite] with name = "…" in one of them'
@@ -77,7 +84,8 @@ def declared(files: Iterable[Path]) -> Declared:
                 )
             if source:
                 with_source(tasks[name], source)
-    return Declared(dict(sorted(tasks.items())), {name: suites[name][0] for name in sorted(suites)})
+    named = {name: suites[name][0] for name in sorted(suites)}
+    return Declared(dict(sorted(tasks.items())), named, dict(sorted(facts.items())))
 
 
 def with_source(task: Task, name: str) -> Task:
@@ -107,16 +115,26 @@ def load_file(path: Path) -> TaskFile:
         raise BenchError(f"no such task file: {path}", fix="bench ls tasks")
     tables = toml.load(path)
     head = Table(path, "suite", tables.pop("suite", {}))
-    tasks = {name: _task(Table(path, name, table)) for name, table in tables.items()}
+    tasks: dict[str, Task] = {}
+    facts: dict[str, FactTask] = {}
+    for name, content in tables.items():
+        table = Table(path, name, content)
+        if not NAME.fullmatch(name):
+            raise table.error("", f"'{name}' is no task name", allowed="lower-case letters, digits and single '-'")
+        kind = table.take("kind", str, "task")
+        if kind not in ("task", KIND):
+            raise table.error("kind", f"unknown kind '{kind}'", allowed=["task", KIND], given=kind)
+        if kind == KIND:
+            facts[name] = fact_task(table)
+        else:
+            tasks[name] = _task(table)
     members = tuple(head.take("tasks", list, list(tasks), of=str))
     suite = Suite(head.take("name", str, path.stem), head.take("title", str, path.stem), members)
     head.finish()
-    return TaskFile(path, suite, tasks)
+    return TaskFile(path, suite, tasks, facts)
 
 
 def _task(table: Table) -> Task:
-    if not NAME.fullmatch(table.name):
-        raise table.error("", f"'{table.name}' is no task name", allowed="lower-case letters, digits and single '-'")
     form = table.take("format", str)
     if form not in FORMATS:
         raise table.error("format", f"unknown format '{form}'", allowed=FORMATS, given=form)
@@ -137,10 +155,10 @@ def _task(table: Table) -> Task:
         sources=sources,
         paper=table.take("paper", str),
         licence=table.take("licence", str),
-        version=_positive(table, "version"),
+        version=table.positive("version"),
         bounds=_bounds(table, form, labels),
         metrics=tuple(_metric(table, "metrics", name) for name in table.take("metrics", list, [], of=str)),
-        max_length=_positive(table, "max_length"),
+        max_length=table.positive("max_length"),
         rule=_rule(table),
         file=str(table.path),
     )
@@ -215,13 +233,6 @@ def _bounds(table: Table, form: str, labels: tuple[str, ...]) -> tuple[float, fl
             "labels", f"regression has {len(labels)} labels", allowed="two: the lower and the upper word's"
         )
     return float(bounds[0]), float(bounds[1])
-
-
-def _positive(table: Table, key: str) -> int:
-    value: int = table.take(key, int)
-    if value < 1:
-        raise table.error(key, f"'{key}' is {value}", allowed="1 or more")
-    return value
 
 
 def _rule(table: Table) -> Any:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from fewbench.declare import declared
 from fewbench.errors import BenchError
+from fewbench.facts import find_file as find_facts
 from fewbench.models import embedded_models
 from fewbench.reader import find_file
 from fewbench.registry import methods, task_files
@@ -70,13 +71,21 @@ def _data(data: Path | None) -> Iterator[Finding]:
         yield Finding("-", "data folder", "none given", "--data DIR or FEWBENCH_DATA, or the hub")
     else:
         yield Finding("ok", "data folder", str(data))
-    for task in declared(task_files()).tasks.values():
+    known = declared(task_files())
+    for task in known.tasks.values():
         try:
             file = find_file(task, data, task.source.test)
         except BenchError as error:
             yield Finding("-", task.full_name, "not here", error.fix or "")
             continue
         yield Finding("ok", task.full_name, "files" if file else f"hub: {task.source.path}")
+    for facts in known.facts.values():
+        try:
+            find_facts(facts, facts.facts, data)
+        except BenchError as error:
+            yield Finding("-", facts.name, "not here", error.fix or "")
+            continue
+        yield Finding("ok", facts.name, "files")
 
 
 def _registry() -> Iterator[Finding]:

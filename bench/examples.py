@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fewbench.errors import DataError
+from fewbench.jsonl import HALF
 from fewbench.types import Example, Label, Task
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
-HALF = re.compile("[\ud800-\udfff]")
 
 
 class Row(NamedTuple):

@@ -125,8 +125,9 @@ def choose_tasks(requests: Sequence[str]) -> list[Task]:
     names: list[str] = []
     for request in requests:
         if request.endswith(".toml"):
-            names += [
-                name for name, task in known.tasks.items() if Path(task.file).resolve() == Path(request).resolve()
+            file = Path(request).resolve()
+            names += [name for name, task in known.tasks.items() if Path(task.file).resolve() == file] or [
+                name for name, facts in known.facts.items() if Path(facts.file).resolve() == file
             ]
         elif request == "all":
             names += known.tasks
@@ -137,6 +138,12 @@ def choose_tasks(requests: Sequence[str]) -> list[Task]:
     chosen = []
     for name in dict.fromkeys(names):
         bare, _, source = name.partition("@")
+        if bare in known.facts:
+            raise BenchError(
+                f"'{bare}' is a set of facts: models are asked for them, and no method is trained on them",
+                where=known.facts[bare].file,
+                fix=f"bench probe {bare} --student MODEL",
+            )
         if bare not in known.tasks:
             allowed = [*known.tasks, *known.suites, "all"]
             raise BenchError(f"unknown task or suite '{bare}'", allowed=allowed, given=bare, fix="bench ls tasks")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from typing import Any
 from fewbench.errors import DataError, NeedsNetwork
 from fewbench.examples import Row, is_dropped, to_example
 from fewbench.hub import load_split, place_of
+from fewbench.jsonl import NEWLINE, decode, lines, objects
 from fewbench.types import Example, Rows, Source, Task
-
-NEWLINE = b"\n"
 
 
 def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
@@ -144,51 +142,16 @@ def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> tuple
     return rows, {"file": name, "sha256": None}
 
 
-def _text(raw: bytes, where: str) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        seen = error.object  # less the byte order mark, if there is one
-        line = seen[: error.start].count(NEWLINE) + 1
-        problem = f"not UTF-8 text (byte 0x{seen[error.start]:02x})"
-        raise DataError(problem, where=f"{where}, line {line}", fix="iconv -t utf-8") from error
-
-
-def _lines(raw: bytes, where: str) -> Iterator[tuple[str, str]]:
-    """Yield each line's place and text. Only newlines end a line: U+2028 and its like stay text."""
-    lines = _text(raw, where).split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    for number, line in enumerate(lines, 1):
-        yield f"{where}, line {number}", line.removesuffix("\r")
-
-
 def _read_jsonl(raw: bytes, where: str, source: Source) -> Iterator[Row]:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({key for key, _ in pairs}) != len(pairs):
-            raise ValueError("a column stands twice")
-        return dict(pairs)
-
-    def no_constant(name: str) -> None:
-        raise ValueError(f"{name} is no JSON number")
-
-    for place, line in _lines(raw, where):
-        try:
-            columns = json.loads(line, object_pairs_hook=once, parse_constant=no_constant)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not a JSON line: {error}", where=place) from error
-        if not isinstance(columns, dict):
-            problem = f"a row is no object but a {type(columns).__name__}"
-            raise DataError(problem, where=place, allowed='{"column": value, …}')
-        yield Row(place, columns)
+    return (Row(place, columns) for place, columns in objects(raw, where))
 
 
 def _read_tsv(raw: bytes, where: str, source: Source) -> Iterator[Row]:
-    return _table(((place, line.split("\t")) for place, line in _lines(raw, where)), where, source)
+    return _table(((place, line.split("\t")) for place, line in lines(raw, where)), where, source)
 
 
 def _read_csv(raw: bytes, where: str, source: Source) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(_text(raw, where), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(decode(raw, where), newline=""), strict=True)
 
     def cells() -> Iterator[tuple[str, list[str]]]:
         start = 1

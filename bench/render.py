@@ -99,7 +99,8 @@ def terminal(grid: Grid, width: int) -> list[object]:
     from rich.text import Text as Rich
 
     widths = [max(len(line) for line in head.split("\n")) for head in grid.header]
-    widths = [max(w, *(len(row[i].text) for row in grid.rows)) + 2 for i, w in enumerate(widths)]
+    # two of padding and one between columns
+    widths = [max(w, *(len(row[i].text) for row in grid.rows)) + 3 for i, w in enumerate(widths)]
     printed: list[object] = [Rich(grid.caption)]
     start = 1
     while start < len(widths):

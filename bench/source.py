@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from fewbench.registry import NAME
-from fewbench.toml import REQUIRED, Table
+from fewbench.toml import Table
 from fewbench.types import Source
 
 FORMATS = {"single": (1,), "pair": (2,), "choice": (1, 2)}
@@ -47,10 +46,10 @@ def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
     folder = table.take("folder", str, None)
     source = Source(
         name=table.take("name", str),
-        path=_inside(table, "path", ""),
-        config=_inside(table, "config", ""),
-        train=_inside(table, "train"),
-        test=_inside(table, "test"),
+        path=table.inside("path", ""),
+        config=table.inside("config", ""),
+        train=table.inside("train"),
+        test=table.inside("test"),
         texts=texts,
         label=table.take("label", str),
         options=table.take("options", str, None),
@@ -63,9 +62,9 @@ def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
         may_lack_options=table.take("may_lack_options", bool, False),
         join=_join(table),
         drop=_drop(table),
-        dev=_inside(table, "dev", "") or None,
+        dev=table.inside("dev", "") or None,
         folds=table.take("folds", int, 0),
-        unlabeled=_inside(table, "unlabeled", "") or None,
+        unlabeled=table.inside("unlabeled", "") or None,
         root=None if folder is None else table.path.parent / folder,
     )
     table.finish()
@@ -126,12 +125,3 @@ def _join(table: Table) -> str | None:
     if join is not None and len(join) != 1:
         raise table.error("join", f"'join' is {join}", allowed='one text in brackets, as in join = [" "]')
     return None if join is None else str(join[0])
-
-
-def _inside(table: Table, key: str, default: Any = REQUIRED) -> str:
-    """Return a relative path that stays within its folder."""
-    value: str = table.take(key, str, default)
-    path = PurePosixPath(value)
-    if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
-        raise table.error(key, f"'{key}' leaves its folder: {value}", allowed="a path within the data folder")
-    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fewbench.errors import BenchError
@@ -62,6 +62,21 @@ class Table:
             raise self.error(key, f"'{key}' is {value!r}", allowed=f"a {names}" + (f" of {of.__name__}" if of else ""))
         if isinstance(value, str) and not value.strip():
             raise self.error(key, f"'{key}' is empty")
+        return value
+
+    def positive(self, key: str) -> int:
+        """Return the value of a key that is a whole number, 1 or more."""
+        value: int = self.take(key, int)
+        if value < 1:
+            raise self.error(key, f"'{key}' is {value}", allowed="1 or more")
+        return value
+
+    def inside(self, key: str, default: Any = REQUIRED) -> str:
+        """Return the value of a key that is a relative path and stays within its folder."""
+        value: str = self.take(key, str, default)
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
+            raise self.error(key, f"'{key}' leaves its folder: {value}", allowed="a path within the data folder")
         return value
 
     def has(self, key: str) -> bool:

@@ -12,7 +12,7 @@ from typing import cast
 
 import typer
 
-from fewbench.cli import listing, results, running, tasks
+from fewbench.cli import listing, pretraining, results, running, tasks
 from fewbench.errors import BenchError
 
 # typer carries click's exceptions under a name of its own in newer versions.
@@ -36,6 +36,7 @@ app.command("ls")(listing.ls)
 app.command("doctor")(listing.doctor)
 app.command("split")(tasks.split)
 app.command("validate")(tasks.validate)
+app.command("pretrain")(pretraining.pretrain)
 
 
 def main() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fewbench.cli.out import print_grid, print_json
 from fewbench.errors import BenchError
+
+if TYPE_CHECKING:
+    from fewbench.facts import FactTask
 
 DataOption = Annotated[Path | None, typer.Option("--data", envvar="FEWBENCH_DATA", help="folder of data files")]
 ResultsOption = Annotated[Path, typer.Option("--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs")]
@@ -52,7 +55,7 @@ def _tasks() -> list[dict[str, Any]]:
 
     known = declared(task_files())
     members = {name: [m.partition("@")[0] for m in suite.tasks] for name, suite in known.suites.items()}
-    return [
+    rows: list[dict[str, Any]] = [
         {
             "name": task.name,
             "title": task.title,
@@ -71,6 +74,29 @@ def _tasks() -> list[dict[str, Any]]:
         }
         for task in known.tasks.values()
     ]
+    return sorted(rows + [_facts(facts) for facts in known.facts.values()], key=lambda row: str(row["name"]))
+
+
+def _facts(facts: FactTask) -> dict[str, Any]:
+    """Return the row of a set of facts: it has no classes, sources or suites, and its format is its kind."""
+    from fewbench.facts import KIND
+
+    return {
+        "name": facts.name,
+        "title": facts.title,
+        "format": KIND,
+        "classes": None,
+        "labels": (),
+        "metric": "mrr",
+        "metrics": ["mrr", "p1", "p10"],
+        "sources": [],
+        "suites": [],
+        "template": None,
+        "words": {},
+        "paper": facts.paper,
+        "licence": facts.licence,
+        "version": facts.version,
+    }
 
 
 def _methods() -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from fewbench.cli.out import note, print_grid, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.facts import FactTask
     from fewbench.types import Example, Task
 
 
@@ -92,7 +93,25 @@ def _check_tasks(file: Path, data: Path | None) -> list[str]:
             labels = "a value" if task.is_regression else " ".join(task.labels)
             lines.append(f"{task.name}: {task.format}, {task.metric}, {labels}")
             lines += [f"    {line}" for line in _rendered(task, data)]
+    for facts in known.facts.values():
+        if Path(facts.file).resolve() == file.resolve():
+            lines += [f"{facts.name}: facts, mrr", *(f"    {line}" for line in _filled(facts, data))]
     return lines
+
+
+def _filled(task: FactTask, data: Path | None) -> list[str]:
+    """Return how many facts there are and the first as a model is asked for it, or why there are none to show."""
+    from fewbench.facts import find_file, read_facts
+
+    try:
+        find_file(task, task.facts, data)
+    except BenchError as error:
+        return [f"facts not read: {error.problem}"]
+    read = read_facts(task, data)
+    first = read.facts[0]
+    relation = next(relation for relation in read.relations if relation.id == first.relation)
+    shown = relation.fill(first.subject, f"[{first.object}]")
+    return [f"{len(read.facts)} facts of {len(read.relations)} relations, {read.duplicates} twice", shown]
 
 
 def _rendered(task: Task, data: Path | None) -> list[str]:

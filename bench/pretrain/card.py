@@ -1,0 +1,43 @@
+"""A model card from a training report: nothing in it is typed by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def card(name: str, config: Any, report: dict[str, Any]) -> str:
+    """Return the card of a pretrained model as Markdown."""
+    recipe, curve = report["recipe"], report["curve"]
+    environment = report["environment"]
+    rows = {
+        "architecture": f"{config.model_type}, {config.num_hidden_layers} layers, {config.hidden_size} wide, "
+        f"{config.num_attention_heads} heads: {report['parameters'] / 1e6:.2f}M parameters, stored in float16",
+        "tokenizer": f"{config.vocab_size} tokens",
+        "text": f"{', '.join(recipe['corpora'])}: {report['corpus_tokens'] / 1e6:.1f}M tokens, "
+        "the same share of each in every update; every fiftieth document held out",
+        "started from": recipe["start"] or f"random weights ({recipe['embeddings']} word embeddings)",
+        "objective": f"{recipe['objective']}, masking {recipe['masking']}"
+        + (f", teacher {recipe['teacher']}" if recipe["teacher"] else ""),
+        "training": f"{report['updates']} updates of {recipe['batch']} rows of {recipe['length']} tokens: "
+        f"{report['tokens'] / 1e6:.1f}M tokens in {report['seconds'] / 60:.0f} minutes on {environment['device']}, "
+        f"{environment['threads']} threads; AdamW, peak learning rate {recipe['lr']:g}",
+        "held-out loss": f"{curve[-1]['held_out_loss']:.3f} nats a masked token "
+        f"({100 * curve[-1]['held_out_accuracy']:.1f}% right); {curve[0]['held_out_loss']:.3f} at the start",
+    }
+    lines = [f"# {name}", "", "| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in rows.items()), ""]
+    lines += ["| tokens | training loss | held-out loss | held-out accuracy |", "| ---: | ---: | ---: | ---: |"]
+    lines += [
+        f"| {point['tokens'] / 1e6:.2f}M | {_number(point['train_loss'])} | {point['held_out_loss']:.3f} "
+        f"| {100 * point['held_out_accuracy']:.1f}% |"
+        for point in _thinned(curve)
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _thinned(curve: list[dict[str, Any]], most: int = 12) -> list[dict[str, Any]]:
+    step = -(-len(curve) // most)
+    return [point for number, point in enumerate(curve) if number % step == 0 or point is curve[-1]]

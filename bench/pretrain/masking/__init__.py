@@ -1,0 +1,186 @@
+"""Masking strategies: which places of a text a masked language model must predict. The file name is the registry.
+
+`whole_word.py` is the strategy `whole-word`; `informask:candidates=30,window=11` binds settings to the signature of its
+`strategy`. Listing and binding read the source and import no strategy. A strategy looks at the corpus once, while it is
+built, and gives a function from a batch of token ids to the chosen places; what then stands at those places (BERT's 80%
+mask, 10% random, 10% kept) is decided elsewhere. Axes: N sequences of the corpus, n of a batch, L places, V token ids.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbench.errors import BenchError
+from fewbench.registry import MethodInfo
+from fewbench.settings import Chosen, bind
+
+Ids: TypeAlias = NDArray[np.integer[Any]]
+Places: TypeAlias = NDArray[np.bool_]
+Choose: TypeAlias = Callable[[Ids, np.random.Generator], Places]
+"""Which of the places [n, L] are to be predicted; the generator is the only source of chance."""
+
+
+class Vocabulary(NamedTuple):
+    """What masking must know of token ids: `special` [V] are never chosen, `continues` [V] go on with a word.
+
+    `[PAD]`, `[CLS]`, `[SEP]` and `[MASK]` are special; the `##` pieces of WordPiece go on with the word before them.
+    """
+
+    special: Places
+    continues: Places
+
+    @property
+    def size(self) -> int:
+        """V, the number of token ids."""
+        return len(self.special)
+
+
+class Words(NamedTuple):
+    """The words of a batch: runs of pieces, broken by special tokens and by pieces that begin a word.
+
+    `number` [n, L] is the word of each place, counted from 0 in each sequence, -1 at special tokens. By word, in the
+    first places of a row and 0 after its last word: `length` [n, L] in tokens, and `segment` [n, L], which differs
+    between words that a special token separates.
+    """
+
+    number: NDArray[np.int64]
+    length: NDArray[np.int64]
+    segment: NDArray[np.int64]
+
+
+def find_words(ids: Ids, vocabulary: Vocabulary) -> Words:
+    """Return the words of token ids [n, L]. A continuing piece with no word before it begins one."""
+    special = vocabulary.special[ids]
+    after_break = np.ones_like(special)
+    after_break[:, 1:] = special[:, :-1]
+    starts = ~special & (~vocabulary.continues[ids] | after_break)
+    number = np.where(special, -1, np.cumsum(starts, axis=1) - 1)
+    segment = np.zeros(ids.shape, dtype=np.int64)
+    rows, places = np.nonzero(starts)
+    segment[rows, number[rows, places]] = np.cumsum(special, axis=1)[rows, places]
+    return Words(number, lengths(number), segment)
+
+
+def lengths(units: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the tokens [n, L] of each unit of a row, from the unit [n, L] of each place (-1: of none)."""
+    n, width = units.shape
+    rows, places = np.nonzero(units >= 0)
+    return np.bincount(rows * width + units[rows, places], minlength=n * width).reshape(n, width)
+
+
+def take_units(units: NDArray[np.int64], rate: float, rng: np.random.Generator) -> Places:
+    """Choose whole units of each row in random order until `rate` of its tokens are chosen.
+
+    The unit that would overstep that budget b is taken with probability (b - chosen so far) / its length. So the
+    expected number is b exactly, whatever the lengths, and strategies are compared at one rate; a row oversteps by
+    less than one unit.
+
+    Args:
+        units: [n, L], the unit of each place, counted from 0 in each row; -1 for places never chosen.
+        rate: the share of tokens, 0 to 1.
+        rng: draws the order and the last unit.
+    """
+    length = lengths(units)
+    order = np.argsort(rng.random(length.shape), axis=1)
+    ordered = np.take_along_axis(length, order, axis=1)
+    taken = np.zeros(length.shape, dtype=np.bool_)
+    np.put_along_axis(taken, order, within_budget(ordered, rate * length.sum(axis=1), rng), axis=1)
+    return np.take_along_axis(taken, np.maximum(units, 0), axis=1) & (units >= 0)
+
+
+def within_budget(length: NDArray[np.int64], budget: NDArray[np.float64], rng: np.random.Generator) -> Places:
+    """Return which units [n, L], taken in their order, fit a budget of tokens [n]; the one across it by chance.
+
+    The unit across the budget is taken with the probability that makes the expected tokens equal the budget.
+    """
+    left = budget[:, None] - (np.cumsum(length, axis=1) - length)
+    fits: Places = rng.random((len(length), 1)) * length < left
+    return fits
+
+
+def strategies() -> dict[str, MethodInfo]:
+    """Return every strategy by name with its settings, read from the sources of this folder; none is imported."""
+    files = sorted(file for file in Path(__file__).parent.glob("*.py") if not file.name.startswith("_"))
+    return {info.name: info for info in map(_read, files)}
+
+
+def parse(spec: str) -> Chosen:
+    """Return the strategy and the settings that `name` or `name:setting=value,…` stands for; nothing is imported.
+
+    Raises:
+        BenchError: an unknown strategy or setting, or a value that does not fit.
+    """
+    name, _, tail = spec.partition(":")
+    known = strategies()
+    if name not in known:
+        raise BenchError(f"unknown masking strategy '{name}'", allowed=known, given=name)
+    info = known[name]
+    assignments = [piece.strip() for piece in tail.split(",") if piece.strip()]
+    for setting in (piece.partition("=")[0] for piece in assignments):
+        if setting not in info.settings:
+            problem = f"masking strategy '{name}' has no setting '{setting}'"
+            raise BenchError(problem, where=str(info.file), allowed=info.settings, given=setting)
+    if bare := [piece for piece in assignments if "=" not in piece]:
+        setting = f"{bare[0]}={info.settings[bare[0]]}"
+        raise BenchError(f"'{spec}' gives no value to '{bare[0]}'", fix=f"{name}:{setting}")
+    try:
+        chosen = Chosen(info, bind(info, assignments))
+    except BenchError as error:  # which speaks of --methods
+        raise BenchError(
+            error.problem, where=error.where, allowed=error.allowed, fix=f"{name}:setting=value"
+        ) from error
+    if not 0 <= chosen.settings.get("rate", 0) <= 1:
+        raise BenchError(f"the rate of '{name}' is {chosen.settings['rate']}", allowed="a share of tokens, 0 to 1")
+    return chosen
+
+
+def build(spec: str, corpus: Ids, vocabulary: Vocabulary, *, seed: int = 0) -> Choose:
+    """Import the strategy a spec names and build it on a corpus [N, L].
+
+    Args:
+        spec: `informask`, or with settings `informask:candidates=30,window=11`.
+        corpus: token ids, padded with a special id; may be memory-mapped.
+        vocabulary: of the corpus.
+        seed: of strategies that draw while they are built, unless the spec has its own.
+
+    Raises:
+        BenchError: an unknown strategy or setting, or a value that does not fit.
+    """
+    chosen = parse(spec)
+    settings = chosen.settings
+    if "seed" in chosen.method.settings:
+        settings = {"seed": seed, **settings}
+    module = importlib.import_module(f"{__name__}.{chosen.method.file.stem}")
+    return cast(Choose, module.strategy(corpus, vocabulary, **settings))
+
+
+def _read(file: Path) -> MethodInfo:
+    tree = ast.parse(file.read_text("utf-8"), str(file))
+    papers = [ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign) and _is_paper(node)]
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "strategy"]
+    if not found:
+        raise BenchError(
+            "a masking file must define strategy(corpus, vocabulary, *, <settings with defaults>)", where=str(file)
+        )
+    arguments = found[0].args
+    defaults = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return MethodInfo(
+        name=file.stem.replace("_", "-"),
+        file=file,
+        summary=(ast.get_docstring(tree) or "").split("\n", 1)[0],
+        paper=papers[0] if papers else "",
+        needs=(),
+        settings={argument.arg: ast.literal_eval(value) for argument, value in defaults if value is not None},
+        annotations={a.arg: ast.unparse(a.annotation) for a in arguments.kwonlyargs if a.annotation},
+    )
+
+
+def _is_paper(node: ast.Assign) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == "PAPER" for target in node.targets)

@@ -1,0 +1,136 @@
+"""What is minimised: masked words, or a teacher's answers about them.
+
+Axes: n rows, L places, M masked places, V tokens, d width.
+
+Rows are full, so nothing is padded and attention needs no mask; the last layer is computed at the masked places alone,
+and so is the vocabulary head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fewbench.errors import ModelError
+from fewbench.parts.families import Layer, family_of
+from fewbench.pretrain.recipe import Recipe
+
+
+class Masked(NamedTuple):
+    """Rows with masks: `ids` [n, L] as the model sees them, `places` [M] (flat, row by row), `answers` [M]."""
+
+    ids: Tensor
+    places: Tensor
+    answers: Tensor
+
+
+Objective = Callable[[Any, Masked], tuple[Tensor, dict[str, float]]]
+"""Maps model and rows to the loss and its named terms."""
+
+
+def masked_words(model: Any, rows: Masked) -> tuple[Tensor, dict[str, float]]:
+    """Return the mean cross-entropy at the masked places."""
+    loss = F.cross_entropy(vocabulary_scores(model, states_at(model, rows)), rows.answers)
+    return loss, {"loss": float(loss.detach())}
+
+
+def distillation(teacher: Any, recipe: Recipe) -> Objective:
+    """Return DistilBERT's loss: soft * KL at temperature T, times T^2, + hard * masked words + hidden * (1 - cosine).
+
+    Sanh et al. (2019), section 3; smash.md section 4.3, setting 5. The cosine is between the last hidden states of
+    teacher and student. All three are taken at the masked places; DistilBERT's code takes KL and cosine at all places,
+    which costs the vocabulary head and the last layer seven times over.
+
+    Args:
+        teacher: a masked language model with the student's vocabulary; it is not trained.
+        recipe: temperature and weights.
+    """
+    teacher.eval().requires_grad_(False)
+    temperature = recipe.temperature
+
+    def loss(model: Any, rows: Masked) -> tuple[Tensor, dict[str, float]]:
+        with torch.no_grad():
+            wanted_states = states_at(teacher, rows)
+            wanted = vocabulary_scores(teacher, wanted_states)
+        states = states_at(model, rows)
+        scores = vocabulary_scores(model, states)
+        soft = F.kl_div(
+            (scores / temperature).log_softmax(-1),
+            (wanted / temperature).log_softmax(-1),
+            reduction="batchmean",
+            log_target=True,
+        ) * (temperature**2)
+        hard = F.cross_entropy(scores, rows.answers)
+        total = recipe.soft * soft + recipe.hard * hard
+        terms = {"loss": float(hard.detach()), "soft": float(soft.detach())}
+        if recipe.hidden:
+            hidden = 1 - F.cosine_similarity(states, wanted_states, dim=-1).mean()
+            total = total + recipe.hidden * hidden
+            terms["hidden"] = float(hidden.detach())
+        return total, terms
+
+    return loss
+
+
+def check_teacher(teacher: Any, student: Any, recipe: Recipe) -> None:
+    """Refuse a teacher whose answers do not fit the student's.
+
+    Raises:
+        ModelError: vocabularies of different size, or different widths while the hidden loss has a weight.
+    """
+    ours, theirs = (family_of(model).decoder(model).out_features for model in (student, teacher))
+    if ours != theirs:
+        raise ModelError(
+            f"the teacher's vocabulary has {theirs} tokens and the student's {ours}",
+            fix="a teacher with the same tokenizer",
+        )
+    ours, theirs = student.config.hidden_size, teacher.config.hidden_size
+    if recipe.hidden and ours != theirs:
+        raise ModelError(
+            f"the teacher is {theirs} wide and the student {ours}: their hidden states cannot be compared",
+            fix="hidden = 0 in the recipe, or a teacher of the same width",
+        )
+
+
+def states_at(model: Any, rows: Masked) -> Tensor:
+    """Return the last layer's states at the masked places, [M, d]."""
+    family = family_of(model)
+    embedder, layers = family.embedder(model), family.layers(model)
+    positions = torch.arange(rows.ids.shape[1], device=rows.ids.device) + embedder.first_position
+    states = embedder.words(rows.ids) + embedder.positions(positions)
+    if embedder.segments is not None:
+        states = states + embedder.segments(torch.zeros_like(rows.ids[0]))
+    states = F.dropout(embedder.norm(states), embedder.dropout, model.training)
+    if embedder.project is not None:
+        states = embedder.project(states)
+    for layer in layers[:-1]:
+        states = _finish(layer, states, _attend(layer, states, model.training), model.training)
+    last = _attend(layers[-1], states, model.training)
+    read, mixed = (tensor.flatten(0, 1).index_select(0, rows.places) for tensor in (states, last))
+    return _finish(layers[-1], read, mixed, model.training)
+
+
+def vocabulary_scores(model: Any, states: Tensor) -> Tensor:
+    """Return the scores of all tokens for states [M, d]: [M, V]."""
+    family = family_of(model)
+    return family.decoder(model)(family.transform(model, states))  # type: ignore[no-any-return]
+
+
+def _attend(layer: Layer, states: Tensor, training: bool) -> Tensor:
+    """Return the attention's mixed values [n, L, d] for states [n, L, d]; one product makes queries, keys, values."""
+    maps: tuple[nn.Linear, ...] = (layer.query, layer.key, layer.value)
+    weight, bias = torch.cat([m.weight for m in maps]), torch.cat([m.bias for m in maps])
+    mapped = F.linear(states, weight, bias)
+    query, key, value = mapped.view(*states.shape[:2], 3, layer.heads, -1).permute(2, 0, 3, 1, 4)
+    mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=layer.weights if training else 0.0)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def _finish(layer: Layer, states: Tensor, mixed: Tensor, training: bool) -> Tensor:
+    attended = layer.attention_norm(F.dropout(layer.output(mixed), layer.after_attention, training) + states)
+    inner = layer.down(layer.activation(layer.up(attended)))
+    return layer.norm(F.dropout(inner, layer.after_feedforward, training) + attended)  # type: ignore[no-any-return]

@@ -1,0 +1,111 @@
+"""Documents as rows of token ids, packed so that no row is padded: each corpus is encoded once, and kept as a file.
+
+A row is [CLS] text [SEP], `length` tokens long. A document's end is a [SEP], and the next one follows in the same row,
+as in RoBERTa's FULL-SENTENCES. What is left at a corpus's end and fills no row is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbench.durable import write_whole
+from fewbench.errors import DataError
+from fewbench.pretrain.documents import HUB, Document, corpus_files, documents, is_held_out
+
+Rows = NDArray[np.uint16] | NDArray[np.int32]
+ENCODED_AT_ONCE = 512  # documents handed to the tokenizer together: it encodes them in parallel
+HELD_OUT_ROWS = 1000
+"""Rows of all held-out text together that are used to measure, the same share of each corpus."""
+
+
+class Packed(NamedTuple):
+    """A corpus as rows [n, length] of token ids: to train on, and held out."""
+
+    train: Rows
+    held_out: Rows
+
+
+def pack(source: str, tokenizer: Any, length: int, cache: Path) -> Packed:
+    """Return a corpus packed, from `cache` if it was packed there by the same tokenizer before.
+
+    Args:
+        source: what `documents` takes.
+        tokenizer: a fast tokenizer with [CLS] and [SEP], or what the family calls them.
+        length: tokens a row.
+        cache: a folder; the files in it are named by a hash of corpus, tokenizer and length.
+
+    Raises:
+        DataError: a corpus too small to fill a row of each kind.
+    """
+    key = _key(source, tokenizer, length)
+    files = [cache / f"{key}-{part}.npy" for part in Packed._fields]
+    if not all(file.exists() for file in files):
+        for file, rows in zip(files, _pack(source, tokenizer, length), strict=True):
+            if not len(rows):
+                kind = "held-out text" if "held" in file.name else "text"
+                raise DataError(f"too little {kind} for one row of {length} tokens", where=source)
+            write_whole(file, _bytes(rows))
+    train, held_out = (np.load(file, mmap_mode="r", allow_pickle=False) for file in files)
+    return Packed(train, held_out)
+
+
+def held_out_rows(corpora: Iterable[Packed]) -> Rows:
+    """Return the rows to measure on: the first of each corpus's held-out text, the same number of each."""
+    parts = [packed.held_out for packed in corpora]
+    return np.concatenate([np.asarray(part[: HELD_OUT_ROWS // len(parts)]) for part in parts])
+
+
+def _pack(source: str, tokenizer: Any, length: int) -> tuple[Rows, Rows]:
+    kind: Any = np.uint16 if len(tokenizer) <= 1 << 16 else np.int32
+    # A "[MASK]" that someone wrote in a text is text.
+    backend = tokenizer.backend_tokenizer
+    before, backend.encode_special_tokens = backend.encode_special_tokens, True
+    streams: tuple[list[NDArray[Any]], list[NDArray[Any]]] = ([], [])
+    try:
+        for number, ids in enumerate(_encoded(documents(source), tokenizer)):
+            streams[is_held_out(number)].append(np.asarray([*ids, tokenizer.sep_token_id], kind))
+    finally:
+        backend.encode_special_tokens = before
+    train, held_out = (_rows(stream, tokenizer, length, kind) for stream in streams)
+    return train, held_out
+
+
+def _encoded(texts: Iterator[Document], tokenizer: Any) -> Iterator[list[int]]:
+    while block := [" ".join(document) for document in itertools.islice(texts, ENCODED_AT_ONCE)]:
+        yield from (
+            encoding.ids for encoding in tokenizer.backend_tokenizer.encode_batch(block, add_special_tokens=False)
+        )
+
+
+def _rows(stream: list[NDArray[Any]], tokenizer: Any, length: int, kind: Any) -> Rows:
+    tokens = np.concatenate(stream) if stream else np.empty(0, kind)
+    inner = length - 2
+    count = len(tokens) // inner
+    rows = np.empty((count, length), kind)
+    rows[:, 0], rows[:, -1] = tokenizer.cls_token_id, tokenizer.sep_token_id
+    rows[:, 1:-1] = tokens[: count * inner].reshape(count, inner)
+    return rows
+
+
+def _key(source: str, tokenizer: Any, length: int) -> str:
+    """Return a hash of all that the packed rows depend on; of local files, their names, sizes and times."""
+    files = [] if source.startswith(HUB) else corpus_files(source)
+    stamps = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    text = json.dumps([source, stamps, length, tokenizer.backend_tokenizer.to_str()])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _bytes(rows: Rows) -> bytes:
+    import io
+
+    stream = io.BytesIO()
+    np.save(stream, rows, allow_pickle=False)
+    return stream.getvalue()

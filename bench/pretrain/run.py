@@ -1,0 +1,251 @@
+"""One pretraining from its request to a model folder: text, tokenizer, model, teacher, training, and what is written.
+
+The folder OUT holds the model once it is finished, and OUT/work what is needed to go on: recipe, tokenizer, packed text
+and checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fewbench.durable import write_whole
+from fewbench.errors import BenchError, ModelError
+from fewbench.parts.families import family_of
+from fewbench.parts.load import load
+from fewbench.pretrain import model as models
+from fewbench.pretrain.card import card
+from fewbench.pretrain.documents import training
+from fewbench.pretrain.masking import Choose, Vocabulary, build
+from fewbench.pretrain.objective import Objective, check_teacher, distillation, masked_words
+from fewbench.pretrain.packing import held_out_rows, pack
+from fewbench.pretrain.recipe import Recipe
+from fewbench.pretrain.train import Progress, Text, Watch, train
+from fewbench.pretrain.wordpiece import label_words, learn
+from fewbench.types import ModelRef
+
+TOKENIZER_DOCUMENTS = 4  # every fourth document settles the pieces
+PMI_ROWS = 60_000  # rows of each corpus that the PMI matrix of initial embeddings is counted on
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to pretrain.
+
+    Args:
+        recipe: how.
+        corpora: sources, as `documents` takes them.
+        out: the folder to write.
+        start: a model to continue from; None for a new one.
+        teacher: of the objective `distil`.
+        tokenizer: a model whose tokenizer a new model uses; None learns one, or takes the teacher's.
+        device: a torch device.
+        cache: where packed corpora are kept; by default in OUT/work.
+        measure: more to measure at every point of the curve.
+    """
+
+    recipe: Recipe
+    corpora: Sequence[str]
+    out: Path
+    start: ModelRef | None = None
+    teacher: ModelRef | None = None
+    tokenizer: ModelRef | None = None
+    device: str = "cpu"
+    cache: Path | None = None
+    measure: Callable[[Any, Any], dict[str, Any]] = field(default=lambda model, tokenizer: {})
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that a run folder must agree on to be gone on with."""
+        refs = {name: getattr(self, name) for name in ("start", "teacher", "tokenizer")}
+        return {
+            **dataclasses.asdict(self.recipe),
+            "corpora": [source.rstrip("/").rsplit("/", 1)[-1] for source in self.corpora],
+            **{name: None if ref is None else f"{ref.name} {ref.revision}" for name, ref in refs.items()},
+        }
+
+
+def pretrain(
+    request: Request,
+    say: Callable[[str], None],
+    on_update: Callable[[int, dict[str, float]], None] = lambda update, terms: None,
+) -> dict[str, Any]:
+    """Pretrain a model, or go on where an earlier call stopped, and return the report that stands in training.json.
+
+    Raises:
+        BenchError: the folder belongs to another recipe, or what was asked does not fit together.
+        DataError, ModelError: a corpus or a model that cannot be used.
+    """
+    work = request.out / "work"
+    _claim(request, work)
+    done = request.out / "training.json"
+    if done.exists():
+        say("nothing to do: this model is finished")
+        return dict(json.loads(done.read_text("utf-8")))
+    check_request(request)
+    tokenizer = _tokenizer(request, work, say)
+    say("packing the corpora")
+    packed = [pack(source, tokenizer, request.recipe.length, request.cache or work) for source in request.corpora]
+    vocabulary = vocabulary_of(tokenizer)
+    text = Text([p.train for p in packed], held_out_rows(packed), vocabulary, tokenizer.mask_token_id)
+    say(f"{sum(p.train.size for p in packed) / 1e6:.1f}M tokens to train on, {text.held_out.size} held out to measure")
+    model = _model(request, tokenizer, text, fresh=not (work / "checkpoint.safetensors").exists(), say=say)
+    objective = _objective(request, model)
+    choose: Choose = build(request.recipe.masking, np.concatenate([p.train for p in packed]), vocabulary)
+    watch = Watch(on_update, lambda model: request.measure(model, tokenizer))
+    progress = train(request.recipe, model, text, choose, objective, work / "checkpoint.safetensors", watch)
+    report = _report(request, model, progress, text)
+    _write(request.out, work, model, tokenizer, report)
+    return report
+
+
+def check_request(request: Request) -> None:
+    """Refuse what does not fit together before anything is read.
+
+    Raises:
+        BenchError: `distil` without a teacher, a teacher without it, or no corpus.
+    """
+    if not request.corpora:
+        raise BenchError("there is no corpus to train on", fix="--corpus FOLDER, once for each corpus")
+    if (request.recipe.objective == "distil") != (request.teacher is not None):
+        wanted = "needs a teacher" if request.teacher is None else "takes no teacher"
+        raise BenchError(
+            f"the objective '{request.recipe.objective}' {wanted}",
+            fix="--teacher MODEL" if request.teacher is None else "--objective distil",
+        )
+    if request.recipe.batch < len(request.corpora):
+        raise BenchError(f"a batch of {request.recipe.batch} rows for {len(request.corpora)} corpora", fix="--batch")
+    if request.recipe.keep and request.start is None:
+        raise BenchError("the recipe keeps layers of a model to start from, and there is none", fix="--start MODEL")
+
+
+def vocabulary_of(tokenizer: Any) -> Vocabulary:
+    """Return which tokens are no text, and which continue the word before them."""
+    size = len(tokenizer)
+    pieces = tokenizer.convert_ids_to_tokens(list(range(size)))
+    special = np.zeros(size, bool)
+    special[tokenizer.all_special_ids] = True
+    if any(piece.startswith("##") for piece in pieces):
+        continues = np.array([piece.startswith("##") for piece in pieces])
+    else:  # byte-level and sentence pieces mark the beginnings of words
+        continues = np.array([not piece.startswith(("Ġ", "▁")) for piece in pieces])
+    return Vocabulary(special, continues & ~special)
+
+
+def _claim(request: Request, work: Path) -> None:
+    """Write down whose folder it is, or refuse one of another recipe."""
+    file = work / "recipe.json"
+    wanted = json.loads(json.dumps(request.identity()))
+    if not file.exists():
+        if (request.out / "config.json").exists():
+            raise BenchError("there is a model in this folder already", where=str(request.out), fix="another --out")
+        write_whole(file, json.dumps(wanted, indent=1).encode() + b"\n")
+        return
+    stored = json.loads(file.read_text("utf-8"))
+    if stored != wanted:
+        name = next(name for name in wanted if stored.get(name) != wanted[name])
+        raise BenchError(
+            f"this folder holds a pretraining with {name} = {stored.get(name)!r}, not {wanted[name]!r}",
+            where=str(file),
+            fix="the same settings to go on with it, or another --out",
+        )
+
+
+def _tokenizer(request: Request, work: Path, say: Callable[[str], None]) -> Any:
+    from transformers import AutoTokenizer
+
+    given = request.start or request.tokenizer or request.teacher
+    folder = Path(given.path) if given else work / "tokenizer"
+    if given is None and not folder.exists():
+        say(f"learning a tokenizer of {request.recipe.vocabulary} tokens")
+        texts = (
+            " ".join(document)
+            for source in request.corpora
+            for number, document in enumerate(training(source))
+            if number % TOKENIZER_DOCUMENTS == 0
+        )
+        learned = learn(texts, request.recipe.vocabulary, label_words(request.recipe.words))
+        learned.save_pretrained(partial := work / "tokenizer.tmp")
+        partial.replace(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelError(f"this tokenizer cannot be loaded: {error}", where=str(folder)) from error
+    missing = [name for name in ("mask", "cls", "sep", "pad") if getattr(tokenizer, f"{name}_token_id") is None]
+    if missing or not tokenizer.is_fast:
+        raise ModelError(
+            f"the tokenizer has no {missing[0]} token" if missing else "the tokenizer is no fast one",
+            where=str(folder),
+            allowed="tokenizers of masked language models",
+        )
+    return tokenizer
+
+
+def _model(request: Request, tokenizer: Any, text: Text, *, fresh: bool, say: Callable[[str], None]) -> Any:
+    recipe = request.recipe
+    if request.start is None:
+        model = models.new_model(recipe, tokenizer)
+        if fresh:
+            say("first weights")
+            counts = np.zeros(len(tokenizer))
+            for rows in text.train:
+                counts += np.bincount(np.asarray(rows[:PMI_ROWS]).ravel(), minlength=len(tokenizer))
+            counts[text.vocabulary.special] = 0
+            models.start_at_unigrams(model, torch.from_numpy(counts))
+            if recipe.embeddings == "pmi":
+                models.start_at_pmi(model, text.train, text.vocabulary.special, PMI_ROWS, recipe.seed)
+    else:
+        model = load(request.start).model
+        if recipe.keep:
+            models.keep_layers(model, recipe.keep)
+    family_of(model)
+    limit = model.config.max_position_embeddings
+    if recipe.length > limit:
+        raise ModelError(f"rows of {recipe.length} tokens, and the model takes {limit}", fix=f"--length {limit}")
+    return model.to(request.device)
+
+
+def _objective(request: Request, model: Any) -> Objective:
+    if request.teacher is None:
+        return masked_words
+    teacher = load(request.teacher).model.to(request.device)
+    check_teacher(teacher, model, request.recipe)
+    return distillation(teacher, request.recipe)
+
+
+def _report(request: Request, model: Any, progress: Progress, text: Text) -> dict[str, Any]:
+    from fewbench.runner.environment import environment
+
+    return {
+        "recipe": request.identity(),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "updates": progress.update,
+        "tokens": progress.update * request.recipe.batch * request.recipe.length,
+        "corpus_tokens": int(sum(rows.size for rows in text.train)),
+        "seconds": round(progress.seconds, 1),
+        "curve": progress.curve,
+        "environment": environment(request.device, torch.get_num_threads()),
+    }
+
+
+def _write(out: Path, work: Path, model: Any, tokenizer: Any, report: dict[str, Any]) -> None:
+    """Write model, tokenizer, card and report; the report comes last: with it the folder is finished."""
+    finished = work / "finished"
+    shutil.rmtree(finished, ignore_errors=True)
+    kind = model.config.model_type
+    if not report["recipe"]["start"] and kind == "bert":  # fine-tuning sees the same few rows again and again
+        model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
+    model.half().save_pretrained(finished, safe_serialization=True)
+    tokenizer.save_pretrained(finished)
+    (finished / "README.md").write_text(card(out.resolve().name, model.config, report), "utf-8")
+    (finished / "training.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    for file in sorted(finished.iterdir(), key=lambda file: file.name == "training.json"):
+        write_whole(out / file.name, file.read_bytes())
+    shutil.rmtree(finished)

@@ -1,0 +1,210 @@
+"""The pretraining loop: updates, measurements, checkpoints. Every update is a function of the state and its number."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from fewbench.errors import BenchError
+from fewbench.pretrain.batches import Order, mask, tensors
+from fewbench.pretrain.checkpoint import load_checkpoint, save_checkpoint
+from fewbench.pretrain.masking import Choose, Vocabulary
+from fewbench.pretrain.objective import Objective, states_at, vocabulary_scores
+from fewbench.pretrain.packing import Rows
+from fewbench.pretrain.recipe import Recipe
+
+MEASURED_AT_ONCE = 50  # rows
+HELD_OUT_SEED = 1_000_003
+"""Held-out text is always masked the same way: by this seed, 15% of the tokens at random, whatever is trained."""
+
+
+class Text(NamedTuple):
+    """What is trained and measured on: rows of each corpus, held-out rows, and what the tokens are."""
+
+    train: Sequence[Rows]
+    held_out: Rows
+    vocabulary: Vocabulary
+    mask_id: int
+
+
+@dataclass
+class Progress:
+    """How far training is. `curve` holds a measurement each: update, tokens, seconds, train and held-out loss."""
+
+    update: int = 0
+    seconds: float = 0.0
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    recent: list[float] = field(default_factory=list)
+
+
+class Watch(NamedTuple):
+    """What the caller is told, and may add: `on_update(update, terms)`; `measure(model)` gives more for the curve."""
+
+    on_update: Callable[[int, dict[str, float]], None] = lambda update, terms: None
+    measure: Callable[[Any], dict[str, Any]] = lambda model: {}
+
+
+def train(
+    recipe: Recipe,
+    model: Any,
+    text: Text,
+    choose: Choose,
+    objective: Objective,
+    checkpoint: Path,
+    watch: Watch,
+) -> Progress:
+    """Train a model in place, from its checkpoint if there is one.
+
+    Args:
+        recipe: how.
+        model: a masked language model on its device, float32.
+        text: rows and vocabulary.
+        choose: the masking strategy.
+        objective: the loss.
+        checkpoint: the file to write now and then, and to go on from.
+        watch: what is called on the way.
+
+    Raises:
+        BenchError: the loss is not finite any more.
+    """
+    optimizer = make_optimizer(model, recipe)
+    precision = Precision(recipe.precision, model)
+    progress = Progress()
+    if checkpoint.exists():
+        state = load_checkpoint(checkpoint, model, optimizer)
+        precision.scaler.load_state_dict(state.pop("scaler"))
+        progress = Progress(**state)
+    order = Order(text.train, recipe.batch, recipe.seed)
+    model.train()
+    started = time.monotonic() - progress.seconds
+    if not progress.curve:
+        progress.curve.append(_measurement(model, text, recipe, progress, watch))
+    while progress.update < recipe.updates:
+        terms = _update(recipe, progress.update, model, optimizer, precision, order, text, choose, objective)
+        if not math.isfinite(terms["loss"]):
+            raise BenchError(
+                f"the loss of update {progress.update + 1} is {terms['loss']}", fix="a smaller lr, or more warmup"
+            )
+        progress.update += 1
+        progress.recent.append(terms["loss"])
+        watch.on_update(progress.update, terms)
+        last = progress.update == recipe.updates
+        progress.seconds = time.monotonic() - started
+        if last or progress.update % recipe.evaluate_every == 0:
+            progress.curve.append(_measurement(model, text, recipe, progress, watch))
+            progress.recent = []
+        if last or progress.update % recipe.checkpoint_every == 0:
+            state = {**vars(progress), "scaler": precision.scaler.state_dict()}
+            save_checkpoint(checkpoint, model, optimizer, state)
+    return progress
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return AdamW; biases and norms do not decay."""
+    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, recipe.optimizer_beta2), fused=True)
+
+
+def learning_rate(recipe: Recipe, update: int) -> float:
+    """Return the learning rate of an update (from 0): up linearly, then down linearly to 0."""
+    warmup = max(1, round(recipe.warmup * recipe.updates))
+    if update < warmup:
+        return recipe.lr * (update + 1) / warmup
+    return recipe.lr * (recipe.updates - update) / max(1, recipe.updates - warmup)
+
+
+class Precision:
+    """Mixed precision: matrix products in a smaller type, weights in float32; gradients of float16 are scaled up."""
+
+    def __init__(self, name: str, model: nn.Module) -> None:
+        self.device = next(model.parameters()).device
+        if name == "auto":
+            name = "bfloat16" if self.device.type == "cuda" else "float32"
+        self.name = name
+        self._dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=name == "float16")
+
+    def compute(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context in which losses are computed."""
+        if self._dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self._dtype)
+
+
+def _update(
+    recipe: Recipe,
+    number: int,
+    model: Any,
+    optimizer: torch.optim.Optimizer,
+    precision: Precision,
+    order: Order,
+    text: Text,
+    choose: Choose,
+    objective: Objective,
+) -> dict[str, float]:
+    """Do one optimizer update and return the mean of each term over its masked places."""
+    torch.manual_seed(recipe.seed * 1_000_003 + number)  # dropout's draws, if the model has any
+    rng = np.random.default_rng([recipe.seed, 1 << 20, number])
+    ids = order.rows(number)
+    seen, chosen = mask(ids, choose, text.vocabulary, text.mask_id, rng)
+    total = max(1, int(chosen.sum()))
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(recipe, number)
+    sums: dict[str, float] = {}
+    for part in tensors(ids, seen, chosen, recipe.accumulate, precision.device):
+        share = len(part.places) / total
+        with precision.compute():
+            loss, terms = objective(model, part)
+        precision.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + share * value
+    precision.scaler.unscale_(optimizer)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+    precision.scaler.step(optimizer)
+    precision.scaler.update()
+    optimizer.zero_grad(set_to_none=True)
+    return sums or {"loss": 0.0}
+
+
+def _measurement(model: Any, text: Text, recipe: Recipe, progress: Progress, watch: Watch) -> dict[str, Any]:
+    model.eval()
+    row = {
+        "update": progress.update,
+        "tokens": progress.update * recipe.batch * recipe.length,
+        "seconds": round(progress.seconds, 1),
+        "train_loss": round(float(np.mean(progress.recent)), 4) if progress.recent else None,
+        **held_out(model, text),
+        **watch.measure(model),
+    }
+    model.train()
+    return row
+
+
+@torch.no_grad()
+def held_out(model: Any, text: Text) -> dict[str, float]:
+    """Return the loss (nats a masked token) and accuracy on held-out text, always under the same random masks."""
+    from fewbench.pretrain.masking.random import strategy
+
+    device = next(model.parameters()).device
+    choose = strategy(text.held_out, text.vocabulary, rate=0.15)
+    rng = np.random.default_rng(HELD_OUT_SEED)
+    loss = hits = places = 0.0
+    for first in range(0, len(text.held_out), MEASURED_AT_ONCE):
+        ids = np.asarray(text.held_out[first : first + MEASURED_AT_ONCE], np.int64)
+        for rows in tensors(ids, *mask(ids, choose, text.vocabulary, text.mask_id, rng), 1, device):
+            scores = vocabulary_scores(model, states_at(model, rows)).float()
+            loss += float(nn.functional.cross_entropy(scores, rows.answers, reduction="sum"))
+            hits += float((scores.argmax(-1) == rows.answers).sum())
+            places += len(rows.answers)
+    return {"held_out_loss": round(loss / places, 4), "held_out_accuracy": round(hits / places, 4)}

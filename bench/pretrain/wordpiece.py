@@ -1,0 +1,47 @@
+"""A lower-casing WordPiece tokenizer learned from documents, with chosen words as single tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def learn(texts: Iterable[str], size: int, words: Sequence[str], alphabet: int = 300) -> Any:
+    """Return a fast tokenizer of at most `size` tokens in which each of `words` is one token.
+
+    Args:
+        texts: what to learn the pieces from; read once.
+        size: tokens, special ones and `words` included.
+        words: label words and the like, in lower case.
+        alphabet: how many different characters are kept; others become [UNK].
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    learner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, special_tokens=list(SPECIAL), limit_alphabet=alphabet, show_progress=False
+    )
+    learner.train_from_iterator(texts, trainer)
+    learned = [piece for piece, _ in sorted(learner.get_vocab().items(), key=lambda item: item[1])]
+    pieces = list(dict.fromkeys([*SPECIAL, *words, *learned]))[:size]  # the rarest pieces give way to the words
+    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = learner.normalizer, learner.pre_tokenizer
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", pieces.index("[CLS]")), ("[SEP]", pieces.index("[SEP]"))],
+    )
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, model_input_names=inputs, **names)
+
+
+def label_words(words: Iterable[str]) -> list[str]:
+    """Return the words a lower-casing tokenizer can hold as one token: plain Latin words, once each, in lower case."""
+    lowered = (word.strip().lower() for word in words)
+    return list(dict.fromkeys(word for word in lowered if word.isascii() and word.isalnum()))

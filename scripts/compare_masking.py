@@ -1,0 +1,140 @@
+"""Pretrain one small model by each masking strategy on the same text, and compare loss and facts: thesis Table 7.3(a).
+
+    python scripts/compare_masking.py --corpus DATA/corpora/wikipedia-en --data DATA --out FOLDER --tokens 2000000
+
+Same tokenizer, same rows in the same order, same first weights: only the masks differ. Every run's curve (held-out loss
+under random masks, and the probe's mean reciprocal rank, macro average over relations) is kept under --results, and a
+table and the curves of Figure 7.3 are drawn from what is kept there. What is stopped goes on with the same command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fewbench.declare import load_file
+from fewbench.errors import BenchError
+from fewbench.facts import read_facts
+from fewbench.parts.probe import ask, prepare
+from fewbench.plots.pretraining import save_curves
+from fewbench.pretrain.recipe import read_recipe
+from fewbench.pretrain.run import Request, pretrain
+from fewbench.pretrain.wordpiece import learn
+from fewbench.types import ModelRef
+
+STRATEGIES = ("random", "span", "pmi", "informask", "token-rates")
+FACTS = Path(__file__).parents[1] / "tasks" / "lama.toml"
+RECIPE = Path(__file__).parent / "masking" / "recipe.toml"
+
+
+def main() -> None:
+    """Do the runs that are missing, then say what all of them found."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds lama/")
+    parser.add_argument("--out", type=Path, required=True, help="models and packed text")
+    parser.add_argument("--results", type=Path, default=Path("results/pretraining/masking"))
+    parser.add_argument("--tokens", type=int, default=2_000_000, help="a run")
+    parser.add_argument("--strategies", default=",".join(STRATEGIES))
+    parser.add_argument("--seeds", default="0,1")
+    parser.add_argument("--limit", type=int, default=100, help="facts a relation that the probe asks")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    try:
+        compare(args)
+    except BenchError as error:
+        sys.exit(f"error: {error}")
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Do the missing runs, one after another, and draw."""
+    tokenizer = _tokenizer(args)
+    facts = read_facts(load_file(FACTS).facts["lama"], args.data).sample(args.limit)
+    args.results.mkdir(parents=True, exist_ok=True)
+    for seed in map(int, args.seeds.split(",")):
+        for strategy in args.strategies.split(","):
+            file = args.results / f"{strategy.replace(':', '_')}-s{seed}.json"
+            if file.exists():
+                continue
+            recipe = read_recipe(RECIPE, {"masking": strategy, "seed": seed, "tokens": args.tokens})
+            request = Request(
+                recipe,
+                [args.corpus],
+                args.out / file.stem,
+                tokenizer=tokenizer,
+                cache=args.out / "packed",
+                measure=_Measure(facts),
+            )
+            report = pretrain(request, lambda text, stem=file.stem: print(f"{stem}: {text}", file=sys.stderr))
+            file.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    reports = [json.loads(file.read_text("utf-8")) for file in sorted(args.results.glob("*.json"))]
+    print(table(reports))
+    save_curves(mean_curves(reports), args.results / "curves.png", measures=("held_out_loss", "mrr"))
+
+
+class _Measure:
+    """Asks the model for facts; they are cut into tokens once."""
+
+    def __init__(self, facts: Any) -> None:
+        self._facts, self._questions = facts, None
+
+    def __call__(self, model: Any, tokenizer: Any) -> dict[str, Any]:
+        self._questions = self._questions or prepare(tokenizer, self._facts)
+        found = ask(model, self._questions).recalls
+        return {"mrr": round(found.macro.mrr, 5), "facts": found.micro.n, "left_out": found.micro.left_out}
+
+
+def _tokenizer(args: argparse.Namespace) -> ModelRef:
+    """Learn the tokenizer of all runs once."""
+    from fewbench.pretrain.documents import training
+
+    folder = args.out / "tokenizer"
+    if not folder.exists():
+        recipe = read_recipe(RECIPE, {})
+        texts = (" ".join(document) for number, document in enumerate(training(args.corpus)) if number % 4 == 0)
+        learn(texts, recipe.vocabulary, recipe.words).save_pretrained(folder)
+    return ModelRef("tokenizer", str(folder), "0")
+
+
+def by_strategy(reports: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the reports of each strategy."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for report in reports:
+        groups.setdefault(report["recipe"]["masking"], []).append(report)
+    return groups
+
+
+def mean_curves(reports: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return each strategy's curve, the mean over its seeds at every point."""
+    return {
+        name: [
+            {key: float(np.mean([point[key] for point in points])) for key in ("tokens", "held_out_loss", "mrr")}
+            for points in zip(*(report["curve"] for report in group), strict=True)
+        ]
+        for name, group in by_strategy(reports).items()
+    }
+
+
+def table(reports: list[dict[str, Any]]) -> str:
+    """Return the last points as Markdown: mean and population std over seeds."""
+    lines = ["| masking | held-out loss | LAMA MRR (macro, x100) | n | tokens |", "| --- | ---: | ---: | ---: | ---: |"]
+    for name, group in by_strategy(reports).items():
+        last = [report["curve"][-1] for report in group]
+        loss, mrr = ([point[key] for point in last] for key in ("held_out_loss", "mrr"))
+        lines.append(
+            f"| {name} | {np.mean(loss):.3f} ±{np.std(loss):.3f} | {100 * np.mean(mrr):.2f} ±{100 * np.std(mrr):.2f} "
+            f"| {len(group)} | {last[0]['tokens'] / 1e6:.1f}M |"
+        )
+    point = reports[0]["curve"][-1]
+    return "\n".join([*lines, "", f"{point['facts']} facts asked, {point['left_out']} left out: no single token"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""A whole pretraining: killed and gone on with it ends in the same bits; and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+from fewbench.errors import BenchError, ModelError, StoreDamaged
+from fewbench.models import find_model
+from fewbench.pretrain.batches import Order, mask
+from fewbench.pretrain.masking import Vocabulary
+from fewbench.pretrain.recipe import Recipe, read_recipe
+from fewbench.pretrain.run import Request, check_request, pretrain, vocabulary_of
+from fewbench.pretrain.train import learning_rate
+
+SMALL = dict(
+    tokens=40 * 8 * 16,
+    batch=8,
+    length=16,
+    lr=3e-3,
+    layers=2,
+    width=16,
+    heads=2,
+    vocabulary=1000,
+    words=("great", "terrible"),
+    evaluate_every=20,
+    checkpoint_every=5,
+)
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def request(corpus, out, tokenizer=None, **recipe):
+    return Request(Recipe(**{**SMALL, **recipe}), [str(corpus)], out, tokenizer=tokenizer)
+
+
+def quiet(text):
+    pass
+
+
+@pytest.mark.parametrize("masking", ["random", "informask", "token-rates"])
+def test_killed_and_gone_on_with_it_ends_in_the_same_bits(corpus, tmp_path, tiny_model, masking):
+    # One tokenizer for both: two learned from one text may differ where pieces are equally frequent.
+    tokenizer = find_model(str(tiny_model))
+    whole = pretrain(request(corpus, tmp_path / "whole", tokenizer, masking=masking), quiet)
+
+    def die(at):
+        def on_update(update, terms):
+            if update == at:
+                raise Killed
+
+        return on_update
+
+    for at in (1, 13, 29):  # before the first checkpoint, and between later ones
+        with pytest.raises(Killed):
+            pretrain(request(corpus, tmp_path / "cut", tokenizer, masking=masking), quiet, die(at))
+    seen = []
+    cut = pretrain(
+        request(corpus, tmp_path / "cut", tokenizer, masking=masking), quiet, lambda update, terms: seen.append(update)
+    )
+    assert seen == list(range(26, 41))
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    strip = [[{k: v for k, v in point.items() if k != "seconds"} for point in r["curve"]] for r in (whole, cut)]
+    assert strip[0] == strip[1]
+    assert [point["update"] for point in whole["curve"]] == [0, 20, 40]
+
+
+def test_accumulation_and_dropout_go_on_alike(corpus, tmp_path):
+    """The gradient of a batch in two parts is that of the whole batch."""
+    one = pretrain(request(corpus, tmp_path / "one", tokens=3 * 128), quiet)
+    two = pretrain(request(corpus, tmp_path / "two", tokens=3 * 128, accumulate=2), quiet)
+    assert one["curve"][-1]["held_out_loss"] == pytest.approx(two["curve"][-1]["held_out_loss"], abs=2e-3)
+    assert one["curve"][-1]["train_loss"] == pytest.approx(two["curve"][-1]["train_loss"], abs=2e-3)
+
+
+def test_it_learns_and_the_folder_is_a_model(corpus, tmp_path):
+    report = pretrain(request(corpus, tmp_path / "m", tokens=400 * 128, embeddings="pmi", evaluate_every=200), quiet)
+    first, last = report["curve"][0], report["curve"][-1]
+    assert last["held_out_loss"] < first["held_out_loss"] - 0.05
+    ref = find_model(str(tmp_path / "m"))
+    model, tokenizer = AutoModelForMaskedLM.from_pretrained(ref.path), AutoTokenizer.from_pretrained(ref.path)
+    assert next(iter(load_file(tmp_path / "m" / "model.safetensors").values())).dtype == torch.float16
+    assert len(tokenizer("great terrible", add_special_tokens=False)["input_ids"]) == 2
+    assert model.config.hidden_dropout_prob == 0.1
+    card = (tmp_path / "m" / "README.md").read_text("utf-8")
+    assert f"{last['held_out_loss']:.3f}" in card
+    said = []
+    assert pretrain(
+        request(corpus, tmp_path / "m", tokens=400 * 128, embeddings="pmi", evaluate_every=200), said.append
+    )
+    assert said == ["nothing to do: this model is finished"]
+
+
+def test_a_student_from_a_teachers_layers(corpus, tmp_path, tiny_model):
+    ref = find_model(str(tiny_model))
+    recipe = Recipe(**{**SMALL, "objective": "distil", "keep": (1,)})
+    report = pretrain(Request(recipe, [str(corpus)], tmp_path / "s", start=ref, teacher=ref), quiet)
+    student = AutoModelForMaskedLM.from_pretrained(tmp_path / "s")
+    assert student.config.num_hidden_layers == 1
+    assert report["curve"][-1]["held_out_loss"] < report["curve"][0]["held_out_loss"]
+
+
+def test_another_recipe_is_refused_and_named(corpus, tmp_path):
+    pretrain(request(corpus, tmp_path / "m", tokens=256), quiet)
+    with pytest.raises(BenchError, match=r"lr = 0.003, not 0.001"):
+        pretrain(request(corpus, tmp_path / "m", tokens=256, lr=1e-3), quiet)
+
+
+def test_a_damaged_checkpoint_is_named(corpus, tmp_path):
+    with pytest.raises(Killed):
+        pretrain(
+            request(corpus, tmp_path / "m"),
+            quiet,
+            lambda update, terms: (_ for _ in ()).throw(Killed) if update == 7 else None,
+        )
+    file = tmp_path / "m" / "work" / "checkpoint.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(StoreDamaged, match="damaged checkpoint"):
+        pretrain(request(corpus, tmp_path / "m"), quiet)
+
+
+def test_what_does_not_fit_together(corpus, tmp_path, tiny_model):
+    ref = find_model(str(tiny_model))
+    make = lambda recipe={}, **more: Request(Recipe(**{**SMALL, **recipe}), [str(corpus)], tmp_path, **more)  # noqa: E731
+    for wrong, said in (
+        (make({"objective": "distil"}), "needs a teacher"),
+        (make(teacher=ref), "takes no teacher"),
+        (make({"keep": (0,)}), "keeps layers"),
+        (Request(Recipe(), [], tmp_path), "no corpus"),
+    ):
+        with pytest.raises(BenchError, match=said):
+            check_request(wrong)
+    with pytest.raises(ModelError, match="no layer 5"):
+        pretrain(Request(Recipe(**SMALL, keep=(5,)), [str(corpus)], tmp_path / "a", start=ref), quiet)
+    with pytest.raises(BenchError, match="model in this folder already"):
+        pretrain(Request(Recipe(**SMALL), [str(corpus)], tiny_model), quiet)
+
+
+def test_recipes_are_read_strictly(tmp_path):
+    file = tmp_path / "r.toml"
+    file.write_text('lr = 1\nkeep = [0, 2]\nwords = ["great"]\n')
+    recipe = read_recipe(file, {"tokens": 5, "batch": None})
+    assert (recipe.lr, recipe.keep, recipe.words, recipe.tokens, recipe.batch) == (1.0, (0, 2), ("great",), 5, 32)
+    for content, said in (
+        ("learning_rate = 1", "unknown key"),
+        ('lr = "high"', "'lr' is 'high'"),
+        ('objective = "mlmm"', "objective is 'mlmm'"),
+        ("accumulate = 5", "accumulate is 5"),
+        ("warmup = 1.5", "warmup is 1.5"),
+        ("width = 30\nheads = 4", "heads is 4"),
+        ("batch = 0", "batch is 0"),
+    ):
+        file.write_text(content)
+        with pytest.raises(BenchError, match=said):
+            read_recipe(file, {})
+
+
+def test_the_learning_rate_rises_and_falls():
+    recipe = Recipe(tokens=100 * 32 * 128, warmup=0.1, lr=1.0)
+    rates = [learning_rate(recipe, update) for update in range(100)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert rates[10] == 1.0
+    assert rates[-1] == pytest.approx(1 / 90)
+
+
+def test_every_row_once_a_pass_and_corpora_in_equal_shares():
+    corpora = [np.arange(10).reshape(10, 1), 100 + np.arange(4).reshape(4, 1)]
+    order = Order(corpora, 4, seed=1)
+    drawn = np.concatenate([order.rows(update) for update in range(5)]).ravel()
+    assert sorted(drawn[drawn < 100]) == list(range(10))
+    small = drawn[drawn >= 100] - 100
+    assert sorted(small[:4]) == sorted(small[4:8]) == [0, 1, 2, 3]
+    assert np.array_equal(Order(corpora, 4, seed=1).rows(3), order.rows(3))
+
+
+def test_masks_noise_and_kept_words_in_berts_shares():
+    special = np.zeros(50, bool)
+    special[:5] = True
+    ids = np.random.default_rng(0).integers(5, 50, (400, 100))
+    seen, chosen = mask(
+        ids, lambda ids, rng: rng.random(ids.shape) < 0.15, Vocabulary(special, special), 4, np.random.default_rng(1)
+    )
+    assert np.array_equal(seen[~chosen], ids[~chosen])
+    masked, kept = seen[chosen] == 4, seen[chosen] == ids[chosen]
+    assert masked.mean() == pytest.approx(0.8, abs=0.02)
+    assert kept.mean() == pytest.approx(0.1 + 0.1 / 45, abs=0.015)
+    assert not np.isin(seen[chosen], [0, 1, 2, 3]).any()
+
+
+def test_what_a_vocabulary_is(tiny_model):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    vocabulary = vocabulary_of(tokenizer)
+    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    assert [p for p, s in zip(pieces, vocabulary.special, strict=True) if s] == [
+        "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]",
+    ]  # fmt: skip
+    assert all(p.startswith("##") == bool(c) for p, c in zip(pieces, vocabulary.continues, strict=True))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_the_command_line_killed_by_the_system(corpus, tmp_path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text("\n".join(f"{k} = {list(v) if isinstance(v, tuple) else v}" for k, v in SMALL.items()))
+    command = [sys.executable, "-m", "fewbench", "pretrain", "--corpus", str(corpus), "--recipe", str(recipe)]
+    command += ["--out", str(tmp_path / "m"), "--threads", "1", "--tokens", str(200 * 128)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "m" / "work" / "checkpoint.safetensors"
+    for _ in range(3000):
+        if checkpoint.exists() or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["updates"] == 200
+    assert (tmp_path / "m" / "curves.png").stat().st_size > 5000
+    bad = subprocess.run([*command, "--lr", "9"], capture_output=True, text=True, check=False)
+    assert bad.returncode == 2
+    assert "lr = 0.003, not 9.0" in bad.stderr
