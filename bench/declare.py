@@ -16,9 +16,10 @@ from fewbench import toml
 from fewbench.errors import BenchError
 from fewbench.facts import KIND, FactTask, fact_task
 from fewbench.metrics import METRICS
+from fewbench.prompts import take_prompts
 from fewbench.registry import NAME
 from fewbench.source import FORMATS, take_sources
-from fewbench.template import MARKS, parse_template
+from fewbench.template import MARKS
 from fewbench.toml import Table
 from fewbench.types import Task
 
@@ -144,14 +145,15 @@ def _task(table: Table) -> Task:
     if form == "choice" and len(labels) > len(MARKS["options"]):
         raise table.error("labels", f"a choice of {len(labels)} options", allowed=f"up to {len(MARKS['options'])}")
     sources = take_sources(table, form, labels)
+    own, *others = take_prompts(table, form, labels, len(sources[0].texts))
     task = Task(
         name=table.name,
         title=table.take("title", str),
         format=form,
         labels=labels,
         metric=_metric(table, "metric", table.take("metric", str)),
-        template=_template(table, table.take("template", str), form, len(sources[0].texts)),
-        words=_words(table, labels),
+        template=own.template,
+        words=own.words,
         sources=sources,
         paper=table.take("paper", str),
         licence=table.take("licence", str),
@@ -161,6 +163,7 @@ def _task(table: Table) -> Task:
         max_length=table.positive("max_length"),
         rule=_rule(table),
         file=str(table.path),
+        prompts=tuple(others),
     )
     table.finish()
     _check_metrics(table, task)
@@ -184,39 +187,6 @@ def _metric(table: Table, key: str, name: str) -> str:
         allowed = [*METRICS, "evaluate:NAME"]
         raise table.error(key, f"unknown metric '{name}'", allowed=allowed, given=name)
     return name
-
-
-def _template(table: Table, template: str, form: str, texts: int) -> str:
-    try:
-        pieces = parse_template(template)
-    except BenchError as error:
-        raise table.error("template", error.problem, allowed=error.allowed, fix=error.fix) from error
-    used = {piece.index for piece in pieces if piece.kind == "text"}
-    if used != set(range(texts)):
-        needed = " and ".join(f"{{{index}}}" for index in range(texts))
-        raise table.error("template", f"the template '{template}' does not use just {needed}", fix=f"format {form}")
-    if (form == "choice") != any(piece.kind == "options" for piece in pieces):
-        raise table.error("template", "{options} belongs in the template of a choice, and of nothing else")
-    return template
-
-
-def _words(table: Table, labels: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    given = {label: [words] if isinstance(words, str) else words for label, words in table.take("words", dict).items()}
-    for label, words in given.items():
-        if label not in labels:
-            raise table.error("words", f"words for an unknown label '{label}'", allowed=labels, given=label)
-        fits = isinstance(words, list) and words and all(isinstance(w, str) and w and w == w.strip() for w in words)
-        if not fits or len(set(words)) != len(words):
-            allowed = "a word, or a list of different words, with no space around them"
-            raise table.error("words", f"the words of '{label}' are {words!r}", allowed=allowed)
-    if missing := [label for label in labels if label not in given]:
-        raise table.error("words", f"the label '{missing[0]}' has no word", fix=f'words = {{ {missing[0]} = "…" }}')
-    owner: dict[str, str] = {}
-    for label, words in given.items():
-        for word in words:
-            if owner.setdefault(word, label) != label:
-                raise table.error("words", f"'{owner[word]}' and '{label}' have the same word '{word}'")
-    return tuple(tuple(given[label]) for label in labels)
 
 
 def _bounds(table: Table, form: str, labels: tuple[str, ...]) -> tuple[float, float] | None:

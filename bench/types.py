@@ -88,6 +88,14 @@ class Source:
         )
 
 
+class Prompt(NamedTuple):
+    """A template and label words under a name: another prompt for a task. `words` holds one tuple a class."""
+
+    name: str
+    template: str
+    words: tuple[tuple[str, ...], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A data set with a format, labels, a headline metric, and its manual template and label words.
@@ -95,6 +103,7 @@ class Task:
     `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last character of a text,
     `{1|lower}` lower-cases its first letter, `{options|chinese}` counts options in Chinese. `words` holds one tuple of
     label words a class. Regression has `bounds` and two opposing words. `rule` names the split rule.
+    `prompts` are those that may take the place of the task's own; `prompt` names the one that did.
     """
 
     name: str
@@ -113,6 +122,8 @@ class Task:
     max_length: int = 128
     rule: Literal["shuffle", "chained"] = "shuffle"
     file: str = ""
+    prompts: tuple[Prompt, ...] = ()
+    prompt: str = ""
 
     @property
     def source(self) -> Source:
@@ -126,8 +137,8 @@ class Task:
 
     @property
     def full_name(self) -> str:
-        """Name and source, as in `sst-2@lm-bff`."""
-        return f"{self.name}@{self.source.name}"
+        """Name, source, and the prompt that is not its own, as in `sst-2@lm-bff` and `sst-2@lm-bff+man-2`."""
+        return f"{self.name}@{self.source.name}" + (f"+{self.prompt}" if self.prompt else "")
 
 
 class Rows(NamedTuple):
@@ -229,7 +240,7 @@ class Run:
     """One cell of the plan: a task and method, a backbone, K, a split seed, a protocol; tested once.
 
     `settings` are those the user fixed; the protocol's grid varies the method's others. `limit` tests on the first
-    rows only, which makes the record not comparable.
+    rows only, which makes the record not comparable. `template` names the prompt that took the place of the task's own.
     """
 
     task: str
@@ -245,4 +256,5 @@ class Run:
     fingerprint: str
     test_fingerprint: str
     limit: int | None = None
+    template: str = ""
     key: str = field(default="", compare=False)

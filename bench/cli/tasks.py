@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,8 +126,13 @@ def _rendered(task: Task, data: Path | None) -> list[str]:
     except BenchError as error:
         return [f"rows not read: {error.problem}"]
     shown = read_rows(task, data, offline=True).train[:3]
-    names = [f"{'/'.join(words)}" for words in task.words]
-    return [f"{e.label}: {render(task.template, e, '[' + ' | '.join(names) + ']')}" for e in shown]
+    lines = [f"{e.label}: {render(task.template, e, _mask(task.words))}" for e in shown]
+    return lines + [f"+{name}: {render(template, shown[0], _mask(words))}" for name, template, words in task.prompts]
+
+
+def _mask(words: Sequence[Sequence[str]]) -> str:
+    """Return what stands for the mask: each class's words."""
+    return "[" + " | ".join("/".join(some) for some in words) + "]"
 
 
 def _check_method(file: Path, data: Path | None) -> list[str]:
