@@ -16,13 +16,12 @@ from fewbench import toml
 from fewbench.errors import BenchError
 from fewbench.facts import KIND, FactTask, fact_task
 from fewbench.metrics import METRICS
+from fewbench.prompts import take_prompts
 from fewbench.registry import NAME
-from fewbench.template import parse_template
+from fewbench.source import FORMATS, take_sources
+from fewbench.template import MARKS
 from fewbench.toml import Table
-from fewbench.types import Source, Task
-
-FORMATS = {"single": 1, "pair": 2, "choice": 2}
-"""How many texts an item of each format has (a choice: passage and question, besides its options)."""
+from fewbench.types import Task
 
 CORRELATIONS = ("pearson", "spearman")
 
@@ -143,15 +142,19 @@ def _task(table: Table) -> Task:
     labels = tuple(table.take("labels", list, of=str))
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise table.error("labels", f"'labels' is {list(labels)}", allowed="two or more different names")
+    if form == "choice" and len(labels) > len(MARKS["options"]):
+        raise table.error("labels", f"a choice of {len(labels)} options", allowed=f"up to {len(MARKS['options'])}")
+    sources = take_sources(table, form, labels)
+    own, *others = take_prompts(table, form, labels, len(sources[0].texts))
     task = Task(
         name=table.name,
         title=table.take("title", str),
         format=form,
         labels=labels,
         metric=_metric(table, "metric", table.take("metric", str)),
-        template=_template(table, table.take("template", str), form),
-        words=_words(table, labels),
-        sources=_sources(table, form, labels),
+        template=own.template,
+        words=own.words,
+        sources=sources,
         paper=table.take("paper", str),
         licence=table.take("licence", str),
         version=table.positive("version"),
@@ -160,6 +163,7 @@ def _task(table: Table) -> Task:
         max_length=table.positive("max_length"),
         rule=_rule(table),
         file=str(table.path),
+        prompts=tuple(others),
     )
     table.finish()
     _check_metrics(table, task)
@@ -185,39 +189,6 @@ def _metric(table: Table, key: str, name: str) -> str:
     return name
 
 
-def _template(table: Table, template: str, form: str) -> str:
-    try:
-        pieces = parse_template(template)
-    except BenchError as error:
-        raise table.error("template", error.problem, allowed=error.allowed, fix=error.fix) from error
-    used = {piece.index for piece in pieces if piece.kind == "text"}
-    if used != set(range(FORMATS[form])):
-        needed = " and ".join(f"{{{index}}}" for index in range(FORMATS[form]))
-        raise table.error("template", f"the template '{template}' does not use just {needed}", fix=f"format {form}")
-    if (form == "choice") != any(piece.kind == "options" for piece in pieces):
-        raise table.error("template", "{options} belongs in the template of a choice, and of nothing else")
-    return template
-
-
-def _words(table: Table, labels: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    given = {label: [words] if isinstance(words, str) else words for label, words in table.take("words", dict).items()}
-    for label, words in given.items():
-        if label not in labels:
-            raise table.error("words", f"words for an unknown label '{label}'", allowed=labels, given=label)
-        fits = isinstance(words, list) and words and all(isinstance(w, str) and w and w == w.strip() for w in words)
-        if not fits or len(set(words)) != len(words):
-            allowed = "a word, or a list of different words, with no space around them"
-            raise table.error("words", f"the words of '{label}' are {words!r}", allowed=allowed)
-    if missing := [label for label in labels if label not in given]:
-        raise table.error("words", f"the label '{missing[0]}' has no word", fix=f'words = {{ {missing[0]} = "…" }}')
-    owner: dict[str, str] = {}
-    for label, words in given.items():
-        for word in words:
-            if owner.setdefault(word, label) != label:
-                raise table.error("words", f"'{owner[word]}' and '{label}' have the same word '{word}'")
-    return tuple(tuple(given[label]) for label in labels)
-
-
 def _bounds(table: Table, form: str, labels: tuple[str, ...]) -> tuple[float, float] | None:
     bounds = table.take("bounds", list, None)
     if bounds is None:
@@ -239,62 +210,3 @@ def _rule(table: Table) -> Any:
     if rule not in ("shuffle", "chained"):
         raise table.error("rule", f"unknown split rule '{rule}'", allowed=["shuffle", "chained"], given=rule)
     return rule
-
-
-def _sources(table: Table, form: str, labels: tuple[str, ...]) -> tuple[Source, ...]:
-    found: dict[str, Source] = {}
-    for content in table.take("source", list):
-        source = _source(Table(table.path, f"{table.name}.source", content), form, labels)
-        if source.name in found:
-            raise table.error("source", f"two sources are called '{source.name}'")
-        found[source.name] = source
-    if not found:
-        raise table.error("source", "a task needs a source", fix=f"[[{table.name}.source]]")
-    return tuple(found.values())
-
-
-def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
-    texts = tuple(table.take("texts", list, of=str))
-    if len(texts) != FORMATS[form]:
-        raise table.error("texts", f"{len(texts)} text columns", allowed=f"{FORMATS[form]} for the format {form}")
-    if (form == "choice") != (table.has("options")):
-        raise table.error("options", "the column of the options belongs to a choice, and to nothing else")
-    values, columns = _values(table, labels), table.take("columns", list, None, of=str)
-    folder = table.take("folder", str, None)
-    source = Source(
-        name=table.take("name", str),
-        path=table.inside("path", ""),
-        config=table.inside("config", ""),
-        train=table.inside("train"),
-        test=table.inside("test"),
-        texts=texts,
-        label=table.take("label", str),
-        options=table.take("options", str, None),
-        columns=None if columns is None else tuple(columns),
-        values=values,
-        hub=table.take("hub", bool, folder is None),
-        revision=table.take("revision", str, None),
-        may_be_empty=table.take("may_be_empty", bool, False),
-        root=None if folder is None else table.path.parent / folder,
-    )
-    table.finish()
-    if not NAME.fullmatch(source.name):
-        raise table.error("name", f"'{source.name}' is no source name", allowed="lower-case letters, digits, '-'")
-    if source.train == source.test:
-        raise table.error("test", f"train and test are one split, '{source.test}'")
-    if source.hub and folder is not None:
-        raise table.error("hub", "a source with a folder of its own is not read from the hub", fix="hub = false")
-    if source.hub and not re.fullmatch("[0-9a-f]{40}", source.revision or ""):
-        raise table.error("revision", "a hub source needs its revision pinned", allowed="a commit of 40 hex digits")
-    return source
-
-
-def _values(table: Table, labels: tuple[str, ...]) -> tuple[str | int, ...] | None:
-    values = table.take("values", list, None)
-    if values is None:
-        return None
-    kinds = {type(value) for value in values}
-    if kinds not in ({str}, {int}) or len(values) != len(labels) or len(set(values)) != len(values):
-        allowed = f"{len(labels)} different texts, or integers: one a label, in order"
-        raise table.error("values", f"'values' is {values}", allowed=allowed)
-    return tuple(values)

@@ -21,17 +21,27 @@ class Row(NamedTuple):
     untyped: bool = False
 
 
-def to_example(task: Task, row: Row, name: str) -> Example:
-    """Return a row as an example.
+def to_example(task: Task, row: Row, name: str, *, labelled: bool = True) -> Example:
+    """Return a row as an example. A row that is not `labelled` needs no label, and one it has is not looked at.
 
     Raises:
         DataError: a column that is missing, a text that is empty or no text, a label outside the declared ones.
     """
     texts = tuple(_text(task, row, column) for column in task.source.texts)
     options = _options(task, row, task.source.options) if task.source.options else ()
+    if options and len(texts) == 1:
+        texts = (*texts, "")
+    if not labelled:
+        return Example(name, texts, None, options)
     value = _column(task, row, task.source.label)
-    label = _value(task, row, value) if task.is_regression else _index(task, row, value)
+    label = _value(task, row, value) if task.is_regression else _index(task, row, value, options)
     return Example(name, texts, label, options)
+
+
+def is_dropped(task: Task, row: Row) -> bool:
+    """Whether a row's label is one of those whose rows the source leaves out."""
+    value = _column(task, row, task.source.label) if task.source.drop else None
+    return any(_same(known, value, row.untyped) for known in task.source.drop)
 
 
 def _refused(task: Task, row: Row, problem: str, **more: Any) -> DataError:
@@ -47,6 +57,8 @@ def _column(task: Task, row: Row, column: str) -> Any:
 
 def _text(task: Task, row: Row, column: str) -> str:
     value = _column(task, row, column)
+    if task.source.join is not None and isinstance(value, list) and all(map(_is_text, value)):
+        value = task.source.join.join(value)
     if not _is_text(value):
         raise _refused(task, row, f"'{column}' is {_short(value)}", allowed="a text")
     if not value.strip() and not task.source.may_be_empty:
@@ -57,12 +69,16 @@ def _text(task: Task, row: Row, column: str) -> str:
 
 
 def _options(task: Task, row: Row, column: str) -> tuple[str, ...]:
-    options = _column(task, row, column)
-    wanted = len(task.labels)
+    """Return one option a class; what a row lacks is empty."""
+    options, wanted = _column(task, row, column), len(task.labels)
     fits = isinstance(options, list) and all(_is_text(option) and option.strip() for option in options)
-    if not fits or len(options) != wanted or len(set(options)) != wanted:
-        raise _refused(task, row, f"'{column}' is {_short(options)}", allowed=f"a list of {wanted} different texts")
-    return tuple(options)
+    least = 2 if task.source.may_lack_options else wanted
+    repeats = fits and len(set(options)) != len(options) and not task.source.may_repeat_options
+    if not fits or repeats or not least <= len(options) <= wanted:
+        count = wanted if least == wanted else f"{least} to {wanted}"
+        allowed = f"a list of {count} {'' if task.source.may_repeat_options else 'different '}texts"
+        raise _refused(task, row, f"'{column}' is {_short(options)}", allowed=allowed)
+    return (*options, *[""] * (wanted - len(options)))
 
 
 def _is_text(value: object) -> bool:
@@ -75,21 +91,30 @@ def _short(value: object) -> str:
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
-def _index(task: Task, row: Row, value: Any) -> Label:
+def _index(task: Task, row: Row, value: Any, options: tuple[str, ...]) -> Label:
     """Return the class index of a label; text files hold digits, the others must hold integers."""
     values, count = task.source.values, len(task.labels)
     if values is not None:
-        known = [str(v) if row.untyped else v for v in values]
-        found = [index for index, v in enumerate(known) if type(v) is type(value) and v == value]  # True is no 1
+        known = tuple(filter(None, options)) if values == "options" else values
+        found = [index for index, v in enumerate(known) if _same(v, value, row.untyped)]
         if not found:
-            raise _refused(task, row, f"the label is {_short(value)}", allowed=map(str, values), given=str(value))
-        return found[0]
-    index = int(value) if row.untyped and re.fullmatch("[0-9]{1,9}", value) else value
+            raise _refused(task, row, f"the label is {_short(value)}", allowed=map(str, known), given=str(value))
+        index = found[0]
+    else:
+        index = int(value) if row.untyped and re.fullmatch("[0-9]{1,9}", value) else value
     if type(index) is not int or not 0 <= index < count:
         hidden = " (so the hub hides the labels of this split)" if value == -1 else ""
         named = ", ".join(f"{index} {label}" for index, label in enumerate(task.labels))
         raise _refused(task, row, f"the label is {_short(value)}{hidden}", allowed=named)
+    if options and not options[index]:
+        raise _refused(task, row, f"the label is {_short(value)}, and there is no such option", allowed=options)
     return index
+
+
+def _same(known: str | int, value: object, untyped: bool) -> bool:
+    """Whether a row holds a declared label value: text files hold everything as text, and elsewhere True is no 1."""
+    known = str(known) if untyped else known
+    return type(known) is type(value) and known == value
 
 
 def _value(task: Task, row: Row, value: Any) -> Label:

@@ -1,6 +1,6 @@
 """Where in the store what stands: names of folders and files, as paths only.
 
-<root>/runs/<task@source>/<method>/<student>/k16-s13-<key8>.json
+<root>/runs/<task@source[+template]>/<method>/<student>/k16-s13-<key8>.json
                                              k16-s13-<key8>.<hash8>.safetensors
 """
 
@@ -27,7 +27,8 @@ _LONGEST = 80
 def folder(runs: Path, run: Run) -> Path:
     """Return where a run's record goes, below the folder `runs`."""
     student = "none" if run.student is None else slug(run.student.name)
-    return runs / slug(f"{run.task}@{run.source}") / slug(run.method) / student
+    template = f"+{run.template}" if run.template else ""
+    return runs / slug(f"{run.task}@{run.source}{template}") / slug(run.method) / student
 
 
 def names(run: Run) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from fewbench.errors import BenchError
 from fewbench.facts import FactTask
 from fewbench.metrics import Scorer
 from fewbench.models import find_model
+from fewbench.prompts import OWN, with_prompt
 from fewbench.protocol import Protocol, get_protocol
 from fewbench.reader import read_rows
 from fewbench.record import Record, run_key
@@ -27,7 +29,7 @@ STUDENT = "fewbench-tiny"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What `bench run` was asked. None means the protocol's default (K, seeds) or none (teacher, data, limit)."""
+    """What `bench run` was asked. None means the default (K, seeds: the protocol's, or those of published folds)."""
 
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
@@ -39,6 +41,7 @@ class Request:
     data: Path | None = None
     limit: int | None = None
     offline: bool = False
+    templates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +92,31 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
     needs = {need for choice in chosen for need in choice.method.needs}
     student = find_model(request.student, offline=request.offline) if "student" in needs else None
     teacher = _teacher(request, [choice.method for choice in chosen])
-    k = protocol.k if request.k is None else request.k
-    jobs: list[Job] = []
-    for task in tasks:
+    prompted = {task: [with_prompt(task, name) for name in request.templates or (OWN,)] for task in tasks}
+    jobs: dict[str, Job] = {}
+    for task, variants in prompted.items():
         notify(f"reading {task.full_name}")
         rows = read_rows(task, request.data, offline=request.offline)
         scorer = Scorer(task, rows.test[: request.limit])
-        for seed in request.seeds or protocol.seeds:
+        k, seeds = _k_and_seeds(request, protocol, task)
+        for seed in seeds:
             split = make_split(task, rows, k, seed, limit=request.limit)
             labelled = replace(split, unlabeled=())  # the pool can be large, and few methods ask for it
-            for method, settings in chosen:
-                run = _run(request, task, split, method, settings, student, teacher, protocol)
+            for variant, (method, settings) in product(variants, chosen):
+                # A method without label words reads no prompt: it has one run, whatever the template.
+                used = variant if "words" in method.needs else task
+                run = _run(request, used, split, method, settings, student, teacher, protocol)
                 given = split if "unlabeled" in method.needs else labelled
-                jobs.append(Job(run, task, given, method, protocol, scorer))
-    records = {job.run.key: record for job in jobs if (record := store.get(job.run)) is not None}
-    return Plan(tuple(jobs), records)
+                jobs.setdefault(run.key, Job(run, used, given, method, protocol, scorer))
+    records = {job.run.key: record for job in jobs.values() if (record := store.get(job.run)) is not None}
+    return Plan(tuple(jobs.values()), records)
+
+
+def _k_and_seeds(request: Request, protocol: Protocol, task: Task) -> tuple[int | None, tuple[int, ...]]:
+    """Return what was asked for, else the protocol's; published folds have a K and numbers of their own."""
+    folds = task.source.folds
+    seeds = request.seeds or (tuple(range(folds)) if folds else protocol.seeds)
+    return protocol.k if request.k is None and not folds else request.k, seeds
 
 
 def choose_tasks(requests: Sequence[str]) -> list[Task]:
@@ -192,6 +205,7 @@ def _run(
         fingerprint=split.fingerprint,
         test_fingerprint=split.test_fingerprint,
         limit=request.limit,
+        template=task.prompt,
     )
     return replace(run, key=run_key(run))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fewbench.errors import DataError, NeedsNetwork
-from fewbench.examples import Row, to_example
+from fewbench.examples import Row, is_dropped, to_example
 from fewbench.hub import load_split, place_of
 from fewbench.jsonl import NEWLINE, decode, lines, objects
 from fewbench.types import Example, Rows, Source, Task
@@ -32,26 +32,44 @@ def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
         DataError: a file that is missing or cannot be trusted.
         NeedsNetwork: the rows are on the hub only, and it may not or cannot be reached.
     """
-    parts: list[tuple[Example, ...]] = []
-    files: list[dict[str, Any]] = []
-    splits = (task.source.train, task.source.test)
-    found = [find_file(task, data, split) for split in splits]
-    if None in found and any(found):
+    source = task.source
+    folds = source.published
+    names = [name for fold in zip(*folds, strict=True) for name in fold] or [source.train]
+    splits = [*names, source.test, *filter(None, [source.unlabeled])]
+    found = {split: find_file(task, data, split) for split in splits}
+    if None in found.values() and any(found.values()):
         raise DataError(
             f"{task.full_name}: one split is a file, the other would be the hub's",
-            where=str(next(file for file in found if file)),
-            fix=f"put both there ({', '.join(splits)}), or neither",
+            where=str(next(file for file in found.values() if file)),
+            fix=f"put all there ({', '.join(splits)}), or none",
         )
-    for split, file in zip(splits, found, strict=True):
-        if file is None:
-            rows, fact = _from_hub(task, data, split, offline)
-        else:
-            rows, fact = _from_file(task.source, file, data)
-        if not rows:
-            raise DataError(f"{task.full_name}: no rows", where=str(file or fact["file"]))
-        parts.append(tuple(to_example(task, row, f"{split}-{n}") for n, row in enumerate(rows)))
-        files.append({**fact, "rows": len(rows)})
-    return Rows(parts[0], parts[1], tuple(files))
+    parts: dict[str, tuple[Example, ...]] = {}
+    files: list[dict[str, Any]] = []
+    for split, file in found.items():
+        parts[split], fact = _read(task, data, split, file, offline)
+        files.append(fact)
+    return Rows(
+        train=tuple(e for name in ([train for train, _ in folds] or names) for e in parts[name]),
+        test=parts[source.test],
+        files=tuple(files),
+        folds=tuple((parts[train], parts[dev]) for train, dev in folds),
+        unlabeled=parts[source.unlabeled] if source.unlabeled else (),
+    )
+
+
+def _read(
+    task: Task, data: Path | None, split: str, file: Path | None, offline: bool
+) -> tuple[tuple[Example, ...], dict[str, Any]]:
+    if file is None:
+        rows, fact = _from_hub(task, data, split, offline)
+    else:
+        rows, fact = _from_file(task.source, file, data)
+    labelled = split != task.source.unlabeled
+    kept = [(n, row) for n, row in enumerate(rows) if not (labelled and is_dropped(task, row))]
+    if not kept:
+        raise DataError(f"{task.full_name}: no rows", where=str(file or fact["file"]))
+    examples = tuple(to_example(task, row, f"{split}-{n}", labelled=labelled) for n, row in kept)
+    return examples, {**fact, "rows": len(rows)}
 
 
 def find_file(task: Task, data: Path | None, split: str) -> Path | None:
@@ -74,7 +92,7 @@ def find_file(task: Task, data: Path | None, split: str) -> Path | None:
         return found[0]
     if source.hub and source.root is None:
         return None
-    names = f"{split}.jsonl, .csv, .tsv or .parquet"
+    names = f"{split}.jsonl, .json (a row a line), .csv, .tsv or .parquet"
     others = [f"{task.name}@{other.name}" for other in task.sources[1:]]
     fixes = [f"--tasks {other}" for other in others[:1]]
     fixes.append(
@@ -173,6 +191,7 @@ def _read_parquet(raw: bytes, where: str, source: Source) -> Iterator[Row]:
 
 _READERS: dict[str, Callable[[bytes, str, Source], Iterator[Row]]] = {
     ".jsonl": _read_jsonl,
+    ".json": _read_jsonl,  # what CLUE and FewCLUE publish under this name holds a row a line, too
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".parquet": _read_parquet,

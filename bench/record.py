@@ -12,8 +12,15 @@ from typing import Any, Literal
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.types import ModelRef, Run
 
-SCHEMA = 1
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+SCHEMA = 2
+
+
+def _second(old: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 names the template of a run; there was but the task's own before."""
+    return {**old, "schema": 2, "run": {**old["run"], "template": ""}}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _second}
 """By schema n: what makes a payload of schema n + 1 of it. Records of every schema load for ever."""
 
 _HEAD = '{\n "checksum": "'
@@ -56,13 +63,16 @@ class Record:
 def run_key(run: Run) -> str:
     """Return what identifies a run: 32 hex digits.
 
-    Everything in the run counts, but of a model only its revision: neither its name nor where its folder lies.
+    Everything in the run counts, but of a model only its revision: neither its name nor where its folder lies. The
+    task's own template is left out, so that keys are those of schema 1.
 
     Raises:
         BenchError: a setting that JSON cannot hold.
     """
     payload = _plain(run) | {"student": _revision(run.student), "teacher": _revision(run.teacher)}
     del payload["key"]
+    if not run.template:
+        del payload["template"]
     text = _dumps(payload, f"the run of {run.method} on {run.task}", separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -134,6 +144,7 @@ _RUN = {
     "protocol": str,
     "fingerprint": str,
     "test_fingerprint": str,
+    "template": str,
     "key": str,
 }
 

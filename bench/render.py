@@ -60,9 +60,10 @@ def _places(block: Block, column: Column) -> dict[Row, int]:
 
 
 def _head(column: Column, columns: Sequence[Column]) -> str:
-    twins = [c for c in columns if (c.task, c.source) == (column.task, column.source)]
+    twins = [c for c in columns if (c.task, c.source, c.template) == (column.task, column.source, column.template)]
     mark = f"\n#{column.test_fingerprint[:6]}" if len(twins) > 1 else ""
-    return f"{column.task}\n@{column.source}{mark}\n{column.metric}"
+    template = f"\n+{column.template}" if column.template else ""
+    return f"{column.task}\n@{column.source}{template}{mark}\n{column.metric}"
 
 
 def _cell(cell: Cell | None, ddof: int, same_n: bool) -> str:

@@ -3,6 +3,7 @@
 The rule is LM-BFF's, checked against its published checksums: shuffle the training rows with NumPy's legacy generator
 seeded by the split seed and group them by label; the first K of each label are train, the next K are dev, labels in
 order of first appearance after the shuffle. Regression is grouped into the lower and upper half of its bounds.
+Data sets that publish their own few-shot splits (FewCLUE) are split as published, the split seed naming the fold.
 """
 
 from __future__ import annotations
@@ -21,30 +22,27 @@ CHAINED_SEEDS = (100, 13, 21, 42, 87)
 """LM-BFF shuffles CoLA's rows in place, so each of its seeds, in this order, starts from the last one's order."""
 
 
-def make_split(task: Task, rows: Rows, k: int, seed: int, *, limit: int | None = None) -> Split:
-    """Return the K-shot split of a task for one split seed.
+def make_split(task: Task, rows: Rows, k: int | None, seed: int, *, limit: int | None = None) -> Split:
+    """Return the K-shot split of a task for one split seed, or one of its published folds.
 
     Args:
         task: the task; its `rule` is `shuffle`, or `chained` for LM-BFF's CoLA.
         rows: all rows of its source.
-        k: examples a label in train, and as many again in dev (true few-shot: |dev| = |train|).
-        seed: the split seed, 0 to 2**32 - 1.
+        k: examples a label in train, and as many again in dev (true few-shot: |dev| = |train|). None takes what is
+            published, the train rows over the labels, rounded down.
+        seed: the split seed, 0 to 2**32 - 1; with published folds, the fold's number.
         limit: keep only the first test rows.
 
     Raises:
         BenchError: K or the seed out of range, a class with fewer than 2K rows, or a row in two parts.
     """
-    if k < 1 or not 0 <= seed < 2**32:
-        what = f"K is {k}" if k < 1 else f"the split seed is {seed}"
-        raise BenchError(what, allowed="K of 1 or more; seeds from 0 to 4294967295", fix="--k 16 --seeds 13,21,42")
-    groups: dict[int, list[Example]] = {}
-    for row in shuffled_order(task, len(rows.train), seed):
-        example = rows.train[row]
-        groups.setdefault(stratum(task, example), []).append(example)
-    _check_counts(task, groups, k)
-    train = tuple(e for members in groups.values() for e in members[:k])
-    dev = tuple(e for members in groups.values() for e in members[k : 2 * k])
-    used = {e.id for e in train + dev}
+    if rows.folds:
+        k, train, dev = _published(task, rows, k, seed)
+        rest: Iterable[Example] = ()
+    else:
+        k, train, dev = _sampled(task, rows, k, seed)
+        used = {e.id for e in train + dev}
+        rest = (e for e in rows.train if e.id not in used)
     test = rows.test[:limit]
     split = Split(
         task=task.full_name,
@@ -53,13 +51,49 @@ def make_split(task: Task, rows: Rows, k: int, seed: int, *, limit: int | None =
         train=train,
         dev=dev,
         test=tuple(e.without_label() for e in test),
-        unlabeled=tuple(e.without_label() for e in rows.train if e.id not in used),
+        unlabeled=tuple(e.without_label() for e in (*rest, *rows.unlabeled)),
         fingerprint=fingerprint((*train, *dev)),
         test_fingerprint=fingerprint(test),
         leaks=count_leaks((*train, *dev), test),
     )
     check_split(split)
     return split
+
+
+_Drawn = tuple[int, tuple[Example, ...], tuple[Example, ...]]
+"""K, train and dev."""
+
+
+def _sampled(task: Task, rows: Rows, k: int | None, seed: int) -> _Drawn:
+    if k is None or k < 1 or not 0 <= seed < 2**32:
+        what = f"the split seed is {seed}" if k is not None and k >= 1 else f"K is {k}"
+        raise BenchError(what, allowed="K of 1 or more; seeds from 0 to 4294967295", fix="--k 16 --seeds 13,21,42")
+    groups: dict[int, list[Example]] = {}
+    for row in shuffled_order(task, len(rows.train), seed):
+        example = rows.train[row]
+        groups.setdefault(stratum(task, example), []).append(example)
+    _check_counts(task, groups, k)
+    train = tuple(e for members in groups.values() for e in members[:k])
+    return k, train, tuple(e for members in groups.values() for e in members[k : 2 * k])
+
+
+def _published(task: Task, rows: Rows, k: int | None, seed: int) -> _Drawn:
+    if not 0 <= seed < len(rows.folds):
+        folds = ",".join(map(str, range(len(rows.folds))))
+        raise BenchError(
+            f"{task.full_name}: the split seed is {seed}, and its splits are published, {len(rows.folds)} folds",
+            allowed=f"the number of a fold: {folds}",
+            fix=f"--seeds {folds}",
+        )
+    train, dev = rows.folds[seed]
+    published = len(train) // len(task.labels)
+    if k not in (None, published):
+        raise BenchError(
+            f"{task.full_name}: K is {k}, and its splits are published", allowed=str(published), fix="leave out --k"
+        )
+    if missing := sorted(set(range(len(task.labels))) - {stratum(task, e) for e in train}):
+        raise BenchError(f"{task.full_name}: fold {seed} has no training row of class '{task.labels[missing[0]]}'")
+    return published, train, dev
 
 
 def check_split(split: Split) -> None:

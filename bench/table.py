@@ -15,13 +15,14 @@ from fewbench.record import Record
 
 
 class Column(NamedTuple):
-    """A task from a source, on one test set; `metric` is its headline."""
+    """A task from a source, on one test set; `metric` is its headline, `template` names a prompt not its own."""
 
     task: str
     source: str
     version: int
     test_fingerprint: str
     metric: str
+    template: str = ""
 
 
 class Row(NamedTuple):
@@ -99,7 +100,7 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
             blocks[place] = Block(run.k, run.protocol, run.limit, ddofs.get(run.protocol, 0), [], [], {})
         block = blocks[place]
         metric = metrics.get((run.task, run.source), "?")
-        column = Column(run.task, run.source, run.task_version, run.test_fingerprint, metric)
+        column = Column(run.task, run.source, run.task_version, run.test_fingerprint, metric, run.template)
         row = Row(label(run.method, run.settings), run.student.name if run.student else "")
         cell = block.cells.setdefault((row, column), Cell())
         if record.status == "failed":
@@ -133,6 +134,7 @@ def to_rows(blocks: Sequence[Block]) -> list[dict[str, Any]]:
             "source": column.source,
             "task_version": column.version,
             "test_fingerprint": column.test_fingerprint,
+            "template": column.template or None,
             "metric": column.metric,
             "method": row.method,
             "student": row.student or None,

@@ -1,4 +1,4 @@
-"""The template language: literal text, `{0}`, `{1}`, `{options}`, `{mask}`, and `{0|cut}`, `{1|lower}`."""
+"""The template language: literal text, `{0}`, `{1}`, `{options}`, `{mask}`, and what a modifier makes of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ MODIFIERS = {
     "cut": "drops the last character (a full stop before the template's own punctuation)",
     "lower": "lower-cases the first letter",
 }
+
+MARKS = {
+    "options": tuple(f"{letter}. " for letter in ascii_uppercase[:16]),
+    "options|chinese": tuple(
+        f"{number}、" for number in (*"一二三四五六七八九十", *(f"十{n}" for n in "一二三四五六"))
+    ),
+}
+"""What stands before each option, for up to 16 (ppt.md, equation 4, appendix B, section 3.3)."""
 
 
 class Piece(NamedTuple):
@@ -49,10 +57,12 @@ def parse_template(template: str) -> tuple[Piece, ...]:
 
 def _field(field: str, template: str) -> Piece:
     name, bar, modifier = field.partition("|")
-    if name not in ("mask", "options", "0", "1") or (bar and name not in ("0", "1")):
+    if field in MARKS:
+        return Piece("options", field)
+    if name not in ("mask", "0", "1") or (bar and name == "mask"):
         raise BenchError(
             f"unknown field '{{{field}}}' in the template '{template}'",
-            allowed=["{0}", "{1}", "{options}", "{mask}", "{0|cut}", "{1|lower}"],
+            allowed=["{0}", "{1}", "{options}", "{mask}", "{0|cut}", "{1|lower}", "{options|chinese}"],
             given=f"{{{field}}}",
         )
     if bar and modifier not in MODIFIERS:
@@ -61,8 +71,6 @@ def _field(field: str, template: str) -> Piece:
         )
     if name == "mask":
         return Piece("mask", field)
-    if name == "options":
-        return Piece("options", field)
     return Piece("text", field, int(name), modifier)
 
 
@@ -78,7 +86,8 @@ def piece_text(piece: Piece, before: Piece, example: Example, mask: str = "") ->
     if piece.kind == "literal":
         return piece.value.rstrip(" ")
     if piece.kind == "options":
-        text = " ".join(f"{letter}. {option}" for letter, option in zip(ascii_uppercase, example.options, strict=False))
+        marked = zip(MARKS[piece.value], example.options, strict=False)
+        text = " ".join(mark + option for mark, option in marked if option)
     else:
         text = example.texts[piece.index] if piece.kind == "text" else mask
     if piece.modifier == "cut":

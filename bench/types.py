@@ -23,9 +23,10 @@ Settings = Mapping[str, Any]
 class Example:
     """One item of a task.
 
-    `texts` holds one text (single), two (pair: premise and hypothesis), or passage and question (choice). `options` is
-    empty but for a choice. `label` is a class index, a value for regression, or None where it is withheld. `id` is
-    `<split>-<row>`, the row counted from 0 in the source file.
+    `texts` holds one text (single), two (pair: premise and hypothesis), or passage and question (choice; the question
+    is empty where there is one text). `options` is empty but for a choice, which has one a class; an empty option is
+    none. `label` is a class index, a value for regression, or None where it is withheld. `id` is `<split>-<row>`, the
+    row counted from 0 in the source file.
     """
 
     id: str
@@ -44,9 +45,16 @@ class Source:
 
     Files stand at `<data>/<path>/<config>/<split>.<jsonl|csv|tsv|parquet>`. `texts`, `label` and `options` name
     columns; `columns` names those of a file without header; `values` are the file's own label values, in the order of
-    the task's labels (None: the label's index); `revision` pins the hub's commit, and a source with `hub=False` exists
-    only as files. `may_be_empty` accepts empty texts, where the real data has some. `root` overrides the data folder
-    (the embedded demo, a user's own TOML).
+    the task's labels (None: the label's index; "options": a choice's label is the right option itself); `revision`
+    pins the hub's commit, and a source with `hub=False` exists only as files. `root` overrides the data folder (the
+    embedded demo, a user's own TOML).
+
+    A data set that publishes its own few-shot splits has `folds` of them: `train` and `dev` name their files, `{fold}`
+    standing for 0, 1, … `unlabeled` names published rows without labels.
+
+    What the real data has is said, not guessed: `may_be_empty` accepts empty texts, `may_repeat_options` a row with two
+    equal options, `may_lack_options` a row with fewer options than labels, `join` puts together a text that is a list
+    (turns of a dialogue), and rows whose label is in `drop` are left out.
     """
 
     name: str
@@ -58,20 +66,44 @@ class Source:
     label: str
     options: str | None = None
     columns: tuple[str, ...] | None = None
-    values: tuple[str | int, ...] | None = None
+    values: tuple[str | int, ...] | Literal["options"] | None = None
     hub: bool = True
     revision: str | None = None
     may_be_empty: bool = False
     root: Path | None = None
+    may_repeat_options: bool = False
+    may_lack_options: bool = False
+    join: str | None = None
+    drop: tuple[str | int, ...] = ()
+    dev: str | None = None
+    folds: int = 0
+    unlabeled: str | None = None
+
+    @property
+    def published(self) -> tuple[tuple[str, str], ...]:
+        """The names of train and dev of each published fold; none where splits are sampled."""
+        return tuple(
+            (self.train.replace("{fold}", str(fold)), (self.dev or "").replace("{fold}", str(fold)))
+            for fold in range(self.folds)
+        )
+
+
+class Prompt(NamedTuple):
+    """A template and label words under a name: another prompt for a task. `words` holds one tuple a class."""
+
+    name: str
+    template: str
+    words: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """A data set with a format, labels, a headline metric, and its manual template and label words.
 
-    `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last character of a text and
-    `{1|lower}` lower-cases its first letter. `words` holds one tuple of label words a class. Regression has `bounds`
-    and two opposing words. `rule` names the split rule.
+    `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last character of a text,
+    `{1|lower}` lower-cases its first letter, `{options|chinese}` counts options in Chinese. `words` holds one tuple of
+    label words a class. Regression has `bounds` and two opposing words. `rule` names the split rule.
+    `prompts` are those that may take the place of the task's own; `prompt` names the one that did.
     """
 
     name: str
@@ -90,6 +122,8 @@ class Task:
     max_length: int = 128
     rule: Literal["shuffle", "chained"] = "shuffle"
     file: str = ""
+    prompts: tuple[Prompt, ...] = ()
+    prompt: str = ""
 
     @property
     def source(self) -> Source:
@@ -103,17 +137,22 @@ class Task:
 
     @property
     def full_name(self) -> str:
-        """Name and source, as in `sst-2@lm-bff`."""
-        return f"{self.name}@{self.source.name}"
+        """Name, source, and the prompt that is not its own, as in `sst-2@lm-bff` and `sst-2@lm-bff+man-2`."""
+        return f"{self.name}@{self.source.name}" + (f"+{self.prompt}" if self.prompt else "")
 
 
 class Rows(NamedTuple):
-    """All rows of a task's source, labels included. Only `make_split` and `Scorer` see the test rows' labels."""
+    """All rows of a task's source, labels included. Only `make_split` and `Scorer` see the test rows' labels.
+
+    With published folds, `folds` holds each one's train and dev, and `train` is the train rows of all.
+    """
 
     train: tuple[Example, ...]
     test: tuple[Example, ...]
     files: tuple[dict[str, Any], ...] = ()
     """One entry a file read: `{"file", "rows", "sha256"}`."""
+    folds: tuple[tuple[tuple[Example, ...], tuple[Example, ...]], ...] = ()
+    unlabeled: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +240,7 @@ class Run:
     """One cell of the plan: a task and method, a backbone, K, a split seed, a protocol; tested once.
 
     `settings` are those the user fixed; the protocol's grid varies the method's others. `limit` tests on the first
-    rows only, which makes the record not comparable.
+    rows only, which makes the record not comparable. `template` names the prompt that took the place of the task's own.
     """
 
     task: str
@@ -217,4 +256,5 @@ class Run:
     fingerprint: str
     test_fingerprint: str
     limit: int | None = None
+    template: str = ""
     key: str = field(default="", compare=False)

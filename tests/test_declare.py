@@ -10,7 +10,6 @@ import pytest
 
 from fewbench.declare import Suite, declared, load_file, with_source
 from fewbench.errors import BenchError
-from fewbench.metrics import METRICS
 from fewbench.registry import task_files
 
 TASK = """
@@ -259,14 +258,6 @@ def test_a_metric_of_the_hub_is_taken(write):
 
 def own():
     return declared(task_files())
-
-
-@pytest.mark.parametrize("name", own().tasks)
-def test_own_tasks_are_complete(name):
-    task = own().tasks[name]
-    assert task.title and task.paper and task.licence
-    assert set((task.metric, *task.metrics)) <= set(METRICS)
-    assert [source.name for source in task.sources] == list(dict.fromkeys(source.name for source in task.sources))
 
 
 def test_own_suites():

@@ -161,6 +161,7 @@ CHANGES: dict[str, Any] = dict(
     fingerprint="0",
     test_fingerprint="0",
     limit=100,
+    template="man-2",
 )
 
 
@@ -256,14 +257,14 @@ def test_newer_schema_is_no_damage():
 
 
 def test_older_schema_is_migrated(monkeypatch: pytest.MonkeyPatch):
-    def second(old: dict[str, Any]) -> dict[str, Any]:
-        return {**old, "schema": 2, "method_code": old["method_code"].upper()}
+    def third(old: dict[str, Any]) -> dict[str, Any]:
+        return {**old, "schema": 3, "method_code": old["method_code"].upper()}
 
-    migrations: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: second}
-    monkeypatch.setattr(module, "SCHEMA", 2)
+    migrations: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {**module.MIGRATIONS, 2: third}
+    monkeypatch.setattr(module, "SCHEMA", 3)
     monkeypatch.setattr(module, "MIGRATIONS", migrations)
     record = from_json(checked(payload()), "here")
-    assert record.schema == 2 and record.method_code == "E" * 16
+    assert record.schema == 3 and record.method_code == "E" * 16
 
 
 @pytest.mark.parametrize("file", sorted(HISTORIC.glob("*.json")), ids=lambda file: file.stem)

@@ -26,7 +26,7 @@ from safetensors import safe_open
 
 from fewbench import durable, fsck, layout
 from fewbench.errors import BenchError, StoreDamaged
-from fewbench.record import Record, from_json, run_key, to_json
+from fewbench.record import SCHEMA, Record, from_json, run_key, to_json
 from fewbench.store import Store, StoreFull, StoreUnwritable
 from fewbench.types import ModelRef, Predictions, Run
 
@@ -321,7 +321,7 @@ class TestDamage:
                 from_bytes(data, "here")
 
     def test_newer_record_is_neither_damage_nor_overwritten(self, store: Store):
-        file = store.save(replace(a_record(), schema=2), None)
+        file = store.save(replace(a_record(), schema=SCHEMA + 1), None)
         before = file.read_bytes()
         for act in (lambda: store.get(a_record().run), lambda: store.save(a_record(), None)):
             with pytest.raises(BenchError, match="newer version"):

@@ -68,6 +68,10 @@ def _tasks() -> list[dict[str, Any]]:
             "suites": [name for name, tasks in members.items() if task.name in tasks],
             "template": task.template,
             "words": dict(zip(task.labels, task.words, strict=True)),
+            "templates": {
+                name: {"template": template, "words": dict(zip(task.labels, words, strict=True))}
+                for name, template, words in task.prompts
+            },
             "paper": task.paper,
             "licence": task.licence,
             "version": task.version,
@@ -93,6 +97,7 @@ def _facts(facts: FactTask) -> dict[str, Any]:
         "suites": [],
         "template": None,
         "words": {},
+        "templates": {},
         "paper": facts.paper,
         "licence": facts.licence,
         "version": facts.version,

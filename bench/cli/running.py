@@ -34,6 +34,10 @@ def run(
     student: Annotated[str | None, typer.Option("--student", help="embedded name, folder or hub name")] = None,
     teacher: Annotated[str | None, typer.Option("--teacher", help="likewise, for methods that need one")] = None,
     protocol: Annotated[str, typer.Option("--protocol", help="bench ls protocols")] = "quick",
+    template: Annotated[
+        str | None,
+        typer.Option("--template", help="prompts by name, own for the task's own; bench validate shows them"),
+    ] = None,
     data: DataOption = None,
     results: ResultsOption = Path("results"),
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
@@ -64,6 +68,7 @@ def run(
         data=data,
         limit=limit,
         offline=offline,
+        templates=tuple(split_list(template or "")),
     )
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     plan = make_plan(request, store)
@@ -105,7 +110,7 @@ def _progress(total: int) -> Iterator[Callable[[Job, Record], None]]:
 
     def line(job: Job, record: Record) -> str:
         run = record.run
-        head = f"{run.task}@{run.source} {run.method} k{run.k} s{run.seed}"
+        head = f"{job.task.full_name} {run.method} k{run.k} s{run.seed}"
         if record.status == "failed":
             reason = (record.error or "").splitlines()[0]
             return f"FAILED {head}: {reason} (bench show {run.key[:8]})"

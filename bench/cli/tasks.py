@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 def split(
     task: Annotated[str, typer.Argument(help="a task, or task@source")],
-    k: Annotated[int, typer.Option("--k", help="examples a label, for train and again for dev")] = 16,
-    seed: Annotated[int, typer.Option("--seed", help="the split seed")] = 13,
+    k: Annotated[int | None, typer.Option("--k", help="examples a label, for train and again for dev; 16")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="the split seed, 13, or the published fold, 0")] = None,
     data: DataOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="never ask the hub")] = False,
     json: JsonOption = False,
@@ -34,13 +35,16 @@ def split(
         names = [one.full_name for one in chosen]
         raise BenchError(f"'{task}' names {len(chosen)} tasks, and a split is of one", allowed=names)
     rows = read_rows(chosen[0], data, offline=offline)
-    made = make_split(chosen[0], rows, k, seed)
+    k = 16 if k is None and not rows.folds else k
+    made = make_split(chosen[0], rows, k, (0 if rows.folds else 13) if seed is None else seed)
     parts = {"train": [_plain(e) for e in made.train], "dev": [_plain(e) for e in made.dev]}
     facts = {"fingerprint": made.fingerprint, "test_fingerprint": made.test_fingerprint, "leaks": dict(made.leaks)}
     if json:
-        print_json({"task": made.task, "k": k, "seed": seed, **parts, **facts, "files": rows.files})
+        print_json({"task": made.task, "k": made.k, "seed": made.seed, **parts, **facts, "files": rows.files})
         return
-    note(f"{made.task}  k={k} seed={seed}  {len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test")
+    note(
+        f"{made.task}  k={made.k} seed={made.seed}  {len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test"
+    )
     note("  ".join(f"{name} {value}" for name, value in facts.items()))
     print_grid(
         ("part", "id", "label", "text"),
@@ -117,13 +121,18 @@ def _rendered(task: Task, data: Path | None) -> list[str]:
     from fewbench.template import render
 
     try:
-        if find_file(task, data, task.source.train) is None:
+        if find_file(task, data, task.source.test) is None:
             return ["rows not read: they are on the hub (--data DIR reads a local copy)"]
     except BenchError as error:
         return [f"rows not read: {error.problem}"]
     shown = read_rows(task, data, offline=True).train[:3]
-    names = [f"{'/'.join(words)}" for words in task.words]
-    return [f"{e.label}: {render(task.template, e, '[' + ' | '.join(names) + ']')}" for e in shown]
+    lines = [f"{e.label}: {render(task.template, e, _mask(task.words))}" for e in shown]
+    return lines + [f"+{name}: {render(template, shown[0], _mask(words))}" for name, template, words in task.prompts]
+
+
+def _mask(words: Sequence[Sequence[str]]) -> str:
+    """Return what stands for the mask: each class's words."""
+    return "[" + " | ".join("/".join(some) for some in words) + "]"
 
 
 def _check_method(file: Path, data: Path | None) -> list[str]:

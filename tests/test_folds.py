@@ -1,0 +1,171 @@
+"""Published few-shot splits: read as they stand, a split seed for each, and nothing sampled."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from fewbench.declare import declared
+from fewbench.errors import BenchError, DataError
+from fewbench.plan import Request, choose_tasks, make_plan
+from fewbench.reader import read_rows
+from fewbench.split import make_split
+from fewbench.store import Store
+
+TASK = """
+[mood]
+title = "Mood"
+paper = "none"
+licence = "Apache-2.0"
+version = 1
+format = "single"
+labels = ["bad", "good"]
+metric = "accuracy"
+template = "{0} It was {mask}."
+words = { good = "great", bad = "terrible" }
+max_length = 64
+
+[[mood.source]]
+name = "files"
+folder = "."
+path = "mood"
+folds = 2
+train = "train_{fold}"
+dev = "dev_{fold}"
+test = "test_public"
+unlabeled = "unlabeled"
+texts = ["text"]
+label = "label"
+"""
+
+
+def write_rows(file, labels, **more):
+    rows = [
+        {"text": f"{file.stem} {n}", **({} if label is None else {"label": label})} for n, label in enumerate(labels)
+    ]
+    file.write_text("".join(json.dumps(row | more) + "\n" for row in rows))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A task file and its two folds: the first of three and one rows a label, the second of two each."""
+    (tmp_path / "mood").mkdir()
+    (tmp_path / "moods.toml").write_text(TASK)
+    for name, labels in {
+        "train_0": [1, 0, 1, 1],
+        "train_1": [1, 0, 1, 0],
+        "dev_0": [0, 0, 1, 0],
+        "dev_1": [0, 1, 0, 1],
+        "test_public": [0, 1, 1],
+        "unlabeled": [None, None],
+    }.items():
+        write_rows(tmp_path / "mood" / f"{name}.json", labels)
+    return tmp_path
+
+
+def task_of(folder, **changes):
+    task = declared([folder / "moods.toml"]).tasks["mood"]
+    return replace(task, sources=(replace(task.source, **changes),))
+
+
+def test_a_fold_is_what_is_published(folder):
+    task = task_of(folder)
+    rows = read_rows(task, None, offline=True)
+    assert [fact["file"] for fact in rows.files] == [
+        f"mood/{name}.json" for name in ("train_0", "train_1", "dev_0", "dev_1", "test_public", "unlabeled")
+    ]
+    split = make_split(task, rows, None, 1)
+    assert (split.k, split.seed) == (2, 1)
+    assert [(e.id, e.label) for e in split.train] == [
+        ("train_1-0", 1),
+        ("train_1-1", 0),
+        ("train_1-2", 1),
+        ("train_1-3", 0),
+    ]
+    assert [e.texts for e in split.dev] == [(f"dev_1 {n}",) for n in range(4)]
+    assert [(e.id, e.label) for e in split.unlabeled] == [("unlabeled-0", None), ("unlabeled-1", None)]
+    assert [e.label for e in split.test] == [None] * 3
+    assert make_split(task, rows, 2, 0).fingerprint != split.fingerprint
+
+
+def test_labels_of_unlabelled_rows_are_not_looked_at(folder):
+    write_rows(folder / "mood/unlabeled.json", [None], label="hidden")
+    assert read_rows(task_of(folder), None, offline=True).unlabeled[0].label is None
+
+
+def test_without_unlabelled_rows_the_pool_is_empty(folder):
+    task = task_of(folder, unlabeled=None)
+    assert make_split(task, read_rows(task, None, offline=True), None, 0).unlabeled == ()
+
+
+@pytest.mark.parametrize(
+    ("k", "seed", "message"), [(None, 2, "fold: 0,1"), (None, -1, "--seeds 0,1"), (8, 0, "K is 8")]
+)
+def test_a_seed_or_k_that_is_not_published_is_refused(k, seed, message, folder):
+    task = task_of(folder)
+    with pytest.raises(BenchError) as caught:
+        make_split(task, read_rows(task, None, offline=True), k, seed)
+    assert message in str(caught.value)
+
+
+def test_a_fold_that_lacks_a_class_or_a_dev_row_is_refused(folder):
+    task = task_of(folder)
+    write_rows(folder / "mood/train_0.json", [1, 1, 1, 1])
+    with pytest.raises(BenchError, match="fold 0 has no training row of class 'bad'"):
+        make_split(task, read_rows(task, None, offline=True), None, 0)
+    write_rows(folder / "mood/train_0.json", [1, 0])
+    with pytest.raises(BenchError, match="dev has 4 examples and train 2"):
+        make_split(task, read_rows(task, None, offline=True), None, 0)
+
+
+def test_a_missing_fold_is_named(folder):
+    (folder / "mood/dev_1.json").unlink()
+    with pytest.raises(DataError, match="there is no file for the split 'dev_1'"):
+        read_rows(task_of(folder), None, offline=True)
+
+
+def test_the_plan_has_a_run_a_fold(folder):
+    request = Request(methods=("majority",), tasks=(str(folder / "moods.toml"),), offline=True)
+    jobs = make_plan(request, Store(folder / "results")).jobs
+    assert [(job.run.seed, job.run.k) for job in jobs] == [(0, 2), (1, 2)]
+    with pytest.raises(BenchError, match="the split seed is 13"):
+        make_plan(replace(request, seeds=(13,)), Store(folder / "results"))
+
+
+MISTAKES = {
+    "no dev": ({'dev = "dev_{fold}"\n': ""}, "where 'dev' too is published"),
+    "no folds": ({"folds = 2\n": ""}, "'folds' is 0"),
+    "folds below 0": ({"folds = 2": "folds = -2"}, "'folds' is -2"),
+    "one train for all": ({"train_{fold}": "train"}, "'train' is 'train'"),
+    "a fold where none are": ({"folds = 2\n": "", 'dev = "dev_{fold}"\n': ""}, "'train' is 'train_{fold}'"),
+    "train for dev": ({"dev_{fold}": "train_{fold}"}, "not different splits"),
+    "dev elsewhere": ({"dev_{fold}": "../dev_{fold}"}, "leaves its folder"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_refused(mistake, tmp_path):
+    replaced, message = MISTAKES[mistake]
+    text = TASK
+    for old, new in replaced.items():
+        text = text.replace(old, new, 1)
+    (tmp_path / "moods.toml").write_text(text)
+    with pytest.raises(BenchError) as caught:
+        declared([tmp_path / "moods.toml"])
+    assert message in str(caught.value)
+
+
+def test_fewclue_as_published(shared):
+    sizes = {"eprstmt": 32, "bustm": 32, "ocnli": 32, "csl": 32, "tnews": 240, "chid": 42}
+    for task in choose_tasks(["fewclue"]):
+        rows = read_rows(task, shared / "data", offline=True)
+        for fold in range(5):
+            split = make_split(task, rows, None, fold)
+            for part, examples in (("train", split.train), ("dev", split.dev)):
+                published = (shared / f"data/fewclue/{task.name}/{part}_{fold}.json").read_text("utf-8").splitlines()
+                assert len(examples) == len(published) == sizes[task.name]
+                assert [e.id for e in examples] == [f"{part}_{fold}-{n}" for n in range(len(published))]
+                first = json.loads(published[0])[task.source.texts[0]]
+                assert examples[0].texts[0] == first
