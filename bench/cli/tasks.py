@@ -121,7 +121,7 @@ def _rendered(task: Task, data: Path | None) -> list[str]:
     from fewbench.template import render
 
     try:
-        if find_file(task, data, task.source.test) is None:
+        if None in [find_file(task, data, split) for split in task.source.splits]:
             return ["rows not read: they are on the hub (--data DIR reads a local copy)"]
     except BenchError as error:
         return [f"rows not read: {error.problem}"]
