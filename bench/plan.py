@@ -10,6 +10,7 @@ from typing import Any
 
 from fewbench.declare import declared, with_source
 from fewbench.errors import BenchError
+from fewbench.facts import FactTask
 from fewbench.metrics import Scorer
 from fewbench.models import find_model
 from fewbench.prompts import OWN, with_prompt
@@ -155,6 +156,29 @@ def choose_tasks(requests: Sequence[str]) -> list[Task]:
             raise BenchError(f"unknown task or suite '{bare}'", allowed=allowed, given=bare, fix="bench ls tasks")
         chosen.append(with_source(known.tasks[bare], source) if source else known.tasks[bare])
     return chosen
+
+
+def choose_facts(name: str) -> FactTask:
+    """Return the set of facts that `bench probe` names: by its name, or by the path of a TOML file that declares one.
+
+    Raises:
+        BenchError: an unknown name, a task's name, or a file that declares none or several.
+    """
+    path = Path(name) if name.endswith(".toml") else None
+    if path is not None and not path.is_file():
+        raise BenchError(f"no such task file: {path}", fix="bench ls tasks")
+    known = declared(task_files([path] if path else []))
+    if path is not None:
+        own = [facts for facts in known.facts.values() if Path(facts.file).resolve() == path.resolve()]
+        if len(own) != 1:
+            raise BenchError(f"this file declares {len(own)} sets of facts", where=name, fix='one, with kind = "facts"')
+        return own[0]
+    if name in known.tasks or name in known.suites:
+        fix = f"bench run --tasks {name}, or bench probe with one of those allowed"
+        raise BenchError(f"'{name}' is no set of facts", allowed=known.facts, fix=fix)
+    if name not in known.facts:
+        raise BenchError(f"unknown set of facts '{name}'", allowed=known.facts, given=name, fix="bench ls tasks")
+    return known.facts[name]
 
 
 def _run(

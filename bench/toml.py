@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -51,8 +52,11 @@ class Table:
         self._known.append(key)
         if key not in self._left:
             if default is REQUIRED:
+                near = difflib.get_close_matches(key, self._left, 1)
                 raise self.error(
-                    key, f"the key '{key}' is missing", fix="see CONTRIBUTING.md, 'Add a task in one table'"
+                    key,
+                    f"the key '{key}' is missing" + (f"; there is '{near[0]}'" if near else ""),
+                    fix=f"{key} = …" if near else "see CONTRIBUTING.md, 'Add a task in one table'",
                 )
             return default
         value = self._left.pop(key)

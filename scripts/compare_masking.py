@@ -21,8 +21,8 @@ import torch
 from fewbench.declare import load_file
 from fewbench.errors import BenchError
 from fewbench.facts import read_facts
-from fewbench.parts.probe import ask, prepare
 from fewbench.plots.pretraining import save_curves
+from fewbench.pretrain.probing import FactMeasure
 from fewbench.pretrain.recipe import read_recipe
 from fewbench.pretrain.run import Request, pretrain
 from fewbench.pretrain.wordpiece import learn
@@ -70,7 +70,7 @@ def compare(args: argparse.Namespace) -> None:
                 args.out / file.stem,
                 tokenizer=tokenizer,
                 cache=args.out / "packed",
-                measure=_Measure(facts),
+                measure=FactMeasure(facts),
             )
             report = pretrain(request, lambda text, stem=file.stem: print(f"{stem}: {text}", file=sys.stderr))
             file.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
@@ -79,21 +79,9 @@ def compare(args: argparse.Namespace) -> None:
     save_curves(mean_curves(reports), args.results / "curves.png", measures=("held_out_loss", "mrr"))
 
 
-class _Measure:
-    """Asks the model for facts; they are cut into tokens once."""
-
-    def __init__(self, facts: Any) -> None:
-        self._facts, self._questions = facts, None
-
-    def __call__(self, model: Any, tokenizer: Any) -> dict[str, Any]:
-        self._questions = self._questions or prepare(tokenizer, self._facts)
-        found = ask(model, self._questions).recalls
-        return {"mrr": round(found.macro.mrr, 5), "facts": found.micro.n, "left_out": found.micro.left_out}
-
-
 def _tokenizer(args: argparse.Namespace) -> ModelRef:
     """Learn the tokenizer of all runs once."""
-    from fewbench.pretrain.documents import training
+    from fewbench.pretrain.corpus import training
 
     folder = args.out / "tokenizer"
     if not folder.exists():

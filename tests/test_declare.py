@@ -118,6 +118,11 @@ def test_another_source_comes_first(write):
 
 MISTAKES = {
     "an unknown key": ({"max_length": "tilte = 1\nmax_length"}, "[mood]", "unknown key 'tilte'", "nearest: title"),
+    "a misspelt key": (
+        {'title = "Mood"': 'tilte = "Mood"'},
+        "[mood] title",
+        "the key 'title' is missing; there is 'tilte'",
+    ),
     "a missing key": ({'title = "Mood"\n': ""}, "[mood] title", "the key 'title' is missing"),
     "a wrong type": ({"version = 1": 'version = "1"'}, "[mood] version", "'version' is '1'", "allowed: a int"),
     "a boolean version": ({"version = 1": "version = true"}, "[mood] version", "'version' is True"),

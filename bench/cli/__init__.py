@@ -12,7 +12,7 @@ from typing import cast
 
 import typer
 
-from fewbench.cli import listing, pretraining, results, running, tasks
+from fewbench.cli import listing, pretraining, probing, results, running, tasks
 from fewbench.errors import BenchError
 
 # typer carries click's exceptions under a name of its own in newer versions.
@@ -29,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(running.run)
+app.command("probe")(probing.probe)
 app.command("table")(results.table)
 app.command("show")(results.show)
 app.command("fsck")(results.fsck)

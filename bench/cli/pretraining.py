@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.listing import JsonOption
+from fewbench.cli.listing import DataOption, JsonOption
 from fewbench.cli.out import note, print_json
+from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.facts import FactSet
     from fewbench.pretrain.recipe import Recipe
     from fewbench.types import ModelRef
 
@@ -49,22 +51,20 @@ def pretrain(
     evaluate_every: Annotated[int | None, typer.Option("--evaluate-every", help="updates")] = None,
     checkpoint_every: Annotated[int | None, typer.Option("--checkpoint-every", help="updates")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="of weights, order and masks")] = None,
+    probe: Annotated[str | None, typer.Option("--probe", help="facts to ask at every measurement: lama")] = None,
+    data: DataOption = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="default one a core")] = None,
     json: JsonOption = False,
 ) -> None:
     """Pretrain a masked language model from documents. Killed at any moment, the same command goes on."""
-    from fewbench.pretrain.recipe import read_recipe
+    given = dict(locals())
+    from fewbench.pretrain.recipe import Recipe, read_recipe
 
-    chosen = {
-        name: value
-        for name, value in locals().items()
-        if name not in ("corpus", "out", "recipe", "start", "teacher", "tokenizer", "device", "threads", "json")
-    }
-    chosen.pop("read_recipe", None)
-    settings = read_recipe(recipe, chosen)
+    settings = read_recipe(recipe, {name: value for name, value in given.items() if name in Recipe.__slots__})
     refs = {"start": _model(start), "teacher": _model(teacher), "tokenizer": _model(tokenizer)}
-    report = _carry_out(settings, corpus, out, refs, device, threads)
+    facts = None if probe is None else _facts(probe, data)
+    report = _carry_out(settings, corpus, out, refs, facts, device, threads)
     if json:
         print_json(report)
     else:
@@ -77,21 +77,41 @@ def _model(name: str | None) -> ModelRef | None:
     return None if name is None else find_model(name)
 
 
+def _facts(name: str, data: Path | None) -> FactSet:
+    from fewbench.declare import declared
+    from fewbench.facts import read_facts
+    from fewbench.registry import task_files
+
+    known = declared(task_files()).facts
+    if name not in known:
+        raise BenchError(f"unknown facts '{name}'", allowed=known, given=name, fix="bench ls tasks")
+    return read_facts(known[name], data)
+
+
 def _carry_out(
-    recipe: Recipe, corpora: list[str], out: Path, refs: dict[str, Any], device: str, threads: int | None
+    recipe: Recipe,
+    corpora: list[str],
+    out: Path,
+    refs: dict[str, Any],
+    facts: FactSet | None,
+    device: str,
+    threads: int | None,
 ) -> dict[str, Any]:
     import torch
 
     from fewbench.plots.pretraining import save_curves
+    from fewbench.pretrain.probing import FactMeasure
     from fewbench.pretrain.run import Request, pretrain
     from fewbench.runner.local import choose_device
 
     if threads:
         torch.set_num_threads(threads)
-    request = Request(recipe, corpora, out, device=choose_device(device), **refs)
+    measure = {} if facts is None else {"measure": FactMeasure(facts)}
+    request = Request(recipe, corpora, out, device=choose_device(device), **refs, **measure)
     with _shown(recipe) as on_update:
         report = pretrain(request, note, on_update)
-    save_curves({out.resolve().name: report["curve"]}, out / "curves.png")
+    measures = ("held_out_loss", "mrr") if facts else ("held_out_loss",)
+    save_curves({out.resolve().name: report["curve"]}, out / "curves.png", measures=measures)
     return report
 
 

@@ -112,7 +112,7 @@ def _filled(task: FactTask, data: Path | None) -> list[str]:
     first = read.facts[0]
     relation = next(relation for relation in read.relations if relation.id == first.relation)
     shown = relation.fill(first.subject, f"[{first.object}]")
-    return [f"{len(read.facts)} facts of {len(read.relations)} relations, {read.duplicates} twice", shown]
+    return [f"{len(read.facts)} facts of {len(read.relations)} relations, {read.duplicates} of them repeated", shown]
 
 
 def _rendered(task: Task, data: Path | None) -> list[str]:

@@ -23,8 +23,8 @@ from fewbench.parts.families import family_of
 from fewbench.parts.load import load
 from fewbench.pretrain import model as models
 from fewbench.pretrain.card import card
-from fewbench.pretrain.documents import training
-from fewbench.pretrain.masking import Choose, Vocabulary, build
+from fewbench.pretrain.corpus import HUB, corpus_files, training
+from fewbench.pretrain.masking import Choose, Vocabulary, build, parse
 from fewbench.pretrain.objective import Objective, check_teacher, distillation, masked_words
 from fewbench.pretrain.packing import held_out_rows, pack
 from fewbench.pretrain.recipe import Recipe
@@ -83,13 +83,13 @@ def pretrain(
         BenchError: the folder belongs to another recipe, or what was asked does not fit together.
         DataError, ModelError: a corpus or a model that cannot be used.
     """
+    check_request(request)
     work = request.out / "work"
     _claim(request, work)
     done = request.out / "training.json"
     if done.exists():
         say("nothing to do: this model is finished")
         return dict(json.loads(done.read_text("utf-8")))
-    check_request(request)
     tokenizer = _tokenizer(request, work, say)
     say("packing the corpora")
     packed = [pack(source, tokenizer, request.recipe.length, request.cache or work) for source in request.corpora]
@@ -110,8 +110,12 @@ def check_request(request: Request) -> None:
     """Refuse what does not fit together before anything is read.
 
     Raises:
-        BenchError: `distil` without a teacher, a teacher without it, or no corpus.
+        BenchError: no corpus, an unknown masking strategy, `distil` without a teacher or a teacher without it, …
     """
+    parse(request.recipe.masking)
+    for source in request.corpora:
+        if not source.startswith(HUB):
+            corpus_files(source)
     if not request.corpora:
         raise BenchError("there is no corpus to train on", fix="--corpus FOLDER, once for each corpus")
     if (request.recipe.objective == "distil") != (request.teacher is not None):

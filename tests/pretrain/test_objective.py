@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from conftest import make_model
 from transformers import AutoModelForMaskedLM
 
 from fewbench.errors import ModelError
 from fewbench.pretrain.objective import Masked, check_teacher, distillation, masked_words, states_at
 from fewbench.pretrain.recipe import Recipe
-from conftest import make_model
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from fewbench.errors import DataError
 from fewbench.pretrain import packing
-from fewbench.pretrain.documents import documents, is_held_out
+from fewbench.pretrain.corpus import documents, is_held_out
 
 
 @pytest.fixture

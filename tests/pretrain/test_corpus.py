@@ -8,7 +8,7 @@ import json
 import pytest
 
 from fewbench.errors import DataError, NeedsNetwork
-from fewbench.pretrain.documents import HELD_OUT_EVERY, corpus_files, documents, is_held_out, training
+from fewbench.pretrain.corpus import HELD_OUT_EVERY, corpus_files, documents, is_held_out, training
 
 
 def lines(*documents):
@@ -62,7 +62,7 @@ def test_no_corpus_there(tmp_path):
     (tmp_path / "wikipedia").mkdir()
     with pytest.raises(DataError, match="no corpus") as caught:
         corpus_files(str(tmp_path / "wikipedai"))
-    assert caught.value.nearest == ["wikipedia"]
+    assert caught.value.fix == f"--corpus {tmp_path / 'wikipedia'}"
     with pytest.raises(DataError, match="no corpus"):
         corpus_files(str(tmp_path / "wikipedia"))
     (tmp_path / "empty.txt").write_text("\n\n")

@@ -6,6 +6,7 @@ document and every line is a sentence; of a hub data set, a row's column is a do
 
 from __future__ import annotations
 
+import difflib
 import gzip
 import json
 import os
@@ -64,12 +65,12 @@ def corpus_files(source: str) -> list[Path]:
         return [path]
     files = sorted(file for file in path.glob("*") if file.name.endswith(ENDINGS)) if path.is_dir() else []
     if not files:
-        beside = [file.name for file in path.parent.glob("*")] if path.parent.is_dir() else []
+        beside = [file.name for file in path.parent.glob("*")] if path.parent.is_dir() and not path.exists() else []
+        nearest = difflib.get_close_matches(path.name, beside, 1)
         raise DataError(
             f"no corpus at {source}",
-            allowed=beside if beside and not path.exists() else f"a file or a folder of files {', '.join(ENDINGS)}",
-            given=path.name,
-            fix="--corpus FOLDER",
+            allowed=f"a file or a folder of files {', '.join(ENDINGS)}",
+            fix=f"--corpus {path.parent / nearest[0] if nearest else 'FOLDER'}",
         )
     return files
 

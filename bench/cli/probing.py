@@ -1,0 +1,212 @@
+"""`bench probe`."""
+
+from __future__ import annotations
+
+import json as encoder
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fewbench.cli.listing import DataOption, JsonOption
+from fewbench.cli.out import console, note, print_grid
+from fewbench.errors import BenchError
+
+if TYPE_CHECKING:
+    from fewbench.facts import FactSet
+    from fewbench.parts.probe import ProbeResult
+    from fewbench.recall import Recall, Recalls
+    from fewbench.types import ModelRef
+
+MARK = "*"
+SIDE_BY_SIDE = 4
+"""Models in one table of 80 columns."""
+
+
+def probe(
+    task: Annotated[str, typer.Argument(help="a set of facts (lama), or a .toml that declares one")],
+    student: Annotated[
+        list[str] | None, typer.Option("--student", help="embedded name, folder or hub name; may be given again")
+    ] = None,
+    data: DataOption = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="facts a relation, the same for all")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
+    out: Annotated[Path | None, typer.Option("--out", help="also write the JSON to this file")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Ask masked language models for facts: the mean reciprocal rank of the right token."""
+    from fewbench.facts import read_facts
+    from fewbench.models import find_model
+    from fewbench.plan import STUDENT, choose_facts
+
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    if out is not None and out.is_dir():
+        raise BenchError(f"--out is a folder: {out}", fix=f"--out {out / 'probe.json'}")
+    facts = read_facts(choose_facts(task), data)
+    facts = facts if limit is None else facts.sample(limit)
+    refs = list(dict.fromkeys(find_model(name, offline=offline) for name in student or [STUDENT]))
+    from fewbench.runner.local import choose_device  # torch loads here, after what can be refused without it
+
+    place = choose_device(device)
+    results = dict(zip(_names(refs), _probe_all(refs, facts, place), strict=True))
+    common = _common(results)
+    report = _report(facts, refs, results, common) | {"device": place}
+    text = encoder.dumps(report, indent=1, ensure_ascii=False) + "\n"
+    if out is not None:
+        _write(out, text)
+    if json:
+        print(text, end="")
+    else:
+        _show(facts, results, common)
+
+
+def _names(refs: Sequence[ModelRef]) -> list[str]:
+    """Return the models' names; two of one name are told apart by their revisions."""
+    names = [ref.name for ref in refs]
+    return [ref.name if names.count(ref.name) == 1 else f"{ref.name}@{ref.revision[:8]}" for ref in refs]
+
+
+def _probe_all(refs: Sequence[ModelRef], facts: FactSet, place: str) -> list[ProbeResult]:
+    from fewbench.parts.load import load
+    from fewbench.parts.probe import ask, prepare
+
+    loaded = [load(ref) for ref in refs]  # all of them, so that what cannot be had is refused before minutes are spent
+    questions = [prepare(tokenizer, facts) for _, tokenizer in loaded]
+    results = []
+    for ref, (model, _), asked in zip(refs, loaded, questions, strict=True):
+        result = ask(model.to(place), asked)
+        model.to("cpu")
+        note(f"{ref.name}: {result.recalls.micro.n} facts in {result.seconds:.1f}s on {place}")
+        results.append(result)
+    return results
+
+
+def _common(results: dict[str, ProbeResult]) -> dict[str, Recalls] | None:
+    """Return the figures over the facts that all models can answer; None if one vocabulary and the same facts hold."""
+    import numpy as np
+
+    every = list(results.values())
+    scored = [result.ranks > 0 for result in every]
+    vocabularies = {result.questions.vocabulary for result in every}
+    if len(vocabularies) == 1 and all(np.array_equal(scored[0], other) for other in scored[1:]):
+        return None
+    kept = np.logical_and.reduce(scored)
+    return {name: result.among(kept) for name, result in results.items()}
+
+
+def _report(
+    facts: FactSet, refs: Sequence[ModelRef], results: dict[str, ProbeResult], common: dict[str, Recalls] | None
+) -> dict[str, Any]:
+    """Return all there is to say; figures are rounded and times stand apart, so that two reports compare."""
+    return {
+        "task": facts.name,
+        "version": facts.version,
+        "facts": len(facts.facts),
+        "duplicates": facts.duplicates,
+        "limit": facts.limit,
+        "seed": facts.seed,
+        "files": [dict(file) for file in facts.files],
+        "comparable": common is None,
+        "models": [
+            {
+                "name": name,
+                "revision": ref.revision,
+                "vocabulary": {"size": result.questions.size, "hash": result.questions.vocabulary},
+                "too_long": result.too_long,
+                **_plain(facts, result.recalls),
+                "common": None if common is None else _plain(facts, common[name]),
+            }
+            for ref, (name, result) in zip(refs, results.items(), strict=True)
+        ],
+        "timing": {name: {"seconds": round(result.seconds, 3)} for name, result in results.items()},
+    }
+
+
+def _plain(facts: FactSet, recalls: Recalls) -> dict[str, Any]:
+    return {
+        "macro": _figures(recalls.macro) | {"relations": recalls.averaged},
+        "micro": _figures(recalls.micro),
+        "relations": [
+            {"relation": relation.id, "label": relation.label, "type": relation.type, "template": relation.template}
+            | _figures(recalls.relations[relation.id])
+            for relation in facts.relations
+        ],
+    }
+
+
+def _figures(recall: Recall) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(recall).items()}
+
+
+def _write(out: Path, text: str) -> None:
+    from fewbench.durable import write_whole
+
+    try:
+        write_whole(out, text.encode())
+    except OSError as error:
+        raise BenchError(f"--out cannot be written: {error.strerror}", where=str(out)) from error
+
+
+def _show(facts: FactSet, results: dict[str, ProbeResult], common: dict[str, Recalls] | None) -> None:
+    sampled = "" if facts.limit is None else f", at most {facts.limit} a relation"
+    again = f", {facts.duplicates} of them repeated" if facts.duplicates else ""
+    console().print(f"{facts.name}: {len(facts.facts)} facts{again}, {len(facts.relations)} relations{sampled}")
+    recalls = {name: result.recalls for name, result in results.items()}
+    if len(recalls) == 1:
+        _show_one(facts, next(iter(recalls.values())))
+        return
+    mark = MARK if common else ""
+    names = list(recalls)
+    for start in range(0, len(names), SIDE_BY_SIDE):
+        _show_relations(facts, {name + mark: recalls[name] for name in names[start : start + SIDE_BY_SIDE]})
+    _show_models({name + mark: recall for name, recall in recalls.items()})
+    if common:
+        kept = next(iter(common.values())).micro.n
+        console().print(
+            f"{MARK} NOT comparable: the vocabularies differ, and each model is scored on the facts whose "
+            f"object is one token of its own. Over the {kept} facts that all of them can answer (each ranks them in "
+            "its own vocabulary):"
+        )
+        _show_models(common)
+
+
+def _cells(recall: Recall) -> list[str]:
+    figures = (recall.mrr, recall.p1, recall.p10, recall.prior)
+    return [str(recall.n), str(recall.left_out), *map(_three, figures)]
+
+
+def _three(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _show_one(facts: FactSet, recalls: Recalls) -> None:
+    rows = [[relation.id, relation.label, *_cells(recalls.relations[relation.id])] for relation in facts.relations]
+    rows.append(["macro", f"mean of {recalls.averaged} relations", *_cells(recalls.macro)])
+    rows.append(["micro", "all facts", *_cells(recalls.micro)])
+    print_grid(("", "relation", "n", "left out", "MRR", "P@1", "P@10", "prior"), rows, right=range(2, 8))
+    console().print("prior: the MRR of the relation's own objects, the most frequent first (it has seen the answers)")
+
+
+def _show_relations(facts: FactSet, recalls: dict[str, Recalls]) -> None:
+    """Print the MRR of a few models side by side."""
+    rows = [
+        [relation.id, relation.label, *(_three(r.relations[relation.id].mrr) for r in recalls.values())]
+        for relation in facts.relations
+    ]
+    rows.append(["macro", "", *(_three(r.macro.mrr) for r in recalls.values())])
+    rows.append(["micro", "", *(_three(r.micro.mrr) for r in recalls.values())])
+    print_grid(("", "MRR of", *recalls), rows, right=range(2, 2 + len(recalls)))
+
+
+def _show_models(recalls: dict[str, Recalls]) -> None:
+    """Print the macro averages of every model, and its micro MRR."""
+    averaged = " or ".join(dict.fromkeys(str(r.averaged) for r in recalls.values()))
+    rows = [[name, *_cells(r.macro), _three(r.micro.mrr)] for name, r in recalls.items()]
+    print_grid(("model", "n", "left out", "MRR", "P@1", "P@10", "prior", "micro"), rows, right=range(1, 8))
+    console().print(f"macro averages, over {averaged} relations; micro: the MRR over all facts")
