@@ -33,23 +33,21 @@ def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
         NeedsNetwork: the rows are on the hub only, and it may not or cannot be reached.
     """
     source = task.source
-    folds = source.published
-    names = [name for fold in zip(*folds, strict=True) for name in fold] or [source.train]
-    splits = [*names, source.test, *filter(None, [source.unlabeled])]
-    found = {split: find_file(task, data, split) for split in splits}
+    found = {split: find_file(task, data, split) for split in source.splits}
     if None in found.values() and any(found.values()):
         raise DataError(
             f"{task.full_name}: one split is a file, the other would be the hub's",
             where=str(next(file for file in found.values() if file)),
-            fix=f"put all there ({', '.join(splits)}), or none",
+            fix=f"put all there ({', '.join(found)}), or none",
         )
     parts: dict[str, tuple[Example, ...]] = {}
     files: list[dict[str, Any]] = []
     for split, file in found.items():
         parts[split], fact = _read(task, data, split, file, offline)
         files.append(fact)
+    folds = source.published
     return Rows(
-        train=tuple(e for name in ([train for train, _ in folds] or names) for e in parts[name]),
+        train=tuple(e for name in ([train for train, _ in folds] or [source.train]) for e in parts[name]),
         test=parts[source.test],
         files=tuple(files),
         folds=tuple((parts[train], parts[dev]) for train, dev in folds),

@@ -87,6 +87,12 @@ class Source:
             for fold in range(self.folds)
         )
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of all that is read: train (and dev) of every fold, test, unlabelled rows."""
+        trained = [name for pair in zip(*self.published, strict=True) for name in pair] or [self.train]
+        return (*trained, self.test, *filter(None, [self.unlabeled]))
+
 
 class Prompt(NamedTuple):
     """A template and label words under a name: another prompt for a task. `words` holds one tuple a class."""

@@ -121,13 +121,14 @@ def _rendered(task: Task, data: Path | None) -> list[str]:
     from fewbench.template import render
 
     try:
-        if find_file(task, data, task.source.test) is None:
+        if None in [find_file(task, data, split) for split in task.source.splits]:
             return ["rows not read: they are on the hub (--data DIR reads a local copy)"]
     except BenchError as error:
         return [f"rows not read: {error.problem}"]
     shown = read_rows(task, data, offline=True).train[:3]
     lines = [f"{e.label}: {render(task.template, e, _mask(task.words))}" for e in shown]
-    return lines + [f"+{name}: {render(template, shown[0], _mask(words))}" for name, template, words in task.prompts]
+    lines += [f"+{name}: {render(template, shown[0], _mask(words))}" for name, template, words in task.prompts]
+    return [" ".join(line.split()) for line in lines]  # a text may have lines of its own
 
 
 def _mask(words: Sequence[Sequence[str]]) -> str:

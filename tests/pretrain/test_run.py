@@ -79,6 +79,26 @@ def test_killed_and_gone_on_with_it_ends_in_the_same_bits(corpus, tmp_path, tiny
     assert [point["update"] for point in whole["curve"]] == [0, 20, 40]
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_learns_alike_and_goes_on_alike(corpus, tmp_path, tiny_model, precision):
+    tokenizer = find_model(str(tiny_model))
+    exact = pretrain(request(corpus, tmp_path / "exact", tokenizer), quiet)
+    mixed = pretrain(request(corpus, tmp_path / "mixed", tokenizer, precision=precision), quiet)
+    assert mixed["curve"][-1]["held_out_loss"] == pytest.approx(exact["curve"][-1]["held_out_loss"], abs=0.05)
+    assert mixed["curve"][-1]["train_loss"] != exact["curve"][-1]["train_loss"]
+
+    def die(update, terms):
+        if update == 23:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pretrain(request(corpus, tmp_path / "cut", tokenizer, precision=precision), quiet, die)
+    cut = pretrain(request(corpus, tmp_path / "cut", tokenizer, precision=precision), quiet)
+    assert cut["curve"][-1]["held_out_loss"] == mixed["curve"][-1]["held_out_loss"]
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("mixed", "cut"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
 def test_a_batch_in_two_parts_has_the_gradient_of_the_whole(corpus, tmp_path, tiny_model):
     tokenizer = find_model(str(tiny_model))
     one = pretrain(request(corpus, tmp_path / "one", tokenizer, tokens=3 * 128), quiet)
