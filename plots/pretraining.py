@@ -9,6 +9,7 @@ from typing import Any
 Curve = Sequence[Mapping[str, Any]]
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = "os^vDP"
+LABELS = {"held_out_loss": "held-out loss (nats a masked token)", "mrr": "LAMA MRR (macro average)"}
 
 
 def save_curves(curves: Mapping[str, Curve], file: Path, *, measures: Sequence[str] = ("held_out_loss",)) -> None:
@@ -33,7 +34,7 @@ def save_curves(curves: Mapping[str, Curve], file: Path, *, measures: Sequence[s
                 training = [(p["tokens"] / 1e6, p["train_loss"]) for p in curve if p.get("train_loss") is not None]
                 panel.plot(*zip(*training, strict=True), color="0.55", linewidth=0.8, label="training")
         panel.set_xlabel("tokens (millions)")
-        panel.set_ylabel(measure.replace("_", " ").replace("held out", "held-out"))
+        panel.set_ylabel(LABELS.get(measure, measure.replace("_", " ")))
         panel.grid(alpha=0.3, linewidth=0.5)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].legend(fontsize=7, frameon=False)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,8 +107,9 @@ def _carry_out(
 
     if threads:
         torch.set_num_threads(threads)
-    measure = {} if facts is None else {"measure": FactMeasure(facts)}
-    request = Request(recipe, corpora, out, device=choose_device(device), **refs, **measure)
+    request = Request(recipe, corpora, out, device=choose_device(device), **refs)
+    if facts is not None:
+        request = replace(request, measure=FactMeasure(facts))
     with _shown(recipe) as on_update:
         report = pretrain(request, note, on_update)
     measures = ("held_out_loss", "mrr") if facts else ("held_out_loss",)
