@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -129,7 +130,11 @@ def from_json(text: str, where: str) -> Record:
 
 _MEND = "bench fsck --repair sets damaged files aside; bench run redoes the run"
 
-_OBJECTS = ("scores", "selection", "split", "details", "environment", "timing")
+_KINDS = {
+    "method_code": str,
+    **dict.fromkeys(("scores", "selection", "split", "details", "environment", "timing"), dict),
+}
+_HEX = re.compile("[0-9a-f]*").fullmatch
 
 _RECORD_FIELDS = frozenset(field.name for field in fields(Record))
 _RUN_FIELDS = frozenset(field.name for field in fields(Run))
@@ -154,8 +159,7 @@ def _record(payload: dict[str, Any]) -> Record:
     _expect_all(payload, _RECORD_FIELDS)
     run = payload["run"]
     _expect_all(run, _RUN_FIELDS)
-    for name, kind in _RUN.items():
-        _expect(run[name], kind, name)
+    _expect_kinds(run, _RUN)
     run["settings"] = {name: _tuples(value) for name, value in run["settings"].items()}
     for role in ("student", "teacher"):
         run[role] = None if run[role] is None else ModelRef(path="", **run[role])
@@ -163,12 +167,11 @@ def _record(payload: dict[str, Any]) -> Record:
     _expect_digest(run["key"], 32, "key")
     if payload["predictions"] is not None:
         _expect_digest(payload["predictions"], 64, "predictions")
-    _expect(payload["method_code"], str, "method_code")
-    for name in _OBJECTS:
-        _expect(payload[name], dict, name)
+    _expect_kinds(payload, _KINDS)
     for name, scores in payload["scores"].items():
         for metric, score in scores.items():
-            _expect(score, (int, float), metric)
+            if not isinstance(score, (int, float)):
+                raise TypeError(f"{metric} is {score!r}")
             if not math.isfinite(score):
                 raise ValueError(f"{metric} on {name} is {score}")
     if payload["status"] not in ("ok", "failed"):
@@ -183,14 +186,15 @@ def _expect_all(payload: dict[str, Any], names: frozenset[str]) -> None:
         raise KeyError(min(missing))
 
 
-def _expect(value: object, kind: type | tuple[type, ...], name: str) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} is {value!r}")
+def _expect_kinds(payload: dict[str, Any], kinds: Mapping[str, type]) -> None:
+    for name, kind in kinds.items():
+        if not isinstance(payload[name], kind):
+            raise TypeError(f"{name} is {payload[name]!r}")
 
 
 def _expect_digest(value: object, digits: int, name: str) -> None:
     """Refuse what is no hash: file names are made of it."""
-    if not isinstance(value, str) or len(value) != digits or set(value) - set("0123456789abcdef"):
+    if not isinstance(value, str) or len(value) != digits or not _HEX(value):
         raise ValueError(f"{name} is {value!r}")
 
 
