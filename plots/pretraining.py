@@ -9,7 +9,7 @@ from typing import Any
 Curve = Sequence[Mapping[str, Any]]
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = "os^vDP"
-LABELS = {"held_out_loss": "held-out loss (nats a masked token)", "mrr": "LAMA MRR (macro average)"}
+LABELS = {"held_out_loss": "masked-word loss (nats)", "mrr": "LAMA MRR (macro)"}
 
 
 def save_curves(curves: Mapping[str, Curve], file: Path, *, measures: Sequence[str] = ("held_out_loss",)) -> None:
@@ -27,14 +27,31 @@ def save_curves(curves: Mapping[str, Curve], file: Path, *, measures: Sequence[s
     for panel, measure in zip(panels, measures, strict=True):
         for number, (name, curve) in enumerate(curves.items()):
             points = [(p["tokens"] / 1e6, p[measure]) for p in curve if p.get(measure) is not None]
+            label = name if len(curves) > 1 else "held-out text"
             style: Any = {"color": f"C{number}", "linestyle": DASHES[number % len(DASHES)]}
             marker = MARKERS[number % len(MARKERS)]
-            panel.plot(*zip(*points, strict=True), marker=marker, markersize=3, linewidth=1.2, label=name, **style)
+            panel.plot(
+                [x for x, _ in points],
+                [y for _, y in points],
+                marker=marker,
+                markersize=3,
+                linewidth=1.2,
+                label=label,
+                **style,
+            )
             if measure == "held_out_loss" and len(curves) == 1:
                 training = [(p["tokens"] / 1e6, p["train_loss"]) for p in curve if p.get("train_loss") is not None]
-                panel.plot(*zip(*training, strict=True), color="0.55", linewidth=0.8, label="training")
+                panel.plot(
+                    [x for x, _ in training],
+                    [y for _, y in training],
+                    color="0.55",
+                    linewidth=0.8,
+                    label="training text",
+                )
         panel.set_xlabel("tokens (millions)")
         panel.set_ylabel(LABELS.get(measure, measure.replace("_", " ")))
+        if measure != "held_out_loss":
+            panel.set_ylim(bottom=0)
         panel.grid(alpha=0.3, linewidth=0.5)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].legend(fontsize=7, frameon=False)
