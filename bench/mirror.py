@@ -1,0 +1,303 @@
+"""The data folder as a mirror of the hub: where files stand, their known sums, fetching and verifying them.
+
+A file stands at `<data>/<path>/<config>/<split>.<ext>`, and `checksums.json` at `<data>/<path>` says what each file was
+when it was fetched or imported. A file's entry is written before the file: a kill between the two leaves a file that is
+known to be missing, never one that nobody knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from fewbench.durable import write_whole
+from fewbench.errors import BenchError, DataError
+from fewbench.hub import load_split, place_of
+from fewbench.reader import check_rows, files_of, parse, read_bytes
+from fewbench.types import Source, Task
+
+SUMS = "checksums.json"
+FETCHED = ".jsonl"
+"""What a fetched file is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a file was when it was written: its sum and size, its rows, and where it came from, when."""
+
+    sha256: str
+    bytes: int
+    rows: int
+    origin: Literal["hub", "import"]
+    revision: str | None
+    date: str
+
+
+class Place(NamedTuple):
+    """Where a split of a task's source stands.
+
+    `name` is the path within the data folder, without extension; `files` are those that are there, which should be one
+    or none; `entry` is what is known of the one (or of a file that should be there and is not: `missing`).
+    """
+
+    task: Task
+    split: str
+    name: str
+    files: tuple[Path, ...] = ()
+    entry: Entry | None = None
+    missing: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The file's path within the data folder; where there is none, the name that a fetched file would have."""
+        return self.name + (self.files[0].suffix if self.files else FETCHED)
+
+
+class Checked(NamedTuple):
+    """A file that was looked at: what is wrong with it, or how many rows it has and whether its sum was known."""
+
+    file: str
+    rows: int | None
+    known: bool
+    error: BenchError | None
+
+
+def places(task: Task, data: Path | None) -> list[Place]:
+    """Return where the splits of a task's source in use stand, and what is there."""
+    source = task.source
+    root = source.root or data
+    if root is None:
+        return [Place(task, split, place_of(source, split)) for split in source.splits]
+    sums = read_sums(sums_file(source, root))
+    return [_place(task, split, root, sums) for split in source.splits]
+
+
+def _place(task: Task, split: str, root: Path, sums: Mapping[str, Entry]) -> Place:
+    source = task.source
+    files = tuple(files_of(folder_of(source, root), split))
+    names = {key_of(source, file.name): file for file in files}
+    listed = next((key for key in sums if key in names), None)
+    gone = next((key for key in sums if not files and _stem(key) == key_of(source, split)), None)
+    entry = sums[listed] if listed else sums[gone] if gone else None
+    return Place(task, split, place_of(source, split), files, entry, gone or "")
+
+
+def _stem(key: str) -> str:
+    return key[: -len(Path(key).suffix)]
+
+
+def folder_of(source: Source, root: Path) -> Path:
+    """Return the folder of a source's files."""
+    return root / source.path / source.config
+
+
+def key_of(source: Source, name: str) -> str:
+    """Return what a file is called in `checksums.json`: its path within the data set's folder."""
+    return "/".join(filter(None, [source.config, name]))
+
+
+def sums_file(source: Source, root: Path) -> Path:
+    """Return the file of a data set's known sums."""
+    return root / source.path / SUMS
+
+
+def read_sums(file: Path) -> dict[str, Entry]:
+    """Return what is known of a data set's files; nothing, if there is no file of sums.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        entries = {name: Entry(**entry) for name, entry in json.loads(read_bytes(file))["files"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        fix = "remove it (the data stay; their sums are then unknown)"
+        raise DataError(f"this file of sums is damaged: {error}", where=str(file), fix=fix) from error
+    return entries
+
+
+def write_sums(file: Path, entries: Mapping[str, Entry]) -> None:
+    """Replace what is known of a data set's files."""
+    content = {"files": {name: asdict(entry) for name, entry in sorted(entries.items())}}
+    write(file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def write(file: Path, raw: bytes) -> None:
+    """Give a file new contents, whole or not at all.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        write_whole(file, raw)
+    except OSError as error:
+        raise DataError(f"this file cannot be written: {error.strerror}", where=str(file)) from error
+
+
+def entry_of(raw: bytes, rows: int, origin: Literal["hub", "import"], revision: str | None) -> Entry:
+    """Return the entry of a file that is written now."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Entry(hashlib.sha256(raw).hexdigest(), len(raw), rows, origin, revision, now)
+
+
+def refuse_outside(root: Path, file: Path) -> None:
+    """Refuse a file whose folder leads out of the data folder: a link, or a path with `..` in it.
+
+    Raises:
+        DataError: it does.
+    """
+    leads = file.parent.resolve()
+    if not leads.is_relative_to(root.resolve()):
+        fix = "give the data folder a folder of its own there, not a link"
+        raise DataError(f"this file would be written outside the data folder: {leads}", where=str(file), fix=fix)
+
+
+def fetch(place: Place, data: Path, *, force: bool = False) -> Literal["fetched", "there"]:
+    """Fetch a split from the hub, unless it is there as it was written.
+
+    Raises:
+        NeedsNetwork: the hub cannot be asked.
+        DataError: the source is not on the hub, a file stands there that is not the one known, or the rows do not fit.
+    """
+    task, source = place.task, place.task.source
+    if not source.hub or source.root is not None:
+        if place.files:
+            return "there"
+        raise _by_hand(place)
+    file = folder_of(source, data) / f"{place.split}{FETCHED}"
+    if _is_there(place, file, force):
+        return "there"
+    sums = sums_file(source, data)
+    for target in (file, sums):
+        refuse_outside(data, target)
+    raw = _as_lines(place, load_split(source, place.split))
+    rows = parse(source, raw, file)
+    check_rows(task, place.split, rows, place.shown)
+    known = read_sums(sums)
+    write_sums(sums, known | {key_of(source, file.name): entry_of(raw, len(rows), "hub", source.revision)})
+    write(file, raw)
+    return "fetched"
+
+
+def _by_hand(place: Place) -> DataError:
+    name, source = place.task.full_name, place.task.source
+    others = [f"{place.task.name}@{other.name}" for other in place.task.sources[1:] if other.hub]
+    fix = "put the file there" if source.root else f"bench data import FOLDER --task {name} --data DIR"
+    return DataError(
+        f"{name}: {place.shown} is not on the hub, and is had by hand only",
+        allowed=f"from the hub: {', '.join(others)}" if others else None,
+        fix=fix,
+    )
+
+
+def _is_there(place: Place, file: Path, force: bool) -> bool:
+    """Whether the file is there as it was written; one that is not ours is refused, but for `force`."""
+    if len(place.files) > 1 or (force and place.files and place.files[0] != file):
+        raise _in_the_way(place)
+    if not os.path.lexists(file) and not place.files:
+        return False
+    if place.entry is not None and place.files:
+        error = differs(place, hashlib.sha256(read_bytes(place.files[0])).hexdigest())
+        moved = place.entry.revision not in (None, place.task.source.revision)
+        if error is None:
+            return not moved
+        if not force:
+            error.fix = "--force fetches it again"
+            raise error
+    if force:
+        return False
+    fix = f"bench data import {file.parent} --task {place.task.full_name} lists it as it is; --force replaces it"
+    raise DataError(
+        "a file stands there that was not fetched: it is left as it is", where=str((*place.files, file)[0]), fix=fix
+    )
+
+
+def _in_the_way(place: Place) -> DataError:
+    names = " and ".join(file.name for file in place.files)
+    return DataError(f"the split '{place.split}' stands there as {names}", where=place.name, fix="move it away")
+
+
+def differs(place: Place, found: str) -> DataError | None:
+    """Return what is to say of a file that is not what it was when it was written."""
+    if place.entry is None or place.entry.sha256 == found:
+        return None
+    size = place.files[0].stat().st_size
+    what = "cut short" if size < place.entry.bytes else "changed"
+    return DataError(
+        f"this file was {what} since it was written on {place.entry.date}: "
+        f"{size} bytes of sha256 {found}, and {place.entry.bytes} of {place.entry.sha256} were written",
+        where=str(place.files[0]),
+        fix=f"bench data fetch {place.task.full_name} --force"
+        if place.entry.origin == "hub"
+        else f"bench data import FOLDER --task {place.task.full_name} --force",
+    )
+
+
+def _as_lines(place: Place, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return rows as JSON lines, with the hub's own columns."""
+    where = f"hub: {place.name}@{place.task.source.revision}"
+    done: list[str] = []
+    try:
+        for row in rows:
+            done.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+        return "".join(done).encode()
+    except (TypeError, ValueError) as error:
+        raise DataError(f"this row is no JSON: {error}", where=f"{where}, row {len(done) + 1}") from error
+
+
+def verify(asked: Sequence[Place]) -> Iterator[Checked]:
+    """Check every file that is there, or should be: its sum where it is known, and its rows as the loader reads them.
+
+    A file that several tasks read is checked for each of them, and reported once.
+    """
+    together: dict[str, list[Place]] = {}
+    for place in asked:
+        together.setdefault(str(place.files[0]) if place.files else place.name, []).append(place)
+    begun = {(place.task.name, place.task.source.name) for place in asked if place.files or place.entry}
+    for users in together.values():
+        first = users[0]
+        if first.files:
+            yield _check(users)
+        elif any((place.task.name, place.task.source.name) in begun for place in users):
+            yield Checked(first.shown, None, first.entry is not None, _missing(first))
+
+
+def _missing(place: Place) -> DataError:
+    name = place.task.full_name
+    known = f"; it was written on {place.entry.date} as {place.missing}" if place.entry else ""
+    fix = f"bench data fetch {name}" if place.task.source.hub else f"bench data import FOLDER --task {name}"
+    return DataError(f"{name}: this file is missing, and others of the task are there{known}", fix=fix)
+
+
+def _check(users: Sequence[Place]) -> Checked:
+    first = users[0]
+    rows = None
+    try:
+        if len(first.files) > 1:
+            raise _in_the_way(first)
+        raw = read_bytes(first.files[0])
+        if error := differs(first, hashlib.sha256(raw).hexdigest()):
+            raise error
+        for place in users:
+            parsed = parse(place.task.source, raw, place.files[0])
+            check_rows(place.task, place.split, parsed, str(place.files[0]))
+            rows = len(parsed)
+            _check_revision(place)
+    except BenchError as error:
+        return Checked(first.shown, None, first.entry is not None, error)
+    return Checked(first.shown, rows, first.entry is not None, None)
+
+
+def _check_revision(place: Place) -> None:
+    pinned, entry = place.task.source.revision, place.entry
+    if entry is not None and entry.revision not in (None, pinned):
+        problem = f"{place.task.full_name}: fetched at revision {entry.revision}, and the task pins {pinned}"
+        fix = f"bench data fetch {place.task.full_name}"
+        raise DataError(problem, where=str(place.files[0]), fix=fix)
