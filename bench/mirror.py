@@ -125,8 +125,13 @@ def read_sums(file: Path) -> dict[str, Entry]:
 
 def write_sums(file: Path, entries: Mapping[str, Entry]) -> None:
     """Replace what is known of a data set's files."""
+    write(file, as_bytes(entries))
+
+
+def as_bytes(entries: Mapping[str, Entry]) -> bytes:
+    """Return the contents of a file of sums."""
     content = {"files": {name: asdict(entry) for name, entry in sorted(entries.items())}}
-    write(file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def write(file: Path, raw: bytes) -> None:

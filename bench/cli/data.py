@@ -131,6 +131,34 @@ def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOptio
     _finish(reports, json)
 
 
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="the folder that holds the files of every split")],
+    task: Annotated[str, typer.Option("--task", help="a task, or task@source: whose files they are")],
+    data: DataOption = None,
+    layout: Annotated[
+        str | None, typer.Option("--from", help="jsonl, json, csv, tsv, parquet, or lm-bff: its folder 'original'")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace files that hold something else")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Check a local folder as the loader does, and copy its files into the data folder: all, or none."""
+    from fewbench.importing import LAYOUTS, import_folder
+    from fewbench.plan import choose_tasks
+
+    if layout is not None and layout not in LAYOUTS:
+        raise BenchError(f"--from {layout}", allowed=LAYOUTS, given=layout)
+    chosen = choose_tasks([task])
+    if len(chosen) != 1:
+        names = [one.full_name for one in chosen]
+        raise BenchError(f"'{task}' names {len(chosen)} tasks, and files are imported for one", allowed=names)
+    done = import_folder(chosen[0], folder, _needed(data), layout=layout, force=force)
+    reports = [{"file": file, "ok": True, "rows": rows, "found": f"{rows} rows, {what}"} for file, rows, what in done]
+    for report in [] if json else reports:
+        _show(report)
+    _finish(reports, json)
+
+
 def _show(report: dict[str, Any]) -> None:
     print(f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}" + (f": {report['found']}" if report["ok"] else ""))
     for line in [] if report["ok"] else report["error"].splitlines():
