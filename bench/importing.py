@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -11,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from fewbench import mirror
-from fewbench.durable import finish_writing, holds, remove
-from fewbench.errors import BenchError, DataError
+from fewbench.checksums import Entry, entry_of, folder_of, key_of, read_sums, refuse_outside, sums_file, write_listed
+from fewbench.durable import holds
+from fewbench.errors import DataError
 from fewbench.examples import Row
 from fewbench.reader import check_rows, files_of, parse, read_bytes
 from fewbench.types import Example, Source, Task
@@ -166,26 +165,23 @@ def _check_classes(task: Task, reads: Sequence[_Read], folder: Path) -> None:
 
 def _write(task: Task, reads: Sequence[_Read], data: Path, force: bool) -> list[Imported]:
     source = task.source
-    folder, sums = mirror.folder_of(source, data), mirror.sums_file(source, data)
-    mirror.refuse_outside(data, sums)
-    before = mirror.read_sums(sums)
-    known = dict(before)
-    writes: dict[Path, bytes] = {}
+    folder, sums = folder_of(source, data), sums_file(source, data)
+    known = read_sums(sums)
+    entries: dict[str, Entry] = {}
+    files: dict[Path, bytes] = {}
     results: list[Imported] = []
     for read in reads:
-        file, key = folder / read.name, mirror.key_of(source, read.name)
-        mirror.refuse_outside(data, file)
+        file, key = folder / read.name, key_of(source, read.name)
+        refuse_outside(data, file)
         _refuse_others(folder, read, force)
-        entry = known.get(key)
         same = holds(file, read.raw)
         if not same:
-            writes[file] = read.raw
-        if not same or entry is None or entry.sha256 != hashlib.sha256(read.raw).hexdigest():
-            known[key] = mirror.entry_of(read.raw, read.rows, "import", None)
+            files[file] = read.raw
+        entry = entry_of(read.raw, read.rows, "import", None)
+        if key not in known or known[key].sha256 != entry.sha256:
+            entries[key] = entry
         results.append(Imported(file.relative_to(data).as_posix(), read.rows, "there" if same else "imported"))
-    if known != before:
-        writes = {sums: mirror.as_bytes(known), **writes}
-    _write_all(writes)
+    write_listed(data, sums, entries, files)
     return results
 
 
@@ -201,26 +197,3 @@ def _refuse_others(folder: Path, read: _Read, force: bool) -> None:
     old = hashlib.sha256(read_bytes(file)).hexdigest() if file.is_file() else "none"
     problem = f"a file stands there that holds something else: sha256 {old}, and {new} is to be imported"
     raise DataError(problem, where=str(file), fix="--force replaces it")
-
-
-def _write_all(writes: dict[Path, bytes]) -> None:
-    """Write files; where one cannot be written, all are put back as they were. Signals wait until the end."""
-    before = {file: read_bytes(file) if file.is_file() else None for file in writes}
-    begun: list[Path] = []
-    with finish_writing():
-        try:
-            for file, raw in writes.items():
-                begun.append(file)
-                mirror.write(file, raw)
-        except BaseException:
-            for file in reversed(begun):
-                _put_back(file, before[file])
-            raise
-
-
-def _put_back(file: Path, old: bytes | None) -> None:
-    if old is None:
-        remove(file)
-    elif not holds(file, old):
-        with contextlib.suppress(BenchError):  # the first error is the one to tell
-            mirror.write(file, old)

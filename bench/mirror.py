@@ -1,8 +1,6 @@
-"""The data folder as a mirror of the hub: where files stand, their known sums, fetching and verifying them.
+"""The data folder as a mirror of the hub: where files stand, fetching them once, and verifying them.
 
-A file stands at `<data>/<path>/<config>/<split>.<ext>`, and `checksums.json` at `<data>/<path>` says what each file was
-when it was fetched or imported. A file's entry is written before the file: a kill between the two leaves a file that is
-known to be missing, never one that nobody knows.
+A file stands at `<data>/<path>/<config>/<split>.<ext>`; `fewbench.checksums` says what it was when it was written.
 """
 
 from __future__ import annotations
@@ -10,33 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from fewbench.durable import write_whole
+from fewbench.checksums import Entry, entry_of, folder_of, key_of, read_sums, refuse_outside, sums_file, write_listed
 from fewbench.errors import BenchError, DataError
 from fewbench.hub import load_split, place_of
 from fewbench.reader import check_rows, files_of, parse, read_bytes
-from fewbench.types import Source, Task
+from fewbench.types import Task
 
-SUMS = "checksums.json"
 FETCHED = ".jsonl"
 """What a fetched file is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What a file was when it was written: its sum and size, its rows, and where it came from, when."""
-
-    sha256: str
-    bytes: int
-    rows: int
-    origin: Literal["hub", "import"]
-    revision: str | None
-    date: str
 
 
 class Place(NamedTuple):
@@ -92,80 +75,10 @@ def _stem(key: str) -> str:
     return key[: -len(Path(key).suffix)]
 
 
-def folder_of(source: Source, root: Path) -> Path:
-    """Return the folder of a source's files."""
-    return root / source.path / source.config
-
-
-def key_of(source: Source, name: str) -> str:
-    """Return what a file is called in `checksums.json`: its path within the data set's folder."""
-    return "/".join(filter(None, [source.config, name]))
-
-
-def sums_file(source: Source, root: Path) -> Path:
-    """Return the file of a data set's known sums."""
-    return root / source.path / SUMS
-
-
-def read_sums(file: Path) -> dict[str, Entry]:
-    """Return what is known of a data set's files; nothing, if there is no file of sums.
-
-    Raises:
-        DataError: it is damaged.
-    """
-    if not file.is_file():
-        return {}
-    try:
-        entries = {name: Entry(**entry) for name, entry in json.loads(read_bytes(file))["files"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        fix = "remove it (the data stay; their sums are then unknown)"
-        raise DataError(f"this file of sums is damaged: {error}", where=str(file), fix=fix) from error
-    return entries
-
-
-def write_sums(file: Path, entries: Mapping[str, Entry]) -> None:
-    """Replace what is known of a data set's files."""
-    write(file, as_bytes(entries))
-
-
-def as_bytes(entries: Mapping[str, Entry]) -> bytes:
-    """Return the contents of a file of sums."""
-    content = {"files": {name: asdict(entry) for name, entry in sorted(entries.items())}}
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def write(file: Path, raw: bytes) -> None:
-    """Give a file new contents, whole or not at all.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    try:
-        write_whole(file, raw)
-    except OSError as error:
-        raise DataError(f"this file cannot be written: {error.strerror}", where=str(file)) from error
-
-
-def entry_of(raw: bytes, rows: int, origin: Literal["hub", "import"], revision: str | None) -> Entry:
-    """Return the entry of a file that is written now."""
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Entry(hashlib.sha256(raw).hexdigest(), len(raw), rows, origin, revision, now)
-
-
-def refuse_outside(root: Path, file: Path) -> None:
-    """Refuse a file whose folder leads out of the data folder: a link, or a path with `..` in it.
-
-    Raises:
-        DataError: it does.
-    """
-    leads = file.parent.resolve()
-    if not leads.is_relative_to(root.resolve()):
-        fix = "give the data folder a folder of its own there, not a link"
-        raise DataError(f"this file would be written outside the data folder: {leads}", where=str(file), fix=fix)
-
-
-def fetch(place: Place, data: Path, *, force: bool = False) -> Literal["fetched", "there"]:
-    """Fetch a split from the hub, unless it is there as it was written.
+def fetch(
+    place: Place, data: Path, *, force: bool = False, notify: Callable[[str], None] = lambda text: None
+) -> Literal["fetched", "there"]:
+    """Fetch a split from the hub, unless it is there as it was written. `notify` hears of a download that begins.
 
     Raises:
         NeedsNetwork: the hub cannot be asked.
@@ -179,15 +92,13 @@ def fetch(place: Place, data: Path, *, force: bool = False) -> Literal["fetched"
     file = folder_of(source, data) / f"{place.split}{FETCHED}"
     if _is_there(place, file, force):
         return "there"
-    sums = sums_file(source, data)
-    for target in (file, sums):
-        refuse_outside(data, target)
+    refuse_outside(data, file)
+    notify(f"fetching {place.shown}")
     raw = _as_lines(place, load_split(source, place.split))
     rows = parse(source, raw, file)
     check_rows(task, place.split, rows, place.shown)
-    known = read_sums(sums)
-    write_sums(sums, known | {key_of(source, file.name): entry_of(raw, len(rows), "hub", source.revision)})
-    write(file, raw)
+    entry = entry_of(raw, len(rows), "hub", source.revision)
+    write_listed(data, sums_file(source, data), {key_of(source, file.name): entry}, {file: raw})
     return "fetched"
 
 

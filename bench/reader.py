@@ -164,7 +164,7 @@ def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> tuple
         raise NeedsNetwork(
             f"{task.full_name} is on the hub, and the network is off",
             where=f"no {data / place}" if data else "no data folder is given",
-            fix=f"--data DIR (or FEWBENCH_DATA) {_with(task, split)}, or without --offline",
+            fix=f"bench data fetch {task.full_name} --data DIR, or --data DIR (or FEWBENCH_DATA) {_with(task, split)}",
         )
     name = f"hub: {place_of(source, split)}@{source.revision}"
     rows = [Row(f"{name}, row {n}", columns) for n, columns in enumerate(load_split(source, split), 1)]

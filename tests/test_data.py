@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from fewbench import mirror
+from fewbench import checksums, mirror
 from fewbench.declare import load_file, with_source
+from fewbench.durable import TEMPORARY
 from fewbench.errors import BenchError, DataError, NeedsNetwork
 from fewbench.importing import import_folder
 from fewbench.reader import read_rows
@@ -197,40 +202,62 @@ def test_a_death_between_two_files_leaves_the_first_whole(death, hub, task, data
     assert [check.error for check in verify(task, data)] == [None, None]
 
 
-def test_a_death_between_the_sum_and_its_file_is_mended_by_fetching(hub, task, data, monkeypatch):
-    write = mirror.write
+KILLED = """
+import os, sys
+from pathlib import Path
+from fewbench import mirror
+from fewbench.declare import load_file
 
-    def dying(file, raw):
-        if file.name == "test.jsonl":
-            raise KeyboardInterrupt
-        write(file, raw)
+task, data, left = load_file(Path(sys.argv[1])).tasks["mood"], Path(sys.argv[2]), int(sys.argv[3])
+mirror.load_split = lambda source, split: eval(sys.argv[4])[split]
+replace = Path.replace
 
-    monkeypatch.setattr(mirror, "write", dying)
-    with pytest.raises(KeyboardInterrupt):
-        fetch_all(task, data)
-    assert files_in(data) == ["owner/mood/checksums.json", "owner/mood/plain/train.jsonl"]
-    check = verify(task, data)[1]
-    assert (check.file, check.known) == ("owner/mood/plain/test.jsonl", True)
+def dying(file, target):
+    global left
+    if left == 0:
+        os._exit(9)
+    left -= 1
+    return replace(file, target)
+
+Path.replace = dying
+for place in mirror.places(task, data):
+    mirror.fetch(place, data)
+"""
+
+
+@pytest.mark.parametrize(("writes", "there"), [(1, LISTED[:1]), (3, [LISTED[0], LISTED[2]])])
+def test_a_kill_between_the_sum_and_its_file_is_mended_by_fetching(writes, there, hub, toml, task, data):
+    command = [sys.executable, "-c", KILLED, toml, data, str(writes), repr(ROWS)]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 9
+    assert [file for file in files_in(data) if not file.endswith(TEMPORARY)] == there
+    check = verify(task, data)[writes // 2]
+    assert (check.file, check.known, check.rows) == (LISTED[2 - writes // 2], True, None)
     assert "it was written on" in str(check.error)
-    monkeypatch.undo()
-    monkeypatch.setattr(mirror, "load_split", lambda source, split: ROWS[split])
-    assert fetch_all(task, data) == ["there", "fetched"]
+    assert fetch_all(task, data) == ["fetched" if writes == 1 else "there", "fetched"]
+    assert files_in(data) == LISTED
+    assert [check.error for check in verify(task, data)] == [None, None]
 
 
-def test_a_death_while_writing_leaves_no_half_file(hub, task, data, monkeypatch):
-    from pathlib import Path
-
+@pytest.mark.parametrize("death", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_a_death_while_writing_leaves_nothing(death, hub, task, data, monkeypatch):
     renamed = Path.replace
 
     def dying(file, target):
         if target.name == "train.jsonl":
-            raise KeyboardInterrupt
+            raise death
         return renamed(file, target)
 
     monkeypatch.setattr(Path, "replace", dying)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises((KeyboardInterrupt, DataError)):
         fetch_all(task, data)
-    assert files_in(data) == ["owner/mood/checksums.json"]
+    assert files_in(data) == []
+
+
+def test_processes_that_fetch_together_lose_no_entry(hub, task, data, monkeypatch):
+    other = replace(task, sources=(replace(task.source, config="other"), *task.sources[1:]))
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(fetch_all, (task, other), (data, data))) == [["fetched", "fetched"]] * 2
+    assert all(check.known and check.error is None for one in (task, other) for check in verify(one, data))
 
 
 @pytest.mark.parametrize(
@@ -570,7 +597,7 @@ def test_a_death_in_mid_import_puts_everything_back(death, force, folder, by_han
         for split in ("train", "test"):
             (folder / "original" / "mood" / f"{split}.csv").write_text(TABLE * 2)
     before = bytes_in(data)
-    write, dead = mirror.write, []
+    write, dead = checksums.write, []
 
     def dying(file, raw):
         if file.name == "test.csv" and not dead:
@@ -578,7 +605,7 @@ def test_a_death_in_mid_import_puts_everything_back(death, force, folder, by_han
             raise death
         write(file, raw)
 
-    monkeypatch.setattr(mirror, "write", dying)
+    monkeypatch.setattr(checksums, "write", dying)
     with pytest.raises(type(death)):
         import_folder(by_hand, folder, data, layout="lm-bff", force=force)
     assert (len(dead), bytes_in(data)) == (1, before)

@@ -58,7 +58,7 @@ def _size(count: int | None) -> str:
 def _row(place: Place) -> dict[str, Any]:
     source, entry = place.task.source, place.entry
     fetchable = source.hub and source.root is None
-    state = "here" if place.files else "hub" if fetchable else "by hand"
+    state = "here" if place.files else "missing" if entry else "hub" if fetchable else "by hand"
     return {
         "task": place.task.full_name,
         "split": place.split,
@@ -103,7 +103,7 @@ def fetch(
     reports: list[dict[str, Any]] = []
     for place in asked.values():
         try:
-            done: str = mirror.fetch(place, folder, force=force)
+            done: str = mirror.fetch(place, folder, force=force, notify=note)
             reports.append({"file": place.shown, "ok": True, "found": done})
         except NeedsNetwork:
             raise  # the others would wait for the hub as long, and in vain
