@@ -39,7 +39,13 @@ class Place(NamedTuple):
     @property
     def shown(self) -> str:
         """The file's path within the data folder; where there is none, the name that a fetched file would have."""
-        return self.name + (self.files[0].suffix if self.files else FETCHED)
+        root = self.task.source.root
+        return (f"{root.name}/" if root else "") + self.name + (self.files[0].suffix if self.files else FETCHED)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from other places: tasks may share a file."""
+        return str(self.task.source.root or ""), self.name
 
 
 class Checked(NamedTuple):
@@ -115,24 +121,23 @@ def _by_hand(place: Place) -> DataError:
 
 def _is_there(place: Place, file: Path, force: bool) -> bool:
     """Whether the file is there as it was written; one that is not ours is refused, but for `force`."""
-    if len(place.files) > 1 or (force and place.files and place.files[0] != file):
+    if len(place.files) > 1:
         raise _in_the_way(place)
-    if not os.path.lexists(file) and not place.files:
+    stands = place.files[0] if place.files else file
+    if not os.path.lexists(stands):
         return False
     if place.entry is not None and place.files:
-        error = differs(place, hashlib.sha256(read_bytes(place.files[0])).hexdigest())
-        moved = place.entry.revision not in (None, place.task.source.revision)
+        error = differs(place, hashlib.sha256(read_bytes(stands)).hexdigest())
         if error is None:
-            return not moved
-        if not force:
-            error.fix = "--force fetches it again"
-            raise error
-    if force:
-        return False
-    fix = f"bench data import {file.parent} --task {place.task.full_name} lists it as it is; --force replaces it"
-    raise DataError(
-        "a file stands there that was not fetched: it is left as it is", where=str((*place.files, file)[0]), fix=fix
-    )
+            return place.entry.revision in (None, place.task.source.revision)
+    else:
+        fix = f"bench data import {stands.parent} --task {place.task.full_name} takes it as it is; --force replaces it"
+        error = DataError("a file stands there that was not fetched", where=str(stands), fix=fix)
+    if not force:
+        raise error
+    if stands != file:
+        raise _in_the_way(place)
+    return False
 
 
 def _in_the_way(place: Place) -> DataError:
@@ -146,13 +151,13 @@ def differs(place: Place, found: str) -> DataError | None:
         return None
     size = place.files[0].stat().st_size
     what = "cut short" if size < place.entry.bytes else "changed"
+    name = place.task.full_name
+    again = f"bench data fetch {name}" if place.entry.origin == "hub" else f"bench data import FOLDER --task {name}"
     return DataError(
-        f"this file was {what} since it was written on {place.entry.date}: "
-        f"{size} bytes of sha256 {found}, and {place.entry.bytes} of {place.entry.sha256} were written",
+        f"this file was {what} since it was written on {place.entry.date}: {size} bytes, sha256 {found}",
         where=str(place.files[0]),
-        fix=f"bench data fetch {place.task.full_name} --force"
-        if place.entry.origin == "hub"
-        else f"bench data import FOLDER --task {place.task.full_name} --force",
+        allowed=f"{place.entry.bytes} bytes, sha256 {place.entry.sha256}",
+        fix=f"{again} --force",
     )
 
 
@@ -173,9 +178,9 @@ def verify(asked: Sequence[Place]) -> Iterator[Checked]:
 
     A file that several tasks read is checked for each of them, and reported once.
     """
-    together: dict[str, list[Place]] = {}
+    together: dict[tuple[str, str], list[Place]] = {}
     for place in asked:
-        together.setdefault(str(place.files[0]) if place.files else place.name, []).append(place)
+        together.setdefault(place.key, []).append(place)
     begun = {(place.task.name, place.task.source.name) for place in asked if place.files or place.entry}
     for users in together.values():
         first = users[0]

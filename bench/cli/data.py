@@ -28,7 +28,10 @@ CHEAP = 2**26
 
 @app.command("ls")
 def ls(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
-    """List where each source's files stand, which are there, and how to get the others."""
+    """List where each source's files stand, which are there, and how to get the others.
+
+    TASKS are tasks (all their sources), task@source, suites and .toml files; without any, all that is declared.
+    """
     rows = [_row(place) for place in _places(_every_source(tasks), data)]
     if json:
         print_json(rows)
@@ -92,14 +95,17 @@ def fetch(
     force: Annotated[bool, typer.Option("--force", help="replace files that were not fetched, or changed")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Fetch data from the hub, once, at the pinned revision. What is there already is not fetched again."""
+    """Fetch data from the hub, once, at the pinned revision. What is there already is not fetched again.
+
+    TASKS are tasks, task@source, suites and .toml files, as for bench run.
+    """
     from fewbench import mirror
     from fewbench.plan import choose_tasks
 
     folder = _needed(data)
-    asked: dict[str, Place] = {}
+    asked: dict[tuple[str, str], Place] = {}
     for place in _places(choose_tasks(tasks), folder):
-        asked.setdefault(place.name, place)  # tasks may share a file
+        asked.setdefault(place.key, place)
     reports: list[dict[str, Any]] = []
     for place in asked.values():
         try:
@@ -116,7 +122,10 @@ def fetch(
 
 @app.command("verify")
 def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
-    """Check the files that are there: their sums where known, and their rows as the loader reads them."""
+    """Check the files that are there: their sums where known, and their rows as the loader reads them.
+
+    TASKS are tasks (all their sources), task@source, suites and .toml files; without any, all that is declared.
+    """
     from fewbench import mirror
 
     reports: list[dict[str, Any]] = []
@@ -142,7 +151,10 @@ def import_(
     force: Annotated[bool, typer.Option("--force", help="replace files that hold something else")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Check a local folder as the loader does, and copy its files into the data folder: all, or none."""
+    """Check a local folder as the loader does, and copy its files into the data folder: all, or none.
+
+    FOLDER holds every split that the source names, at its top, in a folder of the source's config, or as in the mirror.
+    """
     from fewbench.importing import LAYOUTS, import_folder
     from fewbench.plan import choose_tasks
 
