@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +62,25 @@ def _read(
         rows, fact = _from_hub(task, data, split, offline)
     else:
         rows, fact = _from_file(task.source, file, data)
+    return check_rows(task, split, rows, str(file or fact["file"])), {**fact, "rows": len(rows)}
+
+
+def check_rows(task: Task, split: str, rows: Sequence[Row], where: str) -> tuple[Example, ...]:
+    """Return a split's rows as examples, without those that the source drops.
+
+    Raises:
+        DataError: no rows, or one that does not fit the task.
+    """
     labelled = split != task.source.unlabeled
     kept = [(n, row) for n, row in enumerate(rows) if not (labelled and is_dropped(task, row))]
     if not kept:
-        raise DataError(f"{task.full_name}: no rows", where=str(file or fact["file"]))
-    examples = tuple(to_example(task, row, f"{split}-{n}", labelled=labelled) for n, row in kept)
-    return examples, {**fact, "rows": len(rows)}
+        raise DataError(f"{task.full_name}: no rows", where=where)
+    return tuple(to_example(task, row, f"{split}-{n}", labelled=labelled) for n, row in kept)
+
+
+def files_of(folder: Path, split: str) -> list[Path]:
+    """Return the files of a split in a folder: one, none, or more, which is a mistake."""
+    return [file for ext in _READERS if (file := folder / f"{split}{ext}").is_file()]
 
 
 def find_file(task: Task, data: Path | None, split: str) -> Path | None:
@@ -79,7 +92,7 @@ def find_file(task: Task, data: Path | None, split: str) -> Path | None:
     source = task.source
     root = source.root or data
     folder = None if root is None else root / source.path / source.config
-    found = [] if folder is None else [file for ext in _READERS if (file := folder / f"{split}{ext}").is_file()]
+    found = [] if folder is None else files_of(folder, split)
     if len(found) > 1:
         raise DataError(
             f"{task.full_name}: two files for the split '{split}': {found[0].name} and {found[1].name}",
@@ -110,20 +123,38 @@ def _with(task: Task, split: str) -> str:
 
 
 def _from_file(source: Source, file: Path, data: Path | None) -> tuple[list[Row], dict[str, Any]]:
+    raw = read_bytes(file)
+    rows = parse(source, raw, file)
+    root = source.root or data
+    shown = file.relative_to(root).as_posix() if root else file.name
+    return rows, {"file": shown, "sha256": hashlib.sha256(raw).hexdigest()}
+
+
+def read_bytes(file: Path) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
-        raw = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise DataError(f"this file cannot be read: {error.strerror}", where=str(file)) from error
+
+
+def parse(source: Source, raw: bytes, file: Path) -> list[Row]:
+    """Return the rows that a file's bytes hold; its name says which kind of file it is.
+
+    Raises:
+        DataError: bytes that are no such file.
+    """
     try:
-        rows = list(_READERS[file.suffix](raw, str(file), source))
+        return list(_READERS[file.suffix](raw, str(file), source))
     except DataError as error:
         last = f"{file}, line {raw.count(NEWLINE) + 1}"
         if not raw.endswith(NEWLINE) and error.where == last:
             error.problem += "; the file ends in mid-line and may be cut short"
         raise
-    root = source.root or data
-    shown = file.relative_to(root).as_posix() if root else file.name
-    return rows, {"file": shown, "sha256": hashlib.sha256(raw).hexdigest()}
 
 
 def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> tuple[list[Row], dict[str, Any]]:
@@ -133,7 +164,7 @@ def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> tuple
         raise NeedsNetwork(
             f"{task.full_name} is on the hub, and the network is off",
             where=f"no {data / place}" if data else "no data folder is given",
-            fix=f"--data DIR (or FEWBENCH_DATA) {_with(task, split)}, or without --offline",
+            fix=f"bench data fetch {task.full_name} --data DIR, or --data DIR (or FEWBENCH_DATA) {_with(task, split)}",
         )
     name = f"hub: {place_of(source, split)}@{source.revision}"
     rows = [Row(f"{name}, row {n}", columns) for n, columns in enumerate(load_split(source, split), 1)]

@@ -12,7 +12,7 @@ from typing import cast
 
 import typer
 
-from fewbench.cli import listing, pretraining, probing, results, running, tasks
+from fewbench.cli import data, listing, pretraining, probing, results, running, tasks
 from fewbench.errors import BenchError
 
 # typer carries click's exceptions under a name of its own in newer versions.
@@ -38,6 +38,7 @@ app.command("doctor")(listing.doctor)
 app.command("split")(tasks.split)
 app.command("validate")(tasks.validate)
 app.command("pretrain")(pretraining.pretrain)
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

@@ -1,0 +1,212 @@
+"""`bench data`: what data there is, fetching it once, checking it, and importing a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fewbench.cli.listing import DataOption, JsonOption
+from fewbench.cli.out import note, print_grid, print_json
+from fewbench.errors import BenchError, NeedsNetwork
+
+if TYPE_CHECKING:
+    from fewbench.mirror import Place
+    from fewbench.types import Task
+
+app = typer.Typer(
+    help="List, fetch, verify and import data.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
+
+TasksArgument = Annotated[list[str] | None, typer.Argument(help="tasks, task@source, suites, .toml files; all")]
+CHEAP = 2**26
+"""Bytes of a file whose rows are still counted for a list."""
+
+
+@app.command("ls")
+def ls(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
+    """List where each source's files stand, which are there, and how to get the others.
+
+    TASKS are tasks (all their sources), task@source, suites and .toml files; without any, all that is declared.
+    """
+    rows = [_row(place) for place in _places(_every_source(tasks), data)]
+    if json:
+        print_json(rows)
+        return
+    lines: list[tuple[str, ...]] = []
+    for task, group in groupby(rows, key=lambda row: str(row["task"])):
+        files = list(group)
+        lines += [(_head(task, files[0]), *[""] * 4), *map(_cells, files)]
+    print_grid(("task and files", "state", "rows", "size", "sum"), lines, right=(2, 3))
+
+
+def _head(task: str, row: dict[str, Any]) -> str:
+    return f"{task}, hub {row['revision'][:8]}" if row["hub"] else task
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    counted = "" if row["rows"] is None else str(row["rows"])
+    return f"  {row['file']}", row["state"], counted, _size(row["bytes"]), "known" if row["sha256"] else ""
+
+
+def _size(count: int | None) -> str:
+    if count is None:
+        return ""
+    return f"{count / 2**20:.1f}M" if count >= 2**20 else f"{max(1, round(count / 2**10))}K"
+
+
+def _row(place: Place) -> dict[str, Any]:
+    source, entry = place.task.source, place.entry
+    fetchable = source.hub and source.root is None
+    state = "here" if place.files else "missing" if entry else "hub" if fetchable else "by hand"
+    return {
+        "task": place.task.full_name,
+        "split": place.split,
+        "file": place.shown,
+        "state": state if len(place.files) < 2 else "twice",
+        "rows": _count(place) if place.files else None,
+        "bytes": place.files[0].stat().st_size if place.files else None,
+        "sha256": entry.sha256 if entry else None,
+        "origin": entry.origin if entry else None,
+        "hub": source.path if fetchable else None,
+        "revision": source.revision,
+    }
+
+
+def _count(place: Place) -> int | None:
+    """Return the rows that a file has, or None where that takes more than counting its lines."""
+    if place.entry is not None:
+        return place.entry.rows
+    file = place.files[0]
+    if file.suffix not in (".jsonl", ".json", ".tsv") or file.stat().st_size > CHEAP:
+        return None
+    raw = file.read_bytes()
+    lines = raw.count(b"\n") + (raw[-1:] not in (b"", b"\n"))
+    return lines - (file.suffix == ".tsv" and not place.task.source.columns)
+
+
+@app.command("fetch")
+def fetch(
+    tasks: Annotated[list[str], typer.Argument(help="tasks, task@source, suites, .toml files; all")],
+    data: DataOption = None,
+    force: Annotated[bool, typer.Option("--force", help="replace files that were not fetched, or changed")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Fetch data from the hub, once, at the pinned revision. What is there already is not fetched again.
+
+    TASKS are tasks, task@source, suites and .toml files, as for bench run.
+    """
+    from fewbench import mirror
+    from fewbench.plan import choose_tasks
+
+    folder = _needed(data)
+    asked: dict[tuple[str, str], Place] = {}
+    for place in _places(choose_tasks(tasks), folder):
+        asked.setdefault(place.key, place)
+    reports: list[dict[str, Any]] = []
+    for place in asked.values():
+        try:
+            done: str = mirror.fetch(place, folder, force=force, notify=note)
+            reports.append({"file": place.shown, "ok": True, "found": done})
+        except NeedsNetwork:
+            raise  # the others would wait for the hub as long, and in vain
+        except BenchError as error:
+            reports.append({"file": place.shown, "ok": False, "error": str(error)})
+        if not json:
+            _show(reports[-1])
+    _finish(reports, json)
+
+
+@app.command("verify")
+def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
+    """Check the files that are there: their sums where known, and their rows as the loader reads them.
+
+    TASKS are tasks (all their sources), task@source, suites and .toml files; without any, all that is declared.
+    """
+    from fewbench import mirror
+
+    reports: list[dict[str, Any]] = []
+    for file, rows, known, error in mirror.verify(_places(_every_source(tasks), _needed(data))):
+        found = f"{rows} rows, {'sum as written' if known else 'sum unknown'}"
+        facts = {"file": file, "ok": error is None, "rows": rows, "known": known}
+        reports.append({**facts, "found": found} if error is None else {**facts, "error": str(error)})
+        if not json:
+            _show(reports[-1])
+    if not reports:
+        note("no file of these tasks is there: bench data ls")
+    _finish(reports, json)
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="the folder that holds the files of every split")],
+    task: Annotated[str, typer.Option("--task", help="a task, or task@source: whose files they are")],
+    data: DataOption = None,
+    layout: Annotated[
+        str | None, typer.Option("--from", help="jsonl, json, csv, tsv, parquet, or lm-bff: its folder 'original'")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace files that hold something else")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Check a local folder as the loader does, and copy its files into the data folder: all, or none.
+
+    FOLDER holds every split that the source names, at its top, in a folder of the source's config, or as in the mirror.
+    """
+    from fewbench.importing import LAYOUTS, import_folder
+    from fewbench.plan import choose_tasks
+
+    if layout is not None and layout not in LAYOUTS:
+        raise BenchError(f"--from {layout}", allowed=LAYOUTS, given=layout)
+    chosen = choose_tasks([task])
+    if len(chosen) != 1:
+        names = [one.full_name for one in chosen]
+        raise BenchError(f"'{task}' names {len(chosen)} tasks, and files are imported for one", allowed=names)
+    done = import_folder(chosen[0], folder, _needed(data), layout=layout, force=force)
+    reports = [{"file": file, "ok": True, "rows": rows, "found": f"{rows} rows, {what}"} for file, rows, what in done]
+    for report in [] if json else reports:
+        _show(report)
+    _finish(reports, json)
+
+
+def _show(report: dict[str, Any]) -> None:
+    print(f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}" + (f": {report['found']}" if report["ok"] else ""))
+    for line in [] if report["ok"] else report["error"].splitlines():
+        print(f"     {line}")
+
+
+def _finish(reports: Sequence[dict[str, Any]], json: bool) -> None:
+    if json:
+        print_json(reports)
+    if not all(report["ok"] for report in reports):
+        raise typer.Exit(2)
+
+
+def _needed(data: Path | None) -> Path:
+    if data is None:
+        raise BenchError("no data folder is given", fix="--data DIR (or FEWBENCH_DATA)")
+    if data.exists() and not data.is_dir():
+        raise BenchError(f"the data folder is a file: {data}", fix="--data DIR (or FEWBENCH_DATA)")
+    return data
+
+
+def _places(tasks: Sequence[Task], data: Path | None) -> list[Place]:
+    from fewbench.mirror import places
+
+    return [place for task in tasks for place in places(task, data)]
+
+
+def _every_source(requests: Sequence[str] | None) -> list[Task]:
+    """Return tasks with each of their sources in turn; where a source or a suite is named, only with that."""
+    from fewbench.declare import with_source
+    from fewbench.plan import choose_tasks
+
+    found: dict[str, Task] = {}
+    for request in requests or ["all"]:
+        for task in choose_tasks([request]):
+            bare = request in ("all", task.name) or request.endswith(".toml")
+            for each in [with_source(task, source.name) for source in task.sources] if bare else [task]:
+                found.setdefault(each.full_name, each)
+    return list(found.values())
