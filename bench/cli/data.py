@@ -101,10 +101,11 @@ def fetch(
     """
     from fewbench import mirror
     from fewbench.plan import choose_tasks
+    from fewbench.settings import split_list
 
     folder = _needed(data)
     asked: dict[tuple[str, str], Place] = {}
-    for place in _places(choose_tasks(tasks), folder):
+    for place in _places(choose_tasks(split_list(",".join(tasks))), folder):
         asked.setdefault(place.key, place)
     reports: list[dict[str, Any]] = []
     for place in asked.values():
@@ -202,9 +203,10 @@ def _every_source(requests: Sequence[str] | None) -> list[Task]:
     """Return tasks with each of their sources in turn; where a source or a suite is named, only with that."""
     from fewbench.declare import with_source
     from fewbench.plan import choose_tasks
+    from fewbench.settings import split_list
 
     found: dict[str, Task] = {}
-    for request in requests or ["all"]:
+    for request in split_list(",".join(requests or ["all"])):
         for task in choose_tasks([request]):
             bare = request in ("all", task.name) or request.endswith(".toml")
             for each in [with_source(task, source.name) for source in task.sources] if bare else [task]:
