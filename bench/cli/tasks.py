@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,9 @@ from fewbench.errors import BenchError
 if TYPE_CHECKING:
     from fewbench.facts import FactTask
     from fewbench.types import Example, Task
+
+SAMPLE = 1000
+"""How many training rows and test rows `bench validate` counts tokens of, the first of each."""
 
 
 def split(
@@ -64,13 +68,18 @@ def _plain(example: Example) -> dict[str, Any]:
 def validate(
     files: Annotated[list[Path], typer.Argument(help="task files (.toml), methods (.py), records (.json)")],
     data: DataOption = None,
+    student: Annotated[
+        str | None, typer.Option("--student", help="whose tokenizer must have the label words; else they are shown")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Check files as they will be read: tasks, methods and records. Every file is looked at."""
     reports: list[dict[str, Any]] = []
     for file in files:
         try:
-            reports.append({"file": str(file), "ok": True, "found": _CHECKS.get(file.suffix, _unknown)(file, data)})
+            reports.append(
+                {"file": str(file), "ok": True, "found": _CHECKS.get(file.suffix, _unknown)(file, data, student)}
+            )
         except BenchError as error:
             reports.append({"file": str(file), "ok": False, "error": str(error)})
     if json:
@@ -83,17 +92,22 @@ def validate(
         raise typer.Exit(2)
 
 
-def _check_tasks(file: Path, data: Path | None) -> list[str]:
+def _check_tasks(file: Path, data: Path | None, student: str | None) -> list[str]:
     from fewbench.declare import declared
+    from fewbench.models import find_model
+    from fewbench.plan import STUDENT
     from fewbench.registry import task_files
+    from fewbench.tokens import load_tokenizer
 
+    tokenizer = load_tokenizer(find_model(student or STUDENT))
     known = declared(task_files([file]))
     lines: list[str] = []
     for task in known.tasks.values():
         if Path(task.file).resolve() == file.resolve():
             labels = "a value" if task.is_regression else " ".join(task.labels)
             lines.append(f"{task.name}: {task.format}, {task.metric}, {labels}")
-            lines += [f"    {line}" for line in _rendered(task, data)]
+            shown = [*_words(task, tokenizer, strict=student is not None), *_rendered(task, data, tokenizer)]
+            lines += [f"    {line}" for line in shown]
     for facts in known.facts.values():
         if Path(facts.file).resolve() == file.resolve():
             lines += [f"{facts.name}: facts, mrr", *(f"    {line}" for line in _filled(facts, data))]
@@ -115,8 +129,39 @@ def _filled(task: FactTask, data: Path | None) -> list[str]:
     return [f"{len(read.facts)} facts of {len(read.relations)} relations, {read.duplicates} of them repeated", shown]
 
 
-def _rendered(task: Task, data: Path | None) -> list[str]:
-    """Return the first rows as a prompt shows them, or why there are none to show."""
+def _words(task: Task, tokenizer: Any, *, strict: bool) -> list[str]:
+    """Return the label words of each of a task's prompts with their pieces; `strict` refuses what does not fit."""
+    from fewbench.prompts import OWN, with_prompt
+    from fewbench.tokens import check_words, label_words
+
+    lines = []
+    for name in (OWN, *(prompt.name for prompt in task.prompts)):
+        prompted = with_prompt(task, name)
+        words = label_words(prompted, tokenizer)
+        try:
+            check_words(prompted, words)
+        except BenchError:
+            if strict:
+                raise
+        marked = (f"{w.label}={w.word} ({' '.join(w.pieces)}){'' if w.fits else ' NOT ONE PIECE'}" for w in words)
+        lines.append(("words: " if name == OWN else f"+{name} words: ") + ", ".join(marked))
+    return lines
+
+
+def _lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> str:
+    """Return how long prompts are in tokens, and how many of them would be cut."""
+    from fewbench.tokens import prompt_lengths
+
+    lengths = prompt_lengths(task, examples, tokenizer)
+    cut = sum(length > task.max_length for length in lengths)
+    return (
+        f"tokens: {min(lengths)} to {max(lengths)}, median {median(lengths):g}; at most {task.max_length}, "
+        f"so {cut} of {len(lengths)} prompts would be cut"
+    )
+
+
+def _rendered(task: Task, data: Path | None, tokenizer: Any) -> list[str]:
+    """Return lengths and the first rows as a prompt shows them, or why there are none to show."""
     from fewbench.reader import find_file, read_rows
     from fewbench.template import render
 
@@ -125,8 +170,10 @@ def _rendered(task: Task, data: Path | None) -> list[str]:
             return ["rows not read: they are on the hub (--data DIR reads a local copy)"]
     except BenchError as error:
         return [f"rows not read: {error.problem}"]
-    shown = read_rows(task, data, offline=True).train[:3]
-    lines = [f"{e.label}: {render(task.template, e, _mask(task.words))}" for e in shown]
+    rows = read_rows(task, data, offline=True)
+    shown = rows.train[:3]
+    lines = [_lengths(task, (*rows.train[:SAMPLE], *rows.test[:SAMPLE]), tokenizer)]
+    lines += [f"{e.label}: {render(task.template, e, _mask(task.words))}" for e in shown]
     lines += [f"+{name}: {render(template, shown[0], _mask(words))}" for name, template, words in task.prompts]
     return [" ".join(line.split()) for line in lines]  # a text may have lines of its own
 
@@ -136,7 +183,7 @@ def _mask(words: Sequence[Sequence[str]]) -> str:
     return "[" + " | ".join("/".join(some) for some in words) + "]"
 
 
-def _check_method(file: Path, data: Path | None) -> list[str]:
+def _check_method(file: Path, data: Path | None, student: str | None) -> list[str]:
     from fewbench.registry import read_method
 
     method = read_method(file)
@@ -144,7 +191,7 @@ def _check_method(file: Path, data: Path | None) -> list[str]:
     return [f"{method.name}: {method.summary}", f"settings: {settings or 'none'}", f"needs: {' '.join(method.needs)}"]
 
 
-def _check_record(file: Path, data: Path | None) -> list[str]:
+def _check_record(file: Path, data: Path | None, student: str | None) -> list[str]:
     from fewbench.record import from_json
 
     try:
@@ -154,7 +201,7 @@ def _check_record(file: Path, data: Path | None) -> list[str]:
     return [f"{record.run.key} {record.run.method} on {record.run.task}@{record.run.source}: {record.status}"]
 
 
-def _unknown(file: Path, data: Path | None) -> list[str]:
+def _unknown(file: Path, data: Path | None, student: str | None) -> list[str]:
     raise BenchError(f"what kind of file is '{file.name}'?", allowed=[*_CHECKS])
 
 
