@@ -14,6 +14,7 @@ from fewbench.errors import BenchError
 OBJECTIVES = ("mlm", "distil")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 EMBEDDINGS = ("random", "pmi")
+ATTENTION = ("random", "neighbours")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,9 @@ class Recipe:
         precision: what matrix products are computed in; `auto` is bfloat16 on CUDA and float32 on a processor.
         evaluate_every, checkpoint_every: updates between measurements and between checkpoints.
         vocabulary, words: of a tokenizer learned from the corpora; `words` are single tokens in it.
-        layers, width, heads, embeddings: of a model from scratch; `embeddings` `pmi` starts the word embeddings from a
-            factorised PMI matrix of the corpora (`fewbench.pretrain.model`).
+        layers, width, heads, embeddings, attention: of a model from scratch; `embeddings` `pmi` starts the word
+            embeddings from a factorised PMI matrix of the corpora, `attention` `neighbours` lets the first heads attend
+            to the words beside (`fewbench.pretrain.model`).
         keep: numbers (from 0) of the layers of `start` that are kept; all if empty.
         temperature, soft, hard, hidden: the distillation temperature and the weights of its three losses
             (DistilBERT: 2; 5, 2, 1).
@@ -60,6 +62,7 @@ class Recipe:
     width: int = 256
     heads: int = 4
     embeddings: str = "random"
+    attention: str = "random"
     keep: tuple[int, ...] = ()
     temperature: float = 2.0
     soft: float = 5.0
@@ -111,6 +114,7 @@ def _check(recipe: Recipe, where: str | None) -> None:
         ("objective", recipe.objective in OBJECTIVES, OBJECTIVES),
         ("precision", recipe.precision in PRECISIONS, PRECISIONS),
         ("embeddings", recipe.embeddings in EMBEDDINGS, EMBEDDINGS),
+        ("attention", recipe.attention in ATTENTION, ATTENTION),
         *((name, getattr(recipe, name) > 0, "a number above 0") for name in positive),
         *((name, 0 <= getattr(recipe, name) < 1, "0 up to, and not, 1") for name in ("warmup", "optimizer_beta2")),
         *((name, getattr(recipe, name) >= 0, "0 or more") for name in ("weight_decay", "soft", "hard", "hidden")),

@@ -206,6 +206,8 @@ def _model(request: Request, tokenizer: Any, text: Text, *, fresh: bool, say: Ca
             models.start_at_unigrams(model, torch.from_numpy(counts))
             if recipe.embeddings == "pmi":
                 models.start_at_pmi(model, text.train, text.vocabulary.special, PMI_ROWS, recipe.seed)
+            if recipe.attention == "neighbours":
+                models.start_at_neighbours(model)
     else:
         model = load(request.start).model
         if recipe.keep:
