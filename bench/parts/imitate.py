@@ -131,7 +131,7 @@ def distilbert_loss(student: Backbone, teacher: Backbone, batch: Batch) -> Tenso
         wanted = teacher.hidden_states(masked)[-1][places]
         targets = teacher.vocabulary_scores_of(wanted)
     states = student.hidden_states(masked)[-1][places]
-    return losses.distilbert(student.vocabulary_scores_of(states), targets, answers, states, wanted)
+    return losses.masked_distillation(student.vocabulary_scores_of(states), targets, answers, states, wanted)
 
 
 def weights(backbone: Backbone) -> dict[str, Tensor]:

@@ -141,7 +141,7 @@ def attention_mse(maps: Sequence[Tensor], wanted: Sequence[Tensor], real: Tensor
     return stack([(gap.square() * pairs).sum() for gap in gaps]).sum() / pairs.sum()
 
 
-def distilbert(scores: Tensor, targets: Tensor, answers: Tensor, states: Tensor, wanted: Tensor) -> Tensor:
+def masked_distillation(scores: Tensor, targets: Tensor, answers: Tensor, states: Tensor, wanted: Tensor) -> Tensor:
     """Return 5 L_ce + 2 L_mlm + L_cos of masked words (Sanh et al., 2019; smash.md section 4.3, setting 5, and A.1).
 
     L_ce softens both sides at temperature 2 and L_cos is 1 - cos(h_s, h_t), as DistilBERT's code has them.
