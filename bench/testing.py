@@ -94,7 +94,8 @@ def toy_protocol(**changes: Any) -> Protocol:
     """Return the protocol `quick` with three updates, and preparations of three."""
     quick = get_protocol("quick")
     few = {name: 3 if name.endswith("steps") else value for name, value in quick.prepare.items()}
-    return replace(quick, **({"max_steps": 3, "eval_every": 2, "prepare": few} | changes))
+    given: dict[str, Any] = {"max_steps": 3, "eval_every": 2, "prepare": few}
+    return replace(quick, **(given | changes))
 
 
 def toy_job(

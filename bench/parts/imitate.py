@@ -72,12 +72,13 @@ def imitation(student: Backbone, teacher: Backbone, batch: Batch, hidden: float,
     L_ce is over the tokenizer's vocabulary: a T5 has rows beyond it, and one more of them than another.
     """
     words = len(student.tokenizer)
-    with torch.no_grad():
-        wanted = teacher.vocabulary_scores(batch)[:, :words]
     if not hidden and not attention:
+        with torch.no_grad():
+            wanted = teacher.vocabulary_scores(batch)[:, :words]
         return losses.soft_cross_entropy(student.vocabulary_scores(batch)[:, :words], wanted)
     with torch.no_grad():
         theirs = teacher.trace(batch)
+        wanted = teacher.vocabulary_scores_of(theirs.states[-1][batch.read])[:, :words]
     ours = student.trace(batch)
     scores = student.vocabulary_scores_of(ours.states[-1][batch.read])[:, :words]
     return (
