@@ -91,8 +91,11 @@ def _toy_example(task: Task, part: str, row: int) -> Example:
 
 
 def toy_protocol(**changes: Any) -> Protocol:
-    """Return the protocol `quick` with three updates."""
-    return replace(get_protocol("quick"), max_steps=3, eval_every=2, **changes)
+    """Return the protocol `quick` with three updates, and preparations of three."""
+    quick = get_protocol("quick")
+    few = {name: 3 if name.endswith("steps") else value for name, value in quick.prepare.items()}
+    given: dict[str, Any] = {"max_steps": 3, "eval_every": 2, "prepare": few}
+    return replace(quick, **(given | changes))
 
 
 def toy_job(

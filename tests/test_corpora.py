@@ -19,7 +19,7 @@ from fewbench.documents import documents
 from fewbench.errors import BenchError, DataError
 from fewbench.toml import load
 
-MANY_DOCUMENTS, MANY_SENTENCES = 120, 800
+MANY_DOCUMENTS, MANY_SENTENCES = 160, 1300
 
 
 @pytest.fixture(scope="module")

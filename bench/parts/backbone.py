@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewbench.parts.batch import Batch, Encoded
-from fewbench.parts.encoder import embed, encode, encode_all, encode_reads
+from fewbench.parts.encoder import embed, encode, encode_all, encode_maps, encode_reads
 from fewbench.parts.families import Embedder, Layer, family_of
 from fewbench.types import ModelRef
 
 Encodings = dict[str, dict[tuple[object, ...], Encoded]]
+
+
+class Trace(NamedTuple):
+    """What one forward pass computes: hidden states, layers + 1 of [N, d], and attention, layers of [S, h, T, T]."""
+
+    states: list[Tensor]
+    maps: list[Tensor]
 
 
 class Backbone(nn.Module):
@@ -99,6 +106,15 @@ class Backbone(nn.Module):
     def vocabulary_scores(self, batch: Batch) -> Tensor:
         """Return the scores (logits) of the whole vocabulary at the mask, [S, V]."""
         scores: Tensor = self._family.decoder(self.model)(self._before_vocabulary(batch))
+        return scores
+
+    def trace(self, batch: Batch) -> Trace:
+        """Return the hidden states of all tokens, the embeddings' first, and every layer's attention probabilities."""
+        return Trace(*encode_maps(self._embedder(), self.layers, batch, self.training))
+
+    def vocabulary_scores_of(self, states: Tensor) -> Tensor:
+        """Return the scores (logits) of the whole vocabulary for last hidden states [M, d], [M, V]."""
+        scores: Tensor = self._family.decoder(self.model)(self.projected(states))
         return scores
 
     def projected(self, states: Tensor) -> Tensor:

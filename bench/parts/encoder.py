@@ -42,6 +42,20 @@ def encode_all(embedder: Embedder, layers: list[Layer], batch: Batch, training: 
     return states
 
 
+def encode_maps(
+    embedder: Embedder, layers: list[Layer], batch: Batch, training: bool
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the hidden states that `encode_all` does, and every layer's attention probabilities, [S, h, T, T] each."""
+    states, maps = [embed(embedder, batch, training)], []
+    for layer in layers:
+        query, key, value = _project((layer.query, layer.key, layer.value), states[-1], batch, layer.heads)
+        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+        maps.append(scores.masked_fill(~batch.real[:, None, None, :], float("-inf")).softmax(-1))
+        mixed = (F.dropout(maps[-1], layer.weights, training) @ value).transpose(1, 2).flatten(2)
+        states.append(_finish(layer, states[-1], mixed.flatten(0, 1).index_select(0, batch.place), training))
+    return states, maps
+
+
 def encode_reads(embedder: Embedder, layers: list[Layer], batch: Batch, training: bool) -> list[Tensor]:
     """Return every layer's hidden state of the token that is read in each sequence: one tensor [S, d] a layer."""
     states, reads = embed(embedder, batch, training), []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, stack
 
@@ -108,3 +110,48 @@ def contrastive(own: Tensor, wanted: Tensor, labels: Tensor, *, log: bool, cross
     others = scores if crossed else matched.expand_as(scores)
     ratio = matched[some] - others[some].masked_fill(~negative[some], float("-inf")).logsumexp(1)
     return -(ratio if log else ratio.exp()).mean()
+
+
+def hidden_mse(states: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """Return sum_m MSE(H_m, H_g(m)) over the embeddings and all layers; smash.md eq. 3.
+
+    g(m) = m M_tea / M_stu, rounded down where that is no whole number.
+
+    Args:
+        states: the student's, M_stu + 1 of [N, d]; those of the embeddings first.
+        wanted: the teacher's, M_tea + 1 of them.
+    """
+    ours, theirs = len(states) - 1, len(wanted) - 1
+    return stack([F.mse_loss(own, wanted[m * theirs // ours]) for m, own in enumerate(states)]).sum()
+
+
+def attention_mse(maps: Sequence[Tensor], wanted: Sequence[Tensor], real: Tensor) -> Tensor:
+    """Return sum_m sum_h MSE(A_mh, A_g(m)h) over layers and heads, g as in `hidden_mse`; smash.md eq. 4.
+
+    The mean is over the pairs of tokens of the batch's sequences: padding counts for nothing.
+
+    Args:
+        maps: the student's attention probabilities, M_stu of [S, h, T, T].
+        wanted: the teacher's, M_tea of them.
+        real: [S, T], false where a place is padding.
+    """
+    ours, theirs = len(maps), len(wanted)
+    pairs = (real[:, :, None] & real[:, None, :])[:, None]
+    gaps = [own - wanted[m * theirs // ours - 1] for m, own in enumerate(maps, 1)]
+    return stack([(gap.square() * pairs).sum() for gap in gaps]).sum() / pairs.sum()
+
+
+def masked_distillation(scores: Tensor, targets: Tensor, answers: Tensor, states: Tensor, wanted: Tensor) -> Tensor:
+    """Return 5 L_ce + 2 L_mlm + L_cos of masked words (Sanh et al., 2019; smash.md section 4.3, setting 5, and A.1).
+
+    L_ce softens both sides at temperature 2 and L_cos is 1 - cos(h_s, h_t), as DistilBERT's code has them.
+
+    Args:
+        scores: [M, V], the student's at M masked places.
+        targets: [M, V], the teacher's logits.
+        answers: [M], the words that stood there.
+        states: [M, d], the student's last hidden states.
+        wanted: [M, d], the teacher's.
+    """
+    cosine = F.cosine_similarity(states, wanted, dim=-1).mean()
+    return 5 * distillation_kl(scores, targets, 2.0) + 2 * cross_entropy(scores, answers) + (1 - cosine)
