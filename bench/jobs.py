@@ -19,7 +19,8 @@ from fewbench.types import CorpusRef, ModelRef, Run, Split, Task
 class Preparation:
     """What a method builds once and all its runs share: a student distilled on a corpus, a pretrained prompt.
 
-    `kind` is one of those that the method's PREPARES names; `settings` are those of `prepare` that the user fixed.
+    `kind` is one of those that the method's PREPARES names; `settings` are those of `prepare` that the user or the
+    protocol fixed.
     """
 
     method: MethodInfo
@@ -241,8 +242,9 @@ class Maker:
         return self.job(task, split, scorer, self.known[name], {}, keep=True, backbone=self.refs["teacher"])
 
     def _preparation(self, run: Run, task: Task, method: MethodInfo) -> Preparation | None:
-        if task.format not in method.prepares:
+        kind = method.prepared_kind(task.format, run.settings)
+        if kind is None:
             return None
-        settings = {name: value for name, value in run.settings.items() if name in method.prepare_settings}
-        kind = method.prepares[task.format]
+        given = {**self.protocol.prepare, **run.settings}
+        settings = {name: given[name] for name in sorted(given) if name in method.prepare_settings}
         return Preparation(method, kind, settings, run.student, run.teacher, run.corpus, self.protocol)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,8 @@ class Protocol:
     """The constants of a comparison. `max_steps` and `eval_every` count optimizer updates.
 
     `checkpoint_tie` and `trial_tie` say which of several best dev scores wins: the `first` (LM-BFF, a strict >) or the
-    `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation.
+    `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation. `prepare` gives settings of what
+    methods build once for all their runs, where their defaults, the papers', would take too long.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Protocol:
     checkpoint_tie: Tie
     trial_tie: Tie
     ddof: int
+    prepare: Mapping[str, Any] = field(default_factory=dict)
 
     def trials(
         self, search: Iterable[str], fixed: Mapping[str, Any], own: Mapping[str, Sequence[Any]] | None = None

@@ -37,10 +37,11 @@ class MethodInfo:
     setting `teacher` names the method whose run on the same split, with the teacher's backbone, makes its trained
     teacher.
 
-    `prepares` says, by format of the task, which of its preparations (`prepare`) a run uses; `prepare_settings` are the
-    arguments of `prepare`. A `step` has a `transform` (model to model) in place of `fit`: alone it starts at the
-    trained teacher, and it composes with others (`fewbench.pipeline`); after a `last` step nothing may follow, and
-    `pipelines` are those that begin with it and belong to `all`.
+    `prepares` says, by format of the task, which of its preparations (`prepare`) a run uses; a setting named there that
+    is on goes before the format. `prepare_settings` are the arguments of `prepare`, and `prepare_checks` says whether
+    it has a `check_prepare` of the corpus. A `step` has a `transform` (model to model) in place of `fit`: alone it
+    starts at the trained teacher, and it composes with others (`fewbench.pipeline`); after a `last` step nothing may
+    follow, and `pipelines` are those that begin with it and belong to `all`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class MethodInfo:
     backbones: tuple[str, ...] = ("masked",)
     prepares: Mapping[str, str] = field(default_factory=dict)
     prepare_settings: tuple[str, ...] = ()
+    prepare_checks: bool = False
     step: bool = False
     last: bool = False
     pipelines: tuple[str, ...] = ()
@@ -77,6 +79,12 @@ class MethodInfo:
         """Return the settings that a grid may vary when those of `fixed` are given."""
         given = {**self.settings, **fixed}
         return self.search if all(given.get(name) == value for name, value in self.search_if.items()) else ()
+
+    def prepared_kind(self, form: str, fixed: Mapping[str, Any]) -> str | None:
+        """Return which preparation a run uses, if any, on a task of a format when the settings of `fixed` are given."""
+        given = {**self.settings, **fixed}
+        named = (kind for name, kind in self.prepares.items() if given.get(name) is True)
+        return next(named, self.prepares.get(form))
 
     def code_hash(self) -> str:
         """Return a hash of the code the method runs (`fewbench.codehash`)."""
@@ -159,6 +167,7 @@ def read_method(file: Path) -> MethodInfo:
         presets=_literal(constants.get("PRESETS"), file, "PRESETS", {}),
         prepares=_literal(constants.get("PREPARES"), file, "PREPARES", {}),
         prepare_settings=shared,
+        prepare_checks="check_prepare" in functions,
         step="fit" not in functions,
         last=_literal(constants.get("LAST"), file, "LAST", False),
         pipelines=tuple(_literal(constants.get("PIPELINES"), file, "PIPELINES", ())),

@@ -168,7 +168,7 @@ class Kit(World):
         return duplicate(self.teacher())
 
     def prepared(self) -> dict[str, Tensor]:
-        """Return what the method's `prepare` built for tasks of this format, on the CPU.
+        """Return what the method's `prepare` built for tasks of this format, on the CPU; the record tells of it.
 
         Raises:
             BenchError: PREPARES has nothing for the format, or `prepare` failed.
@@ -176,7 +176,9 @@ class Kit(World):
         wanted = self._supplies.prepared
         if wanted is None:
             raise BenchError(f"nothing is prepared for tasks of the format '{self._task.format}'", fix="PREPARES = {…}")
-        return load_tensors(self._fetch(wanted)[1])
+        manifest, tensors = self._fetch(wanted)
+        self.notes["prepared"] = {name: told for name, told in manifest.items() if name != "seconds"}
+        return load_tensors(tensors)
 
     def _fetch(self, wanted: Built) -> tuple[dict[str, Any], bytes]:
         assert self._artifacts is not None

@@ -12,10 +12,10 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fewbench.errors import BenchError
-from fewbench.jobs import Job, Work
+from fewbench.jobs import Job, Preparation, Work
 from fewbench.pipeline import settings_of
 from fewbench.record import Record
-from fewbench.runner.one import carry_out, failure, prepare
+from fewbench.runner.one import ask_preparation, carry_out, failure, prepare
 from fewbench.store import Store, StoreUnwritable
 from fewbench.table import label
 
@@ -62,7 +62,7 @@ def execute(
     """
     device = choose_device(device)
     works = [work for stage in stages for work in stage]
-    _preflight([work for work in works if isinstance(work, Job)])
+    _preflight(works)
     if min(workers, len(works)) <= 1:
         _start(device, threads)
         failed = 0
@@ -74,13 +74,13 @@ def execute(
     return sum(_in_processes(stage, store, workers, device, threads, on_done) for stage in stages)
 
 
-def _preflight(jobs: Sequence[Job]) -> None:
+def _preflight(works: Sequence[Work]) -> None:
     """Load each model once and hold each task against it, so that what does not fit stops the whole plan at once.
 
     Raises:
         ModelError: a model that cannot be loaded whole.
         BenchError: a label word of several tokens, a template that the model cannot read, a task longer than its
-            positions, or what a method's own `check` refuses.
+            positions, or what a method's own `check` or `check_prepare` refuses.
     """
     import torch
 
@@ -89,7 +89,7 @@ def _preflight(jobs: Sequence[Job]) -> None:
 
     models = Models(torch.device("cpu"))
     checked: set[object] = set()
-    for job in jobs:
+    for job in (work for work in works if isinstance(work, Job)):
         for ref in filter(None, (job.run.student, job.run.teacher)):
             pair = (ref.path, job.task.full_name, "words" in job.method.needs)
             if pair in checked:
@@ -116,6 +116,9 @@ def _preflight(jobs: Sequence[Job]) -> None:
         if job.method.checks and own not in checked:
             checked.add(own)
             ask_method(job, models)
+    for work in works:
+        if isinstance(work, Preparation) and work.method.prepare_checks:
+            ask_preparation(work, models)
 
 
 def ask_method(job: Job, models: Models) -> None:

@@ -60,9 +60,7 @@ def prepare(preparation: Preparation, models: Models, artifacts: Artifacts) -> s
     from safetensors.torch import save
 
     torch.manual_seed(PREPARED_WITH)
-    world = World(
-        models, preparation.protocol, PREPARED_WITH, preparation.student, preparation.teacher, preparation.corpus
-    )
+    world = _world(preparation, models)
     clock = time.perf_counter()
     try:
         tensors = preparation.method.module().prepare(preparation.kind, world, **preparation.settings)
@@ -72,6 +70,31 @@ def prepare(preparation: Preparation, models: Models, artifacts: Artifacts) -> s
     seconds = round(time.perf_counter() - clock, 3)
     artifacts.save(preparation.key, {"title": preparation.title, "seconds": seconds, **world.notes}, content)
     return None
+
+
+def ask_preparation(preparation: Preparation, models: Models) -> None:
+    """Let a method's `check_prepare` look at the corpus and the settings that it is to prepare something with.
+
+    Raises:
+        BenchError: what it refuses, or a check that breaks down.
+    """
+    method = preparation.method
+    defaults = {name: method.settings[name] for name in method.prepare_settings}
+    try:
+        method.module().check_prepare(
+            preparation.kind, _world(preparation, models), **{**defaults, **preparation.settings}
+        )
+    except BenchError as error:
+        error.where = error.where or preparation.title
+        raise
+    except Exception as error:
+        problem = f"the check of what '{method.name}' prepares broke down: {type(error).__name__}: {error}"
+        raise BenchError(problem, where=str(method.file)) from error
+
+
+def _world(preparation: Preparation, models: Models) -> World:
+    refs = (preparation.student, preparation.teacher, preparation.corpus)
+    return World(models, preparation.protocol, PREPARED_WITH, *refs)
 
 
 def failure(job: Job, reason: str, device: str, threads: int) -> Record:
