@@ -19,7 +19,7 @@ from fewbench.documents import Document
 from fewbench.errors import BenchError
 from fewbench.types import Example
 
-BLOCK = 1000
+BLOCK = 256
 """Documents in memory at a time."""
 FEWEST_SENTENCES = 5
 FEWEST_TOKENS = 5

@@ -24,7 +24,7 @@ from fewbench.parts.prompt import PromptModel
 from fewbench.parts.soft import SoftPromptModel
 from fewbench.types import Example
 
-LABELLED_AT_ONCE = 2048
+LABELLED_AT_ONCE = 512
 SUREST = 0.5
 
 
@@ -73,7 +73,7 @@ def stream(kind: str, drawn: Iterator[Example], model: PromptModel, annotator: P
 def pseudo_labelled(drawn: Iterator[Example], annotator: PromptModel) -> Iterator[Example]:
     """Yield single sentences with the labels that a model gives them when it is asked: ppt.md section 3.2.3.
 
-    The surest half of each label is kept, of some thousand sentences at a time.
+    The surest half of each label is kept, of some hundred sentences at a time.
     """
     while True:
         asked = list(islice(drawn, LABELLED_AT_ONCE))
