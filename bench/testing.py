@@ -100,7 +100,7 @@ def toy_protocol(**changes: Any) -> Protocol:
     """Return the protocol `quick` with three updates, and preparations of three."""
     quick = get_protocol("quick")
     few = {name: 3 if name.endswith("steps") else value for name, value in quick.prepare.items()}
-    return replace(quick, **({"max_steps": 3, "eval_every": 2, "prepare": few} | changes))
+    return replace(replace(quick, max_steps=3, eval_every=2, prepare=few), **changes)
 
 
 def toy_job(

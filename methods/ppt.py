@@ -5,10 +5,10 @@ single texts from sentences with pseudo labels (eq. 5); tasks are read in the sa
 hard prompt behind the same soft one. `unified` casts every task into a choice among its labels and starts from choices
 of 2 to 16 sentences (section 3.3). `chinese` has the forms of appendix B.
 
-Departs from the paper: the backbone itself labels sentences, asked by the hard prompt, in place of a RoBERTa trained on
-reviews, each word's scores less their mean, the surest half of each label. Options are cut shorter where a model has
-fewer positions. Probabilities are over the label words, in the code over the vocabulary. The random start is that of
-prompt-tuning. Updates are those at which the code takes its prompts, of a run of 200,000.
+Departs from the paper: the backbone itself labels sentences, asked by the hard prompt (each word's scores less their
+mean, the surest half of each label), in place of a RoBERTa trained on reviews. Options are cut where positions are few.
+Probabilities are over label words, in the code over the vocabulary. The random start is prompt-tuning's. Updates are
+those at which the code takes its prompts, of a run of 200,000.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def check_prepare(kind: str, world: World, **settings: Any) -> None:
 
 def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
     """Refuse a prompt that does not fit the model or the form, label words that it lacks, and numbers of nothing."""
-    forms = {name: settings[name] for name in ("hybrid", "unified", "chinese")}
-    check_forms(task, student, settings["tokens"], **forms)
+    forms = {name: settings[name] for name in ("tokens", "hybrid", "unified", "chinese")}
+    check_forms(task, student, **forms)
     for name, least in (("pretrain_steps", 0), ("pretrain_batch", 1), ("pretrain_lr", 0)):
-        if settings[name] < least:
-            raise BenchError(f"{name}={settings[name]}", allowed=f"{least} or more")
+        if (given := settings[name]) < least:
+            raise BenchError(f"{name}={given}", allowed=f"{least} or more")

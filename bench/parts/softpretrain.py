@@ -95,7 +95,7 @@ def surest(scores: Tensor, share: float) -> list[tuple[int, int]]:
     """
     best, labels = (scores - scores.mean(0)).softmax(-1).max(-1)
     kept = []
-    for label in labels.unique().tolist():
+    for label in sorted(set(labels.tolist())):
         rows = (labels == label).nonzero()[:, 0]
         order = best[rows].argsort(descending=True, stable=True)
         kept += [(row, label) for row in rows[order[: max(1, int(share * len(rows)))]].tolist()]
