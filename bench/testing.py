@@ -35,7 +35,8 @@ from fewbench.runner.local import ask_method
 from fewbench.runner.one import carry_out, prepare
 from fewbench.settings import bind
 from fewbench.split import make_split
-from fewbench.types import Example, Kind, Predictions, Rows, Source, Task
+from fewbench.types import Example, Kind, Predictions, Prompt, Rows, Source, Task
+from fewbench.unified import unified
 
 SUBJECTS = ("the film", "the movie", "acting", "the plot", "a cat", "the dog", "it", "this")
 OPINIONS = ("wonderful and lovely", "dull , a bit", "boring , a waste")
@@ -53,7 +54,7 @@ FORMS: Mapping[Kind, Mapping[str, Any]] = {
 
 
 def toy_task(kind: Kind, **changes: Any) -> Task:
-    """Return a task of a format (three classes or options), or a regression on single texts."""
+    """Return a task of a format (three classes or options), or a regression on single texts; classes can be unified."""
     form: dict[str, Any] = {
         "name": f"toy-{kind}",
         "title": "A toy",
@@ -65,7 +66,12 @@ def toy_task(kind: Kind, **changes: Any) -> Task:
         "max_length": 48,
         **FORMS[kind],
     }
-    return Task(**(form | changes))
+    task = Task(**(form | changes))
+    if task.is_regression or task.prompts:
+        return task
+    own = Prompt("", task.template, task.words)
+    view = unified(task.format, task.labels, own, {}, 1 if task.format == "single" else 2)
+    return replace(task, prompts=() if view is None else (view,))
 
 
 def toy_rows(task: Task, *, train: int = 24, test: int = 9) -> Rows:

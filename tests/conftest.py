@@ -195,9 +195,8 @@ def make_t5_tokenizer() -> Any:
     from transformers import PreTrainedTokenizerFast
 
     boundary = "\N{LOWER ONE EIGHTH BLOCK}"
-    words = dict.fromkeys(
-        boundary + word for word in (*WORDS, "It", "A", "B", "C", "No", "Maybe", "Yes") if word.isalpha()
-    )
+    known = (*WORDS, "It", *"ABCDEFGHIJKLMNOP", "No", "Maybe", "Yes")
+    words = dict.fromkeys(boundary + word for word in known if word.isalpha())
     letters = dict.fromkeys((boundary, *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789,.?!:'-"))
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((w, -3.0) for w in words), *((c, -9.0) for c in letters)]
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=False))

@@ -11,8 +11,10 @@ from fewbench.jobs import Plan, Preparation
 from fewbench.parts.kit import Models
 from fewbench.pipeline import pipeline, settings_of
 from fewbench.registry import methods, read_method
+from fewbench.runner.local import execute
 from fewbench.runner.one import carry_out
 from fewbench.settings import choose_methods
+from fewbench.store import Store
 from fewbench.testing import run_job, toy_job, toy_protocol, toy_task
 
 STEP = '''
@@ -178,3 +180,35 @@ def test_what_prepare_takes_is_a_setting_of_fit(tmp_path):
     file.write_text(SHARER.replace("kind, world, *, value", "kind, world, *, wert"), "utf-8")
     with pytest.raises(BenchError, match="a setting 'wert' that fit lacks"):
         read_method(file)
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"), [("BenchError('no corpus')", "no corpus"), ("ValueError('odd')", "broke down")]
+)
+def test_what_is_prepared_is_looked_at_before_anything_runs(tiny_model, tmp_path, raised, told):
+    file = tmp_path / "wary.py"
+    check = f"def check_prepare(kind, world, *, value):\n    assert value == 0.5\n    raise {raised}\n"
+    file.write_text(SHARER + "from fewbench.errors import BenchError\n" + check, "utf-8")
+    job = toy_job(read_method(file), tiny_model, settings={"value": 0.5})
+    store = Store(tmp_path / "results")
+    stages = Plan((job,), {}, store.artifacts).stages([job])
+    with pytest.raises(BenchError, match=told) as caught:
+        execute(stages, store, workers=1, device="cpu", threads=1, on_done=lambda *_: pytest.fail("something ran"))
+    assert caught.value.where in ("prepare wary one value=0.5", str(file))
+
+
+def test_a_setting_that_is_on_says_what_is_prepared(tmp_path):
+    file = tmp_path / "either.py"
+    file.write_text(
+        SHARER.replace('"pair": "two"}', '"other": "both"}').replace("other: int = 1", "other: bool = False"), "utf-8"
+    )
+    method = read_method(file)
+    assert [method.prepared_kind(form, {}) for form in ("single", "pair")] == ["one", None]
+    assert [method.prepared_kind(form, {"other": True}) for form in ("single", "pair")] == ["both", "both"]
+
+
+def test_a_protocol_says_with_what_something_is_prepared(sharer, tiny_model):
+    protocol = toy_protocol(prepare={"value": 0.75, "others": 1})
+    assert toy_job(sharer, tiny_model, protocol=protocol).preparation.settings == {"value": 0.75}
+    own = toy_job(sharer, tiny_model, settings={"value": 0.5}, protocol=protocol)
+    assert own.preparation.settings == {"value": 0.5}

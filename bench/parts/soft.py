@@ -54,14 +54,17 @@ class SoftPromptModel(TaskModel):
         backbone.model.set_input_embeddings(SoftEmbedding(words, self.soft))  # type: ignore[operator]
 
     def blueprint(self) -> dict[str, Any]:
-        """Return the number of soft tokens and the hard prompt."""
-        return {"tokens": len(self.soft), "template": self.task.template}
+        """Return the number of soft tokens and the hard prompt, which need not be the task's own."""
+        return {"tokens": len(self.soft), "template": self.task.template, "words": self.task.words}
 
     @classmethod
-    def rebuild(cls, backbone: Backbone, task: Task, *, tokens: int, template: str) -> Self:  # type: ignore[override]
+    def rebuild(  # type: ignore[override]
+        cls, backbone: Backbone, task: Task, *, tokens: int, template: str, words: Sequence[Sequence[str]]
+    ) -> Self:
         """Return a model with soft tokens of value 0."""
         width = backbone.model.get_input_embeddings().embedding_dim  # type: ignore[operator]
-        return cls(backbone, replace(task, template=template), torch.zeros(tokens, width))
+        read = replace(task, template=template, words=tuple(map(tuple, words)))
+        return cls(backbone, read, torch.zeros(tokens, width))
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Return prompts as token ids behind those of the soft tokens, -P to -1."""
@@ -78,6 +81,10 @@ class SoftPromptModel(TaskModel):
 
     def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
         return self.hard._encode_new(examples)
+
+    def forget(self) -> None:
+        """Forget what the hard prompt encoded."""
+        self.hard.forget()
 
     def forward(self, batch: Batch) -> Tensor:
         """Return class scores (logits), [B, C]."""
@@ -99,11 +106,13 @@ class SoftPromptModel(TaskModel):
 
 
 def check_room(backbone: Backbone, task: Task, tokens: int) -> None:
-    """Refuse more soft tokens than the model's positions hold before a task's inputs.
+    """Refuse no soft tokens, and more than the model's positions hold before a task's inputs.
 
     Raises:
-        BenchError: there are too many.
+        BenchError: there are none, or too many.
     """
+    if tokens < 1:
+        raise BenchError(f"a soft prompt of {tokens} tokens", allowed="1 or more")
     room = backbone.places - task.max_length
     if tokens > room:
         raise BenchError(
@@ -141,15 +150,13 @@ def initial_prompt(
         backbone: gives the word embeddings.
         task: gives the label words.
         examples: give the texts that `task` draws from.
-        tokens: P.
+        tokens: P, 1 or more.
         start: how.
         seed: of what is drawn.
 
     Raises:
-        BenchError: no soft token.
+        BenchError: there is no word to start from.
     """
-    if tokens < 1:
-        raise BenchError(f"a soft prompt of {tokens} tokens", allowed="1 or more")
     tokenizer = backbone.tokenizer
     words: Tensor = backbone.model.get_input_embeddings().weight.detach()  # type: ignore[operator]
     draw = torch.Generator().manual_seed(seed)
@@ -164,6 +171,10 @@ def initial_prompt(
     else:
         texts = [text for example in examples for text in (*example.texts, *example.options)]
         known = [token for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] for token in ids]
+    if not known:
+        raise BenchError(
+            f"no word to start a soft prompt from: start={start}", where=task.full_name, fix="start=normal"
+        )
     drawn = start in ("vocabulary", "task")
     rows = torch.randint(len(known), (tokens,), generator=draw) if drawn else torch.arange(tokens) % len(known)
     return words[torch.tensor(known)[rows].to(words.device)].cpu()

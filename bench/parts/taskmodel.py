@@ -64,6 +64,11 @@ class TaskModel(nn.Module):
         self._read.update(keys)
         return [self._encoded[key]._replace(label=example.label) for key, example in zip(keys, examples, strict=True)]
 
+    def forget(self) -> None:
+        """Forget what was encoded: of a stream of examples each comes once."""
+        self._encoded.clear()
+        self._read.clear()
+
     def describe(self) -> dict[str, object]:
         """Return what a record says of the model: inputs that were cut to the maximum length."""
         cuts = [cut for key in self._read if (cut := self._encoded[key].truncated)]

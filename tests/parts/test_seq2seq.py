@@ -168,7 +168,7 @@ def test_focus_changes_nothing_but_the_cost(tiny_t5):
         torch.testing.assert_close(after[1][name], after[0][name], atol=1e-5, rtol=1e-4, msg=name)
 
 
-@pytest.mark.parametrize("name", ["ft", "prompt-ft", "zero-shot", "prompt-tuning"])
+@pytest.mark.parametrize("name", ["ft", "prompt-ft", "zero-shot", "prompt-tuning", "ppt"])
 def test_methods_keep_the_contract(tiny_t5, name):
     check_method(methods()[name], tiny_t5)
 

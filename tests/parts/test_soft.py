@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from fewbench.errors import BenchError
 from fewbench.models import find_model
 from fewbench.parts.kit import Kit, Models
-from fewbench.parts.soft import SoftPromptModel, initial_prompt
+from fewbench.parts.soft import SoftPromptModel, check_room, initial_prompt
 from fewbench.parts.verbalizer import word_ids
 from fewbench.protocol import get_protocol
 from fewbench.registry import methods
@@ -156,8 +156,15 @@ class TestStart:
         assert not torch.equal(start(how), start(how, seed=2))
 
     def test_no_tokens(self, start):
-        with pytest.raises(BenchError, match="a soft prompt of 0 tokens"):
-            start("normal", 0)
+        for tokens in (0, -1):
+            with pytest.raises(BenchError, match=f"a soft prompt of {tokens} tokens"):
+                check_room(self.backbone, self.task, tokens)
+
+    def test_no_words(self, start):
+        empty = [replace(row, texts=("", "")) for row in self.rows]
+        with pytest.raises(BenchError, match="no word to start a soft prompt from: start=task") as caught:
+            initial_prompt(self.backbone, self.task, empty, 9, "task", 1)
+        assert caught.value.fix == "start=normal"
 
 
 def test_prompts_that_do_not_fit(make, tiny, folder):
