@@ -87,17 +87,11 @@ def find_label(name: str, known: Iterable[str], where: str) -> str:
     raise BenchError(f"no stored run has the method '{name}'", where=where, allowed=known, given=name)
 
 
-def is_stale() -> Callable[[Record], bool]:
-    """Return what says of a record whether its method's code is another today. A method that is not here has none."""
-    known, code = methods(), dict[str, str]()
-
-    def stale(record: Record) -> bool:
-        name = record.run.method
-        if name in known and name not in code:
-            code[name] = known[name].code_hash()
-        return code.get(name, record.method_code) != record.method_code
-
-    return stale
+def code_of(records: Iterable[Record]) -> dict[str, str]:
+    """Return the hash of the code that the records' methods have today, for those that are here."""
+    known = methods()
+    used = sorted({record.run.method for record in records} & known.keys())
+    return {name: known[name].code_hash() for name in used}
 
 
 def who_takes_what() -> Callable[[str, Column], bool]:

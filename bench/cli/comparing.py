@@ -89,10 +89,11 @@ def _print(tables: Sequence[Versus], ranks: Ranking | None, used: Sequence[Recor
 
 def _state(records: Sequence[Record]) -> list[str]:
     """Return what is to be said once of all runs: how many failed, how many are of older code."""
-    from fewbench.selection import is_stale
+    from fewbench.selection import code_of
 
+    code = code_of(records)
     failed = sum(record.status == "failed" for record in records)
-    stale = sum(map(is_stale(), records))
+    stale = sum(code.get(record.run.method, record.method_code) != record.method_code for record in records)
     return [
         *([f"{failed} failed runs are left out: bench run --retry-failed"] if failed else []),
         *(

@@ -87,13 +87,10 @@ def print_tables(
     from fewbench import render
     from fewbench.pivot import entries, grids
     from fewbench.protocol import protocols
-    from fewbench.registry import methods
-    from fewbench.selection import who_takes_what
+    from fewbench.selection import code_of, who_takes_what
     from fewbench.table import build, to_rows
 
-    used = {record.run.method for record in records}
-    code = {name: info.code_hash() for name, info in methods().items() if name in used}
-    blocks = build(records, code, {name: protocol.ddof for name, protocol in protocols().items()})
+    blocks = build(records, code_of(records), {name: protocol.ddof for name, protocol in protocols().items()})
     if form == "json":
         print_json(to_rows(blocks))
     elif form == "csv":
