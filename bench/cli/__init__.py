@@ -12,7 +12,7 @@ from typing import cast
 
 import typer
 
-from fewbench.cli import data, listing, pretraining, probing, results, running, tasks
+from fewbench.cli import comparing, data, listing, pretraining, probing, results, running, sharing, tasks
 from fewbench.errors import BenchError
 
 # typer carries click's exceptions under a name of its own in newer versions.
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command("run")(running.run)
 app.command("probe")(probing.probe)
 app.command("table")(results.table)
+app.command("compare")(comparing.compare)
 app.command("show")(results.show)
 app.command("fsck")(results.fsck)
 app.command("ls")(listing.ls)
@@ -38,6 +39,9 @@ app.command("doctor")(listing.doctor)
 app.command("split")(tasks.split)
 app.command("validate")(tasks.validate)
 app.command("pretrain")(pretraining.pretrain)
+app.command("submit")(sharing.submit)
+app.command("merge")(sharing.merge)
+app.add_typer(sharing.export, name="export")
 app.add_typer(data.app, name="data")
 
 

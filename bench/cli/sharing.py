@@ -1,0 +1,165 @@
+"""`bench export`, `bench submit` and `bench merge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
+from fewbench.cli.out import note, numbers, print_json
+from fewbench.errors import BenchError
+
+if TYPE_CHECKING:
+    from fewbench.record import Record
+    from fewbench.sharing.copy import Keep
+
+export = typer.Typer(help="Results for elsewhere: CSV files, a model card's metadata.", no_args_is_help=True)
+
+TasksOption = Annotated[list[str] | None, typer.Option("--tasks", help="only these: tasks, suites")]
+KeepOption = Annotated[
+    str | None, typer.Option("--keep", help="of two records of one run with other scores: old (there) or new")
+]
+
+
+@export.command("card")
+def card(
+    method: Annotated[str, typer.Argument(help="a method as it is stored")],
+    name: Annotated[str | None, typer.Option("--name", help="the model's name; default the student's")] = None,
+    tasks: TasksOption = None,
+    k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
+    student: Annotated[str | None, typer.Option("--student", help="only this student, by its name")] = None,
+    results: ResultsOption = Path("results"),
+    json: JsonOption = False,
+) -> None:
+    """Print the metadata block of a model card: the results of a method, as the hub's model-index."""
+    from fewbench.declare import declared
+    from fewbench.pivot import entries
+    from fewbench.protocol import protocols
+    from fewbench.registry import task_files
+    from fewbench.selection import Wanted, by_label, find_label, task_names
+    from fewbench.sharing.card import front_matter, model_index
+    from fewbench.table import build
+
+    wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
+    stored = by_label(record for record in _records(results) if record in wanted and record.comparable)
+    records = stored[find_label(method, stored, str(results))]
+    students = sorted({record.run.student.name for record in records if record.run.student})
+    if len(students) > 1:
+        raise BenchError("these are results of several models", allowed=students, fix=f"--student {students[0]}")
+    blocks = build(records, {}, {name: protocol.ddof for name, protocol in protocols().items()})
+    cells = [cell for cell in entries(blocks) if cell.mean is not None]
+    metadata = model_index(name or (students or [method])[0], cells, declared(task_files()).tasks)
+    if json:
+        print_json(metadata)
+    else:
+        print(front_matter(metadata))
+
+
+@export.command("csv")
+def csv(
+    out: Annotated[Path, typer.Option("--out", help="the folder to write to")],
+    tasks: TasksOption = None,
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Write stored runs as CSV: runs.csv, trials.csv, and cells.csv with means over seeds."""
+    from fewbench.durable import write_whole
+    from fewbench.protocol import protocols
+    from fewbench.selection import Wanted, code_of, task_names
+    from fewbench.sharing.bundle import bundle
+    from fewbench.table import build, to_rows
+
+    wanted = Wanted(task_names(tasks) if tasks else None)
+    records = [record for record in _records(results) if record in wanted]
+    if not records:
+        raise BenchError("no stored run is of that kind", where=str(results), fix="bench table")
+    ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
+    for name, data in bundle(records, to_rows(build(records, code_of(records), ddofs))).items():
+        try:
+            write_whole(out / name, data)
+        except OSError as error:
+            raise BenchError(f"this cannot be written: {error.strerror}", where=str(out / name)) from error
+        note(f"wrote {out / name}")
+
+
+def submit(
+    folder: Annotated[Path, typer.Argument(help="a results folder from elsewhere, with runs/ in it")],
+    results: ResultsOption = Path("results"),
+    data: DataOption = None,
+    keep: KeepOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check, and copy nothing")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Check records from elsewhere, and copy them in if nothing is wrong with any of them."""
+    from fewbench.sharing.copy import copy_into
+    from fewbench.sharing.gather import gather
+    from fewbench.sharing.submit import Checker
+    from fewbench.store import Store
+
+    found, problems = gather(folder)
+    report = Checker(data).check(found)
+    problems += report.problems
+    copied = None
+    if not problems and found and not dry_run:
+        copied = copy_into(Store(results), found, _keep(keep))
+    if json:
+        written, there = copied or (0, 0)
+        print_json(
+            {"records": len(found), "problems": problems, "notes": report.notes, "written": written, "there": there}
+        )
+    else:
+        for problem in problems:
+            print(problem)
+        for text, count in report.notes.items():
+            note(f"{count} x {text}")
+        note(f"{len(found)} whole records, {len(problems)} problems in {folder}")
+        if copied:
+            note(f"{copied.written} records copied to {results}, {copied.there} were there already")
+    if problems or not found:
+        raise BenchError(
+            "nothing was copied: " + ("see the problems above" if problems else "there are no records"),
+            where=str(folder),
+            fix="mend or take out what is named, and the same command again",
+        )
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="results folders")],
+    into: Annotated[Path, typer.Option("--into", help="the results folder to write to; it may have runs already")],
+    keep: KeepOption = None,
+) -> None:
+    """Put the records of several results folders into one; the same run is taken once."""
+    from fewbench.sharing.copy import copy_into
+    from fewbench.sharing.gather import gather
+    from fewbench.store import Store
+
+    found, problems = [], []
+    for folder in folders:
+        whole, wrong = gather(folder)
+        found += whole
+        problems += [f"{folder}: {problem}" for problem in wrong]
+    if problems:
+        shown = "; ".join(problems[:3])
+        fix = "bench fsck --results FOLDER --repair, and the same command again"
+        raise BenchError(f"nothing was merged: {len(problems)} problems: {shown}", fix=fix)
+    copied = copy_into(Store(into), found, _keep(keep))
+    note(f"{copied.written} records written to {into}, {copied.there} were there already")
+
+
+def _keep(text: str | None) -> Keep | None:
+    keeps: dict[str | None, Keep | None] = {None: None, "old": "old", "new": "new"}
+    if text not in keeps:
+        raise BenchError(f"--keep is '{text}'", allowed=("old", "new"), given=text, fix="--keep old")
+    return keeps[text]
+
+
+def _records(results: Path) -> list[Record]:
+    from fewbench.store import Store
+
+    store = Store(results)
+    records = list(store.records())
+    for damage in store.damaged:
+        note(f"damaged: {damage}")
+    return records
