@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from fewbench.cli.out import note, print_grid, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.beyond import Value
     from fewbench.measurement import Measurement
     from fewbench.record import Record
     from fewbench.store import Store
@@ -124,7 +125,9 @@ def print_costs(found: Iterable[tuple[Record, Measurement]]) -> None:
     ):
         rows = [(f"{record.run.key[:8]} {record.run.method}", *cells(m.scores)) for record, m in found]
         print_grid(("run", *header), rows, right=range(1, len(header) + 1))
-    note("MACs, J and ms are of one example, speed-ups over the teacher in the same process; ± half the quartiles' range")
+    note(
+        "MACs, J and ms are of one example, speed-ups over the teacher in the same process; ± half the quartiles' range"
+    )
 
 
 def _held(scores: Any) -> list[str]:
@@ -161,6 +164,39 @@ def _count(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g}{unit}"
     return f"{number:.0f}"
+
+
+def print_beyond(records: Sequence[Record], store: Store, given: str, form: str) -> None:
+    """Print a row for each method on a task: its score, and what `--with` names."""
+    import csv
+    import sys
+
+    from fewbench import beyond
+
+    kinds = beyond.chosen(given)
+    if form == "latex":
+        raise BenchError("--with makes no latex", allowed="terminal, markdown, csv, json", fix="--format markdown")
+    rows = beyond.rows(records, store.records(), store, kinds)
+    names = beyond.columns(rows)
+    if form == "json":
+        print_json([{**row._asdict(), "values": {name: v._asdict() for name, v in row.values.items()}} for row in rows])
+        return
+    header = ["task", "k", "protocol", "method", "model", "n", *names]
+    cells = [[*map(str, row[:6]), *(_mean(row.values.get(name), row.n) for name in names)] for row in rows]
+    if form == "csv":
+        csv.writer(sys.stdout).writerows([header, *cells])
+    elif form == "markdown":
+        lines = [header, ["---"] * len(header), *cells]
+        print("\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines))
+    else:
+        print_grid(header, cells, right=range(5, len(header)))
+    note("means over n runs, or those in brackets; scores and loyalty in hundredths, natural logarithms; ms at batch 1")
+
+
+def _mean(value: Value | None, n: int) -> str:
+    if value is None:
+        return "–"
+    return f"{value.mean:.{value.digits}f}" + (f" ({value.n})" if value.n != n else "")
 
 
 def _title(record: Record) -> str:

@@ -26,6 +26,9 @@ def table(
     k: Annotated[int | None, typer.Option("--k", help="only this K")] = None,
     protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
     student: Annotated[str | None, typer.Option("--student", help="only this student, by its name")] = None,
+    beyond: Annotated[
+        str | None, typer.Option("--with", help="loyalty, attack, cost: a row a method, and what was measured of it")
+    ] = None,
     results: ResultsOption = Path("results"),
     form: Annotated[str, typer.Option("--format", help="terminal, markdown, latex, csv or json")] = "terminal",
     json: JsonOption = False,
@@ -52,7 +55,12 @@ def table(
     if not records:
         what = f"none of the {found} stored runs is of that kind" if found else f"no runs are stored in {results}"
         note(f"{what}; bench run makes some")
-    print_tables(records, "json" if json else form)
+    if beyond is not None:
+        from fewbench.cli.measuring import print_beyond
+
+        print_beyond(records, store, beyond, "json" if json else form)
+    else:
+        print_tables(records, "json" if json else form)
     for damage in store.damaged:
         note(f"damaged: {damage}")
     if any(damage.serious for damage in store.damaged):
