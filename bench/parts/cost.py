@@ -68,8 +68,8 @@ class Ratio(NamedTuple):
 def parameters(model: TaskModel, models: Models) -> Parameters:
     """Return a model's counts; weights shared by two layers count once, the scales of int8 weights not at all.
 
-    A tensor is trained if it is neither one of the pretrained model's nor what the changes to its structure make of one:
-    this sees everything that was done to a model, by whatever it was trained.
+    A tensor is trained if it is neither one of the pretrained model's nor what the changes to its structure make of
+    one: this sees everything that was done to a model, by whatever it was trained.
     """
     ref = model.backbone.ref
     changed = models.fresh(ref)

@@ -70,7 +70,7 @@ class TestProducts:
     def test_int8_products_are_counted_and_told_apart(self, model):
         small = duplicate(model).eval()
         quantize(small.backbone)
-        count, width, inner = shape(model.backbone)
+        count, width, _ = shape(model.backbone)
         attention = [(count - 1) * 2 * t * t * width + 2 * t * width for t in lengths(model)]
         head = width * len(model.task.labels)
         whole = products(model, EXAMPLES).total
