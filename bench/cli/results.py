@@ -31,6 +31,9 @@ def table(
     ] = "method,student",
     columns: Annotated[str, typer.Option("--columns", help="likewise; the rest makes tables of its own")] = "task",
     median: Annotated[bool, typer.Option("--median", help="show the median over seeds too")] = False,
+    beyond: Annotated[
+        str | None, typer.Option("--with", help="loyalty, attack, cost: a row a method, and what was measured of it")
+    ] = None,
     results: ResultsOption = Path("results"),
     form: Annotated[str, typer.Option("--format", help="terminal, markdown, latex, csv or json")] = "terminal",
     json: JsonOption = False,
@@ -55,7 +58,12 @@ def table(
     if not records:
         what = f"none of the {found} stored runs is of that kind" if found else f"no runs are stored in {results}"
         note(f"{what}; bench run makes some")
-    print_tables(records, "json" if json else form, *axes, median=median)
+    if beyond is not None:
+        from fewbench.cli.measuring import print_beyond
+
+        print_beyond(records, store, beyond, "json" if json else form)
+    else:
+        print_tables(records, "json" if json else form, *axes, median=median)
     for damage in store.damaged:
         note(f"damaged: {damage}")
     if any(damage.serious for damage in store.damaged):

@@ -21,7 +21,7 @@ from fewbench.metrics import score
 from fewbench.parts import losses
 from fewbench.parts.backbone import Backbone
 from fewbench.parts.batch import Batch, Encoded, by_length, narrow
-from fewbench.parts.encoder import run_layer, run_layer_at
+from fewbench.parts.encoder import look_ahead, run_layer, run_rest
 from fewbench.parts.exit_rules import Confidence, Depth, Entropy, Patience, Rule, at_exits, exit_layers, summary
 from fewbench.parts.head import HeadModel
 from fewbench.parts.taskmodel import TOKENS_A_BATCH, TaskModel
@@ -75,7 +75,7 @@ class ExitModel(TaskModel):
         """Return each example's answer where it exits, [B, C] or [B], and the layer, [B] from 1 to L.
 
         A layer by which examples may leave is first run for the token that is read; only those that stay pay for the
-        rest of it. (Their keys and values are then computed a second time.)
+        rest of it, whose keys and values are there already.
         """
         layers = self.backbone.layers
         states = self.backbone.embed(batch)
@@ -83,7 +83,7 @@ class ExitModel(TaskModel):
         for number, layer in enumerate(layers, 1):
             may_leave = number >= self.rule.earliest or number == len(layers)
             if may_leave:
-                read = run_layer_at(layer, states, batch, self.training)
+                read, ahead = look_ahead(layer, states, batch, self.training)
             else:
                 states = run_layer(layer, states, batch, self.training)
                 read = states.index_select(0, batch.read)
@@ -94,17 +94,20 @@ class ExitModel(TaskModel):
                 sequences = len(read) // len(here)  # an example
             if not may_leave:
                 continue
-            leaves = self.rule(answers) if number < len(layers) else torch.ones_like(here, dtype=torch.bool)
-            found[here[leaves]] = answers[-1][leaves]
-            left_by[here[leaves]] = number
-            if leaves.all():
+            leaves = self.rule(answers) if number < len(layers) else None
+            count = len(here) if leaves is None else int(leaves.sum())
+            if leaves is None or count == len(here):
+                found[here], left_by[here] = answers[-1], number
                 break
-            if leaves.any():
+            if count:
+                found[here[leaves]], left_by[here[leaves]] = answers[-1][leaves], number
                 stays = ~leaves
                 here, answers = here[stays], [answer[stays] for answer in answers]
-                batch, tokens = narrow(batch, stays.repeat_interleave(sequences))
+                kept = stays.repeat_interleave(sequences)
+                batch, tokens = narrow(batch, kept)
                 states = states[tokens]
-            states = run_layer(layer, states, batch, self.training)
+                ahead = (ahead[0][kept, :, : batch.grid.shape[1]], ahead[1][kept, :, : batch.grid.shape[1]])
+            states = run_rest(layer, states, ahead, batch, self.training)
         return found, left_by
 
     @torch.no_grad()

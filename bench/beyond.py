@@ -1,0 +1,157 @@
+"""One row a method on a task: how good, how faithful to its teacher, and whatever else was measured of its stored runs.
+
+Means over split seeds. A measurement counts only if it fits its record (`fewbench.measurement`), and a row says of how
+many of its runs each figure is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fewbench.errors import BenchError
+from fewbench.loyalty import between, own_teacher
+from fewbench.measurement import measurements
+from fewbench.record import Record
+from fewbench.store import Store
+from fewbench.table import label
+
+
+class Figure(NamedTuple):
+    """A column: its name, how its measurement's scores hold it, and how many digits follow the point."""
+
+    name: str
+    of: Callable[[Mapping[str, Any]], float | None]
+    digits: int = 1
+
+
+class Value(NamedTuple):
+    """A mean over the runs of a row that have it, and how many have."""
+
+    mean: float
+    n: int
+    digits: int
+
+
+class Row(NamedTuple):
+    """A method on a task: `values` by column's name; `n` runs."""
+
+    task: str
+    k: int
+    protocol: str
+    method: str
+    student: str
+    n: int
+    values: Mapping[str, Value]
+
+
+def _at(*path: str, times: float = 1.0) -> Callable[[Mapping[str, Any]], float | None]:
+    """Return what looks a number up by a path of names; None where it is not there."""
+
+    def look(scores: Mapping[str, Any]) -> float | None:
+        value: Any = scores
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return None if value is None else times * float(value)
+
+    return look
+
+
+COLUMNS: Mapping[str, tuple[Figure, ...]] = {
+    "score": (Figure("score", _at("score", times=100)),),
+    "loyalty": (
+        Figure("label loyalty", _at("label", times=100)),
+        Figure("probability loyalty", _at("probability", times=100)),
+    ),
+    "attack": (
+        Figure("after-attack accuracy", _at("after_attack_accuracy", times=100)),
+        Figure("queries", _at("mean_queries")),
+    ),
+    "cost": (
+        Figure("M parameters", _at("parameters", "total", times=1e-6), 2),
+        Figure("M MACs", _at("macs", "model", "total", times=1e-6), 2),
+        Figure("ms", _at("latency_ms", "1", "model", "median"), 2),
+        Figure("speed-up", _at("speed_up", "1", "median"), 2),
+        Figure("layer ratio", _at("layer_ratio"), 2),
+    ),
+}
+"""By kind of measurement: what a table shows of it. Of the kind `attack`, columns name the recipe too."""
+
+KINDS = tuple(kind for kind in COLUMNS if kind != "score")
+
+
+def chosen(text: str) -> list[str]:
+    """Return the kinds that `--with` names.
+
+    Raises:
+        BenchError: an unknown one.
+    """
+    kinds = [kind for kind in text.split(",") if kind]
+    for kind in kinds:
+        if kind not in KINDS:
+            raise BenchError(
+                f"nothing called '{kind}' is measured", allowed=KINDS, given=kind, fix="--with loyalty,cost"
+            )
+    return kinds
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """Return the names of all columns that some rows have, in the order of `COLUMNS`."""
+    order = [figure.name for each in COLUMNS.values() for figure in each]
+    names = {name for row in rows for name in row.values}
+    return sorted(names, key=lambda name: (order.index(name.partition(" (")[0]), name))
+
+
+def rows(records: Iterable[Record], known: Iterable[Record], store: Store, kinds: Sequence[str]) -> list[Row]:
+    """Return a row for each task, K, protocol, method and student.
+
+    Args:
+        records: those to show; failed runs are left out.
+        known: all records, teachers among them.
+        store: of both.
+        kinds: of `COLUMNS`.
+    """
+    teachers = {record.run.key: record for record in known}
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        if record.status == "ok":
+            groups.setdefault(_place(record), []).append(record)
+    found = []
+    for (task, k, protocol, mark, method, student), group in sorted(groups.items()):
+        each: dict[tuple[str, int], list[float]] = {}
+        for kind, name, scores in (told for record in group for told in _scores(record, teachers, store, kinds)):
+            for figure in COLUMNS[kind]:
+                if (value := figure.of(scores)) is not None:
+                    each.setdefault((figure.name + (f" ({name})" if name else ""), figure.digits), []).append(value)
+        means = {
+            name: Value(math.fsum(values) / len(values), len(values), digits) for (name, digits), values in each.items()
+        }
+        found.append(Row(task, k, protocol + mark, method, student, len(group), means))
+    return found
+
+
+def _place(record: Record) -> tuple[Any, ...]:
+    """Return what a row's runs share; what is not comparable stands apart, marked."""
+    run = record.run
+    test = f" #{run.test_fingerprint[:6]}" if not record.comparable else ""
+    task = f"{run.task}@{run.source}" + (f"+{run.template}" if run.template else "")
+    student = run.student.name if run.student else run.teacher.name if run.teacher else ""
+    return task, run.k, run.protocol, test, label(run.method, run.settings), student
+
+
+def _scores(
+    record: Record, teachers: Mapping[str, Record], store: Store, kinds: Sequence[str]
+) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield what is known of a run, by kind and name: its score, its loyalty to its own teacher, its measurements."""
+    yield "score", "", {"score": record.scores["test"][str(record.selection["metric"])]}
+    if "loyalty" in kinds and (teacher := own_teacher(record, teachers)) is not None:
+        try:
+            found = between(teacher, record, store)
+            yield "loyalty", "", {"label": found.label.value, "probability": found.probability.value}
+        except BenchError:  # a regression has none; damaged predictions are told by fsck
+            pass
+    if {*kinds} - {"loyalty"}:
+        for measurement in measurements(store, record):
+            if measurement.kind in kinds:
+                yield measurement.kind, measurement.name, measurement.scores

@@ -1,0 +1,115 @@
+"""Rows of what is known of runs beyond their scores, from records and measurements put there by hand."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_store import a_record
+
+from fewbench.beyond import Value, chosen, columns, rows
+from fewbench.errors import BenchError
+from fewbench.measurement import measured, write
+from fewbench.record import Record
+from fewbench.store import Store
+from fewbench.types import Predictions
+
+TEACHER = [[0.5, 0.5], [1.0, 0.0], [0.9, 0.1], [0.2, 0.8]]
+STUDENT = [[0.25, 0.75], [0.0, 1.0], [0.9, 0.1], [0.2, 0.8]]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results")
+
+
+def save(store: Store, record: Record, probabilities: list[list[float]], score: float) -> Record:
+    scores = {"dev": {"accuracy": score}, "test": {"accuracy": score}}
+    record = replace(record, scores=scores, selection={"metric": "accuracy"})
+    ids = tuple(f"test-{row}" for row in range(len(probabilities)))
+    store.save(record, Predictions(ids, np.array(probabilities, np.float32)))
+    stored = store.get(record.run)
+    assert stored is not None
+    return stored
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """A teacher on seed 13; students on seeds 13 and 21, the second without a teacher's record; one has a cost."""
+    teacher = save(store, a_record(method="ft", settings={}), TEACHER, 0.5)
+    told = {"teacher": {"run": teacher.run.key, "code": teacher.method_code}}
+    student = save(store, replace(a_record(), details=told), STUDENT, 0.75)
+    save(store, a_record(seed=21), STUDENT, 0.25)
+    cost = {"parameters": {"total": 2_500_000}, "speed_up": {"1": {"median": 1.5}}, "layer_ratio": 2.0}
+    write(store, student, measured(student, "cost", settings={}, scores=cost, environment={}))
+    attack = {"after_attack_accuracy": 0.125, "mean_queries": 97.5}
+    write(store, student, measured(student, "attack", "cli", settings={}, scores=attack, environment={}))
+    return store
+
+
+def test_means_over_the_runs_that_have_a_figure(filled: Store):
+    found = {row.method.partition(":")[0]: row for row in rows(filled.records(), filled.records(), filled, ["cost"])}
+    assert found["kd"].n == 2
+    assert found["kd"].values["score"] == Value(50, 2, 1)
+    assert found["kd"].values["speed-up"] == Value(1.5, 1, 2)
+    assert found["kd"].values["M parameters"] == Value(2.5, 1, 2)
+    assert "speed-up" not in found["ft"].values
+    assert "queries (cli)" not in found["kd"].values  # not asked for
+
+
+def test_loyalty_to_its_own_teacher_and_attacks_by_recipe(filled: Store):
+    found = rows(filled.records(), filled.records(), filled, ["loyalty", "attack"])
+    by_method = {row.method.partition(":")[0]: row for row in found}
+    assert by_method["kd"].values["label loyalty"] == Value(50, 1, 1)  # two of four, of one of two runs
+    assert "label loyalty" not in by_method["ft"].values
+    assert by_method["kd"].values["after-attack accuracy (cli)"] == Value(12.5, 1, 1)
+    names = ["score", "label loyalty", "probability loyalty", "after-attack accuracy (cli)", "queries (cli)"]
+    assert columns(found) == names
+
+
+def test_a_teacher_that_is_not_shown_still_counts(filled: Store):
+    students = [record for record in filled.records() if record.run.method == "kd"]
+    (row,) = rows(students, filled.records(), filled, ["loyalty"])
+    assert row.values["label loyalty"].n == 1
+
+
+def test_what_is_not_measured_is_refused():
+    with pytest.raises(BenchError, match="nothing called 'loyal'") as caught:
+        chosen("loyal")
+    assert caught.value.nearest == ["loyalty"]
+
+
+@pytest.fixture(scope="module")
+def measuring():
+    """The commands as functions; some versions of typer and click warn when they are imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from fewbench.cli import measuring
+    return measuring
+
+
+class TestCommands:
+    def test_table(self, measuring, filled: Store, capsys):
+        measuring.print_beyond(list(filled.records()), filled, "loyalty,cost", "markdown")
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].endswith(
+            "| score | label loyalty | probability loyalty | M parameters | speed-up | layer ratio |"
+        )
+        # item by item 0.8161, 1 - sqrt(ln 2), 1 and 1, as in test_loyalty.py
+        assert lines[-1].endswith("| 50.0 | 50.0 (1) | 74.6 (1) | 2.50 (1) | 1.50 (1) | 2.00 (1) |")
+
+    def test_loyalty(self, measuring, filled: Store, capsys):
+        keys = {record.run.method + str(record.run.seed): record.run.key for record in filled.records()}
+        measuring.loyalty(keys["ft13"], keys["kd13"], base="2", results=filled.root, json=True)
+        found = json.loads(capsys.readouterr().out)
+        assert (found["base"], found["n"], found["label"]["value"]) == ("2", 4, 0.5)
+        measuring.loyalty(keys["ft13"], keys["kd13"], base="e", results=filled.root)
+        assert "50.0" in capsys.readouterr().out
+
+    def test_no_other_base(self, measuring, filled: Store):
+        with pytest.raises(BenchError, match="base '10'"):
+            measuring.loyalty("0000", "1111", base="10", results=filled.root)
