@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -165,48 +165,30 @@ def beside(
         student: the backbone's name.
     """
     base = method.partition(":")[0]
-    near = [
-        number
-        for number in numbers
-        if number.method.partition(":")[0] == base and (number.task, number.metric) == (task, metric)
-    ]
+    near = [n for n in numbers if n.method.partition(":")[0] == base and (n.task, n.metric) == (task, metric)]
     same = [number for number in near if number.k in ("", str(k))]
     return [
-        Beside(
-            number.method,
-            number.task,
-            number.k,
-            number.value,
-            number.std,
-            number.n,
-            number.source,
-            "; ".join(_differences(number, method, k, protocol, student)),
-        )
-        for number in same or near
+        Beside(n.method, n.task, n.k, n.value, n.std, n.n, n.source, _differences(n, method, k, protocol, student))
+        for n in _once(same or near)
     ]
 
 
-def _differences(number: Published, method: str, k: int, protocol: str, student: str) -> Iterator[str]:
-    if number.method != method:
-        yield number.method
-    if number.backbone != Path(student).name:
-        yield number.backbone or "no backbone"
-    if number.k not in ("", str(k)):
-        yield "full training set" if number.k == "full" else f"K={number.k}"
-    if number.protocol != protocol:
-        yield "another protocol"
-    if "test server" in number.note:
-        yield "GLUE's hidden test set"
+def _once(numbers: Iterable[Published]) -> list[Published]:
+    """Return each number that a paper prints in two tables once: from the table that has its std, or the first."""
+    kept: dict[tuple[object, ...], Published] = {}
+    for number in numbers:
+        key = (number.paper, number.method, number.backbone, number.k, number.value)
+        if key not in kept or (kept[key].std is None and number.std is not None):
+            kept[key] = number
+    return list(kept.values())
 
 
-def mean_and_std(cell: Beside) -> str:
-    """Return a number as tables show it: `46.8 ±1.5`."""
-    return f"{cell.value:.1f}" + ("" if cell.std is None else f" ±{cell.std:.1f}")
-
-
-def sources(cells: Sequence[Beside]) -> dict[tuple[str, str], list[Beside]]:
-    """Return the cells by where they stand and what is marked: one line of a table each."""
-    found: dict[tuple[str, str], list[Beside]] = {}
-    for cell in cells:
-        found.setdefault((cell.source, cell.mark), []).append(cell)
-    return found
+def _differences(number: Published, method: str, k: int, protocol: str, student: str) -> str:
+    found = {
+        number.method: number.method != method,
+        number.backbone or "no backbone": number.backbone != Path(student).name,
+        "full training set" if number.k == "full" else f"K={number.k}": number.k not in ("", str(k)),
+        "another protocol": number.protocol != protocol,
+        "GLUE's hidden test set": "test server" in number.note,
+    }
+    return "; ".join(text for text, differs in found.items() if differs)

@@ -7,11 +7,13 @@ of different test sets in different columns. Nothing is averaged across either.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fewbench.record import Record
+from fewbench.types import Run
 
 
 class Column(NamedTuple):
@@ -29,10 +31,14 @@ class Column(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A method with the settings its user fixed, on a student."""
+    """A method with the settings its user fixed, on a student.
+
+    `teacher` names what it learnt from (a teacher, a corpus), where the records tell of several.
+    """
 
     method: str
     student: str
+    teacher: str = ""
 
 
 @dataclass(slots=True)
@@ -52,6 +58,11 @@ class Cell:
     def mean(self) -> float:
         """The mean over seeds."""
         return math.fsum(self.scores.values()) / self.n
+
+    @property
+    def median(self) -> float:
+        """The median over seeds."""
+        return statistics.median(self.scores.values())
 
     def std(self, ddof: int) -> float | None:
         """The standard deviation over seeds, or None where there are too few."""
@@ -74,17 +85,6 @@ class Block:
     cells: dict[tuple[Row, Column], Cell]
     drop_leaks: bool = False
 
-    def best(self, column: Column) -> list[Row]:
-        """Return rows in the order of their means in a column, ties at the first place together in front."""
-        ranked = [row for row in self.rows if (cell := self.cells.get((row, column))) and cell.n]
-        return sorted(ranked, key=lambda row: -self.cells[row, column].mean)
-
-    def average(self, row: Row) -> float | None:
-        """Return the mean over all columns, or None where a cell is missing."""
-        cells = [self.cells.get((row, column)) for column in self.columns]
-        whole = [cell.mean for cell in cells if cell is not None and cell.n and not cell.failed]
-        return math.fsum(whole) / len(whole) if len(whole) == len(self.columns) > 1 else None
-
 
 def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str, int]) -> list[Block]:
     """Return the blocks of some records.
@@ -96,6 +96,7 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
     """
     blocks: dict[tuple[Any, ...], Block] = {}
     records = list(records)
+    taught = _taught(records)
     metrics = {(r.run.task, r.run.source): str(r.selection["metric"]) for r in records if "metric" in r.selection}
     for record in records:
         run = record.run
@@ -107,7 +108,8 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
         metric = metrics.get((run.task, run.source), "?")
         test = str(record.split.get("whole_test_fingerprint", run.test_fingerprint))
         column = Column(run.task, run.source, run.task_version, test, metric, run.template)
-        row = Row(label(run.method, run.settings), run.student.name if run.student else "")
+        name, student = label(run.method, run.settings), run.student.name if run.student else ""
+        row = Row(name, student, _teacher(run) if len(taught[name, student]) > 1 else "")
         cell = block.cells.setdefault((row, column), Cell())
         if record.status == "failed":
             cell.failed += 1
@@ -118,6 +120,19 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
         block.rows = sorted({row for row, _ in block.cells}, key=lambda row: _rank(block, row))
         block.columns = sorted({column for _, column in block.cells})
     return [blocks[place] for place in sorted(blocks, key=lambda place: (place[1], place[0], place[2] or 0, place[3]))]
+
+
+def _taught(records: Iterable[Record]) -> dict[tuple[str, str], set[str]]:
+    """Return what each method on each student learnt from."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for run in (record.run for record in records):
+        place = (label(run.method, run.settings), run.student.name if run.student else "")
+        found.setdefault(place, set()).add(_teacher(run))
+    return found
+
+
+def _teacher(run: Run) -> str:
+    return " ".join(ref.name for ref in (run.teacher, run.corpus) if ref)
 
 
 def label(method: str, settings: Mapping[str, Any]) -> str:
@@ -144,12 +159,14 @@ def to_rows(blocks: Sequence[Block]) -> list[dict[str, Any]]:
             "metric": column.metric,
             "method": row.method,
             "student": row.student or None,
+            "teacher": row.teacher or None,
             "k": block.k,
             "protocol": block.protocol,
             "limit": block.limit,
             "drop_leaks": block.drop_leaks,
             "mean": round(100 * cell.mean, 4) if cell.n else None,
             "std": None if not cell.n or (std := cell.std(block.ddof)) is None else round(100 * std, 4),
+            "median": round(100 * cell.median, 4) if cell.n else None,
             "ddof": block.ddof,
             "n": cell.n,
             "seeds": sorted(cell.scores),

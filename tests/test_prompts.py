@@ -10,10 +10,11 @@ import pytest
 from fewbench.declare import declared
 from fewbench.errors import BenchError
 from fewbench.layout import belongs, folder
+from fewbench.pivot import entries, grids
 from fewbench.plan import Request, make_plan
 from fewbench.prompts import with_prompt
 from fewbench.record import run_key
-from fewbench.render import markdown, to_grid
+from fewbench.render import markdown
 from fewbench.store import Store
 from fewbench.table import build, to_rows
 from fewbench.types import Prompt
@@ -141,7 +142,7 @@ def test_runs_of_templates_stand_apart_in_store_and_table(file, tmp_path):
     assert all(belongs(store.runs, file, records[1]) for file in place.glob("*.json"))
     (block,) = build(records, {}, {})
     assert [row["template"] for row in to_rows([block])] == [None, "plain"]
-    assert "| mood @files +plain accuracy |" in markdown(to_grid(block))
+    assert "| mood @files +plain accuracy |" in markdown(*grids(entries([block])))
 
 
 def test_from_the_command_line(bench, file):

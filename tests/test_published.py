@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from conftest import PROJECT
 
+from fewbench import render
+from fewbench.beside import published_entries, published_rows
 from fewbench.declare import declared
 from fewbench.errors import BenchError
+from fewbench.pivot import entries, grids
 from fewbench.protocol import protocols
 from fewbench.published import COLUMNS, METRICS, PROTOCOLS, Published, beside, read_published
 from fewbench.registry import methods, task_files
+from fewbench.table import Block, Cell, Column, Row
 
 FOLDER = PROJECT / "results" / "published"
 NUMBERS = read_published(FOLDER)
@@ -105,17 +111,22 @@ def test_each_value_stands_in_its_papers_text(shared):
         with file.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
         text = (shared / "papers" / f"{rows[0]['paper']}.md").read_text("utf-8").split("\n")
-        lines = [(_letters(line), [CELL.findall(cell) for cell in line.split("\t")]) for line in text if "\t" in line]
+        lines = [(_letters(line), _numbers(line)) for line in text if "\t" in line]
+        named = {}
         for row in rows:
-            names = {_letters(name) for part in ("row", "group", "column") for name in row[part].split(" | ")} - {""}
-            wanted = [row["value"], *filter(None, [row["std"]])]
-            near = [cell for letters, cells in lines if any(name in letters for name in names) for cell in cells]
-            assert any(_holds(cell, wanted) for cell in near), row
+            parts = [name for part in ("row", "group", "column") for name in row[part].split(" | ")]
+            for name in {_letters(part) for part in parts} - {"", *named}:
+                named[name] = set().union(*(numbers for letters, numbers in lines if name in letters))
+            wanted = (row["value"], *filter(None, [row["std"]]))
+            assert any(wanted in named.get(_letters(part), ()) for part in parts), row
 
 
-def _holds(cell, wanted):
-    """Whether the numbers stand in a cell next to each other."""
-    return any(cell[start : start + len(wanted)] == wanted for start in range(len(cell)))
+def _numbers(line):
+    """Return the numbers of a line, and the pairs of neighbours within a cell."""
+    cells = [CELL.findall(cell) for cell in line.split("\t")]
+    return {pair for cell in cells for pair in ((number,) for number in cell)} | {
+        pair for cell in cells for pair in pairwise(cell)
+    }
 
 
 def number(**changes):
@@ -181,3 +192,40 @@ def test_a_wrong_file_is_named(tmp_path, text, said):
 def test_no_numbers_at_all_is_an_error(tmp_path):
     with pytest.raises(BenchError, match="no published numbers"):
         read_published(tmp_path)
+
+
+def test_a_number_printed_twice_stands_once_with_its_std():
+    twice = [number(table="1", std=None), number(), number(backbone="roberta-base")]
+    assert [(cell.source, cell.std) for cell in ask(twice)] == [("smash Table 2, dR-b", 1.4)] * 2
+
+
+def a_block():
+    column = Column("sst-2", "lm-bff", 1, "0" * 16, "accuracy")
+    ours = Row("prompt-ft", "distilroberta-base")
+    return Block(16, "lm-bff-v1", None, 0, [ours], [column], {(ours, column): Cell({13: 0.8, 21: 0.9})})
+
+
+def test_published_numbers_are_rows_of_their_own_in_a_table():
+    (entry,) = published_entries([a_block()], [number(), number(task="mr")])
+    assert (entry.mean, entry.std, entry.n, entry.mark) == (85.7, 1.4, 5, "another protocol")
+    text = render.markdown(grids([*entries([a_block()]), entry])[0])
+    assert "85.0 ±5.0" in text
+    assert "85.7 ±1.4" in text
+    assert "smash Table 2, dR-b: another protocol" in text
+
+
+def test_flat_rows_say_what_is_published():
+    ours, theirs = published_rows([a_block()], [number()])
+    assert ours.keys() == theirs.keys()
+    assert (ours["published"], theirs["published"]) == (None, "smash Table 2, dR-b")
+    assert (theirs["mean"], theirs["k"], theirs["seeds"]) == (85.7, "16", None)
+
+
+def test_the_command_shows_them(bench):
+    shown = bench("table", "--tasks", "sst-2", "--published", "--json", "--results", PROJECT / "results")
+    assert shown.returncode == 0, shown.stderr
+    rows = json.loads(shown.stdout)
+    assert {"smash Table 2, dR-b finetune", None} <= {row["published"] for row in rows}
+    nothing = bench("table", "--published", "--results", PROJECT / "docs")
+    assert nothing.returncode == 2
+    assert "no published numbers" in nothing.stderr

@@ -12,7 +12,7 @@ from typing import cast
 
 import typer
 
-from fewbench.cli import data, listing, plotting, pretraining, probing, results, running, tasks
+from fewbench.cli import comparing, data, listing, plotting, pretraining, probing, results, running, tasks
 from fewbench.errors import BenchError
 
 # typer carries click's exceptions under a name of its own in newer versions.
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command("run")(running.run)
 app.command("probe")(probing.probe)
 app.command("table")(results.table)
+app.command("compare")(comparing.compare)
 app.command("plot")(plotting.plot)
 app.command("show")(results.show)
 app.command("fsck")(results.fsck)

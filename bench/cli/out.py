@@ -7,8 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from fewbench.errors import BenchError
+
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from fewbench.grid import Grid
 
 
 def note(text: str) -> None:
@@ -41,3 +45,31 @@ def print_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: S
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     console().print(grid)
+
+
+def print_grids(grids: Sequence[Grid], form: str) -> None:
+    """Print tables on stdout, a blank line between them; `form` is terminal, markdown or latex."""
+    from fewbench import render
+
+    if form == "terminal":
+        out = console()
+        styled = out.is_terminal and not out.is_dumb_terminal
+        texts = [render.terminal(grid, out.width, styled=styled) for grid in grids]
+    else:
+        texts = [{"markdown": render.markdown, "latex": render.latex}[form](grid) for grid in grids]
+    print("\n\n".join(texts))
+
+
+def numbers(option: str, text: str | None) -> frozenset[int] | None:
+    """Return the whole numbers that an option lists; None where it is not given.
+
+    Raises:
+        BenchError: something else.
+    """
+    if text is None:
+        return None
+    try:
+        return frozenset(int(piece) for piece in text.split(",") if piece.strip())
+    except ValueError as error:
+        fix = f"{option} 4,16"
+        raise BenchError(f"{option} is '{text}'", allowed="whole numbers and commas", fix=fix) from error

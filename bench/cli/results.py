@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewbench.cli.listing import JsonOption, ResultsOption
-from fewbench.cli.out import console, note, print_grid, print_json
+from fewbench.cli.out import note, numbers, print_grid, print_grids, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.published import Published
     from fewbench.record import Record
 
 
@@ -23,77 +24,88 @@ FORMATS = ("terminal", "markdown", "latex", "csv", "json")
 def table(
     tasks: Annotated[list[str] | None, typer.Option("--tasks", help="only these: tasks, suites")] = None,
     methods: Annotated[list[str] | None, typer.Option("--methods", help="only these")] = None,
-    k: Annotated[int | None, typer.Option("--k", help="only this K")] = None,
+    k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
     protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
     student: Annotated[str | None, typer.Option("--student", help="only this student, by its name")] = None,
+    rows: Annotated[
+        str, typer.Option("--rows", help="of task, method, student, k, protocol: what a row is")
+    ] = "method,student",
+    columns: Annotated[str, typer.Option("--columns", help="likewise; the rest makes tables of its own")] = "task",
+    median: Annotated[bool, typer.Option("--median", help="show the median over seeds too")] = False,
+    published: Annotated[bool, typer.Option("--published", help="also what the papers print, marked")] = False,
     results: ResultsOption = Path("results"),
     form: Annotated[str, typer.Option("--format", help="terminal, markdown, latex, csv or json")] = "terminal",
     json: JsonOption = False,
 ) -> None:
-    """Show stored runs: one row a method, one column a task."""
+    """Show stored runs: one row a method and one column a task, or what --rows and --columns say."""
+    from fewbench.pivot import check_axes
+    from fewbench.published import read_published
+    from fewbench.selection import Wanted, task_names
     from fewbench.store import Store
 
     if form not in FORMATS:
         raise BenchError(f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown")
+    axes = rows.split(","), columns.split(",")
+    check_axes(*axes)
     store = Store(results)
     gc.disable()  # a process that reads ten thousand records and ends: collecting takes a third of its time
     records = list(store.records())
     found = len(records)
-    if tasks:
-        names = _task_names(tasks)
-        records = [r for r in records if r.run.task in names or f"{r.run.task}@{r.run.source}" in names]
+    wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
+    records = [record for record in records if record in wanted]
     if methods:
-        wanted = {name for given in methods for name in given.split(",")}
-        _check_known("method", wanted, {r.run.method for r in records}, results)
-        records = [r for r in records if r.run.method in wanted]
-    records = [r for r in records if k in (None, r.run.k) and protocol in (None, r.run.protocol)]
-    if student is not None:
-        records = [r for r in records if r.run.student is None or r.run.student.name == Path(student).name]
+        records = _of_methods(methods, records, results)
     if not records:
         what = f"none of the {found} stored runs is of that kind" if found else f"no runs are stored in {results}"
         note(f"{what}; bench run makes some")
-    print_tables(records, "json" if json else form)
+    printed = read_published(results / "published") if published else ()
+    print_tables(records, "json" if json else form, *axes, median=median, published=printed)
     for damage in store.damaged:
         note(f"damaged: {damage}")
     if any(damage.serious for damage in store.damaged):
         raise typer.Exit(3)
 
 
-def _task_names(given: Sequence[str]) -> set[str]:
-    from fewbench.plan import choose_tasks
+def _of_methods(given: Sequence[str], records: Sequence[Record], results: Path) -> list[Record]:
+    """Return the records of some methods: with all their settings, or with those that are named."""
+    from fewbench.selection import by_label, find_label
+    from fewbench.settings import split_list
 
-    names = [name for text in given for name in text.split(",")]
-    plain = {task.name for task in choose_tasks([name for name in names if "@" not in name])}
-    return plain | {name for name in names if "@" in name}
+    stored = by_label(records)
+    plain = {name.partition(":")[0] for name in stored}
+    names = split_list(",".join(given))
+    labels = {label for name in names if name in plain for label in stored if label.partition(":")[0] == name}
+    labels |= {find_label(name, stored, str(results)) for name in names if name not in plain}
+    return [record for label in sorted(labels) for record in stored[label]]
 
 
-def _check_known(what: str, wanted: set[str], known: set[str], results: Path) -> None:
-    for name in sorted(wanted - known):
-        raise BenchError(f"no stored run has the {what} '{name}'", where=str(results), allowed=known, given=name)
-
-
-def print_tables(records: Sequence[Record], form: str) -> None:
-    """Print the tables of some records on stdout."""
+def print_tables(
+    records: Sequence[Record],
+    form: str,
+    rows: Sequence[str] = ("method", "student"),
+    columns: Sequence[str] = ("task",),
+    *,
+    median: bool = False,
+    published: Sequence[Published] = (),
+) -> None:
+    """Print the tables of some records on stdout, published numbers beside them."""
     from fewbench import render
+    from fewbench.beside import published_entries, published_rows
+    from fewbench.pivot import entries, grids
     from fewbench.protocol import protocols
     from fewbench.registry import methods
+    from fewbench.selection import who_takes_what
     from fewbench.table import build, to_rows
 
     used = {record.run.method for record in records}
     code = {name: info.code_hash() for name, info in methods().items() if name in used}
     blocks = build(records, code, {name: protocol.ddof for name, protocol in protocols().items()})
-    if form == "json":
-        print_json(to_rows(blocks))
-    elif form == "csv":
-        print(render.to_csv(blocks))
-    elif form == "terminal":
-        out = console()
-        for block in blocks:
-            for part in render.terminal(render.to_grid(block), out.width):
-                out.print(part)
-    else:
-        draw = render.markdown if form == "markdown" else render.latex
-        print("\n\n".join(draw(render.to_grid(block)) for block in blocks))
+    if form in ("json", "csv"):
+        flat = published_rows(blocks, published) if published else to_rows(blocks)
+        print_json(flat) if form == "json" else print(render.to_csv(flat))
+    elif blocks:
+        cells = [*entries(blocks), *published_entries(blocks, published)]
+        print_grids(grids(cells, rows, columns, median=median, takes=who_takes_what()), form)
 
 
 def show(

@@ -1,0 +1,159 @@
+"""`bench compare`."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
+from fewbench.cli.out import note, numbers, print_grids, print_json
+from fewbench.errors import BenchError
+
+if TYPE_CHECKING:
+    from fewbench.comparison.rows import Versus
+    from fewbench.comparison.sides import Side
+    from fewbench.record import Record
+    from fewbench.selection import Wanted
+    from fewbench.statistics.ranks import Ranking
+
+FORMATS = ("terminal", "markdown", "latex", "json")
+
+
+def compare(
+    new: Annotated[str, typer.Argument(help="a method as it is stored, or a folder of results with one method")],
+    against: Annotated[str, typer.Option("--against", help="methods, or all others")],
+    tasks: Annotated[list[str] | None, typer.Option("--tasks", help="only these: tasks, suites")] = None,
+    k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", help="only these split seeds")] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
+    student: Annotated[str | None, typer.Option("--student", help="only this student, by its name")] = None,
+    teacher: Annotated[str | None, typer.Option("--teacher", help="only this teacher, by its name")] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="compare other protocols, splits and test sets too, and mark it")
+    ] = False,
+    resamples: Annotated[int, typer.Option("--resamples", min=100, help="of the bootstrap, the permutations")] = 5000,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="a critical-difference diagram: .svg, .pdf or .png")
+    ] = None,
+    data: DataOption = None,
+    results: ResultsOption = Path("results"),
+    form: Annotated[str, typer.Option("--format", help="terminal, markdown, latex or json")] = "terminal",
+    json: JsonOption = False,
+) -> None:
+    """Compare a method with others on the same splits and test items: differences, intervals, p-values, ranks."""
+    from fewbench.comparison.items import Labels
+    from fewbench.comparison.rows import to_object
+    from fewbench.comparison.sides import ranking, versus_all
+    from fewbench.selection import Wanted, task_names
+
+    if form not in FORMATS:
+        raise BenchError(f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown")
+    wanted = Wanted(
+        tasks=task_names(tasks) if tasks else None,
+        ks=numbers("--k", k),
+        seeds=numbers("--seeds", seeds),
+        protocol=protocol,
+        student=student,
+        teacher=teacher,
+    )
+    mine, others = _sides(new, against, results, wanted)
+    tables = versus_all(mine, others, Labels(data), resamples, anyway=anyway, notify=note)
+    ranks = ranking([mine, *others])
+    if figure is not None:
+        _draw(ranks, figure)
+    if json or form == "json":
+        rows = [[*table.rows, *filter(None, [table.overall])] for table in tables]
+        shown = [
+            {"new": table.first, "against": table.second, "rows": [*map(to_object, of)]}
+            for table, of in zip(tables, rows, strict=True)
+        ]
+        print_json({"tables": shown, "ranking": ranks and ranks._asdict(), "resamples": resamples})
+        return
+    used = [record for side in (mine, *others) for record in side.records]
+    _print(tables, ranks, used, resamples, form)
+
+
+def _print(tables: Sequence[Versus], ranks: Ranking | None, used: Sequence[Record], resamples: int, form: str) -> None:
+    from fewbench.comparison.sides import shared_by_all
+    from fewbench.comparison.text import ranks_grid, to_grid
+
+    notes = _state(used)
+    last = tables[-1]
+    grids = [to_grid(table, shared_by_all(used), resamples, notes if table is last else []) for table in tables]
+    print_grids([*grids, *([ranks_grid(ranks)] if ranks else [])], form)
+
+
+def _state(records: Sequence[Record]) -> list[str]:
+    """Return what is to be said once of all runs: how many failed, how many are of older code."""
+    from fewbench.selection import is_stale
+
+    failed = sum(record.status == "failed" for record in records)
+    stale = sum(map(is_stale(), records))
+    return [
+        *([f"{failed} failed runs are left out: bench run --retry-failed"] if failed else []),
+        *(
+            [f"{stale} of {len(records)} runs were made by older code of their methods: bench run --force"]
+            if stale
+            else []
+        ),
+    ]
+
+
+def _draw(ranks: Ranking | None, figure: Path) -> None:
+    from fewbench.plots.critical_difference import save
+
+    if ranks is None:
+        raise BenchError("no task was run alike by all methods, so there are no ranks to draw", fix="--against fewer")
+    save(ranks, figure)
+    note(f"wrote {figure}")
+
+
+def _sides(new: str, against: str, results: Path, wanted: Wanted) -> tuple[Side, list[Side]]:
+    """Return who is compared.
+
+    Raises:
+        BenchError: a method of which nothing is stored, or a folder with several.
+    """
+    from fewbench.comparison.sides import Side
+    from fewbench.selection import by_label, find_label
+    from fewbench.settings import split_list
+    from fewbench.store import Store
+
+    stored = by_label(record for record in _read(results) if record in wanted)
+    if Path(new).is_dir():
+        folder = Path(new)
+        found = by_label(record for record in _read(folder) if record in wanted)
+        if len(found) != 1:
+            raise BenchError(
+                f"this folder holds runs of {len(found)} methods of that kind",
+                where=new,
+                allowed=found or "a folder with runs/ in it, of one method",
+                fix=f"bench compare METHOD --results {new}",
+            )
+        name, mine = next((f"{name} in {folder.name}", records) for name, records in found.items())
+    else:
+        folder, name = results, find_label(new, stored, str(results))
+        mine = stored[name]
+    others = (
+        [other for other in stored if other != name]
+        if against == "all"
+        else [find_label(other, stored, str(results)) for other in split_list(against)]
+    )
+    if not others:
+        raise BenchError("there is no other method to compare with", where=str(results), fix="bench run --methods all")
+    return Side(name, mine, Store(folder)), [Side(other, stored[other], Store(results)) for other in others]
+
+
+def _read(folder: Path) -> list[Record]:
+    from fewbench.store import Store
+
+    store = Store(folder)
+    gc.disable()  # a process that reads ten thousand records and ends
+    records = list(store.records())
+    for damage in store.damaged:
+        note(f"damaged: {damage}")
+    return records

@@ -1,0 +1,115 @@
+"""Which stored records are meant, by what a user types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from fewbench.declare import declared
+from fewbench.errors import BenchError
+from fewbench.record import Record
+from fewbench.registry import MethodInfo, methods, task_files
+from fewbench.settings import choose_methods
+from fewbench.table import Column, label
+from fewbench.types import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Records of these tasks (`task` or `task@source`), Ks, seeds, protocols and models; None takes all.
+
+    A model fits by its folder's or its hub name's last part. Methods that use no model are always taken.
+    """
+
+    tasks: frozenset[str] | None = None
+    ks: frozenset[int] | None = None
+    seeds: frozenset[int] | None = None
+    protocol: str | None = None
+    student: str | None = None
+    teacher: str | None = None
+
+    def __contains__(self, record: object) -> bool:
+        assert isinstance(record, Record)
+        run = record.run
+        return (
+            (self.tasks is None or bool({run.task, f"{run.task}@{run.source}"} & self.tasks))
+            and (self.ks is None or run.k in self.ks)
+            and (self.seeds is None or run.seed in self.seeds)
+            and self.protocol in (None, run.protocol)
+            and all(
+                given is None or ref is None or Path(given).name in (ref.name, Path(ref.name).name)
+                for given, ref in ((self.student, run.student), (self.teacher, run.teacher))
+            )
+        )
+
+
+def task_names(given: Sequence[str]) -> frozenset[str]:
+    """Return the tasks that `--tasks` names: tasks, `task@source`, suites, all.
+
+    Raises:
+        BenchError: an unknown task or suite.
+    """
+    from fewbench.plan import choose_tasks
+
+    names = [name for text in given for name in text.split(",")]
+    plain = {task.name for task in choose_tasks([name for name in names if "@" not in name])}
+    return frozenset(plain | {name for name in names if "@" in name})
+
+
+def by_label(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Return records by method and settings, as typed: `ft`, `ft:lr=1e-05`."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(label(record.run.method, record.run.settings), []).append(record)
+    return dict(sorted(found.items()))
+
+
+def find_label(name: str, known: Iterable[str], where: str) -> str:
+    """Return the stored method that a user names: with the settings as typed, by a preset, or the one variant there is.
+
+    Raises:
+        BenchError: none, or several.
+    """
+    known = list(known)
+    if name in known:
+        return name
+    variants = [other for other in known if other.partition(":")[0] == name]
+    if len(variants) == 1:
+        return variants[0]
+    if variants:
+        raise BenchError(f"'{name}' is stored with several settings", where=where, allowed=variants, fix="name one")
+    if ":" in name:
+        chosen = choose_methods([name])
+        if len(chosen) == 1 and (found := label(chosen[0].method.name, chosen[0].settings)) in known:
+            return found
+    raise BenchError(f"no stored run has the method '{name}'", where=where, allowed=known, given=name)
+
+
+def is_stale() -> Callable[[Record], bool]:
+    """Return what says of a record whether its method's code is another today. A method that is not here has none."""
+    known, code = methods(), dict[str, str]()
+
+    def stale(record: Record) -> bool:
+        name = record.run.method
+        if name in known and name not in code:
+            code[name] = known[name].code_hash()
+        return code.get(name, record.method_code) != record.method_code
+
+    return stale
+
+
+def who_takes_what() -> Callable[[str, Column], bool]:
+    """Return what says whether a method takes a task, as far as both are known here; they are read when asked."""
+
+    @lru_cache
+    def known() -> tuple[Mapping[str, MethodInfo], Mapping[str, Task]]:
+        return methods(), declared(task_files()).tasks
+
+    def takes(method: str, column: Column) -> bool:
+        infos, tasks = known()
+        info, task = infos.get(method.partition(":")[0]), tasks.get(column.task)
+        return info is None or task is None or task.kind in info.kinds
+
+    return takes

@@ -1,0 +1,68 @@
+"""Small tests on paired outcomes: McNemar, Holm's correction, Hedges' g, win/tie/loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Tally(NamedTuple):
+    """How often the first was better, as good, worse."""
+
+    win: int
+    tie: int
+    loss: int
+
+    def __str__(self) -> str:
+        return f"{self.win}/{self.tie}/{self.loss}"
+
+
+def tally(differences: Sequence[float]) -> Tally:
+    """Count differences above, at and below 0 (to within rounding)."""
+    wins, losses = (sum(sign * d > 1e-12 for d in differences) for sign in (1, -1))
+    return Tally(wins, len(differences) - wins - losses, losses)
+
+
+def mcnemar(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Return the exact two-sided p that two methods are right equally often, from the items one of them alone gets.
+
+    McNemar, 1947; the binomial, not the chi-squared approximation, whatever the counts.
+
+    Args:
+        first: whether the first is right, [n] of booleans.
+        second: the same of the second, on the same items.
+    """
+    from scipy.stats import binomtest
+
+    only_first = int((first & ~second).sum())
+    discordant = int((first != second).sum())
+    return float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number by Holm's step-down rule (1979), in the order given."""
+    order = np.argsort(ps, kind="stable")
+    steps = np.asarray(ps)[order] * np.arange(len(ps), 0, -1)
+    adjusted = np.empty(len(ps))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(p) for p in adjusted]
+
+
+def hedges(differences: Sequence[float]) -> float | None:
+    """Return Hedges' g of paired differences: their mean in standard deviations (ddof 1), unbiased for small n.
+
+    Hedges, 1981, with the exact factor J. None for fewer than three, where J is 0, and where all are the same.
+    """
+    n = len(differences)
+    if n < 3:
+        return None
+    spread = float(np.std(differences, ddof=1))
+    if spread < 1e-12:
+        return None
+    df = n - 1
+    factor = math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2)
+    return factor * float(np.mean(differences)) / spread
