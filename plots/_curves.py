@@ -35,31 +35,39 @@ def draw_curves(
         levels: draws horizontal lines and returns them.
     """
     order = _order(found)
-    groups = _groups(order)
     shown = list(found)
     called = titles(shown)
-    bands = [shown[start : start + PER_ROW] for start in range(0, len(shown), PER_ROW)]
-    rows = [(band, group) for band in bands for group in groups]
-    figure, parts = stack([group for _, group in rows], min(len(shown), PER_ROW))
-    for part, (band, group) in zip(parts, rows, strict=True):
+    rows = _rows(shown, _groups(order))
+    names = [list(dict.fromkeys(name for _, group in row for name in group)) for row in rows]
+    figure, parts = stack(names, len(rows[0]))
+    for number, (part, row) in enumerate(zip(parts, rows, strict=True)):
         handles: dict[str, Any] = {}
-        for axes, panel in zip(part.panels, band, strict=False):
+        for axes, (panel, group) in zip(part.panels, row, strict=False):
             for place, name in enumerate(group):
                 if curve := found[panel].get(name):
                     shift = 0.0 if joined else 0.11 * (place - (len(group) - 1) / 2)
                     handles.setdefault(name, _line(axes, curve, name, order.index(name), shift, joined=joined))
             handles |= {line.get_label(): line for line in levels(axes, panel)}
-            if group == groups[0]:
-                axes.set_title(called[panel])
             dress(axes, sorted({x for curve in found[panel].values() for x in curve}))
             _same_height(axes, found[panel])
-            if group != groups[-1]:
+            if number == 0 or panel not in {before for before, _ in rows[number - 1]}:
+                axes.set_title(called[panel])
+            if number < len(rows) - 1:
                 axes.set_xlabel("")
         part.panels[0].set_ylabel("test score")
-        for axes in part.panels[len(band) :]:
+        for axes in part.panels[len(row) :]:
             axes.remove()
         part.legend(list(handles.values()))
     return figure
+
+
+def _rows(shown: Sequence[Panel], groups: Sequence[list[str]]) -> list[list[tuple[Panel, list[str]]]]:
+    """Return what stands where: tasks side by side and groups of methods below, or the groups of one task in lines."""
+    if len(shown) == 1:
+        cells = [(shown[0], group) for group in groups]
+        return [cells[start : start + PER_ROW] for start in range(0, len(cells), PER_ROW)]
+    bands = [shown[start : start + PER_ROW] for start in range(0, len(shown), PER_ROW)]
+    return [[(panel, group) for panel in band] for band in bands for group in groups]
 
 
 def _order(found: Mapping[Panel, Mapping[str, Curve]]) -> list[str]:

@@ -43,7 +43,7 @@ COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d1f", "#5
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1.5, 1.5, 1.5, 1.5, 1.5)))
 MARKERS = "os^DvP*X"
 SHAPES = "os^DvPX<>p"
-FILLS = ("full", "none", "half")
+FILLS = ("full", "none", "bottom")
 
 
 def line_look(number: int) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def point_look(number: int) -> dict[str, Any]:
     """Return the style of a figure's n-th point: 30 pairs of shape and filling."""
     colour = COLOURS[number % len(COLOURS)]
     filling = FILLS[number // len(SHAPES) % len(FILLS)]
-    half = {"markerfacecoloralt": "white"} if filling == "half" else {}
+    half = {"markerfacecoloralt": "white"} if filling == "bottom" else {}
     return {
         "linestyle": "none",
         "marker": SHAPES[number % len(SHAPES)],
@@ -109,6 +109,8 @@ def stack(rows: Sequence[Sequence[str]], columns: int, *, height: float = 1.9) -
 
 
 def _columns(names: Sequence[str], width: float) -> int:
-    """Return how many legend columns of these names fit a width in inches."""
+    """Return in how many columns a legend of these names fits a width in inches, the lines as even as can be."""
     widest = max((len(name) for name in names), default=1)
-    return max(1, min(len(names), int(width / (0.047 * widest + 0.44))))
+    fitting = max(1, int(width / (0.05 * widest + 0.5)))
+    lines = -(-len(names) // fitting) or 1
+    return -(-len(names) // lines) or 1

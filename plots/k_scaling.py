@@ -36,9 +36,14 @@ def draw(material: Material) -> Figure:
         for number in material.published:
             if (number.paper, number.table, number.k, number.task, number.metric) == (*FULL, panel.task, panel.metric):
                 axes.axhline(number.value, color="0.35", linestyle=(0, (1, 1.2)), linewidth=0.9)
-                style: dict[str, Any] = {"fontsize": 6, "color": "0.25", "va": "top", "ha": "left"}
-                place = axes.get_yaxis_transform()
-                axes.text(0.01, number.value, f"all data, {number.backbone} (thesis 6.2)", transform=place, **style)
+                axes.annotate(
+                    f"all data, {number.backbone} (thesis 6.2)",
+                    (0.01, number.value),
+                    (0, -2.5),
+                    xycoords=("axes fraction", "data"),
+                    textcoords="offset points",
+                    **{"fontsize": 6, "color": "0.25", "va": "top"},
+                )
         return []
 
     return draw_curves(found, _dress, levels=full_data)
