@@ -125,6 +125,11 @@ def task_files(extra: Iterable[Path] = ()) -> list[Path]:
     return list(dict.fromkeys(file.resolve() for file in files))
 
 
+def figure_files() -> list[Path]:
+    """Return every file of `plots/`; those with a `draw` are figures (`fewbench.figures`)."""
+    return _own("plots", "*.py")
+
+
 def read_method(file: Path) -> MethodInfo:
     """Read a method's name, settings, paper and needs from its source, without running it.
 

@@ -17,6 +17,7 @@ from fewbench.cli import (
     data,
     listing,
     measuring,
+    plotting,
     pretraining,
     probing,
     results,
@@ -43,6 +44,7 @@ app.command("run")(running.run)
 app.command("probe")(probing.probe)
 app.command("table")(results.table)
 app.command("compare")(comparing.compare)
+app.command("plot")(plotting.plot)
 app.command("show")(results.show)
 app.command("loyalty")(measuring.loyalty)
 app.command("cost")(measuring.cost)

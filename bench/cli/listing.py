@@ -19,12 +19,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def ls(
-    kind: Annotated[str, typer.Argument(help="tasks, methods, suites, models or protocols")], json: JsonOption = False
+    kind: Annotated[str, typer.Argument(help="tasks, methods, suites, models, protocols or figures")],
+    json: JsonOption = False,
 ) -> None:
-    """List tasks, methods, suites, models or protocols."""
+    """List tasks, methods, suites, models, protocols or figures."""
     if kind not in _SHOWN:
         raise BenchError(f"there is no list of '{kind}'", allowed=_SHOWN, given=kind, fix="bench ls tasks")
-    rows = {"tasks": _tasks, "methods": _methods, "suites": _suites, "models": _models, "protocols": _protocols}[kind]()
+    rows = _ROWS[kind]()
     if json:
         print_json(rows)
         return
@@ -38,6 +39,7 @@ _SHOWN = {
     "suites": ("name", "title", "tasks"),
     "models": ("name", "type", "layers", "width", "vocabulary", "mib"),
     "protocols": ("name", "title", "k", "seeds", "trials", "max_steps", "eval_every"),
+    "figures": ("name", "summary"),
 }
 
 
@@ -149,6 +151,22 @@ def _protocols() -> list[dict[str, Any]]:
 
     usual = ("lr", "batch_size")
     return [{**asdict(protocol), "trials": len(protocol.trials(usual, {}))} for protocol in protocols().values()]
+
+
+def _figures() -> list[dict[str, Any]]:
+    from fewbench.figures import figures
+
+    return [{"name": figure.name, "summary": figure.summary, "file": str(figure.file)} for figure in figures().values()]
+
+
+_ROWS = {
+    "tasks": _tasks,
+    "methods": _methods,
+    "suites": _suites,
+    "models": _models,
+    "protocols": _protocols,
+    "figures": _figures,
+}
 
 
 def doctor(data: DataOption = None, results: ResultsOption = Path("results"), json: JsonOption = False) -> None:

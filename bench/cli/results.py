@@ -14,6 +14,7 @@ from fewbench.cli.out import note, numbers, print_grid, print_grids, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.published import Published
     from fewbench.record import Record
 
 
@@ -34,12 +35,14 @@ def table(
     beyond: Annotated[
         str | None, typer.Option("--with", help="loyalty, attack, cost: a row a method, and what was measured of it")
     ] = None,
+    published: Annotated[bool, typer.Option("--published", help="also what the papers print, marked")] = False,
     results: ResultsOption = Path("results"),
     form: Annotated[str, typer.Option("--format", help="terminal, markdown, latex, csv or json")] = "terminal",
     json: JsonOption = False,
 ) -> None:
     """Show stored runs: one row a method and one column a task, or what --rows and --columns say."""
     from fewbench.pivot import check_axes
+    from fewbench.published import read_published
     from fewbench.selection import Wanted, task_names
     from fewbench.store import Store
 
@@ -63,7 +66,8 @@ def table(
 
         print_beyond(records, store, beyond, "json" if json else form)
     else:
-        print_tables(records, "json" if json else form, *axes, median=median)
+        printed = read_published(results / "published") if published else ()
+        print_tables(records, "json" if json else form, *axes, median=median, published=printed)
     for damage in store.damaged:
         note(f"damaged: {damage}")
     if any(damage.serious for damage in store.damaged):
@@ -90,21 +94,23 @@ def print_tables(
     columns: Sequence[str] = ("task",),
     *,
     median: bool = False,
+    published: Sequence[Published] = (),
 ) -> None:
-    """Print the tables of some records on stdout."""
+    """Print the tables of some records on stdout, published numbers beside them."""
     from fewbench import render
+    from fewbench.beside import published_entries, published_rows
     from fewbench.pivot import entries, grids
     from fewbench.protocol import protocols
     from fewbench.selection import code_of, who_takes_what
     from fewbench.table import build, to_rows
 
     blocks = build(records, code_of(records), {name: protocol.ddof for name, protocol in protocols().items()})
-    if form == "json":
-        print_json(to_rows(blocks))
-    elif form == "csv":
-        print(render.to_csv(to_rows(blocks)))
+    if form in ("json", "csv"):
+        flat = published_rows(blocks, published) if published else to_rows(blocks)
+        print_json(flat) if form == "json" else print(render.to_csv(flat))
     elif blocks:
-        print_grids(grids(entries(blocks), rows, columns, median=median, takes=who_takes_what()), form)
+        cells = [*entries(blocks), *published_entries(blocks, published)]
+        print_grids(grids(cells, rows, columns, median=median, takes=who_takes_what()), form)
 
 
 def show(

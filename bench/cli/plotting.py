@@ -1,0 +1,48 @@
+"""`bench plot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fewbench.cli.listing import ResultsOption
+from fewbench.cli.out import note, numbers
+from fewbench.errors import BenchError
+
+
+def plot(
+    figure: Annotated[str, typer.Argument(help="a figure, with its settings if any: k-scaling, pareto:cost=flops")],
+    out: Annotated[Path, typer.Option("--out", help="the file to write: .svg, .png or .pdf")],
+    tasks: Annotated[list[str] | None, typer.Option("--tasks", help="only these: tasks, task@source, suites")] = None,
+    methods: Annotated[list[str] | None, typer.Option("--methods", help="only these, whatever their settings")] = None,
+    k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
+    student: Annotated[str | None, typer.Option("--student", help="only this student, by its name")] = None,
+    published: Annotated[bool, typer.Option("--published", help="also what the papers print, where it fits")] = False,
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Draw a figure of stored runs (bench ls figures)."""
+    from fewbench import figures
+    from fewbench.published import read_published
+    from fewbench.selection import Wanted, is_stale, task_names
+    from fewbench.store import Store
+
+    figures.check_format(out)
+    figures.find(figure)
+    store = Store(results)
+    wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
+    records = [record for record in store.records() if record.status == "ok" and record in wanted]
+    if methods:
+        asked, known = {name for given in methods for name in given.split(",")}, {r.run.method for r in records}
+        for name in sorted(asked - known):
+            raise BenchError(f"no such run has the method '{name}'", where=str(results), allowed=known, given=name)
+        records = [record for record in records if record.run.method in asked]
+    printed = read_published(results / "published") if published else ()
+    figures.save(figures.draw(figure, figures.Material(records, store, printed)), out)
+    for damage in store.damaged:
+        note(f"damaged: {damage}")
+    if old := sum(map(is_stale(), records)):
+        note(f"{old} of {len(records)} runs were made by older code of their methods: bench run --force redoes them")
+    note(f"{out}: {figure} of {len(records)} stored runs")

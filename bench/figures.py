@@ -1,0 +1,220 @@
+"""Figures by name: a file in `plots/` with a `draw` is one. Stored records in, a figure out; listing imports nothing.
+
+`draw(material, **settings)` returns a matplotlib figure; its settings are keywords with defaults, `pareto:cost=latency`
+to the user. Matplotlib loads when something is drawn.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fewbench.codehash import parse
+from fewbench.durable import write_whole
+from fewbench.errors import BenchError
+from fewbench.published import Published
+from fewbench.record import Record
+from fewbench.registry import figure_files
+from fewbench.table import label
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fewbench.measurement import Measurement
+    from fewbench.store import Store
+
+FORMATS = (".svg", ".png", ".pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a figure is drawn from.
+
+    Args:
+        records: those that the user chose, failed ones left out.
+        store: where they stand, with measurements and predictions beside them.
+        published: numbers of the papers, where they are asked for.
+    """
+
+    records: Sequence[Record]
+    store: Store
+    published: Sequence[Published] = ()
+
+    def measured(self, record: Record, kind: str) -> list[Measurement]:
+        """Return the measurements of a kind that fit a record, by file name."""
+        from fewbench.measurement import measurements
+
+        return list(measurements(self.store, record, kind))
+
+
+class FigureInfo(NamedTuple):
+    """A figure by name, and what its file says of itself."""
+
+    name: str
+    summary: str
+    file: Path
+
+
+class Panel(NamedTuple):
+    """Records that may share axes: one test set of one task, one protocol, whole or cut in the same way."""
+
+    task: str
+    source: str
+    protocol: str
+    test: str
+    limit: int
+    drop_leaks: bool
+    k: int
+    template: str
+    metric: str
+
+
+def figures() -> dict[str, FigureInfo]:
+    """Return all figures by name."""
+    found = {}
+    for file in figure_files():
+        tree = parse(file)
+        if any(isinstance(node, ast.FunctionDef) and node.name == "draw" for node in tree.body):
+            name = file.stem.replace("_", "-")
+            found[name] = FigureInfo(name, (ast.get_docstring(tree) or "").split("\n", 1)[0], file)
+    return found
+
+
+def find(request: str) -> FigureInfo:
+    """Return the figure that a request names.
+
+    Raises:
+        BenchError: there is none.
+    """
+    name, known = request.partition(":")[0], figures()
+    if name not in known:
+        raise BenchError(f"there is no figure '{name}'", allowed=known, given=name, fix="bench ls figures")
+    return known[name]
+
+
+def draw(request: str, material: Material) -> Figure:
+    """Return a figure by name, with its settings if any: `pareto:cost=latency`.
+
+    Raises:
+        BenchError: no such figure or setting, or the records it needs are not there.
+    """
+    import matplotlib
+
+    from fewbench.plots._style import STYLE
+
+    module = importlib.import_module(f"fewbench.plots.{find(request).file.stem}")
+    settings = _bind(request, inspect.signature(module.draw).parameters)
+    with matplotlib.rc_context(STYLE):
+        figure: Figure = module.draw(material, **settings)
+        figure.draw_without_rendering()
+    return figure
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure, whole or not at all; the ending says as what.
+
+    Raises:
+        BenchError: another ending, or the file cannot be written.
+    """
+    import matplotlib
+
+    from fewbench.plots._style import STYLE
+
+    check_format(file)
+    stream = io.BytesIO()
+    dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}[file.suffix]  # the same bytes again
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(stream, format=file.suffix[1:], metadata=dated)
+    try:
+        write_whole(file, stream.getvalue())
+    except OSError as error:
+        raise BenchError(f"the figure cannot be written: {error.strerror}", where=str(file)) from error
+
+
+def check_format(file: Path) -> None:
+    """Refuse a file whose ending is none of a figure's."""
+    if file.suffix not in FORMATS:
+        raise BenchError(
+            f"'{file.suffix}' is no format of figures", where=str(file), allowed=FORMATS, fix="--out x.svg"
+        )
+
+
+def _bind(request: str, parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    name, _, tail = request.partition(":")
+    known = {key: parameter.default for key, parameter in parameters.items() if key != "material"}
+    settings = {}
+    for piece in filter(None, tail.split(",")):
+        key, equals, value = piece.partition("=")
+        if key not in known or not equals:
+            raise BenchError(f"the figure '{name}' has no setting '{piece}'", allowed=known or "none", given=key)
+        try:
+            settings[key] = value if isinstance(known[key], str) else type(known[key])(ast.literal_eval(value))
+        except (ValueError, SyntaxError, TypeError) as error:
+            problem = f"{key}={value} is no {type(known[key]).__name__}"
+            raise BenchError(problem, fix=f"{name}:{key}={known[key]}") from error
+    return settings
+
+
+def score(record: Record) -> float:
+    """Return a record's headline test score in hundredths."""
+    return 100 * float(record.scores["test"][str(record.selection["metric"])])
+
+
+def panel(record: Record, *, over: str = "") -> Panel:
+    """Return the panel of a record; `over` names what varies within it (`k`, `template`) and is left open."""
+    run = record.run
+    test = str(record.split.get("whole_test_fingerprint", run.test_fingerprint))
+    k = 0 if over == "k" else run.k
+    template = "" if over == "template" else run.template
+    metric = str(record.selection["metric"])
+    return Panel(run.task, run.source, run.protocol, test, run.limit or 0, run.drop_leaks, k, template, metric)
+
+
+def panels(records: Sequence[Record], *, over: str = "") -> dict[Panel, list[Record]]:
+    """Return records by panel, in the order of tasks."""
+    found: dict[Panel, list[Record]] = {}
+    for record in sorted(records, key=lambda record: panel(record, over=over)):
+        found.setdefault(panel(record, over=over), []).append(record)
+    return found
+
+
+def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
+    """Return what to call each panel: its task, and whatever else tells it from the others."""
+    several = {name for name in Panel._fields if len({getattr(panel, name) for panel in shown}) > 1}
+    found = {}
+    for one in shown:
+        twins = [p for p in shown if p.task == one.task]
+        parts = [one.task + (f"@{one.source}" if len({p.source for p in twins}) > 1 else "")]
+        parts[0] += "" if one.metric == "accuracy" else f" ({one.metric})"
+        parts += [f"+{one.template}"] if one.template else []
+        parts += [f"K={one.k}"] if one.k and "k" in several else []
+        parts += [one.protocol] if "protocol" in several else []
+        parts += [f"#{one.test[:6]}"] if len({p.test for p in twins if p[:3] == one[:3]}) > 1 else []
+        parts += [f"first {one.limit} test rows"] if one.limit else []
+        parts += ["leaks dropped"] if one.drop_leaks else []
+        found[one] = " · ".join(parts)
+    return found
+
+
+def by_name(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Return records by what a legend calls them: method and settings, and the student where there are several."""
+    students = {record.run.student.name for record in records if record.run.student}
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        run = record.run
+        student = f" ({run.student.name})" if run.student and len(students) > 1 else ""
+        found.setdefault(label(run.method, run.settings) + student, []).append(record)
+    return found
+
+
+def chunks(names: Sequence[str], size: int) -> Iterator[list[str]]:
+    """Yield names in groups of nearly equal length, of `size` at most."""
+    groups = -(-len(names) // size)
+    for group in range(groups):
+        yield list(names[group * len(names) // groups : (group + 1) * len(names) // groups])

@@ -1,0 +1,194 @@
+"""Numbers printed in the papers: `results/published/*.csv`, one file a table, and those beside a cell of ours.
+
+They are other people's runs. None shares a cell with ours unmarked: `Beside.mark` says what is not as in ours.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from fewbench.errors import BenchError
+
+COLUMNS = tuple("paper table group row method column task backbone K metric value std n note".split())
+
+METRICS = {
+    "accuracy": "percent",
+    "f1": "percent",
+    "macro_f1": "percent",
+    "mcc": "percent",
+    "pearson": "percent",
+    "spearman": "percent",
+    "average": "percent, the mean over the row's tasks",
+    "unstated": "percent; the paper does not name the metric",
+    "label_loyalty": "percent",
+    "probability_loyalty": "percent",
+    "after_attack_accuracy": "percent",
+    "attack_queries": "queries an example",
+    "mrr": "0 to 1",
+    "speedup": "times the model it was made of",
+    "parameters_m": "millions",
+    "train_minutes": "minutes",
+    "peak_memory_gb": "GB",
+}
+"""What is printed, and its unit. Values are as printed: percents are not divided by 100."""
+
+PROTOCOLS = {
+    ("efficient-nlp-thesis", "6.2"): "lm-bff-v1",
+    ("efficient-nlp-thesis", "6.4"): "lm-bff-v1",
+    ("ppt", "1"): "ppt-v1",
+    ("ppt", "2"): "ppt-v1",
+    ("ppt", "4"): "ppt-v1",
+    ("ppt", "5"): "ppt-v1",
+}
+"""The tables made by a protocol of ours. SMASH's grid lacks LM-BFF's batches of 8, so it is another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One number of one table.
+
+    `row`, `group` and `column` are as printed; `method` is ours, with its settings as `bench run` takes them, or empty
+    where we have none. `k` is examples a class, `full`, `32 total`, or empty where no example is used. `std` and `n`
+    (runs) are None where the paper does not say; `note` holds its footnotes.
+    """
+
+    paper: str
+    table: str
+    group: str
+    row: str
+    method: str
+    column: str
+    task: str
+    backbone: str
+    k: str
+    metric: str
+    value: float
+    std: float | None
+    n: int | None
+    note: str
+
+    @property
+    def source(self) -> str:
+        """Where it stands: `smash Table 2, "dR-b"`."""
+        return f"{self.paper} Table {self.table}, " + ": ".join(filter(None, [self.group, self.row]))
+
+    @property
+    def protocol(self) -> str:
+        """The protocol of ours that it was made by, or empty."""
+        return PROTOCOLS.get((self.paper, self.table), "")
+
+
+class Beside(NamedTuple):
+    """A published number beside one of ours; `mark` names what is not as in ours, and is empty where nothing is."""
+
+    method: str
+    task: str
+    k: str
+    value: float
+    std: float | None
+    n: int | None
+    source: str
+    mark: str
+
+
+def read_published(folder: Path) -> list[Published]:
+    """Return all published numbers of a folder, by file and line.
+
+    Raises:
+        BenchError: no such folder or no tables in it, other columns, or a number that is none.
+    """
+    files = sorted(folder.glob("*.csv"))
+    if not files:
+        raise BenchError(
+            "there are no published numbers here",
+            where=str(folder),
+            allowed="a folder of CSV files, as results/published of the project",
+            fix="--results results, from a checkout of the project",
+        )
+    return [number for file in files for number in _read(file)]
+
+
+def _read(file: Path) -> Iterator[Published]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream, strict=True)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise BenchError("the columns are others", where=str(file), allowed=", ".join(COLUMNS))
+        for row in reader:
+            where = f"{file}, line {reader.line_num}"
+            if None in row or None in row.values():
+                raise BenchError("a line with too many or too few cells", where=where)
+            plain = {name: row[name] for name in COLUMNS if name not in ("K", "value", "std", "n")}
+            std, n = row["std"], row["n"]
+            yield Published(
+                k=row["K"],
+                value=_number(row["value"], where),
+                std=_number(std, where) if std else None,
+                n=int(_number(n, where)) if n else None,
+                **plain,
+            )
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise BenchError(f"'{text}' is no number", where=where)
+    return number
+
+
+def beside(
+    numbers: Iterable[Published],
+    *,
+    method: str,
+    task: str,
+    metric: str,
+    k: int,
+    protocol: str,
+    student: str = "",
+) -> list[Beside]:
+    """Return what the papers print for a method on a task: of the same K where there is any, else of another.
+
+    Args:
+        numbers: of any tables.
+        method: with or without settings; numbers of the same method with others are marked.
+        task: without its source.
+        metric: the one shown; numbers of another are left out.
+        k: examples a class.
+        protocol: by name.
+        student: the backbone's name.
+    """
+    base = method.partition(":")[0]
+    near = [n for n in numbers if n.method.partition(":")[0] == base and (n.task, n.metric) == (task, metric)]
+    same = [number for number in near if number.k in ("", str(k))]
+    return [
+        Beside(n.method, n.task, n.k, n.value, n.std, n.n, n.source, _differences(n, method, k, protocol, student))
+        for n in _once(same or near)
+    ]
+
+
+def _once(numbers: Iterable[Published]) -> list[Published]:
+    """Return each number that a paper prints in two tables once: from the table that has its std, or the first."""
+    kept: dict[tuple[object, ...], Published] = {}
+    for number in numbers:
+        key = (number.paper, number.method, number.backbone, number.k, number.value)
+        if key not in kept or (kept[key].std is None and number.std is not None):
+            kept[key] = number
+    return list(kept.values())
+
+
+def _differences(number: Published, method: str, k: int, protocol: str, student: str) -> str:
+    found = {
+        number.method: number.method != method,
+        number.backbone or "no backbone": number.backbone != Path(student).name,
+        "full training set" if number.k == "full" else f"K={number.k}": number.k not in ("", str(k)),
+        "another protocol": number.protocol != protocol,
+        "GLUE's hidden test set": "test server" in number.note,
+    }
+    return "; ".join(text for text, differs in found.items() if differs)

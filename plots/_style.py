@@ -1,0 +1,116 @@
+"""One look for all figures: the width of a column, small plain type, lines and marks told apart without colour."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+COLUMN, PAGE = 3.35, 6.9
+"""Inches: one column, and both."""
+
+STYLE: dict[str, Any] = {
+    "font.size": 7,
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure everywhere
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "legend.columnspacing": 1.2,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "grid.color": "0.88",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.4,
+    "savefig.dpi": 200,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "fewbench",  # the same ids in the same figure
+    "pdf.fonttype": 42,
+}
+
+COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d1f", "#56b4e9")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1.5, 1.5, 1.5, 1.5, 1.5)))
+MARKERS = "os^DvP*X"
+SHAPES = "os^DvPX<>p"
+FILLS = ("full", "none", "bottom")
+
+
+def line_look(number: int) -> dict[str, Any]:
+    """Return the style of a figure's n-th line: 40 pairs of dash and mark, so that grey tells them apart."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "linestyle": DASHES[number % len(DASHES)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "markerfacecolor": "white" if number % 2 else COLOURS[number % len(COLOURS)],
+        "markeredgewidth": 0.8,
+    }
+
+
+def point_look(number: int) -> dict[str, Any]:
+    """Return the style of a figure's n-th point: 30 pairs of shape and filling."""
+    colour = COLOURS[number % len(COLOURS)]
+    filling = FILLS[number // len(SHAPES) % len(FILLS)]
+    half = {"markerfacecoloralt": "white"} if filling == "bottom" else {}
+    return {
+        "linestyle": "none",
+        "marker": SHAPES[number % len(SHAPES)],
+        "fillstyle": filling,
+        "color": colour,
+        "markeredgewidth": 0.8,
+        "markersize": 4.6,
+        **half,
+    }
+
+
+def mean_and_band(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and the population standard deviation."""
+    return statistics.fmean(values), statistics.pstdev(values)
+
+
+class Row(NamedTuple):
+    """A row of panels with room for a legend of its own below."""
+
+    figure: SubFigure
+    panels: list[Axes]
+
+    def legend(self, handles: Sequence[Any]) -> None:
+        """Put a legend below the row, in as many columns as fit."""
+        width = self.figure.get_figure(root=True).get_figwidth()
+        columns = _columns([str(handle.get_label()) for handle in handles], width)
+        self.figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+
+
+def stack(rows: Sequence[Sequence[str]], columns: int, *, height: float = 1.9) -> tuple[Figure, list[Row]]:
+    """Return a figure of rows of panels.
+
+    Args:
+        rows: for each row the names in its legend, none for no legend.
+        columns: panels a row; one fills a column of text, more a page.
+        height: of the panels, in inches.
+    """
+    from matplotlib.figure import Figure
+
+    width = COLUMN if columns == 1 else PAGE
+    heights = [height + 0.14 * -(-len(names) // _columns(names, width)) for names in rows]
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
+    return figure, [Row(part, list(part.subplots(1, columns, squeeze=False)[0])) for part in parts]
+
+
+def _columns(names: Sequence[str], width: float) -> int:
+    """Return in how many columns a legend of these names fits a width in inches, the lines as even as can be."""
+    widest = max((len(name) for name in names), default=1)
+    fitting = max(1, int(width / (0.05 * widest + 0.5)))
+    lines = -(-len(names) // fitting) or 1
+    return -(-len(names) // lines) or 1

@@ -1,0 +1,199 @@
+"""Every figure from stored records: what is in it, told apart without colour, nothing over anything else."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import synthetic
+from conftest import PROJECT
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
+from fewbench.errors import BenchError
+from fewbench.figures import Material, draw, figures, save
+from fewbench.plots._style import DASHES, MARKERS, line_look, point_look
+from fewbench.plots.monte_carlo import LAYERS, needed_accuracy, patience_accuracy
+from fewbench.plots.pareto import pareto_front
+from fewbench.published import read_published
+from fewbench.store import Store
+
+NAMES = (
+    "distillation-settings",
+    "k-scaling",
+    "loyalty-robustness",
+    "masking",
+    "monte-carlo",
+    "pareto",
+    "patience",
+    "seeds",
+    "speed-accuracy",
+    "templates",
+)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("figures"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda file: None)  # hundreds of files that nobody needs to survive a crash
+        synthetic.everything(store)
+    synthetic.pretrainings(store.root)
+    return Material(list(store.records()), store, read_published(PROJECT / "results" / "published"))
+
+
+def test_all_figures_are_listed_and_say_what_they_are():
+    known = figures()
+    assert tuple(known) == NAMES
+    assert all(figure.summary for figure in known.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_overlaps_and_nothing_is_cut(name, material, tmp_path, monkeypatch):
+    request = "monte-carlo:samples=200" if name == "monte-carlo" else name
+    figure = draw(request, material)
+    assert figure.get_figwidth() in (3.35, 6.9)
+    boxes = _drawn(figure, monkeypatch)
+    assert len(boxes) > 5
+    for words, box in boxes:
+        assert box.x0 >= -1, words
+        assert box.y0 >= -1, words
+        assert box.x1 <= figure.bbox.x1 + 1, words
+        assert box.y1 <= figure.bbox.y1 + 1, words
+    for (one, box), (other, beside) in itertools.combinations(boxes, 2):
+        assert not box.padded(-0.75).overlaps(beside.padded(-0.75)), (one, other)
+    for ending in (".svg", ".png", ".pdf"):
+        save(figure, tmp_path / f"a{ending}")
+        assert (tmp_path / f"a{ending}").stat().st_size > 2000
+
+
+def _drawn(figure, monkeypatch):
+    """Return the words that are drawn, each with its box in pixels."""
+    drawn = {}
+    plain = Text.draw
+
+    def draw_and_tell(text, renderer):
+        if text.get_visible() and text.get_text().strip():
+            drawn[text] = text.get_window_extent(renderer)
+        plain(text, renderer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Text, "draw", draw_and_tell)
+        FigureCanvasAgg(figure).draw()
+    return [(text.get_text(), box) for text, box in drawn.items()]
+
+
+@pytest.mark.parametrize("name", ["k-scaling", "seeds", "pareto"])
+def test_all_thirty_methods_are_named(name, material, tmp_path):
+    save(draw(name, material), tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text("utf-8")
+    assert all(f">{method}<" in text for method in synthetic.THIRTY)
+
+
+def test_the_same_records_give_the_same_bytes(material, tmp_path):
+    for file in ("a.svg", "b.svg"):
+        save(draw("patience", material), tmp_path / file)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_thirty_lines_and_points_differ_in_more_than_colour():
+    lines = {(repr(line_look(n)["linestyle"]), line_look(n)["marker"]) for n in range(30)}
+    points = {(point_look(n)["fillstyle"], point_look(n)["marker"]) for n in range(30)}
+    assert len(lines) == len(points) == 30
+    assert np.gcd(len(DASHES), len(MARKERS)) == 1
+
+
+def test_means_and_bands_are_those_of_the_records(material):
+    figure = draw("k-scaling", material)
+    axes = next(
+        axes for axes in figure.findobj(match=lambda a: getattr(a, "get_title", None) and a.get_title() == "sst-2")
+    )
+    line = next(line for line in axes.get_lines() if line.get_label() == "ft")
+    runs = [r for r in material.records if (r.run.task, r.run.method) == ("sst-2", "ft")]
+    for k, shown in zip(*line.get_data(), strict=True):
+        assert shown == pytest.approx(np.mean([100 * r.scores["test"]["accuracy"] for r in runs if r.run.k == k]))
+    assert "all data, roberta-large (thesis 6.2)" in [text.get_text() for text in axes.texts]
+
+
+def test_loyalty_and_attack_are_paired_by_run(material):
+    axes = draw("loyalty-robustness", material).findobj(
+        match=lambda a: getattr(a, "get_title", None) and a.get_title()
+    )[0]
+    (x,), (y,) = next(line for line in axes.get_lines() if line.get_label() == "zero-shot").get_data()
+    assert y == pytest.approx(100 * 0.07)  # the third of the thirty
+    assert 85 < x < 100  # a twentieth of its answers are not the teacher's
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "monte-carlo"])
+def test_what_is_missing_is_said_with_the_command_that_makes_it(name, tmp_path):
+    with pytest.raises(BenchError) as error:
+        draw(name, Material([], Store(tmp_path)))
+    assert "bench run" in error.value.fix or "python scripts/" in error.value.fix
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("k-scalign", "there is no figure 'k-scalign'"),
+        ("pareto:price=3", "has no setting 'price=3'"),
+        ("pareto:cost=price", "no cost is called 'price'"),
+        ("monte-carlo:samples=many", "samples=many is no int"),
+    ],
+)
+def test_bad_requests(request_, said, tmp_path):
+    with pytest.raises(BenchError, match=said):
+        draw(request_, Material([], Store(tmp_path)))
+
+
+def test_another_ending_is_refused_before_anything_is_read(bench, tmp_path):
+    done = bench("plot", "seeds", "--out", tmp_path / "a.gif", "--results", tmp_path / "nothing")
+    assert done.returncode == 2
+    assert "allowed: .pdf, .png, .svg" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_committed_records_give_a_figure(bench, tmp_path):
+    out = tmp_path / "seeds.svg"
+    done = bench("plot", "seeds", "--tasks", "sst-2,mr", "--out", out, "--results", PROJECT / "results")
+    assert done.returncode == 0, done.stderr
+    assert ">sst-2<" in out.read_text("utf-8")
+
+
+def test_a_figure_dropped_in_is_listed(monkeypatch):
+    import fewbench.figures as module
+
+    plain = module.figure_files()
+    extra = Path(synthetic.__file__).with_name("dropped_in.py")
+    monkeypatch.setattr(module, "figure_files", lambda: [*plain, extra])
+    assert figures()["dropped-in"].summary == "A figure from a file of its own."
+
+
+def test_patience_simulated_is_patience_counted():
+    """All 4096 outcomes of twelve classifiers, each weighed: the counter of thesis eq. 3.2 by hand."""
+    outcomes = np.array(list(itertools.product([False, True], repeat=LAYERS)))
+    by_hand = []
+    for t in range(1, LAYERS):
+        answers = []
+        for row in outcomes:
+            count, answer = 0, row[-1]
+            for before, after in itertools.pairwise(row):
+                count = count + 1 if before == after else 0
+                if count == t:
+                    answer = after
+                    break
+            answers.append(answer)
+        by_hand.append(np.array(answers))
+    assert patience_accuracy(outcomes) == pytest.approx([answers.mean() for answers in by_hand])
+    chance = 0.7
+    weights = chance ** outcomes.sum(1) * (1 - chance) ** (LAYERS - outcomes.sum(1))
+    exact = np.array([weights[answers].sum() for answers in by_hand])
+    drawn = np.random.default_rng(0).random((20_000, LAYERS)) < chance
+    assert patience_accuracy(drawn) == pytest.approx(exact, abs=0.01)
+    needed = needed_accuracy(exact, samples=20_000, seed=1)
+    assert [needed[t, t] for t in range(LAYERS - 1)] == pytest.approx([chance] * (LAYERS - 1), abs=0.01)
+
+
+def test_the_front_is_what_nothing_beats():
+    assert pareto_front([(3, 9), (1, 5), (2, 5), (2, 7), (4, 8), (1, 4)]) == [(1, 5), (2, 7), (3, 9)]

@@ -1,0 +1,231 @@
+"""Published numbers: the shape of every file, each value in its paper's text, and what stands beside a cell of ours."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from conftest import PROJECT
+
+from fewbench import render
+from fewbench.beside import published_entries, published_rows
+from fewbench.declare import declared
+from fewbench.errors import BenchError
+from fewbench.pivot import entries, grids
+from fewbench.protocol import protocols
+from fewbench.published import COLUMNS, METRICS, PROTOCOLS, Published, beside, read_published
+from fewbench.registry import methods, task_files
+from fewbench.table import Block, Cell, Column, Row
+
+FOLDER = PROJECT / "results" / "published"
+NUMBERS = read_published(FOLDER)
+COMING = {"smash", "ppt", "metadistil"}
+"""Methods that the papers are about; in the registry from the change that adds them."""
+
+
+def test_every_table_is_there():
+    tables = Counter((number.paper, number.table) for number in NUMBERS)
+    thesis = ("3.1", "3.2", "3.3", "3.4", "3.5", "4.1", "4.2", "4.3", "5.1", "5.2", "5.5", "5.6", "6.2", "6.4", "7.3")
+    wanted = {("smash", t) for t in "123"} | {("prompt-distiller", t) for t in "123"} | {("ppt", t) for t in "1245"}
+    assert set(tables) == wanted | {("efficient-nlp-thesis", t) for t in thesis}
+    files = {file.stem for file in FOLDER.glob("*.csv")}
+    assert files == {f"{paper.removeprefix('efficient-nlp-')}-{table}" for paper, table in tables}
+
+
+def test_the_readme_says_how_each_file_was_checked():
+    text = (FOLDER / "README.md").read_text("utf-8")
+    for file in FOLDER.glob("*.csv"):
+        lines = len(file.read_text("utf-8").splitlines()) - 1
+        assert re.search(rf"^\| `{re.escape(file.name)}` \| {lines} \| \S", text, re.M), file.name
+
+
+def test_tasks_methods_metrics_and_protocols_are_known():
+    tasks = declared(task_files())
+    known, every = methods(), {*tasks.tasks, *tasks.facts, ""}
+    for number in NUMBERS:
+        assert number.task in every, number
+        assert number.metric in METRICS, number
+        name, _, settings = number.method.partition(":")
+        for step in filter(None, name.split("+")):
+            assert step in known or step in COMING, number
+        for setting in filter(None, settings.split(",")):
+            assert setting.partition("=")[0] in known[name].settings, number
+        assert re.fullmatch(r"full|\d*|\d+ total", number.k), number
+    assert set(PROTOCOLS.values()) <= set(protocols())
+
+
+def test_no_cell_twice_and_every_number_possible():
+    cells = Counter((n.paper, n.table, n.group, n.row, n.column, n.task, n.metric) for n in NUMBERS)
+    assert [cell for cell, count in cells.items() if count > 1] == []
+    for number in NUMBERS:
+        if METRICS[number.metric].startswith("percent"):
+            assert -100 <= number.value <= 100, number
+        elif number.metric == "mrr":
+            assert 0 < number.value < 1, number
+        assert number.std is None or 0 <= number.std < 50, number
+        assert number.n in (None, 3, 5), number
+
+
+@pytest.mark.parametrize(
+    ("paper", "one", "other", "shared_cells"),
+    [
+        ("smash", "1", "2", 16),
+        ("prompt-distiller", "1", "2", 3),
+        ("ppt", "1", "4", 2),
+        ("efficient-nlp-thesis", "3.1", "3.4", 6),
+        ("efficient-nlp-thesis", "4.1", "4.2", 30),
+        ("efficient-nlp-thesis", "6.2", "6.4", 16),
+    ],
+)
+def test_tables_that_print_the_same_run_agree(paper, one, other, shared_cells):
+    first, second = (
+        {
+            (n.method, n.backbone, n.task, n.metric): n.value
+            for n in NUMBERS
+            if (n.paper, n.table) == (paper, table) and n.method and n.task and n.group != "Test Set"
+            if not n.method.startswith("prompt-tuning:")
+        }
+        for table in (one, other)
+    )
+    both = first.keys() & second.keys()
+    assert len(both) == shared_cells
+    assert {key: first[key] for key in both} == {key: second[key] for key in both}
+
+
+CELL = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+def _letters(text):
+    text = re.sub(r"<[^>]*>|\\langle|\\rangle|\\mathcal|†|‡", "", text)
+    return re.sub(r"[^a-z0-9#+]", "", text.lower())
+
+
+def test_each_value_stands_in_its_papers_text(shared):
+    """Every value, and its std, in one cell of a table line that its row, group or column names. Decimals count."""
+    for file in sorted(FOLDER.glob("*.csv")):
+        with file.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        text = (shared / "papers" / f"{rows[0]['paper']}.md").read_text("utf-8").split("\n")
+        lines = [(_letters(line), _numbers(line)) for line in text if "\t" in line]
+        named = {}
+        for row in rows:
+            parts = [name for part in ("row", "group", "column") for name in row[part].split(" | ")]
+            for name in {_letters(part) for part in parts} - {"", *named}:
+                named[name] = set().union(*(numbers for letters, numbers in lines if name in letters))
+            wanted = (row["value"], *filter(None, [row["std"]]))
+            assert any(wanted in named.get(_letters(part), ()) for part in parts), row
+
+
+def _numbers(line):
+    """Return the numbers of a line, and the pairs of neighbours within a cell."""
+    cells = [CELL.findall(cell) for cell in line.split("\t")]
+    return {pair for cell in cells for pair in ((number,) for number in cell)} | {
+        pair for cell in cells for pair in pairwise(cell)
+    }
+
+
+def number(**changes):
+    plain = Published(
+        "smash",
+        "2",
+        "",
+        "dR-b",
+        "prompt-ft",
+        "SST-2",
+        "sst-2",
+        "distilroberta-base",
+        "16",
+        "accuracy",
+        85.7,
+        1.4,
+        5,
+        "",
+    )
+    return replace(plain, **changes)
+
+
+def ask(numbers, **changes):
+    given = dict(method="prompt-ft", task="sst-2", metric="accuracy", k=16, protocol="quick", student="tiny") | changes
+    return beside(numbers, **given)
+
+
+def test_what_is_not_as_in_ours_is_marked():
+    (cell,) = ask([number(), number(task="mr"), number(metric="f1"), number(method="ft")])
+    assert (cell.value, cell.std, cell.n, cell.source) == (85.7, 1.4, 5, "smash Table 2, dR-b")
+    assert cell.mark == "distilroberta-base; another protocol"
+    lmbff = number(paper="efficient-nlp-thesis", table="6.2", group="Setting 3")
+    (same,) = ask([lmbff], student="hub/distilroberta-base", protocol="lm-bff-v1")
+    assert same.mark == ""
+    assert same.source == "efficient-nlp-thesis Table 6.2, Setting 3: dR-b"
+    (other,) = ask([replace(lmbff, method="prompt-ft:lr=1", note="GLUE test server")], student="distilroberta-base")
+    assert other.mark == "prompt-ft:lr=1; another protocol; GLUE's hidden test set"
+
+
+def test_the_same_k_comes_before_others():
+    numbers = [number(k="full"), number(k="32 total"), number(k="16")]
+    assert [cell.k for cell in ask(numbers)] == ["16"]
+    assert [cell.mark.split("; ")[1] for cell in ask(numbers, k=8)] == ["full training set", "K=32 total", "K=16"]
+    assert ask([number(k="")], k=8)[0].mark == "distilroberta-base; another protocol"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("paper,table\n", "the columns are others"),
+        (",".join(COLUMNS) + "\n" + "x," * 10 + "abc,,,\n", "'abc' is no number"),
+        (",".join(COLUMNS) + "\n" + "x," * 10 + "nan,,,\n", "'nan' is no number"),
+        (",".join(COLUMNS) + "\nx\n", "too many or too few"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, text, said):
+    (tmp_path / "a.csv").write_text(text, "utf-8")
+    with pytest.raises(BenchError, match=said) as error:
+        read_published(tmp_path)
+    assert str(tmp_path / "a.csv") in str(error.value)
+
+
+def test_no_numbers_at_all_is_an_error(tmp_path):
+    with pytest.raises(BenchError, match="no published numbers"):
+        read_published(tmp_path)
+
+
+def test_a_number_printed_twice_stands_once_with_its_std():
+    twice = [number(table="1", std=None), number(), number(backbone="roberta-base")]
+    assert [(cell.source, cell.std) for cell in ask(twice)] == [("smash Table 2, dR-b", 1.4)] * 2
+
+
+def a_block():
+    column = Column("sst-2", "lm-bff", 1, "0" * 16, "accuracy")
+    ours = Row("prompt-ft", "distilroberta-base")
+    return Block(16, "lm-bff-v1", None, 0, [ours], [column], {(ours, column): Cell({13: 0.8, 21: 0.9})})
+
+
+def test_published_numbers_are_rows_of_their_own_in_a_table():
+    (entry,) = published_entries([a_block()], [number(), number(task="mr")])
+    assert (entry.mean, entry.std, entry.n, entry.mark) == (85.7, 1.4, 5, "another protocol")
+    text = render.markdown(grids([*entries([a_block()]), entry])[0])
+    assert "85.0 ±5.0" in text
+    assert "85.7 ±1.4" in text
+    assert "smash Table 2, dR-b: another protocol" in text
+
+
+def test_flat_rows_say_what_is_published():
+    ours, theirs = published_rows([a_block()], [number()])
+    assert ours.keys() == theirs.keys()
+    assert (ours["published"], theirs["published"]) == (None, "smash Table 2, dR-b")
+    assert (theirs["mean"], theirs["k"], theirs["seeds"]) == (85.7, "16", None)
+
+
+def test_the_command_shows_them(bench):
+    shown = bench("table", "--tasks", "sst-2", "--published", "--json", "--results", PROJECT / "results")
+    assert shown.returncode == 0, shown.stderr
+    rows = json.loads(shown.stdout)
+    assert {"smash Table 2, dR-b finetune", None} <= {row["published"] for row in rows}
+    nothing = bench("table", "--published", "--results", PROJECT / "docs")
+    assert nothing.returncode == 2
+    assert "no published numbers" in nothing.stderr
