@@ -11,6 +11,7 @@ from pathlib import Path
 from fewbench import layout
 from fewbench.durable import TEMPORARY
 from fewbench.errors import BenchError, StoreDamaged
+from fewbench.measurement import read
 from fewbench.record import run_key
 from fewbench.store import Damage, Store, load, load_predictions, to_damage
 
@@ -33,7 +34,8 @@ def check(store: Store, *, repair: bool = False) -> list[Damage]:
 
 def _folder(store: Store, folder: Path, names: list[str]) -> Iterator[Damage]:
     """Yield what is wrong in one folder."""
-    records = [name for name in names if name.endswith(layout.RECORD) and not name.startswith(".")]
+    measured = [name for name in names if layout.measured(name)]
+    records = [name for name in sorted({*names} - {*measured}) if _is_record(name)]
     wanted: set[str] = set()
     for name in records:
         try:
@@ -47,13 +49,43 @@ def _folder(store: Store, folder: Path, names: list[str]) -> Iterator[Damage]:
             wanted.add(predictions.name)
         if damage is not None:
             yield damage
-    for name in sorted({*names} - {*records} - wanted):
+    yield from _measurements(folder, [name for name in measured if name not in wanted])
+    for name in sorted({*names} - {*records} - {*measured} - wanted):
         if not layout.OURS.match(name):  # whatever else lies there is never removed
             yield Damage(folder / name, "not a file of the store", "unknown")
         elif name.endswith(TEMPORARY):
             yield Damage(folder / name, "a write that was cut short", "leftover")
         else:
             yield Damage(folder / name, "predictions that no record names", "leftover")
+
+
+def _is_record(name: str) -> bool:
+    return name.endswith(layout.RECORD) and not name.startswith(".")
+
+
+def _measurements(folder: Path, names: list[str]) -> Iterator[Damage]:
+    """Yield what is wrong with measurements and with what belongs to them, by name."""
+    attached: set[str] = set()
+    for name in (name for name in names if name.endswith(layout.RECORD)):
+        home = folder / f"{name.partition('.')[0]}{layout.RECORD}"
+        try:
+            measurement = read(folder / name)
+            attached |= {f"{name.removesuffix(layout.RECORD)}.{h[:8]}{e}" for e, h in measurement.files.items()}
+            if not home.exists():
+                yield Damage(folder / name, "a measurement of a run that has no record", "leftover")
+            elif measurement.run != load(home).run.key:
+                yield Damage(folder / name, "a measurement of another run")
+        except FileNotFoundError:
+            continue
+        except BenchError as error:  # what is attached to it is set aside with it
+            attached |= {other for other in names if other.startswith(name.removesuffix(layout.RECORD) + ".")}
+            yield to_damage(folder / name, error)
+    for name in names:
+        parts = layout.measured(name)
+        if parts is None or name.endswith(layout.RECORD) or name in attached:
+            continue
+        if parts["hash"] or not (folder / f"{parts['stem']}{layout.RECORD}").exists():
+            yield Damage(folder / name, "belongs to a measurement that is not there", "leftover")
 
 
 def _record(store: Store, file: Path) -> tuple[Damage | None, Path | None]:

@@ -2,6 +2,10 @@
 
 <root>/runs/<task@source[+template]>/<method>/<student>/k16-s13-<key8>.json
                                              k16-s13-<key8>.<hash8>.safetensors
+                                             k16-s13-<key8>.<kind>[-<name>].json
+                                             k16-s13-<key8>.<kind>[-<name>].<hash8>.jsonl
+
+The last two are a measurement of the run made after it and what is attached (see `fewbench.measurement`).
 """
 
 from __future__ import annotations
@@ -20,6 +24,12 @@ PREFIXES = (8, 16, 32)
 
 OURS = re.compile(r"k-?\d+-s-?\d+-[0-9a-f]{8,32}\.[0-9a-f]{8}\.safetensors$|\.k-?\d+-s-?\d+-[0-9a-f]{8,32}\..*\.tmp$")
 """The names of predictions and of files being written."""
+
+MEASURED = re.compile(
+    r"(?P<stem>k-?\d+-s-?\d+-[0-9a-f]{8,32})\.(?P<what>[a-z][a-z0-9]*(-[a-z0-9-]+)?)"
+    r"(\.(?P<hash>[0-9a-f]{8}))?\.(?P<ending>[a-z]+)$"
+)
+"""The names of measurements (`.json`), of what is attached to them (with a hash), and of what is under way."""
 
 _LONGEST = 80
 
@@ -62,6 +72,16 @@ def beside(file: Path, record: Record) -> Path | None:
     return file.with_name(f"{file.stem}.{record.predictions[:8]}{PREDICTIONS}")
 
 
+def measurement(file: Path, what: str, ending: str = RECORD) -> Path:
+    """Return where a measurement of the record in `file` stands, or what belongs to it under another ending."""
+    return file.with_name(f"{file.stem}.{what}{ending}")
+
+
+def measured(name: str) -> re.Match[str] | None:
+    """Return the parts of a name that belongs to a measurement, or None: `stem`, `what`, `hash` (or None), `ending`."""
+    return None if name.endswith(PREDICTIONS) else MEASURED.match(name)
+
+
 def digits(file: Path) -> str:
     """Return as much of its run's key as a record's file name tells."""
     return file.stem.rpartition("-")[2]
@@ -73,7 +93,7 @@ def record_files(runs: Path) -> list[Path]:
         os.path.join(place, name)  # noqa: PTH118 (Path is slow, and there may be ten thousand)
         for place, _, files in os.walk(runs)
         for name in files
-        if name.endswith(RECORD) and not name.startswith(".")
+        if name.endswith(RECORD) and not name.startswith(".") and not measured(name)
     ]
     return [Path(name) for name in sorted(found)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from fewbench.errors import BenchError, StoreDamaged
+from fewbench.sealed import MEND, dumps, plain, seal, unseal
 from fewbench.types import CorpusRef, ModelRef, Run
 
 SCHEMA = 4
@@ -33,11 +33,6 @@ def _fourth(old: dict[str, Any]) -> dict[str, Any]:
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _second, 2: _third, 3: _fourth}
 """By schema n: what makes a payload of schema n + 1 of it. Records of every schema load for ever."""
-
-_HEAD = '{\n "checksum": "'
-"""How every record's text begins, in every schema: "checksum" sorts first."""
-
-_DIGITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +77,12 @@ def run_key(run: Run) -> str:
     Raises:
         BenchError: a setting that JSON cannot hold.
     """
-    payload = _plain(run) | {name: _revision(getattr(run, name)) for name in ("student", "teacher", "corpus")}
+    payload = plain(run) | {name: _revision(getattr(run, name)) for name in ("student", "teacher", "corpus")}
     del payload["key"]
     for name in ("template", "corpus", "drop_leaks"):
         if not payload[name]:
             del payload[name]
-    text = _dumps(payload, f"the run of {run.method} on {run.task}", separators=(",", ":"))
+    text = dumps(payload, f"the run of {run.method} on {run.task}", separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -97,11 +92,7 @@ def to_json(record: Record) -> str:
     Raises:
         BenchError: the record holds a number that is not finite, or a thing that JSON cannot hold.
     """
-    payload = {"checksum": "", **_plain(record)}
-    text = _dumps(payload, f"the record {record.run.key}", indent=1, ensure_ascii=False) + "\n"
-    # A lone surrogate (a file name that is no UTF-8) becomes its JSON escape.
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return _HEAD + _digest(text) + text[len(_HEAD) :]
+    return seal(record, f"the record {record.run.key}")
 
 
 def from_json(text: str, where: str) -> Record:
@@ -111,17 +102,7 @@ def from_json(text: str, where: str) -> Record:
         StoreDamaged: not JSON, cut short, not what was written, or a field missing or of another type.
         BenchError: a newer version of fewbench wrote it.
     """
-    if "\r" in text:  # a checkout on Windows; within a JSON text it is written \\r
-        text = text.replace("\r\n", "\n")
-    try:
-        payload = _DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
-        problem = "an empty file" if not text.strip() else f"not JSON, or cut short: {error}"
-        raise StoreDamaged(f"damaged record: {problem}", where=where, fix=_MEND) from error
-    stated = text[len(_HEAD) : len(_HEAD) + _DIGITS]
-    rest = text[len(_HEAD) + _DIGITS :]
-    if not text.startswith(_HEAD) or _digest(_HEAD + rest) != stated:
-        raise StoreDamaged("damaged record: its checksum does not fit its text", where=where, fix=_MEND)
+    payload = unseal(text, where, "record")
     schema = payload.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
         raise BenchError(
@@ -138,10 +119,8 @@ def from_json(text: str, where: str) -> Record:
         return _record(payload)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise StoreDamaged(f"damaged record: {problem}", where=where, fix=_MEND) from error
+        raise StoreDamaged(f"damaged record: {problem}", where=where, fix=MEND) from error
 
-
-_MEND = "bench fsck --repair sets damaged files aside; bench run redoes the run"
 
 _KINDS = {
     "method_code": str,
@@ -220,62 +199,3 @@ def _tuples(value: Any) -> Any:
 
 def _revision(ref: ModelRef | CorpusRef | None) -> str | None:
     return None if ref is None else ref.revision
-
-
-def _digest(text: str) -> str:
-    """Return the checksum of a text whose own checksum is blanked: nothing has to be serialised again to verify it."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
-
-
-def _dumps(payload: Any, what: str, **options: Any) -> str:
-    try:
-        return json.dumps(payload, sort_keys=True, allow_nan=False, default=_plain, **options)
-    except (TypeError, ValueError) as error:
-        place = _unfit(payload)
-        raise BenchError(f"{what} cannot be stored: {place or error}", fix="mend what the method reports") from error
-
-
-def _plain(value: Any) -> Any:
-    """Return as JSON types what is not: dataclasses, mappings, sets, paths' texts, NumPy's and torch's numbers."""
-    if isinstance(value, ModelRef):  # where its folder lies is nobody's business, and changes
-        return {"name": value.name, "revision": value.revision, "embedded": value.embedded}
-    if isinstance(value, CorpusRef):
-        return {"name": value.name, "revision": value.revision}
-    if isinstance(value, (Record, Run)):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (set, frozenset)):
-        return sorted(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if hasattr(value, "__fspath__"):
-        return str(value)
-    raise TypeError(f"a {type(value).__name__}")
-
-
-def _unfit(value: Any, place: str = "") -> str | None:
-    """Return the first place in a payload that JSON cannot hold, and what stands there."""
-    if not isinstance(value, (dict, list, tuple, str, int, float, type(None))):
-        try:
-            value = _plain(value)
-        except TypeError as error:
-            return f"{place} is {error}"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{place} is {value}"
-    if isinstance(value, dict):
-        if odd := [key for key in value if not isinstance(key, str)]:
-            return f"the key {odd[0]!r} of {place} is no text"
-        pairs = [(str(key), item) for key, item in value.items()]
-    elif isinstance(value, (list, tuple)):
-        pairs = [(str(index), item) for index, item in enumerate(value)]
-    else:
-        return None
-    return next((found for key, item in pairs if (found := _unfit(item, f"{place}.{key}".lstrip(".")))), None)

@@ -183,7 +183,7 @@ class Store:
         return load_predictions(beside, record)
 
     def set_aside(self, file: Path) -> Path:
-        """Move a record and its predictions to `<root>/damaged/`, under a name no other file has.
+        """Move a record, or a measurement, and all beside it to `<root>/damaged/`, under names no other file has.
 
         Raises:
             OSError: it cannot be moved.
@@ -191,8 +191,8 @@ class Store:
         folder = self.root / "damaged" / file.parent.relative_to(self.runs)
         make_folder(folder)
         token = secrets.token_hex(4)
-        beside = file.parent.glob(f"{file.stem}.*{layout.PREDICTIONS}") if file.suffix == layout.RECORD else ()
-        for one in (*beside, file):
+        beside = file.parent.glob(f"{file.stem}.*") if file.suffix == layout.RECORD else ()
+        for one in (*(other for other in beside if other != file), file):
             one.rename(folder / f"{token}-{one.name}")
         return folder / f"{token}-{file.name}"
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fewbench import record as module
+from fewbench import sealed
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.record import SCHEMA, Record, from_json, run_key, to_json
 from fewbench.types import CorpusRef, ModelRef, Run
@@ -186,7 +187,7 @@ def test_comparable():
 def checked(payload: dict[str, Any]) -> str:
     """Return a payload's text with a checksum that fits."""
     text = json.dumps({**payload, "checksum": ""}, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
-    return text.replace('"checksum": ""', f'"checksum": "{module._digest(text)}"', 1)
+    return text.replace('"checksum": ""', f'"checksum": "{sealed._digest(text)}"', 1)
 
 
 def payload(**changes: Any) -> dict[str, Any]:

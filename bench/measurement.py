@@ -1,0 +1,207 @@
+"""What is measured of a stored run after the fact: its cost, an attack on it, its loyalty to another run.
+
+A measurement stands beside the record it is of, `<record's stem>.<kind>[-<name>].json`, and the record is not touched.
+It names the predictions that the run had then: where a run was done again with another outcome, what was measured of
+the old one no longer fits. Larger things (pairs of texts, one a line) are attached: files named by their contents,
+which the measurement, written last, names. So a kill leaves the old measurement or the new, whole. A file of its name
+without hash (`….attack-textfooler-paper.jsonl`) is free for what a measurement under way has got so far.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from fewbench import layout
+from fewbench.durable import remove, write_whole
+from fewbench.errors import BenchError, StoreDamaged
+from fewbench.record import Record
+from fewbench.sealed import seal, unseal
+from fewbench.store import Store, StoreUnwritable, load, to_damage
+
+SCHEMA = 1
+MEND = "bench fsck --repair sets it aside; then measure again"
+_NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One thing measured of one run.
+
+    Attributes:
+        kind: what is measured, one word: `cost`, `attack`, `loyalty`.
+        name: which of the kind (a recipe, another run's key); may be empty.
+        run: the key of the run.
+        predictions: the sha256 of the run's predictions file when it was measured.
+        settings: what determines the outcome: recipe, thresholds, resources by their revisions.
+        scores: what came out.
+        environment: device, threads, load, versions (`fewbench.runner.environment.environment`).
+        created: when, in UTC, ISO 8601.
+        files: by ending (`.jsonl`) the sha256 of each file attached.
+    """
+
+    kind: str
+    name: str
+    run: str
+    predictions: str | None
+    settings: Mapping[str, Any]
+    scores: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    created: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.what):
+            raise ValueError(f"'{self.what}' is no kind and name of a measurement: small letters, digits and dashes")
+
+    @property
+    def what(self) -> str:
+        """Kind and name as its file has them: `cost`, `attack-textfooler-paper`."""
+        return f"{self.kind}-{self.name}" if self.name else self.kind
+
+    def fits(self, record: Record) -> bool:
+        """Whether it is of this record's outcome: a run done again may have another."""
+        return self.run == record.run.key and self.predictions == record.predictions
+
+
+def measured(
+    record: Record,
+    kind: str,
+    name: str = "",
+    *,
+    settings: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    environment: Mapping[str, Any],
+) -> Measurement:
+    """Return a measurement of a stored record, made now."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Measurement(kind, name, record.run.key, record.predictions, settings, scores, environment, now)
+
+
+def write(store: Store, record: Record, measurement: Measurement, attach: Mapping[str, bytes] | None = None) -> Path:
+    """Write a measurement beside its record, in the place of an earlier one of its kind and name; return its file.
+
+    Args:
+        store: where the record stands.
+        record: what was measured.
+        measurement: what came out; its `files` are filled in.
+        attach: contents by ending (`.jsonl`), written before it.
+
+    Raises:
+        BenchError: it holds what JSON cannot, or the record is not in the store.
+        StoreUnwritable: it cannot be written; the old one stands.
+    """
+    attach = attach or {}
+    hashes = {ending: hashlib.sha256(data).hexdigest() for ending, data in attach.items()}
+    fresh = replace(measurement, files=hashes)
+    text = seal(fresh, f"the {measurement.what} of run {record.run.key}")
+    home = file_of(store, record)
+    file = layout.measurement(home, measurement.what)
+    old = {*file.parent.glob(f"{file.stem}.*.*")}
+    try:
+        for ending, data in attach.items():
+            write_whole(_attached(file, ending, hashes[ending]), data)
+        write_whole(file, text.encode())
+    except OSError as error:
+        raise StoreUnwritable(f"a measurement cannot be written: {error.strerror}", where=str(file)) from error
+    for left in old - {_attached(file, *pair) for pair in hashes.items()}:
+        remove(left)
+    return file
+
+
+def read(file: Path) -> Measurement:
+    """Return the measurement in a file, and check what is attached to it.
+
+    Raises:
+        StoreDamaged: it is not what was written, or an attached file is not.
+        BenchError: a newer version wrote it.
+        FileNotFoundError: it is not there.
+    """
+    try:
+        text = file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise StoreDamaged(f"damaged measurement: {error}", where=str(file), fix=MEND) from error
+    payload = unseal(text, str(file), "measurement")
+    schema = payload.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise BenchError(
+            f"a newer version of fewbench made this measurement (schema {schema})",
+            where=str(file),
+            allowed=f"schemas up to {SCHEMA}",
+            fix="pip install --upgrade fewbench",
+        )
+    try:
+        measurement = Measurement(**{field.name: payload[field.name] for field in fields(Measurement)})
+        if not file.name.endswith(f".{measurement.what}{layout.RECORD}"):
+            raise ValueError(f"it is of {measurement.what}")
+        for ending, digest in measurement.files.items():
+            if not _has(_attached(file, ending, digest), digest):
+                raise ValueError(f"what is attached to it ({ending}) is not there, or not what was written")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise StoreDamaged(f"damaged measurement: {problem}", where=str(file), fix=MEND) from error
+    return measurement
+
+
+def measurements(store: Store, record: Record, kind: str | None = None) -> Iterator[Measurement]:
+    """Yield the whole measurements of a record that fit it, by file name. Others are reported (`store.on_damage`).
+
+    Args:
+        store: where the record stands.
+        record: of which run.
+        kind: only this kind.
+    """
+    for file in measurement_files(file_of(store, record)):
+        try:
+            measurement = read(file)
+        except FileNotFoundError:
+            continue  # another process has just set it aside
+        except BenchError as error:
+            store.on_damage(to_damage(file, error))
+            continue
+        if measurement.fits(record) and kind in (None, measurement.kind):
+            yield measurement
+
+
+def attachment(store: Store, record: Record, measurement: Measurement, ending: str) -> Path:
+    """Return the file that is attached to a measurement under an ending."""
+    file = layout.measurement(file_of(store, record), measurement.what)
+    return _attached(file, ending, measurement.files[ending])
+
+
+def measurement_files(file: Path) -> list[Path]:
+    """Return the files of the measurements of the record in `file`, sorted."""
+    beside = file.parent.glob(f"{file.stem}.*{layout.RECORD}")
+    return sorted(other for other in beside if (parts := layout.measured(other.name)) and not parts["hash"])
+
+
+def file_of(store: Store, record: Record) -> Path:
+    """Return the file of a stored record.
+
+    Raises:
+        BenchError: no record of its run is in this store.
+    """
+    for file in layout.candidates(store.runs, record.run):
+        try:
+            if load(file).run.key == record.run.key:
+                return file
+        except (FileNotFoundError, StoreDamaged):
+            continue
+    raise BenchError(f"no record of run {record.run.key} is stored", where=str(store.root), fix="bench run")
+
+
+def _attached(file: Path, ending: str, digest: str) -> Path:
+    return file.with_name(f"{file.stem}.{digest[:8]}{ending}")
+
+
+def _has(file: Path, digest: str) -> bool:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest() == digest
+    except OSError:
+        return False
