@@ -12,7 +12,7 @@ from typing import cast
 
 import typer
 
-from fewbench.cli import data, listing, pretraining, probing, results, running, tasks
+from fewbench.cli import attacking, data, listing, pretraining, probing, results, running, tasks
 from fewbench.errors import BenchError
 
 # typer carries click's exceptions under a name of its own in newer versions.
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.command("run")(running.run)
 app.command("probe")(probing.probe)
+app.command("attack")(attacking.attack)
 app.command("table")(results.table)
 app.command("show")(results.show)
 app.command("fsck")(results.fsck)
