@@ -145,7 +145,7 @@ def _search_and_test(
             "checkpoint_tie": job.protocol.checkpoint_tie,
             "tied_best": sum(trial["dev"][job.task.metric] == best[0] for trial in trials),
         },
-        "details": details | _details(best[2]),
+        "details": details | _details(best[2]) | _taught_by(job),
     }, predictions
 
 
@@ -189,6 +189,11 @@ def _details(predictor: Predictor) -> dict[str, Any]:
     """Return what a predictor tells of itself: label words, inputs cut to fit."""
     describe = getattr(predictor, "describe", None)
     return dict(describe()) if describe else {}
+
+
+def _taught_by(job: Job) -> dict[str, Any]:
+    """Return what leads to the trained teacher's record and predictions: its run and the code that it ran."""
+    return {"teacher": {"run": job.teacher.key, "code": job.teacher.method.code_hash()}} if job.teacher else {}
 
 
 def _reason(error: Exception) -> str:
