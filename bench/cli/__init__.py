@@ -12,7 +12,7 @@ from typing import cast
 
 import typer
 
-from fewbench.cli import attacking, data, listing, pretraining, probing, results, running, tasks
+from fewbench.cli import attacking, data, listing, measuring, pretraining, probing, results, running, tasks
 from fewbench.errors import BenchError
 
 # typer carries click's exceptions under a name of its own in newer versions.
@@ -33,6 +33,8 @@ app.command("probe")(probing.probe)
 app.command("attack")(attacking.attack)
 app.command("table")(results.table)
 app.command("show")(results.show)
+app.command("loyalty")(measuring.loyalty)
+app.command("cost")(measuring.cost)
 app.command("fsck")(results.fsck)
 app.command("ls")(listing.ls)
 app.command("doctor")(listing.doctor)
