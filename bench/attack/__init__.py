@@ -1,1 +1,1 @@
-"""Adversarial attacks on stored models: goal, constraints, moves and search, each its own piece, and recipes of them."""
+"""Adversarial attacks on stored models: goal, constraints, moves and search, each its own piece, and recipes."""

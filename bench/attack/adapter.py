@@ -185,7 +185,12 @@ def attack_item(recipe: Any, item: Example, *, seed: int) -> Outcome:
 
 
 def local_textfooler(
-    package: Any, model: Predictor, resources: Resources, encoder: Callable[[Sequence[str]], Array]
+    package: Any,
+    model: Predictor,
+    resources: Resources,
+    encoder: Callable[[Sequence[str]], Array],
+    *,
+    nltk_tagger: bool = False,
 ) -> Any:
     """Return TextAttack's TextFooler with its own search, put together of local parts: what ours must equal.
 
@@ -194,15 +199,17 @@ def local_textfooler(
         model: what is attacked.
         resources: near words (a table), stop words, tagger.
         encoder: sentences to vectors [n, d].
+        nltk_tagger: tag by NLTK itself, as TextAttack does: the first equal word of the context counts.
     """
-    from textattack import constraints, goal_functions, search_methods, shared, transformations
+    from textattack import constraints, goal_functions, search_methods, shared, transformations  # loaded by now
 
+    tagged_by = constraints.grammaticality.PartOfSpeech
     words = list(resources.neighbours.words)
     places = {word: place for place, word in enumerate(words)}
     near = [[place, *(places[other] for other in resources.neighbours.of(word, 50))] for word, place in places.items()]
     embedding = shared.WordEmbedding(np.zeros((1, 1)), places, words, nn_matrix=near)
 
-    class Tags(constraints.grammaticality.PartOfSpeech):  # type: ignore[misc]
+    class Tags(tagged_by):  # type: ignore[misc, valid-type]
         def _get_pos(self, before: list[str], word: str, after: list[str]) -> str:
             return resources.tagger.tag((*before, word, *after), len(before))
 
@@ -215,7 +222,7 @@ def local_textfooler(
         [
             constraints.pre_transformation.RepeatModification(),
             constraints.pre_transformation.StopwordModification(stopwords=set(resources.stop_words)),
-            Tags(allow_verb_noun_swap=True),
+            (tagged_by if nltk_tagger else Tags)(allow_verb_noun_swap=True),
             Sentences(
                 threshold=JIN_2019,
                 metric="angular",

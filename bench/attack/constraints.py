@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
+
 @dataclass(frozen=True, slots=True)
 class NotStopWords:
     """Leave stop words as they are."""

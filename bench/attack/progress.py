@@ -56,7 +56,9 @@ class Progress:
         self._write(self._head + b"".join(kept))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close the file; other processes may open it."""
         self._stream.close()
 
@@ -90,7 +92,9 @@ class Progress:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._stream.close()
-            raise BenchError("another process carries out this attack", where=str(self.file), fix="wait for it") from error
+            raise BenchError(
+                "another process carries out this attack", where=str(self.file), fix="wait for it"
+            ) from error
 
 
 def lines_of(outcomes: Sequence[Outcome]) -> bytes:

@@ -1,7 +1,7 @@
 """TextFooler's recipes by name: how its pieces are put together, and at which thresholds.
 
-`textfooler-paper` is Jin et al. (2020) with the similarity threshold that its authors name to reproduce the paper (0.5),
-`textfooler-cli` with that of their program (0.7), which the thesis used "as is" (efficient-nlp-thesis.md 4.3.2).
+`textfooler-paper` is Jin et al. (2020) with the similarity threshold that its authors name to reproduce the paper, 0.5;
+`textfooler-cli` has that of their program, 0.7, which the thesis used off the shelf (efficient-nlp-thesis.md 4.3.2).
 `textattack-jin2019` is TextAttack's recipe of that name. They differ in more than the threshold: see `RECIPES`.
 
 Departs from all three, for what cannot be had offline, as the record says of each: the Universal Sentence Encoder (a
@@ -9,8 +9,8 @@ local encoder stands for it), the recipe's own stop words (NLTK's stand for them
 table without distances, the cosine.
 Departs from Jin et al.: plain text is taken apart at marks first; their files are tokenised. Of a text of 14 words, the
 window at its last places is the whole text (their index runs below 0 there, and it is a single word).
-Departs from TextAttack: of a pair only the text that is attacked is tagged and compared, not both in one; words are
-compared as they stand, and not as if the first equal word of the context stood there.
+Departs from TextAttack: of a pair only the text that is attacked is tagged and compared, not both as one text; a word
+that repeats in its context is tagged where it stands, not where it stands first.
 """
 
 from __future__ import annotations

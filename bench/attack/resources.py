@@ -77,7 +77,7 @@ def _nltk_folder(given: Path | None) -> Path:
     raise BenchError(
         "an attack needs a tagger and stop words, and there is no folder of NLTK's data",
         where=", ".join(map(str, places)),
-        fix="--nltk-data FOLDER, or python -m nltk.downloader averaged_perceptron_tagger_eng universal_tagset stopwords",
+        fix="--nltk-data FOLDER; python -m nltk.downloader averaged_perceptron_tagger_eng universal_tagset stopwords",
     )
 
 

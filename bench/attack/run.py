@@ -130,7 +130,7 @@ def blocks(
 
 
 def forget(model: Predictor) -> None:
-    """Drop the encodings of the texts a model was asked about: it remembers all it reads, and these never come again."""
+    """Drop the encodings of what a model was asked: it remembers all it reads, and these texts never come again."""
     backbone = getattr(model, "backbone", None)
     for view in backbone.encodings.values() if backbone is not None else ():
         view.clear()

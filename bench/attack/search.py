@@ -126,8 +126,10 @@ def by_deletion(text: Words, places: Sequence[int], before: Array, goal: Untarge
 
     if not places:
         return []
-    rows = yield Ask("model", [text.delete(place) for place in places])
-    order: list[int] = np.array(places)[(-goal.score(rows)).argsort()].tolist()
+    # Where words repeat, deletions score alike. TextAttack's order is then that of a set, and of an unstable sort.
+    listed = list(set(range(len(text))) & set(places))
+    rows = yield Ask("model", [text.delete(place) for place in listed])
+    order: list[int] = np.array(listed)[(-goal.score(rows)).argsort()].tolist()
     return order
 
 
