@@ -21,7 +21,7 @@ from fewbench import layout
 from fewbench.attack.progress import Progress, lines_of
 from fewbench.attack.recipes import JIN_2019
 from fewbench.attack.report import Outcome, Status, summary
-from fewbench.attack.run import Target, forget, probabilities
+from fewbench.attack.run import Target, forget, probabilities, stored_attack
 from fewbench.durable import remove
 from fewbench.errors import BenchError
 from fewbench.measurement import Measurement, file_of, measured, write
@@ -80,7 +80,9 @@ def attack_by_textattack(
     target: Target,
     name: str,
     *,
+    limit: int,
     environment: dict[str, Any],
+    force: bool = False,
     on_item: Callable[[int, int], None] = lambda done, total: None,
 ) -> Measurement:
     """Attack a stored run's items by one of TextAttack's recipes, one after another, and store the measurement.
@@ -89,7 +91,9 @@ def attack_by_textattack(
         store: of the run.
         target: the run.
         name: `textattack:` and the recipe's name there.
+        limit: items attacked, the first ones.
         environment: what the measurement says of the machine.
+        force: attack again, whatever is stored.
         on_item: hears how many items are done, of how many.
 
     Raises:
@@ -97,15 +101,20 @@ def attack_by_textattack(
     """
     package = load_textattack()
     recipe = build_recipe(package, name.partition(":")[2], wrap(package, target.model))
+    items = target.items[:limit]
     what = name.replace(":", "-").replace("_", "-")
     pieces = re.sub(r" object at 0x[0-9a-f]+", "", repr(recipe))
-    settings = {"recipe": name, "textattack": version("textattack"), "items": len(target.items), "pieces": pieces}
+    settings = {"recipe": name, "textattack": version("textattack"), "items": len(items), "pieces": pieces}
+    if not force and (stored := stored_attack(store, target.record, what, settings)):
+        return stored
     file = layout.measurement(file_of(store, target.record), f"attack-{what}", ".jsonl")
     key = {**settings, "run": target.record.run.key, "predictions": target.record.predictions}
-    with Progress(file, key, 1, len(target.items)) as progress:
-        for number in range(len(progress.outcomes), len(target.items)):
-            on_item(number, len(target.items))
-            progress.add([attack_item(recipe, target.items[number], seed=number)])
+    if force:
+        remove(file)
+    with Progress(file, key, 1, len(items)) as progress:
+        for number in range(len(progress.outcomes), len(items)):
+            on_item(number, len(items))
+            progress.add([attack_item(recipe, items[number], seed=number)])
             forget(target.model)
         measurement = measured(
             target.record,

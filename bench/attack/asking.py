@@ -80,7 +80,3 @@ class Remembered:
         if new := list(dict.fromkeys(key for key in keys if key not in self._rows)):
             self._rows.update(zip(new, self._answer(new), strict=True))
         return np.stack([self._rows[key] for key in keys])
-
-    def forget(self) -> None:
-        """Answer everything anew from now on."""
-        self._rows.clear()

@@ -63,7 +63,8 @@ class Outcome:
 def outcome_of(row: dict[str, Any]) -> Outcome:
     """Return the outcome that a row holds."""
     lists = ("texts", "before", "after")
-    return Outcome(**{name: tuple(value) if name in lists else value for name, value in row.items()})
+    values: Any = {name: tuple(value) if name in lists else value for name, value in row.items()}
+    return Outcome(**values)
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -32,10 +32,13 @@ if TYPE_CHECKING:
 BLOCK = 32
 """Items attacked side by side. Part of what determines the last bits: batches are made of a block's texts."""
 
+CALIBRATED = 1000
+"""Items, the first ones, by which the sentence encoder is calibrated, however many are attacked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is attacked: a stored run, its trained model, and the items it was tested on, labels included."""
+    """What is attacked: a stored run, its trained model, and all items it was tested on, labels included."""
 
     record: Record
     task: Task
@@ -62,6 +65,7 @@ def attack(
     resources: Resources,
     encoder: Backbone,
     *,
+    limit: int,
     environment: dict[str, Any],
     force: bool = False,
     on_block: Callable[[int, int], None] = lambda done, total: None,
@@ -74,6 +78,7 @@ def attack(
         recipe: how it is attacked.
         resources: near words, stop words, tagger.
         encoder: makes the sentence encoder.
+        limit: items attacked, the first ones.
         environment: what the measurement says of the machine.
         force: attack again, whatever is stored.
         on_block: hears how many items are done, of how many.
@@ -82,10 +87,11 @@ def attack(
         ModelError: the model gave numbers that are not finite.
         BenchError: the outcome cannot be stored.
     """
-    items = [prepared(item, recipe) for item in target.items]
-    pooled = MeanPooled(encoder, [item.texts[-1] for item in items])
-    settings = _settings(target, recipe, resources, pooled)
-    if not force and (stored := _stored(store, target.record, recipe.name, settings)):
+    read = [prepared(item, recipe) for item in target.items[: max(limit, CALIBRATED)]]
+    items = read[:limit]
+    pooled = MeanPooled(encoder, [item.texts[-1] for item in read[:CALIBRATED]])
+    settings = _settings(target, recipe, resources, pooled, len(items))
+    if not force and (stored := stored_attack(store, target.record, recipe.name, settings)):
         return stored
     file = layout.measurement(file_of(store, target.record), f"attack-{recipe.name}", ".jsonl")
     if force:
@@ -179,14 +185,14 @@ def probabilities(model: Predictor, texts: Sequence[tuple[str, ...]]) -> Array:
     return np.asarray(found)
 
 
-def _settings(target: Target, recipe: Recipe, resources: Resources, encoder: MeanPooled) -> dict[str, Any]:
+def _settings(target: Target, recipe: Recipe, resources: Resources, encoder: MeanPooled, items: int) -> dict[str, Any]:
     """Return what determines the outcome, as JSON holds it."""
     settings = {
         "recipe": recipe.name,
         **recipe.says,
         "lower_case": recipe.lower,
         "attacked": "the second text; the first is fixed" if target.task.format == "pair" else "the text",
-        "items": len(target.items),
+        "items": items,
         "block": BLOCK,
         "resources": {**resources.named, "encoder": encoder.describe()},
     }
@@ -194,7 +200,7 @@ def _settings(target: Target, recipe: Recipe, resources: Resources, encoder: Mea
     return plain
 
 
-def _stored(store: Store, record: Record, name: str, settings: dict[str, Any]) -> Measurement | None:
+def stored_attack(store: Store, record: Record, name: str, settings: dict[str, Any]) -> Measurement | None:
     """Return the measurement of the same attack that is stored, if there is one."""
     of_kind = (other for other in measurements(store, record, "attack") if other.name == name)
     return next((other for other in of_kind if other.settings == settings), None)

@@ -139,6 +139,8 @@ def by_unknown(text: Words, places: Sequence[int], before: Array, goal: Untarget
     I(w) = p(y) - p'(y), and where the class turns to y', also + p'(y') - p(y'). All words are asked about, and those
     that may not be changed left out after it.
     """
+    if not text.words:
+        return []
     rows = yield Ask("model", [text.replace(place, UNKNOWN).text for place in range(len(text))])
     turned, first = rows.argmax(axis=1), before[0]
     importance = first[goal.label] - rows[:, goal.label]

@@ -59,12 +59,12 @@ def attack(
 
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     world = World(store, data, model or (), task_files or (), offline)
-    one = _attacker(recipe, neighbours, nltk_data, encoder, world, device, threads, force=force)
+    one = _attacker(recipe, neighbours, nltk_data, encoder, world, device, threads, limit=limit, force=force)
     done: list[tuple[Target, Measurement]] = []
     failed: list[BenchError] = []
     for key in runs:
         try:
-            done.append(one(key, limit))
+            done.append(one(key))
         except BenchError as error:
             if len(runs) == 1:
                 raise
@@ -84,8 +84,9 @@ def _attacker(
     device: str,
     threads: int,
     *,
+    limit: int,
     force: bool,
-) -> Callable[[str, int], tuple[Target, Measurement]]:
+) -> Callable[[str], tuple[Target, Measurement]]:
     """Return what attacks one stored run. What all runs need is read once, and refused before any is attacked."""
     from fewbench.attack.recipes import get_recipe
     from fewbench.attack.resources import read_resources
@@ -112,15 +113,12 @@ def _attacker(
     models = Models(torch.device(place))
     pooled = None if theirs else _encoder(encoder, models, offline=world.offline)
 
-    def target(key: str, limit: int) -> Target:
+    def one(key: str) -> tuple[Target, Measurement]:
         record = world.store.find(key)
         task = task_of(record, world)
-        return Target(record, task, model_of(record, task, models, world), test_rows(record, task, world)[:limit])
-
-    def one(key: str, limit: int) -> tuple[Target, Measurement]:
-        found = target(key, limit)
+        found = Target(record, task, model_of(record, task, models, world), test_rows(record, task, world))
         title = f"{found.task.full_name} {found.record.run.method} s{found.record.run.seed}"
-        around = environment(place, threads)
+        options: dict[str, Any] = {"limit": limit, "environment": environment(place, threads), "force": force}
 
         def heard(count: int, total: int) -> None:
             note(f"{title}: {count} of {total} items attacked")
@@ -128,10 +126,8 @@ def _attacker(
         if recipe is None or resources is None or pooled is None:
             from fewbench.attack.adapter import attack_by_textattack
 
-            return found, attack_by_textattack(world.store, found, name, environment=around, on_item=heard)
-        return found, attack(
-            world.store, found, recipe, resources, pooled, environment=around, force=force, on_block=heard
-        )
+            return found, attack_by_textattack(world.store, found, name, **options, on_item=heard)
+        return found, attack(world.store, found, recipe, resources, pooled, **options, on_block=heard)
 
     return one
 
@@ -162,7 +158,11 @@ def _show(done: Sequence[tuple[Target, Measurement]], *, json: bool) -> None:
         return
     names = ("original_accuracy", "after_attack_accuracy", "mean_queries", "changed_words")
     rows = [
-        [f"{target.task.full_name} {target.record.run.method}", target.record.run.key[:8], str(len(target.items))]
+        [
+            f"{target.task.full_name} {target.record.run.method}",
+            target.record.run.key[:8],
+            str(measurement.scores["items"]),
+        ]
         + [_figure(name, measurement.scores[name]) for name in names]
         for target, measurement in done
     ]

@@ -93,18 +93,18 @@ def test_a_recipe_of_textattack_attacks_a_stored_run(textattack, tmp_path):
     import torch
 
     model = model_of(record, task, Models(torch.device("cpu")), world)
-    target = Target(record, task, model, test_rows(record, task, world)[:4])
-    adapter.attack_by_textattack(store, target, "textattack:deepwordbug", environment={})
+    target = Target(record, task, model, test_rows(record, task, world))
+    adapter.attack_by_textattack(store, target, "textattack:deepwordbug", limit=4, environment={})
     (measurement,) = measurements(store, record, "attack")
     assert measurement.name == "textattack-deepwordbug" and measurement.scores["items"] == 4
     assert "WordSwap" in measurement.settings["pieces"] and "0x" not in measurement.settings["pieces"]
     lines = attachment(store, record, measurement, ".jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    assert [row["id"] for row in rows] == [item.id for item in target.items]
+    assert [row["id"] for row in rows] == [item.id for item in target.items[:4]]
     predicted = model.predict([Example("x", (row["texts"][0], row["adversarial"])) for row in rows]).probabilities
     assert predicted == pytest.approx(np.array([row["after"] for row in rows]), abs=1e-5)
     with pytest.raises(BenchError, match="no recipe 'deepwordbg'") as error:
-        adapter.attack_by_textattack(store, target, "textattack:deepwordbg", environment={})
+        adapter.attack_by_textattack(store, target, "textattack:deepwordbg", limit=4, environment={})
     assert error.value.nearest[0] == "textattack:deepwordbug"
 
 
