@@ -13,6 +13,7 @@ from typing import cast
 import typer
 
 from fewbench.cli import (
+    attacking,
     comparing,
     data,
     listing,
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.command("run")(running.run)
 app.command("probe")(probing.probe)
+app.command("attack")(attacking.attack)
 app.command("table")(results.table)
 app.command("compare")(comparing.compare)
 app.command("plot")(plotting.plot)

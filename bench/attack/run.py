@@ -1,0 +1,206 @@
+"""Attacks the test items of a stored run, block by block, and stores what came out beside its record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fewbench import layout
+from fewbench.attack.asking import Remembered, answer_together
+from fewbench.attack.encoder import MeanPooled
+from fewbench.attack.progress import Progress, lines_of
+from fewbench.attack.recipes import Recipe
+from fewbench.attack.report import Outcome, summary
+from fewbench.attack.resources import Resources
+from fewbench.attack.search import Assembly
+from fewbench.durable import remove
+from fewbench.errors import BenchError, ModelError
+from fewbench.measurement import Measurement, file_of, measured, measurements, write
+from fewbench.parts.backbone import Backbone
+from fewbench.parts.taskmodel import TaskModel
+from fewbench.record import Record
+from fewbench.store import Store
+from fewbench.types import Example, Predictor, Task
+
+if TYPE_CHECKING:
+    from fewbench.attack.asking import Array
+
+BLOCK = 32
+"""Items attacked side by side. Part of what determines the last bits: batches are made of a block's texts."""
+
+CALIBRATED = 1000
+"""Items, the first ones, by which the sentence encoder is calibrated, however many are attacked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is attacked: a stored run, its trained model, and all items it was tested on, labels included."""
+
+    record: Record
+    task: Task
+    model: TaskModel
+    items: tuple[Example, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what no attack of this kind is defined on.
+
+        Raises:
+            BenchError: a regression or a choice.
+        """
+        if self.task.is_regression or self.task.format == "choice":
+            raise BenchError(
+                f"{self.task.full_name} is a {self.task.kind}: TextFooler turns the class of a text",
+                allowed="tasks of one or two texts with classes",
+            )
+
+
+def attack(
+    store: Store,
+    target: Target,
+    recipe: Recipe,
+    resources: Resources,
+    encoder: Backbone,
+    *,
+    limit: int,
+    environment: dict[str, Any],
+    force: bool = False,
+    on_block: Callable[[int, int], None] = lambda done, total: None,
+) -> Measurement:
+    """Attack a stored run's items and store the measurement; one that is there already is returned.
+
+    Args:
+        store: of the run.
+        target: the run.
+        recipe: how it is attacked.
+        resources: near words, stop words, tagger.
+        encoder: makes the sentence encoder.
+        limit: items attacked, the first ones.
+        environment: what the measurement says of the machine.
+        force: attack again, whatever is stored.
+        on_block: hears how many items are done, of how many.
+
+    Raises:
+        ModelError: the model gave numbers that are not finite.
+        BenchError: the outcome cannot be stored.
+    """
+    read = [prepared(item, recipe) for item in target.items[: max(limit, CALIBRATED)]]
+    items = read[:limit]
+    pooled = MeanPooled(encoder, [item.texts[-1] for item in read[:CALIBRATED]])
+    settings = _settings(target, recipe, resources, pooled, len(items))
+    if not force and (stored := stored_attack(store, target.record, recipe.name, settings)):
+        return stored
+    file = layout.measurement(file_of(store, target.record), f"attack-{recipe.name}", ".jsonl")
+    if force:
+        remove(file)
+    key = {**settings, "run": target.record.run.key, "predictions": target.record.predictions}
+    with Progress(file, key, BLOCK, len(items)) as progress:
+        on_block(len(progress.outcomes), len(items))
+        for outcomes in blocks(recipe.assemble(resources), target.model, pooled, items[len(progress.outcomes) :]):
+            progress.add(outcomes)
+            on_block(len(progress.outcomes), len(items))
+        measurement = measured(
+            target.record,
+            "attack",
+            recipe.name,
+            settings=settings,
+            scores=summary(progress.outcomes),
+            environment=environment,
+        )
+        write(store, target.record, measurement, {".jsonl": lines_of(progress.outcomes)})
+        remove(file)
+    return measurement
+
+
+def prepared(item: Example, recipe: Recipe) -> Example:
+    """Return an item with its texts as the recipe reads them."""
+    texts = tuple(text.lower() for text in item.texts) if recipe.lower else item.texts
+    return Example(item.id, texts, item.label)
+
+
+def blocks(
+    assembly: Assembly, model: Predictor, encoder: Callable[[Sequence[str]], Array], items: Sequence[Example]
+) -> Iterator[list[Outcome]]:
+    """Yield the outcomes of items, block by block; of a pair the second text is attacked, and the first one fixed.
+
+    Within a block every text is answered once. Nothing is remembered from one block to the next, so that a block's
+    batches hang on nothing that came before it.
+    """
+    for start in range(0, len(items), BLOCK):
+        block = items[start : start + BLOCK]
+        yield _block(assembly, model, encoder, block)
+        forget(model)
+
+
+def forget(model: Predictor) -> None:
+    """Drop the encodings of what a model was asked: it remembers all it reads, and these texts never come again."""
+    backbone = getattr(model, "backbone", None)
+    for view in backbone.encodings.values() if backbone is not None else ():
+        view.clear()
+
+
+def _block(
+    assembly: Assembly, model: Predictor, encoder: Callable[[Sequence[str]], Array], block: Sequence[Example]
+) -> list[Outcome]:
+    scored = Remembered(lambda keys: probabilities(model, keys))
+    encoded = Remembered(lambda keys: encoder([key[0] for key in keys]))
+    found = answer_together(
+        [assembly(item.texts[-1], int(item.label or 0)) for item in block],
+        {
+            "model": lambda asked: scored([(*block[number].texts[:-1], text) for number, text in asked]),
+            "encoder": lambda asked: encoded([(text,) for _, text in asked]),
+        },
+    )
+    return [
+        Outcome(
+            id=item.id,
+            status=result.status,
+            label=int(item.label or 0),
+            texts=item.texts,
+            adversarial=result.text,
+            before=tuple(round(value, 6) for value in result.before),
+            after=tuple(round(value, 6) for value in result.after),
+            queries=queries,
+            changed=result.changed,
+            words=result.words,
+        )
+        for item, (result, queries) in zip(block, found, strict=True)
+    ]
+
+
+def probabilities(model: Predictor, texts: Sequence[tuple[str, ...]]) -> Array:
+    """Return a model's probabilities [n, C] for the texts of n items.
+
+    Raises:
+        ModelError: they are not finite.
+    """
+    try:
+        found = model.predict([Example(f"query-{number}", own) for number, own in enumerate(texts)]).probabilities
+    except ValueError as error:
+        raise ModelError(f"the attacked model gives no probabilities: {error}") from error
+    assert found is not None  # a Target is no regression
+    return np.asarray(found)
+
+
+def _settings(target: Target, recipe: Recipe, resources: Resources, encoder: MeanPooled, items: int) -> dict[str, Any]:
+    """Return what determines the outcome, as JSON holds it."""
+    settings = {
+        "recipe": recipe.name,
+        **recipe.says,
+        "lower_case": recipe.lower,
+        "attacked": "the second text; the first is fixed" if target.task.format == "pair" else "the text",
+        "items": items,
+        "block": BLOCK,
+        "resources": {**resources.named, "encoder": encoder.describe()},
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain
+
+
+def stored_attack(store: Store, record: Record, name: str, settings: dict[str, Any]) -> Measurement | None:
+    """Return the measurement of the same attack that is stored, if there is one."""
+    of_kind = (other for other in measurements(store, record, "attack") if other.name == name)
+    return next((other for other in of_kind if other.settings == settings), None)

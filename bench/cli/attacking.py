@@ -1,0 +1,193 @@
+"""`bench attack`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
+from fewbench.cli.out import note, print_grid, print_json
+from fewbench.errors import BenchError
+
+if TYPE_CHECKING:
+    from fewbench.attack.run import Target
+    from fewbench.measurement import Measurement
+    from fewbench.parts.kit import Models
+    from fewbench.runner.stored import World
+
+ATTACKED = 1000
+"""Jin et al.'s programs attack a thousand items."""
+OURS = "textfooler-paper"
+
+
+def attack(
+    runs: Annotated[list[str], typer.Argument(help="stored runs, by the first four or more digits of their keys")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="textfooler-paper, textfooler-cli, textattack-jin2019, or textattack:NAME")
+    ] = OURS,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="items attacked, the first of the test set")] = ATTACKED,
+    neighbours: Annotated[
+        Path | None, typer.Option("--neighbours", help="table (.json) or counter-fitted vectors (.txt)")
+    ] = None,
+    nltk_data: Annotated[
+        Path | None, typer.Option("--nltk-data", help="folder with NLTK's tagger and stop words; default NLTK_DATA")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="masked language model that compares sentences; default embedded")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="folder of a run's backbone, if it is not embedded")
+    ] = None,
+    task_files: Annotated[list[str] | None, typer.Option("--tasks", help="your own .toml, if a run is of it")] = None,
+    data: DataOption = None,
+    results: ResultsOption = Path("results"),
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads")] = 1,
+    force: Annotated[bool, typer.Option("--force", help="attack again what is stored")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Attack stored runs whose models were kept, and store accuracy under attack, queries and adversarial texts."""
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    from fewbench.runner.stored import World
+    from fewbench.store import Store
+
+    store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
+    world = World(store, data, model or (), task_files or (), offline)
+    one = _attacker(recipe, neighbours, nltk_data, encoder, world, device, threads, limit=limit, force=force)
+    done: list[tuple[Target, Measurement]] = []
+    failed: list[BenchError] = []
+    for key in runs:
+        try:
+            done.append(one(key))
+        except BenchError as error:
+            if len(runs) == 1:
+                raise
+            failed.append(error)
+            note(f"FAILED {key}: {error}")
+    _show(done, json=json)
+    if failed:
+        raise typer.Exit(max(error.exit_code for error in failed) if not done else 1)
+
+
+def _attacker(
+    name: str,
+    neighbours: Path | None,
+    nltk_data: Path | None,
+    encoder: str | None,
+    world: World,
+    device: str,
+    threads: int,
+    *,
+    limit: int,
+    force: bool,
+) -> Callable[[str], tuple[Target, Measurement]]:
+    """Return what attacks one stored run. What all runs need is read once, and refused before any is attacked."""
+    from fewbench.attack.recipes import get_recipe
+    from fewbench.attack.resources import read_resources
+
+    theirs = name.startswith("textattack:")
+    recipe = None if theirs else get_recipe(name)
+    resources = None if theirs else read_resources(neighbours, nltk_data, world.data)
+    if theirs:
+        from fewbench.attack.adapter import check_installed
+
+        check_installed()
+    import torch
+    from transformers.utils import logging
+
+    from fewbench.attack.run import Target, attack
+    from fewbench.parts.kit import Models
+    from fewbench.runner.environment import environment
+    from fewbench.runner.local import choose_device
+    from fewbench.runner.stored import model_of, task_of, test_rows
+
+    place = choose_device(device)
+    torch.set_num_threads(threads)
+    logging.set_verbosity_error()
+    models = Models(torch.device(place))
+    pooled = None if theirs else _encoder(encoder, models, offline=world.offline)
+
+    def one(key: str) -> tuple[Target, Measurement]:
+        record = world.store.find(key)
+        task = task_of(record, world)
+        found = Target(record, task, model_of(record, task, models, world), test_rows(record, task, world))
+        title = f"{found.task.full_name} {found.record.run.method} s{found.record.run.seed}"
+        options: dict[str, Any] = {"limit": limit, "environment": environment(place, threads), "force": force}
+
+        def heard(count: int, total: int) -> None:
+            note(f"{title}: {count} of {total} items attacked")
+
+        if recipe is None or resources is None or pooled is None:
+            from fewbench.attack.adapter import attack_by_textattack
+
+            return found, attack_by_textattack(world.store, found, name, **options, on_item=heard)
+        return found, attack(world.store, found, recipe, resources, pooled, **options, on_block=heard)
+
+    return one
+
+
+def _encoder(name: str | None, models: Models, *, offline: bool) -> Any:
+    """Return the backbone of the sentence encoder.
+
+    Raises:
+        BenchError: no such model, or not a masked one.
+    """
+    from fewbench.models import backbone_kind, find_model
+    from fewbench.plan import STUDENT
+
+    ref = find_model(name or STUDENT, offline=offline)
+    if (kind := backbone_kind(ref)) != "masked":
+        raise BenchError(f"--encoder {ref.name} is a {kind} model", allowed="masked language models", where=ref.path)
+    return models.fresh(ref)
+
+
+def _show(done: Sequence[tuple[Target, Measurement]], *, json: bool) -> None:
+    if json:
+        rows = [
+            {"run": target.record.run.key, "task": target.task.full_name, "method": target.record.run.method}
+            | {"settings": measurement.settings, "scores": measurement.scores, "files": measurement.files}
+            for target, measurement in done
+        ]
+        print_json(rows)
+        return
+    names = ("original_accuracy", "after_attack_accuracy", "mean_queries", "changed_words")
+    rows = [
+        [
+            f"{target.task.full_name} {target.record.run.method}",
+            target.record.run.key[:8],
+            str(measurement.scores["items"]),
+        ]
+        + [_figure(name, measurement.scores[name]) for name in names]
+        for target, measurement in done
+    ]
+    if not rows:
+        return
+    header = ("run", "key", "items", "accuracy", "after attack", "queries", "changed words")
+    print_grid(header, rows, right=range(2, 7))
+    for name, text in done[0][1].scores["denominators"].items():
+        note(f"{name}: of {text}")
+    for what, status in _statuses(done[0][1].settings):
+        note(f"{what}: {status}")
+
+
+def _figure(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if name == "mean_queries" else f"{100 * value:.1f}"
+
+
+def _statuses(settings: Any) -> list[tuple[str, str]]:
+    """Return what stands for what could not be had, and what could not be checked."""
+    resources = settings.get("resources", {})
+    stands = [
+        (name, f"{told['name']}, in place of {told['stands_for']}")
+        for name, told in resources.items()
+        if "stands_for" in told
+    ]
+    return [*stands, *((f"{name}, cosine", told["cosine"]) for name, told in resources.items() if "cosine" in told)]
