@@ -12,7 +12,7 @@ from typing import cast
 
 import typer
 
-from fewbench.cli import data, listing, pretraining, probing, results, running, tasks
+from fewbench.cli import data, listing, page, pretraining, probing, results, running, tasks
 from fewbench.errors import BenchError
 
 # typer carries click's exceptions under a name of its own in newer versions.
@@ -32,6 +32,7 @@ app.command("run")(running.run)
 app.command("probe")(probing.probe)
 app.command("table")(results.table)
 app.command("show")(results.show)
+app.command("leaderboard")(page.leaderboard)
 app.command("fsck")(results.fsck)
 app.command("ls")(listing.ls)
 app.command("doctor")(listing.doctor)
