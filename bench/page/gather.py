@@ -26,6 +26,7 @@ from fewbench.record import Record
 from fewbench.registry import MethodInfo
 from fewbench.store import Damage, Store, load, to_damage
 from fewbench.table import Block, build, label
+from fewbench.types import Run
 
 FIELDS = (
     "block row column method task k seed key file status error stale dev test settings trials chosen "
@@ -88,11 +89,12 @@ def gather(
     places = {"column": {c: n for n, c in enumerate(columns)}, "row": {r: n for n, r in enumerate(rows)}}
     values = Values()
     runs = _Runs(blocks, columns, rows, code, values, folder)
+    names = {runs.place(one.record.run): one.record.run.method for one in stored}
     return {
         "version": version("fewbench"),
         "suites": [{"name": s.name, "title": s.title, "tasks": s.tasks} for s in known.suites.values()],
         "columns": [{**column._asdict(), "title": _title(known, column.task)} for column in columns],
-        "rows": [{**row._asdict(), "label": row.method, "method": row.method.partition(":")[0]} for row in rows],
+        "rows": [{**row._asdict(), "label": row.method, "method": names[number]} for number, row in enumerate(rows)],
         "blocks": [_block(block, places) for block in blocks],
         "published": published_rows(published, {name: task.metric for name, task in known.tasks.items()}),
         "methods": {name: _method(info, code) for name, info in methods.items()},
@@ -135,15 +137,19 @@ class _Runs:
         self.rows = {(*row, "")[:3]: n for n, row in enumerate(rows)}
         self.code, self.values, self.folder = code, values, folder.absolute()
 
+    def place(self, run: Run) -> int:
+        """Return the number of the row that a run stands in."""
+        row = label(run.method, run.settings), run.student.name if run.student else ""
+        taught = " ".join(ref.name for ref in (run.teacher, run.corpus) if ref)  # names a row where there are several
+        return self.rows[(*row, taught) if (*row, taught) in self.rows else (*row, "")]
+
     def row(self, stored: Stored) -> list[Any]:
         record, run, number = stored.record, stored.record.run, self.values.number
         test = str(record.split.get("whole_test_fingerprint", run.test_fingerprint))
         metric = record.selection.get("metric")
-        row = label(run.method, run.settings), run.student.name if run.student else ""
-        taught = " ".join(ref.name for ref in (run.teacher, run.corpus) if ref)  # names a row where there are several
         told = {
             "block": self.blocks[run.k, run.protocol, run.limit, run.drop_leaks],
-            "row": self.rows.get((*row, taught), self.rows.get((*row, ""))),
+            "row": self.place(run),
             "column": self.columns[run.task, run.source, run.task_version, test, run.template],
             "method": run.method,
             "task": f"{run.task}@{run.source}" + (f"+{run.template}" if run.template else ""),
