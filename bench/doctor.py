@@ -23,7 +23,7 @@ EXTRAS = {
     "ray": "ray",
     "slurm": "submitit",
     "energy": "codecarbon",
-    "pages": "itables",
+    "pages": "playwright",
 }
 
 

@@ -18,6 +18,7 @@ from fewbench.cli import (
     data,
     listing,
     measuring,
+    page,
     plotting,
     pretraining,
     probing,
@@ -50,6 +51,7 @@ app.command("plot")(plotting.plot)
 app.command("show")(results.show)
 app.command("loyalty")(measuring.loyalty)
 app.command("cost")(measuring.cost)
+app.command("leaderboard")(page.leaderboard)
 app.command("fsck")(results.fsck)
 app.command("ls")(listing.ls)
 app.command("doctor")(listing.doctor)

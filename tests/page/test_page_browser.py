@@ -1,0 +1,420 @@
+"""The page in a real browser, from disk and without network: what a person sees, clicks, types and hears."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+import pytest
+from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_of, usual
+
+from fewbench.page.write import save, to_html
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'fewbench[pages]'")
+expect = sync_api.expect
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium: the system's, or else playwright's own."""
+    with sync_api.sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        program = next(filter(None, map(shutil.which, PROGRAMS)), own if Path(own).exists() else None)
+        if program is None:
+            pytest.skip("needs a Chromium: apt-get install chromium, or playwright install chromium")
+        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def show(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a file with the network off. At the end nothing may have been asked for, and the console be silent."""
+    said: list[str] = []
+    asked: list[str] = []
+    contexts = []
+    opened = set()
+
+    def open_page(file: Path, address: str = "", **options: Any) -> Any:
+        context = browser.new_context(offline=True, **{"viewport": {"width": 1280, "height": 900}, **options})
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url.partition("#")[0]))
+        opened.add(file.as_uri())
+        page.goto(file.as_uri() + address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert set(asked) <= opened
+
+
+@pytest.fixture(scope="module")
+def usual_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = usual(tmp_path_factory.mktemp("results"))
+    save(to_html(data_of(root), "Leaderboard"), root / "page.html")
+    return root / "page.html"
+
+
+def lines(page: Any) -> list[str]:
+    """Return the methods of the board, from top to bottom."""
+    return page.locator("#board tbody th > bdi, #board tbody th > a > bdi").all_inner_texts()
+
+
+def line(page: Any, name: str) -> Any:
+    return page.locator("#board tbody tr", has=page.locator("th > bdi, th > a > bdi", has_text=name))
+
+
+def head(page: Any, name: str) -> Any:
+    return page.locator("#board thead th", has=page.get_by_role("button", name=name, exact=True))
+
+
+def test_the_board_shows_means_deviations_and_what_is_stale_failed_missing_or_published(show, usual_page):
+    page = show(usual_page)
+    expect(page.locator("#board-caption")).to_contain_text("K = 16 · quick · student tiny")
+    assert lines(page) == ["prompt-ft", "ft", "Theirs"]
+    scores = line(page, "prompt-ft").locator("td").all_inner_texts()
+    assert ["".join(text.split()) for text in scores] == ["1failed", "81.0(best)±0.8(3)", "–norun", "–"]
+    expect(line(page, "ft").nth(1).locator("td").first).to_contain_text("†")
+    expect(page.locator("#notes")).to_contain_text("older version of the method's code")
+    printed = line(page, "Theirs")
+    assert "published" in printed.get_attribute("class")
+    expect(printed).to_contain_text("smash Table 2 · roberta-large")
+    expect(printed).to_contain_text("92.7 ±0.9[1]")
+    assert printed.locator(".best").count() == 0
+    expect(page.locator("#notes")).to_contain_text("[1] from another paper")
+
+
+def test_a_heading_sorts_and_says_so(show, usual_page):
+    page = show(usual_page)
+    button = page.get_by_role("button", name="sst-2", exact=True)
+    assert head(page, "sst-2").get_attribute("aria-sort") == "none"
+    button.click()
+    assert lines(page) == ["Theirs", "prompt-ft", "ft"]
+    assert head(page, "sst-2").get_attribute("aria-sort") == "descending"
+    button.press("Enter")
+    assert lines(page) == ["ft", "prompt-ft", "Theirs"]
+    assert head(page, "sst-2").get_attribute("aria-sort") == "ascending"
+    page.get_by_role("button", name="trec", exact=True).press("Space")
+    assert lines(page) == ["ft", "prompt-ft", "Theirs"]  # who has no score stands last, either way
+    page.get_by_role("button", name="trec", exact=True).click()
+    assert lines(page)[0] == "ft"
+    page.get_by_role("button", name="method", exact=True).click()
+    assert lines(page) == ["ft", "prompt-ft", "Theirs"]
+    assert head(page, "trec").get_attribute("aria-sort") == "none"
+
+
+def test_words_filter_the_rows_and_the_count_is_announced(show, usual_page):
+    page = show(usual_page)
+    page.get_by_role("searchbox", name="Methods").fill("ROBERTA smash")
+    assert lines(page) == ["Theirs"]
+    expect(page.get_by_role("status")).to_have_text("1 of 3 rows shown")
+    page.get_by_role("searchbox", name="Methods").fill("nothing like it")
+    expect(page.get_by_role("status")).to_have_text("0 of 3 rows shown")
+    page.get_by_role("searchbox", name="Methods").fill("")
+    assert len(lines(page)) == 3
+
+
+def test_published_numbers_can_be_left_out(show, usual_page):
+    page = show(usual_page)
+    page.get_by_role("checkbox", name="published numbers").uncheck()
+    assert lines(page) == ["prompt-ft", "ft"]
+    page.reload()
+    assert lines(page) == ["prompt-ft", "ft"]
+
+
+def test_tabs_choose_the_suite_by_mouse_and_by_arrow_keys(show, usual_page):
+    page = show(usual_page)
+    tabs = page.get_by_role("tab")
+    assert tabs.all_inner_texts() == ["all", "lm-bff", "sentiment", "superglue"]
+    page.get_by_role("tab", name="superglue").click()
+    assert page.locator("#board thead button").all_inner_texts() == ["method"]
+    page.get_by_role("tab", name="sentiment").click()
+    page.get_by_role("tab", name="sentiment").press("ArrowLeft")
+    expect(page.get_by_role("tab", selected=True)).to_have_text("lm-bff")
+    expect(page.get_by_role("tab", selected=True)).to_be_focused()
+    assert page.locator("#board thead button").all_inner_texts() == ["method", "mr", "sst-2", "trec", "average"]
+    expect(page.locator("#board-caption")).to_contain_text("3 of the suite's 15 tasks have runs")
+    page.keyboard.press("End")
+    expect(page.get_by_role("tab", selected=True)).to_have_text("superglue")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", selected=True)).to_have_text("all")
+    assert page.locator("[role=tab][tabindex='0']").count() == 1
+
+
+def test_k_and_protocol_choose_the_table(show, usual_page):
+    page = show(usual_page)
+    page.get_by_role("combobox", name="K, examples a label").select_option("4")
+    expect(page.locator("#board-caption")).to_contain_text("K = 4")
+    assert lines(page) == ["prompt-ft"]
+    page.get_by_role("combobox", name="K, examples a label").select_option("16")
+    page.get_by_role("combobox", name="Protocol").select_option("lm-bff-v1")
+    assert lines(page) == ["ft"]
+    assert page.locator("#board thead button").all_inner_texts() == ["method", "boolq"]
+    page.go_back()
+    expect(page.locator("#board-caption")).to_contain_text("quick")
+
+
+def test_limited_runs_are_called_not_comparable(show, tmp_path):
+    data = data_of(store_of(tmp_path, make(), make(limit=50, seed=21)))
+    save(to_html(data, "t"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html")
+    assert page.locator("#board-caption .warning").count() == 0
+    page.get_by_role("combobox", name="Protocol").select_option("quick · first 50 test rows only")
+    expect(page.locator("#board-caption .warning")).to_contain_text("Not comparable")
+
+
+def test_a_score_leads_to_its_runs_their_trials_and_their_record(show, usual_page):
+    page = show(usual_page)
+    line(page, "prompt-ft").get_by_role("link").filter(has_text="81.0").click()
+    expect(page.get_by_role("heading", level=2)).to_have_text("prompt-ft")
+    expect(page.get_by_role("heading", level=2)).to_be_focused()
+    assert page.title() == "prompt-ft · Leaderboard"
+    expect(page.locator("#method")).to_contain_text("3 of 7 runs")
+    first = page.locator("#runs tbody button").first
+    first.press("Enter")
+    assert first.get_attribute("aria-expanded") == "true"
+    detail = page.locator(f"#{first.get_attribute('aria-controls')}")
+    for text in ("terrible, great", "It was {mask}.", "cpu: Abacus", "torch=2", "2 trials"):
+        expect(detail).to_contain_text(text)
+    expect(detail.locator("tr.chosen")).to_contain_text("lr=0")
+    record = detail.get_by_role("link").get_attribute("href")
+    assert (usual_page.parent / unquote(record)).is_file()
+    opened = urlsplit(detail.get_by_role("link").evaluate("link => link.href"))
+    assert Path(url2pathname(opened.path)).is_file()
+    page.go_back()
+    expect(page.locator("#board")).to_be_visible()
+
+
+def test_a_method_has_its_paper_settings_label_words_cost_and_runs(show, usual_page):
+    page = show(usual_page, "#view=methods")
+    page.get_by_role("link", name="prompt-ft", exact=True).click()
+    for text in ("Gao, Fisch and Chen, 2021", "student, words", "4.0 s, 100 MiB at the peak", "by the protocol's grid"):
+        expect(page.locator("#method")).to_contain_text(text)
+    page.get_by_text("1 set", exact=True).click()
+    expect(page.locator("#method")).to_contain_text("sst-2@lm-bff: terrible, great")
+    bad = page.locator("#runs tr", has_text="failed").first
+    bad.get_by_role("button").click()
+    expect(page.locator("#runs .detail:not([hidden])")).to_contain_text("Failed: it broke")
+
+
+def test_many_runs_are_shown_in_portions(show, tmp_path):
+    data = data_of(store_of(tmp_path, make()))
+    data["runs"]["rows"] *= 450
+    save(to_html(data, "t"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html", "#view=method&method=ft")
+    assert page.locator("#runs tbody th").count() == 200
+    page.get_by_role("button", name="Show more (250)").click()
+    page.get_by_role("button", name="Show more (50)").click()
+    assert page.locator("#runs tbody th").count() == 450
+    expect(page.locator(".more")).to_be_hidden()
+
+
+def test_figures_draw_every_seed_and_scores_over_k(show, usual_page):
+    page = show(usual_page)
+    page.get_by_role("combobox", name="Task").select_option("sst-2@lm-bff")
+    seeds = page.locator("#seeds-figure svg")
+    assert seeds.get_attribute("role") == "img"
+    assert seeds.locator(".mark.c0").count() == 2 * len(SEEDS)
+    assert seeds.locator(".mean").count() == 2
+    assert seeds.locator(".mark.c2").count() == 1
+    x = {t.locator("title").text_content(): t.bounding_box()["x"] for t in seeds.locator(".mark.c0").all()}
+    assert x["seed 13: 60.0"] < x["seed 21: 61.0"] < x["seed 13: 80.0"] < x["seed 42: 82.0"]
+    curves = page.locator("#scaling-figure svg .curve").evaluate_all(
+        "all => all.filter(c => c.tagName === 'polyline').length"
+    )
+    assert curves == 2
+    assert page.locator("#scaling-figure .mark title").all_text_contents() == [
+        "prompt-ft, K = 4: 70.0",
+        "prompt-ft, K = 16: 81.0",
+        "ft, K = 16: 61.0",
+    ]
+    page.get_by_role("combobox", name="Task").select_option("trec@lm-bff")
+    expect(page.locator("#scaling-figure")).to_be_hidden()
+
+
+def test_hostile_names_are_text_everywhere(show, tmp_path):
+    records = [
+        make(
+            name,
+            name,
+            source=name,
+            student=None,
+            settings={name: name},
+            protocol=name,
+            warnings=(name,),
+            details={name: name},
+        )
+        for name in HOSTILE
+    ]
+    records += [make(), *(failed(name, "sst-2", name, seed=87) for name in HOSTILE)]
+    publish(tmp_path, *(",".join(f'"{c}"' for c in _published(name)) for name in HOSTILE))
+    data = data_of(store_of(tmp_path, *records))
+    data["damaged"] = list(HOSTILE)
+    save(to_html(data, HOSTILE[0]), tmp_path / "page.html")
+    page = show(tmp_path / "page.html")
+    assert page.get_by_role("heading", level=1).text_content() == HOSTILE[0]
+    shown = set(lines(page))
+    for name in HOSTILE:
+        assert {name, f"{name}: {name}"} <= shown
+    for name in HOSTILE:
+        page.get_by_role("combobox", name="Protocol").select_option(name)
+        assert f"{name}:{name}={name}" in lines(page)
+        line(page, f"{name}={name}").get_by_role("link").first.click()
+        expect(page.get_by_role("heading", level=2)).to_have_text(name)
+        for button in page.locator("#runs tbody button").all():
+            button.click()
+        assert name in page.locator("#runs").text_content()
+        page.go_back()
+    page.get_by_role("link", name="About").click()
+    assert all(name in page.locator("#about").text_content() for name in HOSTILE)
+    assert page.locator("img, body svg[onload], main script").count() == 0
+    assert "owned" not in page.title() or page.title().endswith(HOSTILE[0])
+
+
+def _published(name: str) -> list[str]:
+    quoted = name.replace('"', '""')
+    return [quoted, quoted, quoted, quoted, quoted, "x", "sst-2", quoted, "16", "accuracy", "50", "1", "5", quoted]
+
+
+def test_the_policy_refuses_markup_scripts_and_requests(browser, usual_page):
+    context = browser.new_context()  # with the network on, so that it is the policy that refuses
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(usual_page.as_uri())
+    refused = """async () => {
+      const tried = {};
+      const attempt = async (name, act) => {
+        try { await act(); tried[name] = "done"; } catch (error) { tried[name] = error.name; }
+      };
+      await attempt("markup", () => { document.body.innerHTML = "<b>x</b>"; });
+      await attempt("request", () => fetch("http://127.0.0.1:9/"));
+      await attempt("script", () => { document.createElement("script").textContent = "1"; });
+      const style = document.head.appendChild(document.createElement("style"));
+      style.textContent = "body { color: rgb(1, 2, 3) }";
+      tried.style = getComputedStyle(document.body).color;
+      return tried;
+    }"""
+    found = page.evaluate(refused)
+    context.close()
+    assert (found["markup"], found["script"], found["request"]) == ("TypeError",) * 3
+    assert found["style"] != "rgb(1, 2, 3)"
+    assert [url for url in asked if not url.startswith("file:")] == []
+
+
+VIEWS = ("", "#view=methods", "#view=method&method=ft", "#view=about", "#sort=sst-2@lm-bff")
+
+
+@pytest.mark.parametrize("address", VIEWS)
+@pytest.mark.parametrize("width", [320, 390])
+def test_on_a_phone_the_page_does_not_scroll_sideways(show, usual_page, address, width):
+    page = show(usual_page, address, viewport={"width": width, "height": 800}, is_mobile=True, device_scale_factor=2)
+    for button in page.locator("#runs tbody button").all()[:1]:
+        button.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("innerWidth") == width
+    sizes = page.locator("nav a, [role=tab], select, input[type=search]").evaluate_all(
+        "all => all.map(e => e.getBoundingClientRect()).filter(r => r.width).map(r => r.height)"
+    )
+    assert min(sizes) >= 24  # WCAG 2.2, target size
+
+
+CONTRASTS = """() => {
+  const parts = (c) => c.match(/[\\d.]+/g).map(Number);
+  const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const light = (c) => {
+    const [r, g, b] = parts(c).map((v) => linear(v / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ground = (e) => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
+    if (parts(c)[3] !== 0) return c; } return "rgb(255, 255, 255)"; };
+  const low = [];
+  for (const e of document.querySelectorAll("body *")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!own || !e.checkVisibility() || e.closest("noscript, script, option, .skip, :disabled")) continue;
+    const [style, drawn] = [getComputedStyle(e), e.namespaceURI.endsWith("svg")];
+    if (drawn && e.tagName !== "text") continue;
+    const [a, b] = [light(drawn ? style.fill : style.color), light(ground(e))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) low.push([e.tagName, e.textContent.slice(0, 30), (a + 0.05) / (b + 0.05)]);
+  }
+  return low;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("address", VIEWS)
+def test_text_has_the_contrast_of_wcag_aa(show, usual_page, address, scheme):
+    page = show(usual_page, address, color_scheme=scheme)
+    for button in page.locator("#runs tbody button").all()[-1:]:
+        button.click()
+    assert page.evaluate(CONTRASTS) == []
+
+
+def test_dark_mode_follows_the_system(show, usual_page):
+    ground = {
+        scheme: show(usual_page, color_scheme=scheme).evaluate("getComputedStyle(document.body).backgroundColor")
+        for scheme in ("light", "dark")
+    }
+    assert sum(map(int, ground["light"][4:-1].split(","))) > 600 > 200 > sum(map(int, ground["dark"][4:-1].split(",")))
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(show, usual_page):
+    page = show(usual_page)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        found = page.evaluate(
+            "[document.activeElement].map(e => [e.tagName, e.id || e.textContent, getComputedStyle(e).outlineWidth])[0]"
+        )
+        if found[0] == "BODY":
+            break
+        reached.append(found)
+    assert all(width == "3px" for *_, width in reached), reached
+    names = [name for _, name, _ in reached]
+    for wanted in ("suite-0", "k", "protocol", "filter", "published", "sst-2", "figure-task"):
+        assert wanted in names
+
+
+NAMELESS = """() => {
+  const named = (e) => {
+    const by = (e.getAttribute("aria-labelledby") ?? "").split(" ").map((id) => document.getElementById(id));
+    return by.some((label) => label?.textContent) || e.getAttribute("aria-label") || e.labels?.length
+      || e.caption?.textContent || e.closest("table, [role=region]") !== e && e.textContent
+      || e.tagName === "TABLE" && named(e.closest("[role=region]"));
+  };
+  const found = document.querySelectorAll("button, select, input, a, [role=img], [role=region], table");
+  return [...found].filter((e) => e.checkVisibility() && !named(e)).map((e) => e.outerHTML.slice(0, 80));
+}"""
+
+
+@pytest.mark.parametrize("address", VIEWS)
+def test_tables_controls_and_figures_are_named_for_screen_readers(show, usual_page, address):
+    page = show(usual_page, address)
+    assert page.evaluate(NAMELESS) == []
+    assert page.locator("th:not([scope])").count() == 0
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_a_page_of_nothing_says_how_to_fill_it(show, tmp_path):
+    save(to_html(data_of(tmp_path), "Empty"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html")
+    expect(page.get_by_role("status")).to_contain_text("bench run makes some")
+    page = show(tmp_path / "page.html", "#view=method&method=none%20such&k=x&suite=y&sort=z&__proto__=1")
+    expect(page.locator("#method")).to_contain_text("no method of this name")

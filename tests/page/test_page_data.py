@@ -1,0 +1,169 @@
+"""What the page is given: the numbers of `bench table`, every run, links, published rows."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import unquote
+
+import pytest
+from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_of, usual
+
+from fewbench.errors import BenchError
+from fewbench.page.gather import link
+from fewbench.page.published import read_published, rows
+from fewbench.protocol import protocols
+from fewbench.registry import methods
+from fewbench.store import Store
+from fewbench.table import build, to_rows
+
+
+def runs_of(data):
+    return [dict(zip(data["runs"]["fields"], row, strict=True)) for row in data["runs"]["rows"]]
+
+
+def test_cells_are_those_of_the_table(tmp_path):
+    data = data_of(usual(tmp_path))
+    found = {}
+    for block in data["blocks"]:
+        for row, column, *numbers in block["cells"]:
+            place = (data["rows"][row]["label"], data["columns"][column]["task"], block["k"], block["protocol"])
+            found[place] = numbers
+    code = {name: info.code_hash() for name, info in methods().items()}
+    ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
+    wanted = to_rows(build(Store(tmp_path).records(), code, ddofs))
+    assert len(found) == len(wanted) == 7
+    for one in wanted:
+        mean, std, n, bad, stale = found[one["method"], one["task"], one["k"], one["protocol"]]
+        assert (mean, std) == tuple(
+            None if x is None else pytest.approx(x, abs=0.005) for x in (one["mean"], one["std"])
+        )
+        assert (n, bad, stale) == (one["n"], one["failed"], one["stale"])
+
+
+def test_every_run_is_told_and_leads_to_its_record(tmp_path):
+    data = data_of(usual(tmp_path), tmp_path / "pages")
+    told = runs_of(data)
+    assert len(told) == len(list(Store(tmp_path).records())) == 18
+    for run in told:
+        file = (tmp_path / "pages" / unquote(run["file"])).resolve()
+        assert json.loads(file.read_text("utf-8"))["run"]["key"] == run["key"]
+        assert data["rows"][run["row"]]["method"] == run["method"]
+        assert data["columns"][run["column"]]["task"] == run["task"].partition("@")[0]
+    bad = next(run for run in told if run["status"] == "failed")
+    assert (bad["error"], bad["test"], bad["trials"]) == ("it broke", None, [])
+    assert {run["task"] for run in told if run["stale"]} == {"mr@lm-bff"}
+
+
+def test_trials_settings_and_environment_are_told(tmp_path):
+    data = data_of(store_of(tmp_path, *(make(seed=seed, score=0.5) for seed in SEEDS)))
+    run = runs_of(data)[0]
+    assert [(data["values"][number], dev) for number, dev, *_ in run["trials"]] == [
+        ({"lr": 0.0}, 50.0),
+        ({"lr": 0.25}, 25.0),
+    ]
+    assert run["chosen"] == 0
+    environment = data["values"][run["environment"]]
+    assert environment["device"] == "cpu: Abacus" and "load" not in environment
+    details = data["values"][run["details"]]
+    assert details["label_words"] == ["terrible", "great"] and "curve" not in details
+    assert len({run["environment"] for run in runs_of(data)}) == 1
+
+
+def test_a_teacher_that_tells_rows_apart_is_found_by_every_run(tmp_path):
+    from fewbench.types import ModelRef
+
+    taught = [
+        make("kd", seed=seed, teacher=ModelRef(name, "", name * 4)) for seed in SEEDS for name in ("abcd", "dcba")
+    ]
+    data = data_of(store_of(tmp_path, *taught))
+    assert all(isinstance(run["row"], int) for run in runs_of(data))
+
+
+def test_a_pipeline_of_installed_steps_is_described_and_its_runs_are_stale_if_a_step_changed(tmp_path):
+    data = data_of(store_of(tmp_path, make("truncate+kd", method_code="0" * 16)))
+    assert "pipeline" in data["methods"]["truncate+kd"]["summary"]
+    assert [run["stale"] for run in runs_of(data)] == [1]
+
+
+def test_what_was_measured_of_a_run_is_told_if_it_is_of_this_outcome(tmp_path):
+    store_of(tmp_path, make())
+    file = next(tmp_path.glob("runs/**/*.json"))
+    record = json.loads(file.read_text("utf-8"))
+    measured = {"run": record["run"]["key"], "predictions": record["predictions"], "scores": {"flops": 7}}
+    file.with_name(f"{file.stem}.cost.json").write_text(json.dumps(measured), "utf-8")
+    file.with_name(f"{file.stem}.attack.json").write_text(json.dumps(measured | {"run": "another"}), "utf-8")
+    data = data_of(tmp_path)
+    run = runs_of(data)[0]
+    assert data["values"][run["measured"]] == {"cost": {"flops": 7}}
+
+
+def test_an_empty_store_gives_a_page(tmp_path):
+    data = data_of(tmp_path)
+    assert (data["blocks"], data["runs"]["rows"], data["published"]) == ([], [], [])
+
+
+def test_damaged_files_are_named(tmp_path):
+    store_of(tmp_path, make())
+    file = next(tmp_path.glob("runs/**/*.json"))
+    file.write_text("{", "utf-8")
+    assert data_of(tmp_path)["damaged"][0].startswith("runs/sst-2@lm-bff/ft/tiny/")
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "https://x/y", "//x/y", "a b#c?d%41"])
+def test_a_link_is_relative_whatever_a_file_is_called(tmp_path, name):
+    told = link(tmp_path / "runs" / name.lstrip("/"), tmp_path)
+    assert told.startswith("./runs/") and not set(told) & set(' <>"#?:')
+    assert link(tmp_path / "x", tmp_path / "pages") == "../x"
+
+
+def test_published_numbers_become_rows_and_those_of_other_metrics_and_tasks_do_not(tmp_path):
+    publish(
+        tmp_path,
+        "smash,2,Part,A,prompt-ft,SST-2 (acc),sst-2,roberta-large,16,accuracy,92.7,0.9,5,a note",
+        "smash,2,Part,A,prompt-ft,MR,mr,roberta-large,16,accuracy,87.0,,,",
+        "smash,2,Part,A,prompt-ft,MRPC,mrpc,roberta-large,16,accuracy,70.0,,,",
+        "smash,2,Part,A,prompt-ft,Avg.,,roberta-large,16,average,80.0,,,",
+        "smash,2,Part,A,prompt-ft,SST-2 (acc),sst-2,roberta-large,full,accuracy,95.0,,,",
+    )
+    found = rows(read_published(tmp_path / "published"), {"sst-2": "accuracy", "mr": "accuracy", "mrpc": "f1"})
+    assert [(row["label"], row["k"], row["paper"]) for row in found] == [
+        ("Part: A", "16", "smash Table 2"),
+        ("Part: A", "full", "smash Table 2"),
+    ]
+    assert found[0]["cells"] == [
+        ["sst-2", "accuracy", 92.7, 0.9, 5, "a note"],
+        ["mr", "accuracy", 87.0, None, None, ""],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("smash,2,,A,,x,sst-2,b,16,accuracy,much,,,", "'much' is no number"),
+        ("smash,2,,A,,x,sst-2,b,16,accuracy,nan,,,", "'nan' is no number"),
+        ("smash,2,,A,,x,sst-2,b,16,accuracy,,,,", "without value"),
+    ],
+)
+def test_a_published_value_that_is_no_number_is_named_with_its_line(tmp_path, line, problem):
+    file = publish(tmp_path, line)
+    with pytest.raises(BenchError, match=problem) as caught:
+        read_published(file.parent)
+    assert caught.value.where == f"{file}, line 2"
+
+
+def test_a_published_file_that_lacks_a_column_is_refused(tmp_path):
+    file = publish(tmp_path)
+    file.write_text("paper,table\n", "utf-8")
+    with pytest.raises(BenchError, match="lacks the column 'group'"):
+        read_published(file.parent)
+
+
+def test_no_published_folder_gives_no_numbers(tmp_path):
+    assert read_published(tmp_path / "none") == []
+
+
+def test_hostile_names_come_through_unchanged(tmp_path):
+    records = [make(name, f"task {name}", source=name, settings={name: name}) for name in HOSTILE]
+    data = data_of(store_of(tmp_path, *records, failed("ft", "sst-2", HOSTILE[0])))
+    assert {run["method"] for run in runs_of(data)} == {*HOSTILE, "ft"}
+    assert {row["label"] for row in data["rows"]} == {f"{name}:{name}={name}" for name in HOSTILE} | {"ft"}
