@@ -75,6 +75,7 @@ def _check_known(what: str, wanted: set[str], known: set[str], results: Path) ->
 def print_tables(records: Sequence[Record], form: str) -> None:
     """Print the tables of some records on stdout."""
     from fewbench import render
+    from fewbench.matching import untaken
     from fewbench.protocol import protocols
     from fewbench.registry import methods
     from fewbench.table import build, to_rows
@@ -82,6 +83,8 @@ def print_tables(records: Sequence[Record], form: str) -> None:
     used = {record.run.method for record in records}
     code = {name: info.code_hash() for name, info in methods().items() if name in used}
     blocks = build(records, code, {name: protocol.ddof for name, protocol in protocols().items()})
+    for block in blocks:
+        block.untaken = untaken(block.missing)
     if form == "json":
         print_json(to_rows(blocks))
     elif form == "csv":

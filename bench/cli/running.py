@@ -61,6 +61,7 @@ def run(
 ) -> None:
     """Run methods on tasks: what has no record yet, and nothing twice."""
     from fewbench.plan import STUDENT, Request, make_plan
+    from fewbench.runner.refusals import without_refused
     from fewbench.settings import split_list
     from fewbench.store import Store
 
@@ -84,6 +85,7 @@ def run(
     )
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     plan = make_plan(request, store)
+    plan = without_refused(plan, plan.todo(force=force, retry_failed=retry_failed))
     for reason in plan.left_out:
         note(f"left out: {reason}")
     todo = plan.todo(force=force, retry_failed=retry_failed)
