@@ -44,7 +44,7 @@ def to_grid(block: Block) -> Grid:
     caption += f" · mean ± std over n={counts.copy().pop()} split seeds" if same else " · mean ± std (n split seeds)"
     caption += f", ddof={block.ddof}"
     if block.limit:
-        caption += f" · first {block.limit} test rows only: NOT COMPARABLE"
+        caption += f" · a draw of {block.limit} test rows only: NOT COMPARABLE"
     if block.drop_leaks:
         caption += " · without test rows that stand in train or dev: NOT COMPARABLE with scores on all rows"
     header = ["method", *(_head(column, block.columns) for column in block.columns), *(["average"] * with_average)]

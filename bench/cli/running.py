@@ -48,7 +48,7 @@ def run(
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="processes; default one a core")] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads in each worker")] = 1,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="test rows; then not comparable")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="test rows, drawn; then not comparable")] = None,
     drop_leaks: Annotated[
         bool, typer.Option("--drop-leaks", help="leave out test rows that stand in train or dev; then not comparable")
     ] = False,
