@@ -81,7 +81,8 @@ class Job:
     @property
     def trials(self) -> list[dict[str, Any]]:
         """The settings of each trial."""
-        return self.protocol.trials(self.searched, self.run.settings, self.method.grid)
+        taught = self.method.trained_by is not None
+        return self.protocol.trials(self.searched, self.run.settings, self.method.grid, taught=taught)
 
     @property
     def searched(self) -> tuple[str, ...]:
