@@ -40,7 +40,8 @@ class MethodInfo:
     `prepares` says, by format of the task, which of its preparations (`prepare`) a run uses; `prepare_settings` are the
     arguments of `prepare`. A `step` has a `transform` (model to model) in place of `fit`: alone it starts at the
     trained teacher, and it composes with others (`fewbench.pipeline`); after a `last` step nothing may follow, and
-    `pipelines` are those that begin with it and belong to `all`.
+    `pipelines` are those that begin with it and belong to `all`. `study` names the part whose `study` tells of its
+    kept models (`bench show --text`).
     """
 
     name: str
@@ -62,6 +63,7 @@ class MethodInfo:
     last: bool = False
     pipelines: tuple[str, ...] = ()
     checks: bool = False
+    study: str = ""
 
     @property
     def steps(self) -> tuple[MethodInfo, ...]:
@@ -167,6 +169,7 @@ def read_method(file: Path) -> MethodInfo:
         kinds=_among(KINDS, constants.get("KINDS"), file, "KINDS", KINDS),
         backbones=_among(get_args(BackboneKind), constants.get("BACKBONES"), file, "BACKBONES", ("masked",)),
         checks="check" in functions,
+        study=_literal(constants.get("STUDY"), file, "STUDY", ""),
     )
 
 
