@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
-from fewbench.declare import declared
 from fewbench.errors import BenchError
 from fewbench.models import backbone_kind
-from fewbench.pipeline import PLUS
-from fewbench.registry import MethodInfo, methods, task_files
+from fewbench.registry import MethodInfo
 from fewbench.settings import Chosen
 from fewbench.types import ModelRef, Task
 
@@ -38,20 +36,6 @@ def match(
     if left_out and not any(together.values()):
         raise next(iter(left_out.values()))
     return together, tuple(left_out)
-
-
-def untaken(pairs: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-    """Return those pairs of a method's and a task's name that do not go together, as far as both are known here."""
-    pairs = set(pairs)
-    if not pairs:  # most tables are whole, and need no tasks read
-        return frozenset()
-    known, tasks = methods(), declared(task_files()).tasks
-    steps = {name: [known.get(step) for step in name.split(PLUS)] for name, _ in pairs}
-    return frozenset(
-        (name, task)
-        for name, task in pairs
-        if task in tasks and any(step is not None and tasks[task].kind not in step.kinds for step in steps[name])
-    )
 
 
 def _untaken(method: MethodInfo, task: Task) -> BenchError | None:

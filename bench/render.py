@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewbench.table import Block, Column, Row, to_rows
+from fewbench.table import Block, Cell, Column, Row, to_rows
 
 
 class Text(NamedTuple):
@@ -37,7 +37,10 @@ def to_grid(block: Block) -> Grid:
     with_average = any(average is not None for average in averages)
     for row, average in zip(block.rows, averages, strict=True):
         name = row.method if len(students) < 2 or not row.student else f"{row.method} ({row.student})"
-        cells = [Text(_cell(block, row, column, same), places[column].get(row, 0)) for column in block.columns]
+        cells = [
+            Text(_cell(block.cells.get((row, column)), block.ddof, same), places[column].get(row, 0))
+            for column in block.columns
+        ]
         last = [Text("–" if average is None else f"{100 * average:.1f}")] if with_average else []
         rows.append([Text(name), *cells, *last])
     caption = f"K={block.k} · {block.protocol}" + (f" · student {students[0]}" if len(students) == 1 else "")
@@ -65,14 +68,13 @@ def _head(column: Column, columns: Sequence[Column]) -> str:
     return f"{column.task}\n@{column.source}{template}{mark}\n{column.metric}"
 
 
-def _cell(block: Block, row: Row, column: Column, same_n: bool) -> str:
-    cell = block.cells.get((row, column))
+def _cell(cell: Cell | None, ddof: int, same_n: bool) -> str:
     if cell is None:
-        return "n/a" if (row.name, column.task) in block.untaken else "–"
+        return "–"
     failed = f"{cell.failed} failed" if cell.failed else ""
     if not cell.n:
         return failed
-    std = cell.std(block.ddof)
+    std = cell.std(ddof)
     text = f"{100 * cell.mean:.1f}" + ("" if std is None or cell.n == 1 else f" ±{100 * std:.1f}")
     text += "†" if cell.stale else ""
     return " ".join(part for part in (text, "" if same_n else f"({cell.n})", failed) if part)
@@ -80,9 +82,8 @@ def _cell(block: Block, row: Row, column: Column, same_n: bool) -> str:
 
 def _notes(block: Block) -> list[str]:
     notes = []
-    if block.untaken:
-        notes.append("n/a: the method takes no such task")
-    if set(block.missing) - block.untaken:
+    missing = len(block.rows) * len(block.columns) - len(block.cells)
+    if missing:
         notes.append("– no run stored: bench run with that method and task")
     if any(cell.stale for cell in block.cells.values()):
         notes.append("† made by an older version of the method's code: bench run --force redoes it")

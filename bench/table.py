@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any, NamedTuple
 
 from fewbench.record import Record
@@ -34,11 +33,6 @@ class Row(NamedTuple):
 
     method: str
     student: str
-
-    @property
-    def name(self) -> str:
-        """The method's bare name."""
-        return self.method.partition(":")[0]
 
 
 @dataclass(slots=True)
@@ -69,10 +63,7 @@ class Cell:
 
 @dataclass(slots=True)
 class Block:
-    """Cells that may be compared: one K, protocol and limit, with or without leaked test rows.
-
-    `untaken` are methods and tasks by name that do not go together, of those whose cells are missing.
-    """
+    """Cells that may be compared: one K, protocol and limit, with or without leaked test rows."""
 
     k: int
     protocol: str
@@ -82,13 +73,6 @@ class Block:
     columns: list[Column]
     cells: dict[tuple[Row, Column], Cell]
     drop_leaks: bool = False
-    untaken: frozenset[tuple[str, str]] = frozenset()
-
-    @property
-    def missing(self) -> list[tuple[str, str]]:
-        """The method and the task of each missing cell."""
-        places = product(self.rows, self.columns)
-        return [(row.name, column.task) for row, column in places if (row, column) not in self.cells]
 
     def best(self, column: Column) -> list[Row]:
         """Return rows in the order of their means in a column, ties at the first place together in front."""
