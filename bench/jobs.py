@@ -82,7 +82,8 @@ class Job:
     @property
     def trials(self) -> list[dict[str, Any]]:
         """The settings of each trial."""
-        return self.protocol.trials(self.searched, self.run.settings, self.method.grid)
+        taught = self.method.trained_by is not None
+        return self.protocol.trials(self.searched, self.run.settings, self.method.grid, taught=taught)
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -119,12 +120,16 @@ Work = Job | Preparation
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The runs asked for, in order, the records that some have, what has been built, and why some have no run."""
+    """The runs asked for, in order, the records that some have, what has been built, and why some have no run.
+
+    `unnamed` are the keys of runs whose method came with `all`.
+    """
 
     jobs: tuple[Job, ...]
     records: Mapping[str, Record]
     artifacts: Artifacts
     left_out: tuple[str, ...] = ()
+    unnamed: frozenset[str] = frozenset()
 
     def todo(self, *, force: bool = False, retry_failed: bool = False) -> list[Job]:
         """Return the runs to carry out: without a record, or a model to keep; on request failed ones, or all."""

@@ -216,7 +216,7 @@ class _Table:
         seeds = f"over n={self.n} split seeds" if self.n else "(n split seeds)"
         caption = " · ".join([*shown, f"{stats} {seeds}, ddof={some.ddof}"])
         if some.limit:
-            caption += f" · first {some.limit} test rows only: NOT COMPARABLE"
+            caption += f" · a draw of {some.limit} test rows only: NOT COMPARABLE"
         if some.drop_leaks:
             caption += " · without test rows that stand in train or dev: NOT COMPARABLE with scores on all rows"
         return caption

@@ -67,6 +67,7 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
     maker = _maker(request, protocol, {need for choice in chosen for need in choice.method.needs})
     prompted = {task: [with_prompt(task, name) for name in request.templates or (OWN,)] for task in tasks}
     jobs: dict[str, Job] = {}
+    named: set[str] = set()
     together, left_out = match(chosen, tasks, request.tasks, maker.refs)
     for task, variants in prompted.items():
         if not together[task]:
@@ -78,13 +79,14 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
             split = make_split(task, rows, k, seed, limit=request.limit, drop_leaks=request.drop_leaks)
             scored = {example.id for example in split.test}
             scorer = Scorer(task, [example for example in rows.test if example.id in scored])
-            for variant, (method, settings, _) in product(variants, together[task]):
+            for variant, (method, settings, by_name) in product(variants, together[task]):
                 # A method that reads no prompt has one run, whatever the template.
                 used = variant if {"words", "template"} & set(method.needs) else task
                 job = maker.job(used, split, scorer, method, settings, keep=request.keep_models)
                 jobs.setdefault(job.key, job)
+                named |= {job.key} if by_name else set()
     records = {job.key: record for job in jobs.values() if (record := store.get(job.run)) is not None}
-    return Plan(tuple(jobs.values()), records, store.artifacts, left_out)
+    return Plan(tuple(jobs.values()), records, store.artifacts, left_out, frozenset(jobs.keys() - named))
 
 
 def _maker(request: Request, protocol: Protocol, needs: set[str]) -> Maker:

@@ -19,8 +19,9 @@ class Protocol:
     """The constants of a comparison. `max_steps` and `eval_every` count optimizer updates.
 
     `checkpoint_tie` and `trial_tie` say which of several best dev scores wins: the `first` (LM-BFF, a strict >) or the
-    `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation. `prepare` gives settings of what
-    methods build once for all their runs, where their defaults, the papers', would take too long.
+    `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation. `grid_taught` takes the place of parts
+    of `grid` for methods that learn from a trained teacher, which had a search of its own. `prepare` gives settings of
+    what methods build once for all their runs, where their defaults, the papers', would take too long.
     """
 
     name: str
@@ -40,17 +41,24 @@ class Protocol:
     trial_tie: Tie
     ddof: int
     prepare: Mapping[str, Any] = field(default_factory=dict)
+    grid_taught: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def trials(
-        self, search: Iterable[str], fixed: Mapping[str, Any], own: Mapping[str, Sequence[Any]] | None = None
+        self,
+        search: Iterable[str],
+        fixed: Mapping[str, Any],
+        own: Mapping[str, Sequence[Any]] | None = None,
+        *,
+        taught: bool = False,
     ) -> list[dict[str, Any]]:
         """Return the settings of each trial: the grid over `search`, in the grid's order, less what is `fixed`.
 
         `own` are values of settings that the method alone has, the preferred one first. They vary slowest and in the
-        order that lets `trial_tie` prefer them: of trials that tie, one with the preferred value wins.
+        order that lets `trial_tie` prefer them: of trials that tie, one with the preferred value wins. `taught` says
+        that it learns from a trained teacher.
         """
         mine = {name: tuple(values)[:: -1 if self.trial_tie == "last" else 1] for name, values in (own or {}).items()}
-        grid = mine | dict(self.grid)
+        grid = mine | dict(self.grid) | (dict(self.grid_taught) if taught else {})
         names = [name for name in grid if name in set(search) and name not in fixed]
         return [dict(zip(names, values, strict=True)) for values in itertools.product(*(grid[n] for n in names))]
 
@@ -79,5 +87,7 @@ def get_protocol(name: str) -> Protocol:
 
 
 def _protocol(name: str, table: dict[str, Any]) -> Protocol:
-    grid = {setting: tuple(values) for setting, values in table.pop("grid").items()}
-    return Protocol(name=name, grid=grid, seeds=tuple(table.pop("seeds")), **table)
+    grid, taught = (
+        {setting: tuple(values) for setting, values in table.pop(kind, {}).items()} for kind in ("grid", "grid_taught")
+    )
+    return Protocol(name=name, grid=grid, grid_taught=taught, seeds=tuple(table.pop("seeds")), **table)

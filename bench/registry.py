@@ -41,7 +41,8 @@ class MethodInfo:
     is on goes before the format. `prepare_settings` are the arguments of `prepare`, and `prepare_checks` says whether
     it has a `check_prepare` of the corpus. A `step` has a `transform` (model to model) in place of `fit`: alone it
     starts at the trained teacher, and it composes with others (`fewbench.pipeline`); after a `last` step nothing may
-    follow, and `pipelines` are those that begin with it and belong to `all`.
+    follow, and `pipelines` are those that begin with it and belong to `all`. `study` names the part whose `study` tells
+    of its kept models (`bench show --text`).
     """
 
     name: str
@@ -64,6 +65,7 @@ class MethodInfo:
     last: bool = False
     pipelines: tuple[str, ...] = ()
     checks: bool = False
+    study: str = ""
 
     @property
     def steps(self) -> tuple[MethodInfo, ...]:
@@ -181,6 +183,7 @@ def read_method(file: Path) -> MethodInfo:
         kinds=_among(KINDS, constants.get("KINDS"), file, "KINDS", KINDS),
         backbones=_among(get_args(BackboneKind), constants.get("BACKBONES"), file, "BACKBONES", ("masked",)),
         checks="check" in functions,
+        study=_literal(constants.get("STUDY"), file, "STUDY", ""),
     )
 
 

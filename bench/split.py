@@ -21,6 +21,9 @@ from fewbench.types import Example, Label, Rows, Split, Task
 CHAINED_SEEDS = (100, 13, 21, 42, 87)
 """LM-BFF shuffles CoLA's rows in place, so each of its seeds, in this order, starts from the last one's order."""
 
+LIMIT_SEED = 0
+"""Draws the test rows that a limit keeps: the same ones for every split seed, so that one table cell holds them."""
+
 
 def make_split(
     task: Task, rows: Rows, k: int | None, seed: int, *, limit: int | None = None, drop_leaks: bool = False
@@ -33,7 +36,7 @@ def make_split(
         k: examples a label in train, and as many again in dev (true few-shot: |dev| = |train|). None takes what is
             published, the train rows over the labels, rounded down.
         seed: the split seed, 0 to 2**32 - 1; with published folds, the fold's number.
-        limit: keep only the first test rows.
+        limit: keep only so many test rows, drawn by `LIMIT_SEED`: the first ones may be all of one label.
         drop_leaks: leave out test rows whose texts, as bare words, also stand in train or dev.
 
     Raises:
@@ -47,7 +50,7 @@ def make_split(
         k, train, dev = _sampled(task, rows, k, seed)
         used = {e.id for e in train + dev}
         rest = (e for e in rows.train if e.id not in used)
-    whole = rows.test[:limit]
+    whole = rows.test if limit is None else _some(rows.test, limit)
     test = without_leaks(task, (*train, *dev), whole) if drop_leaks else whole
     split = Split(
         task=task.full_name,
@@ -62,9 +65,16 @@ def make_split(
         leaks=count_leaks((*train, *dev), whole),
         dropped=len(whole) - len(test),
         whole_fingerprint=fingerprint(whole),
+        drawn_of=0 if limit is None else len(rows.test),
     )
     check_split(split, published=bool(rows.folds))
     return split
+
+
+def _some(examples: Sequence[Example], limit: int) -> tuple[Example, ...]:
+    """Return a draw without replacement, in the order of the examples; a larger one holds a smaller one."""
+    chosen = np.random.default_rng(LIMIT_SEED).permutation(len(examples))[:limit]
+    return tuple(examples[row] for row in sorted(chosen))
 
 
 _Drawn = tuple[int, tuple[Example, ...], tuple[Example, ...]]

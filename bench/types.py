@@ -177,7 +177,8 @@ class Split:
 
     |dev| = |train|; `test` and `unlabeled` carry no labels. `fingerprint` hashes the normalised texts and labels of
     train and dev, `test_fingerprint` those of test. `leaks` counts test rows that also stand in train or dev; where
-    they were left out of `test`, `dropped` says how many, and `whole_fingerprint` is that of test with them.
+    they were left out of `test`, `dropped` says how many, and `whole_fingerprint` is that of test with them. Where a
+    limit drew test rows, `drawn_of` says from how many.
     """
 
     task: str
@@ -192,6 +193,7 @@ class Split:
     leaks: Mapping[str, int]
     dropped: int = 0
     whole_fingerprint: str = ""
+    drawn_of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +275,8 @@ class CorpusRef:
 class Run:
     """One cell of the plan: a task and method, a backbone, K, a split seed, a protocol; tested once.
 
-    `settings` are those the user fixed; the protocol's grid varies the method's others. `limit` tests on the first
-    rows only, which makes the record not comparable. `template` names the prompt that took the place of the task's own.
+    `settings` are those the user fixed; the protocol's grid varies the method's others. `limit` tests on a draw of so
+    many rows, which makes the record not comparable. `template` names the prompt that took the place of the task's own.
     `corpus` is what the method's shared preparation has read. With `drop_leaks`, test rows that also stand in train or
     dev are left out, and `test_fingerprint` is that of the rest.
     """

@@ -17,7 +17,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from fewbench.errors import BenchError
 from fewbench.parts.backbone import Backbone
 from fewbench.parts.batch import Batch
 from fewbench.parts.distil import (
@@ -25,6 +24,7 @@ from fewbench.parts.distil import (
     check_temperature,
     hard_loss,
     head_scores,
+    head_teacher,
     layer_map,
     read_states,
     soft_loss,
@@ -55,9 +55,7 @@ def fit(
     batch_size: int = 8,
 ) -> Predictor:
     """Train the student; the teacher's predictions and states are computed once."""
-    taught = kit.teacher()
-    if not isinstance(taught, HeadModel):
-        raise BenchError(f"the teacher '{teacher}' does not read the first token, as pkd does", fix="teacher=ft")
+    taught = head_teacher(kit.teacher(), teacher)
     model = HeadModel(kit.backbone("student"), task)
     layers = layer_map(len(model.backbone.layers), len(taught.backbone.layers), strategy)
     wanted = targets(taught, split.train)

@@ -1,38 +1,36 @@
 """Prompt-Distiller: a prompted student learns from its prompt-tuned and its pretrained teacher; prompt-distiller.md.
 
 L = L_MLM(X) + lambda1 (L_KD(X) + L_KD(X')) + lambda2 (L_CPD(X) + L_CPD(X')), eq. 8. X is train, taught by the trained
-teacher (eq. 3); X' are n |X| texts without labels, taught by the pretrained one (eq. 4), drawn with replacement from
-the rows that the split leaves over, the same for all trials. Each update takes a batch of both. Eq. 3 and 4 are read
-as in prompt-kd. Table 2 is the presets `no-contrast`, `no-unlabeled`, `neither`.
+teacher (eq. 3); X' are n |X| texts without labels, drawn with replacement from what the split leaves over, the same for
+all trials, and taught by the pretrained one (eq. 4). Eq. 3 and 4 are read as in prompt-kd; Table 2 is the presets.
 
-L_CPD (eq. 5-7) compares probes of intermediate layers (`fewbench.parts.probes`). Eq. 6 prints no logarithm, and f(x')
-with both models on x': over all examples that nearly cancels. We read it as the contrastive predictive coding that the
-paper cites: -log, and the student on x against the teacher on x' (`log`, `crossed`; the preset `printed` has neither).
-Negatives are those of the batch with another label, in X' the label that the pretrained teacher guesses. How probes are
-trained is ours, and lambda2 is not searched.
+L_CPD (eq. 5-7) compares probes of intermediate layers, whose training is ours. Eq. 6 prints no logarithm, and f(x')
+with both models on x': over all examples that nearly cancels. We read contrastive predictive coding, which the paper
+cites: -log, and the student on x against the teacher on x' (`log`, `crossed`; the preset `printed` has neither).
+Negatives have another label in the batch; in X' the pretrained teacher guesses labels. lambda2 is not searched.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from fewbench.errors import BenchError
 from fewbench.parts.backbone import Backbone
 from fewbench.parts.batch import Batch
 from fewbench.parts.distil import check_pool, check_temperature, draw_pool, stream
+from fewbench.parts.focus import focus_on
 from fewbench.parts.kit import Kit
-from fewbench.parts.losses import contrastive, cross_entropy, soft_cross_entropy
-from fewbench.parts.probes import Lesson, check_probes, lesson, probed, scores_at, token_study
-from fewbench.parts.prompt import PromptModel
+from fewbench.parts.losses import cross_entropy, soft_cross_entropy
+from fewbench.parts.probes import Lesson, check_probes, contrasted, lesson, probed, prompt_teacher, scores_at
+from fewbench.parts.toptokens import token_study
 from fewbench.parts.views import prompt_model
 from fewbench.types import Predictor, Split, Task
 
 PAPER = "Hou et al., 2023 (Prompt-Distiller); prompt-distiller.md"
 NEEDS = ("student", "teacher", "words", "unlabeled")
 KINDS = ("single", "pair", "choice")
+STUDY = "toptokens"
 SEARCH = ("temperature", "lambda1", "lr", "batch_size")
 GRID = {"temperature": (10.0, 2.0), "lambda1": (0.2, 1.0)}
 PRESETS = {
@@ -59,11 +57,9 @@ def fit(
     batch_size: int = 4,
 ) -> Predictor:
     """Train probes on the frozen models, then the student on eq. 8; what the teachers say is computed before."""
-    tuned, pretrained = kit.teacher(), prompt_model(kit.backbone("teacher"), task).requires_grad_(False)
-    if not isinstance(tuned, PromptModel):
-        raise BenchError(f"the teacher '{teacher}' reads no mask, as the student does", fix="teacher=prompt-ft")
-    model = prompt_model(kit.backbone("student"), task)
-    pool = draw_pool(split, n)
+    tuned = prompt_teacher(kit.teacher(), teacher)
+    pretrained = prompt_model(kit.backbone("teacher"), task).requires_grad_(False)
+    model, pool = prompt_model(kit.backbone("student"), task), draw_pool(split, n)
     on = split.train if lambda2 else ()
     probes = probed(model, on) if on else None
     labelled = lesson(tuned, split.train, probes_on=on)
@@ -73,19 +69,15 @@ def fit(
     def learn(batch: Batch, taught: Lesson) -> tuple[Tensor, Tensor]:
         *below, last = model.backbone.reads(batch)
         scores = scores_at(model, last)
-        loss = lambda1 * soft_cross_entropy(scores, taught.scores[batch.rows], temperature)
-        if probes is not None and taught.probed is not None:
-            own, labels = probes.mean(torch.stack(below, 1)), taught.labels[batch.rows]
-            loss = loss + lambda2 * contrastive(own, taught.probed[batch.rows], labels, log=log, crossed=crossed)
-        return scores, loss
+        cpd = contrasted(probes, below, taught, batch.rows, log=log, crossed=crossed) if probes else 0
+        return scores, lambda1 * soft_cross_entropy(scores, taught.scores[batch.rows], temperature) + lambda2 * cpd
 
     def loss(batch: Batch) -> Tensor:
         scores, distilled = learn(batch, labelled)
-        if unlabelled is not None:
-            distilled = distilled + learn(next(more), unlabelled)[1]
-        return cross_entropy(scores, batch.labels) + distilled
+        return cross_entropy(scores, batch.labels) + distilled + (learn(next(more), unlabelled)[1] if unlabelled else 0)
 
-    kit.train(model, lr=lr, batch_size=batch_size, loss=loss, whole_vocabulary=True)  # the pool has tokens of its own
+    with focus_on(model, kit.protocol, split.train, split.dev, pool):
+        kit.train(model, lr=lr, batch_size=batch_size, loss=loss, whole_vocabulary=True)
     kit.notes |= token_study({"tuned": tuned, "pretrained": pretrained, "student": model}, split.dev)
     return model
 

@@ -26,6 +26,7 @@ from fewbench.types import Predictor, Split, Task
 PAPER = "Hou et al., 2023; prompt-distiller.md eq. 2-3"
 NEEDS = ("student", "teacher", "words")
 SEARCH = ("temperature", "lambda1", "lr", "batch_size")
+STUDY = "toptokens"
 GRID = {"temperature": (10.0, 2.0), "lambda1": (0.2, 1.0)}
 
 

@@ -19,12 +19,11 @@ from typing import Any
 
 from torch import Tensor
 
-from fewbench.errors import BenchError
 from fewbench.parts.backbone import Backbone
 from fewbench.parts.batch import Batch
 from fewbench.parts.keep import duplicate
 from fewbench.parts.kit import Kit
-from fewbench.parts.replacing import Mixture, constant_rate, linear_rate, replacing
+from fewbench.parts.replacing import Mixture, check_count, check_schedule, replacing, replacing_rate, train_layers_alone
 from fewbench.parts.surgery import refuse_shared_layers, truncate
 from fewbench.parts.taskmodel import TaskModel
 from fewbench.types import Split, Task
@@ -52,16 +51,10 @@ def transform(
     replacing_steps: int | None = None,
 ) -> TaskModel:
     """Return the successors, trained in place of their predecessors."""
-    half = max(1, kit.protocol.max_steps // 2)
-    linear = linear_rate(base, (1 - base) / half if k is None else k)
-    rate = linear if schedule == "linear" else constant_rate(base, replacing_steps or half)
+    rate = replacing_rate(schedule, base, k, replacing_steps, half=max(1, kit.protocol.max_steps // 2))
     old = duplicate(model).requires_grad_(False).backbone.layers
     truncate(model.backbone, range((len(old) + 1) // 2 if layers is None else layers))
-    model.requires_grad_(False)
-    for layer in model.backbone.layers:
-        for module in layer:
-            for parameter in getattr(module, "parameters", tuple)():
-                parameter.requires_grad_(True)
+    train_layers_alone(model.requires_grad_(False).backbone)
 
     def loss(batch: Batch) -> Tensor:
         value = model.loss(batch)
@@ -76,21 +69,7 @@ def transform(
 
 
 def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: Any) -> None:
-    """Refuse schedules and sizes that make no sense, and models whose layers are shared.
-
-    Raises:
-        BenchError: see above.
-    """
+    """Refuse schedules and sizes that make no sense, and models whose layers are shared."""
     refuse_shared_layers(teacher)
-    count = len(teacher.layers)
-    if settings["schedule"] not in ("linear", "constant"):
-        given = str(settings["schedule"])
-        raise BenchError(f"unknown schedule '{given}'", allowed=["linear", "constant"], given=given)
-    if not 0 < settings["base"] <= 1:
-        raise BenchError(f"theseus: base is {settings['base']}", allowed="above 0, up to 1", fix="base=0.3")
-    if settings["k"] is not None and settings["k"] < 0:
-        raise BenchError(f"theseus: k is {settings['k']}", allowed="0 or more")
-    if settings["replacing_steps"] is not None and settings["replacing_steps"] < 1:
-        raise BenchError(f"theseus: replacing_steps is {settings['replacing_steps']}", allowed="1 or more")
-    if settings["layers"] is not None and not 0 < settings["layers"] <= count:
-        raise BenchError(f"theseus: layers is {settings['layers']}", allowed=f"1 to {count}")
+    check_schedule(settings)
+    check_count(settings["layers"], teacher)

@@ -155,7 +155,7 @@ def test_what_does_not_fit_the_model_stops_the_plan_before_it_runs(run, task, tm
 
 def test_a_limited_run_is_marked(run):
     done = run("majority", "--limit", 5)
-    assert "NOT COMPARABLE" in done.stdout
+    assert "a draw of 5 test rows only: NOT COMPARABLE" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,11 @@ def test_a_limit_counts_before_leaks_are_left_out():
     task = toy_task("single")
     rows = toy_rows(task)
     seen = make_split(task, rows, 2, 13).train[0]
-    leaked = rows._replace(test=(replace(seen, id="test-x"), *rows.test))
+    drawn = make_split(task, rows, 2, 13, limit=3).test
+    at = [example.id for example in rows.test].index(drawn[0].id)
+    leaked = rows._replace(test=(*rows.test[:at], replace(seen, id="test-x"), *rows.test[at + 1 :]))
     split = make_split(task, leaked, 2, 13, limit=3, drop_leaks=True)
-    assert [example.id for example in split.test] == [example.id for example in rows.test[:2]]
+    assert split.test == drawn[1:]
     assert split.dropped == 1
 
 

@@ -51,6 +51,16 @@ def test_trials_leave_out_what_is_fixed_or_not_searched():
     assert protocol.trials(("lr",), {"lr": 1.0}) == [{}]
 
 
+def test_a_shorter_grid_for_methods_with_a_trained_teacher():
+    protocol = replace(get_protocol("lm-bff-v1"), grid_taught={"lr": (2e-5,)})
+    assert protocol.trials(("lr", "batch_size"), {}, taught=True) == [
+        {"lr": 2e-5, "batch_size": size} for size in (2, 4, 8)
+    ]
+    assert len(protocol.trials(("lr", "batch_size"), {})) == 9
+    taught = {name for name, protocol in protocols().items() if protocol.grid_taught}
+    assert taught == {"quick"}  # a paper's grid is every method's
+
+
 @pytest.mark.parametrize(
     ("score", "best", "tie", "wins"),
     [

@@ -81,11 +81,18 @@ def test_parts_are_disjoint_dev_is_as_large_as_train_and_labels_are_withheld():
     assert len({e.label for e in split.train}) == 3
 
 
-def test_limit_keeps_the_first_test_rows():
-    rows = toy_rows(TASK)
-    short, whole = make_split(TASK, rows, 2, 1, limit=4), make_split(TASK, rows, 2, 1)
-    assert short.test == whole.test[:4]
+def test_a_limit_draws_test_rows_the_same_for_every_seed():
+    """Rows of a task may be sorted by label (mr), so that the first ones would be of one."""
+    rows = toy_rows(TASK, test=60)
+    rows = rows._replace(test=tuple(sorted(rows.test, key=lambda e: e.label)))
+    whole, short = make_split(TASK, rows, 2, 1), make_split(TASK, rows, 2, 1, limit=20)
+    assert len(short.test) == 20 and short.drawn_of == 60 and whole.drawn_of == 0
+    assert [e for e in whole.test if e in set(short.test)] == list(short.test)
+    assert {e.label for e in rows.test if e.id in set(ids(short.test))} == {0, 1, 2}
     assert short.fingerprint == whole.fingerprint and short.test_fingerprint != whole.test_fingerprint
+    assert make_split(TASK, rows, 2, 2, limit=20).test == short.test
+    assert set(make_split(TASK, rows, 2, 1, limit=5).test) < set(short.test)
+    assert make_split(TASK, rows, 2, 1, limit=60).test == whole.test
 
 
 def test_too_large_a_k_names_class_count_and_what_to_type():

@@ -115,16 +115,35 @@ def print_tables(
 
 def show(
     key: Annotated[str, typer.Argument(help="the first four or more digits of a run's key")],
+    text: Annotated[
+        list[str] | None,
+        typer.Option("--text", help="what its kept model makes of a text; again for the second of two"),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="how much of that, where it is a ranking")] = 5,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="folder of a backbone that the run was made of")
+    ] = None,
     results: ResultsOption = Path("results"),
     json: JsonOption = False,
 ) -> None:
-    """Show one record: what was run, what came out, and how it was chosen."""
+    """Show one record: what was run, what came out, and how it was chosen; or what its model makes of a text."""
     import json as encoder
 
     from fewbench.record import to_json
     from fewbench.store import Store
 
-    record = Store(results).find(key)
+    store = Store(results)
+    record = store.find(key)
+    if text:
+        from fewbench.runner.stored import World
+        from fewbench.runner.study import study
+
+        told = study(record, text, top, World(store, models=model or (), offline=True))
+        if json:
+            print_json(told)
+        else:
+            print_grid(tuple(told[0]), [list(row.values()) for row in told])
+        return
     payload = encoder.loads(to_json(record))
     if json:
         print_json(payload)

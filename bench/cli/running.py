@@ -48,7 +48,7 @@ def run(
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="processes; default one a core")] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads in each worker")] = 1,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="test rows; then not comparable")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="test rows, drawn; then not comparable")] = None,
     drop_leaks: Annotated[
         bool, typer.Option("--drop-leaks", help="leave out test rows that stand in train or dev; then not comparable")
     ] = False,
@@ -61,6 +61,7 @@ def run(
 ) -> None:
     """Run methods on tasks: what has no record yet, and nothing twice."""
     from fewbench.plan import STUDENT, Request, make_plan
+    from fewbench.runner.refusals import without_refused
     from fewbench.settings import split_list
     from fewbench.store import Store
 
@@ -84,6 +85,7 @@ def run(
     )
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     plan = make_plan(request, store)
+    plan = without_refused(plan, plan.todo(force=force, retry_failed=retry_failed))
     for reason in plan.left_out:
         note(f"left out: {reason}")
     todo = plan.todo(force=force, retry_failed=retry_failed)

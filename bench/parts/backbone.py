@@ -122,9 +122,14 @@ class Backbone(nn.Module):
         return self._family.transform(self.model, states)
 
     def word_rows(self, words: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rows and biases of some words in the projection to the vocabulary, for token ids `words` [W]."""
+        """Return the rows and biases of some words in the projection to the vocabulary, for token ids `words` [W].
+
+        While only some embeddings are trained (`focused`), these are among them, as in `word_scores`.
+        """
         decoder = self._family.decoder(self.model)
-        return decoder.weight[words], decoder.bias[words]
+        embedding = self.model.get_input_embeddings()  # type: ignore[operator]
+        focused = isinstance(embedding, FocusedEmbedding) and embedding.full.weight is decoder.weight
+        return embedding(words) if focused else decoder.weight[words], decoder.bias[words]
 
     @contextmanager
     def focused(self, tokens: Iterable[int]) -> Iterator[None]:

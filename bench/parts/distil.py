@@ -8,7 +8,7 @@ Axes: n examples, B batch, C classes, L layers, S sequences of an example, d wid
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -33,6 +33,22 @@ def targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
     if teacher.task.bounds is None:
         return given.clamp(min=torch.finfo(given.dtype).tiny).log()
     return _scaled(given, teacher.task.bounds)
+
+
+def said(teacher: TaskModel, scores: Tensor) -> Tensor:
+    """Return what a teacher's scores [B, C] say, as `targets` does, with gradients: [B, C], or values 0..1, [B]."""
+    return scores if teacher.task.bounds is None else _scaled(teacher.answer(scores), teacher.task.bounds)
+
+
+def head_teacher(model: TaskModel, name: str) -> HeadModel:
+    """Return a trained teacher whose first token is to be read.
+
+    Raises:
+        BenchError: it reads a mask; `name` says which method trained it.
+    """
+    if not isinstance(model, HeadModel):
+        raise BenchError(f"the teacher '{name}' does not read the first token, as the student does", fix="teacher=ft")
+    return model
 
 
 def word_targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
@@ -97,7 +113,13 @@ def hard_loss(task: Task, scores: Tensor, labels: Tensor) -> Tensor:
     return losses.interpolation_kl(scores, labels, task.bounds)
 
 
-def soft_loss(model: TaskModel, scores: Tensor, wanted: Tensor, temperature: float) -> Tensor:
+def soft_loss(
+    model: TaskModel,
+    scores: Tensor,
+    wanted: Tensor,
+    temperature: float,
+    distance: Callable[[Tensor, Tensor, float], Tensor] = losses.distillation_kl,
+) -> Tensor:
     """Return T^2 KL(teacher || student), or for regression the mean squared error of values scaled to 0..1.
 
     Args:
@@ -105,9 +127,10 @@ def soft_loss(model: TaskModel, scores: Tensor, wanted: Tensor, temperature: flo
         scores: [B, C], or [B, 1] from a regression head.
         wanted: the rows of `targets` that belong to the batch.
         temperature: T.
+        distance: of two softened rows of scores, in place of T^2 KL.
     """
     if model.task.bounds is None:
-        return losses.distillation_kl(scores, wanted, temperature)
+        return distance(scores, wanted, temperature)
     return F.mse_loss(_scaled(model.answer(scores), model.task.bounds), wanted.to(scores.dtype))
 
 

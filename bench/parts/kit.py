@@ -167,6 +167,12 @@ class Kit(World):
         """Return a copy of the trained teacher, to be trained and changed: what a pipeline starts from."""
         return duplicate(self.teacher())
 
+    def with_split(self, split: Split) -> Kit:
+        """Return a kit that trains on another split of the run's examples; notes go to the same place."""
+        other = copy.copy(self)
+        other._split = split
+        return other
+
     def prepared(self) -> dict[str, Tensor]:
         """Return what the method's `prepare` built for tasks of this format, on the CPU; the record tells of it.
 

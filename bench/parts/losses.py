@@ -75,6 +75,14 @@ def distillation_kl(scores: Tensor, targets: Tensor, temperature: float = 1.0) -
     return temperature**2 * F.kl_div(given, wanted, reduction="batchmean", log_target=True)
 
 
+def softened_mse(scores: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return T^2 times the mean squared error of softmax(scores / T) [B, C] to softmax(targets / T).
+
+    MetaDistil's soft loss in its reference implementation; arguments as in `distillation_kl`.
+    """
+    return temperature**2 * F.mse_loss((scores / temperature).softmax(-1), (targets / temperature).softmax(-1))
+
+
 def patient_mse(states: Tensor, wanted: Tensor) -> Tensor:
     """Return the mean squared difference of hidden states [..., d], each divided by its length (Sun et al., 2019).
 

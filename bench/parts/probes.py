@@ -5,7 +5,7 @@ Axes: n examples, B batch, C classes, W label words, P probes, d width, e embedd
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from fewbench.errors import BenchError
 from fewbench.parts.backbone import Backbone
 from fewbench.parts.distil import read_states, targets
+from fewbench.parts.losses import contrastive
 from fewbench.parts.prompt import PromptModel
+from fewbench.parts.taskmodel import TaskModel
 from fewbench.types import Example
 
 
@@ -106,6 +108,35 @@ def lesson(teacher: PromptModel, examples: Sequence[Example], *, probes_on: Sequ
     return Lesson(scores, said, labels)
 
 
+def contrasted(
+    probes: Probes, below: Sequence[Tensor], taught: Lesson, rows: Tensor, *, log: bool, crossed: bool
+) -> Tensor:
+    """Return L_CPD of a batch, eq. 5-7 (`losses.contrastive`): the student's probes against the teacher's.
+
+    Args:
+        probes: the student's, frozen.
+        below: the student's hidden states at the mask of every layer but the last, P tensors [B, d].
+        taught: what the teacher says, its probes included.
+        rows: the batch's examples among those that it speaks of, [B].
+        log: see `losses.contrastive`.
+        crossed: likewise.
+    """
+    assert taught.probed is not None
+    own = probes.mean(torch.stack(list(below), 1))
+    return contrastive(own, taught.probed[rows], taught.labels[rows], log=log, crossed=crossed)
+
+
+def prompt_teacher(model: TaskModel, name: str) -> PromptModel:
+    """Return a trained teacher whose mask is to be read.
+
+    Raises:
+        BenchError: it reads none; `name` says which method trained it.
+    """
+    if not isinstance(model, PromptModel):
+        raise BenchError(f"the teacher '{name}' reads no mask, as the student does", fix="teacher=prompt-ft")
+    return model
+
+
 def probed(model: PromptModel, examples: Sequence[Example]) -> Probes:
     """Return the probes of a model, trained on labelled examples."""
     probes = Probes(model)
@@ -119,35 +150,10 @@ def states_below(model: PromptModel, examples: Sequence[Example]) -> Tensor:
 
 
 def scores_at(model: PromptModel, states: Tensor) -> Tensor:
-    """Return the class scores [B, C] of the last layer's hidden states at the mask [B, d], as `model(batch)` does.
-
-    Not while only some embeddings are trained (`Backbone.focused`).
-    """
+    """Return the class scores [B, C] of the last layer's hidden states at the mask [B, d], as `model(batch)` does."""
     rows, bias = model.backbone.word_rows(model.verbalizer.words)
     scores: Tensor = model.verbalizer(F.linear(model.backbone.projected(states), rows, bias))
     return scores
-
-
-@torch.no_grad()
-def top_tokens(model: PromptModel, examples: Sequence[Example], count: int) -> list[list[str]]:
-    """Return the tokens with the highest scores at the mask of each example, the likeliest first."""
-    was_training = model.training
-    model.eval()
-    tokenizer = model.backbone.tokenizer
-    batch = model.collate(model.encode([example.without_label() for example in examples]))
-    scores = model.backbone.vocabulary_scores(batch)[:, : len(tokenizer)]
-    model.train(was_training)
-    return [[tokenizer.decode([token]).strip() for token in row] for row in scores.topk(count).indices.tolist()]
-
-
-def token_study(models: Mapping[str, PromptModel], examples: Sequence[Example], *, first: int = 3) -> dict[str, object]:
-    """Return the five likeliest tokens at the mask of the first examples by each model, as prompt-distiller.md Table 4.
-
-    Examples go by their ids: a record holds no texts.
-    """
-    shown = examples[:first]
-    tokens = {name: top_tokens(model, shown, 5) for name, model in models.items()}
-    return {f"top_tokens {e.id}": {name: tokens[name][row] for name in models} for row, e in enumerate(shown)}
 
 
 def check_probes(*backbones: Backbone) -> None:

@@ -22,6 +22,7 @@ from fewbench.parts.kit import Kit, Models, World
 from fewbench.protocol import better
 from fewbench.record import Record
 from fewbench.runner.environment import environment, peak_memory_mib
+from fewbench.split import LIMIT_SEED
 from fewbench.types import Predictions, Predictor
 
 PREPARED_WITH = 0
@@ -114,6 +115,7 @@ def _blank(job: Job, device: str, threads: int) -> Record:
             "n_dev": len(split.dev),
             "n_test": len(split.test),
             "leaks": dict(split.leaks),
+            **_drawn(job),
             **_dropped(job),
         },
         details={},
@@ -124,6 +126,11 @@ def _blank(job: Job, device: str, threads: int) -> Record:
         error=None,
         predictions=None,
     )
+
+
+def _drawn(job: Job) -> dict[str, Any]:
+    """Return what a run on a draw of the test rows adds: from how many, and by which seed."""
+    return {"drawn_of": job.split.drawn_of, "draw_seed": LIMIT_SEED} if job.split.drawn_of else {}
 
 
 def _dropped(job: Job) -> dict[str, Any]:

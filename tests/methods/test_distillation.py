@@ -152,3 +152,17 @@ def test_rebuilding_the_teacher_moves_no_random_numbers(tiny_model, artifacts):
     state = torch.random.get_rng_state()
     kit.teacher()
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_only_embeddings_in_use_need_training(tiny_model, artifacts, monkeypatch):
+    """Prompt-Distiller's pool has tokens of its own; training the whole vocabulary comes out the same."""
+    from contextlib import nullcontext
+
+    from fewbench.parts import focus
+
+    given = {"temperature": 10.0, "lambda1": 0.2, "lr": 1e-2}
+    _, focused = run("prompt-distiller", tiny_model, artifacts, **given)
+    monkeypatch.setattr(focus, "focus_on", lambda *read: nullcontext())
+    _, whole = run("prompt-distiller", tiny_model, artifacts, **given)
+    np.testing.assert_allclose(focused, whole, atol=1e-5)
+    assert not np.allclose(run("prompt-distiller", tiny_model, artifacts, **given | {"lr": 1e-3})[1], whole, atol=1e-3)

@@ -26,9 +26,10 @@ from fewbench.parts.distil import (
 )
 from fewbench.parts.head import HeadModel
 from fewbench.parts.losses import contrastive, distillation_kl, patient_mse, soft_cross_entropy
-from fewbench.parts.probes import Probes, lesson, scores_at, states_below, top_tokens
+from fewbench.parts.probes import Probes, lesson, scores_at, states_below
 from fewbench.parts.prompt import PromptModel
 from fewbench.parts.surgery import truncate
+from fewbench.parts.toptokens import top_tokens
 from fewbench.parts.views import open_backbone
 from fewbench.split import make_split
 from fewbench.testing import toy_rows, toy_task
