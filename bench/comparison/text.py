@@ -44,7 +44,8 @@ def _legend(rows: Sequence[Comparison], resamples: int) -> list[str]:
     items = any(row.items for row in rows)
     over = "split seeds and test items" if items else "split seeds"
     notes = [
-        ", ".join(marks) + f" (told: Holm's p below {LEVEL}, and an interval without 0, from {FEWEST_SEEDS} seeds on)",
+        f"{', '.join(marks)} (told: Holm's p below {LEVEL} and an interval without 0, from {FEWEST_SEEDS} pairs of runs"
+        f" on; from 6 on, p over seeds below {LEVEL} too)",
         f"95 %: interval of the difference by {resamples} paired bootstrap resamples over {over}",
         _test(rows) + "; Holm: p adjusted for all tasks shown",
         "g: Hedges' g, the mean difference in standard deviations over seeds (the last row: over tasks); – where there"
@@ -65,7 +66,7 @@ def _test(rows: Sequence[Comparison]) -> str:
 
 
 def _few(rows: Sequence[Comparison]) -> list[str]:
-    few = sorted({row.pairs for row in rows if row.pairs < FEWEST_SEEDS})
+    few = sorted({row.least for row in rows if row.verdict == "too few seeds"})
     return [
         f"{n} seed{'s are' if n > 1 else ' is'} too few to tell one method from another on a task: "
         + (f"all on one side is chance one time in {2 ** (n - 1)}" if n > 1 else "it says nothing of other splits")
