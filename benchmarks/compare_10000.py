@@ -6,13 +6,14 @@ The other side scores a few resamples one by one by the metric's own function: m
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import numpy as np
 from measure import Seconds, interleave
 
-from fewbench.metrics import METRICS
-from fewbench.statistics.resample import bootstrap, permuted
-from fewbench.statistics.sums import SUMMED
+from fewbench.metrics import METRICS, Metric
+from fewbench.statistics.resample import Value, bootstrap, permuted
+from fewbench.statistics.sums import SUMMED, Floats
 
 
 def main() -> None:
@@ -28,27 +29,33 @@ def main() -> None:
         features, value = SUMMED[name]
         sides = [np.stack([features(gold, one, 2) for one in side]) for side in (first, second)]
 
-        def ours(sides=sides, value=value):
-            rng = np.random.default_rng(0)
-            bootstrap(*sides, value, given.resamples, rng)
-            permuted(*sides, value, given.resamples, rng)
-
-        def loop(gold=gold, first=first, second=second, metric=METRICS[name]):
-            rng = np.random.default_rng(0)
-            for _ in range(given.looped):
-                rows = rng.integers(len(gold), size=len(gold))
-                for one, other in zip(first, second, strict=True):
-                    metric(gold[rows], one[rows])
-                    metric(gold[rows], other[rows])
-
         print(f"{name}, {given.items} items, {given.seeds} seeds")
+        sums = partial(by_sums, sides, value, given.resamples)
+        loop = partial(by_loop, METRICS[name], gold, first, second, given.looped)
         interleave(
             {
-                f"{given.resamples} resamples and as many permutations": lambda ours=ours: Seconds.of(ours),
-                f"{given.looped} resamples in a loop": lambda loop=loop: Seconds.of(loop),
+                f"{given.resamples} resamples and as many permutations": partial(Seconds.of, sums),
+                f"{given.looped} resamples in a loop": partial(Seconds.of, loop),
             },
             given.rounds,
         )
+
+
+def by_sums(sides: list[Floats], value: Value, resamples: int) -> None:
+    """Draw what a comparison draws."""
+    rng = np.random.default_rng(0)
+    bootstrap(*sides, value, resamples, rng)
+    permuted(*sides, value, resamples, rng)
+
+
+def by_loop(metric: Metric, gold: np.ndarray, first: np.ndarray, second: np.ndarray, resamples: int) -> None:
+    """Score each resample of the items by the metric's own function."""
+    rng = np.random.default_rng(0)
+    for _ in range(resamples):
+        rows = rng.integers(len(gold), size=len(gold))
+        for one, other in zip(first, second, strict=True):
+            metric(gold[rows], one[rows])
+            metric(gold[rows], other[rows])
 
 
 def answers(name: str, items: int, seeds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

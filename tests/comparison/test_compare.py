@@ -112,6 +112,17 @@ def test_two_seeds_are_too_few_and_it_says_so(add, store):
     assert "all on one side is chance one time in 2" in " ".join(text.split())
 
 
+def test_two_seeds_on_many_tasks_are_too_few_too(add, store):
+    for k in (1, 2, 4, 8):
+        for seed in (13, 21):
+            add("new", seed, 0.95, k=k, draw=k), add("old", seed, 0.5, k=k, draw=k)
+    overall = versus(store).overall
+    assert overall.p < 0.01 and overall.low > 0 and overall.pairs == 8 and overall.verdict == "too few seeds"
+    for k in (1, 2, 4, 8):
+        add("new", 42, 0.95, k=k, draw=k), add("old", 42, 0.5, k=k, draw=k)
+    assert versus(store).overall.verdict == "better"
+
+
 def test_one_seed_of_accuracy_is_mcnemars_test(add, store):
     from fewbench.statistics.paired import mcnemar
 

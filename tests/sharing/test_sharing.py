@@ -293,7 +293,7 @@ def test_a_models_card_reads_as_the_hub_reads_it(add, bench, theirs):
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False, width=16)
         | st.text(st.characters(codec="utf-8")),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "c-d"]), inner, max_size=3),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "c-d"]), inner, max_size=3),
         max_leaves=8,
     )
 )  # fmt: skip
