@@ -12,11 +12,14 @@ MARKS = {"better": "▲", "worse": "▼", "not told apart": "=", "too few seeds"
 HEADER = ["task", "new", "other", "diff.", "95 %", "p", "Holm", "g", "w/t/l"]
 
 
-def to_grid(versus: Versus, caption: str, resamples: int, notes: Sequence[str] = ()) -> Grid:
-    """Return the table of two methods. `caption` says what all rows share, `notes` what else there is to know."""
-    rows = [*versus.rows, *filter(None, [versus.overall])]
+def to_grid(versus: Versus, caption: str, notes: Sequence[str] = ()) -> Grid:
+    """Return the table of two methods. `caption` says what all rows share, `notes` what its signs mean."""
     caption = f"{versus.first} (new) against {versus.second} (other)" + (f" · {caption}" if caption else "")
-    return Grid(caption, HEADER, [_row(row) for row in rows], [*_legend(rows, resamples), *notes])
+    return Grid(caption, HEADER, [_row(row) for row in _rows([versus])], list(notes))
+
+
+def _rows(tables: Sequence[Versus]) -> list[Comparison]:
+    return [row for table in tables for row in [*table.rows, *filter(None, [table.overall])]]
 
 
 def _row(row: Comparison) -> list[Text]:
@@ -38,7 +41,9 @@ def _p(p: float) -> str:
     return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 0.9995 else "1"
 
 
-def _legend(rows: Sequence[Comparison], resamples: int) -> list[str]:
+def legend(tables: Sequence[Versus], resamples: int) -> list[str]:
+    """Return what the signs and columns of tables mean, and what is to be known of them."""
+    rows = _rows(tables)
     shown = {row.verdict for row in rows}
     marks = [f"{mark} {verdict}" for verdict, mark in MARKS.items() if verdict in shown]
     items = any(row.items for row in rows)

@@ -14,7 +14,7 @@ from fewbench.comparison.items import Labels
 from fewbench.comparison.pairing import in_common, pairs
 from fewbench.comparison.rows import FEWEST_SEEDS, adjust, compare, to_object
 from fewbench.comparison.sides import Side, ranking, versus_all
-from fewbench.comparison.text import ranks_grid, to_grid
+from fewbench.comparison.text import legend, ranks_grid, to_grid
 from fewbench.declare import declared
 from fewbench.errors import BenchError
 from fewbench.metrics import score
@@ -106,7 +106,7 @@ def test_two_seeds_are_too_few_and_it_says_so(add, store):
     found = versus(store)
     (row,) = found.rows
     assert row.verdict == "too few seeds" and row.p_seeds == 0.5 and row.effect is None
-    text = terminal(to_grid(found, "K=16", 400), 80)
+    text = terminal(to_grid(found, "K=16", legend([found], 400)), 80)
     assert "? +" in text and "▲" not in text
     assert "2 seeds are too few to tell one method from another" in " ".join(text.split())
     assert "all on one side is chance one time in 2" in " ".join(text.split())
@@ -140,7 +140,8 @@ def test_other_protocols_and_test_sets_and_splits_are_refused_unless_told(add, s
     row = versus(store, anyway=True).rows[0]
     assert row.unlike == ("protocol demo against protocol quick",)
     assert row.items  # the items are the same
-    text = terminal(to_grid(versus(store, anyway=True), "", 400), 80)
+    found = versus(store, anyway=True)
+    text = terminal(to_grid(found, "", legend([found], 400)), 80)
     assert "demo-sentiment≠" in text and "NOT COMPARABLE" in text
 
 
@@ -185,7 +186,10 @@ def test_without_the_data_seeds_alone_are_paired(add, store):
     (row,) = versus(store).rows
     assert row.items == 0 and row.why_no_items == "the task is not declared here"
     assert row.test == "sign flips" and row.p == row.p_seeds == 2 / 2**6
-    assert "§ paired by seed alone: the task is not declared here" in markdown(to_grid(versus(store), "", 400))
+    text = markdown(to_grid(versus(store), "", legend([versus(store)], 400)))
+    assert "§ paired by seed alone: the task is not declared here" in text
+        to_grid(versus(store), "", legend([versus(store)], 400))
+    )
 
 
 def test_predictions_that_do_not_give_the_recorded_score_are_refused(add, store):
