@@ -188,8 +188,6 @@ def test_without_the_data_seeds_alone_are_paired(add, store):
     assert row.test == "sign flips" and row.p == row.p_seeds == 2 / 2**6
     text = markdown(to_grid(versus(store), "", legend([versus(store)], 400)))
     assert "§ paired by seed alone: the task is not declared here" in text
-        to_grid(versus(store), "", legend([versus(store)], 400))
-    )
 
 
 def test_predictions_that_do_not_give_the_recorded_score_are_refused(add, store):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from dataclasses import replace
@@ -263,7 +264,7 @@ def test_csv_bundle(add, bench, theirs, tmp_path):
     done = bench("export", "csv", "--out", tmp_path / "csv", "--results", theirs)
     assert done.returncode == 0, done.stderr
     tables = {
-        name: list(csv.DictReader((tmp_path / "csv" / f"{name}.csv").open(encoding="utf-8")))
+        name: list(csv.DictReader(io.StringIO((tmp_path / "csv" / f"{name}.csv").read_text("utf-8"))))
         for name in ("runs", "trials", "cells")
     }
     assert [row["seed"] for row in tables["runs"]] == ["13", "21"] and tables["runs"][0]["test_accuracy"]
