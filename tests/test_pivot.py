@@ -123,3 +123,22 @@ def test_every_renderer_draws_every_table():
     for grid in grids([*TWO_BY_TWO, cell("a" * 90, SST, None, n=0, failed=1)]):
         for draw in (markdown, latex, lambda grid: terminal(grid, 60)):
             assert all(text in draw(grid) for text in ("70.0", "failed", "average"))
+
+
+def test_runs_of_one_method_by_several_teachers_stand_in_rows_of_their_own():
+    from test_record import a_record, a_run
+
+    from fewbench.table import build
+    from fewbench.types import ModelRef
+
+    records = [
+        a_record(a_run(seed=seed, teacher=ModelRef(name, "", name * 16)), selection={"metric": "accuracy"})
+        for seed in (13, 21)
+        for name in "ab"
+    ]
+    (block,) = build(records, {}, {})
+    assert [(row.teacher, block.cells[row, block.columns[0]].n) for row in block.rows] == [("a", 2), ("b", 2)]
+    (one,) = build(records[::2], {}, {})
+    assert [row.teacher for row in one.rows] == [""]
+    (grid,) = grids(entries([block]))
+    assert [row[0].text[-4:] for row in grid.rows] == [" < a", " < b"]

@@ -39,13 +39,20 @@ def test_latex_by_booktabs_best_bold_second_underlined():
 
 @given(st.text("\\{}$&%#_~^<>ab", max_size=12))
 def test_latex_escapes_can_be_undone(text):
-    back = {written: chr(plain) for plain, written in ESCAPES.items() if plain < 128}
+    back = {written: chr(plain) for plain, written in ESCAPES.items() if 32 < plain < 128}
     found = re.sub("|".join(sorted(map(re.escape, back), key=len, reverse=True)), lambda m: back[m[0]], escape(text))
     assert found == text
 
 
 def test_a_caption_of_several_lines_stays_a_comment():
     assert latex(GRID._replace(caption="one\n\\input{secret}")).splitlines()[1] == "% \\input{secret}"
+
+
+def test_names_that_a_terminal_or_a_table_would_obey():
+    hostile = GRID._replace(rows=[[Text("\x1b]0;x\x07\x1b[2J"), Text("1\n\n2"), Text("\u202e3")]])
+    text = terminal(hostile, 80, styled=True)
+    assert "\x1b" not in text and "\u202e" not in text and "�]0;x��[2J" in text
+    assert "| 1  2 |" in markdown(hostile) and "& 1  2 &" in latex(hostile)
 
 
 def test_markdown():

@@ -124,6 +124,8 @@ def test_a_problem_with_one_keeps_all_out(add, bench, theirs, tmp_path):
         ({"task_version": 99}, "is of version"),
         ({"task": "no-such-task"}, "is not declared here"),
         ({"protocol": "mine"}, "the protocol 'mine' is not known"),
+        ({"method": "a/../b"}, "is no method's name"),
+        ({"method": "ft\x1b[31m"}, "is no method's name"),
         ({"limit": 5}, "not comparable"),
         ({"drop_leaks": True}, "not comparable"),
     ],
