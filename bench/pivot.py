@@ -187,7 +187,7 @@ class _Table:
             return _task(value, self.tasks)
         if axis == "method":
             method, teacher, source, mark = value
-            return method + (f" < {teacher}" if teacher else "") + self.marks.get(f"{source}: {mark}", "")
+            return f"{method}{f' < {teacher}' if teacher else ''}{self.marks.get(f'{source}: {mark}', '')}"
         return f"K={value}" if axis == "k" else str(value) or "no student"
 
     def _text(self, cell: Entry) -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fewbench.record import Record
-from fewbench.types import Run
 
 
 class Column(NamedTuple):
@@ -96,9 +95,9 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
     """
     blocks: dict[tuple[Any, ...], Block] = {}
     records = list(records)
-    taught = _taught(records)
+    rows = _rows(records)
     metrics = {(r.run.task, r.run.source): str(r.selection["metric"]) for r in records if "metric" in r.selection}
-    for record in records:
+    for record, row in zip(records, rows, strict=True):
         run = record.run
         place = (run.k, run.protocol, run.limit, run.drop_leaks)
         if place not in blocks:
@@ -108,8 +107,6 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
         metric = metrics.get((run.task, run.source), "?")
         test = str(record.split.get("whole_test_fingerprint", run.test_fingerprint))
         column = Column(run.task, run.source, run.task_version, test, metric, run.template)
-        name, student = label(run.method, run.settings), run.student.name if run.student else ""
-        row = Row(name, student, _teacher(run) if len(taught[name, student]) > 1 else "")
         cell = block.cells.setdefault((row, column), Cell())
         if record.status == "failed":
             cell.failed += 1
@@ -122,17 +119,14 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
     return [blocks[place] for place in sorted(blocks, key=lambda place: (place[1], place[0], place[2] or 0, place[3]))]
 
 
-def _taught(records: Iterable[Record]) -> dict[tuple[str, str], set[str]]:
-    """Return what each method on each student learnt from."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for run in (record.run for record in records):
-        place = (label(run.method, run.settings), run.student.name if run.student else "")
-        found.setdefault(place, set()).add(_teacher(run))
-    return found
-
-
-def _teacher(run: Run) -> str:
-    return " ".join(ref.name for ref in (run.teacher, run.corpus) if ref)
+def _rows(records: Sequence[Record]) -> list[Row]:
+    """Return the row of each record."""
+    plain = [Row(label(r.run.method, r.run.settings), r.run.student.name if r.run.student else "") for r in records]
+    teachers = [" ".join(ref.name for ref in (r.run.teacher, r.run.corpus) if ref) for r in records]
+    many: dict[Row, set[str]] = {}
+    for row, teacher in zip(plain, teachers, strict=True):
+        many.setdefault(row, set()).add(teacher)
+    return [row._replace(teacher=t) if len(many[row]) > 1 else row for row, t in zip(plain, teachers, strict=True)]
 
 
 def label(method: str, settings: Mapping[str, Any]) -> str:

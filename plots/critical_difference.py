@@ -21,6 +21,7 @@ def save(ranking: Ranking, file: Path) -> None:
         ranking: of two methods or more.
         file: `.svg`, `.pdf` or `.png`.
     """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     k = len(ranking.methods)
@@ -43,7 +44,8 @@ def save(ranking: Ranking, file: Path) -> None:
     for (first, last), level in bars.items():
         y = -0.1 - LINE * level
         axes.plot([ranking.ranks[first] - spare, ranking.ranks[last] + spare], [y, y], color="0.35", linewidth=3.5)
-    figure.savefig(file, dpi=200, bbox_inches="tight", metadata=_undated(file))
+    with rc_context({"svg.hashsalt": "fewbench"}):  # else its ids are drawn at random
+        figure.savefig(file, dpi=200, bbox_inches="tight", metadata=_undated(file))
 
 
 def _levels(groups: tuple[tuple[int, int], ...]) -> dict[tuple[int, int], int]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fewbench.statistics.ranks import Ranking
 
 FORMATS = ("terminal", "markdown", "latex", "json")
+FIGURES = (".svg", ".pdf", ".png")
 
 
 def compare(
@@ -52,6 +53,8 @@ def compare(
 
     if form not in FORMATS:
         raise BenchError(f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown")
+    if figure is not None and figure.suffix not in FIGURES:
+        raise BenchError(f"no figure is written to '{figure.name}'", allowed=FIGURES, fix="--figure ranks.svg")
     wanted = Wanted(
         tasks=task_names(tasks) if tasks else None,
         ks=numbers("--k", k),
@@ -79,11 +82,10 @@ def compare(
 
 def _print(tables: Sequence[Versus], ranks: Ranking | None, used: Sequence[Record], resamples: int, form: str) -> None:
     from fewbench.comparison.sides import shared_by_all
-    from fewbench.comparison.text import ranks_grid, to_grid
+    from fewbench.comparison.text import legend, ranks_grid, to_grid
 
-    notes = _state(used)
-    last = tables[-1]
-    grids = [to_grid(table, shared_by_all(used), resamples, notes if table is last else []) for table in tables]
+    notes = [*legend(tables, resamples), *_state(used)]
+    grids = [to_grid(table, shared_by_all(used), notes if table is tables[-1] else []) for table in tables]
     print_grids([*grids, *([ranks_grid(ranks)] if ranks else [])], form)
 
 
@@ -109,7 +111,10 @@ def _draw(ranks: Ranking | None, figure: Path) -> None:
 
     if ranks is None:
         raise BenchError("no task was run alike by all methods, so there are no ranks to draw", fix="--against fewer")
-    save(ranks, figure)
+    try:
+        save(ranks, figure)
+    except OSError as error:
+        raise BenchError(f"this cannot be written: {error.strerror}", where=str(figure)) from error
     note(f"wrote {figure}")
 
 

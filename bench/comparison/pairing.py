@@ -31,7 +31,11 @@ class Terms(NamedTuple):
     drop_leaks: bool
 
     def __str__(self) -> str:
-        rest = {"task version": self.version, "limit": self.limit, "drop-leaks": self.drop_leaks}
+        rest = {
+            "task version": self.version if self.version > 1 else None,
+            "limit": self.limit,
+            "drop-leaks": self.drop_leaks,
+        }
         return " ".join([f"protocol {self.protocol}", *(f"{name} {v}" for name, v in rest.items() if v)])
 
 

@@ -19,6 +19,9 @@ from fewbench.statistics.sums import Floats
 FEWEST_SEEDS = 5
 """With fewer pairs of runs, all on one side happens by chance more often than once in ten, 2^(1-n): nothing is told."""
 
+FEWEST_EACH = 3
+"""The overall row has many pairs, but of two seeds a task the spread is hardly known: it needs three on each."""
+
 LEVEL = 0.05
 
 
@@ -29,6 +32,7 @@ class Comparison:
     `low` and `high` bound the difference at 95 %, over seeds and items (over seeds alone where `items` is 0). `p` is
     that of `test`; `holm` is p adjusted for the rows of one table; `p_seeds` that of flipping the signs of the seeds'
     differences, at least 2^(1-n). `effect` is Hedges' g over seeds; `tally` counts seeds, or tasks in an overall row.
+    `pairs` counts pairs of runs, and `least` those of the task with the fewest.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Comparison:
     effect: float | None
     tally: Tally
     pairs: int
+    least: int
     unlike: tuple[str, ...] = ()
     why_no_items: str = ""
     holm: float = math.nan
@@ -57,9 +62,10 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """`better`, `worse`, `not told apart`, or `too few seeds` to tell."""
-        if self.pairs < FEWEST_SEEDS:
+        if self.pairs < FEWEST_SEEDS or self.least < FEWEST_EACH:
             return "too few seeds"
-        if self.holm >= LEVEL or self.low <= 0 <= self.high:
+        by_seeds = self.p_seeds < LEVEL or 2.0 ** (1 - self.pairs) >= LEVEL  # or they could not tell at all
+        if self.holm >= LEVEL or self.low <= 0 <= self.high or not by_seeds:
             return "not told apart"
         return "better" if self.difference > 0 else "worse"
 
@@ -139,6 +145,7 @@ def _one(pair: Pair, given: Items | str, name: str, resamples: int) -> _Drawn:
         effect=hedges(list(differences)),
         tally=tally(list(differences)),
         pairs=len(differences),
+        least=len(differences),
         unlike=pair.unlike,
         why_no_items=given if isinstance(given, str) else "",
     )
@@ -178,6 +185,7 @@ def _overall(drawn: Sequence[_Drawn]) -> Comparison:
         effect=hedges(means),
         tally=tally(means),
         pairs=len(weighted),
+        least=min(row.least for row in rows),
         unlike=tuple(dict.fromkeys(text for row in rows for text in row.unlike)),
         why_no_items="; ".join(dict.fromkeys(row.why_no_items for row in rows if row.why_no_items)),
     )

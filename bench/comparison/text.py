@@ -12,11 +12,14 @@ MARKS = {"better": "▲", "worse": "▼", "not told apart": "=", "too few seeds"
 HEADER = ["task", "new", "other", "diff.", "95 %", "p", "Holm", "g", "w/t/l"]
 
 
-def to_grid(versus: Versus, caption: str, resamples: int, notes: Sequence[str] = ()) -> Grid:
-    """Return the table of two methods. `caption` says what all rows share, `notes` what else there is to know."""
-    rows = [*versus.rows, *filter(None, [versus.overall])]
+def to_grid(versus: Versus, caption: str, notes: Sequence[str] = ()) -> Grid:
+    """Return the table of two methods. `caption` says what all rows share, `notes` what its signs mean."""
     caption = f"{versus.first} (new) against {versus.second} (other)" + (f" · {caption}" if caption else "")
-    return Grid(caption, HEADER, [_row(row) for row in rows], [*_legend(rows, resamples), *notes])
+    return Grid(caption, HEADER, [_row(row) for row in _rows([versus])], list(notes))
+
+
+def _rows(tables: Sequence[Versus]) -> list[Comparison]:
+    return [row for table in tables for row in [*table.rows, *filter(None, [table.overall])]]
 
 
 def _row(row: Comparison) -> list[Text]:
@@ -38,13 +41,16 @@ def _p(p: float) -> str:
     return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 0.9995 else "1"
 
 
-def _legend(rows: Sequence[Comparison], resamples: int) -> list[str]:
+def legend(tables: Sequence[Versus], resamples: int) -> list[str]:
+    """Return what the signs and columns of tables mean, and what is to be known of them."""
+    rows = _rows(tables)
     shown = {row.verdict for row in rows}
     marks = [f"{mark} {verdict}" for verdict, mark in MARKS.items() if verdict in shown]
     items = any(row.items for row in rows)
     over = "split seeds and test items" if items else "split seeds"
     notes = [
-        ", ".join(marks) + f" (told: Holm's p below {LEVEL}, and an interval without 0, from {FEWEST_SEEDS} seeds on)",
+        f"{', '.join(marks)} (told: Holm's p below {LEVEL} and an interval without 0, from {FEWEST_SEEDS} pairs of runs"
+        f" on; from 6 on, p over seeds below {LEVEL} too)",
         f"95 %: interval of the difference by {resamples} paired bootstrap resamples over {over}",
         _test(rows) + "; Holm: p adjusted for all tasks shown",
         "g: Hedges' g, the mean difference in standard deviations over seeds (the last row: over tasks); – where there"
@@ -65,7 +71,7 @@ def _test(rows: Sequence[Comparison]) -> str:
 
 
 def _few(rows: Sequence[Comparison]) -> list[str]:
-    few = sorted({row.pairs for row in rows if row.pairs < FEWEST_SEEDS})
+    few = sorted({row.least for row in rows if row.verdict == "too few seeds"})
     return [
         f"{n} seed{'s are' if n > 1 else ' is'} too few to tell one method from another on a task: "
         + (f"all on one side is chance one time in {2 ** (n - 1)}" if n > 1 else "it says nothing of other splits")

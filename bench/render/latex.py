@@ -10,6 +10,7 @@ ESCAPES = str.maketrans(
     {
         "\\": r"\textbackslash{}",
         **{character: "\\" + character for character in "&%$#_{}"},
+        "\n": " ",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         "<": r"\textless{}",

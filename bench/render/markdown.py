@@ -18,4 +18,4 @@ def markdown(grid: Grid) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("\\", r"\\").replace("|", r"\|") for cell in cells) + " |"
+    return "| " + " | ".join(cell.replace("\\", r"\\").replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"

@@ -23,8 +23,9 @@ def terminal(grid: Grid, width: int, *, styled: bool = False) -> str:
         width: of the terminal.
         styled: whether it shows bold and underlined.
     """
-    folded = [[*(_fold(cell, width // 2) for cell in row[: grid.labels]), *row[grid.labels :]] for row in grid.rows]
-    heads = [[Text(line) for line in head.split("\n")] for head in grid.header]
+    rows = [[_plain(cell) for cell in row] for row in grid.rows]
+    folded = [[*(_fold(cell, width // 2) for cell in row[: grid.labels]), *row[grid.labels :]] for row in rows]
+    heads = [[_plain(Text(line)) for line in head.split("\n")] for head in grid.header]
     sizes = [
         max(_width(line) for cell in (*head, *column) for line in cell.text.split("\n"))
         for head, column in zip_longest(heads, zip(*folded, strict=True), fillvalue=())
@@ -78,8 +79,15 @@ def _fold(cell: Text, width: int) -> Text:
     return cell if len(cell.text) <= width else Text("\n".join(textwrap.wrap(cell.text, width)), cell.place)
 
 
+def _plain(cell: Text) -> Text:
+    """Return a cell without what a terminal would obey: names may come from anybody's records."""
+    if cell.text.isprintable():
+        return cell
+    return Text("".join(letter if letter.isprintable() else "�" for letter in cell.text), cell.place)
+
+
 def _wrap(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    return textwrap.wrap(_plain(Text(text)).text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _width(text: str) -> int:

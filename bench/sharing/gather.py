@@ -49,10 +49,10 @@ def gather(folder: Path) -> tuple[list[Found], list[str]]:
         BenchError: no such folder, or no runs in it.
     """
     runs = folder / "runs"
-    for place in (folder, runs):
-        if place.is_symlink() or not place.is_dir():
+    for needed in (folder, runs):
+        if needed.is_symlink() or not needed.is_dir():
             raise BenchError(
-                f"there is no folder {place}",
+                f"there is no folder {needed}",
                 allowed="a results folder with runs/ in it",
                 fix="bench run --results DIR",
             )

@@ -9,11 +9,12 @@ from pathlib import Path
 from fewbench.declare import declared, with_source
 from fewbench.errors import BenchError
 from fewbench.metrics import Scorer
+from fewbench.pipeline import PLUS
 from fewbench.prompts import with_prompt
 from fewbench.protocol import protocols
 from fewbench.reader import read_rows
 from fewbench.record import Record
-from fewbench.registry import methods, task_files
+from fewbench.registry import NAME, methods, task_files
 from fewbench.sharing.gather import Found
 from fewbench.split import make_split
 from fewbench.types import Rows, Split, Task
@@ -70,6 +71,8 @@ class Checker:
 
     def _code(self, record: Record, report: Report) -> list[str]:
         name = record.run.method
+        if not all(NAME.fullmatch(step) for step in name.split(PLUS)):
+            return [f"{name!r} is no method's name"]
         if name not in self._methods:
             report.note(f"the method '{name}' is not here: whether its code is of today cannot be told")
         elif self._methods[name].code_hash() != record.method_code:

@@ -23,7 +23,7 @@ class Tally(NamedTuple):
 
 def tally(differences: Sequence[float]) -> Tally:
     """Count differences above, at and below 0 (to within rounding)."""
-    wins, losses = (sum(sign * d > 1e-12 for d in differences) for sign in (1, -1))
+    wins, losses = (sum(bool(sign * d > 1e-12) for d in differences) for sign in (1, -1))
     return Tally(wins, len(differences) - wins - losses, losses)
 
 

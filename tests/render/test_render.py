@@ -1,0 +1,92 @@
+"""What the renderers write: escapes, widths, marks; LaTeX and Markdown read back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fewbench.grid import Grid, Text
+from fewbench.render import latex, markdown, terminal, to_csv
+from fewbench.render.latex import ESCAPES, escape
+
+GRID = Grid(
+    "a caption",
+    ["method", "sst-2\n@glue", "average"],
+    [[Text("ft_1&co"), Text("60.0 ±1.0", 2), Text("–")], [Text("kd|x"), Text("70.0 ±1.0†", 1), Text("70.0")]],
+    ["† stale: see_this"],
+)
+
+
+def test_latex_by_booktabs_best_bold_second_underlined():
+    assert latex(GRID).splitlines() == [
+        "% a caption",
+        "% † stale: see_this",
+        r"\begin{tabular}{lrr}",
+        r"\toprule",
+        r"method & \shortstack{sst-2\\@glue} & average \\",
+        r"\midrule",
+        r"ft\_1\&co & \underline{60.0 $\pm$1.0} & -- \\",
+        r"kd|x & \textbf{70.0 $\pm$1.0$\dagger$} & 70.0 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+@given(st.text("\\{}$&%#_~^<>ab", max_size=12))
+def test_latex_escapes_can_be_undone(text):
+    back = {written: chr(plain) for plain, written in ESCAPES.items() if 32 < plain < 128}
+    found = re.sub("|".join(sorted(map(re.escape, back), key=len, reverse=True)), lambda m: back[m[0]], escape(text))
+    assert found == text
+
+
+def test_a_caption_of_several_lines_stays_a_comment():
+    assert latex(GRID._replace(caption="one\n\\input{secret}")).splitlines()[1] == "% \\input{secret}"
+
+
+def test_names_that_a_terminal_or_a_table_would_obey():
+    hostile = GRID._replace(rows=[[Text("\x1b]0;x\x07\x1b[2J"), Text("1\n\n2"), Text("\u202e3")]])
+    text = terminal(hostile, 80, styled=True)
+    assert "\x1b" not in text and "\u202e" not in text and "�]0;x��[2J" in text
+    assert "| 1  2 |" in markdown(hostile) and "& 1  2 &" in latex(hostile)
+
+
+def test_markdown():
+    assert markdown(GRID).splitlines()[2:6] == [
+        "| method | sst-2 @glue | average |",
+        "| --- | ---: | ---: |",
+        "| ft_1&co | *60.0 ±1.0* | – |",
+        r"| kd\|x | **70.0 ±1.0†** | 70.0 |",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_the_terminal_is_never_wider_than_asked(width):
+    wide = Grid("c " * 50, ["method", *(f"task-{n}" for n in range(9))], [], ["n " * 60])
+    wide = wide._replace(rows=[[Text("a method with a long name " * 2), *(Text(f"{n}0.0") for n in range(9))]])
+    text = terminal(wide, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert all(f"task-{n}" in text and f"{n}0.0" in text for n in range(9))
+
+
+def test_styles_do_not_shift_columns():
+    plain, styled = terminal(GRID, 80), terminal(GRID, 80, styled=True)
+    assert "\x1b[1m70.0 ±1.0†\x1b[0m" in styled and "\x1b[4m60.0 ±1.0\x1b[0m" in styled
+    assert re.sub(r"\x1b\[\d+m", "", styled) == plain
+
+
+def test_chinese_counts_as_two_columns():
+    grid = Grid("", ["method", "任务"], [[Text("ft"), Text("70.0")], [Text("方法"), Text("60.0")]], [])
+    lines = terminal(grid, 40).splitlines()
+    assert lines[2:6] == ["method  任务", "────────────", "ft      70.0", "方法    60.0"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(st.characters(exclude_characters="\r\0", codec="utf-8"), max_size=5), min_size=2, max_size=2))
+def test_csv_reads_back(values):
+    text = to_csv([{"a": values[0], "b": values[1]}]) + "\n"
+    assert list(csv.DictReader(io.StringIO(text, newline=""), strict=True)) == [dict(zip("ab", values, strict=True))]
