@@ -13,14 +13,25 @@ ALIKE = "same backbone, K and protocol"
 
 
 def published_entries(blocks: Iterable[Block], numbers: Sequence[Published]) -> list[Entry]:
-    """Return the published numbers of all methods and tasks in some blocks, in rows of their own under ours."""
-    found = []
-    for block in blocks:
-        shared = (block.k, block.protocol, block.limit, block.drop_leaks, block.ddof)
-        for row, column, cell in _near(block, numbers):
-            said = {"mean": cell.value, "std": cell.std, "n": cell.n, "source": cell.source, "mark": cell.mark or ALIKE}
-            found.append(Entry(row, column, *shared, **said))
-    return found
+    """Return the published numbers of all methods and tasks in some blocks, in rows of their own."""
+    return [
+        Entry(
+            row,
+            column,
+            block.k,
+            block.protocol,
+            block.limit,
+            block.drop_leaks,
+            block.ddof,
+            mean=cell.value,
+            std=cell.std,
+            n=cell.n,
+            source=cell.source,
+            mark=cell.mark or ALIKE,
+        )
+        for block in blocks
+        for row, column, cell in _near(block, numbers)
+    ]
 
 
 def published_rows(blocks: Sequence[Block], numbers: Sequence[Published]) -> list[dict[str, Any]]:

@@ -192,7 +192,7 @@ def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
         twins = [p for p in shown if p.task == one.task]
         parts = [one.task + (f"@{one.source}" if len({p.source for p in twins}) > 1 else "")]
         parts[0] += "" if one.metric == "accuracy" else f" ({one.metric})"
-        parts += [f"+{one.template}"] if one.template else []
+        parts[0] += f"+{one.template}" if one.template else ""
         parts += [f"K={one.k}"] if one.k and "k" in several else []
         parts += [one.protocol] if "protocol" in several else []
         parts += [f"#{one.test[:6]}"] if len({p.test for p in twins if p[:3] == one[:3]}) > 1 else []

@@ -11,6 +11,7 @@ from fewbench.plots._style import mean_and_band, point_look, stack
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 PER_ROW = 3
 
@@ -40,7 +41,8 @@ def draw_points(found: Mapping[Panel, Mapping[str, Point]], x: str, y: str) -> t
     called = titles(shown)
     bands = [shown[start : start + PER_ROW] for start in range(0, len(shown), PER_ROW)]
     figure, rows = stack([()] * (len(bands) - 1) + [order], min(len(shown), PER_ROW), height=2.2)
-    handles, drawn = {}, {}
+    handles: dict[str, Line2D] = {}
+    drawn: dict[Panel, Axes] = {}
     for row, band in zip(rows, bands, strict=True):
         for axes, panel in zip(row.panels, band, strict=False):
             for name, point in found[panel].items():
@@ -55,7 +57,7 @@ def draw_points(found: Mapping[Panel, Mapping[str, Point]], x: str, y: str) -> t
     return figure, drawn
 
 
-def _mark(axes: Axes, name: str, point: Point, number: int) -> object:
+def _mark(axes: Axes, name: str, point: Point, number: int) -> Line2D:
     look = point_look(number)
     (x, y), spreads = point.mean, (mean_and_band(point.x)[1], mean_and_band(point.y)[1])
     axes.errorbar([x], [y], xerr=[spreads[0]], yerr=[spreads[1]], fmt="none", ecolor="0.75", elinewidth=0.6, zorder=1)

@@ -42,7 +42,9 @@ def draw(material: Material) -> Figure:
                     (0, -2.5),
                     xycoords=("axes fraction", "data"),
                     textcoords="offset points",
-                    **{"fontsize": 6, "color": "0.25", "va": "top"},
+                    fontsize=6,
+                    color="0.25",
+                    va="top",
                 )
         return []
 

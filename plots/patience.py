@@ -40,7 +40,7 @@ def draw(material: Material) -> Figure:
             level = mean_and_band([score(record) for record in plain])[0]
             handles.append(left.axhline(level, color="0.45", linestyle="--", linewidth=0.9, label="ft, all layers"))
         left.set_ylabel("test score")
-        right.set_ylabel("speed-up (layers / layers run)")
+        right.set_ylabel("speed-up (layers)")
         left.set_title(called[panel])
         row.legend(handles)
     return figure

@@ -26,7 +26,8 @@ def draw(material: Material) -> Figure:
         raise BenchError("there are no runs to draw", fix="bench run --methods ft,prompt-ft --tasks sst-2")
     called = titles(list(found))
     names = _order(by_name(material.records))
-    columns = min(len(found), PER_ROW)
+    widest = max(map(len, called.values()))
+    columns = min(len(found), PER_ROW, int(PAGE / (0.065 * widest + 0.3)) or 1)
     lines = -(-len(found) // columns)
     width = COLUMN if columns == 1 else PAGE
     figure = Figure(figsize=(width, lines * (0.55 + 0.145 * len(names))), layout="constrained")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fewbench.errors import BenchError
-from fewbench.figures import Material, by_name, panels, score
+from fewbench.figures import Material, Panel, by_name, panels, score
 from fewbench.plots._curves import draw_curves
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def draw(material: Material) -> Figure:
     if not groups:
         raise BenchError("templates needs runs of one task with two or more templates, and none are stored", fix=MAKE)
     names = sorted({record.run.template for records in groups.values() for record in records})  # "", its own, is first
-    found: dict[object, dict[str, dict[float, list[float]]]] = {}
+    found: dict[Panel, dict[str, dict[float, list[float]]]] = {}
     for panel, records in groups.items():
         for name, some in by_name(records).items():
             curve = found.setdefault(panel, {}).setdefault(name, {})
