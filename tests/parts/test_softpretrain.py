@@ -23,8 +23,8 @@ P = 5
 
 
 @pytest.fixture(params=["bert", "t5"])
-def backbone(request, tiny, tiny_t5):
-    folder = tiny_t5 if request.param == "t5" else tiny(request.param)
+def backbone(request, tiny):
+    folder = request.getfixturevalue("tiny_t5") if request.param == "t5" else tiny(request.param)
     return Models(torch.device("cpu")).fresh(find_model(str(folder)))
 
 
