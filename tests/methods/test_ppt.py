@@ -27,8 +27,8 @@ SMALL = {"tokens": 5, "pretrain_batch": 4, "batch_size": 4}
 
 
 @pytest.fixture(params=["bert", "t5"])
-def folder(request, tiny, tiny_t5):
-    return tiny_t5 if request.param == "t5" else tiny(request.param)
+def folder(request, tiny):
+    return request.getfixturevalue("tiny_t5") if request.param == "t5" else tiny(request.param)
 
 
 def job_of(folder, kind="pair", name="toy", **settings):

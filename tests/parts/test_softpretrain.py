@@ -23,8 +23,8 @@ P = 5
 
 
 @pytest.fixture(params=["bert", "t5"])
-def backbone(request, tiny, tiny_t5):
-    folder = tiny_t5 if request.param == "t5" else tiny(request.param)
+def backbone(request, tiny):
+    folder = request.getfixturevalue("tiny_t5") if request.param == "t5" else tiny(request.param)
     return Models(torch.device("cpu")).fresh(find_model(str(folder)))
 
 
@@ -38,10 +38,17 @@ def model(backbone):
 PAIRS = [Example(f"{n}", (f"the cat sat {'abc'[n]}", "a dog was bad"), n) for n in range(3)]
 
 
-def test_two_updates_by_hand(model, monkeypatch):
-    """Equation 2: -log p of the label word; clipped Adam with decay 0.01 at lr and lr / sqrt(2)."""
+@pytest.fixture
+def still(model, monkeypatch):
+    """The model without dropout, so that its loss can be computed again."""
     model.eval()
-    monkeypatch.setattr(model, "train", lambda *_: model)  # no dropout, so that the loss can be computed again
+    monkeypatch.setattr(model, "train", lambda *_: model)
+    return model
+
+
+def test_two_updates_by_hand(still):
+    """Equation 2: -log p of the label word; clipped Adam with decay 0.01 at lr and lr / sqrt(2)."""
+    model = still
     value, lr = model.soft.detach().clone(), 0.1
     first, second = torch.zeros_like(value), torch.zeros_like(value)
     losses = []
@@ -62,15 +69,20 @@ def test_two_updates_by_hand(model, monkeypatch):
     assert told["losses"] == pytest.approx(losses, abs=1e-4)
 
 
-def test_the_prompt_alone_moves_and_the_loss_falls(model):
-    before = {name: p.clone() for name, p in model.named_parameters()}
-    same = cycle([Example("x", ("the cat sat", "a dog was bad"), 1)])
-    told = pretrain(model, same, updates=40, batch_size=4, lr=0.5)
-    moved = [name for name, p in model.named_parameters() if not torch.equal(p, before[name])]
+def test_the_prompt_alone_moves_and_the_loss_falls(still):
+    before = {name: p.clone() for name, p in still.named_parameters()}
+    told = pretrain(still, cycle(PAIRS[1:2]), updates=40, batch_size=4, lr=0.1)
+    moved = [name for name, p in still.named_parameters() if not torch.equal(p, before[name])]
     assert moved == ["soft"]
     assert told["updates"] == 40 and len(told["losses"]) == len(told["accuracies"]) == 10
     assert told["losses"][-1] < told["losses"][0]
-    assert not model.training
+
+
+def test_pretraining_drops_out_and_tuning_starts_without(model):
+    modes = []
+    model.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    pretrain(model, cycle(PAIRS), updates=2, batch_size=3, lr=0.1)
+    assert modes == [True, True] and not model.training
 
 
 def test_a_loss_that_is_no_number_stops_it(model):
