@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_layers_from_the_last_one_down(tiny_model):
     assert [len(layers) for layers in layer_tokens(model, examples, 2)] == [2, 2, 2]
 
 
-def test_teachers_and_student_layer_by_layer(stored, bench):
+def test_teachers_and_student_layer_by_layer(stored, capsys):
     store, records, folder = stored
     rows = study(records["prompt-kd"], TEXTS, 4, World(store, models=[str(folder)]))
     assert [row["text"] for row in rows] == [TEXTS[0]] * 6 + [TEXTS[1]] * 6
@@ -59,9 +60,11 @@ def test_teachers_and_student_layer_by_layer(stored, bench):
         ("pretrained teacher", "1"),
     ]
     assert all(len(row["tokens"].split(", ")) >= 4 for row in rows)
-    given = ("--text", TEXTS[0], "--text", TEXTS[1], "--top", 4, "--model", folder, "--json")
-    shown = bench("show", records["prompt-kd"].run.key[:8], "--results", store.root, *given)
-    assert json.loads(shown.stdout) == rows, shown.stderr
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # typer's own, of click
+        from fewbench.cli.results import show
+    show(records["prompt-kd"].run.key[:8], text=TEXTS, top=4, model=[str(folder)], results=store.root, json=True)
+    assert json.loads(capsys.readouterr().out) == rows
 
 
 @pytest.mark.parametrize(
