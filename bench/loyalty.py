@@ -127,7 +127,9 @@ def bootstrap(items: NDArray[np.float64]) -> Mean:
 
 def _same_labels(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 1 for each item whose arg-max classes agree, else 0, [n]."""
-    return (p.argmax(1) == q.argmax(1)).astype(float)
+    import numpy as np
+
+    return np.asarray(p.argmax(1) == q.argmax(1), np.float64)
 
 
 def _resemblance(p: NDArray[np.float64], q: NDArray[np.float64], base: Base) -> NDArray[np.float64]:
@@ -137,7 +139,8 @@ def _resemblance(p: NDArray[np.float64], q: NDArray[np.float64], base: Base) -> 
     m = (p + q) / 2
 
     def divergence(rows: NDArray[np.float64]) -> NDArray[np.float64]:  # where a row has 0, its term is 0
-        return (rows * np.log(np.divide(rows, m, out=np.ones_like(rows), where=rows > 0))).sum(1)
+        logs = np.log(np.divide(rows, m, out=np.ones_like(rows), where=rows > 0))
+        return np.asarray((rows * logs).sum(1), np.float64)
 
     in_nats = np.maximum((divergence(p) + divergence(q)) / 2, 0)  # rounding may leave it a trifle below 0
     return np.asarray(1 - np.sqrt(in_nats / (math.log(2) if base == "2" else 1)))

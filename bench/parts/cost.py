@@ -93,7 +93,7 @@ def _once(state: Mapping[str, Tensor]) -> list[Tensor]:
 
 def _content(tensor: Tensor) -> tuple[Any, ...]:
     flat = tensor.detach().cpu().contiguous()
-    return flat.dtype, flat.shape, hashlib.sha256(flat.view(torch.uint8).numpy() if flat.dim() else b"").digest()
+    return flat.dtype, flat.shape, hashlib.sha256(flat.view(-1).view(torch.uint8).numpy().tobytes()).digest()
 
 
 def products(model: TaskModel, examples: Sequence[Example]) -> Products:
@@ -115,14 +115,14 @@ def products(model: TaskModel, examples: Sequence[Example]) -> Products:
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(query, key, value))
+    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
 
 
 def _linear(states: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
-    return 2 * states.numel() * int(out_shape[-1])
+    return int(2 * states.numel() * out_shape[-1])
 
 
-_MORE: Mapping[Any, Callable[..., int]] = {
+_MORE: dict[Any, Callable[..., int]] = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32: _linear,
 }
@@ -151,10 +151,10 @@ def peak_memory(model: TaskModel, examples: Sequence[Example]) -> float:
     weights = sum(tensor.nbytes for tensor in _once(model.state_dict()))
     with Live([*model.parameters(), *model.buffers()]) as live:
         model.predict(examples)
-    return (weights + live.peak) / MIB
+    return float(weights + live.peak) / MIB
 
 
-class Live(TorchDispatchMode):
+class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the memory of tensors that come into being inside, as long as they live.
 
     Args:
@@ -166,7 +166,7 @@ class Live(TorchDispatchMode):
     """
 
     def __init__(self, known: Sequence[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._alive = {tensor.untyped_storage()._cdata for tensor in known}
 

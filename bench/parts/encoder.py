@@ -82,7 +82,7 @@ def run_layer_at(layer: Layer, states: Tensor, batch: Batch, training: bool) -> 
 
 def look_ahead(layer: Layer, states: Tensor, batch: Batch, training: bool) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Return what `run_layer_at` does, [S, d], and the layer's keys and values, for `run_rest` to go on with."""
-    key, value = _project((layer.key, layer.value), states, batch, layer.heads)
+    key, value = (_spread(linear(states), batch, layer.heads) for linear in (layer.key, layer.value))
     read = states.index_select(0, batch.read)
     query = layer.query(read).unflatten(-1, (layer.heads, -1)).unsqueeze(2)
     return _finish(layer, read, _attend(layer, query, key, value, batch, training)[:, 0], training), (key, value)
@@ -90,9 +90,15 @@ def look_ahead(layer: Layer, states: Tensor, batch: Batch, training: bool) -> tu
 
 def run_rest(layer: Layer, states: Tensor, ahead: tuple[Tensor, Tensor], batch: Batch, training: bool) -> Tensor:
     """Return what `run_layer` does, [N, d], with keys and values [S, h, T, d/h] that are there already."""
-    (query,) = _project((layer.query,), states, batch, layer.heads)
+    query = _spread(layer.query(states), batch, layer.heads)
     mixed = _attend(layer, query, *ahead, batch, training)
     return _finish(layer, states, mixed.flatten(0, 1).index_select(0, batch.place), training)
+
+
+def _spread(mapped: Tensor, batch: Batch, heads: int) -> Tensor:
+    """Return a map of the states [N, d] on the grid: [S, h, T, d/h]."""
+    spread = mapped.index_select(0, batch.grid.flatten())
+    return spread.view(*batch.grid.shape, heads, -1).transpose(1, 2)
 
 
 def _project(maps: tuple[torch.nn.Linear, ...], states: Tensor, batch: Batch, heads: int) -> tuple[Tensor, ...]:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,9 +24,8 @@ from fewbench.types import Task
 class Rule(Protocol):
     """Says which examples leave."""
 
-    @property
-    def earliest(self) -> int:
-        """The first layer that an example can leave by."""
+    def may_leave(self, answers: Sequence[Tensor]) -> bool:
+        """Return whether some example could leave by the next layer, by the answers of the layers before it."""
         ...
 
     def __call__(self, answers: Sequence[Tensor]) -> Tensor:
@@ -52,10 +51,11 @@ class Patience:
     t: int
     tau: float = 0.1
 
-    @property
-    def earliest(self) -> int:
-        """The layer with t layers before it."""
-        return self.t + 1
+    def may_leave(self, answers: Sequence[Tensor]) -> bool:
+        """Return whether some counter is at t - 1, or above: an example leaves one step after that at the soonest."""
+        if self.t == 0:
+            return True
+        return len(answers) >= self.t and bool(Patience(self.t - 1, self.tau)(answers).any())
 
     def __call__(self, answers: Sequence[Tensor]) -> Tensor:
         """Return true [B] where the counter is at t."""
@@ -77,7 +77,10 @@ class Entropy:
     """Leave when the entropy of the prediction, in nats, is below a threshold; BranchyNet (thesis 3.3.2)."""
 
     threshold: float
-    earliest: ClassVar[int] = 1
+
+    def may_leave(self, answers: Sequence[Tensor]) -> bool:
+        """Return true: what went before does not matter."""
+        return True
 
     def __call__(self, answers: Sequence[Tensor]) -> Tensor:
         """Return true [B] where the last layer run is certain enough."""
@@ -90,7 +93,10 @@ class Confidence:
     """Leave when the largest probability is at least a threshold; Shallow-Deep (thesis 3.3.2, Figure 3.1a)."""
 
     threshold: float
-    earliest: ClassVar[int] = 1
+
+    def may_leave(self, answers: Sequence[Tensor]) -> bool:
+        """Return true: what went before does not matter."""
+        return True
 
     def __call__(self, answers: Sequence[Tensor]) -> Tensor:
         """Return true [B] where the last layer run is confident enough."""
@@ -103,10 +109,9 @@ class Depth:
 
     layers: int
 
-    @property
-    def earliest(self) -> int:
-        """The only one."""
-        return self.layers
+    def may_leave(self, answers: Sequence[Tensor]) -> bool:
+        """Return whether the next layer is the one."""
+        return len(answers) + 1 >= self.layers
 
     def __call__(self, answers: Sequence[Tensor]) -> Tensor:
         """Return true [B] once that many layers are run."""

@@ -81,7 +81,7 @@ class ExitModel(TaskModel):
         states = self.backbone.embed(batch)
         answers: list[Tensor] = []  # of the examples still here, one entry a layer
         for number, layer in enumerate(layers, 1):
-            may_leave = number >= self.rule.earliest or number == len(layers)
+            may_leave = number == len(layers) or self.rule.may_leave(answers)
             if may_leave:
                 read, ahead = look_ahead(layer, states, batch, self.training)
             else:

@@ -154,3 +154,23 @@ def test_what_cannot_be(kind, rule, given, problem):
     with pytest.raises(BenchError, match=problem) as caught:
         rules_to_try(toy_task(kind), 3, rule, **given)
     assert caught.value.fix or caught.value.allowed
+
+
+def test_no_rule_looks_ahead_where_none_can_leave():
+    """By 0 1 1 1 the counters are 0 0 1 2: with t = 2 only layer 4 can follow a counter of 1."""
+    answers = list(classes("0111"))
+    assert [Patience(2).may_leave(answers[:n]) for n in range(4)] == [False, False, False, True]
+    assert [Patience(1).may_leave(answers[:n]) for n in range(4)] == [False, True, True, True]
+    assert [Patience(0).may_leave(answers[:n]) for n in range(2)] == [True, True]
+    assert [Depth(3).may_leave(answers[:n]) for n in range(4)] == [False, False, True, True]
+    assert Entropy(0.1).may_leave(answers[:1])
+    assert Confidence(0.1).may_leave(answers[:1])
+
+
+def test_none_leaves_that_could_not():
+    generator = torch.Generator().manual_seed(2)
+    table = torch.randint(0, 2, (8, 50), generator=generator)
+    answers = list(torch.nn.functional.one_hot(table, 3).float())
+    for rule in [*map(Patience, range(9)), *map(Depth, range(1, 9))]:
+        for layer in range(8):
+            assert rule.may_leave(answers[:layer]) or not rule(answers[: layer + 1]).any()

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from fewbench.metrics import score
 from fewbench.models import find_model
+from fewbench.parts.encoder import look_ahead, run_layer, run_layer_at, run_rest
 from fewbench.parts.exit_rules import Confidence, Depth, Entropy, Patience, at_exits, exit_layers
 from fewbench.parts.exits import choose_rule, head_exits
 from fewbench.parts.head import HeadModel
@@ -217,3 +218,13 @@ def test_the_rule_is_the_best_on_dev_and_of_equal_ones_the_fastest(exits):
     assert [(row["accuracy"], row["mean_layers"]) for row in table] == [
         (pytest.approx(value, abs=1e-6), pytest.approx(-mean, abs=1e-4)) for value, mean in found
     ]
+
+
+@torch.no_grad()
+def test_a_layer_in_two_steps_is_the_layer(exits):
+    model = exits("single")
+    batch = model.collate(model.encode(toy_rows(model.task).train))
+    layer, states = model.backbone.layers[0], model.backbone.embed(batch)
+    read, ahead = look_ahead(layer, states, batch, False)
+    torch.testing.assert_close(read, run_layer_at(layer, states, batch, False))
+    torch.testing.assert_close(run_rest(layer, states, ahead, batch, False), run_layer(layer, states, batch, False))
