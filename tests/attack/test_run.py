@@ -89,7 +89,7 @@ def test_an_attack_is_stored_beside_its_run_and_not_done_twice(store, busy, caps
     resources = measurement.settings["resources"]
     assert resources["neighbours"]["cosine"].startswith("not checked")
     assert resources["encoder"]["name"] == "fewbench-tiny, mean-pooled and calibrated"
-    rows = [json.loads(line) for line in attachment(store, record, measurement, ".jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()]
     assert len(rows) == 12 and {row["status"] for row in rows} >= {"failed", "skipped"}
     for row in rows:
         assert (row["texts"][-1] == row["adversarial"]) == (row["changed"] == 0)
