@@ -188,13 +188,13 @@ def attack_item(recipe: Any, item: Example, *, seed: int) -> Outcome:
         result = recipe.attack(given, int(item.label or 0))
     first, last = result.original_result, result.perturbed_result
     statuses: dict[str, Status] = {"SuccessfulAttackResult": "succeeded", "SkippedAttackResult": "skipped"}
-    texts = last.attacked_text.tokenizer_input
+    texts = last.attacked_text.tokenizer_input  # a text, or a tuple of them: some recipes change the premise too
     return Outcome(
         id=item.id,
         status=statuses.get(type(result).__name__, "failed"),
         label=int(item.label or 0),
         texts=item.texts,
-        adversarial=texts if isinstance(texts, str) else texts[-1],
+        adversarial=(texts,) if isinstance(texts, str) else tuple(texts),
         before=tuple(round(float(value), 6) for value in first.raw_output),
         after=tuple(round(float(value), 6) for value in last.raw_output),
         queries=int(result.num_queries),
@@ -236,20 +236,21 @@ def local_textfooler(
         def encode(self, sentences: list[str]) -> Array:
             return encoder(sentences)
 
-    return package.Attack(
-        goal_functions.UntargetedClassification(wrap(package, model)),
-        [
-            constraints.pre_transformation.RepeatModification(),
-            constraints.pre_transformation.StopwordModification(stopwords=set(resources.stop_words)),
-            (tagged_by if nltk_tagger else Tags)(allow_verb_noun_swap=True),
-            Sentences(
-                threshold=JIN_2019,
-                metric="angular",
-                compare_against_original=False,
-                window_size=15,
-                skip_text_shorter_than_window=True,
-            ),
-        ],
-        transformations.WordSwapEmbedding(max_candidates=50, embedding=embedding),
-        search_methods.GreedyWordSwapWIR(wir_method="delete"),
-    )
+    with its_own_affair():
+        return package.Attack(
+            goal_functions.UntargetedClassification(wrap(package, model)),
+            [
+                constraints.pre_transformation.RepeatModification(),
+                constraints.pre_transformation.StopwordModification(stopwords=set(resources.stop_words)),
+                (tagged_by if nltk_tagger else Tags)(allow_verb_noun_swap=True),
+                Sentences(
+                    threshold=JIN_2019,
+                    metric="angular",
+                    compare_against_original=False,
+                    window_size=15,
+                    skip_text_shorter_than_window=True,
+                ),
+            ],
+            transformations.WordSwapEmbedding(max_candidates=50, embedding=embedding),
+            search_methods.GreedyWordSwapWIR(wir_method="delete"),
+        )

@@ -101,7 +101,7 @@ def test_a_recipe_of_textattack_attacks_a_stored_run(textattack, tmp_path):
     lines = attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["id"] for row in rows] == [item.id for item in target.items[:4]]
-    predicted = model.predict([Example("x", (row["texts"][0], row["adversarial"])) for row in rows]).probabilities
+    predicted = model.predict([Example("x", tuple(row["adversarial"])) for row in rows]).probabilities
     assert predicted == pytest.approx(np.array([row["after"] for row in rows]), abs=1e-5)
     with pytest.raises(BenchError, match="no recipe 'deepwordbg'") as error:
         adapter.attack_by_textattack(store, target, "textattack:deepwordbg", limit=4, environment={})

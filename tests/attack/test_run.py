@@ -92,7 +92,7 @@ def test_an_attack_is_stored_beside_its_run_and_not_done_twice(store, busy, caps
     rows = [json.loads(line) for line in attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()]
     assert len(rows) == 12 and {row["status"] for row in rows} >= {"failed", "skipped"}
     for row in rows:
-        assert (row["texts"][-1] == row["adversarial"]) == (row["changed"] == 0)
+        assert (row["texts"] == row["adversarial"]) == (row["changed"] == 0)
         assert (np.argmax(row["after"]) == row["label"]) == (row["status"] == "failed")
     assert store.fsck() == [] and [*store.records()] != []
     run_attack(store, busy, key[:8], recipe=recipe)
@@ -142,7 +142,11 @@ def test_a_model_that_gives_nan_is_said():
 
 
 def outcomes(n):
-    return [Outcome(f"test-{i}", "failed", 0, ("a é",), "b\u2028", (0.5, 0.5), (0.4, 0.6), i, 1, 2) for i in range(n)]
+    return [outcome(number) for number in range(n)]
+
+
+def outcome(n):
+    return Outcome(f"test-{n}", "failed", 0, ("a é",), ("b\u2028",), (0.5, 0.5), (0.4, 0.6), n, 1, 2)
 
 
 def test_progress_is_whole_blocks_of_the_same_attack(tmp_path):
