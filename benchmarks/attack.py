@@ -1,18 +1,24 @@
 """Attacks: our TextFooler, in blocks of examples side by side, against TextAttack's, one example after another.
 
-Both attack the same prompted model (zero-shot) with the same neighbours, stop words and sentence encoder, and find the
-same texts with as many queries (`tests/attack/test_adapter.py`). TextAttack runs as it comes, in batches of 32: once
-with our tagger, so that all parts are the same, and once with NLTK's own. Nothing is remembered from one round to the
-next. What is loaded is loaded before the clock starts.
+All attack the same prompted model (zero-shot) with the same neighbours, stop words and sentence encoder, and ours and
+the first of TextAttack's find the same texts with as many queries (`tests/attack/test_adapter.py`). TextAttack runs
+
+- with our parts alone, which are faster than its own: its search and its texts are what is left of it;
+- with NLTK's tagger, as it comes;
+- and then with inputs padded to a fixed length too, as its wrapper of transformers models does it (to the tokenizer's
+  longest, 512 for most; here to the task's 128, and by the model's plain forward pass).
+
+Nothing is remembered from one round to the next. What is loaded is loaded before the clock starts.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from measure import Seconds, interleave, model_ref, options, read_examples, sentiment_task, set_threads
+from measure import Seconds, filled, interleave, model_ref, options, read_examples, sentiment_task, set_threads
 
 from fewbench.attack.adapter import attack_item, load_textattack, local_textfooler
 from fewbench.attack.encoder import MeanPooled
@@ -23,6 +29,29 @@ from fewbench.attack.run import blocks, forget
 from fewbench.attack.tagger import read_tagger
 from fewbench.parts.prompt import PromptModel
 from fewbench.parts.views import open_backbone
+from fewbench.types import Example, Predictions, Predictor
+
+
+class Padded:
+    """A prompted model asked as TextAttack's wrapper asks one: every text padded to the same length.
+
+    Args:
+        model: of label words.
+    """
+
+    def __init__(self, model: PromptModel) -> None:
+        self.backbone, self.task, self.words = model.backbone, model.task, model.verbalizer.words
+
+    @torch.no_grad()
+    def predict(self, examples: Sequence[Example]) -> Predictions:
+        """Return the probabilities of the label words, one a class, at the mask."""
+        tokenizer = self.backbone.tokenizer
+        texts = [filled(self.task, example, tokenizer.mask_token) for example in examples]
+        longest = self.task.max_length
+        batch = tokenizer(texts, padding="max_length", max_length=longest, truncation=True, return_tensors="pt")
+        logits = self.backbone.model(**batch).logits[batch["input_ids"] == tokenizer.mask_token_id]
+        probabilities = logits[:, self.words].softmax(-1).numpy()
+        return Predictions(tuple(example.id for example in examples), probabilities=probabilities)
 
 
 def main() -> None:
@@ -52,24 +81,25 @@ def main() -> None:
 
         return Seconds.of(work)
 
-    def theirs(*, nltk: bool) -> Seconds:
+    def theirs(name: str, asked: Predictor, *, nltk: bool) -> Seconds:
         object.__setattr__(resources, "tagger", read_tagger(arguments.nltk_data))
-        attack = local_textfooler(package, model, resources, encoder, nltk_tagger=nltk)
+        attack = local_textfooler(package, asked, resources, encoder, nltk_tagger=nltk)
 
         def work() -> None:
             outcomes = []
             for item in items:
                 outcomes.append(attack_item(attack, item, seed=0))
                 forget(model)
-            found["TextAttack, NLTK's tagger" if nltk else "TextAttack"] = outcomes
+            found[name] = outcomes
 
         return Seconds.of(work)
 
     print(f"{ref.name}: {len(items)} examples, {torch.get_num_threads()} threads")
     sides = {
         "ours": ours,
-        "TextAttack": lambda: theirs(nltk=False),
-        "TextAttack, NLTK's tagger": lambda: theirs(nltk=True),
+        "our parts": lambda: theirs("our parts", model, nltk=False),
+        "NLTK's tagger": lambda: theirs("NLTK's tagger", model, nltk=True),
+        "and padded": lambda: theirs("and padded", Padded(model), nltk=True),
     }
     medians = interleave(sides, arguments.rounds)
     for name, outcomes in found.items():

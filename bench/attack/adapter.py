@@ -10,7 +10,8 @@ import random
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -56,15 +57,22 @@ def check_installed() -> None:
         raise BenchError("this recipe is TextAttack's, which is not installed", fix=INSTALL) from error
 
 
+@contextmanager
+def its_own_affair() -> Iterator[None]:
+    """Silence warnings: what TextAttack and its dependencies call deprecated is not for our users to mend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def load_textattack() -> Any:
-    """Return the package; what it warns of while it loads is its own affair.
+    """Return the package.
 
     Raises:
         BenchError: it cannot be loaded: it wants NLTK's stop words, say, and the network is off.
     """
     check_installed()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with its_own_affair():
         try:
             for module in ("attack_recipes", "attack_args", "models.wrappers", "constraints.semantics"):
                 import_module(f"textattack.{module}")
@@ -142,7 +150,8 @@ def build_recipe(package: Any, name: str, model: Any) -> Any:
         raise BenchError(f"TextAttack has no recipe '{name}'", allowed=allowed, given=f"textattack:{name}", fix=fix)
     module, _, kind = known[name].rpartition(".")
     try:
-        return getattr(import_module(module), kind).build(model)
+        with its_own_affair():
+            return getattr(import_module(module), kind).build(model)
     except Exception as error:  # what it needs and cannot fetch raises whatever its libraries raise
         reason = [*str(error).strip().splitlines(), type(error).__name__][0]
         raise BenchError(
@@ -175,16 +184,17 @@ def attack_item(recipe: Any, item: Example, *, seed: int) -> Outcome:
     np.random.seed(seed)
     torch.manual_seed(seed)
     given: Any = item.texts[0] if len(item.texts) == 1 else OrderedDict(zip(COLUMNS, item.texts, strict=True))
-    result = recipe.attack(given, int(item.label or 0))
+    with its_own_affair():
+        result = recipe.attack(given, int(item.label or 0))
     first, last = result.original_result, result.perturbed_result
     statuses: dict[str, Status] = {"SuccessfulAttackResult": "succeeded", "SkippedAttackResult": "skipped"}
-    texts = last.attacked_text.tokenizer_input
+    texts = last.attacked_text.tokenizer_input  # a text, or a tuple of them: some recipes change the premise too
     return Outcome(
         id=item.id,
         status=statuses.get(type(result).__name__, "failed"),
         label=int(item.label or 0),
         texts=item.texts,
-        adversarial=texts if isinstance(texts, str) else texts[-1],
+        adversarial=(texts,) if isinstance(texts, str) else tuple(texts),
         before=tuple(round(float(value), 6) for value in first.raw_output),
         after=tuple(round(float(value), 6) for value in last.raw_output),
         queries=int(result.num_queries),
@@ -226,20 +236,21 @@ def local_textfooler(
         def encode(self, sentences: list[str]) -> Array:
             return encoder(sentences)
 
-    return package.Attack(
-        goal_functions.UntargetedClassification(wrap(package, model)),
-        [
-            constraints.pre_transformation.RepeatModification(),
-            constraints.pre_transformation.StopwordModification(stopwords=set(resources.stop_words)),
-            (tagged_by if nltk_tagger else Tags)(allow_verb_noun_swap=True),
-            Sentences(
-                threshold=JIN_2019,
-                metric="angular",
-                compare_against_original=False,
-                window_size=15,
-                skip_text_shorter_than_window=True,
-            ),
-        ],
-        transformations.WordSwapEmbedding(max_candidates=50, embedding=embedding),
-        search_methods.GreedyWordSwapWIR(wir_method="delete"),
-    )
+    with its_own_affair():
+        return package.Attack(
+            goal_functions.UntargetedClassification(wrap(package, model)),
+            [
+                constraints.pre_transformation.RepeatModification(),
+                constraints.pre_transformation.StopwordModification(stopwords=set(resources.stop_words)),
+                (tagged_by if nltk_tagger else Tags)(allow_verb_noun_swap=True),
+                Sentences(
+                    threshold=JIN_2019,
+                    metric="angular",
+                    compare_against_original=False,
+                    window_size=15,
+                    skip_text_shorter_than_window=True,
+                ),
+            ],
+            transformations.WordSwapEmbedding(max_candidates=50, embedding=embedding),
+            search_methods.GreedyWordSwapWIR(wir_method="delete"),
+        )

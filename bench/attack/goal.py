@@ -18,8 +18,10 @@ class Untargeted:
 
     def reached(self, rows: NDArray[np.float32]) -> NDArray[Any]:
         """Return whether the arg-max class is another, [n], for probabilities [n, C]."""
-        return rows.argmax(axis=1) != self.label
+        turned: NDArray[Any] = rows.argmax(axis=1) != self.label
+        return turned
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return how far the right class is from certain, [n], for probabilities [n, C]."""
-        return 1 - rows[:, self.label]
+        score: NDArray[np.float32] = 1 - rows[:, self.label]
+        return score

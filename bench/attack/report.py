@@ -36,7 +36,7 @@ class Outcome:
         status: `skipped` is what the model got wrong to begin with.
         label: the right class.
         texts: what the model was given, the attacked text last.
-        adversarial: what that text became; where the attack failed, how far it came.
+        adversarial: what those texts became; where the attack failed, how far it came.
         before: the model's probabilities of the texts, one a class.
         after: and with the adversarial text.
         queries: texts that the model was asked about.
@@ -48,7 +48,7 @@ class Outcome:
     status: Status
     label: int
     texts: tuple[str, ...]
-    adversarial: str
+    adversarial: tuple[str, ...]
     before: tuple[float, ...]
     after: tuple[float, ...]
     queries: int
@@ -62,7 +62,7 @@ class Outcome:
 
 def outcome_of(row: dict[str, Any]) -> Outcome:
     """Return the outcome that a row holds."""
-    lists = ("texts", "before", "after")
+    lists = ("texts", "adversarial", "before", "after")
     values: Any = {name: tuple(value) if name in lists else value for name, value in row.items()}
     return Outcome(**values)
 

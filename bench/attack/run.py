@@ -160,7 +160,7 @@ def _block(
             status=result.status,
             label=int(item.label or 0),
             texts=item.texts,
-            adversarial=result.text,
+            adversarial=(*item.texts[:-1], result.text),
             before=tuple(round(value, 6) for value in result.before),
             after=tuple(round(value, 6) for value in result.after),
             queries=queries,

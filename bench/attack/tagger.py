@@ -54,11 +54,11 @@ class Tagger:
                 return always
             before = fine(words[: index + 2], index - 1) if index else _EDGE[0][0]
             earlier = fine(words[: index + 1], index - 2) if index > 1 else _EDGE[0][1 - index]
-            scores: dict[str, float] = {}
+            scores = dict.fromkeys(self.classes, 0.0)
             for feature in _features(words, index, before, earlier):
                 for tag, weight in self.weights.get(feature, {}).items():
-                    scores[tag] = scores.get(tag, 0.0) + weight
-            return max(self.classes, key=lambda tag: (scores.get(tag, 0.0), tag))
+                    scores[tag] += weight
+            return max(zip(scores.values(), scores, strict=True))[1]  # of equal ones the last of the alphabet
 
         return fine
 

@@ -98,6 +98,8 @@ def _attacker(
         from fewbench.attack.adapter import check_installed
 
         check_installed()
+        if nltk_data is not None:
+            os.environ["NLTK_DATA"] = str(nltk_data)  # read when TextAttack is loaded
     import torch
     from transformers.utils import logging
 

@@ -41,7 +41,7 @@ class NaiveBayes:
 
     def __init__(self, file):
         counts = (Counter(), Counter())
-        for line in file.read_text("utf-8").splitlines():
+        for line in file.read_bytes().splitlines():
             row = json.loads(line)
             counts[row["label"]].update(set(row["text"].lower().split()))
         sums = [sum(count.values()) for count in counts]
@@ -57,7 +57,7 @@ class NaiveBayes:
 
 def check_parity(textattack, shared, n):
     """Everything of an outcome is compared: status, text, probabilities before and after, queries, words changed."""
-    rows = (shared / "data" / "textfooler" / "mr" / "test.jsonl").read_text("utf-8").splitlines()[:n]
+    rows = (shared / "data" / "textfooler" / "mr" / "test.jsonl").read_bytes().splitlines()[:n]
     items = [Example(f"test-{i}", (json.loads(row)["text"],), json.loads(row)["label"]) for i, row in enumerate(rows)]
     resources = read_resources(None, shared / "nltk_data", shared / "data")
     encoder = MeanPooled(open_backbone(find_model("fewbench-tiny")), [item.texts[0] for item in items])
@@ -98,10 +98,10 @@ def test_a_recipe_of_textattack_attacks_a_stored_run(textattack, tmp_path):
     (measurement,) = measurements(store, record, "attack")
     assert measurement.name == "textattack-deepwordbug" and measurement.scores["items"] == 4
     assert "WordSwap" in measurement.settings["pieces"] and "0x" not in measurement.settings["pieces"]
-    lines = attachment(store, record, measurement, ".jsonl").read_text("utf-8").splitlines()
+    lines = attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["id"] for row in rows] == [item.id for item in target.items[:4]]
-    predicted = model.predict([Example("x", (row["texts"][0], row["adversarial"])) for row in rows]).probabilities
+    predicted = model.predict([Example("x", tuple(row["adversarial"])) for row in rows]).probabilities
     assert predicted == pytest.approx(np.array([row["after"] for row in rows]), abs=1e-5)
     with pytest.raises(BenchError, match="no recipe 'deepwordbg'") as error:
         adapter.attack_by_textattack(store, target, "textattack:deepwordbg", limit=4, environment={})

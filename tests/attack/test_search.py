@@ -140,7 +140,7 @@ def test_textattacks_attack_by_hand(resources):
         [("this fine film",), ("this great film",), ("this nice film",)],
     ]
     assert (found.status, found.queries, found.changed, found.words) == ("succeeded", 6, 1, 3)
-    assert found.adversarial in ("this fine film", "this nice film")
+    assert found.adversarial[0] in ("this fine film", "this nice film")
     assert found.before[1] == pytest.approx(1 / (1 + math.exp(-2.5)), abs=1e-6)
 
 
@@ -161,26 +161,26 @@ def test_a_second_word_is_changed_where_one_does_not_do(resources, name):
     """3 + 0.5. good falls to great's 2.5 alone (nice and fine are near nothing here), then film to viewing, a verb."""
     model = Counting({"good": 3.0, "great": 2.5, "nice": 3.5, "fine": 3.5, "film": 0.5, "movie": 0.25, "viewing": -4.0})
     (found,) = attacked(loose(name), resources, model, "this good film")
-    assert (found.status, found.adversarial, found.changed) == ("succeeded", "this great viewing", 2)
+    assert (found.status, found.adversarial, found.changed) == ("succeeded", ("this great viewing",), 2)
 
 
 @pytest.mark.parametrize("name", [*RECIPES])
 def test_what_is_wrong_already_is_skipped_after_one_query(resources, name):
     (found,) = attacked(RECIPES[name], resources, Counting(WEIGHTS), "this film is bad", label=0)
-    assert (found.status, found.queries, found.changed, found.adversarial) == ("skipped", 1, 0, "this film is bad")
+    assert (found.status, found.queries, found.changed, found.adversarial) == ("skipped", 1, 0, ("this film is bad",))
 
 
 @pytest.mark.parametrize("name", [*RECIPES])
 def test_a_text_without_neighbours_survives(resources, name):
     (found,) = attacked(RECIPES[name], resources, Counting({"cat": 2.0}), "the cat is a cat")
-    assert (found.status, found.adversarial) == ("failed", "the cat is a cat")
+    assert (found.status, found.adversarial) == ("failed", ("the cat is a cat",))
 
 
 @pytest.mark.parametrize("name", [*RECIPES])
 @pytest.mark.parametrize("text", ["", "the", ",", "cat"])
 def test_a_text_of_few_words_or_none_survives(resources, name, text):
     (found,) = attacked(RECIPES[name], resources, Counting({}), text, label=0)
-    assert (found.status, found.adversarial, found.changed) == ("failed", text, 0)
+    assert (found.status, found.adversarial, found.changed) == ("failed", (text,), 0)
 
 
 @pytest.mark.parametrize("name", [*RECIPES])
@@ -189,6 +189,7 @@ def test_a_premise_stays_as_it_is(resources, name):
     (found,) = attacked(RECIPES[name], resources, model, ("this good film", "a good film"))
     assert {texts[0] for batch in model.asked for texts in batch} == {"this good film"}
     assert found.texts == ("this good film", "a good film") and found.words == 3
+    assert found.adversarial[0] == "this good film"
 
 
 def test_candidates_that_are_not_similar_are_not_asked_about(resources):
@@ -247,7 +248,7 @@ def test_figures_and_their_denominators():
     """Of four: one wrong, one that withstands (10 queries), two that fall (20 and 30; 1 of 4 and 2 of 4 words)."""
 
     def outcome(status, queries, changed):
-        return Outcome("x", status, 0, ("a b c d",), "", (1.0,), (1.0,), queries, changed, 4)
+        return Outcome("x", status, 0, ("a b c d",), ("",), (1.0,), (1.0,), queries, changed, 4)
 
     found = summary(
         [outcome("skipped", 1, 0), outcome("failed", 10, 3), outcome("succeeded", 20, 1), outcome("succeeded", 30, 2)]

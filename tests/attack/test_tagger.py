@@ -65,7 +65,7 @@ def test_tags_are_nltks(shared, monkeypatch):
         nltk = pytest.importorskip("nltk", reason="NLTK is not installed (pip install 'fewbench[attack]')")
     monkeypatch.setattr(nltk.data, "path", [str(shared / "nltk_data")])
     ours = read_tagger(shared / "nltk_data")
-    lines = (shared / "data" / "textfooler" / "mr" / "test.jsonl").read_text("utf-8").splitlines()
+    lines = (shared / "data" / "textfooler" / "mr" / "test.jsonl").read_bytes().splitlines()
     texts = [json.loads(line)["text"].split() for line in lines[:100]]
     for words in texts:
         theirs = [tag for _, tag in nltk.pos_tag(words, tagset="universal")]
