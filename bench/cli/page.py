@@ -34,11 +34,11 @@ def leaderboard(
     data = gather(stored, damaged, published, declared(task_files()), methods(), protocols(), out.absolute().parent)
     page = to_html(data, title)
     save(page, out)
-    told = {"file": str(out), "bytes": len(page.encode()), "runs": len(stored), "published": len(data["published"])}
+    size, printed = len(page.encode()), len(data["published"])
     if json:
-        print_json(told)
+        print_json({"file": str(out), "bytes": size, "runs": len(stored), "published": printed})
     else:
-        note(f"{out}: {len(stored)} runs, {told['published']} published rows, {told['bytes'] / 1024:.0f} KiB")
+        note(f"{out}: {len(stored)} runs, {printed} published rows, {size / 1024:.0f} KiB")
     for damage in damaged:
         note(f"damaged: {damage}")
     if any(damage.serious for damage in damaged):

@@ -49,8 +49,15 @@ function cell(value, attributes = {}) {
 
 /** A table's head: a column heading each; those in `numeric` are aligned as numbers. */
 function heads(names, numeric = []) {
-  return h("thead", {}, h("tr", {}, names.map((name) =>
-    h("th", { scope: "col", class: numeric.includes(name) ? "number" : null }, name))));
+  return h(
+    "thead",
+    {},
+    h(
+      "tr",
+      {},
+      names.map((name) => h("th", { scope: "col", class: numeric.includes(name) ? "number" : null }, name)),
+    ),
+  );
 }
 
 /** A table's caption, which stays in sight where the table is wider than its window. */
@@ -61,7 +68,11 @@ function caption(text) {
 /** Two columns, names and values; without those that have none. */
 function pairs(entries) {
   const told = entries.filter(([, value]) => value && value.length !== 0);
-  return h("dl", {}, told.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  return h(
+    "dl",
+    {},
+    told.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
 }
 
 /** Any value as a short text. */
@@ -69,7 +80,10 @@ function short(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value === "number") return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
   if (Array.isArray(value)) return value.map(short).join(", ");
-  if (typeof value === "object") return Object.entries(value).map(([name, inner]) => `${name}=${short(inner)}`).join(" ");
+  if (typeof value === "object")
+    return Object.entries(value)
+      .map(([name, inner]) => `${name}=${short(inner)}`)
+      .join(" ");
   return String(value);
 }
 

@@ -16,8 +16,11 @@ const SHAPES = [
 ];
 
 function mark(kind, x, y, title, radius = 4) {
-  return s("path", { class: `mark c${kind % KINDS}`, d: SHAPES[kind % SHAPES.length](radius), transform: `translate(${x},${y})` },
-    title && s("title", {}, title));
+  return s(
+    "path",
+    { class: `mark c${kind % KINDS}`, d: SHAPES[kind % SHAPES.length](radius), transform: `translate(${x},${y})` },
+    title && s("title", {}, title),
+  );
 }
 
 function showFigures(now, { columns, lines }) {
@@ -35,7 +38,9 @@ function ticks(low, high, most) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((times) => times * power).find((size) => size >= rough);
   const first = Math.ceil(low / step);
-  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(6)));
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) =>
+    Number(((first + i) * step).toPrecision(6)),
+  );
 }
 
 function range(values) {
@@ -44,10 +49,17 @@ function range(values) {
   return [low - edge, high + edge];
 }
 
-const scale = ([low, high], from, to) => (value) => from + ((value - low) / (high - low)) * (to - from);
+const scale =
+  ([low, high], from, to) =>
+  (value) =>
+    from + ((value - low) / (high - low)) * (to - from);
 
 function picture(width, height, caption, ...children) {
-  return s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": caption }, ...children);
+  return s(
+    "svg",
+    { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": caption },
+    ...children,
+  );
 }
 
 function cut(text, width) {
@@ -58,7 +70,10 @@ function cut(text, width) {
 function seedsFigure(now, column, at, lines) {
   const drawn = at < 0 ? [] : lines.filter((line) => typeof line.cells[at]?.mean === "number");
   const printed = new Set(drawn.filter((line) => line.paper).slice(0, PRINTED));
-  const some = drawn.filter((line) => !line.paper || printed.has(line)).slice(0, MOST).map((line) => ({ line, one: line.cells[at], seeds: seedsOf(now, line, column) }));
+  const some = drawn
+    .filter((line) => !line.paper || printed.has(line))
+    .slice(0, MOST)
+    .map((line) => ({ line, one: line.cells[at], seeds: seedsOf(now, line, column) }));
   if (!some.length) {
     replace("seeds-figure");
     replace("seeds-caption", "No scores to draw.");
@@ -76,29 +91,53 @@ function seedsFigure(now, column, at, lines) {
   const rows = some.map(({ line, one, seeds }, number) => {
     const y = number * ROW + ROW / 2 + 4;
     return [
-      s("text", { class: line.paper ? "printed" : null, x: left, y: y + 4, "text-anchor": "end" }, cut(line.label, left), s("title", {}, line.label)),
+      s(
+        "text",
+        { class: line.paper ? "printed" : null, x: left, y: y + 4, "text-anchor": "end" },
+        cut(line.label, left),
+        s("title", {}, line.label),
+      ),
       s("line", { class: "rule", x1: left + 8, x2: right, y1: y, y2: y }),
-      line.paper ? mark(2, x(one.mean), y, `${line.paper.paper}: ${fixed(one.mean)}`, 4)
-        : [s("line", { class: "mean", x1: x(one.mean), x2: x(one.mean), y1: y - 9, y2: y + 9 }, s("title", {}, `mean ${fixed(one.mean)}`)),
-          seeds.map((run) => mark(0, x(run.test), y, `seed ${run.seed}: ${fixed(run.test)}`))],
+      line.paper
+        ? mark(2, x(one.mean), y, `${line.paper.paper}: ${fixed(one.mean)}`, 4)
+        : [
+            s(
+              "line",
+              { class: "mean", x1: x(one.mean), x2: x(one.mean), y1: y - 9, y2: y + 9 },
+              s("title", {}, `mean ${fixed(one.mean)}`),
+            ),
+            seeds.map((run) => mark(0, x(run.test), y, `seed ${run.seed}: ${fixed(run.test)}`)),
+          ],
     ];
   });
   const name = s("text", { class: "axis", x: right, y: bottom + 32, "text-anchor": "end" }, `${column.metric} × 100`);
   box.replaceChildren(picture(width, bottom + 38, "seeds-caption", axis, rows, name));
-  replace("seeds-caption", h("bdi", {}, taskName(column)), ": every dot is a split seed, the bar their mean",
+  replace(
+    "seeds-caption",
+    h("bdi", {}, taskName(column)),
+    ": every dot is a split seed, the bar their mean",
     some.some(({ line }) => line.paper) && "; a diamond is a published number",
-    drawn.length > some.length && `; ${some.length} of ${drawn.length} rows`, ".");
+    drawn.length > some.length && `; ${some.length} of ${drawn.length} rows`,
+    ".",
+  );
 }
 
 function seedsOf(now, line, column) {
   if (line.paper || !now.block) return [];
   const block = data.blocks.indexOf(now.block);
-  return runs.filter((run) => run.block === block && run.row === line.row && run.column === column.id && run.test !== null);
+  return runs.filter(
+    (run) => run.block === block && run.row === line.id && run.column === column.id && run.test !== null,
+  );
 }
 
 function scalingFigure(now, column, lines) {
-  const series = !column || !now.block ? [] : lines.filter((line) => !line.paper)
-    .map((line) => ({ line, points: pointsOf(now, line, column) })).filter(({ points }) => points.length);
+  const series =
+    !column || !now.block
+      ? []
+      : lines
+          .filter((line) => !line.paper)
+          .map((line) => ({ line, points: pointsOf(now, line, column) }))
+          .filter(({ points }) => points.length);
   const known = [...new Set(series.flatMap(({ points }) => points.map((point) => point.k)))].sort((a, b) => a - b);
   byId("scaling-figure").parentElement.hidden = known.length < 2;
   if (known.length < 2) {
@@ -109,13 +148,17 @@ function scalingFigure(now, column, lines) {
   const width = Math.max(260, Math.min(680, box.clientWidth));
   const some = series.slice(0, KINDS);
   const [left, right, bottom] = [36, width - 14, 250];
-  const domain = range(some.flatMap(({ points }) => points.flatMap((p) => [p.mean - (p.std ?? 0), p.mean + (p.std ?? 0)])));
+  const domain = range(
+    some.flatMap(({ points }) => points.flatMap((p) => [p.mean - (p.std ?? 0), p.mean + (p.std ?? 0)])),
+  );
   const y = scale(domain, bottom, 10);
   const at = scale([Math.log2(known[0]), Math.log2(known.at(-1))], left + 14, right - 14);
   const x = (k) => at(Math.log2(k));
   const axes = [
-    ticks(...domain, 6).map((value) => [s("line", { class: "grid", x1: left, x2: right, y1: y(value), y2: y(value) }),
-      s("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, String(value))]),
+    ticks(...domain, 6).map((value) => [
+      s("line", { class: "grid", x1: left, x2: right, y1: y(value), y2: y(value) }),
+      s("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, String(value)),
+    ]),
     known.map((k) => s("text", { x: x(k), y: bottom + 18, "text-anchor": "middle" }, String(k))),
     s("text", { class: "axis", x: right, y: bottom + 34, "text-anchor": "end" }, "K, examples a label"),
   ];
@@ -128,18 +171,46 @@ function scalingFigure(now, column, lines) {
     ];
   });
   box.replaceChildren(picture(width, bottom + 40, "scaling-caption", axes, curves), legend(some));
-  replace("scaling-caption", h("bdi", {}, taskName(column)), `, ${column.metric} × 100 by K: mean and ± std over split seeds`,
-    series.length > KINDS && `; the first ${KINDS} of ${series.length} rows`, ".");
+  replace(
+    "scaling-caption",
+    h("bdi", {}, taskName(column)),
+    `, ${column.metric} × 100 by K: mean and ± std over split seeds`,
+    series.length > KINDS && `; the first ${KINDS} of ${series.length} rows`,
+    ".",
+  );
 }
 
 function pointsOf(now, line, column) {
-  return data.blocks.filter((block) => variant(block) === variant(now.block)).flatMap((block) => block.cells
-    .filter(([row, place, score]) => row === line.row && taskName(data.columns[place]) === taskName(column) && score !== null)
-    .map(([, , score, std]) => ({ k: block.k, mean: score, std }))).sort((a, b) => a.k - b.k);
+  return data.blocks
+    .filter((block) => variant(block) === variant(now.block))
+    .flatMap((block) =>
+      block.cells
+        .filter(
+          ([row, place, score]) =>
+            row === line.id && taskName(data.columns[place]) === taskName(column) && score !== null,
+        )
+        .map(([, , score, std]) => ({ k: block.k, mean: score, std })),
+    )
+    .sort((a, b) => a.k - b.k);
 }
 
 function legend(some) {
-  return h("ul", { class: "legend" }, some.map(({ line }, kind) =>
-    h("li", {}, s("svg", { width: 28, height: 14, "aria-hidden": "true" }, s("line", { class: `curve c${kind}`, x1: 0, x2: 28, y1: 7, y2: 7 }), mark(kind, 14, 7, null)),
-      " ", h("bdi", {}, line.label))));
+  return h(
+    "ul",
+    { class: "legend" },
+    some.map(({ line }, kind) =>
+      h(
+        "li",
+        {},
+        s(
+          "svg",
+          { width: 28, height: 14, "aria-hidden": "true" },
+          s("line", { class: `curve c${kind}`, x1: 0, x2: 28, y1: 7, y2: 7 }),
+          mark(kind, 14, 7, null),
+        ),
+        " ",
+        h("bdi", {}, line.label),
+      ),
+    ),
+  );
 }

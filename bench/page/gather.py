@@ -86,7 +86,10 @@ def gather(
     blocks = build((s.record for s in stored), code, {name: one.ddof for name, one in protocols.items()})
     columns = sorted({column for block in blocks for column in block.columns})
     rows = sorted({row for block in blocks for row in block.rows})
-    places = {"column": {c: n for n, c in enumerate(columns)}, "row": {r: n for n, r in enumerate(rows)}}
+    places: dict[str, dict[Any, int]] = {
+        "column": {c: n for n, c in enumerate(columns)},
+        "row": {r: n for n, r in enumerate(rows)},
+    }
     values = Values()
     runs = _Runs(blocks, columns, rows, code, values, folder)
     names = {runs.place(one.record.run): one.record.run.method for one in stored}
@@ -146,7 +149,7 @@ class _Runs:
     def row(self, stored: Stored) -> list[Any]:
         record, run, number = stored.record, stored.record.run, self.values.number
         test = str(record.split.get("whole_test_fingerprint", run.test_fingerprint))
-        metric = record.selection.get("metric")
+        metric = str(record.selection.get("metric"))  # a failed run has neither it nor scores
         told = {
             "block": self.blocks[run.k, run.protocol, run.limit, run.drop_leaks],
             "row": self.place(run),

@@ -3,6 +3,7 @@
 const data = JSON.parse(byId("data").textContent);
 const runs = data.runs.rows.map((row) => Object.fromEntries(data.runs.fields.map((name, i) => [name, row[i]])));
 const hasOwn = Object.hasOwn;
+data.published.forEach((row, number) => (row.id = `published ${number}`));
 
 /** The address as a selection; `go` writes it. */
 function selection() {
@@ -50,7 +51,10 @@ function suites() {
 
 /** Every K of which there are runs or published rows: numbers first, in order. */
 function sizes() {
-  const known = new Set([...data.blocks.map((b) => String(b.k)), ...data.published.map((row) => row.k).filter(Boolean)]);
+  const known = new Set([
+    ...data.blocks.map((b) => String(b.k)),
+    ...data.published.map((row) => row.k).filter(Boolean),
+  ]);
   return [...known].sort((a, b) => (Number(a) || Infinity) - (Number(b) || Infinity) || a.localeCompare(b));
 }
 
@@ -81,7 +85,9 @@ function chosen() {
 function table(now) {
   const fits = (task, source) => now.suite.tasks === null || inSuite(now.suite, task, source);
   const used = new Set(now.block ? now.block.cells.map((cell) => cell[1]) : []);
-  let columns = data.columns.map((column, id) => ({ ...column, id })).filter((c) => used.has(c.id) && fits(c.task, c.source));
+  let columns = data.columns
+    .map((column, id) => ({ ...column, id }))
+    .filter((c) => used.has(c.id) && fits(c.task, c.source));
   const printed = now.published ? data.published.filter((row) => row.k === now.k || row.k === "") : [];
   if (!now.block) columns = printedColumns(printed).filter((column) => fits(column.task, ""));
   const lines = [...ours(now.block, columns), ...printed.map((row) => theirs(row, columns))];
@@ -94,7 +100,14 @@ function table(now) {
 function printedColumns(printed) {
   const known = new Map();
   for (const row of printed) for (const [task, metric] of row.cells) known.set(`${task} ${metric}`, { task, metric });
-  return [...known.values()].map(({ task, metric }) => ({ task, metric, source: "", template: "", title: "", id: `${task} ${metric}` }));
+  return [...known.values()].map(({ task, metric }) => ({
+    task,
+    metric,
+    source: "",
+    template: "",
+    title: "",
+    id: `${task} ${metric}`,
+  }));
 }
 
 function ours(block, columns) {
@@ -105,7 +118,15 @@ function ours(block, columns) {
     if (!places.has(column)) continue;
     if (!lines.has(row)) {
       const { label, method, student, teacher } = data.rows[row];
-      lines.set(row, { label, method, student, teacher, row, cells: columns.map(() => null), searched: `${label} ${student}`.toLowerCase() });
+      lines.set(row, {
+        id: row,
+        label,
+        method,
+        student,
+        teacher,
+        cells: columns.map(() => null),
+        searched: `${label} ${student}`.toLowerCase(),
+      });
     }
     lines.get(row).cells[places.get(column)] = { mean, std, n, failed, stale };
   }
@@ -118,13 +139,15 @@ function theirs(row, columns) {
     return found ? { mean: found[2], std: found[3], n: found[4], failed: 0, stale: 0, note: found[5] } : null;
   });
   const searched = `${row.label} ${row.paper} ${row.backbone} ${row.method} published`.toLowerCase();
-  return { label: row.label, paper: row, student: row.backbone, cells, average: average(cells), searched };
+  return { id: row.id, label: row.label, paper: row, student: row.backbone, cells, average: average(cells), searched };
 }
 
 /** The mean over columns; null where one is missing, as in `bench table`. */
 function average(cells) {
   const whole = cells.filter((cell) => cell && cell.mean !== null && !cell.failed);
-  return whole.length === cells.length && cells.length > 1 ? whole.reduce((sum, cell) => sum + cell.mean, 0) / cells.length : null;
+  return whole.length === cells.length && cells.length > 1
+    ? whole.reduce((sum, cell) => sum + cell.mean, 0) / cells.length
+    : null;
 }
 
 function mean(line) {
@@ -135,9 +158,14 @@ function mean(line) {
 /** Lines in the order asked for: what has no value stands last either way; names settle ties. */
 function sorted(lines, columns, now) {
   const place = columns.findIndex((column) => taskName(column) === now.sort);
-  const value = now.sort === "method" ? (line) => line.label
-    : place >= 0 ? (line) => line.cells[place]?.mean ?? null
-    : now.sort === "average" ? (line) => line.average : mean;
+  const value =
+    now.sort === "method"
+      ? (line) => line.label
+      : place >= 0
+        ? (line) => line.cells[place]?.mean ?? null
+        : now.sort === "average"
+          ? (line) => line.average
+          : mean;
   const sign = now.up ? 1 : -1;
   const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
   const apart = (line) => (now.sort === "" && line.paper ? 1 : 0); // unless asked for a column, the papers' stand below ours

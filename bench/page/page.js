@@ -22,22 +22,51 @@ function showAbout() {
   const environments = new Map();
   for (const run of runs) environments.set(run.environment, (environments.get(run.environment) ?? 0) + 1);
   const papers = new Map(data.published.map((row) => [row.paper, row]));
-  replace("about",
+  replace(
+    "about",
     h("h3", {}, "How to read them"),
-    h("ul", {}, [
-      "A run is one task, method, student, K and split seed; its settings are chosen on the dev set and it is tested once.",
-      "Scores are the task's headline metric × 100; ± is the standard deviation over split seeds, with the protocol's ddof.",
-      "Runs of different K, protocol, limit or test set stand in different tables or columns, and no mean goes across them.",
-      "† marks runs of an older version of a method's code. Failed runs are counted, never left out.",
-    ].map((text) => h("li", {}, text))),
+    h(
+      "ul",
+      {},
+      [
+        "A run is one task, method, student, K and split seed; its settings are chosen on the dev set and it is tested once.",
+        "Scores are the task's headline metric × 100; ± is the standard deviation over split seeds, with the protocol's ddof.",
+        "Runs of different K, protocol, limit or test set stand in different tables or columns, and no mean goes across them.",
+        "† marks runs of an older version of a method's code. Failed runs are counted, never left out.",
+      ].map((text) => h("li", {}, text)),
+    ),
     h("h3", {}, "Where they were made"),
-    [...environments].sort((a, b) => b[1] - a[1]).map(([number, count]) => {
-      const { packages, ...rest } = data.values[number];
-      return h("details", { open: environments.size === 1 }, h("summary", {}, `${plural(count, "run")}: ${short(rest.device)}, ${plural(rest.threads ?? 0, "thread")}, commit ${String(rest.commit ?? "unknown").slice(0, 8)}`),
-        pairs(Object.entries({ ...rest, ...packages }).map(([name, value]) => [name, short(value)])));
-    }),
-    papers.size > 0 && [h("h3", {}, "Published numbers"), h("ul", {}, [...papers.values()].map((row) => h("li", {}, row.paper)))],
-    data.damaged.length > 0 && [h("h3", {}, "Damaged files, left out"), h("ul", { class: "warning" }, data.damaged.map((text) => h("li", {}, text)))],
+    [...environments]
+      .sort((a, b) => b[1] - a[1])
+      .map(([number, count]) => {
+        const { packages, ...rest } = data.values[number];
+        return h(
+          "details",
+          { open: environments.size === 1 },
+          h(
+            "summary",
+            {},
+            `${plural(count, "run")}: ${short(rest.device)}, ${plural(rest.threads ?? 0, "thread")}, commit ${String(rest.commit ?? "unknown").slice(0, 8)}`,
+          ),
+          pairs(Object.entries({ ...rest, ...packages }).map(([name, value]) => [name, short(value)])),
+        );
+      }),
+    papers.size > 0 && [
+      h("h3", {}, "Published numbers"),
+      h(
+        "ul",
+        {},
+        [...papers.values()].map((row) => h("li", {}, row.paper)),
+      ),
+    ],
+    data.damaged.length > 0 && [
+      h("h3", {}, "Damaged files, left out"),
+      h(
+        "ul",
+        { class: "warning" },
+        data.damaged.map((text) => h("li", {}, text)),
+      ),
+    ],
   );
 }
 
@@ -45,9 +74,26 @@ function showSummary() {
   const count = (what) => new Set(runs.map(what)).size;
   const failed = runs.filter((run) => run.status === "failed").length;
   const stale = runs.filter((run) => run.stale).length;
-  replace("summary", `${plural(runs.length, "run")} of ${plural(count((run) => run.method), "method")} on ${plural(count((run) => run.task), "task")}`,
-    stale > 0 && `, ${stale} stale`, failed > 0 && `, ${failed} failed`, data.damaged.length > 0 && `, ${plural(data.damaged.length, "damaged file")} left out`, ".");
-  replace("made", `Made by fewbench ${data.version}: `, h("code", {}, "bench leaderboard"), ". This file holds all it shows and asks the network for nothing.");
+  replace(
+    "summary",
+    `${plural(runs.length, "run")} of ${plural(
+      count((run) => run.method),
+      "method",
+    )} on ${plural(
+      count((run) => run.task),
+      "task",
+    )}`,
+    stale > 0 && `, ${stale} stale`,
+    failed > 0 && `, ${failed} failed`,
+    data.damaged.length > 0 && `, ${plural(data.damaged.length, "damaged file")} left out`,
+    ".",
+  );
+  replace(
+    "made",
+    `Made by fewbench ${data.version}: `,
+    h("code", {}, "bench leaderboard"),
+    ". This file holds all it shows and asks the network for nothing.",
+  );
 }
 
 byId("k").addEventListener("change", (event) => go({ k: event.target.value, protocol: null }));
@@ -55,7 +101,8 @@ byId("protocol").addEventListener("change", (event) => go({ protocol: event.targ
 byId("filter").addEventListener("input", (event) => go({ filter: event.target.value }, true));
 byId("published").addEventListener("change", (event) => go({ published: event.target.checked ? null : "no" }));
 byId("figure-task").addEventListener("change", (event) => go({ task: event.target.value }));
-for (const id of ["controls", "figure-controls"]) byId(id).addEventListener("submit", (event) => event.preventDefault());
+for (const id of ["controls", "figure-controls"])
+  byId(id).addEventListener("submit", (event) => event.preventDefault());
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("main").focus();
