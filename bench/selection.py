@@ -94,6 +94,12 @@ def code_of(records: Iterable[Record]) -> dict[str, str]:
     return {name: known[name].code_hash() for name in used}
 
 
+def count_stale(records: Sequence[Record]) -> int:
+    """Return how many records were made by older code of their methods."""
+    code = code_of(records)
+    return sum(code.get(record.run.method, record.method_code) != record.method_code for record in records)
+
+
 def who_takes_what() -> Callable[[str, Column], bool]:
     """Return what says whether a method takes a task, as far as both are known here; they are read when asked."""
 

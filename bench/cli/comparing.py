@@ -91,11 +91,10 @@ def _print(tables: Sequence[Versus], ranks: Ranking | None, used: Sequence[Recor
 
 def _state(records: Sequence[Record]) -> list[str]:
     """Return what is to be said once of all runs: how many failed, how many are of older code."""
-    from fewbench.selection import code_of
+    from fewbench.selection import count_stale
 
-    code = code_of(records)
     failed = sum(record.status == "failed" for record in records)
-    stale = sum(code.get(record.run.method, record.method_code) != record.method_code for record in records)
+    stale = count_stale(records)
     return [
         *([f"{failed} failed runs are left out: bench run --retry-failed"] if failed else []),
         *(

@@ -26,7 +26,7 @@ def plot(
     """Draw a figure of stored runs (bench ls figures)."""
     from fewbench import figures
     from fewbench.published import read_published
-    from fewbench.selection import Wanted, is_stale, task_names
+    from fewbench.selection import Wanted, count_stale, task_names
     from fewbench.store import Store
 
     figures.check_format(out)
@@ -43,6 +43,6 @@ def plot(
     figures.save(figures.draw(figure, figures.Material(records, store, printed)), out)
     for damage in store.damaged:
         note(f"damaged: {damage}")
-    if old := sum(map(is_stale(), records)):
+    if old := count_stale(records):
         note(f"{old} of {len(records)} runs were made by older code of their methods: bench run --force redoes them")
     note(f"{out}: {figure} of {len(records)} stored runs")

@@ -120,4 +120,5 @@ def start_at_neighbours(model: Any) -> None:
 def _turn(angles: Tensor) -> Tensor:
     """Return the matrix that turns pairs (sin a, cos a) by angles [n]: [2n, 2n]."""
     sin, cos = angles.sin(), angles.cos()
-    return torch.block_diag(*torch.stack([cos, sin, -sin, cos], -1).view(-1, 2, 2))  # type: ignore[no-untyped-call]
+    turned: Tensor = torch.block_diag(*torch.stack([cos, sin, -sin, cos], -1).view(-1, 2, 2))  # type: ignore[no-untyped-call]
+    return turned
