@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,7 @@ def codecarbon() -> Energy | None:
         from codecarbon import OfflineEmissionsTracker
     except ImportError:
         return None
+    logging.getLogger("codecarbon").disabled = True  # it speaks before its own log level is set
     tracker = OfflineEmissionsTracker(
         country_iso_code="USA",  # of carbon alone, which is not reported; without it the network is asked
         save_to_file=False,
