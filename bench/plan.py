@@ -25,7 +25,7 @@ from fewbench.split import make_split
 from fewbench.store import Store
 from fewbench.types import Task
 
-STUDENT, TEACHER = "fewbench-tiny", "fewbench-tiny"
+STUDENT, TEACHER = "fewbench-micro", "fewbench-mini"
 """The embedded default backbones."""
 
 

@@ -177,7 +177,7 @@ def test_a_declaration_is_refused_with_place_and_mend(kind, command, mirror):
 
 def test_a_label_word_of_several_tokens(mirror):
     (mirror / "mood.toml").write_text(TASK.replace('"great"', '"terribleness"'))
-    for said in (validate(mirror, "--student", "fewbench-tiny"), run(mirror)):
+    for said in (validate(mirror, "--student", "fewbench-micro"), run(mirror)):
         assert "the label word 'terribleness' is" in said and "pieces with this tokenizer" in said, said
         assert "[mood] words" in said and "another word" in said, said
 

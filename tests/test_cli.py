@@ -97,7 +97,7 @@ def test_run_then_nothing_to_do_then_table(run, bench, tmp_path):
 
 
 def test_dry_run_shows_the_plan_and_runs_nothing(run, tmp_path):
-    done = run("majority,ft,truncate+finetune", "--teacher", "fewbench-tiny", "--dry-run", "--json")
+    done = run("majority,ft,truncate+finetune", "--teacher", "fewbench-mini", "--dry-run", "--json")
     plan = json.loads(done.stdout)
     assert plan["runs"] == 6 and plan["estimated_seconds"] is None
     assert {row["method"]: row["trials"] for row in plan["plan"]} == {"majority": 2, "ft": 4, "truncate+finetune": 4}

@@ -275,11 +275,11 @@ def test_bench_probe_of_two_vocabularies(probing, task, tiny_model, tmp_path, ca
     reports = []
     for _ in range(2):
         probing(
-            str(task), student=[str(tiny_model), "fewbench-tiny"], limit=4, device="cpu", out=tmp_path / "probe.json"
+            str(task), student=[str(tiny_model), "fewbench-micro"], limit=4, device="cpu", out=tmp_path / "probe.json"
         )
         reports.append(json.loads((tmp_path / "probe.json").read_text("utf-8")))
     shown = capsys.readouterr().out
-    assert "NOT comparable" in shown and "fewbench-tiny*" in shown and max(map(len, shown.splitlines())) <= 80
+    assert "NOT comparable" in shown and "fewbench-micro*" in shown and max(map(len, shown.splitlines())) <= 80
     report, again = reports
     assert report.pop("timing").keys() == again.pop("timing").keys()
     assert json.dumps(report) == json.dumps(again)
@@ -298,7 +298,7 @@ def test_bench_probe_of_one_vocabulary(probing, task, tiny, capsys):
     ("arguments", "said"),
     [
         (("known", "--student", "fewbench-tyni/"), "bench ls models"),
-        (("lama", "--student", "fewbench-tiny"), "--data DIR (or FEWBENCH_DATA) with lama/relations.jsonl"),
+        (("lama", "--student", "fewbench-micro"), "--data DIR (or FEWBENCH_DATA) with lama/relations.jsonl"),
         (("known", "--out", "."), "--out is a folder"),
     ],
 )
