@@ -159,7 +159,7 @@ def _show(done: Sequence[tuple[Target, Measurement]], *, json: bool) -> None:
         print_json(rows)
         return
     names = ("original_accuracy", "after_attack_accuracy", "mean_queries", "changed_words")
-    rows = [
+    cells = [
         [
             f"{target.task.full_name} {target.record.run.method}",
             target.record.run.key[:8],
@@ -168,10 +168,10 @@ def _show(done: Sequence[tuple[Target, Measurement]], *, json: bool) -> None:
         + [_figure(name, measurement.scores[name]) for name in names]
         for target, measurement in done
     ]
-    if not rows:
+    if not cells:
         return
     header = ("run", "key", "items", "accuracy", "after attack", "queries", "changed words")
-    print_grid(header, rows, right=range(2, 7))
+    print_grid(header, cells, right=range(2, 7))
     for name, text in done[0][1].scores["denominators"].items():
         note(f"{name}: of {text}")
     for what, status in _statuses(done[0][1].settings):
