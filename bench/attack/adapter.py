@@ -220,19 +220,19 @@ def local_textfooler(
         encoder: sentences to vectors [n, d].
         nltk_tagger: tag by NLTK itself, as TextAttack does: the first equal word of the context counts.
     """
-    from textattack import constraints, goal_functions, search_methods, shared, transformations  # loaded by now
-
+    constraints, goal_functions, search_methods = package.constraints, package.goal_functions, package.search_methods
+    compared_by = constraints.semantics.sentence_encoders.SentenceEncoder
     tagged_by = constraints.grammaticality.PartOfSpeech
     words = list(resources.neighbours.words)
     places = {word: place for place, word in enumerate(words)}
     near = [[place, *(places[other] for other in resources.neighbours.of(word, 50))] for word, place in places.items()]
-    embedding = shared.WordEmbedding(np.zeros((1, 1)), places, words, nn_matrix=near)
+    embedding = package.shared.WordEmbedding(np.zeros((1, 1)), places, words, nn_matrix=near)
 
     class Tags(tagged_by):  # type: ignore[misc, valid-type]
         def _get_pos(self, before: list[str], word: str, after: list[str]) -> str:
             return resources.tagger.tag((*before, word, *after), len(before))
 
-    class Sentences(constraints.semantics.sentence_encoders.SentenceEncoder):  # type: ignore[misc]
+    class Sentences(compared_by):  # type: ignore[misc, valid-type]
         def encode(self, sentences: list[str]) -> Array:
             return encoder(sentences)
 
@@ -251,6 +251,6 @@ def local_textfooler(
                     skip_text_shorter_than_window=True,
                 ),
             ],
-            transformations.WordSwapEmbedding(max_candidates=50, embedding=embedding),
+            package.transformations.WordSwapEmbedding(max_candidates=50, embedding=embedding),
             search_methods.GreedyWordSwapWIR(wir_method="delete"),
         )

@@ -254,7 +254,7 @@ def test_kills_change_nothing(store, busy, tmp_path):
 
 @pytest.mark.slow
 def test_twenty_random_kills_change_nothing(store, busy, tmp_path):
-    ((first, pairs), (second, others)), said = killed(store, busy, tmp_path, 20, 64)
+    ((first, pairs), (second, others)), said = killed(store, busy, tmp_path, 20, 24)
     assert "killed 20" in said
     assert first == second
     assert pairs.read_bytes() == others.read_bytes()
