@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import synthetic
 from conftest import PROJECT
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
