@@ -27,7 +27,8 @@ def draw(material: Material) -> Figure:
     called = titles(list(found))
     names = _order(by_name(material.records))
     widest = max(map(len, called.values()))
-    columns = min(len(found), PER_ROW, int(PAGE / (0.065 * widest + 0.3)) or 1)
+    room = PAGE - 0.058 * max(map(len, names))  # the names stand left of the first panel
+    columns = min(len(found), PER_ROW, max(1, int(room / (0.065 * widest + 0.15))))
     lines = -(-len(found) // columns)
     width = COLUMN if columns == 1 else PAGE
     figure = Figure(figsize=(width, lines * (0.55 + 0.145 * len(names))), layout="constrained")

@@ -75,7 +75,7 @@ def everything(store: Store) -> None:
     for seed in SEEDS[:2]:
         for t in range(4):
             _exiting(store, {"patience": t}, 0.7 + 0.03 * t - 0.01 * t * t, 3 - 0.6 * t, seed)
-            _exiting(store, {"rule": "entropy", "threshold": 0.1 * t}, 0.68 + 0.01 * t, 2.8 - 0.4 * t, seed)
+            _exiting(store, {"rule": "entropy", "threshold": t / 10}, 0.68 + 0.01 * t, 2.8 - 0.4 * t, seed)
         make(store, "ft", 0.72, task="mr", seed=seed)
         for method in ("prompt-ft", "zero-shot", "amulap"):
             for place, template in enumerate(("", "man-2", "gen-1")):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import synthetic
 from conftest import PROJECT
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
@@ -112,11 +113,8 @@ def test_thirty_lines_and_points_differ_in_more_than_colour():
     assert np.gcd(len(DASHES), len(MARKERS)) == 1
 
 
-def test_means_and_bands_are_those_of_the_records(material):
-    figure = draw("k-scaling", material)
-    axes = next(
-        axes for axes in figure.findobj(match=lambda a: getattr(a, "get_title", None) and a.get_title() == "sst-2")
-    )
+def test_means_and_bands_are_those_of_the_records(material, drawn):
+    axes = next(axes for axes in drawn("k-scaling").findobj(Axes) if axes.get_title() == "sst-2")
     line = next(line for line in axes.get_lines() if line.get_label() == "ft")
     runs = [r for r in material.records if (r.run.task, r.run.method) == ("sst-2", "ft")]
     for k, shown in zip(*line.get_data(), strict=True):
@@ -124,10 +122,8 @@ def test_means_and_bands_are_those_of_the_records(material):
     assert "all data, roberta-large (thesis 6.2)" in [text.get_text() for text in axes.texts]
 
 
-def test_loyalty_and_attack_are_paired_by_run(material):
-    axes = draw("loyalty-robustness", material).findobj(
-        match=lambda a: getattr(a, "get_title", None) and a.get_title()
-    )[0]
+def test_loyalty_and_attack_are_paired_by_run(drawn):
+    (axes,) = drawn("loyalty-robustness").findobj(Axes)
     (x,), (y,) = next(line for line in axes.get_lines() if line.get_label() == "zero-shot").get_data()
     assert y == pytest.approx(100 * 0.07)  # the third of the thirty
     assert 85 < x < 100  # a twentieth of its answers are not the teacher's
