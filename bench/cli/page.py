@@ -21,16 +21,17 @@ def leaderboard(
     """Write the stored runs as one HTML file, which needs neither a server nor the network."""
     from fewbench.declare import declared
     from fewbench.page.gather import gather, read
-    from fewbench.page.published import read_published
     from fewbench.page.write import check, save, to_html
     from fewbench.protocol import protocols
+    from fewbench.published import read_published
     from fewbench.registry import methods, task_files
     from fewbench.store import Store
 
     check(out)
     gc.disable()  # a process that reads ten thousand records and ends
     stored, damaged = read(Store(results))
-    published = read_published(results / "published")
+    folder = results / "published"
+    published = read_published(folder) if folder.is_dir() else []
     data = gather(stored, damaged, published, declared(task_files()), methods(), protocols(), out.absolute().parent)
     page = to_html(data, title)
     save(page, out)

@@ -18,10 +18,10 @@ from urllib.parse import quote
 from fewbench import layout
 from fewbench.declare import Declared
 from fewbench.errors import BenchError
-from fewbench.page.published import Published
 from fewbench.page.published import rows as published_rows
 from fewbench.pipeline import pipeline
 from fewbench.protocol import Protocol
+from fewbench.published import Published
 from fewbench.record import Record
 from fewbench.registry import MethodInfo
 from fewbench.store import Damage, Store, load, to_damage

@@ -9,8 +9,8 @@ from typing import Any
 
 from fewbench.declare import declared
 from fewbench.page.gather import gather, read
-from fewbench.page.published import read_published
 from fewbench.protocol import protocols
+from fewbench.published import read_published
 from fewbench.record import Record, run_key
 from fewbench.registry import methods, task_files
 from fewbench.store import Store
@@ -110,7 +110,8 @@ def publish(root: Path, *lines: str) -> Path:
 
 def data_of(root: Path, folder: Path | None = None) -> dict[str, Any]:
     """Return the page's data of a store, as it goes through JSON."""
-    published = read_published(root / "published")
+    folder_of_numbers = root / "published"
+    published = read_published(folder_of_numbers) if folder_of_numbers.is_dir() else []
     known = declared(task_files())
     data = gather(*read(Store(root)), published, known, methods(), protocols(), folder or root)
     return json.loads(json.dumps(data))

@@ -8,10 +8,10 @@ from urllib.parse import unquote
 import pytest
 from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_of, usual
 
-from fewbench.errors import BenchError
 from fewbench.page.gather import link
-from fewbench.page.published import read_published, rows
+from fewbench.page.published import rows
 from fewbench.protocol import protocols
+from fewbench.published import read_published
 from fewbench.registry import methods
 from fewbench.store import Store
 from fewbench.table import build, to_rows
@@ -134,32 +134,6 @@ def test_published_numbers_become_rows_and_those_of_other_metrics_and_tasks_do_n
         ["sst-2", "accuracy", 92.7, 0.9, 5, "a note"],
         ["mr", "accuracy", 87.0, None, None, ""],
     ]
-
-
-@pytest.mark.parametrize(
-    ("line", "problem"),
-    [
-        ("smash,2,,A,,x,sst-2,b,16,accuracy,much,,,", "'much' is no number"),
-        ("smash,2,,A,,x,sst-2,b,16,accuracy,nan,,,", "'nan' is no number"),
-        ("smash,2,,A,,x,sst-2,b,16,accuracy,,,,", "without value"),
-    ],
-)
-def test_a_published_value_that_is_no_number_is_named_with_its_line(tmp_path, line, problem):
-    file = publish(tmp_path, line)
-    with pytest.raises(BenchError, match=problem) as caught:
-        read_published(file.parent)
-    assert caught.value.where == f"{file}, line 2"
-
-
-def test_a_published_file_that_lacks_a_column_is_refused(tmp_path):
-    file = publish(tmp_path)
-    file.write_text("paper,table\n", "utf-8")
-    with pytest.raises(BenchError, match="lacks the column 'group'"):
-        read_published(file.parent)
-
-
-def test_no_published_folder_gives_no_numbers(tmp_path):
-    assert read_published(tmp_path / "none") == []
 
 
 def test_hostile_names_come_through_unchanged(tmp_path):
