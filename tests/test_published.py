@@ -24,8 +24,6 @@ from fewbench.table import Block, Cell, Column, Row
 
 FOLDER = PROJECT / "results" / "published"
 NUMBERS = read_published(FOLDER)
-COMING = {"smash", "ppt", "metadistil"}
-"""Methods that the papers are about; in the registry from the change that adds them."""
 
 
 def test_every_table_is_there():
@@ -52,7 +50,7 @@ def test_tasks_methods_metrics_and_protocols_are_known():
         assert number.metric in METRICS, number
         name, _, settings = number.method.partition(":")
         for step in filter(None, name.split("+")):
-            assert step in known or step in COMING, number
+            assert step in known, number
         for setting in filter(None, settings.split(",")):
             assert setting.partition("=")[0] in known[name].settings, number
         assert re.fullmatch(r"full|\d*|\d+ total", number.k), number
