@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fewbench.declare import declared
 from fewbench.errors import BenchError
+from fewbench.pipeline import PLUS, pipeline
 from fewbench.record import Record
 from fewbench.registry import MethodInfo, methods, task_files
 from fewbench.settings import choose_methods
@@ -90,8 +91,18 @@ def find_label(name: str, known: Iterable[str], where: str) -> str:
 def code_of(records: Iterable[Record]) -> dict[str, str]:
     """Return the hash of the code that the records' methods have today, for those that are here."""
     known = methods()
-    used = sorted({record.run.method for record in records} & known.keys())
-    return {name: known[name].code_hash() for name in used}
+    used = {name: _info(name, known) for name in sorted({record.run.method for record in records})}
+    return {name: info.code_hash() for name, info in used.items() if info is not None}
+
+
+def _info(name: str, known: Mapping[str, MethodInfo]) -> MethodInfo | None:
+    """Return what is known of a method or of a pipeline, if its parts are here."""
+    if PLUS not in name:
+        return known.get(name)
+    try:
+        return pipeline(name, known)
+    except BenchError:
+        return None
 
 
 def count_stale(records: Sequence[Record]) -> int:
@@ -109,7 +120,7 @@ def who_takes_what() -> Callable[[str, Column], bool]:
 
     def takes(method: str, column: Column) -> bool:
         infos, tasks = known()
-        info, task = infos.get(method.partition(":")[0]), tasks.get(column.task)
+        info, task = _info(method.partition(":")[0], infos), tasks.get(column.task)
         return info is None or task is None or task.kind in info.kinds
 
     return takes
