@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from fewbench.durable import write_whole
 from fewbench.errors import BenchError
 from fewbench.models import find_model
+from fewbench.plots.pretraining import save_curves
 from fewbench.pretrain.recipe import read_recipe
 from fewbench.pretrain.run import Request, pretrain
 
@@ -43,17 +45,23 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    told: list[str] = []
     try:
         for name, start, teacher in (("stem", None, None), (TEACHER, "stem", None), (STUDENT, TEACHER, TEACHER)):
-            train(args, name, start, teacher)
+            report = train(args, name, start, teacher)
+            if name != "stem":
+                install(args.work / name, args.out / name, "\n".join(told))
+                save_curves({name: report["curve"]}, args.out / name / "curves.png", measures=("held_out_loss",))
+            told.append(
+                f"- {name}: {report['tokens'] / 1e6:.1f}M tokens in {report['seconds'] / 60:.0f} minutes, "
+                f"to a held-out loss of {report['curve'][-1]['held_out_loss']:.3f}"
+            )
     except BenchError as error:
         sys.exit(f"error: {error}")
-    for name in (TEACHER, STUDENT):
-        install(args.work / name, args.out / name)
 
 
-def train(args: argparse.Namespace, name: str, start: str | None, teacher: str | None) -> None:
-    """Do one step, or find it done."""
+def train(args: argparse.Namespace, name: str, start: str | None, teacher: str | None) -> dict[str, Any]:
+    """Do one step, or find it done; return its report."""
     print(f"== {name}")
     request = Request(
         read_recipe(RECIPES / f"{name.removeprefix('fewbench-')}.toml", {}),
@@ -70,15 +78,19 @@ def train(args: argparse.Namespace, name: str, start: str | None, teacher: str |
         if update % every == 0:
             print(f"[{update}/{request.recipe.updates}] loss {terms['loss']:.3f}", flush=True)
 
-    point = pretrain(request, print, on_update)["curve"][-1]
+    report = pretrain(request, print, on_update)
+    point = report["curve"][-1]
     print(f"held-out loss {point['held_out_loss']:.3f}, {100 * point['held_out_accuracy']:.1f}% right")
+    return report
 
 
-def install(model: Path, target: Path) -> None:
-    """Put a finished model where the package finds it; the card says its limits."""
+def install(model: Path, target: Path, before: str) -> None:
+    """Put a finished model where the package finds it; the card says what was trained before it, and its limits."""
     for file in sorted(path for path in model.iterdir() if path.is_file() and path.suffix != ".png"):
         data = file.read_bytes()
-        write_whole(target / file.name, data + LIMITS.encode() if file.name == "README.md" else data)
+        if file.name == "README.md":
+            data += f"\n![curves](curves.png)\n\n## Trained before it\n\n{before}\n{LIMITS}".encode()
+        write_whole(target / file.name, data)
 
 
 if __name__ == "__main__":

@@ -141,9 +141,9 @@ def _encoder(name: str | None, models: Models, *, offline: bool) -> Any:
         BenchError: no such model, or not a masked one.
     """
     from fewbench.models import backbone_kind, find_model
-    from fewbench.plan import STUDENT
+    from fewbench.plan import TEACHER
 
-    ref = find_model(name or STUDENT, offline=offline)
+    ref = find_model(name or TEACHER, offline=offline)
     if (kind := backbone_kind(ref)) != "masked":
         raise BenchError(f"--encoder {ref.name} is a {kind} model", allowed="masked language models", where=ref.path)
     return models.fresh(ref)

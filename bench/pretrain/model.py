@@ -117,6 +117,31 @@ def start_at_neighbours(model: Any) -> None:
                 linear.weight[rows, turned:] = _turn(frequencies * shift)
 
 
+@torch.no_grad()
+def start_silent(model: Any, keep: Sequence[int]) -> None:
+    """Let each layer that stands again right after itself add nothing at the start: a deeper model that does the same.
+
+    Growth that preserves the function (Chen et al., 2016), for layers whose norm comes last: what attention and the
+    feed-forward network write is 0, the first norm does nothing, and the second gives back the length that states have
+    there on average. A stack of plain copies instead (Gong et al., 2019) made a three-layer model worse than chance.
+
+    Args:
+        model: one whose layers are already those of `keep`; changed in place.
+        keep: the numbers of the layers it was made of.
+    """
+    layers = family_of(model).layers(model)
+    for before, layer, *same in zip(layers, layers[1:], keep, keep[1:], strict=False):
+        if len(set(same)) > 1:
+            continue
+        for linear in (layer.output, layer.down):
+            linear.weight.zero_()
+            linear.bias.zero_()
+        length = (before.norm.weight.square() + before.norm.bias.square()).mean().sqrt()
+        for norm, weight in ((layer.attention_norm, 1.0), (layer.norm, float(length))):
+            norm.weight.fill_(weight)
+            norm.bias.zero_()
+
+
 def _turn(angles: Tensor) -> Tensor:
     """Return the matrix that turns pairs (sin a, cos a) by angles [n]: [2n, 2n]."""
     sin, cos = angles.sin(), angles.cos()

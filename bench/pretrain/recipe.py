@@ -36,7 +36,8 @@ class Recipe:
         layers, width, heads, embeddings, attention: of a model from scratch; `embeddings` `pmi` starts the word
             embeddings from a factorised PMI matrix of the corpora, `attention` `neighbours` lets the first heads attend
             to the words beside (`fewbench.pretrain.model`).
-        keep: numbers (from 0) of the layers of `start` that are kept; all if empty.
+        keep: numbers (from 0) of the layers of `start` that are kept; all if empty. A number right after itself is a
+            new layer, which adds nothing at the start.
         temperature, soft, hard, hidden: the distillation temperature and the weights of its three losses
             (DistilBERT: 2; 5, 2, 1).
         seed: of initial weights, order and masks.

@@ -212,6 +212,7 @@ def _model(request: Request, tokenizer: Any, text: Text, *, fresh: bool, say: Ca
         model = load(request.start).model
         if recipe.keep:
             keep_layers(model, recipe.keep)
+            models.start_silent(model, recipe.keep)
     family_of(model)
     limit = model.config.max_position_embeddings
     if recipe.length > limit:

@@ -60,7 +60,7 @@ def check_parity(textattack, shared, n):
     rows = (shared / "data" / "textfooler" / "mr" / "test.jsonl").read_bytes().splitlines()[:n]
     items = [Example(f"test-{i}", (json.loads(row)["text"],), json.loads(row)["label"]) for i, row in enumerate(rows)]
     resources = read_resources(None, shared / "nltk_data", shared / "data")
-    encoder = MeanPooled(open_backbone(find_model("fewbench-tiny")), [item.texts[0] for item in items])
+    encoder = MeanPooled(open_backbone(find_model("fewbench-mini")), [item.texts[0] for item in items])
     model = NaiveBayes(shared / "data" / "lm-bff" / "mr" / "train.jsonl")
     assembly = RECIPES["textattack-jin2019"].assemble(resources)
     ours = [outcome for block in blocks(assembly, model, encoder, items) for outcome in block]

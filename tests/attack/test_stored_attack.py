@@ -88,7 +88,7 @@ def test_an_attack_is_stored_beside_its_run_and_not_done_twice(store, busy, caps
     assert scores["original_accuracy"] >= scores["after_attack_accuracy"] == scores["failed"] / 12
     resources = measurement.settings["resources"]
     assert resources["neighbours"]["cosine"].startswith("not checked")
-    assert resources["encoder"]["name"] == "fewbench-tiny, mean-pooled and calibrated"
+    assert resources["encoder"]["name"] == "fewbench-mini, mean-pooled and calibrated"
     rows = [json.loads(line) for line in attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()]
     assert len(rows) == 12 and {row["status"] for row in rows} >= {"failed", "skipped"}
     for row in rows:

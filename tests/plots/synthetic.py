@@ -17,7 +17,7 @@ from fewbench.types import ModelRef, Predictions
 
 HISTORIC = Path(__file__).parents[1] / "historic" / "schema1.json"
 SEEDS = (13, 21, 42)
-MODEL = ModelRef("fewbench-tiny", "", "0" * 16, embedded=True)
+MODEL = ModelRef("fewbench-micro", "", "0" * 16, embedded=True)
 THIRTY = ("ft", "prompt-ft", "zero-shot", *(f"method-{number:02d}:setting={number}" for number in range(27)))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from transformers import AutoTokenizer
 
-from fewbench.pretrain.model import NEIGHBOURS, new_model, start_at_neighbours
+from fewbench.parts.surgery import keep_layers
+from fewbench.pretrain.model import NEIGHBOURS, new_model, start_at_neighbours, start_silent
 from fewbench.pretrain.recipe import Recipe
 
 
@@ -50,3 +53,30 @@ def test_words_keep_their_strongest_directions(new):
 
 def test_narrow_models_are_drawn_wider(new):
     assert new.get_input_embeddings().weight.std().item() == pytest.approx(128**-0.5, rel=0.05)
+
+
+def test_a_grown_model_does_at_first_what_it_did(new):
+    ids = torch.randint(5, new.config.vocab_size, (4, 64), generator=torch.Generator().manual_seed(0))
+    for layer in new.bert.encoder.layer:  # norms as training leaves them
+        torch.nn.init.normal_(layer.output.LayerNorm.weight, 0.8, 0.1)
+        torch.nn.init.normal_(layer.output.LayerNorm.bias, 0.0, 0.1)
+    before = new(ids).logits
+    keep = (0, 0, 1, 2, 2)
+    stacked = copy.deepcopy(new)
+    keep_layers(stacked, keep)
+    grown = copy.deepcopy(stacked)
+    start_silent(grown, keep)
+    assert grown.config.num_hidden_layers == 5
+    error, plain = ((model(ids).logits - before).norm() / before.norm() for model in (grown, stacked))
+    assert error < 0.05
+    assert plain > 5 * error
+    grown(ids).logits.sum().backward()
+    added = grown.bert.encoder.layer[1]
+    assert added.output.dense.weight.grad.abs().sum() > 0  # it can learn to add something
+
+
+def test_layers_kept_once_are_as_they_were(new):
+    keep_layers(new, (2, 0))
+    before = {name: weight.clone() for name, weight in new.state_dict().items()}
+    start_silent(new, (2, 0))
+    assert all(torch.equal(weight, before[name]) for name, weight in new.state_dict().items())
