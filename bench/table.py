@@ -135,10 +135,10 @@ def label(method: str, settings: Mapping[str, Any]) -> str:
     return f"{method}:{given}" if given else method
 
 
-def _rank(block: Block, row: Row) -> tuple[float, str, str]:
+def _rank(block: Block, row: Row) -> tuple[float, Row]:
     """Worst first, by the mean over what the row has, so that a table reads upwards to its best method last."""
     means = [cell.mean for (r, _), cell in block.cells.items() if r == row and cell.n]
-    return (math.fsum(means) / len(means) if means else -math.inf, row.method, row.student)
+    return (math.fsum(means) / len(means) if means else -math.inf, row)
 
 
 def to_rows(blocks: Sequence[Block]) -> list[dict[str, Any]]:

@@ -100,7 +100,7 @@ def test_dry_run_shows_the_plan_and_runs_nothing(run, tmp_path):
     done = run("majority,ft,truncate+finetune", "--teacher", "fewbench-mini", "--dry-run", "--json")
     plan = json.loads(done.stdout)
     assert plan["runs"] == 6 and plan["estimated_seconds"] is None
-    assert {row["method"]: row["trials"] for row in plan["plan"]} == {"majority": 2, "ft": 4, "truncate+finetune": 4}
+    assert {row["method"]: row["trials"] for row in plan["plan"]} == {"majority": 2, "ft": 4, "truncate+finetune": 2}
     assert plan["first"] == {"mood@files ft k4 s13": 1, "mood@files ft k4 s21": 1}
     assert not list((tmp_path / "results").rglob("*.json"))
 

@@ -22,7 +22,7 @@ def corpus(documents=6, each=SENTENCES):
 def place(text: str) -> tuple[int, int]:
     """Return the document and the number of a sentence."""
     words = text.rstrip(".").split()
-    return int(words[5]), int(words[3])
+    return int(words[6]), int(words[3])
 
 
 def relation(first: str, second: str) -> int:
