@@ -129,7 +129,7 @@ def start_silent(model: Any, keep: Sequence[int]) -> None:
         model: one whose layers are already those of `keep`; changed in place.
         keep: the numbers of the layers it was made of.
     """
-    layers = family_of(model).layers(model)
+    layers: Sequence[Any] = family_of(model).layers(model)
     for before, layer, *same in zip(layers, layers[1:], keep, keep[1:], strict=False):
         if len(set(same)) > 1:
             continue
