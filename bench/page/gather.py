@@ -18,6 +18,8 @@ from urllib.parse import quote
 from fewbench import layout
 from fewbench.declare import Declared
 from fewbench.errors import BenchError
+from fewbench.measurement import measurement_files
+from fewbench.measurement import read as measurement_of
 from fewbench.page.published import rows as published_rows
 from fewbench.pipeline import pipeline
 from fewbench.protocol import Protocol
@@ -57,7 +59,7 @@ def read(store: Store) -> tuple[list[Stored], list[Damage]]:
         except BenchError as error:
             damaged.append(to_damage(file, error))
             continue
-        stored.append(Stored(file, record, _measured(file, record)))
+        stored.append(Stored(file, record, _measured(file, record, damaged)))
     return stored, damaged
 
 
@@ -187,16 +189,19 @@ def link(file: Path, folder: Path) -> str:
     return quote(path if path.startswith("../") else f"./{path}", safe="/", errors="surrogateescape")
 
 
-def _measured(file: Path, record: Record) -> dict[str, Any]:
-    """Return the scores of the measurements that stand beside a record and are of its present predictions."""
+def _measured(file: Path, record: Record, damaged: list[Damage]) -> dict[str, Any]:
+    """Return the scores of a record's measurements that are of its present predictions; add those that are damaged."""
     found = {}
-    for beside in sorted(file.parent.glob(f"{file.stem}.*{layout.RECORD}")):
+    for beside in measurement_files(file):
         try:
-            told = json.loads(beside.read_text("utf-8"))
-            if (told["run"], told["predictions"]) == (record.run.key, record.predictions):
-                found[beside.name.split(".")[1]] = dict(told["scores"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # `bench fsck` tells of damaged ones
+            measurement = measurement_of(beside)
+        except FileNotFoundError:
+            continue  # another process has just set it aside
+        except BenchError as error:
+            damaged.append(to_damage(beside, error))
+            continue
+        if measurement.fits(record):
+            found[measurement.what] = dict(measurement.scores)
     return found
 
 

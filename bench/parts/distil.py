@@ -164,14 +164,23 @@ def check_layers(student: Backbone, teacher: Backbone) -> None:
             f"{widths[1]}",
             fix="a student and a teacher of one width, or vanilla-kd",
         )
+    check_depth(student, teacher)
+    if len(student.layers) < 2:
+        raise BenchError(f"{student.ref.name} has no layer below its last", fix="a deeper student, or vanilla-kd")
+
+
+def check_depth(student: Backbone, teacher: Backbone) -> None:
+    """Refuse a teacher that has fewer layers than its student.
+
+    Raises:
+        BenchError: it has.
+    """
     ours, theirs = len(student.layers), len(teacher.layers)
     if theirs < ours:
         raise BenchError(
             f"the teacher {teacher.ref.name} has {theirs} layers, the student {student.ref.name} {ours}",
             fix="a teacher of at least as many layers",
         )
-    if ours < 2:
-        raise BenchError(f"{student.ref.name} has no layer below its last", fix="a deeper student, or vanilla-kd")
 
 
 def check_temperature(temperature: float) -> None:

@@ -17,6 +17,7 @@ from fewbench.models import backbone_kind
 from fewbench.parts import losses
 from fewbench.parts.backbone import Backbone
 from fewbench.parts.batch import Batch, Encoded
+from fewbench.parts.distil import check_depth
 from fewbench.parts.kit import World
 from fewbench.parts.loop import Loss, train
 from fewbench.parts.taskmodel import TaskModel
@@ -223,9 +224,4 @@ def _check_inside(student: Backbone, teacher: Backbone, *, width: bool = False, 
                 f"the {what} of {student.ref.name} is {ours}, that of the teacher {teacher.ref.name} {theirs}",
                 fix="objective=ce, or a teacher of the same",
             )
-    ours, theirs = len(student.layers), len(teacher.layers)
-    if theirs < ours:
-        raise BenchError(
-            f"the teacher {teacher.ref.name} has {theirs} layers, the student {student.ref.name} {ours}",
-            fix="objective=ce, or a teacher of at least as many layers",
-        )
+    check_depth(student, teacher)

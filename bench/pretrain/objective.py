@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fewbench.errors import ModelError
 from fewbench.parts.families import Layer, family_of
+from fewbench.parts.losses import distillation_kl
 from fewbench.pretrain.recipe import Recipe
 
 
@@ -50,7 +51,6 @@ def distillation(teacher: Any, recipe: Recipe) -> Objective:
         recipe: temperature and weights.
     """
     teacher.eval().requires_grad_(False)
-    temperature = recipe.temperature
 
     def loss(model: Any, rows: Masked) -> tuple[Tensor, dict[str, float]]:
         with torch.no_grad():
@@ -58,12 +58,7 @@ def distillation(teacher: Any, recipe: Recipe) -> Objective:
             wanted = vocabulary_scores(teacher, wanted_states)
         states = states_at(model, rows)
         scores = vocabulary_scores(model, states)
-        soft = F.kl_div(
-            (scores / temperature).log_softmax(-1),
-            (wanted / temperature).log_softmax(-1),
-            reduction="batchmean",
-            log_target=True,
-        ) * (temperature**2)
+        soft = distillation_kl(scores, wanted, recipe.temperature)
         hard = F.cross_entropy(scores, rows.answers)
         total = recipe.soft * soft + recipe.hard * hard
         terms = {"loss": float(hard.detach()), "soft": float(soft.detach())}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
 from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_of, usual
 
+from fewbench.measurement import measured, write
 from fewbench.page.gather import link
 from fewbench.page.published import rows
 from fewbench.protocol import protocols
@@ -86,15 +88,25 @@ def test_a_pipeline_of_installed_steps_is_described_and_its_runs_are_stale_if_a_
 
 
 def test_what_was_measured_of_a_run_is_told_if_it_is_of_this_outcome(tmp_path):
-    store_of(tmp_path, make())
-    file = next(tmp_path.glob("runs/**/*.json"))
-    record = json.loads(file.read_text("utf-8"))
-    measured = {"run": record["run"]["key"], "predictions": record["predictions"], "scores": {"flops": 7}}
-    file.with_name(f"{file.stem}.cost.json").write_text(json.dumps(measured), "utf-8")
-    file.with_name(f"{file.stem}.attack.json").write_text(json.dumps(measured | {"run": "another"}), "utf-8")
+    store = Store(store_of(tmp_path, make()))
+    (record,) = store.records()
+    told = {"settings": {}, "environment": {}}
+    write(store, record, measured(record, "cost", scores={"flops": 7}, **told))
+    write(store, record, replace(measured(record, "attack", scores={"queries": 9}, **told), predictions="0" * 64))
     data = data_of(tmp_path)
     run = runs_of(data)[0]
     assert data["values"][run["measured"]] == {"cost": {"flops": 7}}
+    assert not data["damaged"]
+
+
+def test_a_damaged_measurement_is_told_and_not_shown(tmp_path):
+    store = Store(store_of(tmp_path, make()))
+    (record,) = store.records()
+    file = write(store, record, measured(record, "cost", scores={"flops": 7}, settings={}, environment={}))
+    file.write_text(file.read_text("utf-8").replace("7", "8"), "utf-8")
+    data = data_of(tmp_path)
+    assert runs_of(data)[0]["measured"] is None
+    assert len(data["damaged"]) == 1 and "cost" in data["damaged"][0]
 
 
 def test_an_empty_store_gives_a_page(tmp_path):
