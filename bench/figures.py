@@ -21,7 +21,7 @@ from fewbench.errors import BenchError
 from fewbench.published import Published
 from fewbench.record import Record
 from fewbench.registry import figure_files
-from fewbench.table import label
+from fewbench.tables.blocks import label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

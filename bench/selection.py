@@ -13,7 +13,7 @@ from fewbench.pipeline import PLUS, pipeline
 from fewbench.record import Record
 from fewbench.registry import MethodInfo, methods, task_files
 from fewbench.settings import choose_methods
-from fewbench.table import Column, label
+from fewbench.tables.blocks import Column, label
 from fewbench.types import Task
 
 

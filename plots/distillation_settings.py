@@ -9,7 +9,7 @@ from fewbench.figures import Material, Panel, by_name, panels, score
 from fewbench.plots._curves import REFERENCE, draw_curves
 from fewbench.plots._style import mean_and_band
 from fewbench.record import Record
-from fewbench.table import label
+from fewbench.tables.blocks import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

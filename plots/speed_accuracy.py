@@ -9,7 +9,7 @@ from fewbench.errors import BenchError
 from fewbench.figures import Material, by_name, panels, score, titles
 from fewbench.plots._style import line_look, mean_and_band, stack
 from fewbench.record import Record
-from fewbench.table import label
+from fewbench.tables.blocks import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,6 @@ import torch
 
 from fewbench.errors import BenchError
 from fewbench.parts.kit import Models
-from fewbench.pivot import entries, grids
 from fewbench.plan import Request, make_plan
 from fewbench.reader import read_rows
 from fewbench.record import from_json, to_json
@@ -18,7 +17,8 @@ from fewbench.render import latex, markdown, to_csv
 from fewbench.runner.one import carry_out
 from fewbench.split import fingerprint, make_split
 from fewbench.store import Store
-from fewbench.table import build, to_rows
+from fewbench.tables.blocks import build, to_rows
+from fewbench.tables.pivot import entries, grids
 from fewbench.testing import toy_rows, toy_task
 
 TASK = """

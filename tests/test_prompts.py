@@ -10,13 +10,13 @@ import pytest
 from fewbench.declare import declared
 from fewbench.errors import BenchError
 from fewbench.layout import belongs, folder
-from fewbench.pivot import entries, grids
 from fewbench.plan import Request, make_plan
 from fewbench.prompts import with_prompt
 from fewbench.record import run_key
 from fewbench.render import markdown
 from fewbench.store import Store
-from fewbench.table import build, to_rows
+from fewbench.tables.blocks import build, to_rows
+from fewbench.tables.pivot import entries, grids
 from fewbench.types import Prompt
 
 TASK = """

@@ -13,14 +13,14 @@ import pytest
 from conftest import PROJECT
 
 from fewbench import render
-from fewbench.beside import published_entries, published_rows
 from fewbench.declare import declared
 from fewbench.errors import BenchError
-from fewbench.pivot import entries, grids
 from fewbench.protocol import protocols
 from fewbench.published import COLUMNS, METRICS, PROTOCOLS, Published, beside, read_published
 from fewbench.registry import methods, task_files
-from fewbench.table import Block, Cell, Column, Row
+from fewbench.tables.beside import published_entries, published_rows
+from fewbench.tables.blocks import Block, Cell, Column, Row
+from fewbench.tables.pivot import entries, grids
 
 FOLDER = PROJECT / "results" / "published"
 NUMBERS = read_published(FOLDER)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from fewbench.pipeline import pipeline
 from fewbench.registry import methods
 from fewbench.selection import code_of, count_stale, who_takes_what
-from fewbench.table import Column
+from fewbench.tables.blocks import Column
 
 
 def record(method, code="0" * 16):

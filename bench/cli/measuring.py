@@ -13,10 +13,10 @@ from fewbench.cli.out import note, print_grid, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.beyond import Value
     from fewbench.measurement import Measurement
     from fewbench.record import Record
     from fewbench.store import Store
+    from fewbench.tables.beyond import Value
 
 BASES = ("e", "2")
 
@@ -171,7 +171,7 @@ def print_beyond(records: Sequence[Record], store: Store, given: str, form: str)
     import csv
     import sys
 
-    from fewbench import beyond
+    from fewbench.tables import beyond
 
     kinds = beyond.chosen(given)
     if form == "latex":

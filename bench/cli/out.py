@@ -12,7 +12,7 @@ from fewbench.errors import BenchError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fewbench.grid import Grid
+    from fewbench.tables.grid import Grid
 
 
 def note(text: str) -> None:

@@ -41,10 +41,10 @@ def table(
     json: JsonOption = False,
 ) -> None:
     """Show stored runs: one row a method and one column a task, or what --rows and --columns say."""
-    from fewbench.pivot import check_axes
     from fewbench.published import read_published
     from fewbench.selection import Wanted, task_names
     from fewbench.store import Store
+    from fewbench.tables.pivot import check_axes
 
     if form not in FORMATS:
         raise BenchError(f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown")
@@ -98,11 +98,11 @@ def print_tables(
 ) -> None:
     """Print the tables of some records on stdout, published numbers beside them."""
     from fewbench import render
-    from fewbench.beside import published_entries, published_rows
-    from fewbench.pivot import entries, grids
     from fewbench.protocol import protocols
     from fewbench.selection import code_of, who_takes_what
-    from fewbench.table import build, to_rows
+    from fewbench.tables.beside import published_entries, published_rows
+    from fewbench.tables.blocks import build, to_rows
+    from fewbench.tables.pivot import entries, grids
 
     blocks = build(records, code_of(records), {name: protocol.ddof for name, protocol in protocols().items()})
     if form in ("json", "csv"):

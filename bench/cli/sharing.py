@@ -36,12 +36,12 @@ def card(
 ) -> None:
     """Print the metadata block of a model card: the results of a method, as the hub's model-index."""
     from fewbench.declare import declared
-    from fewbench.pivot import entries
     from fewbench.protocol import protocols
     from fewbench.registry import task_files
     from fewbench.selection import Wanted, by_label, find_label, task_names
     from fewbench.sharing.card import front_matter, model_index
-    from fewbench.table import build
+    from fewbench.tables.blocks import build
+    from fewbench.tables.pivot import entries
 
     wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
     stored = by_label(record for record in _records(results) if record in wanted and record.comparable)
@@ -69,7 +69,7 @@ def csv(
     from fewbench.protocol import protocols
     from fewbench.selection import Wanted, code_of, task_names
     from fewbench.sharing.bundle import bundle
-    from fewbench.table import build, to_rows
+    from fewbench.tables.blocks import build, to_rows
 
     wanted = Wanted(task_names(tasks) if tasks else None)
     records = [record for record in _records(results) if record in wanted]

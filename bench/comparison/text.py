@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fewbench.comparison.rows import FEWEST_SEEDS, LEVEL, Comparison, Versus
-from fewbench.grid import Grid, Text
 from fewbench.statistics.ranks import Ranking
+from fewbench.tables.grid import Grid, Text
 
 MARKS = {"better": "▲", "worse": "▼", "not told apart": "=", "too few seeds": "?"}
 HEADER = ["task", "new", "other", "diff.", "95 %", "p", "Holm", "g", "w/t/l"]

@@ -27,7 +27,7 @@ from fewbench.published import Published
 from fewbench.record import Record
 from fewbench.registry import MethodInfo
 from fewbench.store import Damage, Store, load, to_damage
-from fewbench.table import Block, build, label
+from fewbench.tables.blocks import Block, build, label
 from fewbench.types import Run
 
 FIELDS = (

@@ -2,7 +2,7 @@ r"""LaTeX tables for the package booktabs: best in bold, second underlined."""
 
 from __future__ import annotations
 
-from fewbench.grid import Grid
+from fewbench.tables.grid import Grid
 
 MARKS = {0: "{}", 1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
 

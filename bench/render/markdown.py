@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fewbench.grid import Grid
+from fewbench.tables.grid import Grid
 
 MARKS = {0: "{}", 1: "**{}**", 2: "*{}*"}
 

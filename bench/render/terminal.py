@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from fewbench.grid import Grid, Text
+from fewbench.tables.grid import Grid, Text
 
 STYLES = {0: "{}", 1: "\x1b[1m{}\x1b[0m", 2: "\x1b[4m{}\x1b[0m"}
 GAP = "  "

@@ -17,7 +17,7 @@ from fewbench.pipeline import settings_of
 from fewbench.record import Record
 from fewbench.runner.one import ask_preparation, carry_out, failure, prepare
 from fewbench.store import Store, StoreUnwritable
-from fewbench.table import label
+from fewbench.tables.blocks import label
 
 if TYPE_CHECKING:
     from fewbench.parts.kit import Models

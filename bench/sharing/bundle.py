@@ -7,7 +7,7 @@ from typing import Any
 
 from fewbench.record import Record
 from fewbench.render import to_csv
-from fewbench.table import label
+from fewbench.tables.blocks import label
 
 
 def bundle(records: Sequence[Record], cells: Sequence[dict[str, Any]]) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fewbench.pivot import Entry
+from fewbench.tables.pivot import Entry
 from fewbench.types import Task
 
 KINDS = {"choice": "multiple-choice", "regression": "sentence-similarity"}

@@ -16,7 +16,7 @@ from fewbench.protocol import protocols
 from fewbench.published import read_published
 from fewbench.registry import methods
 from fewbench.store import Store
-from fewbench.table import build, to_rows
+from fewbench.tables.blocks import build, to_rows
 
 
 def runs_of(data):

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fewbench.grid import Grid, Text
 from fewbench.render import latex, markdown, terminal, to_csv
 from fewbench.render.latex import ESCAPES, escape
+from fewbench.tables.grid import Grid, Text
 
 GRID = Grid(
     "a caption",

@@ -18,7 +18,6 @@ from fewbench import durable
 from fewbench.declare import declared
 from fewbench.errors import BenchError
 from fewbench.metrics import score
-from fewbench.pivot import entries
 from fewbench.reader import read_rows
 from fewbench.record import Record, run_key, to_json
 from fewbench.registry import methods, task_files
@@ -28,7 +27,8 @@ from fewbench.sharing.gather import gather
 from fewbench.sharing.submit import Checker
 from fewbench.split import make_split
 from fewbench.store import Store
-from fewbench.table import build
+from fewbench.tables.blocks import build
+from fewbench.tables.pivot import entries
 from fewbench.types import Predictions, Run
 
 TASK = "demo-sentiment"

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from test_store import a_record
 
-from fewbench.beyond import Value, chosen, columns, rows
 from fewbench.errors import BenchError
 from fewbench.measurement import measured, write
 from fewbench.record import Record
 from fewbench.store import Store
+from fewbench.tables.beyond import Value, chosen, columns, rows
 from fewbench.types import Predictions
 
 TEACHER = [[0.5, 0.5], [1.0, 0.0], [0.9, 0.1], [0.2, 0.8]]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fewbench.errors import BenchError
-from fewbench.grid import Grid, Text, places
-from fewbench.table import Block, Column, Row
+from fewbench.tables.blocks import Block, Column, Row, worst_first
+from fewbench.tables.grid import Grid, Text, places
 
 AXES = ("task", "method", "student", "k", "protocol")
 ROWS, COLUMNS = ("method", "student"), ("task",)
@@ -122,12 +122,14 @@ class _Table:
         self.columns = [name for name in columns if name in many] or [*columns[:1]]
         self.some = cells[0]
         self.cells = {(self._key(cell, self.rows), self._key(cell, self.columns)): cell for cell in cells}
-        self.down = sorted({down for down, _ in self.cells}, key=self._order)
+        self.down = self._worst_first() if "method" in self.rows else sorted({down for down, _ in self.cells})
         self.across = sorted({across for _, across in self.cells})
         self.tasks = sorted({cell.column for cell in cells})
         counts = {cell.n for cell in cells if cell.n and not cell.source}
         self.n = next(iter(counts)) if len(counts) == 1 else None
-        said = dict.fromkeys(f"{cell.source}: {cell.mark}" for cell in cells if cell.source)
+        order = ((down, across) for down in self.down for across in self.across)
+        shown = (self.cells[place] for place in order if place in self.cells)
+        said = dict.fromkeys(f"{cell.source}: {cell.mark}" for cell in shown if cell.source)
         self.marks = {text: f" ‡{number}" for number, text in enumerate(said, 1)}
 
     def grid(self) -> Grid:
@@ -152,12 +154,18 @@ class _Table:
     def _key(self, cell: Entry, axes: Sequence[str]) -> tuple[Any, ...]:
         return tuple(cell.axis(name) for name in axes)
 
-    def _order(self, down: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Methods worst first, so that a table reads upwards to its best method last; all else by name or size."""
-        if "method" not in self.rows:
-            return (0.0, down)
-        means = [cell.mean for (at, _), cell in self.cells.items() if at == down and cell.mean is not None]
-        return (math.fsum(means) / len(means) if means else -math.inf, down)
+    def _worst_first(self) -> list[tuple[Any, ...]]:
+        """Return our rows, the best last, each followed by what papers print for its method."""
+        at = self.rows.index("method")
+        ours = worst_first((down, cell.mean) for (down, _), cell in self.cells.items() if not cell.source)
+        last = {down[at][0]: down for down in ours}
+        behind: dict[str, list[tuple[Any, ...]]] = {}
+        for down in sorted({down for (down, _), cell in self.cells.items() if cell.source}):
+            behind.setdefault(down[at][0], []).append(down)
+        rows = []
+        for down in ours:
+            rows += [down, *(behind.pop(down[at][0], []) if last[down[at][0]] == down else [])]
+        return [*rows, *(down for alone in behind.values() for down in alone)]
 
     def _places(self) -> dict[tuple[Any, Any], int]:
         """Return which of our cells are best and second best among those that differ in method and student alone."""
@@ -230,7 +238,10 @@ class _Table:
             "† made by an older version of the method's code: bench run --force redoes it": any(c.stale for c in cells),
             "failed runs: bench run --retry-failed redoes them, bench show KEY says why": any(c.failed for c in cells),
         }
-        return [*(text for text, holds in notes.items() if holds), *(f"{s} {text}" for text, s in self.marks.items())]
+        return [
+            *(text for text, holds in notes.items() if holds),
+            *(f"{mark.strip()} {text}" for text, mark in self.marks.items()),
+        ]
 
 
 def _task(column: Column, columns: Sequence[Column]) -> str:

@@ -114,7 +114,7 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
             cell.scores[run.seed] = float(record.scores["test"][metric])
         cell.stale += code.get(run.method, record.method_code) != record.method_code
     for block in blocks.values():
-        block.rows = sorted({row for row, _ in block.cells}, key=lambda row: _rank(block, row))
+        block.rows = worst_first(((row, cell.mean if cell.n else None) for (row, _), cell in block.cells.items()))
         block.columns = sorted({column for _, column in block.cells})
     return [blocks[place] for place in sorted(blocks, key=lambda place: (place[1], place[0], place[2] or 0, place[3]))]
 
@@ -135,10 +135,16 @@ def label(method: str, settings: Mapping[str, Any]) -> str:
     return f"{method}:{given}" if given else method
 
 
-def _rank(block: Block, row: Row) -> tuple[float, Row]:
-    """Worst first, by the mean over what the row has, so that a table reads upwards to its best method last."""
-    means = [cell.mean for (r, _), cell in block.cells.items() if r == row and cell.n]
-    return (math.fsum(means) / len(means) if means else -math.inf, row)
+def worst_first(means: Iterable[tuple[Any, float | None]]) -> list[Any]:
+    """Return rows by the mean over what each has, so that a table reads upwards to its best method last.
+
+    Args:
+        means: a row and the mean of one of its cells, or None where it has none; rows without any come first.
+    """
+    of: dict[Any, list[float]] = {}
+    for row, mean in means:
+        of.setdefault(row, []).extend(() if mean is None else (mean,))
+    return sorted(of, key=lambda row: (math.fsum(of[row]) / len(of[row]) if of[row] else -math.inf, row))
 
 
 def to_rows(blocks: Sequence[Block]) -> list[dict[str, Any]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from fewbench.pivot import Entry
 from fewbench.published import Beside, Published, beside
-from fewbench.table import Block, Column, Row, to_rows
+from fewbench.tables.blocks import Block, Column, Row, to_rows
+from fewbench.tables.pivot import Entry
 
 ALIKE = "same backbone, K and protocol"
 

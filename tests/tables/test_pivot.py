@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fewbench.errors import BenchError
-from fewbench.grid import places
-from fewbench.pivot import Entry, check_axes, entries, grids
 from fewbench.render import latex, markdown, terminal
-from fewbench.table import Block, Cell, Column, Row
+from fewbench.tables.blocks import Block, Cell, Column, Row
+from fewbench.tables.grid import places
+from fewbench.tables.pivot import Entry, check_axes, entries, grids
 
 SST, MR = (Column(name, "glue", 1, f"{name}-test", "accuracy") for name in ("sst-2", "mr"))
 
@@ -39,6 +39,17 @@ def test_methods_are_rows_and_tasks_columns_unless_told():
     assert marked(grid) == {
         ("ft", "55.0 ±1.0"): 1, ("kd", "54.0 ±1.0"): 2, ("kd", "70.0 ±1.0"): 1, ("ft", "60.0 ±1.0"): 2
     }  # fmt: skip
+
+
+def test_what_papers_print_stands_below_our_row_of_the_same_method_numbered_downwards():
+    papers = [cell("kd", MR, 99.0, source="Table 2", mark="larger"), cell("ft", MR, 98.0, source="Table 1", mark="K=8")]
+    (grid,) = grids([*TWO_BY_TWO, *papers])
+    assert [row[0] for row in texts(grid)] == ["ft", "ft ‡1", "kd", "kd ‡2"]
+    assert grid.notes == [
+        "– no run stored: bench run with that method and task",
+        "‡1 Table 1: K=8",
+        "‡2 Table 2: larger",
+    ]
 
 
 def test_turned_around_the_best_method_is_still_best():
@@ -128,7 +139,7 @@ def test_every_renderer_draws_every_table():
 def test_runs_of_one_method_by_several_teachers_stand_in_rows_of_their_own():
     from test_record import a_record, a_run
 
-    from fewbench.table import build
+    from fewbench.tables.blocks import build
     from fewbench.types import ModelRef
 
     records = [

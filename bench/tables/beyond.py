@@ -15,7 +15,7 @@ from fewbench.loyalty import between, own_teacher
 from fewbench.measurement import measurements
 from fewbench.record import Record
 from fewbench.store import Store
-from fewbench.table import label
+from fewbench.tables.blocks import label
 
 
 class Figure(NamedTuple):
