@@ -29,20 +29,20 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 class MethodInfo:
     """What a method's source says of it.
 
-    `settings` are the keyword arguments of its `fit` with their defaults; `search` those that a grid may vary, the
-    protocol's or, for settings of its own, `grid` (the preferred value first); `search_if` the settings under which
-    there is anything to search. `needs` is what it asks for: `student`, `teacher`, the `template` (and with it label
-    `words` of one token each), the `unlabeled` pool, a `corpus`. `kinds` are the tasks it takes, `backbones` the models
-    it reads. `presets` are named settings. `checks` says whether it has a `check` of its models and settings. The
-    setting `teacher` names the method whose run on the same split, with the teacher's backbone, makes its trained
+    `settings` are the keyword arguments of its `fit` and its `prepare` with their defaults; `search` those that a grid
+    may vary, the protocol's or, for settings of its own, `grid` (the preferred value first); `search_if` the settings
+    under which there is anything to search. `needs` is what it asks for: `student`, `teacher`, the `template` (and with
+    it label `words` of one token each), the `unlabeled` pool, a `corpus`. `kinds` are the tasks it takes, `backbones`
+    the models it reads. `presets` are named settings. `checks` says whether it has a `check` of models and settings.
+    The setting `teacher` names the method whose run on the same split, with the teacher's backbone, makes its trained
     teacher.
 
     `prepares` says, by format of the task, which of its preparations (`prepare`) a run uses; a setting named there that
-    is on goes before the format. `prepare_settings` are the arguments of `prepare`, and `prepare_checks` says whether
-    it has a `check_prepare` of the corpus. A `step` has a `transform` (model to model) in place of `fit`: alone it
-    starts at the trained teacher, and it composes with others (`fewbench.pipeline`); after a `last` step nothing may
-    follow, and `pipelines` are those that begin with it and belong to `all`. `study` names the part whose `study` tells
-    of its kept models (`bench show --text`).
+    is on goes before the format. `prepare_settings` are the arguments of `prepare`, `fit_settings` those of `fit` (or
+    `transform`): a setting may be of both. `prepare_checks` says whether it has a `check_prepare` of the corpus. A
+    `step` has a `transform` (model to model) in place of `fit`: alone it starts at the trained teacher, and it composes
+    with others (`fewbench.pipeline`); after a `last` step nothing may follow, and `pipelines` are those that begin with
+    it and belong to `all`. `study` names the part whose `study` tells of its kept models (`bench show --text`).
     """
 
     name: str
@@ -60,6 +60,7 @@ class MethodInfo:
     backbones: tuple[str, ...] = ("masked",)
     prepares: Mapping[str, str] = field(default_factory=dict)
     prepare_settings: tuple[str, ...] = ()
+    fit_settings: tuple[str, ...] = ()
     prepare_checks: bool = False
     step: bool = False
     last: bool = False
@@ -151,17 +152,14 @@ def read_method(file: Path) -> MethodInfo:
             fix="see CONTRIBUTING.md, 'Add a method in one file'",
         )
     constants = _constants(tree)
-    arguments = fit.args
-    defaults = dict(zip((a.arg for a in arguments.kwonlyargs), arguments.kw_defaults, strict=True))
-    if missing := [setting for setting, value in defaults.items() if value is None]:
-        raise BenchError(f"the setting '{missing[0]}' has no default", where=f"{file}, line {fit.lineno}")
-    settings = {setting: _literal(value, file, setting, None) for setting, value in defaults.items()}
+    fitted, annotations = _settings(fit, file)
+    shared, noted = _settings(functions["prepare"], file) if "prepare" in functions else ({}, {})
+    if differ := [setting for setting in shared if fitted.get(setting, shared[setting]) != shared[setting]]:
+        raise BenchError(f"the setting '{differ[0]}' has one default in fit and another in prepare", where=str(file))
+    settings = shared | fitted
     needs = tuple(_literal(constants.get("NEEDS"), file, "NEEDS", ()))
     if "fit" not in functions:
         _check_step(file, needs, settings)
-    shared = tuple(a.arg for a in functions["prepare"].args.kwonlyargs) if "prepare" in functions else ()
-    if unknown := [setting for setting in shared if setting not in defaults]:
-        raise BenchError(f"prepare has a setting '{unknown[0]}' that fit lacks", where=str(file))
     return MethodInfo(
         name=name,
         file=file,
@@ -169,11 +167,12 @@ def read_method(file: Path) -> MethodInfo:
         paper=_literal(constants.get("PAPER"), file, "PAPER", ""),
         needs=needs,
         settings=settings,
-        annotations={a.arg: ast.unparse(a.annotation) for a in arguments.kwonlyargs if a.annotation},
+        annotations=noted | annotations,
         search=tuple(_literal(constants.get("SEARCH"), file, "SEARCH", ())),
         presets=_literal(constants.get("PRESETS"), file, "PRESETS", {}),
         prepares=_literal(constants.get("PREPARES"), file, "PREPARES", {}),
-        prepare_settings=shared,
+        prepare_settings=tuple(shared),
+        fit_settings=tuple(fitted),
         prepare_checks="check_prepare" in functions,
         step="fit" not in functions,
         last=_literal(constants.get("LAST"), file, "LAST", False),
@@ -185,6 +184,17 @@ def read_method(file: Path) -> MethodInfo:
         checks="check" in functions,
         study=_literal(constants.get("STUDY"), file, "STUDY", ""),
     )
+
+
+def _settings(function: ast.FunctionDef, file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a function's keyword arguments with their defaults, and the annotations of those that have one."""
+    arguments = function.args.kwonlyargs
+    settings = {}
+    for argument, default in zip(arguments, function.args.kw_defaults, strict=True):
+        if default is None:
+            raise BenchError(f"the setting '{argument.arg}' has no default", where=f"{file}, line {function.lineno}")
+        settings[argument.arg] = _literal(default, file, argument.arg, None)
+    return settings, {a.arg: ast.unparse(a.annotation) for a in arguments if a.annotation}
 
 
 def _constants(tree: ast.Module) -> dict[str, ast.expr]:

@@ -180,11 +180,12 @@ def check_settings(method: MethodInfo) -> None:
     else:
         raise AssertionError(f"{method.name}: an unknown setting was not refused")
     module = method.module()
+    shared = inspect.signature(module.prepare).parameters if method.prepare_settings else {}
     parameters = inspect.signature(module.transform if method.step else module.fit).parameters
     first = [*(["model"] if method.step else []), "task", "split", "kit"]
     _check(list(parameters)[: len(first)] == first, method, f"it takes {list(parameters)[: len(first)]} first")
-    defaults = {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
-    _check(defaults == method.settings, method, f"fit has the defaults {defaults}, its source says {method.settings}")
+    defaults = {name: p.default for name, p in {**shared, **parameters}.items() if p.kind is p.KEYWORD_ONLY}
+    _check(defaults == method.settings, method, f"it has the defaults {defaults}, its source says {method.settings}")
     if method.checks:
         given = {name: value for name, value in method.settings.items() if name != "teacher"}
         try:

@@ -40,13 +40,9 @@ def fit(
     split: Split,
     kit: Kit,
     *,
-    tokens: int = 100,
     hybrid: bool = False,
     unified: bool = False,
     chinese: bool = False,
-    pretrain_steps: int = 0,
-    pretrain_lr: float = 0.1,
-    pretrain_batch: int = 64,
     prompt_lr: float = 1e-2,
     batch_size: int = 16,
 ) -> Predictor:

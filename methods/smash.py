@@ -63,22 +63,7 @@ def prepare(
     return weights(student)
 
 
-def fit(
-    task: Task,
-    split: Split,
-    kit: Kit,
-    *,
-    objective: Literal["ce", "distilbert", "rule"] = "ce",
-    hidden: float = 0.0,
-    attention: float = 0.0,
-    keep: float = 0.5,
-    pretrain_steps: int = 200_000,
-    pretrain_lr: float = 1e-4,
-    pretrain_batch: int = 128,
-    tune: bool = True,
-    lr: float = 1e-5,
-    batch_size: int = 4,
-) -> Predictor:
+def fit(task: Task, split: Split, kit: Kit, *, tune: bool = True, lr: float = 1e-5, batch_size: int = 4) -> Predictor:
     """Prompt the distilled student, and tune it as prompt-ft does."""
     model = prompt_model(load_weights(kit.backbone("student"), kit.prepared()), task)
     if tune:

@@ -73,6 +73,10 @@ def test_two_methods_of_one_name_are_both_named(write):
         ("X = 1\n", "must define fit"),
         ("class A:\n    def fit(self): ...\n", "must define fit"),
         ("def fit(task, split, kit, *, lr): ...\n", "the setting 'lr' has no default"),
+        (
+            "def fit(task, split, kit, *, n: int = 1): ...\ndef prepare(kind, world, *, n: int = 2): ...\n",
+            "the setting 'n' has one default in fit and another in prepare",
+        ),
         ("from math import pi\ndef fit(task, split, kit, *, lr=pi): ...\n", "'lr' must be a literal"),
         ("NEEDS = tuple('a')\n" + FIT, "'NEEDS' must be a literal"),
         ("def fit(:\n", "not Python"),

@@ -14,7 +14,8 @@ from fewbench.types import Predictor, Split, Task
 def fit(method: MethodInfo, task: Task, split: Split, kit: Kit, settings: Mapping[str, Any]) -> Predictor:
     """Return the predictor that a method makes with some settings."""
     if not method.steps:
-        predictor: Predictor = method.module().fit(task, split, kit, **settings)
+        own = {name: value for name, value in settings.items() if name in method.fit_settings}
+        predictor: Predictor = method.module().fit(task, split, kit, **own)
         return predictor
     model = kit.source()
     for step in method.steps:

@@ -15,6 +15,7 @@ from fewbench.errors import BenchError
 from fewbench.jobs import Job, Plan, Preparation
 from fewbench.parts.kit import Kit, Models, World
 from fewbench.parts.softpretrain import pretrain
+from fewbench.parts.steps import fit
 from fewbench.protocol import get_protocol
 from fewbench.registry import methods
 from fewbench.runner.local import ask_method, execute
@@ -83,7 +84,7 @@ def test_tuning_starts_at_the_prompt_in_its_form(folder, tmp_path, settings):
     job = job_of(folder, "single", **settings)
     assert prepare(job.preparation, Models(torch.device("cpu")), artifacts) is None
     prompt = load(artifacts.read(job.preparation.key)[1])["prompt"]
-    model = PPT.module().fit(job.task, job.split, kit_of(job, artifacts), **job.run.settings, prompt_lr=0.0)
+    model = fit(PPT, job.task, job.split, kit_of(job, artifacts), {**job.run.settings, "prompt_lr": 0.0})
     torch.testing.assert_close(model.soft.data, prompt)
     template = {(): "{0}. {mask}.", ("hybrid",): "{0} It was {mask}."}
     unified = "{0}? A. bad B. fair C. good. Answer is {mask}."
