@@ -14,7 +14,8 @@ from fewbench.types import Predictor, Split, Task
 def fit(method: MethodInfo, task: Task, split: Split, kit: Kit, settings: Mapping[str, Any]) -> Predictor:
     """Return the predictor that a method makes with some settings."""
     if not method.steps:
-        own = {name: value for name, value in settings.items() if name in method.fit_settings}
+        spent = set(method.prepare_settings) - set(method.fit_settings)
+        own = {name: value for name, value in settings.items() if name not in spent}
         predictor: Predictor = method.module().fit(task, split, kit, **own)
         return predictor
     model = kit.source()
