@@ -3,8 +3,8 @@
     python scripts/compare_masking.py --corpus DATA/corpora/wikipedia-en --data DATA --out FOLDER --tokens 2000000
 
 Same tokenizer, same rows in the same order, same first weights: only the masks differ. Every run's curve (held-out loss
-under random masks, and the probe's mean reciprocal rank, macro average over relations) is kept under --results, and a
-table and the curves of Figure 7.3 are drawn from what is kept there. What is stopped goes on with the same command.
+under random masks, and the probe's mean reciprocal rank, macro average over relations) is kept under --results, a table
+is made of what is kept there, and `bench plot masking` draws it. What is stopped goes on with the same command.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import torch
 from fewbench.declare import load_file
 from fewbench.errors import BenchError
 from fewbench.facts import read_facts
-from fewbench.plots.pretraining import save_curves
 from fewbench.pretrain.probing import FactMeasure
 from fewbench.pretrain.recipe import read_recipe
 from fewbench.pretrain.run import Request, pretrain
@@ -76,7 +75,6 @@ def compare(args: argparse.Namespace) -> None:
             file.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     reports = [json.loads(file.read_text("utf-8")) for file in sorted(args.results.glob("*.json"))]
     print(table(reports))
-    save_curves(mean_curves(reports), args.results / "curves.png", measures=("held_out_loss", "mrr"))
 
 
 def _tokenizer(args: argparse.Namespace) -> ModelRef:
@@ -91,34 +89,15 @@ def _tokenizer(args: argparse.Namespace) -> ModelRef:
     return ModelRef("tokenizer", str(folder), "0")
 
 
-def by_strategy(reports: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return the reports of each strategy."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for report in reports:
-        groups.setdefault(report["recipe"]["masking"], []).append(report)
-    return groups
-
-
-def mean_curves(reports: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return each strategy's curve, the mean over its seeds at every point."""
-    return {
-        name: [
-            {key: float(np.mean([point[key] for point in points])) for key in ("tokens", "held_out_loss", "mrr")}
-            for points in zip(*(report["curve"] for report in group), strict=True)
-        ]
-        for name, group in by_strategy(reports).items()
-    }
-
-
 def table(reports: list[dict[str, Any]]) -> str:
     """Return the last points as Markdown: mean and population std over seeds."""
     lines = ["| masking | held-out loss | LAMA MRR (macro, x100) | n | tokens |", "| --- | ---: | ---: | ---: | ---: |"]
-    for name, group in by_strategy(reports).items():
-        last = [report["curve"][-1] for report in group]
+    for name in dict.fromkeys(report["recipe"]["masking"] for report in reports):
+        last = [report["curve"][-1] for report in reports if report["recipe"]["masking"] == name]
         loss, mrr = ([point[key] for point in last] for key in ("held_out_loss", "mrr"))
         lines.append(
             f"| {name} | {np.mean(loss):.3f} ±{np.std(loss):.3f} | {100 * np.mean(mrr):.2f} ±{100 * np.std(mrr):.2f} "
-            f"| {len(group)} | {last[0]['tokens'] / 1e6:.1f}M |"
+            f"| {len(last)} | {last[0]['tokens'] / 1e6:.1f}M |"
         )
     point = reports[0]["curve"][-1]
     return "\n".join([*lines, "", f"{point['facts']} facts asked, {point['left_out']} left out: no single token"])
