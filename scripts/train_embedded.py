@@ -3,8 +3,8 @@
     python scripts/train_embedded.py --corpora DATA/corpora/imdb-unlabeled DATA/corpora/wikipedia-en \
         --work FOLDER --out bench/models
 
-Three pretrainings, each by its recipe in scripts/embedded/: a stem of three layers; its layers stacked to six and
-trained further; every other layer of those, distilled. Killed and started again, it goes on where it was.
+Three pretrainings, each by its recipe in scripts/embedded/: a stem of three layers; the stem grown to six and trained
+further; every other layer of those, distilled. Killed and started again, it goes on where it was.
 """
 
 from __future__ import annotations
