@@ -3,8 +3,8 @@
     python scripts/compare_masking.py --corpus DATA/corpora/wikipedia-en --data DATA --out FOLDER --tokens 2000000
 
 Same tokenizer, same rows in the same order, same first weights: only the masks differ. Every run's curve (held-out loss
-under random masks, and the probe's mean reciprocal rank, macro average over relations) is kept under --results, a table
-is made of what is kept there, and `bench plot masking` draws it. What is stopped goes on with the same command.
+under random masks, and the probe's mean reciprocal rank, macro average over relations) is kept under --results, with a
+table of them all; `bench plot masking` draws them. What is stopped goes on with the same command.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from fewbench.declare import load_file
+from fewbench.durable import write_whole
 from fewbench.errors import BenchError
 from fewbench.facts import read_facts
 from fewbench.pretrain.probing import FactMeasure
@@ -30,6 +31,11 @@ from fewbench.types import ModelRef
 STRATEGIES = ("random", "span", "pmi", "informask", "token-rates")
 FACTS = Path(__file__).parents[1] / "tasks" / "lama.toml"
 RECIPE = Path(__file__).parent / "masking" / "recipe.toml"
+HEAD = """# Masking strategies compared
+
+Written by `scripts/compare_masking.py`: one model by each strategy, as thesis Table 7.3(a) does it. `bench plot
+masking` draws the curves. Mean ± population std over seeds of the last measurement.
+"""
 
 
 def main() -> None:
@@ -74,7 +80,9 @@ def compare(args: argparse.Namespace) -> None:
             report = pretrain(request, lambda text, stem=file.stem: print(f"{stem}: {text}", file=sys.stderr))
             file.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     reports = [json.loads(file.read_text("utf-8")) for file in sorted(args.results.glob("*.json"))]
-    print(table(reports))
+    text = table(reports)
+    print(text)
+    write_whole(args.results / "README.md", f"{HEAD}\n{text}\n".encode())
 
 
 def _tokenizer(args: argparse.Namespace) -> ModelRef:
