@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,10 @@ def _tokenizer(args: argparse.Namespace) -> ModelRef:
     folder = args.out / "tokenizer"
     if not folder.exists():
         recipe = read_recipe(RECIPE, {})
-        texts = (" ".join(document) for number, document in enumerate(training(args.corpus)) if number % 4 == 0)
+
+        def texts() -> Iterator[str]:
+            return (" ".join(document) for number, document in enumerate(training(args.corpus)) if number % 4 == 0)
+
         learn(texts, recipe.vocabulary, recipe.words).save_pretrained(folder)
     return ModelRef("tokenizer", str(folder), "0")
 

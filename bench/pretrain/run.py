@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,14 @@ def _claim(request: Request, work: Path) -> None:
         )
 
 
+def _some(corpora: Sequence[str]) -> Iterator[str]:
+    """Yield the documents that a tokenizer is learned from."""
+    for source in corpora:
+        for number, document in enumerate(training(source)):
+            if number % TOKENIZER_DOCUMENTS == 0:
+                yield " ".join(document)
+
+
 def _tokenizer(request: Request, work: Path, say: Callable[[str], None]) -> Any:
     from transformers import AutoTokenizer
 
@@ -170,13 +178,7 @@ def _tokenizer(request: Request, work: Path, say: Callable[[str], None]) -> Any:
     folder = Path(given.path) if given else work / "tokenizer"
     if given is None and not folder.exists():
         say(f"learning a tokenizer of {request.recipe.vocabulary} tokens")
-        texts = (
-            " ".join(document)
-            for source in request.corpora
-            for number, document in enumerate(training(source))
-            if number % TOKENIZER_DOCUMENTS == 0
-        )
-        learned = learn(texts, request.recipe.vocabulary, label_words(request.recipe.words))
+        learned = learn(lambda: _some(request.corpora), request.recipe.vocabulary, label_words(request.recipe.words))
         learned.save_pretrained(partial := work / "tokenizer.tmp")
         partial.replace(folder)
     try:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def learn(texts: Iterable[str], size: int, words: Sequence[str], alphabet: int = 300) -> Any:
+def learn(read: Callable[[], Iterable[str]], size: int, words: Sequence[str], alphabet: int = 300) -> Any:
     """Return a fast tokenizer of at most `size` tokens in which each of `words` is one token.
 
+    The same texts give the same tokenizer. The library breaks ties between pairs by the numbers of their pieces, and
+    numbers the characters inside words in the order in which a hash table of its own gives them, another in every
+    process; so the characters are counted, and numbered as special tokens, before it begins.
+
     Args:
-        texts: what to learn the pieces from; read once.
+        read: gives the texts to learn the pieces from, from the start; called twice.
         size: tokens, special ones and `words` included.
         words: label words and the like, in lower case.
         alphabet: how many different characters are kept; others become [UNK].
@@ -23,10 +28,16 @@ def learn(texts: Iterable[str], size: int, words: Sequence[str], alphabet: int =
     learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     learner.normalizer = normalizers.BertNormalizer(lowercase=True)
     learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    letters = _letters(map(learner.normalizer.normalize_str, read()), alphabet)
+    inside = [f"##{letter}" for letter in letters]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=size, special_tokens=list(SPECIAL), limit_alphabet=alphabet, show_progress=False
+        vocab_size=size,
+        special_tokens=[*SPECIAL, *inside],
+        initial_alphabet=letters,
+        limit_alphabet=len(letters),
+        show_progress=False,
     )
-    learner.train_from_iterator(texts, trainer)
+    learner.train_from_iterator(read(), trainer)
     learned = [piece for piece, _ in sorted(learner.get_vocab().items(), key=lambda item: item[1])]
     pieces = list(dict.fromkeys([*SPECIAL, *words, *learned]))[:size]  # the rarest pieces give way to the words
     tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
@@ -39,6 +50,15 @@ def learn(texts: Iterable[str], size: int, words: Sequence[str], alphabet: int =
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
     inputs = ["input_ids", "token_type_ids", "attention_mask"]
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, model_input_names=inputs, **names)
+
+
+def _letters(texts: Iterable[str], most: int) -> list[str]:
+    """Return the characters that are no space, the most frequent first."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    found = [letter for letter in counts if not letter.isspace()]
+    return sorted(found, key=lambda letter: (-counts[letter], letter))[:most]
 
 
 def label_words(words: Iterable[str]) -> list[str]:
