@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
-from fewbench.cli.out import note, print_grid, print_json
+from fewbench.cli.out import note, print_grid, print_grids, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.measurement import Measurement
     from fewbench.record import Record
     from fewbench.store import Store
-    from fewbench.tables.beyond import Value
 
 BASES = ("e", "2")
 
@@ -168,35 +167,18 @@ def _count(number: float) -> str:
 
 def print_beyond(records: Sequence[Record], store: Store, given: str, form: str) -> None:
     """Print a row for each method on a task: its score, and what `--with` names."""
-    import csv
-    import sys
-
+    from fewbench.render import to_csv
     from fewbench.tables import beyond
 
     kinds = beyond.chosen(given)
-    if form == "latex":
-        raise BenchError("--with makes no latex", allowed="terminal, markdown, csv, json", fix="--format markdown")
     rows = beyond.rows(records, store.records(), store, kinds)
-    names = beyond.columns(rows)
     if form == "json":
         print_json([{**row._asdict(), "values": {name: v._asdict() for name, v in row.values.items()}} for row in rows])
-        return
-    header = ["task", "k", "protocol", "method", "model", "n", *names]
-    cells = [[*map(str, row[:6]), *(_mean(row.values.get(name), row.n) for name in names)] for row in rows]
-    if form == "csv":
-        csv.writer(sys.stdout).writerows([header, *cells])
-    elif form == "markdown":
-        lines = [header, ["---"] * len(header), *cells]
-        print("\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines))
+    elif form == "csv":
+        print(to_csv(beyond.flat(rows)))
     else:
-        print_grid(header, cells, right=range(5, len(header)))
-    note("means over n runs, or those in brackets; scores and loyalty in hundredths, natural logarithms; ms at batch 1")
-
-
-def _mean(value: Value | None, n: int) -> str:
-    if value is None:
-        return "–"
-    return f"{value.mean:.{value.digits}f}" + (f" ({value.n})" if value.n != n else "")
+        print_grids(beyond.grids(rows), form)
+    note("scores and loyalty in hundredths, natural logarithms; ms at batch 1; (n) where fewer runs have a figure")
 
 
 def _title(record: Record) -> str:

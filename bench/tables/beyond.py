@@ -15,7 +15,8 @@ from fewbench.loyalty import between, own_teacher
 from fewbench.measurement import measurements
 from fewbench.record import Record
 from fewbench.store import Store
-from fewbench.tables.blocks import label
+from fewbench.tables.blocks import label, worst_first
+from fewbench.tables.grid import Grid, Text, places
 
 
 class Figure(NamedTuple):
@@ -129,6 +130,56 @@ def rows(records: Iterable[Record], known: Iterable[Record], store: Store, kinds
         }
         found.append(Row(task, k, protocol + mark, method, student, len(group), means))
     return found
+
+
+def grids(rows: Sequence[Row]) -> list[Grid]:
+    """Return a table for each task, K and protocol: a row a method, by score, the best last and marked.
+
+    A figure that not all runs of its row have says in brackets how many have it.
+    """
+    tables: dict[tuple[str, int, str], list[Row]] = {}
+    for row in rows:
+        tables.setdefault((row.task, row.k, row.protocol), []).append(row)
+    return [_grid(*place, {(row.method, row.student): row for row in group}) for place, group in tables.items()]
+
+
+def _grid(task: str, k: int, protocol: str, group: Mapping[tuple[str, str], Row]) -> Grid:
+    names = columns(list(group.values()))
+    order = worst_first((place, row.values["score"].mean) for place, row in group.items())
+    ranked = dict(zip(order, places([group[place].values["score"].mean for place in order]), strict=True))
+    students, counts = {student for _, student in group if student}, {row.n for row in group.values()}
+    n = counts.pop() if len(counts) == 1 else None
+    body = []
+    for place in order:
+        row = group[place]
+        line = [Text(row.method), *([Text(row.student)] if len(students) > 1 else [])]
+        line += [] if n else [Text(str(row.n))]
+        for name in names:
+            line.append(Text(_mean(row.values.get(name), row.n), ranked[place] if name == "score" else 0))
+        body.append(line)
+    caption = [task, f"K={k}", protocol, *([f"student {next(iter(students))}"] if len(students) == 1 else [])]
+    caption.append(f"means over n={n} split seeds" if n else "means over n split seeds")
+    labels = ["method", *(["student"] if len(students) > 1 else [])]
+    header = [*labels, *([] if n else ["n"]), *(name.replace(" ", "\n") for name in names)]
+    return Grid(" · ".join(caption), header, body, [], len(labels))
+
+
+def _mean(value: Value | None, n: int) -> str:
+    if value is None:
+        return "–"
+    return f"{value.mean:.{value.digits}f}" + (f" ({value.n})" if value.n != n else "")
+
+
+def flat(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the rows as plain values, one object each: a column's mean and, where some runs lack it, its count."""
+    names = columns(rows)
+    return [
+        {
+            **{name: getattr(row, name) for name in Row._fields[:-1]},
+            **{name: _mean(row.values.get(name), row.n) for name in names},
+        }
+        for row in rows
+    ]
 
 
 def _place(record: Record) -> tuple[Any, ...]:

@@ -95,12 +95,18 @@ def measuring():
 class TestCommands:
     def test_table(self, measuring, filled: Store, capsys):
         measuring.print_beyond(list(filled.records()), filled, "loyalty,cost", "markdown")
-        lines = capsys.readouterr().out.splitlines()
-        assert lines[0].endswith(
-            "| score | label loyalty | probability loyalty | M parameters | speed-up | layer ratio |"
-        )
+        lines = capsys.readouterr().out.strip().splitlines()
+        assert lines[0].endswith("means over n split seeds")
+        assert "| n | score | label loyalty | probability loyalty | M parameters | speed-up | layer ratio |" in lines[2]
         # item by item 0.8161, 1 - sqrt(ln 2), 1 and 1, as in test_loyalty.py
-        assert lines[-1].endswith("| 50.0 | 50.0 (1) | 74.6 (1) | 2.50 (1) | 1.50 (1) | 2.00 (1) |")
+        assert lines[-1].endswith("| 50.0 (1) | 74.6 (1) | 2.50 (1) | 1.50 (1) | 2.00 (1) |")
+
+    @pytest.mark.parametrize("form", ["terminal", "latex", "csv", "json"])
+    def test_other_forms(self, measuring, filled: Store, capsys, form):
+        measuring.print_beyond(list(filled.records()), filled, "loyalty,cost", form)
+        shown = capsys.readouterr().out
+        assert ("74.6" in shown and "2.50" in shown) or json.loads(shown)[1]["values"]["M parameters"]["mean"] == 2.5
+        assert max(map(len, shown.splitlines())) <= 80 or form != "terminal"
 
     def test_loyalty(self, measuring, filled: Store, capsys):
         keys = {record.run.method + str(record.run.seed): record.run.key for record in filled.records()}
