@@ -91,11 +91,11 @@ def find_label(name: str, known: Iterable[str], where: str) -> str:
 def code_of(records: Iterable[Record]) -> dict[str, str]:
     """Return the hash of the code that the records' methods have today, for those that are here."""
     known = methods()
-    used = {name: _info(name, known) for name in sorted({record.run.method for record in records})}
+    used = {name: info_of(name, known) for name in sorted({record.run.method for record in records})}
     return {name: info.code_hash() for name, info in used.items() if info is not None}
 
 
-def _info(name: str, known: Mapping[str, MethodInfo]) -> MethodInfo | None:
+def info_of(name: str, known: Mapping[str, MethodInfo]) -> MethodInfo | None:
     """Return what is known of a method or of a pipeline, if its parts are here."""
     if PLUS not in name:
         return known.get(name)
@@ -120,7 +120,7 @@ def who_takes_what() -> Callable[[str, Column], bool]:
 
     def takes(method: str, column: Column) -> bool:
         infos, tasks = known()
-        info, task = _info(method.partition(":")[0], infos), tasks.get(column.task)
+        info, task = info_of(method.partition(":")[0], infos), tasks.get(column.task)
         return info is None or task is None or task.kind in info.kinds
 
     return takes

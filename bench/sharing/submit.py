@@ -15,6 +15,7 @@ from fewbench.protocol import protocols
 from fewbench.reader import read_rows
 from fewbench.record import Record
 from fewbench.registry import NAME, methods, task_files
+from fewbench.selection import info_of
 from fewbench.sharing.gather import Found
 from fewbench.split import make_split
 from fewbench.types import Rows, Split, Task
@@ -73,9 +74,10 @@ class Checker:
         name = record.run.method
         if not all(NAME.fullmatch(step) for step in name.split(PLUS)):
             return [f"{name!r} is no method's name"]
-        if name not in self._methods:
+        info = info_of(name, self._methods)
+        if info is None:
             report.note(f"the method '{name}' is not here: whether its code is of today cannot be told")
-        elif self._methods[name].code_hash() != record.method_code:
+        elif info.code_hash() != record.method_code:
             report.note(f"'{name}' was run by other code than is here: tables will mark it as stale")
         return []
 
