@@ -141,9 +141,9 @@ def test_uncommitted_code_is_refused_and_other_code_is_noted(add, theirs):
     change(file, environment={}, method_code="f" * 16)
     report = Checker(None).check(gather(theirs)[0])
     assert report.problems == [] and any("run by other code" in note for note in report.notes)
-    found = gather(theirs)[0]
+    (found,) = gather(theirs)[0]
     steps = replace(found, record=replace(found.record, run=replace(found.record.run, method="truncate+kd")))
-    assert any("'truncate+kd' was run by other code" in note for note in Checker(None).check(steps).notes)
+    assert any("'truncate+kd' was run by other code" in note for note in Checker(None).check([steps]).notes)
 
 
 @pytest.mark.parametrize("kind", ["record", "predictions", "folder"])
