@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from page_browser import browser, show, usual_page  # noqa: F401
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'fewbench[pages]'")
 expect = sync_api.expect

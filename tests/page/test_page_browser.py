@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 import pytest
+from page_browser import browser, show, usual_page  # noqa: F401
 from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_of
 
 from fewbench.page.write import save, to_html
