@@ -25,7 +25,8 @@ def draw(material: Material) -> Figure:
     if not found:
         raise BenchError("there are no runs to draw", fix="bench run --methods ft,prompt-ft --tasks sst-2")
     called = titles(list(found))
-    names = _order(by_name(material.records))
+    runs = by_name(material.records)
+    names = _order(runs)
     widest = max(map(len, called.values()))
     room = PAGE - 0.058 * max(map(len, names))  # the names stand left of the first panel
     columns = min(len(found), PER_ROW, max(1, int(room / (0.065 * widest + 0.15))))
@@ -34,7 +35,8 @@ def draw(material: Material) -> Figure:
     figure = Figure(figsize=(width, lines * (0.55 + 0.145 * len(names))), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
     for one, (panel, records) in zip(axes, found.items(), strict=False):
-        _dots(one, by_name(records), names)
+        shown = {record.run.key for record in records}
+        _dots(one, [[record for record in runs[name] if record.run.key in shown] for name in names])
         one.set_title(called[panel])
     for one in axes[len(found) :]:
         one.remove()
@@ -49,9 +51,9 @@ def _order(runs: Mapping[str, Sequence[Record]]) -> list[str]:
     return sorted(runs, key=lambda name: (-mean_and_band([score(record) for record in runs[name]])[0], name))
 
 
-def _dots(axes: Axes, runs: Mapping[str, Sequence[Record]], names: Sequence[str]) -> None:
-    for row, name in enumerate(names):
-        scores = [score(record) for record in runs.get(name, ())]
+def _dots(axes: Axes, rows: Sequence[Sequence[Record]]) -> None:
+    for row, records in enumerate(rows):
+        scores = [score(record) for record in records]
         if not scores:
             continue
         axes.plot(scores, [row] * len(scores), "o", color="0.25", markerfacecolor="none", markersize=3.2, clip_on=False)

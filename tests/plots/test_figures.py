@@ -161,7 +161,7 @@ def test_the_committed_records_give_a_figure(bench, tmp_path):
     out = tmp_path / "seeds.svg"
     done = bench("plot", "seeds", "--tasks", "sst-2,mr", "--out", out, "--results", PROJECT / "results")
     assert done.returncode == 0, done.stderr
-    assert ">sst-2<" in out.read_text("utf-8")
+    assert ">sst-2 · quick<" in out.read_text("utf-8")
 
 
 def test_a_figure_dropped_in_is_listed(monkeypatch):
@@ -200,3 +200,14 @@ def test_patience_simulated_is_patience_counted():
 
 def test_the_front_is_what_nothing_beats():
     assert pareto_front([(3, 9), (1, 5), (2, 5), (2, 7), (4, 8), (1, 4)]) == [(1, 5), (2, 7), (3, 9)]
+
+
+def test_every_run_is_a_dot_whatever_stands_in_the_other_panels():
+    """Two protocols with other students each: a method is called the same in both panels."""
+    from fewbench.plots import seeds
+
+    store = Store(PROJECT / "results")
+    records = [record for record in store.records() if record.run.task == "sst-2" and record.status == "ok"]
+    figure = seeds.draw(Material(records, store))
+    dots = [len(line.get_xdata()) for axes in figure.axes for line in axes.lines if line.get_marker() == "o"]
+    assert sum(dots) == len(records) > 100
