@@ -202,9 +202,14 @@ def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
     return found
 
 
-def by_name(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Return records by what a legend calls them: method and settings, and the student where there are several."""
-    students = {record.run.student.name for record in records if record.run.student}
+def by_name(records: Sequence[Record], among: Sequence[Record] | None = None) -> dict[str, list[Record]]:
+    """Return records by what a legend calls them: method and settings, and the student where there are several.
+
+    Args:
+        records: of one panel, say.
+        among: of the whole figure; a method has the same name in all its panels, whichever students they have.
+    """
+    students = {record.run.student.name for record in among or records if record.run.student}
     found: dict[str, list[Record]] = {}
     for record in records:
         run = record.run

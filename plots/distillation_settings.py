@@ -37,7 +37,8 @@ def draw(material: Material) -> Figure:
         raise BenchError(problem, fix=MAKE)
 
     def levels(axes: Axes, panel: Panel) -> list[Any]:
-        plain = by_name([r for r in groups[panel] if r.run.method in LEVELS and "steps" not in r.run.settings])
+        drawn = [r for r in groups[panel] if r.run.method in LEVELS and "steps" not in r.run.settings]
+        plain = by_name(drawn, material.records)
         dashes = [(0, (1, 1.2)), (0, (4, 2)), (0, (6, 1, 1, 1)), (0, (2, 3))]
         return [
             axes.axhline(

@@ -25,7 +25,7 @@ MAKE = "for k in 1 2 4 8 16 32 64; do bench run --methods ft,prompt-ft --tasks s
 def draw(material: Material) -> Figure:
     """Draw a panel for each task that has runs at two or more K."""
     found = {
-        panel: {name: _by_k(some) for name, some in by_name(records).items()}
+        panel: {name: _by_k(some) for name, some in by_name(records, material.records).items()}
         for panel, records in panels(material.records, over="k").items()
         if len({record.run.k for record in records}) > 1
     }

@@ -23,7 +23,7 @@ def draw(material: Material, *, loyalty: str = "label") -> Figure:
     stored = {record.run.key: record for record in material.store.records()}
     found: dict[Panel, dict[str, Point]] = {}
     for panel, records in panels(material.records).items():
-        for name, some in by_name(records).items():
+        for name, some in by_name(records, material.records).items():
             pairs = [pair for record in some if (pair := _pair(record, material, stored, loyalty))]
             if pairs:
                 found.setdefault(panel, {})[name] = Point([x for x, _ in pairs], [y for _, y in pairs])

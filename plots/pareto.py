@@ -29,7 +29,7 @@ def draw(material: Material, *, cost: str = "latency") -> Figure:
     path, scale, title = COSTS[cost]
     found: dict[Panel, dict[str, Point]] = {}
     for panel, records in panels(material.records).items():
-        for name, some in by_name(records).items():
+        for name, some in by_name(records, material.records).items():
             costs = [(_at(measured.scores, path), r) for r in some for measured in material.measured(r, "cost")[:1]]
             pairs = [(scale * value, score(record)) for value, record in costs if value is not None]
             if pairs:

@@ -25,8 +25,7 @@ def draw(material: Material) -> Figure:
     if not found:
         raise BenchError("there are no runs to draw", fix="bench run --methods ft,prompt-ft --tasks sst-2")
     called = titles(list(found))
-    runs = by_name(material.records)
-    names = _order(runs)
+    names = _order(by_name(material.records))
     widest = max(map(len, called.values()))
     room = PAGE - 0.058 * max(map(len, names))  # the names stand left of the first panel
     columns = min(len(found), PER_ROW, max(1, int(room / (0.065 * widest + 0.15))))
@@ -35,8 +34,8 @@ def draw(material: Material) -> Figure:
     figure = Figure(figsize=(width, lines * (0.55 + 0.145 * len(names))), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
     for one, (panel, records) in zip(axes, found.items(), strict=False):
-        shown = {record.run.key for record in records}
-        _dots(one, [[record for record in runs[name] if record.run.key in shown] for name in names])
+        runs = by_name(records, material.records)
+        _dots(one, [runs.get(name, []) for name in names])
         one.set_title(called[panel])
     for one in axes[len(found) :]:
         one.remove()

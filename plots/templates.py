@@ -28,7 +28,7 @@ def draw(material: Material) -> Figure:
     names = sorted({record.run.template for records in groups.values() for record in records})  # "", its own, is first
     found: dict[Panel, dict[str, dict[float, list[float]]]] = {}
     for panel, records in groups.items():
-        for name, some in by_name(records).items():
+        for name, some in by_name(records, material.records).items():
             curve = found.setdefault(panel, {}).setdefault(name, {})
             for record in some:
                 curve.setdefault(names.index(record.run.template), []).append(score(record))

@@ -157,9 +157,9 @@ def _grid(task: str, k: int, protocol: str, group: Mapping[tuple[str, str], Row]
         for name in names:
             line.append(Text(_mean(row.values.get(name), row.n), ranked[place] if name == "score" else 0))
         body.append(line)
-    caption = [task, f"K={k}", protocol, *([f"student {next(iter(students))}"] if len(students) == 1 else [])]
+    caption = [task, f"K={k}", protocol, *([f"model {next(iter(students))}"] if len(students) == 1 else [])]
     caption.append(f"means over n={n} split seeds" if n else "means over n split seeds")
-    labels = ["method", *(["student"] if len(students) > 1 else [])]
+    labels = ["method", *(["model"] if len(students) > 1 else [])]
     header = [*labels, *([] if n else ["n"]), *(name.replace(" ", "\n") for name in names)]
     return Grid(" · ".join(caption), header, body, [], len(labels))
 
@@ -171,15 +171,15 @@ def _mean(value: Value | None, n: int) -> str:
 
 
 def flat(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the rows as plain values, one object each: a column's mean and, where some runs lack it, its count."""
-    names = columns(rows)
-    return [
-        {
-            **{name: getattr(row, name) for name in Row._fields[:-1]},
-            **{name: _mean(row.values.get(name), row.n) for name in names},
-        }
-        for row in rows
-    ]
+    """Return the rows as plain values, one object each: a figure's mean, None if no run has it, and how many have."""
+    found = []
+    for row in rows:
+        line = {name: value for name, value in row._asdict().items() if name != "values"}
+        for name in columns(rows):
+            value = row.values.get(name)
+            line |= {name: round(value.mean, 4) if value else None, f"{name} n": value.n if value else 0}
+        found.append(line)
+    return found
 
 
 def _place(record: Record) -> tuple[Any, ...]:

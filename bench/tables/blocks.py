@@ -10,9 +10,11 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fewbench.record import Record
+
+T = TypeVar("T")
 
 
 class Column(NamedTuple):
@@ -135,13 +137,13 @@ def label(method: str, settings: Mapping[str, Any]) -> str:
     return f"{method}:{given}" if given else method
 
 
-def worst_first(means: Iterable[tuple[Any, float | None]]) -> list[Any]:
+def worst_first(means: Iterable[tuple[T, float | None]]) -> list[T]:
     """Return rows by the mean over what each has, so that a table reads upwards to its best method last.
 
     Args:
         means: a row and the mean of one of its cells, or None where it has none; rows without any come first.
     """
-    of: dict[Any, list[float]] = {}
+    of: dict[T, list[float]] = {}
     for row, mean in means:
         of.setdefault(row, []).extend(() if mean is None else (mean,))
     return sorted(of, key=lambda row: (math.fsum(of[row]) / len(of[row]) if of[row] else -math.inf, row))
