@@ -230,7 +230,8 @@ class _Table:
         return caption
 
     def _notes(self, body: Sequence[Sequence[Text]]) -> list[str]:
-        shown = {cell.text for line in body for cell in line[len(self.rows) :]}
+        start, end = len(self.rows), len(self.rows) + len(self.across)  # the average is no run
+        shown = {cell.text for line in body for cell in line[start:end]}
         cells = self.cells.values()
         notes = {
             "– no run stored: bench run with that method and task": "–" in shown,

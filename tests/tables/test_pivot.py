@@ -52,6 +52,12 @@ def test_what_papers_print_stands_below_our_row_of_the_same_method_numbered_down
     ]
 
 
+def test_a_lacking_average_is_no_lacking_run():
+    (grid,) = grids(TWO_BY_TWO[:3], takes=lambda method, column: False)
+    assert texts(grid)[-1] == ["kd", "×", "70.0 ±1.0", "–"]
+    assert grid.notes == ["× the method takes no task of this kind (bench ls methods)"]
+
+
 def test_turned_around_the_best_method_is_still_best():
     (grid,) = grids(TWO_BY_TWO, ["task"], ["method"])
     assert grid.header == ["task", "ft", "kd"]
