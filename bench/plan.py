@@ -38,7 +38,7 @@ class Request:
 
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
-    k: int | None = None
+    k: tuple[int, ...] | None = None
     seeds: tuple[int, ...] | None = None
     student: str = STUDENT
     teacher: str | None = None
@@ -74,8 +74,7 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
             continue
         notify(f"reading {task.full_name}")
         rows = read_rows(task, request.data, offline=request.offline)
-        k, seeds = _k_and_seeds(request, protocol, task)
-        for seed in seeds:
+        for k, seed in product(*_ks_and_seeds(request, protocol, task)):
             split = make_split(task, rows, k, seed, limit=request.limit, drop_leaks=request.drop_leaks)
             scored = {example.id for example in split.test}
             scorer = Scorer(task, [example for example in rows.test if example.id in scored])
@@ -105,11 +104,11 @@ def _maker(request: Request, protocol: Protocol, needs: set[str]) -> Maker:
     )
 
 
-def _k_and_seeds(request: Request, protocol: Protocol, task: Task) -> tuple[int | None, tuple[int, ...]]:
+def _ks_and_seeds(request: Request, protocol: Protocol, task: Task) -> tuple[tuple[int | None, ...], tuple[int, ...]]:
     """Return what was asked for, else the protocol's; published folds have a K and numbers of their own."""
     folds = task.source.folds
-    seeds = request.seeds or (tuple(range(folds)) if folds else protocol.seeds)
-    return protocol.k if request.k is None and not folds else request.k, seeds
+    ks = request.k or ((None,) if folds else (protocol.k,))
+    return ks, request.seeds or (tuple(range(folds)) if folds else protocol.seeds)
 
 
 def choose_tasks(requests: Sequence[str]) -> list[Task]:

@@ -50,8 +50,8 @@ def plan(tmp_path, tiny_model):
     tasks.write_text(TASK.format(name="mood", labels=MOOD) + TASK.format(name="grade", labels=GRADE))
     method.write_text('NEEDS = ("student",)\nKINDS = ("single",)\ndef fit(task, split, kit): ...\n')
 
-    def make(methods=(str(method),), tasks=(str(tasks),), student=tiny_model):
-        request = Request(tuple(methods), tuple(tasks), k=2, seeds=(1,), student=str(student), offline=True)
+    def make(methods=(str(method),), tasks=(str(tasks),), student=tiny_model, k=(2,)):
+        request = Request(tuple(methods), tuple(tasks), k=k, seeds=(1,), student=str(student), offline=True)
         return make_plan(request, Store(tmp_path / "results"))
 
     return make
@@ -61,6 +61,13 @@ def test_a_task_that_came_with_others_is_left_out_and_said(plan):
     made = plan()
     assert [(job.run.method, job.run.task) for job in made.jobs] == [("picky", "mood")]
     assert made.left_out == ("method 'picky' takes no regression task, and 'grade' is one",)
+
+
+def test_several_k_are_runs_of_their_own(plan):
+    made = plan(k=(1, 2))
+    assert [(job.run.k, job.run.seed) for job in made.jobs] == [(1, 1), (2, 1)]
+    assert len({job.run.fingerprint for job in made.jobs}) == 2
+    assert len({job.run.test_fingerprint for job in made.jobs}) == 1
 
 
 def test_a_method_and_a_task_by_name_that_do_not_go_together_are_an_error(plan, tmp_path):

@@ -103,7 +103,7 @@ def test_a_mistake_is_refused_where_it_stands(mistake, file):
 
 
 def plan(file, *templates, methods=("zero-shot", "majority")):
-    request = Request(methods, (str(file),), k=2, seeds=(13,), offline=True, templates=templates)
+    request = Request(methods, (str(file),), k=(2,), seeds=(13,), offline=True, templates=templates)
     return make_plan(request, Store(file.parent / "results"))
 
 

@@ -29,7 +29,7 @@ def run(
     tasks: Annotated[
         list[str] | None, typer.Option("--tasks", help="names, task@source, suites, all, or a .toml; default demo")
     ] = None,
-    k: Annotated[int | None, typer.Option("--k", help="examples a label; default the protocol's")] = None,
+    k: Annotated[str | None, typer.Option("--k", help="examples a label, 16 or 4,8,16; default the protocol's")] = None,
     seeds: Annotated[str | None, typer.Option("--seeds", help="split seeds; default the protocol's")] = None,
     student: Annotated[str | None, typer.Option("--student", help="embedded name, folder or hub name")] = None,
     teacher: Annotated[str | None, typer.Option("--teacher", help="likewise, for methods that need one")] = None,
@@ -70,8 +70,8 @@ def run(
     request = Request(
         methods=tuple(split_list(",".join(methods or ["all"]))),
         tasks=tuple(split_list(",".join(tasks or ["demo"]))),
-        k=k,
-        seeds=None if seeds is None else _numbers(seeds),
+        k=_numbers("--k", k, "1,4,16"),
+        seeds=_numbers("--seeds", seeds, "13,21,42"),
         student=student or STUDENT,
         teacher=teacher,
         corpus=corpus,
@@ -100,11 +100,12 @@ def run(
         raise typer.Exit(1)
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def _numbers(option: str, text: str | None, example: str) -> tuple[int, ...] | None:
     try:
-        return tuple(dict.fromkeys(int(seed) for seed in text.split(",") if seed.strip()))
+        return tuple(dict.fromkeys(int(part) for part in (text or "").split(",") if part.strip())) or None
     except ValueError as error:
-        raise BenchError(f"--seeds is '{text}'", allowed="whole numbers and commas", fix="--seeds 13,21,42") from error
+        fix = f"{option} {example}"
+        raise BenchError(f"{option} is '{text}'", allowed="whole numbers and commas", fix=fix) from error
 
 
 def _carry_out(stages: Sequence[Sequence[Work]], store: Store, workers: int | None, device: str, threads: int) -> int:

@@ -29,7 +29,7 @@ def stored(tiny_model, tmp_path_factory):
     folder = root / "tiny"
     shutil.copytree(tiny_model, folder)
     settings = "prompt-kd:lr=1e-3,batch_size=8,temperature=10.0,lambda1=0.2"
-    request = Request((settings, "majority"), ("demo-sentiment",), k=2, seeds=(13,), protocol="demo",
+    request = Request((settings, "majority"), ("demo-sentiment",), k=(2,), seeds=(13,), protocol="demo",
                       student=str(folder), teacher=str(folder), offline=True, keep_models=True)  # fmt: skip
     store = Store(root / "results")
     plan = make_plan(request, store)
