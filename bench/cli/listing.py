@@ -38,7 +38,7 @@ _SHOWN = {
     "methods": ("name", "summary", "settings", "needs"),
     "suites": ("name", "title", "tasks"),
     "models": ("name", "type", "layers", "width", "vocabulary", "mib"),
-    "protocols": ("name", "title", "k", "seeds", "trials", "max_steps", "eval_every"),
+    "protocols": ("name", "k", "seeds", "trials", "max_steps", "title"),
     "figures": ("name", "summary"),
 }
 

@@ -1,0 +1,176 @@
+"""Write docs/findings.md: what the papers claim, and whether the committed results show it.
+
+python scripts/describe_findings.py --results results --out docs/findings.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewbench.comparison.pairing import Pair, pairs
+from fewbench.durable import write_whole
+from fewbench.errors import BenchError
+from fewbench.loyalty import label_loyalty, own_teacher, probability_loyalty
+from fewbench.record import Record
+from fewbench.selection import Wanted, by_label, find_label
+from fewbench.statistics.resample import interval, resample_seeds, sign_flips
+from fewbench.store import Store
+from fewbench.toml import load
+
+HERE = Path(__file__).parent
+RESAMPLES, LEVEL = 5000, 0.05
+
+HEAD = """# What the papers found, and what shows here
+
+Written by the command below from the committed records; edit nothing by hand.
+
+```
+python scripts/describe_findings.py --results results --out docs/findings.md
+```
+
+Each claim is that one method is above another; both ran on the same splits. Values are means over split seeds, in
+hundredths, with their spread (population standard deviation); *seeds* counts those on which the first is above. The
+overall difference is the mean over the rows, its interval is 95% over seeds, and p flips the signs of the seeds'
+differences. A claim **shows** if the interval is above zero and p below 0.05; its opposite shows likewise; else nothing
+can be told. Protocol `{protocol}`. The students ({students}) are embedded: they are far smaller than the papers' models
+and have read far less.
+"""
+
+Value = Callable[[Record], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A paper's claim: `first` is above `second` in `measure`."""
+
+    claim: str
+    place: str
+    first: str
+    second: str
+    measure: str = "score"
+    student: str = "fewbench-micro"
+    k: int = 16
+    protocol: str = "quick"
+    reading: str = ""
+
+
+class Measures:
+    """What is compared of stored runs; each takes the runs of one method in one place and returns a number a run."""
+
+    def __init__(self, store: Store, records: Iterable[Record]) -> None:
+        self._store, self._known = store, {record.run.key: record for record in records}
+        self._of: Mapping[str, Callable[[Sequence[Record]], list[float]]] = {
+            "score": lambda runs: [_score(run) for run in runs],
+            "spread": _spread,
+            "label-loyalty": lambda runs: [self._loyalty(label_loyalty, run) for run in runs],
+            "probability-loyalty": lambda runs: [self._loyalty(probability_loyalty, run) for run in runs],
+        }
+
+    def of(self, measure: str, runs: Sequence[Record]) -> list[float]:
+        """Return a number a run, in hundredths."""
+        if measure not in self._of:
+            raise BenchError(f"no measure is called '{measure}'", allowed=self._of, given=measure)
+        return [100 * value for value in self._of[measure](runs)]
+
+    def _loyalty(self, loyalty: Callable[[Any, Any], float], run: Record) -> float:
+        teacher = own_teacher(run, self._known)
+        if teacher is None:
+            raise BenchError(f"the teacher's run of {run.run.key[:8]} is not stored", fix="bench submit it too")
+        both = [self._store.predictions(record) for record in (teacher, run)]
+        return loyalty(*(one.probabilities for one in both))
+
+
+def _score(run: Record) -> float:
+    return float(run.scores["test"][run.selection["metric"]])
+
+
+def _spread(runs: Sequence[Record]) -> list[float]:
+    scores = np.array([_score(run) for run in runs])
+    return list(np.abs(scores - scores.mean()))
+
+
+def describe(findings: Iterable[Finding], store: Store) -> str:
+    """Return the document: a section a finding."""
+    records = [record for record in store.records() if record.status == "ok"]
+    measures = Measures(store, records)
+    findings = list(findings)
+    sections = [section(finding, records, measures) for finding in findings]
+    head = HEAD.format(
+        protocol=", ".join(dict.fromkeys(f.protocol for f in findings)),
+        students=", ".join(dict.fromkeys(f"`{f.student}`" for f in findings)),
+    )
+    told = [f"| {each.claim} | {verdict} |" for each, (verdict, _) in zip(findings, sections, strict=True)]
+    return "\n".join([head, "| claim | verdict |", "| --- | --- |", *told, *(text for _, text in sections)])
+
+
+def section(finding: Finding, records: Sequence[Record], measures: Measures) -> tuple[str, str]:
+    """Return the verdict on one finding and its text."""
+    head = f"\n## {finding.claim}\n\n{finding.place}. Measured: {finding.measure}"
+    paired = find_pairs(finding, records)
+    if not paired:
+        return "no runs", f"{head}. No runs of both `{finding.first}` and `{finding.second}` are stored.\n"
+    rows, drawn, weighted = [], [], []
+    for pair in paired:
+        first, second = (np.array(measures.of(finding.measure, side)) for side in (pair.first, pair.second))
+        gain = first - second
+        rng = np.random.default_rng(zlib.crc32(str(pair.place).encode()))
+        drawn.append(resample_seeds(np.tile(gain, (RESAMPLES, 1)), rng))
+        weighted += list(gain / (len(gain) * len(paired)))
+        values = " | ".join(f"{side.mean():.1f} ±{side.std():.1f}" for side in (first, second))
+        rows.append(f"| {pair.place.task} | {values} | {gain.mean():+.1f} | {(gain > 0).sum()} of {len(gain)} |")
+    low, high = interval(np.mean(drawn, 0))
+    p = sign_flips(list(len(weighted) * np.array(weighted)), np.random.default_rng(0))
+    verdict = "not told apart" if low <= 0 <= high or p >= LEVEL else "shows" if low > 0 else "the opposite shows"
+    table = [
+        f"{head}, of `{finding.student}`, K={finding.k}.\n",
+        f"| task | {finding.first} | {finding.second} | difference | seeds |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *rows,
+        f"\nOverall {sum(weighted):+.1f} [{low:+.1f}, {high:+.1f}], p {_p(p)}: **{verdict}**.",
+        *([f"\n{finding.reading.strip()}"] if finding.reading else []),
+    ]
+    return verdict, "\n".join(table) + "\n"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def find_pairs(finding: Finding, records: Sequence[Record]) -> list[Pair]:
+    """Return the runs of both sides, paired; none if one side has none."""
+    wanted = Wanted(ks=frozenset([finding.k]), protocol=finding.protocol, student=finding.student)
+    stored = by_label(record for record in records if record in wanted)
+    try:
+        sides = [stored[find_label(name, stored, "results")] for name in (finding.first, finding.second)]
+        return pairs(*sides)
+    except BenchError:
+        return []
+
+
+def read_findings(file: Path) -> list[Finding]:
+    """Return what a file of findings holds."""
+    return [Finding(**each) for each in load(file)["finding"]]
+
+
+def main() -> None:
+    """Read the arguments, and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--out", type=Path, help="default: standard output")
+    arguments = parser.parse_args()
+    text = describe(read_findings(HERE / "findings" / "findings.toml"), Store(arguments.results))
+    if arguments.out is None:
+        print(text, end="")
+    else:
+        write_whole(arguments.out, text.encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""docs/findings.md is what scripts/describe_findings.py writes, and its figures are those of the records."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import PROJECT
+
+from fewbench.record import Record, run_key
+from fewbench.store import Store
+from fewbench.types import ModelRef, Predictions, Run
+
+sys.path.insert(0, str(PROJECT / "scripts"))
+from describe_findings import Finding, describe, read_findings
+
+MICRO = ModelRef("fewbench-micro", "", "a" * 16)
+
+
+def save(
+    store: Store, method: str, seed: int, score: float, *, task: str = "mood", rows: object = None, **details: object
+) -> str:
+    """Store a run with a test accuracy, and return its key."""
+    blank = Run(
+        task=task, task_version=1, source="here", method=method, settings={}, student=MICRO, teacher=None, k=16,
+        seed=seed, protocol="quick", fingerprint=f"split-{seed}", test_fingerprint="test",
+    )  # fmt: skip
+    run = Run(**{name: getattr(blank, name) for name in blank.__slots__} | {"key": run_key(blank)})
+    predictions = Predictions(("a", "b"), np.array(rows or [[0.6, 0.4], [0.3, 0.7]], "f4"))
+    record = Record(run, "ok", {"test": {"accuracy": score}}, {"metric": "accuracy"}, {}, details, "0" * 16, {}, {})
+    store.save(record, predictions)
+    return run.key
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+def told(store, **changes):
+    finding = Finding(**{"claim": "New is above old", "place": "Table 1", "first": "new", "second": "old"} | changes)
+    return describe([finding], store)
+
+
+def test_difference_spread_and_seeds_by_hand(store):
+    for seed, (new, old) in enumerate([(0.7, 0.6), (0.8, 0.6), (0.6, 0.65)]):
+        save(store, "new", seed, new)
+        save(store, "old", seed, old)
+    text = told(store)
+    assert "| mood | 70.0 ±8.2 | 61.7 ±2.4 | +8.3 | 2 of 3 |" in text
+    assert "Overall +8.3 [" in text
+    assert "| New is above old | not told apart |" in text
+
+
+def test_tasks_weigh_alike_and_a_gap_on_every_seed_shows(store):
+    for task, gain, seeds in (("mood", 0.1, 6), ("tone", 0.3, 3)):
+        for seed in range(seeds):
+            save(store, "new", seed, 0.5 + gain, task=task)
+            save(store, "old", seed, 0.5, task=task)
+    text = told(store)
+    assert "Overall +20.0 [+20.0, +20.0]" in text
+    assert "| New is above old | shows |" in text
+    assert "| New is above old | the opposite shows |" in told(store, first="old", second="new")
+
+
+def test_spread_is_the_distance_from_the_mean_of_the_seeds(store):
+    for seed, (new, old) in enumerate([(0.4, 0.5), (0.6, 0.5), (0.4, 0.52), (0.6, 0.48)]):
+        save(store, "new", seed, new)
+        save(store, "old", seed, old)
+    assert "| mood | 10.0 ±0.0 | 1.0 ±1.0 | +9.0 | 4 of 4 |" in told(store, measure="spread")
+
+
+def test_loyalty_is_to_each_runs_own_teacher(store):
+    teacher = save(store, "ft", 0, 0.9, rows=[[0.9, 0.1], [0.2, 0.8]])
+    taught = {"teacher": {"run": teacher, "code": "0" * 16}}
+    save(store, "new", 0, 0.5, rows=[[0.7, 0.3], [0.4, 0.6]], **taught)
+    save(store, "old", 0, 0.5, rows=[[0.7, 0.3], [0.6, 0.4]], **taught)
+    assert "| mood | 100.0 ±0.0 | 50.0 ±0.0 | +50.0 | 1 of 1 |" in told(store, measure="label-loyalty")
+
+
+def test_what_was_not_run_is_said(store):
+    save(store, "new", 0, 0.5)
+    assert "| New is above old | no runs |" in told(store)
+    assert "No runs of both `new` and `old` are stored." in told(store)
+
+
+def test_every_finding_names_methods_that_exist():
+    from fewbench.settings import choose_methods
+
+    for finding in read_findings(PROJECT / "scripts" / "findings" / "findings.toml"):
+        assert choose_methods([finding.first, finding.second])
+
+
+def test_the_document_holds_what_the_script_writes():
+    command = [sys.executable, str(PROJECT / "scripts" / "describe_findings.py"), "--results", str(PROJECT / "results")]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, check=True)
+    assert done.stdout == (PROJECT / "docs" / "findings.md").read_text("utf-8")
