@@ -16,28 +16,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEVELS = ("prompt-ft", REFERENCE, "zero-shot")
-MAKE = (
-    "for steps in 100 200 400; do bench run --methods smash:steps=$steps "
-    "--methods smash:objective=rule,steps=$steps --methods prompt-ft --tasks sst-2; done"
-)
+STEPS = "pretrain_steps"
+MAKE = "bench run --methods smash:pretrain_steps=500,smash:pretrain_steps=2000,prompt-ft --tasks sst-2 --corpus FOLDER"
 
 
 def draw(material: Material) -> Figure:
-    """Draw a panel for each task with runs at two or more `steps`; methods without an intermediate task are levels."""
+    """Draw a panel a task with runs at two or more `pretrain_steps`; methods without such a task are levels."""
     found: dict[Panel, dict[str, dict[float, list[float]]]] = {}
     groups = panels(material.records)
     for panel, records in groups.items():
         for record in records:
-            if record.run.settings.get("steps"):
+            if record.run.settings.get(STEPS):
                 curve = found.setdefault(panel, {}).setdefault(_name(record), {})
-                curve.setdefault(record.run.settings["steps"], []).append(score(record))
+                curve.setdefault(record.run.settings[STEPS], []).append(score(record))
     found = {panel: curves for panel, curves in found.items() if len({x for c in curves.values() for x in c}) > 1}
     if not found:
         problem = "distillation-settings needs runs of one task at two or more steps of distilling; none are stored"
         raise BenchError(problem, fix=MAKE)
 
     def levels(axes: Axes, panel: Panel) -> list[Any]:
-        drawn = [r for r in groups[panel] if r.run.method in LEVELS and "steps" not in r.run.settings]
+        drawn = [r for r in groups[panel] if r.run.method in LEVELS and STEPS not in r.run.settings]
         plain = by_name(drawn, material.records)
         dashes = [(0, (1, 1.2)), (0, (4, 2)), (0, (6, 1, 1, 1)), (0, (2, 3))]
         return [
@@ -57,7 +55,7 @@ def draw(material: Material) -> Figure:
 def _name(record: Record) -> str:
     """Return what distils, and from which teacher."""
     run = record.run
-    settings = {name: value for name, value in run.settings.items() if name != "steps"}
+    settings = {name: value for name, value in run.settings.items() if name != STEPS}
     return label(run.method, settings) + (f", teacher {run.teacher.name}" if run.teacher else "")
 
 

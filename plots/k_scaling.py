@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FULL = ("efficient-nlp-thesis", "6.2", "full")
-MAKE = "for k in 1 2 4 8 16 32 64; do bench run --methods ft,prompt-ft --tasks sst-2 --k $k; done"
+MAKE = "bench run --methods ft,prompt-ft --tasks sst-2 --k 1,2,4,8,16,32,64"
 
 
 def draw(material: Material) -> Figure:

@@ -82,7 +82,7 @@ def everything(store: Store) -> None:
                 make(store, method, 0.8 - 0.05 * place + rng.gauss(0, 0.02), task="mpqa", seed=seed, template=template)
         for steps in (100, 200, 400):
             for objective in ("ce", "rule"):
-                settings = {"objective": objective, "steps": steps}
+                settings = {"objective": objective, "pretrain_steps": steps}
                 score = 0.5 + steps / (2000 if objective == "ce" else 4000) + rng.gauss(0, 0.01)
                 make(store, "smash", score, task="rte", seed=seed, settings=settings, teacher=MODEL)
         make(store, "prompt-ft", 0.5, task="rte", seed=seed)

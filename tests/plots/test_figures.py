@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import shlex
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,12 +19,16 @@ from matplotlib.text import Text
 
 from fewbench.errors import BenchError
 from fewbench.figures import Material, draw, figures, save
+from fewbench.plan import choose_tasks
 from fewbench.plots import seeds
 from fewbench.plots._style import DASHES, MARKERS, line_look, point_look
 from fewbench.plots.monte_carlo import LAYERS, needed_accuracy, patience_accuracy
 from fewbench.plots.pareto import pareto_front
 from fewbench.published import read_published
+from fewbench.registry import methods
+from fewbench.settings import choose_methods, split_list
 from fewbench.store import Store
+from fewbench.tables.blocks import label
 
 NAMES = (
     "distillation-settings",
@@ -212,3 +218,20 @@ def test_every_run_is_a_dot_where_panels_have_other_students(tmp_path):
     figure = seeds.draw(Material(records, store))
     dots = [len(line.get_xdata()) for axes in figure.axes for line in axes.lines if line.get_marker() == "o"]
     assert dots == [3, 3]
+
+
+def test_the_runs_that_figures_are_tested_with_could_have_been_made(material):
+    registered = methods()
+    for record in material.records:
+        if record.run.method in registered and record.run.settings:
+            choose_methods([label(record.run.method, record.run.settings)])
+
+
+@pytest.mark.parametrize("module", ["distillation_settings", "k_scaling", "patience", "speed_accuracy", "templates"])
+def test_the_command_that_a_figure_advises_can_be_typed(module):
+    words = shlex.split(importlib.import_module(f"fewbench.plots.{module}").MAKE)
+    assert words[:2] == ["bench", "run"]
+    given = dict(zip(words[2::2], words[3::2], strict=True))
+    assert given.keys() <= {"--methods", "--tasks", "--k", "--template", "--corpus"}
+    assert choose_methods(split_list(given["--methods"]))
+    assert choose_tasks(split_list(given["--tasks"]))
