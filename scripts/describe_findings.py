@@ -39,8 +39,8 @@ Each claim is that one method is above another; both ran on the same splits. Val
 hundredths, with their spread (population standard deviation); *seeds* counts those on which the first is above. The
 overall difference is the mean over the rows, its interval is 95% over seeds, and p flips the signs of the seeds'
 differences. A claim **shows** if the interval is above zero and p below 0.05; its opposite shows likewise; else nothing
-can be told. Protocol `{protocol}`. The students ({students}) are embedded: they are far smaller than the papers' models
-and have read far less.
+can be told. Protocol `{protocol}`. The students ({students}) are embedded: they are far smaller than the
+papers' models and have read far less.
 """
 
 Value = Callable[[Record], float]
@@ -56,7 +56,7 @@ class Finding:
     second: str
     measure: str = "score"
     student: str = "fewbench-micro"
-    k: int = 16
+    ks: tuple[int, ...] = (16,)
     protocol: str = "quick"
     reading: str = ""
 
@@ -123,15 +123,16 @@ def section(finding: Finding, records: Sequence[Record], measures: Measures) -> 
         rng = np.random.default_rng(zlib.crc32(str(pair.place).encode()))
         drawn.append(resample_seeds(np.tile(gain, (RESAMPLES, 1)), rng))
         weighted += list(gain / (len(gain) * len(paired)))
-        values = " | ".join(f"{side.mean():.1f} ±{side.std():.1f}" for side in (first, second))
-        rows.append(f"| {pair.place.task} | {values} | {gain.mean():+.1f} | {(gain > 0).sum()} of {len(gain)} |")
+        means = [f"{side.mean():.1f} ±{side.std():.1f}" for side in (first, second)]
+        cells = [pair.place.task, pair.place.k, *means, f"{gain.mean():+.1f}", f"{(gain > 0).sum()} of {len(gain)}"]
+        rows.append(f"| {' | '.join(map(str, cells))} |")
     low, high = interval(np.mean(drawn, 0))
     p = sign_flips(list(len(weighted) * np.array(weighted)), np.random.default_rng(0))
     verdict = "not told apart" if low <= 0 <= high or p >= LEVEL else "shows" if low > 0 else "the opposite shows"
     table = [
-        f"{head}, of `{finding.student}`, K={finding.k}.\n",
-        f"| task | {finding.first} | {finding.second} | difference | seeds |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        f"{head}, of `{finding.student}`.\n",
+        f"| task | K | {finding.first} | {finding.second} | difference | seeds |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
         *rows,
         f"\nOverall {sum(weighted):+.1f} [{low:+.1f}, {high:+.1f}], p {_p(p)}: **{verdict}**.",
         *([f"\n{finding.reading.strip()}"] if finding.reading else []),
@@ -145,7 +146,7 @@ def _p(p: float) -> str:
 
 def find_pairs(finding: Finding, records: Sequence[Record]) -> list[Pair]:
     """Return the runs of both sides, paired; none if one side has none."""
-    wanted = Wanted(ks=frozenset([finding.k]), protocol=finding.protocol, student=finding.student)
+    wanted = Wanted(ks=frozenset(finding.ks), protocol=finding.protocol, student=finding.student)
     stored = by_label(record for record in records if record in wanted)
     try:
         sides = [stored[find_label(name, stored, "results")] for name in (finding.first, finding.second)]
