@@ -23,12 +23,12 @@ MAKE = "bench run --methods ft,prompt-ft --tasks sst-2 --k 1,2,4,8,16,32,64"
 
 
 def draw(material: Material) -> Figure:
-    """Draw a panel for each task that has runs at two or more K."""
-    found = {
-        panel: {name: _by_k(some) for name, some in by_name(records, material.records).items()}
-        for panel, records in panels(material.records, over="k").items()
-        if len({record.run.k for record in records}) > 1
-    }
+    """Draw a panel for each task, and a curve for each method, with runs at two or more K."""
+    found = {}
+    for panel, records in panels(material.records, over="k").items():
+        by_k = {name: _by_k(some) for name, some in by_name(records, material.records).items()}
+        if curves := {name: scores for name, scores in by_k.items() if len(scores) > 1}:
+            found[panel] = curves
     if not found:
         raise BenchError("k-scaling needs runs of one task at two or more K, and none are stored", fix=MAKE)
 

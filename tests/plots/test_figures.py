@@ -130,6 +130,12 @@ def test_means_and_bands_are_those_of_the_records(material, drawn):
     assert "all data, roberta-large (thesis 6.2)" in [text.get_text() for text in axes.texts]
 
 
+def test_a_method_at_one_k_has_no_curve(material):
+    some = [r for r in material.records if r.run.task == "sst-2" and (r.run.method == "ft" or r.run.k == 16)]
+    (axes,) = draw("k-scaling", replace(material, records=some, published=())).findobj(Axes)
+    assert [line.get_label() for line in axes.get_lines()] == ["ft"]
+
+
 def test_loyalty_and_attack_are_paired_by_run(drawn):
     (axes,) = drawn("loyalty-robustness").findobj(Axes)
     (x,), (y,) = next(line for line in axes.get_lines() if line.get_label() == "zero-shot").get_data()
