@@ -19,7 +19,7 @@ from fewbench.runner.study import _examples, study
 from fewbench.store import Store
 from fewbench.testing import toy_rows, toy_task
 
-TEXTS = ["it all adds up to good fun.", "a dull film."]
+TEXTS = ["a warm and clever film.", "a dull film."]
 
 
 @pytest.fixture(scope="module")
