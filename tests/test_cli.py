@@ -96,6 +96,17 @@ def test_run_then_nothing_to_do_then_table(run, bench, tmp_path):
         assert mark in bench("table", "--results", tmp_path / "results", "--format", form).stdout
 
 
+def test_the_demo_tasks_run_by_the_demo_protocol_unless_another_is_named(bench, tmp_path):
+    def updates(*more):
+        given = ("--methods", "ft", "--dry-run", "--json", "--offline", "--results", tmp_path)
+        return [row["updates"] for row in json.loads(bench("run", *given, *more).stdout)["plan"]]
+
+    glance, longer = updates(), updates("--tasks", "demo", "--protocol", "quick")
+    assert updates("--tasks", "demo") == glance
+    assert len(glance) == 4 and all(few < many for few, many in zip(glance, longer, strict=True))
+    assert updates("--tasks", "demo-sentiment")[0] in longer
+
+
 def test_dry_run_shows_the_plan_and_runs_nothing(run, tmp_path):
     done = run("majority,ft,truncate+finetune", "--teacher", "fewbench-mini", "--dry-run", "--json")
     plan = json.loads(done.stdout)

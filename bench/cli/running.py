@@ -34,7 +34,7 @@ def run(
     student: Annotated[str | None, typer.Option("--student", help="embedded name, folder or hub name")] = None,
     teacher: Annotated[str | None, typer.Option("--teacher", help="likewise, for methods that need one")] = None,
     protocol: Annotated[
-        str | None, typer.Option("--protocol", help="bench ls protocols; default quick, and demo without --tasks")
+        str | None, typer.Option("--protocol", help="bench ls protocols; default quick, and demo for the tasks demo")
     ] = None,
     corpus: Annotated[
         str | None, typer.Option("--corpus", help="unlabelled documents, for methods that prepare on some")
@@ -67,16 +67,17 @@ def run(
 
     if offline:
         os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+    asked = tuple(split_list(",".join(tasks or ["demo"])))
     request = Request(
         methods=tuple(split_list(",".join(methods or ["all"]))),
-        tasks=tuple(split_list(",".join(tasks or ["demo"]))),
+        tasks=asked,
         k=_numbers("--k", k, "1,4,16"),
         seeds=_numbers("--seeds", seeds, "13,21,42"),
         student=student or STUDENT,
         teacher=teacher,
         corpus=corpus,
         keep_models=keep_models,
-        protocol=protocol or ("quick" if tasks else "demo"),
+        protocol=protocol or ("demo" if asked == ("demo",) else "quick"),
         data=data,
         limit=limit,
         drop_leaks=drop_leaks,
