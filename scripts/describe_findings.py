@@ -41,6 +41,15 @@ overall difference is the mean over the rows, its interval is 95% over seeds, an
 differences. A claim **shows** if the interval is above zero and p below 0.05; its opposite shows likewise; else nothing
 can be told. Protocol `{protocol}`. The students ({students}) are embedded: they are far smaller than the
 papers' models and have read far less.
+
+![Score against K on mr, sst-2 and trec](figures/k-scaling.svg)
+
+`bench plot k-scaling --tasks mr,sst-2,trec --methods majority,ft,prompt-ft,amulap,prompt-distiller --student
+fewbench-micro --out docs/figures/k-scaling.svg`
+
+![Score and speed-up against the patience on mr](figures/patience.svg)
+
+`bench plot patience --tasks mr --student fewbench-mini --out docs/figures/patience.svg`
 """
 
 Value = Callable[[Record], float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,6 +115,7 @@ def submit(
             print(problem)
         for text, count in report.notes.items():
             note(f"{count} x {text}")
+        _left_behind([folder])
         note(f"{len(found)} whole records, {len(problems)} problems in {folder}")
         if copied:
             note(f"{copied.written} records copied to {results}, {copied.there} were there already")
@@ -144,8 +146,17 @@ def merge(
         shown = "; ".join(problems[:3])
         fix = "bench fsck --results FOLDER --repair, and the same command again"
         raise BenchError(f"nothing was merged: {len(problems)} problems: {shown}", fix=fix)
+    _left_behind(folders)
     copied = copy_into(Store(into), found, _keep(keep))
     note(f"{copied.written} records written to {into}, {copied.there} were there already")
+
+
+def _left_behind(folders: Sequence[Path]) -> None:
+    """Say that measurements stay where they are: they hold texts of the data, and time on another machine."""
+    from fewbench.sharing.gather import count_measurements
+
+    if count := sum(map(count_measurements, folders)):
+        note(f"{count} measurements stay where they are: bench attack and bench cost make them again")
 
 
 def _keep(text: str | None) -> Keep | None:

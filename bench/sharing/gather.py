@@ -74,6 +74,11 @@ def gather(folder: Path) -> tuple[list[Found], list[str]]:
     return found, problems
 
 
+def count_measurements(folder: Path) -> int:
+    """Return how many measurements (attacks, costs) stand beside the runs of a folder: they are not gathered."""
+    return sum(bool(layout.measured(file.name)) for file in (folder / "runs").rglob(f"*{layout.RECORD}"))
+
+
 def _files(runs: Path) -> tuple[set[PurePosixPath], list[str]]:
     """Return the records and predictions below a folder, links not followed, and what else there is."""
     files, problems = set(), []
@@ -89,7 +94,7 @@ def _files(runs: Path) -> tuple[set[PurePosixPath], list[str]]:
                 continue
             elif not stat.S_ISREG(mode):
                 problems.append(f"{place}: no file but a device, a pipe or a socket")
-            elif name.endswith(TEMPORARY):
+            elif name.endswith(TEMPORARY) or layout.measured(name):
                 continue
             elif len(place.parts) != 4 or place.suffix not in (layout.RECORD, layout.PREDICTIONS):
                 problems.append(f"{place}: not a file of a store")

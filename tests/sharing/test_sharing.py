@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from fewbench import durable
 from fewbench.declare import declared
 from fewbench.errors import BenchError
+from fewbench.measurement import measured, write
 from fewbench.metrics import score
 from fewbench.reader import read_rows
 from fewbench.record import Record, run_key, to_json
@@ -106,6 +107,20 @@ def test_whole_records_are_copied_byte_for_byte_and_once(add, bench, theirs, tmp
     assert {**json.loads(again.stdout), "notes": None} == {
         "records": 2, "problems": [], "notes": None, "written": 0, "there": 2
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [("submit", "--results"), ("merge", "--into")])
+def test_measurements_stay_where_they_are_and_that_is_said(add, bench, theirs, tmp_path, command):
+    file = add(13)
+    bare = tree(theirs)
+    store = Store(theirs)
+    (record,) = store.records()
+    attack = measured(record, "attack", "textfooler-paper", settings={}, scores={}, environment={})
+    write(store, record, attack, {".jsonl": b"{}"})
+    file.with_name(f"{file.stem}.attack-textfooler-cli.jsonl").write_text("under way")
+    done = bench(command[0], theirs, command[1], tmp_path / "ours")
+    assert done.returncode == 0 and "1 measurements stay where they are" in done.stderr
+    assert tree(tmp_path / "ours") == bare
 
 
 def test_a_problem_with_one_keeps_all_out(add, bench, theirs, tmp_path):
