@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import factorial
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,11 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
 
 
 def friedman(scores: NDArray[np.float64]) -> float:
-    """Return the p of Iman and Davenport's F that k methods rank alike on N tasks: 1 where there is but one task."""
+    """Return the p of Iman and Davenport's F that k methods rank alike on N tasks: 1 where there is but one task.
+
+    F grows without bound as tasks agree, also with two tasks; so p is never below k!^(1-N), the chance that methods which
+    rank alike come in one order on all tasks.
+    """
     from scipy.stats import f, rankdata
 
     n, k = scores.shape
@@ -59,7 +64,8 @@ def friedman(scores: NDArray[np.float64]) -> float:
     if n < 2:
         return 1.0
     rest = n * (k - 1) - chi
-    return float(f.sf((n - 1) * chi / rest, k - 1, (k - 1) * (n - 1))) if rest > 1e-12 else 0.0
+    p = float(f.sf((n - 1) * chi / rest, k - 1, (k - 1) * (n - 1))) if rest > 1e-12 else 0.0
+    return max(p, float(factorial(k)) ** (1 - n))
 
 
 def groups(ranks: Sequence[float], critical: float) -> tuple[tuple[int, int], ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -35,7 +37,13 @@ def test_friedman_is_iman_and_davenports_f_of_scipys_statistic():
     f = 8 * chi / (9 * 3 - chi)
     assert friedman(scores) == pytest.approx(stats.f.sf(f, 3, 24))
     assert friedman(np.ones((5, 3))) == 1.0 and friedman(scores[:1]) == 1.0
-    assert friedman(np.tile([0.1, 0.2], (5, 1))) == 0.0  # the same order on all tasks: F is infinite
+
+
+@pytest.mark.parametrize(("tasks", "methods"), [(2, 2), (5, 2), (3, 3)])
+def test_tasks_that_agree_tell_no_more_than_how_often_chance_makes_them_agree(tasks, methods):
+    orders = list(itertools.permutations(range(methods)))
+    alike = sum(len(set(drawn)) == 1 for drawn in itertools.product(orders, repeat=tasks)) / len(orders) ** tasks
+    assert friedman(np.tile(np.arange(methods) / 10, (tasks, 1))) == pytest.approx(alike)
 
 
 def test_groups_are_the_largest_runs_within_the_critical_difference():
