@@ -53,8 +53,8 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
 def friedman(scores: NDArray[np.float64]) -> float:
     """Return the p of Iman and Davenport's F that k methods rank alike on N tasks: 1 where there is but one task.
 
-    F grows without bound as tasks agree, also with two tasks; so p is never below k!^(1-N), the chance that methods which
-    rank alike come in one order on all tasks.
+    F grows without bound as tasks agree, also with two tasks; so p is never below k!^(1-N), the chance that methods
+    which rank alike come in one order on all tasks.
     """
     from scipy.stats import f, rankdata
 
