@@ -39,8 +39,8 @@ Each claim is that one method is above another; both ran on the same splits. Val
 hundredths, with their spread (population standard deviation); *seeds* counts those on which the first is above. The
 overall difference is the mean over the rows, its interval is 95% over seeds, and p flips the signs of the seeds'
 differences. A claim **shows** if the interval is above zero and p below 0.05; its opposite shows likewise; else nothing
-can be told. Protocol `{protocol}`. The students ({students}) are embedded: they are far smaller than the
-papers' models and have read far less.
+can be told. Nothing is corrected for the number of claims. Protocol `{protocol}`. The students ({students}) are
+embedded: far smaller than the papers' models, and they have read far less.
 
 ![Score against K on mr, sst-2 and trec](figures/k-scaling.svg)
 
