@@ -58,7 +58,7 @@ def request_of(tmp_path):
     (tmp_path / "moods.toml").write_text(TASK)
 
     def request(**changes):
-        given = {"methods": ("majority",), "tasks": (str(tmp_path / "moods.toml"),), "k": 2, "seeds": (13, 21)}
+        given = {"methods": ("majority",), "tasks": (str(tmp_path / "moods.toml"),), "k": (2,), "seeds": (13, 21)}
         return Request(**given | changes)
 
     request.store = Store(tmp_path / "results")

@@ -163,7 +163,8 @@ def test_a_corpus_too_small_stops_the_plan(tiny_model, tmp_path, kind, documents
 
 
 def test_by_command_line(bench, tmp_path):
-    arguments = ["run", "--methods", "ppt,ppt:unified", "--tasks", "demo", "--results", tmp_path / "results"]
+    given = ["--tasks", "demo", "--protocol", "quick", "--results", tmp_path / "results"]
+    arguments = ["run", "--methods", "ppt,ppt:unified", *given]
     shown = json.loads(bench(*arguments, "--dry-run", "--json").stdout)
     assert {title.split(" on ")[0]: runs for title, runs in shown["first"].items()} == {
         f"prepare ppt {kind} pretrain_batch=16 pretrain_steps=100": runs

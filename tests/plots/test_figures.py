@@ -173,7 +173,7 @@ def test_another_ending_is_refused_before_anything_is_read(bench, tmp_path):
 
 def test_the_committed_records_give_a_figure(bench, tmp_path):
     out = tmp_path / "seeds.svg"
-    done = bench("plot", "seeds", "--tasks", "sst-2,mr", "--out", out, "--results", PROJECT / "results")
+    done = bench("plot", "seeds", "--tasks", "sst-2,mr", "--k", 16, "--out", out, "--results", PROJECT / "results")
     assert done.returncode == 0, done.stderr
     assert ">sst-2 · quick<" in out.read_text("utf-8")
 
