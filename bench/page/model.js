@@ -81,13 +81,15 @@ function chosen() {
   };
 }
 
-/** The columns shown, and the lines: ours with cells of a block, and the papers' for the same K. */
+/** The columns shown, those that most rows have first, and the lines: ours of a block, and the papers' for the same K. */
 function table(now) {
   const fits = (task, source) => now.suite.tasks === null || inSuite(now.suite, task, source);
-  const used = new Set(now.block ? now.block.cells.map((cell) => cell[1]) : []);
+  const used = new Map();
+  for (const [, column] of now.block?.cells ?? []) used.set(column, (used.get(column) ?? 0) + 1);
   let columns = data.columns
     .map((column, id) => ({ ...column, id }))
-    .filter((c) => used.has(c.id) && fits(c.task, c.source));
+    .filter((c) => used.has(c.id) && fits(c.task, c.source))
+    .sort((one, other) => used.get(other.id) - used.get(one.id));
   const printed = now.published ? data.published.filter((row) => row.k === now.k || row.k === "") : [];
   if (!now.block) columns = printedColumns(printed).filter((column) => fits(column.task, ""));
   const lines = [...ours(now.block, columns), ...printed.map((row) => theirs(row, columns))];
