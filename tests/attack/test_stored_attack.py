@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -234,7 +235,8 @@ def killed(store, busy, tmp_path, kills, limit):
     other = Store(shutil.copytree(store.root, tmp_path / "killed"))
     key, _ = keys(store)
     command = [sys.executable, "-c", KILLER, str(kills), key, busy, store.root, other.root, str(limit)]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900, check=False)
+    serial = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}  # it forks, and TextAttack, once imported, says "True"
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900, check=False, env=serial)
     assert done.returncode == 0, done.stderr
     found = []
     for one in (store, other):
