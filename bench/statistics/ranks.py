@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import factorial
+from math import factorial, pow
 from typing import NamedTuple
 
 import numpy as np
@@ -65,7 +65,7 @@ def friedman(scores: NDArray[np.float64]) -> float:
         return 1.0
     rest = n * (k - 1) - chi
     p = float(f.sf((n - 1) * chi / rest, k - 1, (k - 1) * (n - 1))) if rest > 1e-12 else 0.0
-    return max(p, float(factorial(k)) ** (1 - n))
+    return max(p, pow(factorial(k), 1 - n))
 
 
 def groups(ranks: Sequence[float], critical: float) -> tuple[tuple[int, int], ...]:
