@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,8 +25,8 @@ class Wanted:
     """
 
     tasks: frozenset[str] | None = None
-    ks: frozenset[int] | None = None
-    seeds: frozenset[int] | None = None
+    ks: Collection[int] | None = None
+    seeds: Collection[int] | None = None
     protocol: str | None = None
     student: str | None = None
     teacher: str | None = None

@@ -17,6 +17,7 @@ import numpy as np
 from fewbench.comparison.pairing import Pair, pairs
 from fewbench.durable import write_whole
 from fewbench.errors import BenchError
+from fewbench.figures import score
 from fewbench.loyalty import label_loyalty, own_teacher, probability_loyalty
 from fewbench.record import Record
 from fewbench.selection import Wanted, by_label, find_label
@@ -52,8 +53,6 @@ fewbench-micro --out docs/figures/k-scaling.svg`
 `bench plot patience --tasks mr --student fewbench-mini --out docs/figures/patience.svg`
 """
 
-Value = Callable[[Record], float]
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -76,7 +75,7 @@ class Measures:
     def __init__(self, store: Store, records: Iterable[Record]) -> None:
         self._store, self._known = store, {record.run.key: record for record in records}
         self._of: Mapping[str, Callable[[Sequence[Record]], list[float]]] = {
-            "score": lambda runs: [_score(run) for run in runs],
+            "score": lambda runs: [score(run) for run in runs],
             "spread": _spread,
             "label-loyalty": lambda runs: [self._loyalty(label_loyalty, run) for run in runs],
             "probability-loyalty": lambda runs: [self._loyalty(probability_loyalty, run) for run in runs],
@@ -86,22 +85,18 @@ class Measures:
         """Return a number a run, in hundredths."""
         if measure not in self._of:
             raise BenchError(f"no measure is called '{measure}'", allowed=self._of, given=measure)
-        return [100 * value for value in self._of[measure](runs)]
+        return self._of[measure](runs)
 
     def _loyalty(self, loyalty: Callable[[Any, Any], float], run: Record) -> float:
         teacher = own_teacher(run, self._known)
         if teacher is None:
             raise BenchError(f"the teacher's run of {run.run.key[:8]} is not stored", fix="bench submit it too")
         both = [self._store.predictions(record) for record in (teacher, run)]
-        return loyalty(*(one.probabilities for one in both))
-
-
-def _score(run: Record) -> float:
-    return float(run.scores["test"][run.selection["metric"]])
+        return 100 * loyalty(*(one.probabilities for one in both))
 
 
 def _spread(runs: Sequence[Record]) -> list[float]:
-    scores = np.array([_score(run) for run in runs])
+    scores = np.array([score(run) for run in runs])
     return list(np.abs(scores - scores.mean()))
 
 
@@ -122,9 +117,10 @@ def describe(findings: Iterable[Finding], store: Store) -> str:
 def section(finding: Finding, records: Sequence[Record], measures: Measures) -> tuple[str, str]:
     """Return the verdict on one finding and its text."""
     head = f"\n## {finding.claim}\n\n{finding.place}. Measured: {finding.measure}"
-    paired = find_pairs(finding, records)
-    if not paired:
-        return "no runs", f"{head}. No runs of both `{finding.first}` and `{finding.second}` are stored.\n"
+    try:
+        names, paired = find_pairs(finding, records)
+    except BenchError as error:
+        return "not compared", f"{head}. Not compared: {error.problem}.\n"
     rows, drawn, weighted = [], [], []
     for pair in paired:
         first, second = (np.array(measures.of(finding.measure, side)) for side in (pair.first, pair.second))
@@ -140,7 +136,7 @@ def section(finding: Finding, records: Sequence[Record], measures: Measures) -> 
     verdict = "not told apart" if low <= 0 <= high or p >= LEVEL else "shows" if low > 0 else "the opposite shows"
     table = [
         f"{head}, of `{finding.student}`.\n",
-        f"| task | K | {finding.first} | {finding.second} | difference | seeds |",
+        f"| task | K | {names[0]} | {names[1]} | difference | seeds |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *rows,
         f"\nOverall {sum(weighted):+.1f} [{low:+.1f}, {high:+.1f}], p {_p(p)}: **{verdict}**.",
@@ -153,15 +149,16 @@ def _p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
-def find_pairs(finding: Finding, records: Sequence[Record]) -> list[Pair]:
-    """Return the runs of both sides, paired; none if one side has none."""
+def find_pairs(finding: Finding, records: Sequence[Record]) -> tuple[list[str], list[Pair]]:
+    """Return both methods as they are stored, with their settings, and their runs, paired.
+
+    Raises:
+        BenchError: one has no runs or several settings, or the two have no place or no splits in common.
+    """
     wanted = Wanted(ks=frozenset(finding.ks), protocol=finding.protocol, student=finding.student)
     stored = by_label(record for record in records if record in wanted)
-    try:
-        sides = [stored[find_label(name, stored, "results")] for name in (finding.first, finding.second)]
-        return pairs(*sides)
-    except BenchError:
-        return []
+    names = [find_label(name, stored, "results") for name in (finding.first, finding.second)]
+    return names, pairs(*(stored[name] for name in names))
 
 
 def read_findings(file: Path) -> list[Finding]:

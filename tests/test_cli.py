@@ -179,7 +179,7 @@ def test_a_limited_run_is_marked(run):
         (("run", "--methods", "ft:lr=fast"), 2, "a float"),
         (("run", "--protocol", "lm-bff"), 2, "lm-bff-v1"),
         (("run", "--seeds", "13,x"), 2, "whole numbers"),
-        (("run", "--k", "4;8"), 2, "--k 1,4,16"),
+        (("run", "--k", "4;8"), 2, "--k 4,16"),
         (("run", "--student", "./nowhere"), 2, "no model folder"),
         (("run", "--tasks", "demo-inference", "--methods", "majority", "--k", "17"), 2, "--k 16"),
         (("run", "--tasks", "demo-inference", "--methods", "majority", "--device", "tpu"), 2, "tpu"),

@@ -82,8 +82,8 @@ def test_loyalty_is_to_each_runs_own_teacher(store):
 
 def test_what_was_not_run_is_said(store):
     save(store, "new", 0, 0.5)
-    assert "| New is above old | no runs |" in told(store)
-    assert "No runs of both `new` and `old` are stored." in told(store)
+    assert "| New is above old | not compared |" in told(store)
+    assert "Not compared: no stored run has the method 'old'." in told(store)
 
 
 def test_every_finding_names_methods_that_exist():

@@ -60,16 +60,14 @@ def print_grids(grids: Sequence[Grid], form: str) -> None:
     print("\n\n".join(texts))
 
 
-def numbers(option: str, text: str | None) -> frozenset[int] | None:
-    """Return the whole numbers that an option lists; None where it is not given.
+def numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    """Return the whole numbers that an option lists, each once, in the order given; None where it lists none.
 
     Raises:
         BenchError: something else.
     """
-    if text is None:
-        return None
     try:
-        return frozenset(int(piece) for piece in text.split(",") if piece.strip())
+        return tuple(dict.fromkeys(int(piece) for piece in (text or "").split(",") if piece.strip())) or None
     except ValueError as error:
         fix = f"{option} 4,16"
         raise BenchError(f"{option} is '{text}'", allowed="whole numbers and commas", fix=fix) from error

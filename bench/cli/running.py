@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
-from fewbench.cli.out import note, print_grid, print_json
-from fewbench.errors import BenchError
+from fewbench.cli.out import note, numbers, print_grid, print_json
 
 if TYPE_CHECKING:
     from fewbench.jobs import Job, Plan, Work
@@ -71,8 +70,8 @@ def run(
     request = Request(
         methods=tuple(split_list(",".join(methods or ["all"]))),
         tasks=asked,
-        k=_numbers("--k", k, "1,4,16"),
-        seeds=_numbers("--seeds", seeds, "13,21,42"),
+        k=numbers("--k", k),
+        seeds=numbers("--seeds", seeds),
         student=student or STUDENT,
         teacher=teacher,
         corpus=corpus,
@@ -99,14 +98,6 @@ def run(
     _show_results(plan, store, json=json)
     if failed:
         raise typer.Exit(1)
-
-
-def _numbers(option: str, text: str | None, example: str) -> tuple[int, ...] | None:
-    try:
-        return tuple(dict.fromkeys(int(part) for part in (text or "").split(",") if part.strip())) or None
-    except ValueError as error:
-        fix = f"{option} {example}"
-        raise BenchError(f"{option} is '{text}'", allowed="whole numbers and commas", fix=fix) from error
 
 
 def _carry_out(stages: Sequence[Sequence[Work]], store: Store, workers: int | None, device: str, threads: int) -> int:
