@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from fewbench.parts.backbone import Backbone
 from fewbench.parts.kit import Kit
-from fewbench.parts.soft import SoftPromptModel, check_room, initial_prompt
+from fewbench.parts.soft import SoftPromptModel, behind, initial_prompt
 from fewbench.template import without_words
 from fewbench.types import Predictor, Split, Task
 
@@ -40,7 +40,7 @@ def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: A
     Raises:
         BenchError: there are too many.
     """
-    check_room(student, task, settings["tokens"])
+    behind(student, task, settings["tokens"])
 
 
 def fit(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fewbench.errors import BenchError
 from fewbench.parts.backbone import Backbone
 from fewbench.parts.prompt import PromptModel
-from fewbench.parts.soft import check_room
+from fewbench.parts.soft import behind
 from fewbench.parts.views import prompt_model
 from fewbench.prompts import with_prompt
 from fewbench.template import MARKS
@@ -94,8 +94,7 @@ def check_forms(task: Task, backbone: Backbone, tokens: int, *, hybrid: bool, un
         raise BenchError("unified and hybrid at once", allowed="one: the unified form has no hard prompt of the task's")
     if task.prompt == UNIFIED and not unified:
         raise BenchError("the template 'unified' behind a prompt of another form", fix="--methods ppt:unified")
-    check_room(backbone, task, tokens)
-    prompt_model(backbone, read_as(task, hybrid=hybrid, unified=unified, chinese=chinese))
+    prompt_model(backbone, behind(backbone, read_as(task, hybrid=hybrid, unified=unified, chinese=chinese), tokens))
     kind = "unified" if unified else task.format
     form = prompt_model(backbone, form_task(kind, backbone, tokens, chinese=chinese))
     if form.task.format == "choice":

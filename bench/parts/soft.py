@@ -32,6 +32,8 @@ Start = Literal["normal", "mask", "label", "vocabulary", "task"]
 class SoftPromptModel(TaskModel):
     """Scores label words at the mask of [P; f(x)], and trains P alone: ppt.md equation 2.
 
+    Where the model's positions end before P and the task's longest input do, the input is cut to what P leaves.
+
     Args:
         backbone: masked or encoder-decoder; it is frozen, and from now on reads soft tokens too.
         task: its template f may be a hard prompt (hybrid) or hold the texts and the mask alone.
@@ -42,13 +44,13 @@ class SoftPromptModel(TaskModel):
     """
 
     def __init__(self, backbone: Backbone, task: Task, prompt: Tensor) -> None:
-        super().__init__(backbone, task)
         words = backbone.model.get_input_embeddings()  # type: ignore[operator]
-        self.hard = prompt_model(backbone, task)
         if prompt.ndim != 2 or prompt.shape[1] != words.embedding_dim:
             shape = f"[tokens, {words.embedding_dim}]"
             raise BenchError(f"a soft prompt of shape {list(prompt.shape)}", where=backbone.ref.path, allowed=shape)
-        check_room(backbone, task, len(prompt))
+        task = behind(backbone, task, len(prompt))
+        super().__init__(backbone, task)
+        self.hard = prompt_model(backbone, task)
         backbone.requires_grad_(False)
         self.soft = nn.Parameter(prompt.detach().clone().to(backbone.device))
         backbone.model.set_input_embeddings(SoftEmbedding(words, self.soft))  # type: ignore[operator]
@@ -105,22 +107,24 @@ class SoftPromptModel(TaskModel):
         return self.hard.describe() | {"soft_prompt": soft}
 
 
-def check_room(backbone: Backbone, task: Task, tokens: int) -> None:
-    """Refuse no soft tokens, and more than the model's positions hold before a task's inputs.
+def behind(backbone: Backbone, task: Task, tokens: int) -> Task:
+    """Return a task as it is read behind so many soft tokens: no longer than the positions they leave.
 
     Raises:
-        BenchError: there are none, or too many.
+        BenchError: no soft tokens; or so many that an input is left neither its own length nor half of the positions.
     """
     if tokens < 1:
         raise BenchError(f"a soft prompt of {tokens} tokens", allowed="1 or more")
-    room = backbone.places - task.max_length
-    if tokens > room:
+    room = backbone.places - tokens
+    least = min(task.max_length, backbone.places // 2)
+    if room < least:
         raise BenchError(
-            f"{tokens} soft tokens before up to {task.max_length} of {task.full_name} are more than the "
+            f"{tokens} soft tokens before up to {task.max_length} of {task.full_name} leave {max(room, 0)} of the "
             f"{backbone.places} positions of this model",
             where=backbone.ref.path,
-            allowed=f"at most {max(room, 0)} soft tokens",
+            allowed=f"at most {backbone.places - least} soft tokens, so that {least} positions are left",
         )
+    return replace(task, max_length=min(task.max_length, room))
 
 
 class SoftEmbedding(nn.Module):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from fewbench.errors import BenchError
 from fewbench.models import find_model
 from fewbench.parts.kit import Kit, Models
-from fewbench.parts.soft import SoftPromptModel, check_room, initial_prompt
+from fewbench.parts.soft import SoftPromptModel, behind, initial_prompt
 from fewbench.parts.verbalizer import word_ids
 from fewbench.protocol import get_protocol
 from fewbench.registry import methods
@@ -29,11 +29,11 @@ def folder(request, tiny, tiny_t5):
 
 @pytest.fixture
 def make(folder):
-    def make(kind="single", prompt=None, **changes) -> SoftPromptModel:
+    def make(kind="single", prompt=None, tokens=P, **changes) -> SoftPromptModel:
         backbone = Models(CPU).fresh(find_model(str(folder)))
         width = backbone.model.get_input_embeddings().embedding_dim
         if prompt is None:
-            prompt = torch.randn(P, width, generator=torch.Generator().manual_seed(2))
+            prompt = torch.randn(tokens, width, generator=torch.Generator().manual_seed(2))
         return SoftPromptModel(backbone, toy_task(kind, **changes), prompt).eval()
 
     return make
@@ -158,7 +158,7 @@ class TestStart:
     def test_no_tokens(self, start):
         for tokens in (0, -1):
             with pytest.raises(BenchError, match=f"a soft prompt of {tokens} tokens"):
-                check_room(self.backbone, self.task, tokens)
+                behind(self.backbone, self.task, tokens)
 
     def test_no_words(self, start):
         empty = [replace(row, texts=("", "")) for row in self.rows]
@@ -171,8 +171,23 @@ def test_prompts_that_do_not_fit(make, tiny, folder):
     with pytest.raises(BenchError, match=r"a soft prompt of shape \[3, 5\]"):
         make(prompt=torch.zeros(3, 5))
     if folder == tiny("bert"):
-        with pytest.raises(BenchError, match=r"140 soft tokens before up to 48 .* 160 positions"):
-            make(prompt=torch.zeros(140, 16))
+        with pytest.raises(BenchError, match=r"140 soft tokens before up to 48 .* leave 20 of the 160") as caught:
+            make(tokens=140)
+        assert caught.value.allowed == "at most 112 soft tokens, so that 48 positions are left"
+
+
+def test_long_inputs_are_cut_to_the_positions_left(make, tiny, folder):
+    model = make(tokens=20, max_length=150)
+    row = replace(toy_rows(model.task).train[0], texts=("long " * 300, ""))
+    scores = model(model.collate(encoded := model.encode([row])))
+    (tokens,) = encoded[0].sequences
+    assert len(tokens.ids) == 160 if folder == tiny("bert") else 20 < len(tokens.ids) <= 170
+    assert scores.isfinite().all() and model.describe()["truncated"]["examples"] == 1
+    if folder == tiny("bert"):  # half of the positions are the input's, or all it asks for
+        make(tokens=80, max_length=150)
+        with pytest.raises(BenchError, match="81 soft tokens before up to 150") as caught:
+            make(tokens=81, max_length=150)
+        assert caught.value.allowed == "at most 80 soft tokens, so that 80 positions are left"
 
 
 def test_it_searches_learning_rates_of_its_own():
