@@ -27,6 +27,7 @@ from fewbench.store import Store, StoreUnwritable, load, to_damage
 SCHEMA = 1
 MEND = "bench fsck --repair sets it aside; then measure again"
 _NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9-]+)?")
+_ENDING, _SHA256 = re.compile(r"\.[a-z]+"), re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,31 +101,36 @@ def write(store: Store, record: Record, measurement: Measurement, attach: Mappin
     attach = attach or {}
     hashes = {ending: hashlib.sha256(data).hexdigest() for ending, data in attach.items()}
     fresh = replace(measurement, files=hashes)
-    text = seal(fresh, f"the {measurement.what} of run {record.run.key}")
-    home = file_of(store, record)
-    file = layout.measurement(home, measurement.what)
-    old = {*file.parent.glob(f"{file.stem}.*.*")}
+    data = to_bytes(fresh)
+    file = layout.measurement(file_of(store, record), measurement.what)
     try:
-        for ending, data in attach.items():
-            write_whole(_attached(file, ending, hashes[ending]), data)
-        write_whole(file, text.encode())
+        for ending, attached in attach.items():
+            write_whole(attached_file(file, ending, hashes[ending]), attached)
+        write_whole(file, data)
     except OSError as error:
         raise StoreUnwritable(f"a measurement cannot be written: {error.strerror}", where=str(file)) from error
-    for left in old - {_attached(file, *pair) for pair in hashes.items()}:
-        remove(left)
+    remove_others(file, fresh)
     return file
 
 
-def read(file: Path) -> Measurement:
-    """Return the measurement in a file, and check what is attached to it.
+def to_bytes(measurement: Measurement) -> bytes:
+    """Return what a measurement's file holds.
 
     Raises:
-        StoreDamaged: it is not what was written, or an attached file is not.
+        BenchError: it holds what JSON cannot.
+    """
+    return seal(measurement, f"the {measurement.what} of run {measurement.run}").encode()
+
+
+def from_bytes(data: bytes, file: Path) -> Measurement:
+    """Return the measurement that the bytes of a file are; what is attached to it is not looked at.
+
+    Raises:
+        StoreDamaged: it is not what was written.
         BenchError: a newer version wrote it.
-        FileNotFoundError: it is not there.
     """
     try:
-        text = file.read_bytes().decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise StoreDamaged(f"damaged measurement: {error}", where=str(file), fix=MEND) from error
     payload = unseal(text, str(file), "measurement")
@@ -141,11 +147,27 @@ def read(file: Path) -> Measurement:
         if not file.name.endswith(f".{measurement.what}{layout.RECORD}"):
             raise ValueError(f"it is of {measurement.what}")
         for ending, digest in measurement.files.items():
-            if not _has(_attached(file, ending, digest), digest):
-                raise ValueError(f"what is attached to it ({ending}) is not there, or not what was written")
+            if not (_ENDING.fullmatch(ending) and _SHA256.fullmatch(digest)):
+                raise ValueError(f"nothing can be attached as {ending!r}: {digest!r}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise StoreDamaged(f"damaged measurement: {problem}", where=str(file), fix=MEND) from error
+    return measurement
+
+
+def read(file: Path) -> Measurement:
+    """Return the measurement in a file, and check what is attached to it.
+
+    Raises:
+        StoreDamaged: it is not what was written, or an attached file is not.
+        BenchError: a newer version wrote it.
+        FileNotFoundError: it is not there.
+    """
+    measurement = from_bytes(file.read_bytes(), file)
+    for ending, digest in measurement.files.items():
+        if not _has(attached_file(file, ending, digest), digest):
+            problem = f"what is attached to it ({ending}) is not there, or not what was written"
+            raise StoreDamaged(f"damaged measurement: {problem}", where=str(file), fix=MEND)
     return measurement
 
 
@@ -169,10 +191,17 @@ def measurements(store: Store, record: Record, kind: str | None = None) -> Itera
             yield measurement
 
 
+def remove_others(file: Path, measurement: Measurement) -> None:
+    """Remove what was attached to an earlier measurement in `file`, and is not to this one."""
+    attached = {attached_file(file, *pair) for pair in measurement.files.items()}
+    for left in {*file.parent.glob(f"{file.stem}.*.*")} - attached:
+        remove(left)
+
+
 def attachment(store: Store, record: Record, measurement: Measurement, ending: str) -> Path:
     """Return the file that is attached to a measurement under an ending."""
     file = layout.measurement(file_of(store, record), measurement.what)
-    return _attached(file, ending, measurement.files[ending])
+    return attached_file(file, ending, measurement.files[ending])
 
 
 def measurement_files(file: Path) -> list[Path]:
@@ -196,7 +225,8 @@ def file_of(store: Store, record: Record) -> Path:
     raise BenchError(f"no record of run {record.run.key} is stored", where=str(store.root), fix="bench run")
 
 
-def _attached(file: Path, ending: str, digest: str) -> Path:
+def attached_file(file: Path, ending: str, digest: str) -> Path:
+    """Return where what is attached to the measurement in `file` stands."""
     return file.with_name(f"{file.stem}.{digest[:8]}{ending}")
 
 

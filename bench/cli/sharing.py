@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,7 @@ from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.record import Record
-    from fewbench.sharing.copy import Keep
+    from fewbench.sharing.copy import Copied, Keep
 
 export = typer.Typer(help="Results for elsewhere: CSV files, a model card's metadata.", no_args_is_help=True)
 
@@ -93,8 +92,8 @@ def submit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check, and copy nothing")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Check records from elsewhere, and copy them in if nothing is wrong with any of them."""
-    from fewbench.sharing.copy import copy_into
+    """Check records and measurements from elsewhere, and copy them in if nothing is wrong with any of them."""
+    from fewbench.sharing.copy import Copied, copy_into
     from fewbench.sharing.gather import gather
     from fewbench.sharing.submit import Checker
     from fewbench.store import Store
@@ -104,21 +103,20 @@ def submit(
     problems += report.problems
     copied = None
     if not problems and found and not dry_run:
-        copied = copy_into(Store(results), found, _keep(keep))
+        copied = copy_into(Store(results), found, _keep(keep), attached=False)
     if json:
-        written, there = copied or (0, 0)
-        print_json(
-            {"records": len(found), "problems": problems, "notes": report.notes, "written": written, "there": there}
-        )
+        outcome = (copied or Copied(0, 0, 0))._asdict()
+        print_json({"records": len(found), "problems": problems, "notes": report.notes, **outcome})
     else:
         for problem in problems:
             print(problem)
         for text, count in report.notes.items():
             note(f"{count} x {text}")
-        _left_behind([folder])
+        if texts := sum(len(each.attached) for one in found for each in one.measured):
+            note(f"{texts} files of attacked texts stay where they are: they hold texts of the data")
         note(f"{len(found)} whole records, {len(problems)} problems in {folder}")
         if copied:
-            note(f"{copied.written} records copied to {results}, {copied.there} were there already")
+            note(_told(copied, results))
     if problems or not found:
         raise BenchError(
             "nothing was copied: " + ("see the problems above" if problems else "there are no records"),
@@ -132,7 +130,7 @@ def merge(
     into: Annotated[Path, typer.Option("--into", help="the results folder to write to; it may have runs already")],
     keep: KeepOption = None,
 ) -> None:
-    """Put the records of several results folders into one; the same run is taken once."""
+    """Put the records and measurements of several results folders into one; the same run is taken once."""
     from fewbench.sharing.copy import copy_into
     from fewbench.sharing.gather import gather
     from fewbench.store import Store
@@ -146,17 +144,14 @@ def merge(
         shown = "; ".join(problems[:3])
         fix = "bench fsck --results FOLDER --repair, and the same command again"
         raise BenchError(f"nothing was merged: {len(problems)} problems: {shown}", fix=fix)
-    _left_behind(folders)
-    copied = copy_into(Store(into), found, _keep(keep))
-    note(f"{copied.written} records written to {into}, {copied.there} were there already")
+    note(_told(copy_into(Store(into), found, _keep(keep)), into))
 
 
-def _left_behind(folders: Sequence[Path]) -> None:
-    """Say that measurements stay where they are: they hold texts of the data, and time on another machine."""
-    from fewbench.sharing.gather import count_measurements
-
-    if count := sum(map(count_measurements, folders)):
-        note(f"{count} measurements stay where they are: bench attack and bench cost make them again")
+def _told(copied: Copied, place: Path) -> str:
+    return (
+        f"{copied.written} records and {copied.measurements} measurements copied to {place}, "
+        f"{copied.there} records were there already"
+    )
 
 
 def _keep(text: str | None) -> Keep | None:

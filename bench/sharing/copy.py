@@ -4,39 +4,73 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from fewbench import layout
 from fewbench.durable import finish_writing, remove, write_whole
 from fewbench.errors import BenchError
+from fewbench.measurement import attached_file, read, remove_others, to_bytes
 from fewbench.record import Record
-from fewbench.sharing.gather import Found
+from fewbench.sharing.gather import Found, Measured
 from fewbench.store import Store
 
 Keep = Literal["old", "new"]
 
 
 class Copied(NamedTuple):
-    """How many records were written, and how many stood there already."""
+    """How many records were written, and how many stood there already; how many measurements were written."""
 
     written: int
     there: int
+    measurements: int
 
 
-def copy_into(store: Store, found: Sequence[Found], keep: Keep | None = None) -> Copied:
-    """Write records and their predictions into a store.
+def copy_into(store: Store, found: Sequence[Found], keep: Keep | None = None, *, attached: bool = True) -> Copied:
+    """Write records, their predictions and their measurements into a store.
+
+    A measurement goes where its run came out as it did when it was measured, and where none of its kind stands.
 
     Args:
         store: its folder is made where there is none.
         found: whole records; of two of one run the later one is the newer.
         keep: which of two records of one run with other scores stays.
+        attached: whether what is attached to measurements, texts of the data, goes with them.
 
     Raises:
         BenchError: two records of one run with other scores and no `keep`, or a file that cannot be written. Nothing
             has been written then: what had been was put back.
     """
+    new, there = _new(store, found, keep)
     writes: dict[PurePosixPath, bytes] = {}
+    replaced: list[PurePosixPath] = []
+    stand: dict[str, tuple[PurePosixPath, Record]] = {}  # where each run's record will be, and which
+    for one in found:
+        key, old = one.record.run.key, store.get(one.record.run)
+        if old is not None:
+            stand[key] = _place_of(store, old), old
+        if key in new:
+            place = stand[key][0] if old else new[key].place
+            writes |= replace(new[key], place=place).files
+            if old is not None and (predictions := layout.beside(Path(place), old)):
+                replaced.append(PurePosixPath(predictions))
+            stand[key] = place, new[key].record
+    measured = _measured(store, found, stand)
+    if not attached:
+        measured = {file: Measured(replace(each.measurement, files={}), {}) for file, each in measured.items()}
+    for file, each in measured.items():
+        writes |= _laid(each, file)
+    _write(store.runs, writes)
+    for file in {*replaced} - writes.keys():
+        remove(store.runs / file)
+    for file, each in measured.items():
+        remove_others(store.runs / file, each.measurement)
+    return Copied(len(new), there, len(measured))
+
+
+def _new(store: Store, found: Sequence[Found], keep: Keep | None) -> tuple[dict[str, Found], int]:
+    """Return the records to write, by key, and how many of those found need not be."""
     new: dict[str, Found] = {}
     clashes, there = [], 0
     for one in found:
@@ -55,12 +89,7 @@ def copy_into(store: Store, found: Sequence[Found], keep: Keep | None = None) ->
             where=str(store.root),
             fix="--keep old or --keep new",
         )
-    for one in new.values():
-        old = store.get(one.record.run)
-        place = _place_of(store, old) if old else one.place
-        writes |= _moved(one, place)
-    _write(store.runs, writes)
-    return Copied(len(new), there)
+    return new, there
 
 
 def like(one: Record, other: Record) -> bool:
@@ -78,8 +107,34 @@ def _place_of(store: Store, record: Record) -> PurePosixPath:
     return PurePosixPath(file.relative_to(store.runs).as_posix())
 
 
-def _moved(one: Found, place: PurePosixPath) -> dict[PurePosixPath, bytes]:
-    return Found(place, one.record, one.text, one.predictions).files
+def _measured(
+    store: Store, found: Sequence[Found], stand: Mapping[str, tuple[PurePosixPath, Record]]
+) -> dict[PurePosixPath, Measured]:
+    """Return the measurements to write, by place: those that fit the record that will stand, where none does yet."""
+    new: dict[PurePosixPath, Measured] = {}
+    for one in found:
+        place, record = stand[one.record.run.key]
+        for each in one.measured:
+            file = PurePosixPath(layout.measurement(Path(place), each.measurement.what))
+            if each.measurement.fits(record) and file not in new and not _stands(store.runs / file, record):
+                new[file] = each
+    return new
+
+
+def _stands(file: Path, record: Record) -> bool:
+    """Whether a whole measurement that fits a record stands in a file."""
+    with contextlib.suppress(FileNotFoundError, BenchError):
+        return read(file).fits(record)
+    return False
+
+
+def _laid(one: Measured, file: PurePosixPath) -> dict[PurePosixPath, bytes]:
+    """Return the files of a measurement that is to stand in a file: itself last."""
+    beside = {
+        PurePosixPath(attached_file(Path(file), ending, digest)): one.attached[ending]
+        for ending, digest in one.measurement.files.items()
+    }
+    return {**beside, file: to_bytes(one.measurement)}
 
 
 def _write(root: Path, files: Mapping[PurePosixPath, bytes]) -> None:

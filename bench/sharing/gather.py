@@ -5,30 +5,45 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from fewbench import layout
 from fewbench.durable import TEMPORARY
 from fewbench.errors import BenchError
+from fewbench.measurement import Measurement, attached_file
+from fewbench.measurement import from_bytes as measurement_from_bytes
 from fewbench.predictions import from_bytes
 from fewbench.record import Record, from_json, run_key
 from fewbench.types import Predictions
 
 LARGEST_RECORD, LARGEST_PREDICTIONS = 16 * 2**20, 2 * 2**30
-"""Bytes that are read at most."""
+"""Bytes that are read at most: of a record or a measurement, and of what belongs to one."""
 
 IGNORED = frozenset({".DS_Store", "Thumbs.db", ".gitkeep"})
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """A measurement as it lies beside its record, and the bytes of what is attached to it, by ending."""
+
+    measurement: Measurement
+    attached: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """A record as it lies in a folder: the bytes that were checked are those that are copied."""
+    """A record as it lies in a folder: the bytes that were checked are those that are copied.
+
+    `measured` are the measurements that fit it.
+    """
 
     place: PurePosixPath
     record: Record
     text: bytes
     predictions: bytes | None
+    measured: tuple[Measured, ...] = ()
 
     def loaded(self) -> Predictions | None:
         """Return its predictions."""
@@ -57,6 +72,11 @@ def gather(folder: Path) -> tuple[list[Found], list[str]]:
                 fix="bench run --results DIR",
             )
     files, problems = _files(runs)
+    beside: dict[PurePosixPath, list[PurePosixPath]] = {}
+    for place in sorted(files):
+        if parts := layout.measured(place.name):
+            files.remove(place)
+            beside.setdefault(place.with_name(parts["stem"] + layout.RECORD), []).append(place)
     found = []
     used = set()
     for place in sorted(files):
@@ -64,6 +84,7 @@ def gather(folder: Path) -> tuple[list[Found], list[str]]:
             continue
         try:
             one = _found(runs, place, files)
+            one = replace(one, measured=tuple(_measured(runs, one.record, beside.get(place, ()))))
         except (BenchError, OSError) as error:
             problems.append(f"{place}: {error.problem if isinstance(error, BenchError) else error.strerror}")
             used |= {other for other in files if str(other).startswith(str(place.with_suffix("")))}
@@ -74,13 +95,8 @@ def gather(folder: Path) -> tuple[list[Found], list[str]]:
     return found, problems
 
 
-def count_measurements(folder: Path) -> int:
-    """Return how many measurements (attacks, costs) stand beside the runs of a folder: they are not gathered."""
-    return sum(bool(layout.measured(file.name)) for file in (folder / "runs").rglob(f"*{layout.RECORD}"))
-
-
 def _files(runs: Path) -> tuple[set[PurePosixPath], list[str]]:
-    """Return the records and predictions below a folder, links not followed, and what else there is."""
+    """Return the store's files below a folder, links not followed, and what else there is."""
     files, problems = set(), []
     for here, folders, names in os.walk(runs):
         folders.sort()
@@ -94,9 +110,11 @@ def _files(runs: Path) -> tuple[set[PurePosixPath], list[str]]:
                 continue
             elif not stat.S_ISREG(mode):
                 problems.append(f"{place}: no file but a device, a pipe or a socket")
-            elif name.endswith(TEMPORARY) or layout.measured(name):
+            elif name.endswith(TEMPORARY):
                 continue
-            elif len(place.parts) != 4 or place.suffix not in (layout.RECORD, layout.PREDICTIONS):
+            elif len(place.parts) != 4 or not (
+                place.suffix in (layout.RECORD, layout.PREDICTIONS) or layout.measured(name)
+            ):
                 problems.append(f"{place}: not a file of a store")
             else:
                 files.add(place)
@@ -125,6 +143,27 @@ def _found(runs: Path, place: PurePosixPath, files: set[PurePosixPath]) -> Found
     found = Found(place, record, text, data)
     found.loaded()  # and they can be read
     return found
+
+
+def _measured(runs: Path, record: Record, places: Iterable[PurePosixPath]) -> Iterator[Measured]:
+    """Yield the measurements of a record that fit it; of another outcome they are no part of this one."""
+    for place in places:
+        parts = layout.measured(place.name)
+        if parts is None or parts["hash"] or place.suffix != layout.RECORD:
+            continue  # attached to one, or under way
+        file = runs / place
+        try:
+            measurement = measurement_from_bytes(_read(file, LARGEST_RECORD), file)
+            attached = {
+                ending: _read(attached_file(file, ending, digest), LARGEST_PREDICTIONS)
+                for ending, digest in measurement.files.items()
+            }
+        except BenchError as error:
+            raise BenchError(f"{place.name}: {error.problem}") from error
+        if any(hashlib.sha256(attached[ending]).hexdigest() != digest for ending, digest in measurement.files.items()):
+            raise BenchError(f"{place.name}: what is attached to it is not what it names: another checksum")
+        if measurement.fits(record):
+            yield Measured(measurement, attached)
 
 
 def _read(file: Path, most: int) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fewbench.declare import declared, with_source
 from fewbench.errors import BenchError
+from fewbench.measurement import Measurement
 from fewbench.metrics import Scorer
 from fewbench.pipeline import PLUS
 from fewbench.prompts import with_prompt
@@ -18,10 +19,14 @@ from fewbench.registry import NAME, methods, task_files
 from fewbench.selection import info_of
 from fewbench.sharing.gather import Found
 from fewbench.split import make_split
+from fewbench.tables.beyond import COLUMNS
 from fewbench.types import Rows, Split, Task
 
 TOLERANCE = 1e-4
 """Stored predictions are float32."""
+
+MEASURED = ("attack", "cost")
+"""The kinds of measurement that are stored; what tables show of each is in `COLUMNS`."""
 
 
 @dataclass(slots=True)
@@ -68,6 +73,7 @@ class Checker:
             return [*problems, error.problem]
         if record.run.protocol not in self._protocols:
             problems.append(f"the protocol '{record.run.protocol}' is not known here")
+        problems += [problem for each in one.measured for problem in _of_measurement(each.measurement)]
         return problems + self._against_data(one, task, report)
 
     def _code(self, record: Record, report: Report) -> list[str]:
@@ -140,6 +146,22 @@ def _general(record: Record, report: Report) -> list[str]:
     if record.status == "failed":
         report.note("failed runs")
     return [text for text, holds in wrong.items() if holds]
+
+
+def _of_measurement(measurement: Measurement) -> list[str]:
+    """What is wrong with a measurement: tables and figures read numbers from its scores."""
+    what, figures = measurement.what, COLUMNS.get(measurement.kind)
+    if figures is None or measurement.kind not in MEASURED:
+        return [f"{what}: nothing of that kind is measured here"]
+    problems = []
+    for figure in figures:
+        try:
+            figure.of(measurement.scores)
+        except (TypeError, ValueError, OverflowError):
+            problems.append(f"{what}: its {figure.name} is no number")
+    if measurement.environment.get("dirty"):
+        problems.append(f"{what}: made by a checkout with changes that are not committed")
+    return problems
 
 
 def _unlike(scores: Mapping[str, float], stored: Mapping[str, float]) -> list[str]:

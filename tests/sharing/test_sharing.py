@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fewbench import durable
 from fewbench.declare import declared
 from fewbench.errors import BenchError
-from fewbench.measurement import measured, write
+from fewbench.measurement import from_bytes, measured, read, to_bytes, write
 from fewbench.metrics import score
 from fewbench.reader import read_rows
 from fewbench.record import Record, run_key, to_json
@@ -101,26 +101,86 @@ def test_whole_records_are_copied_byte_for_byte_and_once(add, bench, theirs, tmp
     add(13), add(21)
     ours = tmp_path / "ours"
     done = bench("submit", theirs, "--results", ours)
-    assert done.returncode == 0 and "2 records copied" in done.stderr
+    assert done.returncode == 0 and "2 records and 0 measurements copied" in done.stderr
     assert tree(ours) == tree(theirs) and Store(ours).fsck() == []
     again = bench("submit", theirs, "--results", ours, "--json")
     assert {**json.loads(again.stdout), "notes": None} == {
-        "records": 2, "problems": [], "notes": None, "written": 0, "there": 2
+        "records": 2, "problems": [], "notes": None, "written": 0, "there": 2, "measurements": 0
     }  # fmt: skip
 
 
+ATTACK = {"after_attack_accuracy": 0.2, "mean_queries": 31.5}
+
+
+def measure(file, name="textfooler-paper", kind="attack", scores=ATTACK, environment=None, **changes):
+    """Store a measurement of the record in a file, with texts attached."""
+    store = Store(file.parents[4])
+    record = next(record for record in store.records() if record.run.key.startswith(file.stem.rpartition("-")[2]))
+    made = measured(record, kind, name, settings={}, scores=scores, environment=environment or {"dirty": False})
+    return write(store, record, replace(made, **changes), {".jsonl": b"{}"})
+
+
 @pytest.mark.parametrize("command", [("submit", "--results"), ("merge", "--into")])
-def test_measurements_stay_where_they_are_and_that_is_said(add, bench, theirs, tmp_path, command):
-    file = add(13)
-    bare = tree(theirs)
-    store = Store(theirs)
-    (record,) = store.records()
-    attack = measured(record, "attack", "textfooler-paper", settings={}, scores={}, environment={})
-    write(store, record, attack, {".jsonl": b"{}"})
+def test_measurements_come_along_and_submitted_ones_leave_their_texts(add, bench, theirs, tmp_path, command):
+    ours, file = tmp_path / "ours", add(13)
+    assert bench(command[0], theirs, command[1], ours).returncode == 0
+    bare = tree(ours)
+    attack = measure(file)
     file.with_name(f"{file.stem}.attack-textfooler-cli.jsonl").write_text("under way")
-    done = bench(command[0], theirs, command[1], tmp_path / "ours")
-    assert done.returncode == 0 and "1 measurements stay where they are" in done.stderr
-    assert tree(tmp_path / "ours") == bare
+    done = bench(command[0], theirs, command[1], ours)
+    assert done.returncode == 0 and "0 records and 1 measurements copied" in done.stderr
+    texts = ".jsonl" in str({*tree(ours)} - {*bare})
+    assert len(tree(ours)) == len(bare) + 1 + texts and texts == (command[0] == "merge")
+    assert ("1 files of attacked texts stay" in done.stderr) == (command[0] == "submit")
+    there = read(ours / attack.relative_to(theirs))
+    assert there.scores == ATTACK and bool(there.files) == texts and Store(ours).fsck() == []
+    again = bench(command[0], theirs, command[1], ours)
+    assert "0 records and 0 measurements copied" in again.stderr
+
+
+def test_a_measurement_of_another_outcome_is_not_taken_and_one_that_stands_stays(add, theirs, tmp_path):
+    ours = tmp_path / "ours"
+    mine = measure(add(13, folder=ours), scores={**ATTACK, "mean_queries": 1.0})
+    before = tree(ours)
+    measure(add(13)), measure(add(13), kind="cost", name="", predictions="0" * 64)
+    assert copy_into(Store(ours), gather(theirs)[0]) == (0, 1, 0) and tree(ours) == before
+    other = add(13, first=1, folder=tmp_path / "other")  # the run done again, with other scores
+    fresh = measure(other)
+    assert copy_into(Store(ours), gather(tmp_path / "other")[0], "old") == (0, 1, 0) and tree(ours) == before
+    assert copy_into(Store(ours), gather(tmp_path / "other")[0], "new") == (1, 0, 1)
+    assert mine.read_bytes() == fresh.read_bytes() and Store(ours).fsck() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"kind": "taste"}, "nothing of that kind is measured here"),
+        ({"scores": {"mean_queries": "<b>"}}, "attack-textfooler-paper: its queries is no number"),
+        ({"scores": {"after_attack_accuracy": [1]}}, "its after-attack accuracy is no number"),
+        ({"scores": {"mean_queries": 10**400}}, "its queries is no number"),
+        ({"environment": {"dirty": True}}, "made by a checkout with changes"),
+    ],
+)
+def test_a_measurement_that_is_refused(add, theirs, changes, said):
+    measure(add(13), **changes)
+    (problem,) = problems(theirs)
+    assert said in problem
+
+
+def test_a_damaged_measurement_keeps_all_out(add, theirs):
+    attack = measure(add(13))
+    text = attack.read_text()
+    attack.write_text(text.replace("31.5", "3.15"))
+    (problem,) = gather(theirs)[1]
+    assert f"{attack.name}: damaged measurement: its checksum" in problem
+    away = replace(from_bytes(text.encode(), attack), files={"/../../up": "0" * 64})
+    attack.write_bytes(to_bytes(away))
+    (problem,) = gather(theirs)[1]
+    assert "nothing can be attached as '/../../up'" in problem
+    attack.write_text(text)
+    next(attack.parent.glob("*.jsonl")).write_text("other")
+    (problem,) = gather(theirs)[1]
+    assert "another checksum" in problem
 
 
 def test_a_problem_with_one_keeps_all_out(add, bench, theirs, tmp_path):
@@ -263,7 +323,11 @@ def test_merge(add, bench, theirs, tmp_path):
     other, into = tmp_path / "other", tmp_path / "into"
     add(13), add(21), add(21, folder=other), add(13, folder=other, protocol="lm-bff-v1")
     done = bench("merge", theirs, other, "--into", into)
-    assert done.returncode == 0 and "3 records written" in done.stderr and "1 were there already" in done.stderr
+    assert (
+        done.returncode == 0
+        and "3 records and 0 measurements" in done.stderr
+        and "1 records were there already" in done.stderr
+    )
     assert len(list(Store(into).records())) == 3 and Store(into).fsck() == []
 
 
