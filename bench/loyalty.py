@@ -87,6 +87,15 @@ def between(teacher: Record, student: Record, store: Store, *, base: Base = "e")
     """Return the loyalty of one stored run to another, from their stored predictions.
 
     Raises:
+        BenchError: as of `paired`.
+    """
+    return loyalty(*paired(teacher, student, store), base=base)
+
+
+def paired(teacher: Record, student: Record, store: Store) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return two stored runs' probabilities of the same items, [n, C] each.
+
+    Raises:
         BenchError: other test sets, a regression, a failed run; or the predictions are damaged.
     """
     if teacher.run.test_fingerprint != student.run.test_fingerprint:
@@ -100,7 +109,7 @@ def between(teacher: Record, student: Record, store: Store, *, base: Base = "e")
         where = f"{_title(teacher)}, {_title(student)}"
         raise BenchError("the items of these two runs are called otherwise, or stand in another order", where=where)
     assert first.probabilities is not None and second.probabilities is not None
-    return loyalty(first.probabilities, second.probabilities, base=base)
+    return first.probabilities, second.probabilities
 
 
 def own_teacher(student: Record, records: Mapping[str, Record]) -> Record | None:

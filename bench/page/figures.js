@@ -30,6 +30,7 @@ function showFigures(now, { columns, lines }) {
   const at = columns.findIndex((column) => taskName(column) === wanted);
   seedsFigure(now, columns[at], at, lines);
   scalingFigure(now, columns[at], lines);
+  showBeyond(now, columns[at], at, lines);
 }
 
 /** Numbers at even steps that lie within a range, few enough to be read. */

@@ -20,6 +20,7 @@ from fewbench.declare import Declared
 from fewbench.errors import BenchError
 from fewbench.measurement import measurement_files
 from fewbench.measurement import read as measurement_of
+from fewbench.page.beyond import beyond
 from fewbench.page.published import rows as published_rows
 from fewbench.pipeline import pipeline
 from fewbench.protocol import Protocol
@@ -27,6 +28,7 @@ from fewbench.published import Published
 from fewbench.record import Record
 from fewbench.registry import MethodInfo
 from fewbench.store import Damage, Store, load, to_damage
+from fewbench.tables.beyond import loyalties
 from fewbench.tables.blocks import Block, build, label
 from fewbench.types import Run
 
@@ -60,6 +62,10 @@ def read(store: Store) -> tuple[list[Stored], list[Damage]]:
             damaged.append(to_damage(file, error))
             continue
         stored.append(Stored(file, record, _measured(file, record, damaged)))
+    known = {one.record.run.key: one.record for one in stored}
+    for number, one in enumerate(stored):
+        if one.record.status == "ok" and (loyal := loyalties(one.record, known, store)) is not None:
+            stored[number] = one._replace(measured={**one.measured, "loyalty": loyal})
     return stored, damaged
 
 
@@ -101,6 +107,7 @@ def gather(
         "columns": [{**column._asdict(), "title": _title(known, column.task)} for column in columns],
         "rows": [{**row._asdict(), "label": row.method, "method": names[number]} for number, row in enumerate(rows)],
         "blocks": [_block(block, places) for block in blocks],
+        "beyond": beyond((runs.cell(one.record), one.measured) for one in stored),
         "published": published_rows(published, {name: task.metric for name, task in known.tasks.items()}),
         "methods": {name: _method(info, code) for name, info in methods.items()},
         "runs": {"fields": FIELDS, "rows": [runs.row(one) for one in stored]},
@@ -148,14 +155,24 @@ class _Runs:
         taught = " ".join(ref.name for ref in (run.teacher, run.corpus) if ref)  # names a row where there are several
         return self.rows[(*row, taught) if (*row, taught) in self.rows else (*row, "")]
 
+    def cell(self, record: Record) -> tuple[int, int, int]:
+        """Return the numbers of the block, row and column that a record stands in."""
+        run = record.run
+        test = str(record.split.get("whole_test_fingerprint", run.test_fingerprint))
+        return (
+            self.blocks[run.k, run.protocol, run.limit, run.drop_leaks],
+            self.place(run),
+            self.columns[run.task, run.source, run.task_version, test, run.template],
+        )
+
     def row(self, stored: Stored) -> list[Any]:
         record, run, number = stored.record, stored.record.run, self.values.number
-        test = str(record.split.get("whole_test_fingerprint", run.test_fingerprint))
+        block, row, column = self.cell(record)
         metric = str(record.selection.get("metric"))  # a failed run has neither it nor scores
         told = {
-            "block": self.blocks[run.k, run.protocol, run.limit, run.drop_leaks],
-            "row": self.place(run),
-            "column": self.columns[run.task, run.source, run.task_version, test, run.template],
+            "block": block,
+            "row": row,
+            "column": column,
             "method": run.method,
             "task": f"{run.task}@{run.source}" + (f"+{run.template}" if run.template else ""),
             "k": run.k,

@@ -11,7 +11,7 @@ from fewbench.errors import BenchError
 from fewbench.page.markup import Markup, fill, json_block, policy
 
 HERE = Path(__file__).parent
-SCRIPTS = ("dom.js", "model.js", "board.js", "figures.js", "methods.js", "runs.js", "page.js")
+SCRIPTS = ("dom.js", "model.js", "board.js", "figures.js", "beyond.js", "methods.js", "runs.js", "page.js")
 """In the order in which they are joined to one script."""
 
 GENERATOR = "fewbench leaderboard"

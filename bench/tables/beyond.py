@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fewbench.errors import BenchError
-from fewbench.loyalty import between, own_teacher
+from fewbench.loyalty import label_loyalty, own_teacher, paired, probability_loyalty
 from fewbench.measurement import measurements
 from fewbench.record import Record
 from fewbench.store import Store
@@ -97,11 +97,33 @@ def chosen(text: str) -> list[str]:
     return kinds
 
 
-def columns(rows: Sequence[Row]) -> list[str]:
+def columns(rows: Iterable[Row]) -> list[str]:
     """Return the names of all columns that some rows have, in the order of `COLUMNS`."""
+    return in_order(name for row in rows for name in row.values)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return the names of columns, each once, in the order of `COLUMNS`."""
     order = [figure.name for each in COLUMNS.values() for figure in each]
-    names = {name for row in rows for name in row.values}
-    return sorted(names, key=lambda name: (order.index(name.partition(" (")[0]), name))
+    return sorted({*names}, key=lambda name: (order.index(name.partition(" (")[0]), name))
+
+
+def figures(kind: str, name: str, scores: Mapping[str, Any]) -> Iterator[tuple[str, int, float]]:
+    """Yield what a table shows of one thing measured: the column, its digits, and the value."""
+    for figure in COLUMNS.get(kind, ()):
+        if (value := figure.of(scores)) is not None:
+            yield figure.name + (f" ({name})" if name else ""), figure.digits, value
+
+
+def loyalties(student: Record, teachers: Mapping[str, Record], store: Store) -> dict[str, float] | None:
+    """Return the label and probability loyalty of a run to its own teacher's, if it has one that is stored."""
+    if (teacher := own_teacher(student, teachers)) is None:
+        return None
+    try:
+        pair = paired(teacher, student, store)
+        return {"label": label_loyalty(*pair), "probability": probability_loyalty(*pair)}
+    except BenchError:  # a regression has none; damaged predictions are told by fsck
+        return None
 
 
 def rows(records: Iterable[Record], known: Iterable[Record], store: Store, kinds: Sequence[str]) -> list[Row]:
@@ -121,10 +143,9 @@ def rows(records: Iterable[Record], known: Iterable[Record], store: Store, kinds
     found = []
     for (task, k, protocol, mark, method, student), group in sorted(groups.items()):
         each: dict[tuple[str, int], list[float]] = {}
-        for kind, name, scores in (told for record in group for told in _scores(record, teachers, store, kinds)):
-            for figure in COLUMNS[kind]:
-                if (value := figure.of(scores)) is not None:
-                    each.setdefault((figure.name + (f" ({name})" if name else ""), figure.digits), []).append(value)
+        for told in (told for record in group for told in _scores(record, teachers, store, kinds)):
+            for column, digits, value in figures(*told):
+                each.setdefault((column, digits), []).append(value)
         means = {
             name: Value(math.fsum(values) / len(values), len(values), digits) for (name, digits), values in each.items()
         }
@@ -144,7 +165,7 @@ def grids(rows: Sequence[Row]) -> list[Grid]:
 
 
 def _grid(task: str, k: int, protocol: str, group: Mapping[tuple[str, str], Row]) -> Grid:
-    names = columns(list(group.values()))
+    names = columns(group.values())
     order = worst_first((place, row.values["score"].mean) for place, row in group.items())
     ranked = dict(zip(order, places([group[place].values["score"].mean for place in order]), strict=True))
     students, counts = {student for _, student in group if student}, {row.n for row in group.values()}
@@ -173,9 +194,10 @@ def _mean(value: Value | None, n: int) -> str:
 def flat(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the rows as plain values, one object each: a figure's mean, None if no run has it, and how many have."""
     found = []
+    names = columns(rows)
     for row in rows:
         line = {name: value for name, value in row._asdict().items() if name != "values"}
-        for name in columns(rows):
+        for name in names:
             value = row.values.get(name)
             line |= {name: round(value.mean, 4) if value else None, f"{name} n": value.n if value else 0}
         found.append(line)
@@ -196,12 +218,8 @@ def _scores(
 ) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield what is known of a run, by kind and name: its score, its loyalty to its own teacher, its measurements."""
     yield "score", "", {"score": record.scores["test"][str(record.selection["metric"])]}
-    if "loyalty" in kinds and (teacher := own_teacher(record, teachers)) is not None:
-        try:
-            found = between(teacher, record, store)
-            yield "loyalty", "", {"label": found.label.value, "probability": found.probability.value}
-        except BenchError:  # a regression has none; damaged predictions are told by fsck
-            pass
+    if "loyalty" in kinds and (found := loyalties(record, teachers, store)) is not None:
+        yield "loyalty", "", found
     if {*kinds} - {"loyalty"}:
         for measurement in measurements(store, record):
             if measurement.kind in kinds:

@@ -9,9 +9,11 @@ from urllib.request import url2pathname
 
 import pytest
 from page_browser import browser, show, usual_page  # noqa: F401
-from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_of
+from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_of, usual
 
+from fewbench.measurement import measured, write
 from fewbench.page.write import save, to_html
+from fewbench.store import Store
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'fewbench[pages]'")
 expect = sync_api.expect
@@ -192,6 +194,29 @@ def test_figures_draw_every_seed_and_scores_over_k(show, usual_page):
     ]
     page.get_by_role("combobox", name="Task").select_option("trec@lm-bff")
     expect(page.locator("#scaling-figure")).to_be_hidden()
+
+
+def test_what_was_measured_beyond_the_score_stands_below_the_figures(show, tmp_path):
+    store = Store(usual(tmp_path))
+    for record in store.records():
+        if record.run.method == "ft" and record.run.task == "sst-2":
+            told = {"settings": {}, "environment": {}}
+            scores = {"after_attack_accuracy": 0.25, "mean_queries": 31.54}
+            write(store, record, measured(record, "attack", "textfooler-paper", scores=scores, **told))
+            if record.run.seed == SEEDS[0]:
+                write(store, record, measured(record, "cost", scores={"layer_ratio": 2.0}, **told))
+    save(to_html(data_of(tmp_path), "t"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html")
+    task = page.get_by_role("combobox", name="Task")
+    task.select_option("sst-2@lm-bff")
+    table = page.get_by_role("region", name="Beyond the score").get_by_role("table")
+    heads = [text.strip() for text in table.locator("thead th").all_inner_texts()]
+    after, queries = (f"{name}\ntextfooler-paper" for name in ("after-attack accuracy", "queries"))
+    assert heads == ["method", "score", after, queries, "layer ratio"]
+    (row,) = table.locator("tbody tr").all()
+    assert [text.strip() for text in row.locator("td").all_inner_texts()] == ["61.0", "25.0", "31.5", "2.00 (1)"]
+    task.select_option("mr@lm-bff")
+    expect(page.get_by_role("heading", name="Beyond the score")).to_be_hidden()
 
 
 def test_hostile_names_are_text_everywhere(show, tmp_path):

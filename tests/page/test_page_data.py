@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_of, usual
 
@@ -17,6 +19,7 @@ from fewbench.published import read_published
 from fewbench.registry import methods
 from fewbench.store import Store
 from fewbench.tables.blocks import build, to_rows
+from fewbench.types import ModelRef, Predictions
 
 
 def runs_of(data):
@@ -97,6 +100,24 @@ def test_what_was_measured_of_a_run_is_told_if_it_is_of_this_outcome(tmp_path):
     run = runs_of(data)[0]
     assert data["values"][run["measured"]] == {"cost": {"flops": 7}}
     assert not data["damaged"]
+
+
+def test_what_was_measured_beyond_the_score_stands_by_cell(tmp_path):
+    """By hand: two labels of four agree; equal rows are alike by 1, (1, 0) and (0, 1) by 1 - sqrt(ln 2)."""
+    store = Store(tmp_path)
+    ids, here, there = tuple("abcd"), np.array([[1, 0]] * 4, "f4"), np.array([[1, 0]] * 2 + [[0, 1]] * 2, "f4")
+    for seed, taught in ((13, True), (21, True), (42, False)):
+        teacher = make("ft", seed=seed, student=ModelRef("big", "", "1" * 16))
+        details = {"teacher": {"run": teacher.run.key, "code": teacher.method_code}} if taught else {}
+        student = make("vanilla-kd", seed=seed, score=0.7, details=details)
+        store.save(teacher, Predictions(ids, here)), store.save(student, Predictions(ids, there))
+    student = store.get(student.run)
+    write(store, student, measured(student, "attack", "cli", scores={"mean_queries": 9}, settings={}, environment={}))
+    data = data_of(tmp_path)
+    assert data["beyond"]["columns"] == [["label loyalty", 1], ["probability loyalty", 1], ["queries (cli)", 1]]
+    ((block, row, column, values),) = data["beyond"]["cells"]
+    assert data["rows"][row]["method"] == "vanilla-kd" and data["columns"][column]["task"] == "sst-2" and block == 0
+    assert values == [[50.0, 2], [pytest.approx(100 * (1 - math.sqrt(math.log(2)) / 2), abs=1e-3), 2], [9.0, 1]]
 
 
 def test_a_damaged_measurement_is_told_and_not_shown(tmp_path):
