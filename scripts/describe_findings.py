@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from fewbench.figures import score
 from fewbench.loyalty import label_loyalty, own_teacher, probability_loyalty
 from fewbench.record import Record
 from fewbench.selection import Wanted, by_label, find_label
+from fewbench.statistics.paired import holm
 from fewbench.statistics.resample import interval, resample_seeds, sign_flips
 from fewbench.store import Store
 from fewbench.toml import load
@@ -39,8 +40,8 @@ python scripts/describe_findings.py --results results --out docs/findings.md
 Each claim is that one method is above another; both ran on the same splits. Values are means over split seeds, in
 hundredths, with their spread (population standard deviation); *seeds* counts those on which the first is above. The
 overall difference is the mean over the rows, its interval is 95% over seeds, and p flips the signs of the seeds'
-differences. A claim **shows** if the interval is above zero and p below 0.05; its opposite shows likewise; else nothing
-can be told. Nothing is corrected for the number of claims. Protocol `{protocol}`. The students ({students}) are
+differences. A claim **shows** if the interval is above zero and p below 0.05, corrected for the number of claims (Holm,
+1979); its opposite shows likewise; else nothing can be told. Protocol `{protocol}`. The students ({students}) are
 embedded: far smaller than the papers' models, and they have read far less.
 
 ![Score against K on mr, sst-2 and trec](figures/k-scaling.svg)
@@ -105,22 +106,51 @@ def describe(findings: Iterable[Finding], store: Store) -> str:
     records = [record for record in store.records() if record.status == "ok"]
     measures = Measures(store, records)
     findings = list(findings)
-    sections = [section(finding, records, measures) for finding in findings]
+    compared = [compare(finding, records, measures) for finding in findings]
+    adjusted = iter(holm([one.p for one in compared if isinstance(one, Compared)]))
+    told = [one.told(next(adjusted)) if isinstance(one, Compared) else one for one in compared]
     head = HEAD.format(
         protocol=", ".join(dict.fromkeys(f.protocol for f in findings)),
         students=", ".join(dict.fromkeys(f"`{f.student}`" for f in findings)),
     )
-    told = [f"| {each.claim} | {verdict} |" for each, (verdict, _) in zip(findings, sections, strict=True)]
-    return "\n".join([head, "| claim | verdict |", "| --- | --- |", *told, *(text for _, text in sections)])
+    rows = [f"| {each.claim} | {verdict} |" for each, (verdict, _) in zip(findings, told, strict=True)]
+    return "\n".join(
+        [
+            head,
+            "| claim | verdict |",
+            "| --- | --- |",
+            *rows,
+            *(f"\n## {each.claim}\n\n{text}\n" for each, (_, text) in zip(findings, told, strict=True)),
+        ]
+    )
 
 
-def section(finding: Finding, records: Sequence[Record], measures: Measures) -> tuple[str, str]:
-    """Return the verdict on one finding and its text."""
-    head = f"\n## {finding.claim}\n\n{finding.place}. Measured: {finding.measure}"
+class Compared(NamedTuple):
+    """Two methods' runs, paired: a table of them, the mean difference over its rows, its interval and p."""
+
+    table: str
+    gain: float
+    low: float
+    high: float
+    p: float
+    reading: str
+
+    def told(self, adjusted: float) -> tuple[str, str]:
+        """Return the verdict and the text, where p is `adjusted` for the number of claims."""
+        clear = adjusted < LEVEL and not self.low <= 0 <= self.high
+        verdict = "not told apart" if not clear else "shows" if self.low > 0 else "the opposite shows"
+        overall = f"Overall {self.gain:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
+        text = f"{self.table}\n\n{overall}, p {_p(self.p)}, corrected {_p(adjusted).removeprefix('= ')}: **{verdict}**."
+        return verdict, text + (f"\n\n{self.reading.strip()}" if self.reading else "")
+
+
+def compare(finding: Finding, records: Sequence[Record], measures: Measures) -> Compared | tuple[str, str]:
+    """Compare the two methods of a finding; where that cannot be, return what is to be said instead."""
+    head = f"{finding.place}. Measured: {finding.measure}"
     try:
         names, paired = find_pairs(finding, records)
     except BenchError as error:
-        return "not compared", f"{head}. Not compared: {error.problem}.\n"
+        return "not compared", f"{head}. Not compared: {error.problem}."
     rows, drawn, weighted = [], [], []
     for pair in paired:
         first, second = (np.array(measures.of(finding.measure, side)) for side in (pair.first, pair.second))
@@ -133,16 +163,13 @@ def section(finding: Finding, records: Sequence[Record], measures: Measures) -> 
         rows.append(f"| {' | '.join(map(str, cells))} |")
     low, high = interval(np.mean(drawn, 0))
     p = sign_flips(list(len(weighted) * np.array(weighted)), np.random.default_rng(0))
-    verdict = "not told apart" if low <= 0 <= high or p >= LEVEL else "shows" if low > 0 else "the opposite shows"
     table = [
         f"{head}, of `{finding.student}`.\n",
         f"| task | K | {names[0]} | {names[1]} | difference | seeds |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *rows,
-        f"\nOverall {sum(weighted):+.1f} [{low:+.1f}, {high:+.1f}], p {_p(p)}: **{verdict}**.",
-        *([f"\n{finding.reading.strip()}"] if finding.reading else []),
     ]
-    return verdict, "\n".join(table) + "\n"
+    return Compared("\n".join(table), sum(weighted), low, high, p, finding.reading)
 
 
 def _p(p: float) -> str:

@@ -65,6 +65,16 @@ def test_tasks_weigh_alike_and_a_gap_on_every_seed_shows(store):
     assert "| New is above old | the opposite shows |" in told(store, first="old", second="new")
 
 
+def test_p_is_corrected_for_the_number_of_claims(store):
+    for seed in range(6):  # all six on one side: 2 of 64 flips are as far out
+        save(store, "new", seed, 0.6 + seed / 100)
+        save(store, "old", seed, 0.5)
+    finding = Finding("New is above old", "Table 1", "new", "old")
+    assert "p = 0.031, corrected 0.031: **shows**" in describe([finding], store)
+    several = describe([finding, finding, finding], store)
+    assert several.count("p = 0.031, corrected 0.094: **not told apart**") == 3
+
+
 def test_spread_is_the_distance_from_the_mean_of_the_seeds(store):
     for seed, (new, old) in enumerate([(0.4, 0.5), (0.6, 0.5), (0.4, 0.52), (0.6, 0.48)]):
         save(store, "new", seed, new)
