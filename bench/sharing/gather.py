@@ -160,6 +160,8 @@ def _measured(runs: Path, record: Record, places: Iterable[PurePosixPath]) -> It
             }
         except BenchError as error:
             raise BenchError(f"{place.name}: {error.problem}") from error
+        except FileNotFoundError as error:
+            raise BenchError(f"{place.name}: what is attached to it is not there") from error
         if any(hashlib.sha256(attached[ending]).hexdigest() != digest for ending, digest in measurement.files.items()):
             raise BenchError(f"{place.name}: what is attached to it is not what it names: another checksum")
         if measurement.fits(record):

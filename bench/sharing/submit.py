@@ -150,11 +150,11 @@ def _general(record: Record, report: Report) -> list[str]:
 
 def _of_measurement(measurement: Measurement) -> list[str]:
     """What is wrong with a measurement: tables and figures read numbers from its scores."""
-    what, figures = measurement.what, COLUMNS.get(measurement.kind)
-    if figures is None or measurement.kind not in MEASURED:
+    what = measurement.what
+    if measurement.kind not in MEASURED:
         return [f"{what}: nothing of that kind is measured here"]
     problems = []
-    for figure in figures:
+    for figure in COLUMNS[measurement.kind]:
         try:
             figure.of(measurement.scores)
         except (TypeError, ValueError, OverflowError):

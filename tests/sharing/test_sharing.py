@@ -181,6 +181,9 @@ def test_a_damaged_measurement_keeps_all_out(add, theirs):
     next(attack.parent.glob("*.jsonl")).write_text("other")
     (problem,) = gather(theirs)[1]
     assert "another checksum" in problem
+    next(attack.parent.glob("*.jsonl")).unlink()
+    (problem,) = gather(theirs)[1]
+    assert f"{attack.name}: what is attached to it is not there" in problem
 
 
 def test_a_problem_with_one_keeps_all_out(add, bench, theirs, tmp_path):
