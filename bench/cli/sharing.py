@@ -19,7 +19,8 @@ export = typer.Typer(help="Results for elsewhere: CSV files, a model card's meta
 
 TasksOption = Annotated[list[str] | None, typer.Option("--tasks", help="only these: tasks, suites")]
 KeepOption = Annotated[
-    str | None, typer.Option("--keep", help="of two records of one run with other scores: old (there) or new")
+    str | None,
+    typer.Option("--keep", help="of two records of one run with other scores or code: old (there) or new"),
 ]
 
 

@@ -35,7 +35,7 @@ def copy_into(store: Store, found: Sequence[Found], keep: Keep | None = None, *,
     Args:
         store: its folder is made where there is none.
         found: whole records; of two of one run the later one is the newer.
-        keep: which of two records of one run with other scores stays.
+        keep: which of two records of one run with other scores stays; `new` also takes those of other code.
         attached: whether what is attached to measurements, texts of the data, goes with them.
 
     Raises:
@@ -76,7 +76,8 @@ def _new(store: Store, found: Sequence[Found], keep: Keep | None) -> tuple[dict[
     for one in found:
         key = one.record.run.key
         earlier = new[key].record if key in new else store.get(one.record.run)
-        if earlier is not None and (like(earlier, one.record) or keep == "old"):
+        same_code = earlier is not None and earlier.method_code == one.record.method_code
+        if earlier is not None and (keep == "old" or (like(earlier, one.record) and (same_code or keep != "new"))):
             there += 1
             continue
         if earlier is not None and keep is None:

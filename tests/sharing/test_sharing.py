@@ -151,6 +151,18 @@ def test_a_measurement_of_another_outcome_is_not_taken_and_one_that_stands_stays
     assert mine.read_bytes() == fresh.read_bytes() and Store(ours).fsck() == []
 
 
+def test_the_same_outcome_of_other_code_takes_the_place_of_the_old_if_asked(add, theirs, tmp_path):
+    ours = tmp_path / "ours"
+    change(add(13, folder=ours), method_code="0" * 16)
+    measure(next(ours.glob("runs/*/*/*/k*.json")))
+    add(13)
+    assert copy_into(Store(ours), gather(theirs)[0]) == (0, 1, 0)
+    assert copy_into(Store(ours), gather(theirs)[0], "new") == (1, 0, 0)
+    (record,) = Store(ours).records()
+    assert record.method_code == methods()["majority"].code_hash() and Store(ours).fsck() == []
+    assert copy_into(Store(ours), gather(theirs)[0], "new") == (0, 1, 0)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
