@@ -146,6 +146,9 @@ def from_bytes(data: bytes, file: Path) -> Measurement:
         measurement = Measurement(**{field.name: payload[field.name] for field in fields(Measurement)})
         if not file.name.endswith(f".{measurement.what}{layout.RECORD}"):
             raise ValueError(f"it is of {measurement.what}")
+        for name in ("settings", "scores", "environment", "files"):
+            if not isinstance(getattr(measurement, name), dict):
+                raise ValueError(f"its {name} are no table")
         for ending, digest in measurement.files.items():
             if not (_ENDING.fullmatch(ending) and _SHA256.fullmatch(digest)):
                 raise ValueError(f"nothing can be attached as {ending!r}: {digest!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,8 +157,10 @@ def _of_measurement(measurement: Measurement) -> list[str]:
     problems = []
     for figure in COLUMNS[measurement.kind]:
         try:
-            figure.of(measurement.scores)
-        except (TypeError, ValueError, OverflowError):
+            finite = math.isfinite(figure.of(measurement.scores) or 0)
+        except (TypeError, OverflowError):
+            finite = False
+        if not finite:
             problems.append(f"{what}: its {figure.name} is no number")
     if measurement.environment.get("dirty"):
         problems.append(f"{what}: made by a checkout with changes that are not committed")

@@ -48,12 +48,14 @@ class Row(NamedTuple):
 
 
 def _at(*path: str, times: float = 1.0) -> Callable[[Mapping[str, Any]], float | None]:
-    """Return what looks a number up by a path of names; None where it is not there."""
+    """Return what looks a number up by a path of names, None where it is not there, and refuses what is no number."""
 
     def look(scores: Mapping[str, Any]) -> float | None:
         value: Any = scores
         for name in path:
             value = value.get(name) if isinstance(value, Mapping) else None
+        if value is not None and not isinstance(value, int | float):
+            raise TypeError(f"{'.'.join(path)} is no number: {value!r}")
         return None if value is None else times * float(value)
 
     return look
