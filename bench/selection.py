@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,14 +14,18 @@ from fewbench.record import Record
 from fewbench.registry import MethodInfo, methods, task_files
 from fewbench.settings import choose_methods
 from fewbench.tables.blocks import Column, label
-from fewbench.types import Task
+from fewbench.types import CorpusRef, ModelRef, Task
+
+_DIGITS = 8
+"""Of a revision, in a name that says which of several models it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Records of these tasks (`task` or `task@source`), Ks, seeds, protocols and models; None takes all.
 
-    A model fits by its folder's or its hub name's last part. Methods that use no model are always taken.
+    A model fits by its folder's or its hub name's last part, with or without what `models_apart` adds. Methods that use
+    no model are always taken.
     """
 
     tasks: frozenset[str] | None = None
@@ -40,10 +44,42 @@ class Wanted:
             and (self.seeds is None or run.seed in self.seeds)
             and self.protocol in (None, run.protocol)
             and all(
-                given is None or ref is None or Path(given).name in (ref.name, Path(ref.name).name)
+                given is None or ref is None or Path(given).name in _names(ref)
                 for given, ref in ((self.student, run.student), (self.teacher, run.teacher))
             )
         )
+
+
+def models_apart(records: Iterable[Record]) -> list[Record]:
+    """Return the records with names that tell models apart: `name@revision`, where one name stands for several.
+
+    What is compared or averaged is told apart by names, and a model may be trained anew under its old one. Keys stay:
+    a model is in them by its revision.
+    """
+    records, revisions = list(records), dict[tuple[type, str], set[str]]()
+    for record in records:
+        for ref in _refs(record).values():
+            revisions.setdefault((type(ref), ref.name), set()).add(ref.revision)
+    found = []
+    for record in records:
+        named = {
+            role: replace(ref, name=f"{ref.name}@{ref.revision[:_DIGITS]}")
+            for role, ref in _refs(record).items()
+            if len(revisions[type(ref), ref.name]) > 1
+        }
+        found.append(replace(record, run=replace(record.run, **named)) if named else record)
+    return found
+
+
+def _refs(record: Record) -> dict[str, ModelRef | CorpusRef]:
+    run = record.run
+    return {role: ref for role in ("student", "teacher", "corpus") if (ref := getattr(run, role)) is not None}
+
+
+def _names(ref: ModelRef) -> set[str]:
+    """Return what a model goes by."""
+    names = {ref.name, ref.name.removesuffix(f"@{ref.revision[:_DIGITS]}")}
+    return names | {Path(name).name for name in names}
 
 
 def task_names(given: Sequence[str]) -> frozenset[str]:

@@ -20,7 +20,7 @@ from fewbench.errors import BenchError
 from fewbench.figures import score
 from fewbench.loyalty import label_loyalty, own_teacher, probability_loyalty
 from fewbench.record import Record
-from fewbench.selection import Wanted, by_label, find_label
+from fewbench.selection import Wanted, by_label, find_label, models_apart
 from fewbench.statistics.paired import holm
 from fewbench.statistics.resample import interval, resample_seeds, sign_flips
 from fewbench.store import Store
@@ -103,7 +103,7 @@ def _spread(runs: Sequence[Record]) -> list[float]:
 
 def describe(findings: Iterable[Finding], store: Store) -> str:
     """Return the document: a section a finding."""
-    records = [record for record in store.records() if record.status == "ok"]
+    records = [record for record in models_apart(store.records()) if record.status == "ok"]
     measures = Measures(store, records)
     findings = list(findings)
     compared = [compare(finding, records, measures) for finding in findings]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 from fewbench.pipeline import pipeline
+from fewbench.record import Record, run_key
 from fewbench.registry import methods
-from fewbench.selection import code_of, count_stale, who_takes_what
+from fewbench.selection import Wanted, code_of, count_stale, models_apart, who_takes_what
 from fewbench.tables.blocks import Column
+from fewbench.types import CorpusRef, ModelRef, Run
 
 
 def record(method, code="0" * 16):
@@ -31,3 +34,23 @@ def test_a_pipeline_takes_what_all_its_steps_take():
     for name in ("ft", "pkd", "head-prune+kd:kd.alpha=0.5", "amulap", "ft+nothing", "gone"):
         kinds = methods().get(name) or (pipeline("head-prune+kd", methods()) if "head-prune" in name else None)
         assert takes(name, regression) == (kinds is None or "regression" in kinds.kinds), name
+
+
+def test_models_of_one_name_and_several_revisions_get_names_of_their_own():
+    small, big, grown = (ModelRef(name, "", digit * 16) for name, digit in (("s", "1"), ("lab/b", "2"), ("lab/b", "3")))
+    blank = Run(
+        task="mood", task_version=1, source="here", method="ft", settings={}, student=small, teacher=big, k=16, seed=1,
+        protocol="quick", fingerprint="split", test_fingerprint="test", corpus=CorpusRef("b", "", "4" * 16),
+    )  # fmt: skip
+    runs = [blank, replace(blank, student=grown, teacher=None), replace(blank, student=None, teacher=None, corpus=None)]
+    records = [Record(replace(run, key=run_key(run)), "ok", {}, {}, {}, {}, "0" * 16, {}, {}) for run in runs]
+    first, second, third = models_apart(records)
+    assert (first.run.student, first.run.corpus) == (small, blank.corpus)
+    assert first.run.teacher == replace(big, name="lab/b@22222222")
+    assert second.run.student == replace(grown, name="lab/b@33333333")
+    assert third is records[2]
+    assert [run_key(one.run) for one in (first, second)] == [one.run.key for one in records[:2]]
+    assert models_apart(records[1:]) == records[1:]
+    for name in ("b", "lab/b", "b@33333333", "lab/b@33333333"):
+        assert second in Wanted(student=name), name
+    assert second not in Wanted(student="b@22222222") and first not in Wanted(teacher="b@33333333")

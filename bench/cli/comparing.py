@@ -154,11 +154,12 @@ def _sides(new: str, against: str, results: Path, wanted: Wanted) -> tuple[Side,
 
 
 def _read(folder: Path) -> list[Record]:
+    from fewbench.selection import models_apart
     from fewbench.store import Store
 
     store = Store(folder)
     gc.disable()  # a process that reads ten thousand records and ends
-    records = list(store.records())
+    records = models_apart(store.records())
     for damage in store.damaged:
         note(f"damaged: {damage}")
     return records

@@ -26,14 +26,14 @@ def plot(
     """Draw a figure of stored runs (bench ls figures)."""
     from fewbench import figures
     from fewbench.published import read_published
-    from fewbench.selection import Wanted, count_stale, task_names
+    from fewbench.selection import Wanted, count_stale, models_apart, task_names
     from fewbench.store import Store
 
     figures.check_format(out)
     figures.find(figure)
     store = Store(results)
     wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
-    records = [record for record in store.records() if record.status == "ok" and record in wanted]
+    records = [record for record in models_apart(store.records()) if record.status == "ok" and record in wanted]
     if methods:
         asked, known = {name for given in methods for name in given.split(",")}, {r.run.method for r in records}
         for name in sorted(asked - known):

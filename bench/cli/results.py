@@ -42,7 +42,7 @@ def table(
 ) -> None:
     """Show stored runs: one row a method and one column a task, or what --rows and --columns say."""
     from fewbench.published import read_published
-    from fewbench.selection import Wanted, task_names
+    from fewbench.selection import Wanted, models_apart, task_names
     from fewbench.store import Store
     from fewbench.tables.pivot import check_axes
 
@@ -52,7 +52,7 @@ def table(
     check_axes(*axes)
     store = Store(results)
     gc.disable()  # a process that reads ten thousand records and ends: collecting takes a third of its time
-    records = list(store.records())
+    records = models_apart(store.records())
     found = len(records)
     wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
     records = [record for record in records if record in wanted]

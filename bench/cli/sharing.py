@@ -163,10 +163,11 @@ def _keep(text: str | None) -> Keep | None:
 
 
 def _records(results: Path) -> list[Record]:
+    from fewbench.selection import models_apart
     from fewbench.store import Store
 
     store = Store(results)
-    records = list(store.records())
+    records = models_apart(store.records())
     for damage in store.damaged:
         note(f"damaged: {damage}")
     return records

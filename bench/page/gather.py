@@ -27,6 +27,7 @@ from fewbench.protocol import Protocol
 from fewbench.published import Published
 from fewbench.record import Record
 from fewbench.registry import MethodInfo
+from fewbench.selection import models_apart
 from fewbench.store import Damage, Store, load, to_damage
 from fewbench.tables.beyond import loyalties
 from fewbench.tables.blocks import Block, build, label
@@ -62,7 +63,9 @@ def read(store: Store) -> tuple[list[Stored], list[Damage]]:
             damaged.append(to_damage(file, error))
             continue
         stored.append(Stored(file, record, _measured(file, record, damaged)))
-    known = {one.record.run.key: one.record for one in stored}
+    apart = models_apart(one.record for one in stored)
+    stored = [one._replace(record=record) for one, record in zip(stored, apart, strict=True)]
+    known = {record.run.key: record for record in apart}
     for number, one in enumerate(stored):
         if one.record.status == "ok" and (loyal := loyalties(one.record, known, store)) is not None:
             stored[number] = one._replace(measured={**one.measured, "loyalty": loyal})

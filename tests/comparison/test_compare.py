@@ -246,6 +246,25 @@ def test_from_the_command_line(add, bench, store, tmp_path):
     assert done.returncode == 2 and "2 methods" in done.stderr
 
 
+def test_a_model_trained_anew_under_its_name_is_another_model(add, bench, store, tmp_path):
+    again = ModelRef("tiny", "", "b" * 16)
+    for seed in (13, 21):
+        add("new", seed, 0.9, student=again)
+        for draw, student in enumerate((ModelRef("tiny", "", "a" * 16), again), 1):
+            add("old", seed, 0.5 + 0.2 * draw, draw=draw, student=student)
+    compare = ("compare", "new", "--against", "old", "--results", store.root)
+    done = bench(*compare)
+    assert done.returncode == 2 and "tiny@aaaaaaaa, tiny@bbbbbbbb" in done.stderr
+    done = bench(*compare, "--student", "tiny@bbbbbbbb")
+    assert done.returncode == 0 and "student tiny@bbbbbbbb" in done.stdout
+    done = bench("table", "--results", store.root, "--student", "tiny", "--format", "json")
+    rows = [(row["method"], row["student"], row["n"]) for row in json.loads(done.stdout)]
+    assert sorted(rows) == [("new", "tiny@bbbbbbbb", 2), ("old", "tiny@aaaaaaaa", 2), ("old", "tiny@bbbbbbbb", 2)]
+    page = tmp_path / "page.html"
+    assert bench("leaderboard", "--results", store.root, "--out", page).returncode == 0
+    assert "tiny@aaaaaaaa" in page.read_text() and "tiny@bbbbbbbb" in page.read_text()
+
+
 def test_verdicts_need_as_many_seeds_as_the_document_says():
     text = (Path(__file__).parents[2] / "docs/decisions/014-comparison.md").read_text("utf-8")
     assert f"fewer than {['none', 'one', 'two', 'three', 'four', 'five'][FEWEST_SEEDS]} pairs" in text
