@@ -106,7 +106,7 @@ def submit(
     if not problems and found and not dry_run:
         copied = copy_into(Store(results), found, _keep(keep), attached=False)
     if json:
-        outcome = (copied or Copied(0, 0, 0))._asdict()
+        outcome = (copied or Copied(0, 0, 0, 0))._asdict()
         print_json({"records": len(found), "problems": problems, "notes": report.notes, **outcome})
     else:
         for problem in problems:
@@ -149,10 +149,11 @@ def merge(
 
 
 def _told(copied: Copied, place: Path) -> str:
-    return (
+    text = (
         f"{copied.written} records and {copied.measurements} measurements copied to {place}, "
         f"{copied.there} records were there already"
     )
+    return text + (f", {copied.other_code} of them by other code (--keep new takes these)" if copied.other_code else "")
 
 
 def _keep(text: str | None) -> Keep | None:

@@ -20,11 +20,15 @@ Keep = Literal["old", "new"]
 
 
 class Copied(NamedTuple):
-    """How many records were written, and how many stood there already; how many measurements were written."""
+    """How many records were written, and how many stood there already; how many measurements were written.
+
+    `other_code` counts those that stood there and were made by other code of their method than the one found.
+    """
 
     written: int
     there: int
     measurements: int
+    other_code: int
 
 
 def copy_into(store: Store, found: Sequence[Found], keep: Keep | None = None, *, attached: bool = True) -> Copied:
@@ -42,7 +46,7 @@ def copy_into(store: Store, found: Sequence[Found], keep: Keep | None = None, *,
         BenchError: two records of one run with other scores and no `keep`, or a file that cannot be written. Nothing
             has been written then: what had been was put back.
     """
-    new, there = _new(store, found, keep)
+    new, there, other_code = _new(store, found, keep)
     writes: dict[PurePosixPath, bytes] = {}
     replaced: list[PurePosixPath] = []
     stand: dict[str, tuple[PurePosixPath, Record]] = {}  # where each run's record will be, and which
@@ -66,19 +70,20 @@ def copy_into(store: Store, found: Sequence[Found], keep: Keep | None = None, *,
         remove(store.runs / file)
     for file, each in measured.items():
         remove_others(store.runs / file, each.measurement)
-    return Copied(len(new), there, len(measured))
+    return Copied(len(new), there, len(measured), other_code)
 
 
-def _new(store: Store, found: Sequence[Found], keep: Keep | None) -> tuple[dict[str, Found], int]:
-    """Return the records to write, by key, and how many of those found need not be."""
+def _new(store: Store, found: Sequence[Found], keep: Keep | None) -> tuple[dict[str, Found], int, int]:
+    """Return the records to write, by key; how many need not be; of these, how many are of other code than stands."""
     new: dict[str, Found] = {}
-    clashes, there = [], 0
+    clashes, there, other_code = [], 0, 0
     for one in found:
         key = one.record.run.key
         earlier = new[key].record if key in new else store.get(one.record.run)
         same_code = earlier is not None and earlier.method_code == one.record.method_code
         if earlier is not None and (keep == "old" or (like(earlier, one.record) and (same_code or keep != "new"))):
             there += 1
+            other_code += not same_code
             continue
         if earlier is not None and keep is None:
             clashes.append(f"{one.place}: {_scores(earlier)} here, {_scores(one.record)} there")
@@ -90,7 +95,7 @@ def _new(store: Store, found: Sequence[Found], keep: Keep | None) -> tuple[dict[
             where=str(store.root),
             fix="--keep old or --keep new",
         )
-    return new, there
+    return new, there, other_code
 
 
 def like(one: Record, other: Record) -> bool:

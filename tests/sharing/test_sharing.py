@@ -105,7 +105,8 @@ def test_whole_records_are_copied_byte_for_byte_and_once(add, bench, theirs, tmp
     assert tree(ours) == tree(theirs) and Store(ours).fsck() == []
     again = bench("submit", theirs, "--results", ours, "--json")
     assert {**json.loads(again.stdout), "notes": None} == {
-        "records": 2, "problems": [], "notes": None, "written": 0, "there": 2, "measurements": 0
+        "records": 2, "problems": [], "notes": None, "written": 0, "there": 2, "measurements": 0,
+        "other_code": 0,
     }  # fmt: skip
 
 
@@ -143,24 +144,25 @@ def test_a_measurement_of_another_outcome_is_not_taken_and_one_that_stands_stays
     mine = measure(add(13, folder=ours), scores={**ATTACK, "mean_queries": 1.0})
     before = tree(ours)
     measure(add(13)), measure(add(13), kind="cost", name="", predictions="0" * 64)
-    assert copy_into(Store(ours), gather(theirs)[0]) == (0, 1, 0) and tree(ours) == before
+    assert copy_into(Store(ours), gather(theirs)[0]) == (0, 1, 0, 0) and tree(ours) == before
     other = add(13, first=1, folder=tmp_path / "other")  # the run done again, with other scores
     fresh = measure(other)
-    assert copy_into(Store(ours), gather(tmp_path / "other")[0], "old") == (0, 1, 0) and tree(ours) == before
-    assert copy_into(Store(ours), gather(tmp_path / "other")[0], "new") == (1, 0, 1)
+    assert copy_into(Store(ours), gather(tmp_path / "other")[0], "old") == (0, 1, 0, 0) and tree(ours) == before
+    assert copy_into(Store(ours), gather(tmp_path / "other")[0], "new") == (1, 0, 1, 0)
     assert mine.read_bytes() == fresh.read_bytes() and Store(ours).fsck() == []
 
 
-def test_the_same_outcome_of_other_code_takes_the_place_of_the_old_if_asked(add, theirs, tmp_path):
+def test_the_same_outcome_of_other_code_takes_the_place_of_the_old_if_asked(add, bench, theirs, tmp_path):
     ours = tmp_path / "ours"
     change(add(13, folder=ours), method_code="0" * 16)
     measure(next(ours.glob("runs/*/*/*/k*.json")))
     add(13)
-    assert copy_into(Store(ours), gather(theirs)[0]) == (0, 1, 0)
-    assert copy_into(Store(ours), gather(theirs)[0], "new") == (1, 0, 0)
+    done = bench("merge", theirs, "--into", ours)
+    assert "1 records were there already, 1 of them by other code (--keep new takes these)" in done.stderr
+    assert copy_into(Store(ours), gather(theirs)[0], "new") == (1, 0, 0, 0)
     (record,) = Store(ours).records()
     assert record.method_code == methods()["majority"].code_hash() and Store(ours).fsck() == []
-    assert copy_into(Store(ours), gather(theirs)[0], "new") == (0, 1, 0)
+    assert copy_into(Store(ours), gather(theirs)[0], "new") == (0, 1, 0, 0)
 
 
 @pytest.mark.parametrize(
