@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
-from test_store import a_record
+from stored import a_record
 
 from fewbench.errors import BenchError
 from fewbench.loyalty import Mean, between, bootstrap, label_loyalty, loyalty, own_teacher, probability_loyalty

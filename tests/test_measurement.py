@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_store import a_record, files, some_predictions
+from stored import a_record, files, some_predictions
 
 from fewbench import sealed
 from fewbench.errors import BenchError, StoreDamaged

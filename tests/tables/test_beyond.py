@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_store import a_record
+from stored import a_record
 
 from fewbench.errors import BenchError
 from fewbench.measurement import measured, write
