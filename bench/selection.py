@@ -24,8 +24,8 @@ _DIGITS = 8
 class Wanted:
     """Records of these tasks (`task` or `task@source`), Ks, seeds, protocols and models; None takes all.
 
-    A model fits by its folder's or its hub name's last part, with or without what `models_apart` adds. Methods that use
-    no model are always taken.
+    A model fits by its folder's or its hub name's last part, with its revision (`name@12345678`) or without.
+    Methods that use no model are always taken.
     """
 
     tasks: frozenset[str] | None = None
@@ -77,9 +77,11 @@ def _refs(record: Record) -> dict[str, ModelRef | CorpusRef]:
 
 
 def _names(ref: ModelRef) -> set[str]:
-    """Return what a model goes by."""
-    names = {ref.name, ref.name.removesuffix(f"@{ref.revision[:_DIGITS]}")}
-    return names | {Path(name).name for name in names}
+    """Return what a model goes by: its name, whole or the last part, with its revision or without."""
+    suffix = f"@{ref.revision[:_DIGITS]}"
+    bare = ref.name.removesuffix(suffix)
+    names = {bare, Path(bare).name}
+    return names | {name + suffix for name in names}
 
 
 def task_names(given: Sequence[str]) -> frozenset[str]:

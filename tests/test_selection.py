@@ -53,4 +53,5 @@ def test_models_of_one_name_and_several_revisions_get_names_of_their_own():
     assert models_apart(records[1:]) == records[1:]
     for name in ("b", "lab/b", "b@33333333", "lab/b@33333333"):
         assert second in Wanted(student=name), name
+    assert records[2] in Wanted(student="b") and records[0] in Wanted(student="s@11111111")
     assert second not in Wanted(student="b@22222222") and first not in Wanted(teacher="b@33333333")

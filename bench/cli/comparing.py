@@ -124,14 +124,17 @@ def _sides(new: str, against: str, results: Path, wanted: Wanted) -> tuple[Side,
         BenchError: a method of which nothing is stored, or a folder with several.
     """
     from fewbench.comparison.sides import Side
-    from fewbench.selection import by_label, find_label
+    from fewbench.selection import by_label, find_label, models_apart
     from fewbench.settings import split_list
     from fewbench.store import Store
 
-    stored = by_label(record for record in _read(results) if record in wanted)
+    here = _read(results)
+    there = _read(Path(new)) if Path(new).is_dir() else []
+    named = models_apart([*here, *there])
+    stored = by_label(record for record in named[: len(here)] if record in wanted)
     if Path(new).is_dir():
         folder = Path(new)
-        found = by_label(record for record in _read(folder) if record in wanted)
+        found = by_label(record for record in named[len(here) :] if record in wanted)
         if len(found) != 1:
             raise BenchError(
                 f"this folder holds runs of {len(found)} methods of that kind",
@@ -154,12 +157,11 @@ def _sides(new: str, against: str, results: Path, wanted: Wanted) -> tuple[Side,
 
 
 def _read(folder: Path) -> list[Record]:
-    from fewbench.selection import models_apart
     from fewbench.store import Store
 
     store = Store(folder)
     gc.disable()  # a process that reads ten thousand records and ends
-    records = models_apart(store.records())
+    records = list(store.records())
     for damage in store.damaged:
         note(f"damaged: {damage}")
     return records

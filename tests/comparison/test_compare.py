@@ -257,6 +257,13 @@ def test_a_model_trained_anew_under_its_name_is_another_model(add, bench, store,
     assert done.returncode == 2 and "tiny@aaaaaaaa, tiny@bbbbbbbb" in done.stderr
     done = bench(*compare, "--student", "tiny@bbbbbbbb")
     assert done.returncode == 0 and "student tiny@bbbbbbbb" in done.stdout
+    theirs = Store(tmp_path / "theirs")
+    for record in of(store, "new"):
+        theirs.save(replace(record, run=replace(record.run, student=again)), store.predictions(record))
+    done = bench("compare", theirs.root, *compare[2:], "--student", "tiny@aaaaaaaa")
+    assert done.returncode == 2 and "0 methods" in done.stderr
+    done = bench("compare", theirs.root, *compare[2:], "--student", "tiny@bbbbbbbb")
+    assert done.returncode == 0 and "student tiny@bbbbbbbb" in done.stdout
     done = bench("table", "--results", store.root, "--student", "tiny", "--format", "json")
     rows = [(row["method"], row["student"], row["n"]) for row in json.loads(done.stdout)]
     assert sorted(rows) == [("new", "tiny@bbbbbbbb", 2), ("old", "tiny@aaaaaaaa", 2), ("old", "tiny@bbbbbbbb", 2)]
