@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from fewbench.declare import declared
 from fewbench.errors import BenchError
@@ -62,7 +63,7 @@ def models_apart(records: Iterable[Record]) -> list[Record]:
             revisions.setdefault((type(ref), ref.name), set()).add(ref.revision)
     found = []
     for record in records:
-        named = {
+        named: dict[str, Any] = {
             role: replace(ref, name=f"{ref.name}@{ref.revision[:_DIGITS]}")
             for role, ref in _refs(record).items()
             if len(revisions[type(ref), ref.name]) > 1
