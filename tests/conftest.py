@@ -285,3 +285,11 @@ def resources(neighbours: Path, nltk_data: Path) -> Any:
     from fewbench.attack.resources import read_resources
 
     return read_resources(neighbours, nltk_data, None)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    """Return an empty store; its folder is not there yet."""
+    from fewbench.store import Store
+
+    return Store(tmp_path / "results")
