@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,10 +99,6 @@ def test_what_is_no_probability_is_refused(teacher, student, problem):
 
 
 class TestRuns:
-    @pytest.fixture
-    def store(self, tmp_path: Path) -> Store:
-        return Store(tmp_path / "results")
-
     def save(self, store: Store, rows: list[list[float]], record: Record | None = None, **changes: object) -> Record:
         record = a_record(**changes) if record is None else record
         ids = tuple(f"test-{row}" for row in range(len(rows)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from stored import a_record, files, some_predictions
@@ -24,11 +23,6 @@ from fewbench.record import Record
 from fewbench.store import Store
 
 PAIRS = b'{"original": "good", "perturbed": "fine"}\n'
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "results")
 
 
 @pytest.fixture

@@ -37,11 +37,6 @@ def demo():
 
 
 @pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "results")
-
-
-@pytest.fixture
 def add(demo, store):
     """Store a run of a method that is right with some chance on each test item, from a seed of its own."""
 

@@ -30,11 +30,6 @@ def fit(task, split, kit):
 
 
 @pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "results")
-
-
-@pytest.fixture
 def job(tmp_path, tiny_model):
     def make(name: str, line: str, **options):
         file = tmp_path / f"{name}.py"

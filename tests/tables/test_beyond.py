@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,11 +19,6 @@ from fewbench.types import Predictions
 
 TEACHER = [[0.5, 0.5], [1.0, 0.0], [0.9, 0.1], [0.2, 0.8]]
 STUDENT = [[0.25, 0.75], [0.0, 1.0], [0.9, 0.1], [0.2, 0.8]]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "results")
 
 
 def save(store: Store, record: Record, probabilities: list[list[float]], score: float) -> Record:
