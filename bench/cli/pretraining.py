@@ -39,6 +39,9 @@ def pretrain(
     masking: Annotated[
         str | None, typer.Option("--masking", help="random, whole-word, span, pmi, informask, token-rates; :name=value")
     ] = None,
+    context: Annotated[
+        float | None, typer.Option("--context", help="the share of each answer that the words around its row have")
+    ] = None,
     tokens: Annotated[int | None, typer.Option("--tokens", help="tokens to train on in all")] = None,
     batch: Annotated[int | None, typer.Option("--batch", help="rows an update")] = None,
     accumulate: Annotated[int | None, typer.Option("--accumulate", help="forward passes an update")] = None,

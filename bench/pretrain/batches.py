@@ -25,14 +25,17 @@ class Order:
         self._shares = [batch // len(corpora) + (c < batch % len(corpora)) for c in range(len(corpora))]
         self._passes: dict[int, tuple[int, NDArray[np.int64]]] = {}
 
-    def rows(self, update: int) -> NDArray[np.int64]:
-        """Return the ids [batch, length] of an update (from 0)."""
-        return np.concatenate([self._take(c, update * share, share) for c, share in enumerate(self._shares) if share])
+    def places(self, update: int) -> list[tuple[int, int]]:
+        """Return corpus and number of each row of an update (from 0)."""
+        return [
+            (corpus, int(self._permutation(corpus, i // len(rows))[i % len(rows)]))
+            for corpus, (rows, share) in enumerate(zip(self._corpora, self._shares, strict=True))
+            for i in range(update * share, (update + 1) * share)
+        ]
 
-    def _take(self, corpus: int, first: int, count: int) -> NDArray[np.int64]:
-        size = len(self._corpora[corpus])
-        chosen = [self._permutation(corpus, i // size)[i % size] for i in range(first, first + count)]
-        return np.asarray(self._corpora[corpus][chosen], np.int64)
+    def rows(self, update: int) -> NDArray[np.int64]:
+        """Return the ids [batch, length] of an update."""
+        return np.stack([np.asarray(self._corpora[corpus][row], np.int64) for corpus, row in self.places(update)])
 
     def _permutation(self, corpus: int, number: int) -> NDArray[np.int64]:
         if self._passes.get(corpus, (-1,))[0] != number:
@@ -54,11 +57,16 @@ def mask(
 
 
 def tensors(
-    ids: NDArray[np.int64], seen: NDArray[np.int64], chosen: NDArray[np.bool_], parts: int, device: Any
+    ids: NDArray[np.int64],
+    seen: NDArray[np.int64],
+    chosen: NDArray[np.bool_],
+    parts: int,
+    device: Any,
+    around: NDArray[np.float32] | None = None,
 ) -> Iterator[Masked]:
     """Yield an update's rows in equal parts; parts without a masked place are left out."""
-    for original, masked, places in zip(*(np.split(a, parts) for a in (ids, seen, chosen)), strict=True):
-        flat = np.flatnonzero(places)
+    for rows in np.split(np.arange(len(ids)), parts):
+        flat = np.flatnonzero(chosen[rows])
         if len(flat):
-            arrays = (masked, flat, original.reshape(-1)[flat])
+            arrays = (seen[rows], flat, ids[rows].reshape(-1)[flat], *([] if around is None else [around[rows]]))
             yield Masked(*(torch.from_numpy(a).to(device, non_blocking=True) for a in arrays))

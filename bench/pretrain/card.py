@@ -17,10 +17,11 @@ def card(name: str, config: Any, report: dict[str, Any]) -> str:
         "the same share of each in every update; every fiftieth document held out",
         "started from": recipe["start"] or f"random weights ({recipe['embeddings']} word embeddings)",
         "objective": f"{recipe['objective']}, masking {recipe['masking']}"
+        + (f", {recipe['context']:g} of each answer for the words around" if recipe["context"] else "")
         + (f", teacher {recipe['teacher']}" if recipe["teacher"] else ""),
         "training": f"{report['updates']} updates of {recipe['batch']} rows of {recipe['length']} tokens: "
         f"{report['tokens'] / 1e6:.1f}M tokens in {report['seconds'] / 60:.0f} minutes on {environment['device']}, "
-        f"{environment['threads']} threads; AdamW, peak learning rate {recipe['lr']:g}",
+        f"{environment['threads']} threads, {report['precision']}; AdamW, peak learning rate {recipe['lr']:g}",
         "held-out loss": f"{curve[-1]['held_out_loss']:.3f} nats a masked token "
         f"({100 * curve[-1]['held_out_accuracy']:.1f}% right); {curve[0]['held_out_loss']:.3f} at the start",
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fewbench.parts.families import family_of
 from fewbench.pretrain.packing import Rows
@@ -16,12 +16,14 @@ from fewbench.pretrain.recipe import Recipe
 
 NEIGHBOURS = ((-1, 1, -2, 2), (-1, 1))
 """Where the heads of the first layers look at the start, in places."""
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
+"""What the families' configurations call the shares that are dropped."""
 SHORTEST_WAVE, LONGEST_WAVE = 2.5, 300.0
 """Of the waves that positions start as, in places."""
 
 
 def new_model(recipe: Recipe, tokenizer: Any) -> Any:
-    """Return a BERT with random weights for a tokenizer, without dropout: one pass over much text overfits nothing.
+    """Return a BERT with random weights for a tokenizer.
 
     Weights are drawn with standard deviation 1 / sqrt(width), near BERT's 0.02 at BERT's width of 768. Narrow models
     drawn with 0.02 add next to nothing to a place from what it attends to, and stay long at guessing by frequency.
@@ -37,11 +39,19 @@ def new_model(recipe: Recipe, tokenizer: Any) -> Any:
         intermediate_size=4 * recipe.width,
         max_position_embeddings=max(256, recipe.length),
         initializer_range=recipe.width**-0.5,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
         pad_token_id=tokenizer.pad_token_id,
     )
     return BertForMaskedLM(config)
+
+
+def stop_dropout(model: Any) -> dict[str, float]:
+    """Drop nothing from now on, and return what the configuration said: one pass over much text overfits nothing."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    said = {name: value for name in DROPOUTS if isinstance(value := getattr(model.config, name, None), float)}
+    model.config.update(dict.fromkeys(said, 0.0))
+    return said
 
 
 @torch.no_grad()

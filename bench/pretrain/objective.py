@@ -1,4 +1,4 @@
-"""What is minimised: masked words, or a teacher's answers about them.
+"""What is minimised: masked words, words around, or a teacher's answers about them.
 
 Axes: n rows, L places, M masked places, V tokens, d width.
 
@@ -22,11 +22,16 @@ from fewbench.pretrain.recipe import Recipe
 
 
 class Masked(NamedTuple):
-    """Rows with masks: `ids` [n, L] as the model sees them, `places` [M] (flat, row by row), `answers` [M]."""
+    """Rows with masks: `ids` [n, L] as the model sees them, `places` [M] (flat, row by row), `answers` [M].
+
+    `around` [n, V], if any, is the part of each answer that the words around the row have: it sums to the recipe's
+    `context`, or to 0 where there are none.
+    """
 
     ids: Tensor
     places: Tensor
     answers: Tensor
+    around: Tensor | None = None
 
 
 Objective = Callable[[Any, Masked], tuple[Tensor, dict[str, float]]]
@@ -34,9 +39,23 @@ Objective = Callable[[Any, Masked], tuple[Tensor, dict[str, float]]]
 
 
 def masked_words(model: Any, rows: Masked) -> tuple[Tensor, dict[str, float]]:
-    """Return the mean cross-entropy at the masked places."""
-    loss = F.cross_entropy(vocabulary_scores(model, states_at(model, rows)), rows.answers)
-    return loss, {"loss": float(loss.detach())}
+    """Return the mean cross-entropy at the masked places; its term `loss` is that of the masked words alone."""
+    return cross_entropy(vocabulary_scores(model, states_at(model, rows)), rows)
+
+
+def cross_entropy(scores: Tensor, rows: Masked) -> tuple[Tensor, dict[str, float]]:
+    """Return the mean of (1 - c) * -log p(word) - c * sum over v of q(v) log p(v) for scores [M, V], and its terms.
+
+    c * q is `rows.around`; with none of it, this is the cross-entropy of masked words.
+    """
+    if rows.around is None:
+        loss = F.cross_entropy(scores, rows.answers)
+        return loss, {"loss": float(loss.detach())}
+    log = F.log_softmax(scores.float(), dim=-1)
+    wanted = rows.around.index_select(0, rows.places // rows.ids.shape[1])
+    words = -log.gather(1, rows.answers[:, None])[:, 0]
+    loss = ((1 - wanted.sum(1)) * words - (wanted * log).sum(1)).mean()
+    return loss, {"loss": float(words.detach().mean()), "answers": float(loss.detach())}
 
 
 def distillation(teacher: Any, recipe: Recipe) -> Objective:
@@ -59,9 +78,9 @@ def distillation(teacher: Any, recipe: Recipe) -> Objective:
         states = states_at(model, rows)
         scores = vocabulary_scores(model, states)
         soft = distillation_kl(scores, wanted, recipe.temperature)
-        hard = F.cross_entropy(scores, rows.answers)
+        hard, terms = cross_entropy(scores, rows)
         total = recipe.soft * soft + recipe.hard * hard
-        terms = {"loss": float(hard.detach()), "soft": float(soft.detach())}
+        terms["soft"] = float(soft.detach())
         if recipe.hidden:
             hidden = 1 - F.cosine_similarity(states, wanted_states, dim=-1).mean()
             total = total + recipe.hidden * hidden

@@ -24,13 +24,16 @@ class Recipe:
     Args:
         objective: `mlm` (masked words) or `distil` (DistilBERT's three losses; needs a teacher).
         masking: a strategy and its settings, `informask:candidates=30`.
+        context: the share of every masked place's answer that goes to the words around its row, in the same document
+            (`fewbench.pretrain.context`); the masked word has the rest.
         tokens: how many tokens to train on in all; with `batch` and `length` it gives the number of updates.
         batch: rows an update; each corpus gives the same share.
         accumulate: forward passes an update, each of batch / accumulate rows.
         length: tokens a row.
         lr: the peak learning rate; it rises linearly over the share `warmup` of all updates and falls linearly to 0.
         optimizer_beta2, weight_decay, clip: AdamW's, and the largest norm of the gradient.
-        precision: what matrix products are computed in; `auto` is bfloat16 on CUDA and float32 on a processor.
+        precision: what matrix products are computed in; `auto` is bfloat16 on CUDA and on processors that
+            multiply it themselves, else float32.
         evaluate_every, checkpoint_every: updates between measurements and between checkpoints.
         vocabulary, words: of a tokenizer learned from the corpora; `words` are single tokens in it.
         layers, width, heads, embeddings, attention: of a model from scratch; `embeddings` `pmi` starts the word
@@ -45,6 +48,7 @@ class Recipe:
 
     objective: str = "mlm"
     masking: str = "random"
+    context: float = 0.0
     tokens: int = 10_000_000
     batch: int = 32
     accumulate: int = 1
@@ -111,13 +115,14 @@ def _taken(table: toml.Table, name: str, default: Any) -> Any:
 
 def _check(recipe: Recipe, where: str | None) -> None:
     positive = "tokens batch accumulate lr clip evaluate_every checkpoint_every layers width heads temperature".split()
+    shares = ("context", "warmup", "optimizer_beta2")
     rules: list[tuple[str, bool, Any]] = [
         ("objective", recipe.objective in OBJECTIVES, OBJECTIVES),
         ("precision", recipe.precision in PRECISIONS, PRECISIONS),
         ("embeddings", recipe.embeddings in EMBEDDINGS, EMBEDDINGS),
         ("attention", recipe.attention in ATTENTION, ATTENTION),
         *((name, getattr(recipe, name) > 0, "a number above 0") for name in positive),
-        *((name, 0 <= getattr(recipe, name) < 1, "0 up to, and not, 1") for name in ("warmup", "optimizer_beta2")),
+        *((name, 0 <= getattr(recipe, name) < 1, "0 up to, and not, 1") for name in shares),
         *((name, getattr(recipe, name) >= 0, "0 or more") for name in ("weight_decay", "soft", "hard", "hidden")),
         ("length", recipe.length >= 8, "8 or more"),
         ("vocabulary", recipe.vocabulary >= 1000, "1000 or more"),

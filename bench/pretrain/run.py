@@ -25,11 +25,12 @@ from fewbench.parts.load import load
 from fewbench.parts.surgery import keep_layers
 from fewbench.pretrain import model as models
 from fewbench.pretrain.card import card
+from fewbench.pretrain.context import Context
 from fewbench.pretrain.masking import Choose, Vocabulary, build, parse
 from fewbench.pretrain.objective import Objective, check_teacher, distillation, masked_words
 from fewbench.pretrain.packing import held_out_rows, pack
 from fewbench.pretrain.recipe import Recipe
-from fewbench.pretrain.train import Progress, Text, Watch, train
+from fewbench.pretrain.train import Precision, Progress, Text, Watch, train
 from fewbench.pretrain.wordpiece import label_words, learn
 from fewbench.types import ModelRef
 
@@ -95,14 +96,18 @@ def pretrain(
     say("packing the corpora")
     packed = [pack(source, tokenizer, request.recipe.length, request.cache or work) for source in request.corpora]
     vocabulary = vocabulary_of(tokenizer)
-    text = Text([p.train for p in packed], held_out_rows(packed), vocabulary, tokenizer.mask_token_id)
-    say(f"{sum(p.train.size for p in packed) / 1e6:.1f}M tokens to train on, {text.held_out.size} held out to measure")
+    rows = [p.train for p in packed]
+    around = Context(rows, vocabulary, tokenizer.sep_token_id) if request.recipe.context else None
+    text = Text(rows, held_out_rows(packed), vocabulary, tokenizer.mask_token_id, around)
+    say(f"{sum(part.size for part in rows) / 1e6:.1f}M tokens to train on, {text.held_out.size} held out to measure")
     model = _model(request, tokenizer, text, fresh=not (work / "checkpoint.safetensors").exists(), say=say)
+    dropout = models.stop_dropout(model)
     objective = _objective(request, model)
-    choose: Choose = build(request.recipe.masking, np.concatenate([p.train for p in packed]), vocabulary)
+    choose: Choose = build(request.recipe.masking, np.concatenate(rows), vocabulary)
     watch = Watch(on_update, lambda model: request.measure(model, tokenizer))
     progress = train(request.recipe, model, text, choose, objective, work / "checkpoint.safetensors", watch)
     report = _report(request, model, progress, text)
+    model.config.update(dropout)
     _write(request.out, work, model, tokenizer, report)
     return report
 
@@ -238,6 +243,7 @@ def _report(request: Request, model: Any, progress: Progress, text: Text) -> dic
         "parameters": sum(p.numel() for p in model.parameters()),
         "updates": progress.update,
         "tokens": progress.update * request.recipe.batch * request.recipe.length,
+        "precision": Precision(request.recipe.precision, model).name,
         "corpus_tokens": int(sum(rows.size for rows in text.train)),
         "seconds": round(progress.seconds, 1),
         "curve": progress.curve,
@@ -249,9 +255,6 @@ def _write(out: Path, work: Path, model: Any, tokenizer: Any, report: dict[str, 
     """Write model, tokenizer, card and report; the report comes last: with it the folder is finished."""
     finished = work / "finished"
     shutil.rmtree(finished, ignore_errors=True)
-    kind = model.config.model_type
-    if not report["recipe"]["start"] and kind == "bert":  # fine-tuning sees the same few rows again and again
-        model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
     model.half().save_pretrained(finished, safe_serialization=True)
     tokenizer.save_pretrained(finished)
     (finished / "README.md").write_text(card(out.resolve().name, model.config, report), "utf-8")

@@ -17,6 +17,7 @@ from torch import nn
 from fewbench.errors import BenchError
 from fewbench.pretrain.batches import Order, mask, tensors
 from fewbench.pretrain.checkpoint import load_checkpoint, save_checkpoint
+from fewbench.pretrain.context import Context
 from fewbench.pretrain.masking import Choose, Vocabulary
 from fewbench.pretrain.objective import Objective, states_at, vocabulary_scores
 from fewbench.pretrain.packing import Rows
@@ -30,12 +31,16 @@ Each of them is [MASK]: a token that is kept can be copied, and copying says not
 
 
 class Text(NamedTuple):
-    """What is trained and measured on: rows of each corpus, held-out rows, and what the tokens are."""
+    """What is trained and measured on: rows of each corpus, held-out rows, and what the tokens are.
+
+    `context` looks up the words around a row, where the recipe wants them.
+    """
 
     train: Sequence[Rows]
     held_out: Rows
     vocabulary: Vocabulary
     mask_id: int
+    context: Context | None = None
 
 
 @dataclass
@@ -132,7 +137,7 @@ class Precision:
     def __init__(self, name: str, model: nn.Module) -> None:
         self.device = next(model.parameters()).device
         if name == "auto":
-            name = "bfloat16" if self.device.type == "cuda" else "float32"
+            name = "bfloat16" if self.device.type == "cuda" or _multiplies_bfloat16() else "float32"
         self.name = name
         self._dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=name == "float16")
@@ -142,6 +147,12 @@ class Precision:
         if self._dtype is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self._dtype)
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for products of bfloat16, and this torch can tell."""
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def _update(
@@ -156,7 +167,6 @@ def _update(
     objective: Objective,
 ) -> dict[str, float]:
     """Do one optimizer update and return the mean of each term over its masked places."""
-    torch.manual_seed(recipe.seed * 1_000_003 + number)  # dropout's draws, if the model has any
     rng = np.random.default_rng([recipe.seed, 1 << 20, number])
     ids = order.rows(number)
     seen, chosen = mask(ids, choose, text.vocabulary, text.mask_id, rng)
@@ -164,7 +174,8 @@ def _update(
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(recipe, number)
     sums: dict[str, float] = {}
-    for part in tensors(ids, seen, chosen, recipe.accumulate, precision.device):
+    around = text.context.around(order.places(number)) * np.float32(recipe.context) if text.context else None
+    for part in tensors(ids, seen, chosen, recipe.accumulate, precision.device, around):
         share = len(part.places) / total
         with precision.compute():
             loss, terms = objective(model, part)

@@ -48,6 +48,22 @@ def test_masked_words_is_the_models_own_loss_and_gradient(model, rows):
             assert expected is None or not expected.any()
 
 
+def test_words_around_have_their_share_of_each_answer_by_hand(tiny, rows):
+    model = AutoModelForMaskedLM.from_pretrained(tiny("bert")).eval()
+    vocabulary = model.config.vocab_size
+    around = torch.zeros(3, vocabulary)
+    around[0, [20, 21]] = torch.tensor([0.1, 0.3])  # the second row has no words around it
+    around[2, 22] = 0.4
+    with torch.no_grad():
+        loss, terms = masked_words(model, rows._replace(around=around))
+        log = list(own_outputs(model, rows))[1].log_softmax(-1).numpy()
+    words = [-log[i, answer] for i, answer in enumerate(rows.answers.tolist())]
+    first = [0.6 * words[i] - 0.1 * log[i, 20] - 0.3 * log[i, 21] for i in (0, 1)]  # places 1, 7
+    last = [0.6 * words[i] - 0.4 * log[i, 22] for i in (3, 4)]  # places 30, 35
+    assert float(loss) == pytest.approx((sum(first) + words[2] + sum(last)) / 5, rel=1e-5)
+    assert terms == pytest.approx({"loss": np.mean(words), "answers": float(loss)}, rel=1e-5)
+
+
 def test_distilberts_three_losses_by_hand(tiny, tmp_path, rows):
     student = AutoModelForMaskedLM.from_pretrained(tiny("bert")).eval()
     teacher = AutoModelForMaskedLM.from_pretrained(make_model("bert", tmp_path)).eval()

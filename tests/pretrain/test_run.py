@@ -35,6 +35,7 @@ SMALL = dict(
     words=("great", "terrible"),
     evaluate_every=20,
     checkpoint_every=5,
+    precision="float32",
 )
 
 
@@ -102,10 +103,33 @@ def test_mixed_precision_learns_alike_and_goes_on_alike(corpus, tmp_path, tiny_m
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_a_batch_in_two_parts_has_the_gradient_of_the_whole(corpus, tmp_path, tiny_model):
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_words_around_are_learned_and_gone_on_with(corpus, tmp_path, tiny_model, precision):
     tokenizer = find_model(str(tiny_model))
-    one = pretrain(request(corpus, tmp_path / "one", tokenizer, tokens=3 * 128), quiet)
-    two = pretrain(request(corpus, tmp_path / "two", tokenizer, tokens=3 * 128, accumulate=2), quiet)
+    chosen = {"context": 0.5, "precision": precision}
+    whole = pretrain(request(corpus, tmp_path / "whole", tokenizer, **chosen), quiet)
+    answers = []
+
+    def die(update, terms):
+        answers.append(terms["answers"])
+        if update == 23:
+            raise Killed
+
+    with pytest.raises(Killed):
+        pretrain(request(corpus, tmp_path / "cut", tokenizer, **chosen), quiet, die)
+    assert np.mean(answers[-5:]) < np.mean(answers[:5])
+    pretrain(request(corpus, tmp_path / "cut", tokenizer, **chosen), quiet)
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert whole["recipe"]["context"] == 0.5
+
+
+@pytest.mark.parametrize("context", [0.0, 0.3])
+def test_a_batch_in_two_parts_has_the_gradient_of_the_whole(corpus, tmp_path, tiny_model, context):
+    tokenizer = find_model(str(tiny_model))
+    chosen = {"tokens": 3 * 128, "context": context}
+    one = pretrain(request(corpus, tmp_path / "one", tokenizer, **chosen), quiet)
+    two = pretrain(request(corpus, tmp_path / "two", tokenizer, **chosen, accumulate=2), quiet)
     assert one["curve"][-1]["held_out_loss"] == pytest.approx(two["curve"][-1]["held_out_loss"], abs=2e-3)
     assert one["curve"][-1]["train_loss"] == pytest.approx(two["curve"][-1]["train_loss"], abs=2e-3)
 
@@ -237,7 +261,7 @@ def test_what_a_vocabulary_is(tiny_model):
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_the_command_line_killed_by_the_system(corpus, tmp_path):
     recipe = tmp_path / "r.toml"
-    recipe.write_text("\n".join(f"{k} = {list(v) if isinstance(v, tuple) else v}" for k, v in SMALL.items()))
+    recipe.write_text("\n".join(f"{k} = {list(v) if isinstance(v, tuple) else v!r}" for k, v in SMALL.items()))
     command = [sys.executable, "-m", "fewbench", "pretrain", "--corpus", str(corpus), "--recipe", str(recipe)]
     command += ["--out", str(tmp_path / "m"), "--threads", "1", "--tokens", str(200 * 128)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

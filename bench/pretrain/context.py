@@ -1,0 +1,66 @@
+"""The words around a row: what stands in the same document before and after it, as a distribution over the vocabulary.
+
+A text that must tell the words of its neighbours learns what it is about, and whether it praises: FastSent (Hill, Cho
+and Korhonen, 2016) predicts them as a bag. Frequent words are thinned as in word2vec (Mikolov et al., 2013, equation
+5), or the bag would be nearly the same everywhere. Axes: n rows, N of a corpus, L places, V tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbench.pretrain.masking import Vocabulary
+from fewbench.pretrain.packing import Rows
+
+REACH = 256
+"""Tokens before a row, and as many after it, that are around it: about a film review."""
+THINNED = 1e-4
+"""A word with a larger share f of the text counts as sqrt(THINNED / f) words."""
+
+
+class Context:
+    """Looks up the words around rows of packed corpora.
+
+    Args:
+        corpora: rows [N, L] of each, in the order of their documents.
+        vocabulary: tokens that are no text, and pieces that continue a word; neither is a word around.
+        separator: the token that ends a document.
+    """
+
+    def __init__(self, corpora: Sequence[Rows], vocabulary: Vocabulary, separator: int) -> None:
+        self._corpora, self._separator = corpora, separator
+        counts = sum(np.bincount(np.asarray(rows).ravel(), minlength=vocabulary.size) for rows in corpora)
+        words = np.where(vocabulary.special | vocabulary.continues, 0, counts)
+        self._weights = np.where(words > 0, np.sqrt(THINNED * words.sum() / np.maximum(words, 1)), 0).clip(max=1)
+
+    def around(self, places: Iterable[tuple[int, int]]) -> NDArray[np.float32]:
+        """Return the distribution [n, V] of the words around each (corpus, row); zeros where there is none."""
+        bags = [np.bincount(ids, self._weights[ids], len(self._weights)) for ids in map(self._ids, places)]
+        return np.stack([bag / max(bag.sum(), 1e-9) for bag in bags]).astype(np.float32)
+
+    def _ids(self, place: tuple[int, int]) -> NDArray[Any]:
+        """Return the tokens around a row that belong to the document at its end."""
+        rows, row = self._corpora[place[0]], place[1]
+        reach = -(-REACH // (rows.shape[1] - 2))
+        before, here, after = (
+            np.asarray(rows[max(0, first) : last, 1:-1]).ravel()
+            for first, last in ((row - reach, row), (row, row + 1), (row + 1, row + 1 + reach))
+        )
+        ends = here == self._separator
+        if ends[-1]:
+            after = after[:0]
+        if ends.any():
+            before = before[:0]
+        return np.concatenate([self._last_document(before)[-REACH:], self._first_document(after)[:REACH]])
+
+    def _first_document(self, ids: NDArray[Any]) -> NDArray[Any]:
+        ends = np.flatnonzero(ids == self._separator)
+        return ids[: ends[0]] if len(ends) else ids
+
+    def _last_document(self, ids: NDArray[Any]) -> NDArray[Any]:
+        ends = np.flatnonzero(ids == self._separator)
+        return ids[ends[-1] + 1 :] if len(ends) else ids
