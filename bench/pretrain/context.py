@@ -38,29 +38,23 @@ class Context:
         self._weights = np.where(words > 0, np.sqrt(THINNED * words.sum() / np.maximum(words, 1)), 0).clip(max=1)
 
     def around(self, places: Iterable[tuple[int, int]]) -> NDArray[np.float32]:
-        """Return the distribution [n, V] of the words around each (corpus, row); zeros where there is none."""
+        """Return the distribution [n, V] of the words around each (corpus, row); zeros where there is none.
+
+        A row with the ends of documents in it is taken for a part of the one that its last token belongs to.
+        """
         bags = [np.bincount(ids, self._weights[ids], len(self._weights)) for ids in map(self._ids, places)]
         return np.stack([bag / max(bag.sum(), 1e-9) for bag in bags]).astype(np.float32)
 
     def _ids(self, place: tuple[int, int]) -> NDArray[Any]:
-        """Return the tokens around a row that belong to the document at its end."""
+        """Return the tokens of the row's document that stand around the row."""
         rows, row = self._corpora[place[0]], place[1]
-        reach = -(-REACH // (rows.shape[1] - 2))
-        before, here, after = (
-            np.asarray(rows[max(0, first) : last, 1:-1]).ravel()
-            for first, last in ((row - reach, row), (row, row + 1), (row + 1, row + 1 + reach))
-        )
-        ends = here == self._separator
-        if ends[-1]:
-            after = after[:0]
-        if ends.any():
-            before = before[:0]
-        return np.concatenate([self._last_document(before)[-REACH:], self._first_document(after)[:REACH]])
-
-    def _first_document(self, ids: NDArray[Any]) -> NDArray[Any]:
-        ends = np.flatnonzero(ids == self._separator)
-        return ids[: ends[0]] if len(ends) else ids
-
-    def _last_document(self, ids: NDArray[Any]) -> NDArray[Any]:
-        ends = np.flatnonzero(ids == self._separator)
-        return ids[ends[-1] + 1 :] if len(ends) else ids
+        inner = rows.shape[1] - 2
+        reach = -(-REACH // inner)
+        first = max(0, row - reach)
+        ids = np.asarray(rows[first : row + reach + 1, 1:-1]).ravel()
+        start, stop = (row - first) * inner, (row - first + 1) * inner
+        ends = ids == self._separator
+        document = np.cumsum(ends) - ends
+        wanted = document == document[stop - 1]
+        wanted[start:stop] = wanted[: max(0, start - REACH)] = wanted[stop + REACH :] = False
+        return ids[wanted]

@@ -13,7 +13,7 @@ CLS, SEP, PIECE = 0, 1, 9
 ROWS = np.array(
     [
         [CLS, 2, 3, 2, SEP],  # document A
-        [CLS, 4, 5, SEP, SEP],  # ends A; an empty document
+        [CLS, 4, 5, SEP, SEP],  # ends A
         [CLS, 6, 7, 7, SEP],  # B
         [CLS, 8, PIECE, 3, SEP],  # B
         [CLS, 4, SEP, 5, SEP],  # ends B; C
@@ -42,7 +42,7 @@ def test_the_words_of_the_same_document_thinned(looked_up):
     rows = looked_up.around([(1, row) for row in range(6)])
     assert rows.dtype == np.float32
     assert rows[0] == pytest.approx(thinned({4: (1, 3), 5: (1, 3)}), abs=1e-6)
-    assert not rows[1].any()  # its last document has ended
+    assert rows[1] == pytest.approx(thinned({2: (2, 5), 3: (1, 3)}), abs=1e-6)
     assert rows[2] == pytest.approx(thinned({8: (1, 1), 3: (1, 3), 4: (1, 3)}), abs=1e-6)
     assert rows[3] == pytest.approx(thinned({6: (1, 3), 7: (2, 2), 4: (1, 3)}), abs=1e-6)
     assert rows[4] == pytest.approx(thinned({6: (2, 3), 2: (1, 5)}), abs=1e-6)
@@ -52,7 +52,9 @@ def test_the_words_of_the_same_document_thinned(looked_up):
 def test_each_corpus_by_its_own_rows(looked_up):
     first, second = looked_up.around([(0, 0), (1, 0)])
     assert np.array_equal(first, second)
-    assert not looked_up.around([(0, 1)]).any()
+    assert np.array_equal(*looked_up.around([(0, 1), (1, 1)]))
+    alone = Context([ROWS[5:], ROWS], Vocabulary(np.arange(10) < 2, np.arange(10) == PIECE), SEP)
+    assert not alone.around([(0, 0)]).any()
 
 
 def test_no_further_than_it_reaches(looked_up, monkeypatch):
