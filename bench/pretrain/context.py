@@ -51,7 +51,7 @@ class Context:
         inner = rows.shape[1] - 2
         reach = -(-REACH // inner)
         first = max(0, row - reach)
-        ids = np.asarray(rows[first : row + reach + 1, 1:-1]).ravel()
+        ids: NDArray[Any] = np.asarray(rows[first : row + reach + 1, 1:-1]).ravel()
         start, stop = (row - first) * inner, (row - first + 1) * inner
         ends = ids == self._separator
         document = np.cumsum(ends) - ends

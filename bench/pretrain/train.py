@@ -151,7 +151,7 @@ class Precision:
 
 def _multiplies_bfloat16() -> bool:
     """Whether this processor has instructions for products of bfloat16, and this torch can tell."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
