@@ -51,10 +51,11 @@ class Context:
         inner = rows.shape[1] - 2
         reach = -(-REACH // inner)
         first = max(0, row - reach)
-        ids: NDArray[Any] = np.asarray(rows[first : row + reach + 1, 1:-1]).ravel()
+        ids = np.asarray(rows[first : row + reach + 1, 1:-1]).ravel()
         start, stop = (row - first) * inner, (row - first + 1) * inner
         ends = ids == self._separator
         document = np.cumsum(ends) - ends
         wanted = document == document[stop - 1]
         wanted[start:stop] = wanted[: max(0, start - REACH)] = wanted[stop + REACH :] = False
-        return ids[wanted]
+        found: NDArray[Any] = ids[wanted]
+        return found

@@ -1,0 +1,34 @@
+"""scripts/weigh_models.py: figures of training rows alone, against sklearn on rows made by hand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import PROJECT
+
+sys.path.insert(0, str(PROJECT / "scripts"))
+from weigh_models import probe
+
+
+def test_a_probe_is_tested_on_what_it_was_not_trained_on():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 200)
+    told = np.where(labels, 1.0, -1.0)[:, None] + 0.1 * rng.standard_normal((400, 8))
+    assert probe(told, labels, 16, 3) == 1
+    assert probe(rng.standard_normal((400, 8)), labels, 16, 20) == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_figures_of_a_model_and_an_unknown_one(tmp_path):
+    command = [sys.executable, str(PROJECT / "scripts" / "weigh_models.py"), "--data", str(tmp_path)]
+    command += ["--tasks", "demo-sentiment", "--rows", "80", "--k", "8", "--draws", "3"]
+    done = subprocess.run([*command, "fewbench-micro"], capture_output=True, text=True, check=True, timeout=300)
+    order, probed = (line.split() for line in done.stdout.splitlines() if line.startswith("fewbench-micro"))
+    assert 50 < float(order[1]) <= 100
+    assert order[1] == order[2]  # the mean of one task
+    assert 0 <= float(probed[1]) <= 100
+    wrong = subprocess.run([*command, "fewbench-macro"], capture_output=True, text=True, check=False, timeout=300)
+    assert wrong.returncode == 1
+    assert "Traceback" not in wrong.stderr and "fewbench-macro" in wrong.stderr
