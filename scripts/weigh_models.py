@@ -10,7 +10,6 @@ of a logistic regression on the mean of the last hidden states, trained on K row
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +56,7 @@ def main() -> None:
     """Print a line a model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", help="names or folders of masked language models")
-    parser.add_argument("--tasks", nargs="+", required=True, help="tasks of one text and several labels")
+    parser.add_argument("--tasks", nargs="+", required=True, help="tasks with labels")
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument(
         "--rows", type=int, default=1000, help="training rows a task, drawn once (default: %(default)s)"
@@ -66,22 +65,22 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=20, help="probes a task (default: %(default)s)")
     given = parser.parse_args()
     try:
-        drawn = {
-            task: draw(read_rows(task, given.data, offline=True).train, given.rows)
-            for task in choose_tasks(given.tasks)
-        }
+        tasks = choose_tasks(given.tasks)
+        if without := [task.name for task in tasks if task.is_regression]:
+            raise BenchError(f"{without[0]} has no labels to order its rows by", fix="--tasks with labels")
+        drawn = {task: draw(read_rows(task, given.data, offline=True).train, given.rows) for task in tasks}
         lines = {}
         for name in given.models:
             backbone = open_backbone(find_model(name))
             line = {}
             for task, rows in drawn.items():
-                texts = [row.texts[0] for row in rows]
+                texts = [" ".join(row.texts) for row in rows]
                 vectors, labels = MeanPooled(backbone, texts)(texts), np.array([row.label for row in rows])
                 line["order", task.name] = order(backbone, task, rows)
                 line["probe", task.name] = probe(vectors, labels, given.k, given.draws)
             lines[name] = line
     except BenchError as error:
-        sys.exit(f"error: {error}")
+        parser.exit(2, f"error: {error}\n")
     table = 100 * pd.DataFrame.from_dict(lines, orient="index").sort_index(axis=1, level=0, sort_remaining=False)
     for kind in ("order", "probe"):
         print(table[kind].assign(mean=table[kind].mean(axis=1)).round(1).rename_axis(kind).to_string(), end="\n\n")

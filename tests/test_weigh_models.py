@@ -29,6 +29,10 @@ def test_the_figures_of_a_model_and_an_unknown_one(tmp_path):
     assert 50 < float(order[1]) <= 100
     assert order[1] == order[2]  # the mean of one task
     assert 0 <= float(probed[1]) <= 100
-    wrong = subprocess.run([*command, "fewbench-macro"], capture_output=True, text=True, check=False, timeout=300)
-    assert wrong.returncode == 1
-    assert "Traceback" not in wrong.stderr and "fewbench-macro" in wrong.stderr
+    for wrong, named in (
+        ([*command, "fewbench-macro"], "fewbench-macro"),
+        ([*command, "fewbench-micro", "--tasks", "sts-b"], "sts-b has no labels"),
+    ):
+        refused = subprocess.run(wrong, capture_output=True, text=True, check=False, timeout=300)
+        assert refused.returncode == 2
+        assert "Traceback" not in refused.stderr and named in refused.stderr

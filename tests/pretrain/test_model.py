@@ -6,10 +6,11 @@ import copy
 
 import pytest
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from fewbench.parts.surgery import keep_layers
-from fewbench.pretrain.model import NEIGHBOURS, new_model, start_at_neighbours, start_silent
+from fewbench.pretrain.model import NEIGHBOURS, new_model, start_at_neighbours, start_silent, stop_dropout
+from fewbench.pretrain.objective import Masked, masked_words
 from fewbench.pretrain.recipe import Recipe
 
 
@@ -80,3 +81,17 @@ def test_layers_kept_once_are_as_they_were(new):
     before = {name: weight.clone() for name, weight in new.state_dict().items()}
     start_silent(new, (2, 0))
     assert all(torch.equal(weight, before[name]) for name, weight in new.state_dict().items())
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "albert", "electra"])
+def test_going_on_drops_nothing_out(tiny, family):
+    model = AutoModelForMaskedLM.from_pretrained(tiny(family)).train()
+    before = dict(vars(model.config))
+    rows = Masked(torch.arange(5, 29).view(2, 12), torch.tensor([1, 7, 13]), torch.tensor([9, 8, 7]))
+    dropped = [masked_words(model, rows)[0].item() for _ in range(3)]
+    said = stop_dropout(model)
+    kept = {masked_words(model, rows)[0].item() for _ in range(3)}
+    assert len(kept) == 1
+    assert (len(set(dropped)) > 1) == any(said.values())  # ALBERT drops nothing by itself
+    model.config.update(said)
+    assert {name: getattr(model.config, name) for name in said} == {name: before[name] for name in said}

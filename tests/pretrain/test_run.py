@@ -21,7 +21,7 @@ from fewbench.pretrain.batches import Order, mask
 from fewbench.pretrain.masking import Vocabulary
 from fewbench.pretrain.recipe import Recipe, read_recipe
 from fewbench.pretrain.run import Request, check_request, pretrain, vocabulary_of
-from fewbench.pretrain.train import learning_rate
+from fewbench.pretrain.train import Precision, learning_rate
 
 SMALL = dict(
     tokens=40 * 8 * 16,
@@ -280,3 +280,10 @@ def test_the_command_line_killed_by_the_system(corpus, tmp_path):
     bad = subprocess.run([*command, "--lr", "9"], capture_output=True, text=True, check=False)
     assert bad.returncode == 2
     assert "lr = 0.003, not 9.0" in bad.stderr
+
+
+@pytest.mark.parametrize(("found", "name"), [({"avx512_bf16": True}, "bfloat16"), ({"avx2": True}, "float32")])
+def test_auto_is_bfloat16_where_the_processor_multiplies_it(monkeypatch, found, name):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert Precision("auto", torch.nn.Linear(1, 1)).name == name
+    assert Precision("float32", torch.nn.Linear(1, 1)).name == "float32"
