@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mood import REVISION, ROWS, bytes_in, cli, data, fetch_all, fetched, files_in, hub, task, toml, verify  # noqa: F401# noqa: F401
+from mood import REVISION, ROWS, bytes_in, cli, data, fetch_all, fetched, files_in, hub, task, toml, verify  # noqa: F401
 
 from fewbench.declare import with_source
 from fewbench.durable import TEMPORARY

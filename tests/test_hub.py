@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from rows import GOOD, HUB, REVISION, folder, read, texts  # noqa: F401# noqa: F401
+from rows import GOOD, HUB, REVISION, folder, read, texts  # noqa: F401
 
 from fewbench.errors import DataError, NeedsNetwork
 from fewbench.hub import load_split

@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from mood import TASK, bytes_in, cli, data, fetch_all, files_in, hub, task, toml, verify  # noqa: F401# noqa: F401
+from mood import TASK, bytes_in, cli, data, fetch_all, files_in, hub, task, toml, verify  # noqa: F401
 
 from fewbench import checksums
 from fewbench.declare import load_file, with_source

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import warnings
-
 import numpy as np
 import pytest
 import torch
+from known import FACTS, KNOWN, OF, WAS
 
 from fewbench.errors import BenchError, ModelError
 from fewbench.facts import Fact, FactSet, Relation, read_facts
@@ -19,21 +17,6 @@ from fewbench.recall import LEFT_OUT, recalls
 
 FAMILIES = ["bert", "roberta", "distilbert", "albert", "electra"]
 
-WAS = Relation("P1", "[X] was [Y] .", "was", "N-1")
-OF = Relation("P2", "[Y] and [X] is it", "of", "N-M")
-FACTS = (
-    Fact("P1", "the film", "great"),
-    Fact("P1", "the film", "Dull"),  # one text, two answers; the tokenizer lower-cases
-    Fact("P1", "a cat", "great"),
-    Fact("P1", "a long plot , a poor plot , a dull plot", "boring"),
-    Fact("P1", "the dog", "sunny"),  # s ##u ##n ##n ##y
-    Fact("P2", "acting", "movie"),
-    Fact("P2", "the mat", "no cat"),  # two words
-    Fact("P2", "the mat", "☃"),  # not in the vocabulary
-    Fact("P2", "answer", "yes"),
-    Fact("P2", "answer", "yes"),
-)
-KNOWN = FactSet("known", 1, (WAS, OF), FACTS, 1)
 TOLD = [True, True, True, True, False, True, False, False, True, True]
 
 
@@ -204,109 +187,6 @@ def test_figures_by_hand():
     assert found.macro.prior == pytest.approx((first.prior + 1) / 2)
     assert found.micro.mrr == pytest.approx((1 + 1 / 2 + 1 / 11 + 1 / 10 + 1 / 4) / 5)
     assert (found.micro.n, found.micro.left_out, found.micro.p1, found.micro.p10) == (5, 3, 1 / 5, 4 / 5)
-
-
-DECLARED = """
-[known]
-kind = "facts"
-title = "What is known?"
-paper = "none: a test"
-licence = "Apache-2.0"
-version = 1
-path = "known"
-relations = "relations.jsonl"
-facts = "facts.jsonl"
-folder = "."
-"""
-
-
-@pytest.fixture
-def task(tmp_path):
-    """The same facts as files."""
-    (tmp_path / "known").mkdir()
-    relations = [{"relation": r.id, "template": r.template, "label": r.label, "type": r.type} for r in KNOWN.relations]
-    facts = [{"relation": fact.relation, "subject": fact.subject, "object": fact.object} for fact in FACTS]
-    for name, rows in (("relations", relations), ("facts", facts)):
-        (tmp_path / "known" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    file = tmp_path / "known.toml"
-    file.write_text(DECLARED)
-    return file
-
-
-def test_bench_probe_of_one_model(bench, task, tiny_model, tmp_path):
-    file = tmp_path / "out" / "probe.json"
-    done = bench("probe", task, "--student", tiny_model, "--device", "cpu", "--offline", "--json", "--out", file)
-    assert done.returncode == 0, done.stderr
-    assert file.read_text("utf-8") == done.stdout
-    report = json.loads(done.stdout)
-    result = probe(*load(find_model(str(tiny_model))), KNOWN)
-    model = report["models"][0]
-    assert (report["task"], report["facts"], report["duplicates"], report["limit"]) == ("known", 10, 1, None)
-    assert (report["comparable"], model["common"], model["too_long"]) == (True, None, 0)
-    assert model["macro"]["mrr"] == round(result.recalls.macro.mrr, 6)
-    assert model["micro"]["p10"] == round(result.recalls.micro.p10, 6)
-    assert [(row["relation"], row["n"], row["left_out"]) for row in model["relations"]] == [("P1", 4, 1), ("P2", 3, 2)]
-    assert list(report["timing"]) == [tiny_model.name]
-
-
-@pytest.fixture
-def probing():
-    """The command as a function: a process of its own takes seconds to load torch."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # typer and click of their own import
-        from fewbench.cli import probing
-    return probing.probe
-
-
-def test_bench_probe_of_one_model_as_a_table(probing, task, tiny_model, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    probing(str(task), student=[str(tiny_model)], device="cpu")
-    shown = capsys.readouterr().out.splitlines()
-    assert max(map(len, shown)) <= 80
-    rows = {line.split()[0]: line.split() for line in shown if line.split()}
-    result = probe(*load(find_model(str(tiny_model))), KNOWN).recalls
-    assert rows["P1"][1:5] == ["was", "4", "1", f"{result.relations['P1'].mrr:.3f}"]
-    assert rows["macro"][-6:-3] == ["7", "3", f"{result.macro.mrr:.3f}"]
-    assert rows["micro"][-4:] == [f"{getattr(result.micro, name):.3f}" for name in ("mrr", "p1", "p10", "prior")]
-
-
-def test_bench_probe_of_two_vocabularies(probing, task, tiny_model, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    reports = []
-    for _ in range(2):
-        probing(
-            str(task), student=[str(tiny_model), "fewbench-micro"], limit=4, device="cpu", out=tmp_path / "probe.json"
-        )
-        reports.append(json.loads((tmp_path / "probe.json").read_text("utf-8")))
-    shown = capsys.readouterr().out
-    assert "NOT comparable" in shown and "fewbench-micro*" in shown and max(map(len, shown.splitlines())) <= 80
-    report, again = reports
-    assert report.pop("timing").keys() == again.pop("timing").keys()
-    assert json.dumps(report) == json.dumps(again)
-    assert (report["comparable"], report["limit"], report["seed"]) == (False, 4, 0)
-    common = [model["common"]["micro"]["n"] for model in report["models"]]
-    assert common[0] == common[1] <= min(model["micro"]["n"] for model in report["models"])
-
-
-def test_bench_probe_of_one_vocabulary(probing, task, tiny, capsys):
-    probing(str(task), student=[str(tiny("bert")), str(tiny("albert")), str(tiny("bert"))], device="cpu", json=True)
-    report = json.loads(capsys.readouterr().out)
-    assert report["comparable"] and [model["common"] for model in report["models"]] == [None, None]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("known", "--student", "fewbench-tyni/"), "bench ls models"),
-        (("lama", "--student", "fewbench-micro"), "--data DIR (or FEWBENCH_DATA) with lama/relations.jsonl"),
-        (("known", "--out", "."), "--out is a folder"),
-    ],
-)
-def test_bench_probe_refuses(arguments, said, bench, task, tmp_path, monkeypatch):
-    monkeypatch.delenv("FEWBENCH_DATA", raising=False)
-    name, *more = arguments
-    done = bench("probe", task if name == "known" else name, *more, "--offline", cwd=tmp_path)
-    assert done.returncode in (2, 4) and said in done.stderr and not done.stdout
 
 
 def test_lama_with_a_real_model(shared):
