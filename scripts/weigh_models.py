@@ -1,6 +1,6 @@
 """Compare language models on training rows alone: the way to choose weights without a look at any test.
 
-    python scripts/weigh_models.py --data ../shared/data --tasks sst-2 mr cr sst-5 trec MODEL [MODEL ...]
+    python scripts/weigh_models.py --data ../shared/data --tasks sst-2,mr,cr,sst-5,trec MODEL [MODEL ...]
 
 Two figures a task, in hundredths. *order*: how well the label words at the mask of the task's own template order its
 rows, untrained, whatever their prior (area under the curve, each label against the rest). *probe*: accuracy
@@ -26,6 +26,7 @@ from fewbench.parts.backbone import Backbone
 from fewbench.parts.views import open_backbone, prompt_model
 from fewbench.plan import choose_tasks
 from fewbench.reader import read_rows
+from fewbench.settings import split_list
 from fewbench.types import Example, Task
 
 PENALTY = 0.01
@@ -56,7 +57,7 @@ def main() -> None:
     """Print a line a model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", help="names or folders of masked language models")
-    parser.add_argument("--tasks", nargs="+", required=True, help="tasks with labels")
+    parser.add_argument("--tasks", type=split_list, required=True, help="tasks with labels, by commas")
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument(
         "--rows", type=int, default=1000, help="training rows a task, drawn once (default: %(default)s)"
