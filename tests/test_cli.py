@@ -62,18 +62,8 @@ def run(bench, task, tiny_model, tmp_path):
     """Run methods on the user's task with the tiny model, K = 4."""
 
     def run(methods="majority,zero-shot", *more, **options):
-        given = (
-            "--tasks",
-            task,
-            "--k",
-            4,
-            "--seeds",
-            "13,21",
-            "--student",
-            tiny_model,
-            "--results",
-            tmp_path / "results",
-        )
+        given = ("--tasks", task, "--k", 4, "--seeds", "13,21", "--student", tiny_model)
+        given += ("--results", tmp_path / "results")
         return bench("run", "--methods", methods, *given, "--workers", 1, "--offline", *more, **options)
 
     return run
@@ -253,18 +243,8 @@ def scores(results):
 
 def command(task, model, results, methods="prompt-ft,zero-shot"):
     given = ["--tasks", task, "--k", 4, "--seeds", "13,21,42", "--student", model, "--results", results]
-    return [
-        sys.executable,
-        "-m",
-        "fewbench",
-        "run",
-        "--methods",
-        methods,
-        *map(str, given),
-        "--offline",
-        "--workers",
-        "2",
-    ]
+    started = [sys.executable, "-m", "fewbench", "run", "--methods", methods]
+    return [*started, *map(str, given), "--offline", "--workers", "2"]
 
 
 def test_killed_at_twenty_random_moments_and_resumed_the_scores_are_identical(task, tiny_model, tmp_path):

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from rows import CHOICE, GOOD, REGRESSION, SOURCE, TASK, folder, read, texts, with_  # noqa: F401
 
 from fewbench.errors import DataError
-from fewbench.examples import Row, to_example
 from fewbench.reader import read_rows
 
 
@@ -267,33 +266,6 @@ def test_tsv_gives_back_any_text(tmp_path_factory, written):
         (folder / f"{split}.tsv").write_bytes(("text\tlabel\n" + "".join(f"{t}\t1\n" for t in written)).encode())
     rows = read_rows(with_(path="", may_be_empty=True), folder, offline=True)
     assert texts(rows.train) == texts(rows.test) == written
-
-
-def example_of(columns, *names):
-    return to_example(with_(texts=names), Row("x.jsonl, line 1", columns), "train-0")
-
-
-def test_a_text_of_several_columns():
-    row = {"span": {"pronoun": "it", "noun": "a {kind} cat"}, "kind": "or not", "label": 1}
-    made = example_of(row, "{span.pronoun} means {span.noun}, {kind}")
-    assert made.texts == ("it means a {kind} cat, or not",)  # what is filled in is not looked at again
-    assert example_of({"a.b": "whole", "a": {"b": "inner"}, "label": 1}, "a.b").texts == ("whole",)
-    assert example_of({"a": {"b": "inner"}, "label": 1}, "a.b").texts == ("inner",)
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ({"span": {"noun": "cat"}}, "there is no column 'pronoun'"),
-        ({"span": "cat"}, "there is no column 'span.pronoun'"),
-        ({"span": {"pronoun": "", "noun": "cat"}}, "'span.pronoun' is empty"),
-        ({"span": {"pronoun": 1, "noun": "cat"}}, "'span.pronoun' is 1"),
-    ],
-)
-def test_a_part_of_a_text_that_does_not_fit_is_refused(row, message):
-    with pytest.raises(DataError) as caught:
-        example_of({**row, "label": 1}, "{span.pronoun} means {span.noun}")
-    assert message in str(caught.value) and "line 1" in str(caught.value)
 
 
 def test_two_rows_of_one_id_are_refused(read):
