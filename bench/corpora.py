@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 
 from fewbench import tasks
 from fewbench.documents import ENDINGS, corpus_files
 from fewbench.errors import BenchError
+from fewbench.filehash import file_hash
 from fewbench.types import CorpusRef
 
 DEMO = "demo-corpus"
@@ -63,9 +63,8 @@ def corpus_revision(files: Iterable[Path]) -> str:
     """
     digest = hashlib.sha256()
     for file in files:
-        stat = file.stat()
-        digest.update(stat.st_size.to_bytes(8, "big"))
-        digest.update(_sum(file.resolve(), stat.st_size, stat.st_mtime_ns))
+        digest.update(file.stat().st_size.to_bytes(8, "big"))
+        digest.update(file_hash(file))
     return digest.hexdigest()
 
 
@@ -79,13 +78,3 @@ def corpus_ref(name_or_path: str | None, data: Path | None = None) -> CorpusRef:
     files = find_corpus(name, data)
     place = files[0] if len(files) == 1 else files[0].parent
     return CorpusRef(Path(name).name.partition(".")[0], str(place), corpus_revision(files)[:16])
-
-
-@lru_cache(maxsize=1024)
-def _sum(file: Path, size: int, modified: int) -> bytes:
-    """Hash a file's bytes, once a process; its size and time of change are part of the cache's key only."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
-    return digest.digest()

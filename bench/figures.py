@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fewbench.cell import label
 from fewbench.codehash import parse
 from fewbench.durable import write_whole
 from fewbench.errors import BenchError
 from fewbench.published import Published
 from fewbench.record import Record
 from fewbench.registry import figure_files
-from fewbench.tables.blocks import label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

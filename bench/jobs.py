@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from fewbench.artifacts import Artifacts, artifact_key
 from fewbench.errors import BenchError
+from fewbench.inputs import RowHashes, make_inputs
 from fewbench.metrics import Scorer
 from fewbench.protocol import Protocol
 from fewbench.record import Record, run_key
@@ -184,6 +185,7 @@ class Maker:
         self,
         task: Task,
         split: Split,
+        rows: RowHashes,
         scorer: Scorer,
         method: MethodInfo,
         settings: Mapping[str, Any],
@@ -193,8 +195,11 @@ class Maker:
     ) -> Job:
         """Return the job of one run, and with it those that it needs.
 
-        `backbone` takes the student's place: a trained teacher is a run of its method on the teacher's backbone.
+        `rows` are the hashes of the rows that the split was drawn from. `backbone` takes the student's place: a
+        trained teacher is a run of its method on the teacher's backbone.
         """
+        teacher = self._trained_teacher(task, split, rows, scorer, method, settings)
+        inputs = make_inputs(task, rows, split, self.protocol, method, settings, teacher=teacher.key if teacher else "")
         refs = {role: ref if role in method.needs else None for role, ref in self.refs.items()}
         if backbone is not None and "student" in method.needs:
             refs["student"] = backbone
@@ -215,6 +220,7 @@ class Maker:
             template=task.prompt,
             corpus=self.corpus if "corpus" in method.needs else None,
             drop_leaks=self.drop_leaks,
+            inputs=inputs,
         )
         # The pool can be large, and few methods ask for it.
         given = split if "unlabeled" in method.needs else replace(split, unlabeled=())
@@ -225,13 +231,19 @@ class Maker:
             method=method,
             protocol=self.protocol,
             scorer=scorer,
-            teacher=self._trained_teacher(task, split, scorer, method, settings),
+            teacher=teacher,
             preparation=self._preparation(run, task, method),
             keep=keep and bool(refs["student"] or method.steps),
         )
 
     def _trained_teacher(
-        self, task: Task, split: Split, scorer: Scorer, method: MethodInfo, settings: Mapping[str, Any]
+        self,
+        task: Task,
+        split: Split,
+        rows: RowHashes,
+        scorer: Scorer,
+        method: MethodInfo,
+        settings: Mapping[str, Any],
     ) -> Job | None:
         if method.trained_by is None:
             return None
@@ -244,7 +256,8 @@ class Maker:
                 given=str(name),
                 fix=f"--methods {method.name}:{method.trained_by}={able[0]}",
             )
-        return self.job(task, split, scorer, self.known[name], {}, keep=True, backbone=self.refs["teacher"])
+        method, backbone = self.known[name], self.refs["teacher"]
+        return self.job(task, split, rows, scorer, method, {}, keep=True, backbone=backbone)
 
     def _preparation(self, run: Run, task: Task, method: MethodInfo) -> Preparation | None:
         kind = method.prepared_kind(task.format, run.settings)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from fewbench.errors import BenchError, ModelError, NeedsNetwork
+from fewbench.filehash import file_hash
 from fewbench.types import BackboneKind, ModelRef
 
 EMBEDDED = Path(__file__).parent / "models"
@@ -31,11 +32,11 @@ def find_model(name: str, *, offline: bool = False) -> ModelRef:
     """
     embedded = embedded_models()
     if name in embedded:
-        return ModelRef(name, str(embedded[name]), weights_hash(embedded[name]), embedded=True)
+        return ModelRef(name, str(embedded[name]), folder_hash(embedded[name]), embedded=True)
     folder = Path(name).expanduser()
     if folder.is_dir():
         check_folder(folder)
-        return ModelRef(folder.resolve().name, str(folder.resolve()), weights_hash(folder))
+        return ModelRef(folder.resolve().name, str(folder.resolve()), folder_hash(folder))
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise BenchError(f"no model folder at {name}", allowed=embedded, given=name, fix="bench ls models")
     return _from_hub(
@@ -73,26 +74,36 @@ def backbone_kind(ref: ModelRef) -> BackboneKind:
     return "causal" if config.get("model_type") in CAUSAL else "masked"
 
 
-@lru_cache
-def weights_hash(folder: Path) -> str:
-    """Return a hash (16 hex digits) of a model's configuration, tokenizer and weights."""
+DECISIVE = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+"""The files of a model's folder that may decide its answers: weights, configuration, all that a tokenizer is read from.
+
+What the hub is asked for (`_from_hub`) is the same.
+"""
+NOT_DECISIVE = ("README.txt", "LICENSE.txt", "training.json", "trainer_state.json", "all_results.json")
+"""Files with such endings that no model or tokenizer is read from."""
+
+
+def folder_hash(folder: Path) -> str:
+    """Return a hash (16 hex digits) of the names and bytes of a folder's files that may decide its model's answers."""
     digest = hashlib.sha256()
-    for file in sorted([*folder.glob("*.safetensors"), folder / "config.json", folder / "tokenizer.json"]):
-        if file.is_file():
-            digest.update(file.name.encode())
-            with file.open("rb") as stream:
-                for block in iter(lambda: stream.read(1 << 20), b""):
-                    digest.update(block)
+    for file in decisive_files(folder):
+        digest.update(file.name.encode() + b"\0")
+        digest.update(file_hash(file))
     return digest.hexdigest()[:16]
+
+
+def decisive_files(folder: Path) -> list[Path]:
+    """Return the files of a model's folder that may decide its answers, by name."""
+    found = {file for pattern in DECISIVE for file in folder.glob(pattern) if file.is_file()}
+    return sorted(file for file in found if file.name not in NOT_DECISIVE)
 
 
 def _from_hub(name: str, *, offline: bool) -> ModelRef:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "*.txt", "*.model"]
     try:
-        path = Path(snapshot_download(name, allow_patterns=wanted, local_files_only=offline))
+        path = Path(snapshot_download(name, allow_patterns=list(DECISIVE), local_files_only=offline))
     except LocalEntryNotFoundError as error:
         raise NeedsNetwork(
             f"the model '{name}' is not on this machine and the hub cannot be reached",

@@ -11,6 +11,7 @@ from fewbench.corpora import corpus_ref
 from fewbench.declare import declared, with_source
 from fewbench.errors import BenchError
 from fewbench.facts import FactTask
+from fewbench.inputs import row_hashes
 from fewbench.jobs import Job, Maker, Plan
 from fewbench.matching import match
 from fewbench.metrics import Scorer
@@ -74,6 +75,7 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
             continue
         notify(f"reading {task.full_name}")
         rows = read_rows(task, request.data, offline=request.offline)
+        hashes = row_hashes(rows)
         for k, seed in product(*_ks_and_seeds(request, protocol, task)):
             split = make_split(task, rows, k, seed, limit=request.limit, drop_leaks=request.drop_leaks)
             scored = {example.id for example in split.test}
@@ -81,7 +83,7 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
             for variant, (method, settings, by_name) in product(variants, together[task]):
                 # A method that reads no prompt has one run, whatever the template.
                 used = variant if {"words", "template"} & set(method.needs) else task
-                job = maker.job(used, split, scorer, method, settings, keep=request.keep_models)
+                job = maker.job(used, split, hashes, scorer, method, settings, keep=request.keep_models)
                 jobs.setdefault(job.key, job)
                 named |= {job.key} if by_name else set()
     records = {job.key: record for job in jobs.values() if (record := store.get(job.run)) is not None}

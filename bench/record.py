@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.sealed import MEND, dumps, plain, seal, unseal
-from fewbench.types import CorpusRef, ModelRef, Run
+from fewbench.types import CorpusRef, Inputs, ModelRef, Run
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 def _second(old: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +31,17 @@ def _fourth(old: dict[str, Any]) -> dict[str, Any]:
     return {**old, "schema": 4, "run": {**old["run"], "drop_leaks": False}}
 
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _second, 2: _third, 3: _fourth}
+def _fifth(old: dict[str, Any]) -> dict[str, Any]:
+    """Schema 5 says what a run was made from; of earlier runs that is not known."""
+    return {**old, "schema": 5, "run": {**old["run"], "inputs": plain(Inputs())}}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _second,
+    2: _third,
+    3: _fourth,
+    4: _fifth,
+}
 """By schema n: what makes a payload of schema n + 1 of it. Records of every schema load for ever."""
 
 
@@ -71,8 +81,8 @@ def run_key(run: Run) -> str:
     """Return what identifies a run: 32 hex digits.
 
     Everything in the run counts, but of a model only its revision: neither its name nor where its folder lies. The
-    task's own template is left out, and so are a corpus that is not read and leaks that are kept: keys are those of
-    schema 1.
+    task's own template is left out, and so are a corpus that is not read, leaks that are kept, and inputs that are not
+    known: keys of runs of an earlier schema stay what they were.
 
     Raises:
         BenchError: a setting that JSON cannot hold.
@@ -82,6 +92,8 @@ def run_key(run: Run) -> str:
     for name in ("template", "corpus", "drop_leaks"):
         if not payload[name]:
             del payload[name]
+    if not run.inputs.known:
+        del payload["inputs"]
     text = dumps(payload, f"the run of {run.method} on {run.task}", separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -127,6 +139,7 @@ _KINDS = {
     **dict.fromkeys(("scores", "selection", "split", "details", "environment", "timing"), dict),
 }
 _HEX = re.compile("[0-9a-f]*").fullmatch
+_LONGEST_HASH = 64
 
 _RECORD_FIELDS = frozenset(field.name for field in fields(Record))
 _RUN_FIELDS = frozenset(field.name for field in fields(Run))
@@ -143,6 +156,7 @@ _RUN = {
     "test_fingerprint": str,
     "template": str,
     "drop_leaks": bool,
+    "inputs": dict,
     "key": str,
 }
 
@@ -157,6 +171,7 @@ def _record(payload: dict[str, Any]) -> Record:
     for role in ("student", "teacher"):
         run[role] = None if run[role] is None else ModelRef(path="", **run[role])
     run["corpus"] = None if run["corpus"] is None else CorpusRef(path="", **run["corpus"])
+    run["inputs"] = _inputs(run["inputs"])
     payload["run"] = Run(**run)
     _expect_digest(run["key"], 32, "key")
     if payload["predictions"] is not None:
@@ -172,6 +187,14 @@ def _record(payload: dict[str, Any]) -> Record:
         raise ValueError(f"status is {payload['status']!r}")
     payload["warnings"] = tuple(payload["warnings"])
     return Record(**payload)
+
+
+def _inputs(payload: dict[str, Any]) -> Inputs:
+    """Return what a run was made from; a field that is not written is one that its version did not know."""
+    for name, value in payload.items():
+        if not isinstance(value, str) or len(value) > _LONGEST_HASH or not _HEX(value):
+            raise ValueError(f"inputs.{name} is {value!r}")
+    return Inputs(**payload)
 
 
 def _expect_all(payload: dict[str, Any], names: frozenset[str]) -> None:

@@ -8,13 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from fewbench.cell import label
 from fewbench.declare import declared
 from fewbench.errors import BenchError
 from fewbench.pipeline import PLUS, pipeline
 from fewbench.record import Record
 from fewbench.registry import MethodInfo, methods, task_files
 from fewbench.settings import choose_methods
-from fewbench.tables.blocks import Column, label
+from fewbench.tables.blocks import Column
 from fewbench.types import CorpusRef, ModelRef, Task
 
 _DIGITS = 8

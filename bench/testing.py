@@ -21,6 +21,7 @@ import torch
 from fewbench.artifacts import Artifacts
 from fewbench.corpora import corpus_ref
 from fewbench.errors import BenchError
+from fewbench.inputs import row_hashes
 from fewbench.jobs import Job, Maker, Plan
 from fewbench.metrics import Scorer
 from fewbench.models import find_model
@@ -121,7 +122,8 @@ def toy_job(
     corpus = corpus_ref(None) if "corpus" in method.needs else None
     maker = Maker(protocol, methods(), {"student": model, "teacher": model}, corpus)
     split = make_split(task, rows, k, seed)
-    return maker.job(task, split, Scorer(task, rows.test), method, settings or {}, keep=keep)
+    scorer = Scorer(task, rows.test)
+    return maker.job(task, split, row_hashes(rows), scorer, method, settings or {}, keep=keep)
 
 
 def run_job(job: Job, artifacts: Artifacts) -> tuple[Record, Predictions | None]:

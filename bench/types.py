@@ -114,7 +114,8 @@ class Task:
     `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last character of a text,
     `{1|lower}` lower-cases its first letter, `{options|chinese}` counts options in Chinese. `words` holds one tuple of
     label words a class. Regression has `bounds` and two opposing words. `rule` names the split rule.
-    `prompts` are those that may take the place of the task's own; `prompt` names the one that did.
+    `prompts` are those that may take the place of the task's own; `prompt` names the one that did. `positive` is the
+    label that F1 is of.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Task:
     version: int = 1
     bounds: tuple[float, float] | None = None
     metrics: tuple[str, ...] = ()
+    positive: str = ""
     max_length: int = 128
     rule: Literal["shuffle", "chained"] = "shuffle"
     file: str = ""
@@ -249,8 +251,8 @@ class Predictor(Protocol):
 class ModelRef:
     """A pretrained model by name: an embedded name, a local folder or a hub name, and what pins its weights.
 
-    `revision` is the hub's commit, or the hash of a local folder's weights. `path` is where it lies on this machine; it
-    is no part of a record.
+    `revision` is the hub's commit, or the hash of a local folder's files (`fewbench.models.folder_hash`). `path` is
+    where it lies on this machine; it is no part of a record.
     """
 
     name: str
@@ -272,13 +274,42 @@ class CorpusRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Inputs:
+    """Hashes of what a run was made from, beside the names it goes by (`fewbench.inputs` computes them).
+
+    `task` is of the task's whole definition with the prompt in use. `train_set` and `test_set` are of all rows of the
+    source, `split` of the rows drawn for train and dev, `unlabeled` of published rows without labels where the method
+    reads them: texts count to the letter. `protocol` is of the protocol's constants, `settings` of the method's
+    settings with their defaults, and `teacher` is the key of the run that trained the teacher.
+
+    All are 16 hexadecimal digits (`teacher` 32), or empty where a run has nothing of the kind. In records of before
+    schema 5 all are empty: what these were made from is not known.
+    """
+
+    task: str = ""
+    train_set: str = ""
+    test_set: str = ""
+    split: str = ""
+    unlabeled: str = ""
+    protocol: str = ""
+    settings: str = ""
+    teacher: str = ""
+
+    @property
+    def known(self) -> bool:
+        """True if the record says what its run was made from."""
+        return bool(self.task)
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One cell of the plan: a task and method, a backbone, K, a split seed, a protocol; tested once.
 
     `settings` are those the user fixed; the protocol's grid varies the method's others. `limit` tests on a draw of so
     many rows, which makes the record not comparable. `template` names the prompt that took the place of the task's own.
     `corpus` is what the method's shared preparation has read. With `drop_leaks`, test rows that also stand in train or
-    dev are left out, and `test_fingerprint` is that of the rest.
+    dev are left out, and `test_fingerprint` is that of the rest. The names alone do not say what decides a number: a
+    task may be declared anew, its data cleaned, a protocol changed. `inputs` does.
     """
 
     task: str
@@ -297,4 +328,5 @@ class Run:
     template: str = ""
     corpus: CorpusRef | None = None
     drop_leaks: bool = False
+    inputs: Inputs = Inputs()
     key: str = field(default="", compare=False)

@@ -17,7 +17,7 @@ from fewbench import record as module
 from fewbench import sealed
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.record import SCHEMA, Record, from_json, run_key, to_json
-from fewbench.types import CorpusRef, ModelRef, Run
+from fewbench.types import CorpusRef, Inputs, ModelRef, Run
 
 HISTORIC = Path(__file__).parent / "historic"
 STUDENT = ModelRef("tiny", "/models/tiny", "a" * 16)
@@ -165,12 +165,25 @@ CHANGES: dict[str, Any] = dict(
     drop_leaks=True,
     template="man-2",
     corpus=CorpusRef("wikipedia", "/corpora/wikipedia", "b" * 16),
+    inputs=Inputs(task="1" * 16),
 )
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Run) if field.name != "key"])
 def test_key_depends_on_every_other_field(name: str):
     assert a_run(**{name: CHANGES[name]}).key != a_run().key
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Inputs) if field.name != "task"])
+def test_key_depends_on_all_that_a_run_is_made_from(name: str):
+    one, other = (Inputs(**{"task": "1" * 16, name: digit * 16}) for digit in "23")
+    assert a_run(inputs=one).key != a_run(inputs=other).key
+
+
+def test_inputs_that_are_no_hashes_are_damage():
+    payload_ = payload(run={**payload()["run"], "inputs": {"task": "../.."}})
+    with pytest.raises(StoreDamaged, match=r"inputs\.task is '\.\./\.\.'"):
+        from_json(checked(payload_), "here")
 
 
 def test_key_of_a_setting_that_is_no_number():

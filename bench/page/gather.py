@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from fewbench import layout
+from fewbench.cell import label
 from fewbench.declare import Declared
 from fewbench.errors import BenchError
 from fewbench.measurement import measurement_files
@@ -30,7 +31,7 @@ from fewbench.registry import MethodInfo
 from fewbench.selection import models_apart
 from fewbench.store import Damage, Store, load, to_damage
 from fewbench.tables.beyond import loyalties
-from fewbench.tables.blocks import Block, build, label
+from fewbench.tables.blocks import Block, build
 from fewbench.types import Run
 
 FIELDS = (

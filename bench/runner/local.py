@@ -11,13 +11,13 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fewbench.cell import label
 from fewbench.errors import BenchError
 from fewbench.jobs import Job, Preparation, Work
 from fewbench.pipeline import settings_of
 from fewbench.record import Record
 from fewbench.runner.one import ask_preparation, carry_out, failure, prepare
 from fewbench.store import Store, StoreUnwritable
-from fewbench.tables.blocks import label
 
 if TYPE_CHECKING:
     from fewbench.parts.kit import Models

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fewbench.cell import label
 from fewbench.record import Record
 from fewbench.render import to_csv
-from fewbench.tables.blocks import label
 
 
 def bundle(records: Sequence[Record], cells: Sequence[dict[str, Any]]) -> dict[str, bytes]:

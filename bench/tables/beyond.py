@@ -10,12 +10,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fewbench.cell import label
 from fewbench.errors import BenchError
 from fewbench.loyalty import label_loyalty, own_teacher, paired, probability_loyalty
 from fewbench.measurement import measurements
 from fewbench.record import Record
 from fewbench.store import Store
-from fewbench.tables.blocks import label, worst_first
+from fewbench.tables.blocks import worst_first
 from fewbench.tables.grid import Grid, Text, places
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+from fewbench.cell import label
 from fewbench.record import Record
 
 T = TypeVar("T")
@@ -129,12 +130,6 @@ def _rows(records: Sequence[Record]) -> list[Row]:
     for row, teacher in zip(plain, teachers, strict=True):
         many.setdefault(row, set()).add(teacher)
     return [row._replace(teacher=t) if len(many[row]) > 1 else row for row, t in zip(plain, teachers, strict=True)]
-
-
-def label(method: str, settings: Mapping[str, Any]) -> str:
-    """Return a method as its user typed it: `ft:lr=1e-05`."""
-    given = ",".join(f"{name}={value}" for name, value in sorted(settings.items()))
-    return f"{method}:{given}" if given else method
 
 
 def worst_first(means: Iterable[tuple[T, float | None]]) -> list[T]:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fewbench.errors import BenchError, ModelError, NeedsNetwork
-from fewbench.models import find_model, weights_hash
+from fewbench.models import find_model
 from fewbench.parts.load import load
 from fewbench.types import ModelRef
 
@@ -165,5 +165,18 @@ def test_the_revision_is_the_content(folder, tmp_path):
     before = find_model(str(folder)).revision
     same = find_model(str(shutil.copytree(folder, tmp_path / "elsewhere"))).revision
     edit_weights(folder, lambda weights: weights["cls.predictions.bias"].add_(1e-3))
-    weights_hash.cache_clear()
     assert before == same != find_model(str(folder)).revision
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "spiece.model"])
+def test_the_revision_is_of_every_file_that_decides_answers(folder, name):
+    before = find_model(str(folder)).revision
+    (folder / name).write_text((folder / name).read_text("utf-8") + " " if (folder / name).exists() else "{}", "utf-8")
+    assert find_model(str(folder)).revision != before
+
+
+@pytest.mark.parametrize("name", ["README.md", "training.json", "curves.png"])
+def test_the_revision_is_not_of_what_lies_beside(folder, name):
+    before = find_model(str(folder)).revision
+    (folder / name).write_text("{}", "utf-8")
+    assert find_model(str(folder)).revision == before

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from fewbench.cell import label
 from fewbench.errors import BenchError
 from fewbench.figures import Material, draw, figures, save
 from fewbench.plan import choose_tasks
@@ -28,7 +29,6 @@ from fewbench.published import read_published
 from fewbench.registry import methods
 from fewbench.settings import choose_methods, split_list
 from fewbench.store import Store
-from fewbench.tables.blocks import label
 
 NAMES = (
     "distillation-settings",
