@@ -133,8 +133,16 @@ class Plan:
     unnamed: frozenset[str] = frozenset()
 
     def todo(self, *, force: bool = False, retry_failed: bool = False) -> list[Job]:
-        """Return the runs to carry out: without a record, or a model to keep; on request failed ones, or all."""
+        """Return the runs to carry out: without a record, or a model to keep; on request failed ones, or all.
+
+        A method that its user gives by its file is being worked on: its runs by earlier code are carried out again.
+        """
         return [job for job in self.jobs if force or self._is_open(job, retry_failed)]
+
+    def is_older(self, job: Job) -> bool:
+        """True if a run has a record, and that was made by other code of its method than today's."""
+        record = self.records.get(job.run.key)
+        return record is not None and record.method_code != job.method.code_hash()
 
     def stages(self, todo: Iterable[Job]) -> list[list[Work]]:
         """Return some runs and all they need that is not built yet, each in a stage after what it needs itself.
@@ -150,8 +158,10 @@ class Plan:
 
     def _is_open(self, job: Job, retry_failed: bool) -> bool:
         record = self.records.get(job.run.key)
-        if record is None or record.status == "failed":
-            return record is None or retry_failed
+        if record is None or (job.method.by_path and self.is_older(job)):
+            return True
+        if record.status == "failed":
+            return retry_failed
         return job.keep and not self.artifacts.has(job.model_key)
 
     def _place(self, work: Work, depths: dict[str, tuple[int, Work]]) -> int:

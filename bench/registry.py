@@ -12,7 +12,7 @@ import hashlib
 import importlib.util
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -43,6 +43,8 @@ class MethodInfo:
     `step` has a `transform` (model to model) in place of `fit`: alone it starts at the trained teacher, and it composes
     with others (`fewbench.pipeline`); after a `last` step nothing may follow, and `pipelines` are those that begin with
     it and belong to `all`. `study` names the part whose `study` tells of its kept models (`bench show --text`).
+    `by_path` says that the user named its file: a method that is being worked on, so that runs of its earlier code are
+    run again.
     """
 
     name: str
@@ -67,6 +69,7 @@ class MethodInfo:
     pipelines: tuple[str, ...] = ()
     checks: bool = False
     study: str = ""
+    by_path: bool = False
 
     @property
     def steps(self) -> tuple[MethodInfo, ...]:
@@ -110,8 +113,9 @@ def methods(extra: Iterable[Path] = ()) -> dict[str, MethodInfo]:
         BenchError: a file that is no method, or two files of one name.
     """
     found: dict[str, MethodInfo] = {}
-    for file in [*_own("methods", "*.py"), *_entry_files("fewbench.methods"), *extra]:
-        info = read_method(file)
+    installed = [*_own("methods", "*.py"), *_entry_files("fewbench.methods")]
+    for file, by_path in [*((file, False) for file in installed), *((file, True) for file in extra)]:
+        info = replace(read_method(file), by_path=by_path)
         if info.name in found and found[info.name].file.resolve() != file.resolve():
             raise BenchError(
                 f"two methods are called '{info.name}'",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from fewbench import codehash
@@ -10,22 +12,32 @@ from fewbench.registry import methods
 FIT = "def fit(task, split, kit, *, lr: float = 0.5):\n    return task\n"
 
 
+@pytest.fixture(autouse=True)
+def nothing_cached():
+    """Read every source anew: where imports lead hangs on the root, which tests move."""
+    codehash._source.cache_clear()
+    yield
+    codehash._source.cache_clear()
+
+
 @pytest.fixture
 def hashed(tmp_path, monkeypatch):
-    """Return the hash of a method's text, beside parts by name."""
+    """Return the hash of a method's text, beside shared modules by name: `parts/outer`, `metrics`."""
+    ours = tmp_path / "bench"
+    ours.mkdir()
+    monkeypatch.setattr(codehash, "ROOT", ours.resolve())
 
-    def hashed(text, **parts):
-        (tmp_path / "parts").mkdir(exist_ok=True)
-        for name, code in {"mine": text, **{f"parts/{name}": code for name, code in parts.items()}}.items():
-            (tmp_path / f"{name}.py").write_text(code, "utf-8")
-        codehash.code_hash.cache_clear()
-        codehash._pieces.cache_clear()
-        return codehash.code_hash(tmp_path / "mine.py")
+    def hashed(text, beside=None, **modules):
+        files = {"user/mine": text, **{f"user/{name}": code for name, code in (beside or {}).items()}}
+        files |= {f"bench/parts/{name}": code for name, code in modules.items()}
+        files |= {f"bench/{name}": code for name, code in modules.items()}
+        for name, code in files.items():
+            file = tmp_path / f"{name}.py"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(code, "utf-8")
+        return codehash.code_hash(tmp_path / "user" / "mine.py")
 
-    monkeypatch.setattr(codehash, "ROOT", tmp_path)
-    yield hashed
-    codehash.code_hash.cache_clear()
-    codehash._pieces.cache_clear()
+    return hashed
 
 
 def test_comments_and_docstrings_do_not_count(hashed):
@@ -51,6 +63,12 @@ OUTER = "from fewbench.parts.inner import y\ndef x():\n    return y\n"
         ("from fewbench.parts.outer import x as other\n", "other()"),
         ("from fewbench.parts import outer\n", "outer.x()"),
         ("import fewbench.parts.outer\n", "fewbench.parts.outer.x()"),
+        ("from fewbench.outer import x\n", "x()"),
+        ("from fewbench import outer\n", "outer.x()"),
+        ("import fewbench.outer as short\n", "short.x()"),
+        ("from fewbench.outer import *\n", "x()"),
+        ("import importlib\n", "importlib.import_module('fewbench.outer').x()"),
+        ("", "(lambda: __import__('fewbench.outer').outer.x())()"),
     ],
 )
 def test_what_is_reached_of_a_part_counts(hashed, line, use):
@@ -95,6 +113,94 @@ def test_methods_of_a_class_count_where_they_are_called(hashed, old, new, counts
     assert old in CLASS
     before = hashed(method, models=CLASS)
     assert (hashed(method, models=CLASS.replace(old, new)) != before) == counts
+
+
+def test_a_lazy_import_counts_where_it_is_made(hashed):
+    lazy = "class Model:\n    def predict(self):\n        from fewbench.inner import y\n        return y\n"
+    method = "from fewbench.outer import Model\n" + FIT.replace("return task", "return Model()")
+    assert hashed(method, outer=lazy, inner="y = 1\n") != hashed(method, outer=lazy, inner="y = 2\n")
+
+
+def test_a_module_that_nothing_reached_counts_for_nothing(hashed):
+    idle = "from fewbench.inner import y\ndef x():\n    return 1\ndef other():\n    return y\n"
+    method = "from fewbench.outer import x\n" + FIT.replace("return task", "return x()")
+    assert hashed(method, outer=idle, inner="y = 1\n") == hashed(method, outer=idle, inner="y = 2\n")
+
+
+def test_what_only_type_checkers_see_does_not_count(hashed):
+    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from fewbench.outer import x\n"
+    assert hashed(typed + FIT, outer="def x():\n    return 1\n") == hashed(
+        typed + FIT, outer="def x():\n    return 2\n"
+    )
+    assert hashed(typed + FIT) == hashed("from typing import TYPE_CHECKING\n" + FIT)
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("import loss\n", "loss"),
+        ("from loss import smooth\n", "loss"),
+        ("from . import loss\n", "loss"),
+        ("from .loss import smooth\n", "loss"),
+        ("import lab.loss\n", "lab/loss"),
+        ("from lab import loss\n", "lab/loss"),
+        ("from lab.deep.loss import smooth\n", "lab/deep/loss"),
+        ("from lab import smooth\n", "lab/__init__"),
+        ("import importlib\nloss = importlib.import_module('loss')\n", "loss"),
+    ],
+)
+def test_modules_of_the_users_own_count_whole(hashed, line, name):
+    around = {"lab/__init__": "", "lab/deep/__init__": ""}
+    one = hashed(line + FIT, {**around, name: "def smooth():\n    return 1\n"})
+    assert hashed(line + FIT, {**around, name: "def smooth():\n    return 2\n"}) != one
+    assert hashed(line + FIT, {**around, name: "# why\ndef smooth():\n    return 1\n"}) == one
+
+
+def test_modules_that_a_users_module_imports_count_too(hashed):
+    both = {"loss": "from deep import y\n"}
+    assert hashed("import loss\n" + FIT, {**both, "deep": "y = 1\n"}) != hashed(
+        "import loss\n" + FIT, {**both, "deep": "y = 2\n"}
+    )
+
+
+def test_a_users_module_found_on_the_path(hashed, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.syspath_prepend(str(elsewhere))
+    (elsewhere / "mylab_of_this_test.py").write_text("y = 1\n", "utf-8")
+    method = "import mylab_of_this_test\n" + FIT
+    before = hashed(method)
+    (elsewhere / "mylab_of_this_test.py").write_text("y = 22\n", "utf-8")
+    assert hashed(method) != before
+
+
+def test_libraries_do_not_count(hashed):
+    for line in ("import json\n", "import torch\n", "import numpy as np\n"):
+        assert hashed(line + FIT) == hashed(FIT), line
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        ("template", "[:-1]", "[:-2]"),
+        ("metrics", "(gold == answers)", "(gold != answers)"),
+        ("protocol", "score > best", "score >= best"),
+        ("parts/loop", "zero_grad", "zero_grad_"),
+    ],
+)
+def test_a_change_of_what_is_shared_makes_methods_older(module, old, new, tmp_path, monkeypatch):
+    """The shared modules that decide numbers count, in whatever folder of `fewbench` they stand."""
+    files = {name: info.file for name, info in methods().items() if name in ("ft", "prompt-ft", "amulap", "kd")}
+    copied = tmp_path / "bench"
+    shutil.copytree(codehash.ROOT, copied, ignore=shutil.ignore_patterns("models", "page", "__pycache__"))
+    monkeypatch.setattr(codehash, "ROOT", copied.resolve())
+    before = {name: codehash.code_hash(file) for name, file in files.items()}
+    shared = copied / f"{module}.py"
+    text = shared.read_text("utf-8")
+    assert old in text
+    shared.write_text(text.replace(old, new), "utf-8")
+    after = {name: codehash.code_hash(file) for name, file in files.items()}
+    assert [name for name in files if before[name] == after[name]] == []
 
 
 def test_own_methods_depend_on_their_parts():

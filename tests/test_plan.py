@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 
 from fewbench.errors import BenchError
 from fewbench.models import backbone_kind
 from fewbench.plan import STUDENT, TEACHER, Request, make_plan
+from fewbench.protocol import get_protocol
+from fewbench.runner.one import failure
 from fewbench.store import Store
-from fewbench.types import ModelRef
+from fewbench.types import Inputs, ModelRef
 
 TASK = """
 [{name}]
@@ -113,3 +117,129 @@ def test_the_embedded_teacher_teaches_the_embedded_student_alone(plan):
 def test_the_kind_of_a_model_by_its_configuration(tmp_path, config, kind):
     (tmp_path / "config.json").write_text(config)
     assert backbone_kind(ModelRef("m", str(tmp_path), config)) == kind
+
+
+def stored(made, store):
+    """Store a record of every run of a plan, as its method's code of today would."""
+    for job in made.jobs:
+        record = failure(job, "stored by a test", "cpu", 1)
+        store.save(replace(record, status="ok", error=None, scores={"test": {"accuracy": 0.5}}), None)
+
+
+EDITS = {
+    "the template": ('template = "{0} It was', 'template = "{0} All in all it was'),
+    "the label words": ('bad = "terrible", good = "great"', 'bad = "great", good = "terrible"'),
+    "the longest input": ("max_length = 32", "max_length = 24"),
+    "the metric": ('metric = "accuracy"', 'metric = "mcc"'),
+    "another metric beside": ('metric = "accuracy"', 'metric = "accuracy"\nmetrics = ["macro_f1"]'),
+    "the version": ("version = 1", "version = 2"),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_another_definition_of_a_task_is_another_run(plan, tmp_path, what):
+    old, new = EDITS[what]
+    tasks, store = tmp_path / "two.toml", Store(tmp_path / "results")
+    made = plan()
+    stored(made, store)
+    assert plan().todo() == []
+    text = tasks.read_text("utf-8")
+    assert old in text
+    tasks.write_text(text.replace(old, new), "utf-8")
+    assert len(plan().todo()) == len(made.jobs)
+
+
+TITLES = {"title": ('title = "A test"', 'title = "Another"'), "licence": ("Apache-2.0", "MIT")}
+
+
+@pytest.mark.parametrize("what", TITLES)
+def test_what_decides_no_number_makes_no_other_run(plan, tmp_path, what):
+    tasks = tmp_path / "two.toml"
+    stored(plan(), Store(tmp_path / "results"))
+    tasks.write_text(tasks.read_text("utf-8").replace(*TITLES[what]), "utf-8")
+    assert plan().todo() == []
+
+
+ROWS = {
+    "a doubled blank in a training text": ("train", "train 0", "train  0"),
+    "a doubled blank in a test text": ("test", "test 3", "test  3"),
+    "a label of a row that no split draws": ("train", '"train 7", "label": 1', '"train 7", "label": 0'),
+    "a label of a test row": ("test", '"test 3", "label": 1', '"test 3", "label": 0'),
+}
+
+
+@pytest.mark.parametrize("what", ROWS)
+def test_other_rows_are_another_run(plan, tmp_path, what):
+    name, old, new = ROWS[what]
+    file = tmp_path / "rows" / f"{name}.jsonl"
+    made = plan(k=(1,))
+    stored(made, Store(tmp_path / "results"))
+    text = file.read_text("utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), "utf-8")
+    assert len(plan(k=(1,)).todo()) == len(made.jobs)
+
+
+def test_the_pool_counts_for_methods_that_read_it(plan, tmp_path):
+    tasks, pool = tmp_path / "two.toml", tmp_path / "rows" / "pool.jsonl"
+    tasks.write_text(tasks.read_text("utf-8").replace('test = "test"', 'test = "test"\nunlabeled = "pool"'), "utf-8")
+    pool.write_text('{"text": "an opinion"}\n', "utf-8")
+    reads, plain = tmp_path / "reads.py", tmp_path / "picky.py"
+    reads.write_text(plain.read_text("utf-8").replace('("student",)', '("student", "unlabeled")', 1), "utf-8")
+    both = (str(reads), str(plain))
+    stored(plan(both), Store(tmp_path / "results"))
+    pool.write_text('{"text": "an invoice"}\n', "utf-8")
+    assert {job.run.method for job in plan(both).todo()} == {"reads"}
+
+
+def test_other_constants_of_a_protocol_are_another_run(plan, tmp_path, monkeypatch):
+    made = plan()
+    stored(made, Store(tmp_path / "results"))
+    quick = get_protocol("quick")
+    monkeypatch.setattr("fewbench.plan.get_protocol", lambda name: replace(quick, max_steps=61))
+    assert len(plan().todo()) == len(made.jobs)
+    monkeypatch.setattr("fewbench.plan.get_protocol", lambda name: replace(quick, title="Another", ddof=1))
+    assert plan().todo() == []
+
+
+def test_a_tokenizers_files_make_another_run(plan, tmp_path, tiny_model):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    made = plan(student=folder)
+    stored(made, Store(tmp_path / "results"))
+    config = folder / "tokenizer_config.json"
+    config.write_text(config.read_text("utf-8") + "\n", "utf-8")
+    assert len(plan(student=folder).todo()) == len(made.jobs)
+
+
+def test_another_default_is_another_run_and_other_code_of_a_file_that_is_named_runs_again(plan, tmp_path):
+    method = tmp_path / "picky.py"
+    text = method.read_text("utf-8").replace("kit)", "kit, *, lr: float = 0.1)")
+    method.write_text(text, "utf-8")
+    made = plan()
+    stored(made, Store(tmp_path / "results"))
+    assert plan().todo() == []
+    method.write_text(f"{text}# only a comment\n", "utf-8")
+    assert plan().todo() == []
+    method.write_text(f"{text}OTHER = 1\n", "utf-8")
+    assert [job.key for job in plan().todo()] == [job.key for job in made.jobs]
+    method.write_text(text.replace("0.1", "0.2"), "utf-8")
+    assert {job.key for job in plan().todo()}.isdisjoint(job.key for job in made.jobs)
+    assert plan().records == {}
+
+
+def test_a_module_beside_a_method_that_is_named_counts(plan, tmp_path):
+    (tmp_path / "loss_of_picky.py").write_text("SIGN = 1\n", "utf-8")
+    method = tmp_path / "picky.py"
+    method.write_text("import loss_of_picky\n" + method.read_text("utf-8"), "utf-8")
+    stored(plan(), Store(tmp_path / "results"))
+    assert plan().todo() == []
+    (tmp_path / "loss_of_picky.py").write_text("SIGN = -1\n", "utf-8")
+    assert len(plan().todo()) == 1
+
+
+def test_a_run_of_an_earlier_schema_is_no_answer(plan, tmp_path):
+    store = Store(tmp_path / "results")
+    job = plan().jobs[0]
+    record = failure(replace(job, run=replace(job.run, inputs=Inputs())), "stored by a test", "cpu", 1)
+    store.save(record, None)
+    assert plan().records == {} and plan().todo() != []

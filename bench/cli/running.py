@@ -89,6 +89,8 @@ def run(
     for reason in plan.left_out:
         note(f"left out: {reason}")
     todo = plan.todo(force=force, retry_failed=retry_failed)
+    for text in _of_older_code(plan, todo):
+        note(text)
     if dry_run:
         _show_plan(plan, todo, store, workers or _cores(), json=json)
         return
@@ -98,6 +100,18 @@ def run(
     _show_results(plan, store, json=json)
     if failed:
         raise typer.Exit(1)
+
+
+def _of_older_code(plan: Plan, todo: Sequence[Job]) -> Iterator[str]:
+    """Yield what is to be said of records that were made by other code of their methods than today's."""
+    open_keys = {job.key for job in todo}
+    older = [job for job in plan.jobs if plan.is_older(job)]
+    for name in dict.fromkeys(job.method.name for job in older):
+        keys = {job.key for job in older if job.method.name == name}
+        if again := len(keys & open_keys):
+            yield f"{name}: its code has changed since {again} of its runs: they are run again"
+        if kept := len(keys - open_keys):
+            yield f"{name}: {kept} stored runs are of other code than today's (--force redoes them)"
 
 
 def _carry_out(stages: Sequence[Sequence[Work]], store: Store, workers: int | None, device: str, threads: int) -> int:
