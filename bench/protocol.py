@@ -71,7 +71,7 @@ def better(score: float, best: float | None, tie: Tie) -> bool:
 def protocols() -> dict[str, Protocol]:
     """Return every protocol by name."""
     tables = toml.load(Path(__file__).parent / "protocols.toml")
-    return {name: _protocol(name, table) for name, table in tables.items()}
+    return {name: from_table(name, table) for name, table in tables.items()}
 
 
 def get_protocol(name: str) -> Protocol:
@@ -86,7 +86,8 @@ def get_protocol(name: str) -> Protocol:
     return known[name]
 
 
-def _protocol(name: str, table: dict[str, Any]) -> Protocol:
+def from_table(name: str, table: dict[str, Any]) -> Protocol:
+    """Return the protocol that a table of a TOML file states."""
     grid, taught = (
         {setting: tuple(values) for setting, values in table.pop(kind, {}).items()} for kind in ("grid", "grid_taught")
     )
