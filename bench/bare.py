@@ -19,7 +19,7 @@ _MEANT = re.compile(
             r"-(?<=\d.)(?=\d)|-(?<=\d\s.)(?=\s\d)",  # 5-3
             r"-(?<![\w)-].)(?=\.?\d)",  # -1, and not covid-19
             r"-(?<=[=<>+^*/].)|-(?<=[=<>+^*/]\s.)|-(?=[=<>+])",  # y = -x, ->
-            r"[!/:](?==)",  # x != y
+            r"[!/:](?==)|[|](?=[|])",  # x != y, p || q
             r"[:;][-'^o]?[()\[\]/\\|*]",  # :) and ;-(
             r"[=8](?<!\w.)[-'^o]?[()\[\]]",  # =) and 8-)
             r"[()\[\]](?<!\S.)[-'^o]?[:;=](?!\S)",  # (: and ):
@@ -50,7 +50,7 @@ def _sign(character: str) -> str:
     return " " if kind[0] in "PZ" or kind == "Cc" else f" {character} "
 
 
-_SIGNS = _Signs({ord("`"): " "})  # half of a quotation mark in tokenised texts
+_SIGNS = _Signs(dict.fromkeys(map(ord, "`|~"), " "))  # half a quotation mark, and strokes that part words
 
 
 def bare(text: str) -> str:

@@ -114,7 +114,8 @@ class Task:
     `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last character of a text,
     `{1|lower}` lower-cases its first letter, `{options|chinese}` counts options in Chinese. `words` holds one tuple of
     label words a class. Regression has `bounds` and two opposing words. `rule` names the split rule.
-    `prompts` are those that may take the place of the task's own; `prompt` names the one that did.
+    `prompts` are those that may take the place of the task's own; `prompt` names the one that did. `positive` is the
+    label whose F1 is meant, where a metric is of one class.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Task:
     file: str = ""
     prompts: tuple[Prompt, ...] = ()
     prompt: str = ""
+    positive: str = ""
 
     @property
     def source(self) -> Source:
@@ -150,6 +152,11 @@ class Task:
     def kind(self) -> Kind:
         """The format, or `regression`."""
         return "regression" if self.is_regression else self.format
+
+    @property
+    def positive_index(self) -> int:
+        """The class that metrics of one class are of: that of `positive`, or the second where none is named."""
+        return self.labels.index(self.positive) if self.positive else 1
 
     @property
     def full_name(self) -> str:
