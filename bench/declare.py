@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from fewbench import toml
 from fewbench.errors import BenchError
 from fewbench.facts import KIND, FactTask, fact_task
-from fewbench.metrics import METRICS
+from fewbench.metrics import METRICS, OF_ONE_CLASS
 from fewbench.prompts import take_prompts
 from fewbench.registry import NAME
 from fewbench.source import FORMATS, take_sources
@@ -164,22 +164,37 @@ def _task(table: Table) -> Task:
         rule=_rule(table),
         file=str(table.path),
         prompts=tuple(others),
+        positive=table.take("positive", str, ""),
     )
     table.finish()
     _check_metrics(table, task)
+    _check_positive(table, task)
     return task
 
 
 def _check_metrics(table: Table, task: Task) -> None:
     for name in (task.metric, *task.metrics):
-        if name.startswith("evaluate:"):
+        if name.startswith("evaluate:") and name not in OF_ONE_CLASS:
             continue
         key = "metric" if name == task.metric else "metrics"
         if (name in CORRELATIONS) != task.is_regression:
             kind, fix = ("values", f"one of {', '.join(CORRELATIONS)}") if task.is_regression else ("classes", None)
             raise table.error(key, f"{name} is no metric for a task with {kind}", fix=fix or "bounds = [0.0, 5.0]")
-        if name == "f1" and len(task.labels) != 2:
-            raise table.error(key, f"f1 is for two classes, and there are {len(task.labels)}", fix='"macro_f1"')
+        if name in OF_ONE_CLASS and len(task.labels) != 2:
+            raise table.error(key, f"{name} is for two classes, and there are {len(task.labels)}", fix='"macro_f1"')
+
+
+def _check_positive(table: Table, task: Task) -> None:
+    """Refuse a metric of one class where the table does not say of which."""
+    named = [name for name in (task.metric, *task.metrics) if name in OF_ONE_CLASS]
+    if task.positive and not named:
+        allowed = f"a label, with one of the metrics {', '.join(OF_ONE_CLASS)}"
+        raise table.error("positive", "'positive' belongs to metrics of one class", allowed=allowed)
+    if not named or task.positive in task.labels:
+        return
+    problem = f"'positive' is '{task.positive}'" if task.positive else f"{named[0]} of which class is not said"
+    fix = f'positive = "{task.labels[1]}", or the other label'
+    raise table.error("positive", problem, allowed=task.labels, given=task.positive or None, fix=fix)
 
 
 def _metric(table: Table, key: str, name: str) -> str:

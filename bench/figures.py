@@ -19,9 +19,11 @@ from fewbench.cell import label
 from fewbench.codehash import parse
 from fewbench.durable import write_whole
 from fewbench.errors import BenchError
+from fewbench.metrics import shown_metric
 from fewbench.published import Published
 from fewbench.record import Record
 from fewbench.registry import figure_files
+from fewbench.tables.blocks import positives_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,6 +75,7 @@ class Panel(NamedTuple):
     k: int
     template: str
     metric: str
+    positive: str = ""
 
 
 def figures() -> dict[str, FigureInfo]:
@@ -173,15 +176,19 @@ def panel(record: Record, *, over: str = "") -> Panel:
     k = 0 if over == "k" else run.k
     template = "" if over == "template" else run.template
     metric = str(record.selection["metric"])
-    return Panel(run.task, run.source, run.protocol, test, run.limit or 0, run.drop_leaks, k, template, metric)
+    place = (run.task, run.source, run.protocol, test, run.limit or 0, run.drop_leaks, k, template)
+    return Panel(*place, metric, record.selection.get("positive", ""))
 
 
 def panels(records: Sequence[Record], *, over: str = "") -> dict[Panel, list[Record]]:
     """Return records by panel, in the order of tasks."""
     found: dict[Panel, list[Record]] = {}
-    for record in sorted(records, key=lambda record: panel(record, over=over)):
-        found.setdefault(panel(record, over=over), []).append(record)
-    return found
+    positives = positives_of(records)
+    for record in records:
+        positive = positives.get((record.run.task, record.run.source), "")
+        place = panel(record, over=over)
+        found.setdefault(place._replace(positive=place.positive or positive), []).append(record)
+    return dict(sorted(found.items()))
 
 
 def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
@@ -191,7 +198,7 @@ def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
     for one in shown:
         twins = [p for p in shown if p.task == one.task]
         parts = [one.task + (f"@{one.source}" if len({p.source for p in twins}) > 1 else "")]
-        parts[0] += "" if one.metric == "accuracy" else f" ({one.metric})"
+        parts[0] += "" if one.metric == "accuracy" else f" ({shown_metric(one.metric, one.positive)})"
         parts[0] += f"+{one.template}" if one.template else ""
         parts += [f"K={one.k}"] if one.k and "k" in several else []
         parts += [one.protocol] if "protocol" in several else []

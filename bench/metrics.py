@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 Metric = Callable[["NDArray[Any]", "NDArray[Any]"], float]
 
+OF_ONE_CLASS = ("f1", "evaluate:f1", "evaluate:precision", "evaluate:recall")
+"""Metrics of two classes that are of one of them, the task's `positive`."""
+
+
+def shown_metric(name: str, positive: str = "") -> str:
+    """Return a metric's name as people read it, with the class that it is of: `f1 (spam)`."""
+    return f"{name} ({positive})" if positive and name in OF_ONE_CLASS else name
+
 
 def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict[str, float]:
     """Return the task's headline metric first, then its others.
@@ -32,8 +40,14 @@ def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict
         raise BenchError(f"{task.full_name} is scored from {kind}, and the predictor gave others")
     if len(labels) != len(predictions.ids):
         raise BenchError(f"{task.full_name}: {len(predictions.ids)} predictions for {len(labels)} labels")
-    gold = np.asarray(labels)
-    return {name: _metric(name)(gold, predictions.answers) for name in dict.fromkeys((task.metric, *task.metrics))}
+    gold, answers = np.asarray(labels), predictions.answers
+    scores = {}
+    for name in dict.fromkeys((task.metric, *task.metrics)):
+        given = (gold, answers)
+        if name in OF_ONE_CLASS:  # they are of class 1
+            given = tuple((classes == task.positive_index).astype(int) for classes in given)
+        scores[name] = _metric(name)(*given)
+    return scores
 
 
 class Scorer:

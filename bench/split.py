@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from fewbench.bare import bare
 from fewbench.errors import BenchError
 from fewbench.types import Example, Label, Rows, Split, Task
 
@@ -37,7 +38,7 @@ def make_split(
             published, the train rows over the labels, rounded down.
         seed: the split seed, 0 to 2**32 - 1; with published folds, the fold's number.
         limit: keep only so many test rows, drawn by `LIMIT_SEED`: the first ones may be all of one label.
-        drop_leaks: leave out test rows whose texts, as bare words, also stand in train or dev.
+        drop_leaks: leave out test rows whose texts, in their bare form, also stand in train or dev.
 
     Raises:
         BenchError: K or the seed out of range, a class with fewer than 2K rows, a row in two parts, or no test row
@@ -190,14 +191,14 @@ def fingerprint(examples: Iterable[Example]) -> str:
 
 
 def count_leaks(seen: Sequence[Example], test: Sequence[Example]) -> dict[str, int]:
-    """Count test rows whose texts also stand in train or dev: letter for letter, and as bare lower-case words.
+    """Count test rows whose texts also stand in train or dev: letter for letter, and in their bare form.
 
     Also counts test rows that repeat an earlier test row.
     """
-    exact, bare = {_texts(e) for e in seen}, set(map(_bare, seen))
+    exact, said = {_texts(e) for e in seen}, set(map(_bare, seen))
     return {
         "exact": sum(_texts(e) in exact for e in test),
-        "normalised": sum(_bare(e) in bare for e in test),
+        "normalised": sum(_bare(e) in said for e in test),
         "within_test": len(test) - len({_texts(e) for e in test}),
     }
 
@@ -208,8 +209,8 @@ def without_leaks(task: Task, seen: Sequence[Example], test: Sequence[Example]) 
     Raises:
         BenchError: none is left.
     """
-    bare = set(map(_bare, seen))
-    if not (kept := tuple(e for e in test if _bare(e) not in bare)):
+    said = set(map(_bare, seen))
+    if not (kept := tuple(e for e in test if _bare(e) not in said)):
         raise BenchError(f"{task.full_name}: every test row also stands in train or dev", fix="leave out --drop-leaks")
     return kept
 
@@ -219,13 +220,8 @@ def _texts(example: Example) -> tuple[str, ...]:
 
 
 def _bare(example: Example) -> tuple[str, ...]:
-    return tuple(map(_words, _texts(example)))
+    return tuple(map(bare, _texts(example)))
 
 
 def _normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def _words(text: str) -> str:
-    kept = "".join(c if c.isalnum() else " " for c in unicodedata.normalize("NFKC", text).lower())
-    return " ".join(kept.split())

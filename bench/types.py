@@ -115,7 +115,7 @@ class Task:
     `{1|lower}` lower-cases its first letter, `{options|chinese}` counts options in Chinese. `words` holds one tuple of
     label words a class. Regression has `bounds` and two opposing words. `rule` names the split rule.
     `prompts` are those that may take the place of the task's own; `prompt` names the one that did. `positive` is the
-    label that F1 is of.
+    label whose F1 is meant, where a metric is of one class.
     """
 
     name: str
@@ -131,12 +131,12 @@ class Task:
     version: int = 1
     bounds: tuple[float, float] | None = None
     metrics: tuple[str, ...] = ()
-    positive: str = ""
     max_length: int = 128
     rule: Literal["shuffle", "chained"] = "shuffle"
     file: str = ""
     prompts: tuple[Prompt, ...] = ()
     prompt: str = ""
+    positive: str = ""
 
     @property
     def source(self) -> Source:
@@ -152,6 +152,11 @@ class Task:
     def kind(self) -> Kind:
         """The format, or `regression`."""
         return "regression" if self.is_regression else self.format
+
+    @property
+    def positive_index(self) -> int:
+        """The class that metrics of one class are of: that of `positive`, or the second where none is named."""
+        return self.labels.index(self.positive) if self.positive else 1
 
     @property
     def full_name(self) -> str:

@@ -37,7 +37,8 @@ python scripts/describe_splits.py --data ../shared/data --out docs/splits.md
 One row a task and split seed (published folds: the fold). Train, dev and test are row counts, and `labels` those of
 each label, in the task's order, of train / dev / test (`6×16` is sixteen of each of six; regression is counted in
 halves of its bounds). Leaks are test rows: `exact` and `normalised` also stand in train or dev, letter for letter and
-as bare lower-case words; `within` repeat an earlier test row. `split` and `test` are the fingerprints in records.
+but for case, punctuation and spacing; `within` repeat an earlier test row. `split` and `test` are the
+fingerprints in records.
 
 | task | K | seed | train | dev | test | labels | exact | normalised | within | split | test |
 | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | --- | --- |

@@ -136,10 +136,13 @@ class Migration:
         self.rows = lru_cache(None)(self._rows)
         self.split = lru_cache(None)(self._split)
 
-    def _commit(self, name: str) -> Commit:
+    def _commit(self, name: str) -> Commit | NotProven:
         folder = self.scratch / name
         folder.mkdir()
-        return Commit(name, folder)
+        try:
+            return Commit(name, folder)
+        except (BenchError, NotProven) as error:
+            return NotProven(f"its commit cannot be read today: {error}")
 
     def _rows(self, task: Task) -> tuple[Rows, RowHashes]:
         rows = read_rows(task, self.data, offline=True)
@@ -158,15 +161,19 @@ class Migration:
         if not isinstance(name, str) or record.environment.get("dirty"):
             raise NotProven("no clean commit made it")
         commit = self.commit(name)
+        if isinstance(commit, NotProven):
+            raise commit
         try:
             task, method = commit.task(record), commit.method(run.method)
             rows, hashes = self.rows(task)
             split = self.split(task, run.k, run.seed, run.limit, run.drop_leaks)
         except (BenchError, KeyError) as error:
             raise NotProven(f"its commit or the data has no such thing: {error}") from error
-        again = self._maker(record, commit, commit.protocols[run.protocol]).job(
-            task, split, hashes, Scorer(task, rows.test), method, run.settings
-        ).run
+        again = (
+            self._maker(record, commit, commit.protocols[run.protocol])
+            .job(task, split, hashes, Scorer(task, rows.test), method, run.settings)
+            .run
+        )
         if differ := [field for field in RECORDED if getattr(again, field) != getattr(run, field)]:
             raise NotProven(f"another {differ[0]} comes out")
         fresh = replace(run, inputs=again.inputs, student=again.student, teacher=again.teacher)
@@ -195,9 +202,10 @@ class Migration:
         new = self.store.find(new.run.key)
         for one in measured:
             beside = layout.measurement(file, one.what)
-            attached = {ending: attached_file(beside, ending, digest).read_bytes() for ending, digest in one.files.items()}
+            attached = {e: attached_file(beside, e, digest).read_bytes() for e, digest in one.files.items()}
             settings = {name: self._new_key(value) for name, value in one.settings.items()}
-            write(self.store, new, replace(one, run=new.run.key, predictions=new.predictions, settings=settings), attached)
+            of_new = replace(one, run=new.run.key, predictions=new.predictions, settings=settings)
+            write(self.store, new, of_new, attached)
         for other in [*file.parent.glob(f"{file.stem}.*")]:
             if other.stem != place.stem:
                 remove(other)

@@ -34,7 +34,7 @@ def ls(
 
 
 _SHOWN = {
-    "tasks": ("name", "format", "classes", "metric", "sources", "suites"),
+    "tasks": ("name", "format", "classes", "headline", "sources", "suites"),
     "methods": ("name", "summary", "settings", "needs"),
     "suites": ("name", "title", "tasks"),
     "models": ("name", "type", "layers", "width", "vocabulary", "mib"),
@@ -53,6 +53,7 @@ def _cell(value: Any) -> str:
 
 def _tasks() -> list[dict[str, Any]]:
     from fewbench.declare import declared
+    from fewbench.metrics import shown_metric
     from fewbench.registry import task_files
 
     known = declared(task_files())
@@ -65,6 +66,8 @@ def _tasks() -> list[dict[str, Any]]:
             "classes": "value" if task.is_regression else len(task.labels),
             "labels": task.labels,
             "metric": task.metric,
+            "positive": task.positive or None,
+            "headline": shown_metric(task.metric, task.positive),
             "metrics": [task.metric, *task.metrics],
             "sources": [source.name for source in task.sources],
             "suites": [name for name, tasks in members.items() if task.name in tasks],
@@ -94,6 +97,8 @@ def _facts(facts: FactTask) -> dict[str, Any]:
         "classes": None,
         "labels": (),
         "metric": "mrr",
+        "positive": None,
+        "headline": "mrr",
         "metrics": ["mrr", "p1", "p10"],
         "sources": [],
         "suites": [],

@@ -14,6 +14,7 @@ import typer
 
 from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
 from fewbench.cli.out import note, numbers, print_grid, print_json
+from fewbench.metrics import shown_metric
 
 if TYPE_CHECKING:
     from fewbench.jobs import Job, Plan, Work
@@ -141,7 +142,8 @@ def _line(work: Work, outcome: Outcome) -> str:
     if record is None:
         return work.title
     metric = record.selection["metric"]
-    return f"{work.title}  {metric} {100 * record.scores['test'][metric]:.1f}"
+    shown = shown_metric(metric, record.selection.get("positive", ""))
+    return f"{work.title}  {shown} {100 * record.scores['test'][metric]:.1f}"
 
 
 @contextmanager

@@ -94,6 +94,7 @@ def validate(
 
 def _check_tasks(file: Path, data: Path | None, student: str | None) -> list[str]:
     from fewbench.declare import declared
+    from fewbench.metrics import shown_metric
     from fewbench.models import find_model
     from fewbench.plan import STUDENT
     from fewbench.registry import task_files
@@ -105,7 +106,7 @@ def _check_tasks(file: Path, data: Path | None, student: str | None) -> list[str
     for task in known.tasks.values():
         if Path(task.file).resolve() == file.resolve():
             labels = "a value" if task.is_regression else " ".join(task.labels)
-            lines.append(f"{task.name}: {task.format}, {task.metric}, {labels}")
+            lines.append(f"{task.name}: {task.format}, {shown_metric(task.metric, task.positive)}, {labels}")
             shown = [*_words(task, tokenizer, strict=student is not None), *_rendered(task, data, tokenizer)]
             lines += [f"    {line}" for line in shown]
     for facts in known.facts.values():

@@ -31,7 +31,7 @@ from fewbench.registry import MethodInfo
 from fewbench.selection import models_apart
 from fewbench.store import Damage, Store, load, to_damage
 from fewbench.tables.beyond import loyalties
-from fewbench.tables.blocks import Block, build
+from fewbench.tables.blocks import Block, Column, build
 from fewbench.types import Run
 
 FIELDS = (
@@ -108,7 +108,7 @@ def gather(
     return {
         "version": version("fewbench"),
         "suites": [{"name": s.name, "title": s.title, "tasks": s.tasks} for s in known.suites.values()],
-        "columns": [{**column._asdict(), "title": _title(known, column.task)} for column in columns],
+        "columns": [_column(known, column) for column in columns],
         "rows": [{**row._asdict(), "label": row.method, "method": names[number]} for number, row in enumerate(rows)],
         "blocks": [_block(block, places) for block in blocks],
         "beyond": beyond((runs.cell(one.record), one.measured) for one in stored),
@@ -277,6 +277,10 @@ def _searched(info: MethodInfo, setting: str) -> str:
     if setting in info.grid:
         return ", ".join(map(repr, info.grid[setting]))
     return "by the protocol's grid" if setting in info.search else ""
+
+
+def _column(known: Declared, column: Column) -> dict[str, Any]:
+    return {**column._asdict(), "headline": column.headline, "title": _title(known, column.task)}
 
 
 def _title(known: Declared, task: str) -> str:

@@ -105,6 +105,7 @@ function printedColumns(printed) {
   return [...known.values()].map(({ task, metric }) => ({
     task,
     metric,
+    headline: metric,
     source: "",
     template: "",
     title: "",

@@ -15,7 +15,7 @@ from typing import Any
 from fewbench.artifacts import Artifacts
 from fewbench.errors import BenchError
 from fewbench.jobs import Job, Preparation
-from fewbench.metrics import score
+from fewbench.metrics import OF_ONE_CLASS, score
 from fewbench.options import only_present
 from fewbench.parts import keep, steps
 from fewbench.parts.kit import Kit, Models, World
@@ -23,7 +23,7 @@ from fewbench.protocol import better
 from fewbench.record import Record
 from fewbench.runner.environment import environment, peak_memory_mib
 from fewbench.split import LIMIT_SEED
-from fewbench.types import Predictions, Predictor
+from fewbench.types import Predictions, Predictor, Task
 
 PREPARED_WITH = 0
 """The seed of what is prepared once and shared by all split seeds."""
@@ -168,6 +168,7 @@ def _search_and_test(
         "scores": {"dev": chosen["dev"], "test": job.scorer.score(predictions)},
         "selection": {
             "metric": job.task.metric,
+            **_positive(job.task),
             "settings": chosen["settings"],
             "trial": best[1],
             "trials": trials,
@@ -177,6 +178,11 @@ def _search_and_test(
         },
         "details": details | _details(best[2]) | _taught_by(job),
     }, predictions
+
+
+def _positive(task: Task) -> dict[str, str]:
+    """Return what a headline metric of one class adds: which."""
+    return {"positive": task.positive} if task.metric in OF_ONE_CLASS and task.positive else {}
 
 
 def _trial(

@@ -45,7 +45,7 @@ def _result(cell: Entry, task: Task | None) -> dict[str, Any]:
     }
     metric = {
         "type": column.metric,
-        "name": f"{column.metric}, mean of {cell.n} seeds, {cell.k}-shot",
+        "name": f"{column.headline}, mean of {cell.n} seeds, {cell.k}-shot",
         "value": round(cell.mean / 100, 6),
         "args": args,
     }

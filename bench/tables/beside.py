@@ -43,6 +43,7 @@ def published_rows(blocks: Sequence[Block], numbers: Sequence[Published]) -> lis
             **blank,
             "task": column.task,
             "metric": column.metric,
+            "positive": column.positive or None,
             "method": cell.method,
             "student": row.student or None,
             "k": cell.k or None,

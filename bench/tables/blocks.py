@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from fewbench.cell import label
+from fewbench.metrics import shown_metric
 from fewbench.record import Record
 
 T = TypeVar("T")
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 class Column(NamedTuple):
     """A task from a source, on one test set; `metric` is its headline, `template` names a prompt not its own.
+
+    `positive` is the class that the metric is of, if it is of one.
 
     Where each split leaves out its own leaked test rows, the test set is the one they are taken from.
     """
@@ -30,6 +33,12 @@ class Column(NamedTuple):
     test_fingerprint: str
     metric: str
     template: str = ""
+    positive: str = ""
+
+    @property
+    def headline(self) -> str:
+        """The metric as it is shown, with its class."""
+        return shown_metric(self.metric, self.positive)
 
 
 class Row(NamedTuple):
@@ -100,6 +109,7 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
     records = list(records)
     rows = _rows(records)
     metrics = {(r.run.task, r.run.source): str(r.selection["metric"]) for r in records if "metric" in r.selection}
+    positives = positives_of(records)
     for record, row in zip(records, rows, strict=True):
         run = record.run
         place = (run.k, run.protocol, run.limit, run.drop_leaks)
@@ -109,7 +119,8 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
         block = blocks[place]
         metric = metrics.get((run.task, run.source), "?")
         test = str(record.split.get("whole_test_fingerprint", run.test_fingerprint))
-        column = Column(run.task, run.source, run.task_version, test, metric, run.template)
+        positive = record.selection.get("positive", positives.get((run.task, run.source), ""))
+        column = Column(run.task, run.source, run.task_version, test, metric, run.template, positive)
         cell = block.cells.setdefault((row, column), Cell())
         if record.status == "failed":
             cell.failed += 1
@@ -120,6 +131,15 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
         block.rows = worst_first(((row, cell.mean if cell.n else None) for (row, _), cell in block.cells.items()))
         block.columns = sorted({column for _, column in block.cells})
     return [blocks[place] for place in sorted(blocks, key=lambda place: (place[1], place[0], place[2] or 0, place[3]))]
+
+
+def positives_of(records: Iterable[Record]) -> dict[tuple[str, str], str]:
+    """Return the class that the headline metric is of, by task and source, where a record says so.
+
+    It stands for records that do not: failed ones, and those of before it was named.
+    """
+    named = (record for record in records if "positive" in record.selection)
+    return {(r.run.task, r.run.source): str(r.selection["positive"]) for r in named}
 
 
 def _rows(records: Sequence[Record]) -> list[Row]:
@@ -154,6 +174,7 @@ def to_rows(blocks: Sequence[Block]) -> list[dict[str, Any]]:
             "test_fingerprint": column.test_fingerprint,
             "template": column.template or None,
             "metric": column.metric,
+            "positive": column.positive or None,
             "method": row.method,
             "student": row.student or None,
             "teacher": row.teacher or None,

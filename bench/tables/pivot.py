@@ -250,4 +250,4 @@ def _task(column: Column, columns: Sequence[Column]) -> str:
     twins = [c for c in columns if (c.task, c.source, c.template) == (column.task, column.source, column.template)]
     mark = f"\n#{column.test_fingerprint[:6]}" if len(twins) > 1 else ""
     template = f"\n+{column.template}" if column.template else ""
-    return f"{column.task}\n@{column.source}{template}{mark}\n{column.metric}"
+    return f"{column.task}\n@{column.source}{template}{mark}\n{column.headline}"
