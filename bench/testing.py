@@ -21,7 +21,7 @@ import torch
 from fewbench.artifacts import Artifacts
 from fewbench.corpora import corpus_ref
 from fewbench.errors import BenchError
-from fewbench.jobs import Job, Maker, Plan
+from fewbench.jobs import Job, Maker, Plan, Preparation
 from fewbench.metrics import Scorer
 from fewbench.models import find_model
 from fewbench.parts.keep import pack, unpack
@@ -31,8 +31,8 @@ from fewbench.parts.taskmodel import TaskModel
 from fewbench.protocol import Protocol, get_protocol
 from fewbench.record import Record
 from fewbench.registry import MethodInfo, methods
-from fewbench.runner.local import ask_method
 from fewbench.runner.one import carry_out, prepare
+from fewbench.runner.preflight import ask_method
 from fewbench.settings import bind
 from fewbench.split import make_split
 from fewbench.types import Example, Kind, Predictions, Prompt, Rows, Source, Task
@@ -129,8 +129,12 @@ def run_job(job: Job, artifacts: Artifacts) -> tuple[Record, Predictions | None]
     models = Models(torch.device("cpu"))
     for stage in Plan((job,), {}, artifacts).stages([job])[:-1]:
         for work in stage:
-            problem = carry_out(work, models, 1, artifacts)[0].error if isinstance(work, Job) else None
-            problem = problem if isinstance(work, Job) else prepare(work, models, artifacts)
+            if isinstance(work, Preparation):
+                problem = prepare(work, models, artifacts)
+            elif artifacts.has(work.model_key):  # no record tells of it: there is no store
+                continue
+            else:
+                problem = carry_out(work, models, 1, artifacts)[0].error
             if problem:
                 raise AssertionError(f"{work.title}: {problem}")
     return carry_out(job, models, 1, artifacts)
