@@ -249,9 +249,11 @@ def check_predictor(method: MethodInfo, model_folder: Path, kind: Kind, artifact
     for name, examples in {"dev": job.split.dev, "wrong": [replace(e, label=0) for e in bare]}.items():
         same = np.array_equal(predictor.predict(examples).array, array)
         _check(same, method, f"predictions that change with the {name} labels ({kind})")
-    turned = predictor.predict(bare[::-1])
-    _check(turned.ids == tuple(e.id for e in bare[::-1]), method, f"ids out of order ({kind})")
-    _check(np.allclose(turned.array[::-1], array, atol=1e-5), method, f"predictions that depend on the order ({kind})")
+    for order in (np.arange(len(bare))[::-1], np.random.RandomState(1).permutation(len(bare))):
+        turned = predictor.predict([bare[row] for row in order])
+        _check(turned.ids == tuple(bare[row].id for row in order), method, f"ids out of order ({kind})")
+        same = np.allclose(turned.array, array[order], atol=1e-5)
+        _check(same, method, f"predictions that depend on the order ({kind})")
     alone = np.concatenate([predictor.predict([example]).array for example in bare])
     _check(np.allclose(alone, array, atol=1e-5), method, f"predictions that depend on the batch ({kind})")
     if isinstance(predictor, TaskModel):

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -54,11 +55,11 @@ def main(content: bytes, start: Start, pipe: Connection) -> None:
         answer = failed(error)
     faulthandler.disable()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for printed in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            printed.flush()
     with open(number, "wb") as stream:  # noqa: PTH123 (a descriptor)
         stream.write(answer)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
     os._exit(0)  # whatever threads or exit handlers the method has left
 
 
@@ -126,8 +127,26 @@ def _alone(number: int) -> None:
     faulthandler.enable(number, all_threads=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and ends its children itself
     signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+    _let_go()
     parent = multiprocessing.parent_process()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _let_go() -> None:
+    """Close the pipes to the server and to its tracker of resources: what is written there would end all processes.
+
+    Should the method use `multiprocessing` itself, it gets its own.
+    """
+    shared: list[tuple[Any, str]] = [
+        (forkserver._forkserver, "_forkserver_alive_fd"),
+        (resource_tracker._resource_tracker, "_fd"),
+    ]
+    for owner, name in shared:
+        number = getattr(owner, name, None)
+        if number is not None:
+            os.close(number)
+            setattr(owner, name, None)
+    setattr(forkserver._forkserver, "_forkserver_address", None)  # noqa: B010 (private to multiprocessing)
 
 
 def _end_with(parent: Any) -> None:

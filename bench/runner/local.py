@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
@@ -93,12 +93,13 @@ def refused(asked: Sequence[Checks], conditions: Conditions, workers: int) -> li
 def _refusals(checks: Checks, end: End) -> list[BenchError | None]:
     if end.death is not None:
         return [BenchError(f"{checks.title} broke down: {end.death}")] * len(checks.works)
-    return [told and error_of(told) for told in refusals_of(end.answer, checks.title, len(checks.works))]
+    refusals = refusals_of(end.answer, checks.title, len(checks.works))
+    return [error_of(told) if told else None for told in refusals]
 
 
 def _outcomes(
     stage: Sequence[Work], store: Store, conditions: Conditions, workers: int
-) -> Iterator[tuple[Work, Outcome]]:
+) -> Generator[tuple[Work, Outcome], None, None]:
     """Yield each piece of work as it is done; after all others, alone, those whose processes were killed."""
     again: list[Work] = []
     with closing(each(stage, conditions, workers)) as ended:

@@ -9,7 +9,7 @@ import pickle
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from multiprocessing.context import BaseContext
@@ -95,10 +95,10 @@ def get_ready() -> BaseContext:
     return context
 
 
-def each(works: Sequence[W], conditions: Conditions, workers: int) -> Iterator[tuple[W, End]]:
+def each(works: Sequence[W], conditions: Conditions, workers: int) -> Generator[tuple[W, End], None, None]:
     """Carry out some works, at most `workers` at a time, and yield each as it ends.
 
-    Close the iterator to end what is under way.
+    Close the generator to end what is under way.
     """
     context = get_ready()
     waiting = list(reversed(works))
@@ -127,12 +127,25 @@ def _start(context: BaseContext, work: W, conditions: Conditions) -> _Child[W]:
         conditions.artifacts,
     )
     reader, writer = context.Pipe(duplex=False)
-    process = context.Process(target=main, args=(pickle.dumps(sent), start, writer))  # type: ignore[attr-defined]
-    process.start()
+    process = _process(context, main, (pickle.dumps(sent), start, writer))
     writer.close()
     os.set_blocking(reader.fileno(), False)
     due = None if conditions.timeout is None else time.monotonic() + conditions.timeout
     return _Child(work, process, reader, due)
+
+
+def _process(context: BaseContext, target: Callable[..., None], given: tuple[Any, ...]) -> Any:
+    """Start a process; the server may be gone, killed by a method, and then there soon is another."""
+    for left in reversed(range(10)):
+        process = context.Process(target=target, args=given)  # type: ignore[attr-defined]
+        try:
+            process.start()
+            break
+        except (EOFError, OSError):
+            if not left:
+                raise
+            time.sleep(0.1)
+    return process
 
 
 def _ended(running: Sequence[_Child[W]], conditions: Conditions) -> list[_Child[W]]:
