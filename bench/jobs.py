@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from fewbench.artifacts import Artifacts, artifact_key
+from fewbench.blind import hidden
 from fewbench.errors import BenchError
 from fewbench.inputs import RowHashes, make_inputs
 from fewbench.metrics import Scorer
@@ -63,7 +64,7 @@ class Supplies(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run and all that carrying it out takes; what a worker is sent.
+    """One run and all that carrying it out and scoring it takes; a worker is sent it without labels (`sent`).
 
     `teacher` is the job of the trained teacher and `preparation` the shared one, where the method asks for them. With
     `keep`, the trained model is stored as an artifact.
@@ -74,8 +75,8 @@ class Job:
     split: Split
     method: MethodInfo
     protocol: Protocol
-    scorer: Scorer
-    """Holds the test labels; the runner never hands it to a method."""
+    scorer: Scorer | None
+    """Holds the test labels; it is None in every process that runs a method."""
     teacher: Job | None = None
     preparation: Preparation | None = None
     keep: bool = False
@@ -106,6 +107,25 @@ class Job:
         """What a person would call it."""
         return f"{self.task.full_name} {self.run.method} k{self.run.k} s{self.run.seed}"
 
+    def sent(self) -> Job:
+        """Return what the process that runs the method is handed.
+
+        It has no scorer, and its test rows stand in the scorer's order under names that count in that order.
+        """
+        assert self.scorer is not None
+        test = hidden(self.split.test, self.scorer.order, "test")
+        return replace(
+            self,
+            scorer=None,
+            split=replace(self.split, test=test),
+            teacher=self.teacher and self.teacher.named(),
+        )
+
+    def named(self) -> Job:
+        """Return it without scorer and unlabelled rows: what names it, and what a check is shown."""
+        split = replace(self.split, test=(), unlabeled=())
+        return replace(self, scorer=None, split=split, teacher=self.teacher and self.teacher.named())
+
     @property
     def supplies(self) -> Supplies:
         """What it may fetch of what others built."""
@@ -121,9 +141,10 @@ Work = Job | Preparation
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The runs asked for, in order, the records that some have, what has been built, and why some have no run.
+    """The runs asked for, in order, what is stored of them, what has been built, and why some have no run.
 
-    `unnamed` are the keys of runs whose method came with `all`.
+    `records` are those that the runs and their trained teachers have, by key. `unnamed` are the keys of
+    runs whose method came with `all`.
     """
 
     jobs: tuple[Job, ...]
@@ -164,13 +185,18 @@ class Plan:
             return retry_failed
         return job.keep and not self.artifacts.has(job.model_key)
 
+    def _is_built(self, teacher: Job) -> bool:
+        """Whether a teacher's run is stored, and its model too: a death may have come between the two."""
+        record = self.records.get(teacher.key)
+        if record is None or record.status != "ok" or record.method_code != teacher.method.code_hash():
+            return False
+        return self.artifacts.has(teacher.model_key)
+
     def _place(self, work: Work, depths: dict[str, tuple[int, Work]]) -> int:
         """Enter a piece of work after what it needs; return its stage. A run that is also a teacher keeps its model."""
         depth = 0
         if isinstance(work, Job):
-            if work.teacher is not None and (
-                work.teacher.key in depths or not self.artifacts.has(work.teacher.model_key)
-            ):
+            if work.teacher is not None and (work.teacher.key in depths or not self._is_built(work.teacher)):
                 depth = 1 + self._place(work.teacher, depths)
             if work.preparation is not None and not self.artifacts.has(work.preparation.key):
                 depth = max(depth, 1 + self._place(work.preparation, depths))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fewbench.blind import secret_order
 from fewbench.errors import BenchError, NeedsNetwork
 from fewbench.types import Example, Label, Predictions, Task
 
@@ -51,23 +52,34 @@ def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict
 
 
 class Scorer:
-    """The one holder of test labels. It gives scores for predictions, and nothing else.
+    """The one holder of test labels. It gives the order in which methods are asked, and scores for predictions.
+
+    It stays in the process of the command: no process that runs a method is ever handed it.
 
     Args:
         task: names the metrics.
         examples: the test rows, labels included.
     """
 
-    __slots__ = ("_ids", "_labels", "_task")
+    __slots__ = ("_examples", "_ids", "_labels", "_order", "_task")
 
     def __init__(self, task: Task, examples: Sequence[Example]) -> None:
         self._task = task
+        self._examples = tuple(examples)
+        self._order: tuple[int, ...] | None = None
         self._ids = tuple(example.id for example in examples)
         self._labels = tuple(example.label for example in examples if example.label is not None)
         if len(self._labels) != len(self._ids):
             raise BenchError(
                 f"{task.full_name}: some test rows have no label", fix="use a split whose labels are public"
             )
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The order in which methods are asked the rows: `secret_order`, of these rows whoever asks."""
+        if self._order is None:
+            self._order = secret_order(self._examples)
+        return self._order
 
     def score(self, predictions: Predictions) -> dict[str, float]:
         """Score predictions for exactly the test examples, in their order.

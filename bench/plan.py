@@ -86,7 +86,8 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
                 job = maker.job(used, split, hashes, scorer, method, settings, keep=request.keep_models)
                 jobs.setdefault(job.key, job)
                 named |= {job.key} if by_name else set()
-    records = {job.key: record for job in jobs.values() if (record := store.get(job.run)) is not None}
+    runs = {job.key: job.run for asked in jobs.values() for job in (asked.teacher, asked) if job is not None}
+    records = {key: record for key, run in runs.items() if (record := store.get(run)) is not None}
     return Plan(tuple(jobs.values()), records, store.artifacts, left_out, frozenset(jobs.keys() - named))
 
 

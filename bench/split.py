@@ -16,11 +16,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from fewbench.bare import bare
+from fewbench.blind import hidden, secret_order
 from fewbench.errors import BenchError
 from fewbench.types import Example, Label, Rows, Split, Task
 
 CHAINED_SEEDS = (100, 13, 21, 42, 87)
 """LM-BFF shuffles CoLA's rows in place, so each of its seeds, in this order, starts from the last one's order."""
+
+POOL = "pool"
+"""How ids of the unlabelled pool begin: its rows' own ids would place them in a file that may be sorted by label."""
 
 LIMIT_SEED = 0
 """Draws the test rows that a limit keeps: the same ones for every split seed, so that one table cell holds them."""
@@ -51,6 +55,7 @@ def make_split(
         k, train, dev = _sampled(task, rows, k, seed)
         used = {e.id for e in train + dev}
         rest = (e for e in rows.train if e.id not in used)
+    pool = (*rest, *rows.unlabeled)
     whole = rows.test if limit is None else _some(rows.test, limit)
     test = without_leaks(task, (*train, *dev), whole) if drop_leaks else whole
     split = Split(
@@ -60,7 +65,7 @@ def make_split(
         train=train,
         dev=dev,
         test=tuple(e.without_label() for e in test),
-        unlabeled=tuple(e.without_label() for e in (*rest, *rows.unlabeled)),
+        unlabeled=hidden(pool, secret_order(pool), POOL),
         fingerprint=fingerprint((*train, *dev)),
         test_fingerprint=fingerprint(test),
         leaks=count_leaks((*train, *dev), whole),

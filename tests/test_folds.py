@@ -85,7 +85,7 @@ def test_a_fold_is_what_is_published(folder):
         ("train_1-3", 0),
     ]
     assert [e.texts for e in split.dev] == [(f"dev_1 {n}",) for n in range(4)]
-    assert [(e.id, e.label) for e in split.unlabeled] == [("unlabeled-0", None), ("unlabeled-1", None)]
+    assert [(e.id, e.label) for e in split.unlabeled] == [("pool-0", None), ("pool-1", None)]
     assert [e.label for e in split.test] == [None] * 3
     assert make_split(task, rows, 2, 0).fingerprint != split.fingerprint
 

@@ -12,7 +12,7 @@ from fewbench.errors import BenchError
 from fewbench.models import backbone_kind
 from fewbench.plan import STUDENT, TEACHER, Request, make_plan
 from fewbench.protocol import get_protocol
-from fewbench.runner.one import failure
+from fewbench.runner.verdict import failure
 from fewbench.store import Store
 from fewbench.types import Inputs, ModelRef
 

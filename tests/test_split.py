@@ -76,8 +76,10 @@ def test_parts_are_disjoint_dev_is_as_large_as_train_and_labels_are_withheld():
     assert len(split.train) == len(split.dev) == 12
     assert all(e.label is not None for e in split.train + split.dev)
     assert all(e.label is None for e in split.test + split.unlabeled)
-    named = ids(split.train + split.dev + split.unlabeled)
-    assert sorted(named) == sorted(f"train-{i}" for i in range(60))
+    rows = toy_rows(TASK, train=60).train
+    given = [e.texts for e in split.train + split.dev + split.unlabeled]
+    assert sorted(given) == sorted(e.texts for e in rows)
+    assert ids(split.unlabeled) == [f"pool-{i}" for i in range(36)]
     assert len({e.label for e in split.train}) == 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,3 +72,21 @@ def numbers(option: str, text: str | None) -> tuple[int, ...] | None:
     except ValueError as error:
         fix = f"{option} 4,16"
         raise BenchError(f"{option} is '{text}'", allowed="whole numbers and commas", fix=fix) from error
+
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def duration(option: str, text: str | None) -> float | None:
+    """Return the seconds that an option gives as 90, 90s, 30m or 2h; None where it gives nothing.
+
+    Raises:
+        BenchError: something else, or no time at all.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if found is None or float(found[1]) == 0:
+        fix = f"{option} 30m"
+        raise BenchError(f"{option} is '{text}'", allowed="a time above 0: 90, 90s, 30m, 2h", fix=fix)
+    return float(found[1]) * UNITS[found[2]]

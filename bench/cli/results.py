@@ -149,6 +149,7 @@ def show(
         print_json(payload)
         return
     trials = payload["selection"].pop("trials", [])
+    trace = payload["details"].pop("traceback", None)
     for name in ("run", "scores", "selection"):
         print_grid((name, ""), [(key, _short(value)) for key, value in payload[name].items()])
     if len(trials) > 1:
@@ -160,6 +161,8 @@ def show(
         note(f"warning: {warning}")
     if record.error:
         note(f"failed: {record.error}")
+    if trace:
+        note(str(trace))
 
 
 def _short(value: object) -> str:

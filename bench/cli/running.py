@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
-from fewbench.cli.out import note, numbers, print_grid, print_json
+from fewbench.cli.out import duration, note, numbers, print_grid, print_json
 from fewbench.metrics import shown_metric
 
 if TYPE_CHECKING:
@@ -46,8 +47,12 @@ def run(
     data: DataOption = None,
     results: ResultsOption = Path("results"),
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="processes; default one a core")] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads in each worker")] = 1,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="runs at a time; default one a core")] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads in each process")] = 1,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", help="the longest a run may take: 90, 90s, 30m, 2h; then it failed")
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="stop at the first run that fails")] = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="test rows, drawn; then not comparable")] = None,
     drop_leaks: Annotated[
         bool, typer.Option("--drop-leaks", help="leave out test rows that stand in train or dev; then not comparable")
@@ -84,6 +89,7 @@ def run(
         offline=offline,
         templates=tuple(split_list(template or "")),
     )
+    limits = {"timeout": duration("--timeout", timeout), "fail_fast": fail_fast}
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     plan = make_plan(request, store)
     plan = without_refused(plan, plan.todo(force=force, retry_failed=retry_failed))
@@ -95,7 +101,10 @@ def run(
     if dry_run:
         _show_plan(plan, todo, store, workers or _cores(), json=json)
         return
-    failed = _carry_out(plan.stages(todo), store, workers, device, threads) if todo else 0
+    failed = 0
+    if todo:
+        with terminable():
+            failed = _carry_out(plan.stages(todo), store, workers, device, threads, **limits)
     if not todo:
         note(f"nothing to do: all {len(plan.jobs)} runs have a record (--force redoes them)")
     _show_results(plan, store, json=json)
@@ -115,7 +124,9 @@ def _of_older_code(plan: Plan, todo: Sequence[Job]) -> Iterator[str]:
             yield f"{name}: {kept} stored runs are of other code than today's (--force redoes them)"
 
 
-def _carry_out(stages: Sequence[Sequence[Work]], store: Store, workers: int | None, device: str, threads: int) -> int:
+def _carry_out(
+    stages: Sequence[Sequence[Work]], store: Store, workers: int | None, device: str, threads: int, **limits: Any
+) -> int:
     from fewbench.jobs import Job
 
     works = [work for stage in stages for work in stage]
@@ -123,14 +134,33 @@ def _carry_out(stages: Sequence[Sequence[Work]], store: Store, workers: int | No
     prepared = f" and {len(works) - len(runs)} preparations" if len(works) > len(runs) else ""
     note(f"{len(runs)} runs, {sum(len(job.trials) for job in runs)} trials{prepared}; records go to {store.runs}")
     started = time.monotonic()
-    with _progress(len(works)) as on_done:
+    done = 0
+    with _progress(len(works)) as tell:
+
+        def on_done(work: Work, outcome: Outcome) -> None:
+            nonlocal done
+            done += 1
+            tell(work, outcome)
+
         from fewbench.runner.local import choose_device, execute
 
         device = choose_device(device)
         count = workers or (1 if device.startswith("cuda") else _cores())
-        failed = execute(stages, store, workers=count, device=device, threads=threads, on_done=on_done)
-    note(f"{len(works) - failed} done, {failed} failed, in {_duration(time.monotonic() - started)}")
+        failed = execute(stages, store, workers=count, device=device, threads=threads, on_done=on_done, **limits)
+    left = f", {len(works) - done} left (--fail-fast)" if done < len(works) else ""
+    took = _duration(time.monotonic() - started)
+    note(f"{done - failed} done, {failed} failed{left}, in {took}")
     return failed
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM interrupt what is done inside as Ctrl-C does: what runs is ended, and how to resume is told."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _line(work: Work, outcome: Outcome) -> str:

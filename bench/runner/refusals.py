@@ -20,21 +20,15 @@ def without_refused(plan: Plan, todo: Sequence[Job]) -> Plan:
     asked = [job for job in todo if job.key in plan.unnamed and job.method.checks]
     if not asked:
         return plan
-    import torch
+    from fewbench.runner.local import refused as ask
+    from fewbench.runner.preflight import own_checks
+    from fewbench.runner.processes import Conditions
 
-    from fewbench.parts.kit import Models
-    from fewbench.runner.local import ask_method
-
-    models = Models(torch.device("cpu"))
+    checks = own_checks(asked)
+    jobs = [job for one in checks for job in one.works if isinstance(job, Job)]
     answers: dict[tuple[str, str], BenchError | None] = {}
-    for job in asked:
-        if _asked(job) in answers:
-            continue
-        try:
-            ask_method(job, models)
-            answers[_asked(job)] = None
-        except BenchError as error:
-            answers[_asked(job)] = error
+    for job, error in zip(jobs, ask(checks, Conditions("cpu", 1), 1), strict=True):
+        answers[_asked(job)] = answers.get(_asked(job)) or error
     refused = {job.key for job in asked if answers[_asked(job)]}
     kept = tuple(job for job in plan.jobs if job.key not in refused)
     errors = {f"method '{name}': {error.problem}": error for (name, _), error in answers.items() if error}

@@ -16,7 +16,7 @@ from fewbench.parts.losses import distillation_kl
 from fewbench.parts.steps import fit
 from fewbench.pipeline import pipeline
 from fewbench.registry import methods
-from fewbench.runner.local import ask_method
+from fewbench.runner.preflight import ask_method
 from fewbench.testing import run_job, toy_job, toy_task
 
 KNOWN = methods()

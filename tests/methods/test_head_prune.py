@@ -10,7 +10,7 @@ from fewbench.errors import BenchError
 from fewbench.parts.kit import Models
 from fewbench.pipeline import pipeline
 from fewbench.registry import methods
-from fewbench.runner.local import ask_method
+from fewbench.runner.preflight import ask_method
 from fewbench.testing import run_job, toy_job
 
 

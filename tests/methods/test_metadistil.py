@@ -15,7 +15,7 @@ from fewbench.errors import BenchError
 from fewbench.parts.kit import Kit, Models
 from fewbench.parts.meta import cut_quiz
 from fewbench.registry import methods
-from fewbench.runner.local import ask_method
+from fewbench.runner.preflight import ask_method
 from fewbench.testing import run_job, toy_job, toy_task
 
 KNOWN = methods()

@@ -18,8 +18,9 @@ from fewbench.parts.softpretrain import pretrain
 from fewbench.parts.steps import fit
 from fewbench.protocol import get_protocol
 from fewbench.registry import methods
-from fewbench.runner.local import ask_method, execute
+from fewbench.runner.local import execute
 from fewbench.runner.one import prepare
+from fewbench.runner.preflight import ask_method
 from fewbench.store import Store
 from fewbench.testing import run_job, toy_job, toy_task
 

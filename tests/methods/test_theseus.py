@@ -14,7 +14,7 @@ from fewbench.parts.kit import Kit, Models
 from fewbench.parts.replacing import Mixture, constant_rate, groups, linear_rate, replacing
 from fewbench.parts.surgery import truncate
 from fewbench.registry import methods
-from fewbench.runner.local import ask_method
+from fewbench.runner.preflight import ask_method
 from fewbench.testing import run_job, toy_job, toy_protocol, toy_rows, toy_task
 
 THESEUS = methods()["theseus"]

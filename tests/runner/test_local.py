@@ -1,4 +1,4 @@
-"""The local executor: workers give what one process gives; deaths and interrupts leave whole records."""
+"""The local executor: two at a time give what one gives; deaths and interrupts leave whole records."""
 
 from __future__ import annotations
 
@@ -74,15 +74,17 @@ def test_a_worker_that_dies_takes_only_its_own_run_with_it(job, store):
     records = {record.run.method: record for record in store.records()}
     statuses = {name: record.status for name, record in records.items()}
     assert statuses == {"deadly": "failed", "slow": "ok"}
-    assert "its worker process died, twice" in records["deadly"].error
+    assert "its process was killed, twice" in records["deadly"].error
     assert sorted(heard) == sorted(statuses.items())
     assert store.fsck() == []
 
 
 def test_an_interrupt_leaves_whole_records(job, store):
-    jobs = [job("first", "pass"), job("stop", "raise KeyboardInterrupt"), job("never", "pass")]
+    def interrupt(job, record):
+        raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        carry_out(jobs, store, 1)
+        carry_out([job("first", "pass"), job("never", "pass")], store, 1, interrupt)
     assert [record.run.method for record in store.records()] == ["first"]
     assert store.fsck() == []
 

@@ -169,7 +169,7 @@ def test_dev_is_scored_against_the_splits_labels(tiny_model, models):
         (
             "class Turned(Answers):\n    def predict(self, e):\n        return super().predict(e[::-1])\n"
             "def fit(task, split, kit):\n    return Turned((1, 0, 0))",
-            "not for the test examples",
+            "not for the examples asked for",
         ),
         ("def fit(task, split, kit):\n    split.train[0].label = 1", "FrozenInstanceError"),
     ],
