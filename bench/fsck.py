@@ -103,6 +103,8 @@ def _measurements(folder: Path, names: list[str]) -> Iterator[Damage]:
             continue
         if parts["hash"] or not (folder / f"{parts['stem']}{layout.RECORD}").exists():
             yield Damage(folder / name, "belongs to a measurement that is not there", "leftover")
+        elif not name.endswith(layout.UNDER_WAY):
+            yield Damage(folder / name, "not a file of the store", "unknown")
 
 
 def _record(store: Store, file: Path, first: dict[str, Path]) -> tuple[Damage | None, Path | None]:

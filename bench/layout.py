@@ -21,6 +21,8 @@ from fewbench.record import Record, run_key
 from fewbench.types import Run
 
 RECORD, PREDICTIONS = ".json", ".safetensors"
+UNDER_WAY = ".jsonl"
+"""How the name ends of what a measurement under way has got so far."""
 PREFIXES = (8, 16, 32)
 """Digits of the key in a file name: more where another run's file has taken the shorter name."""
 
