@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+from fewbench.errors import StoreFull, StoreUnwritable
+from fewbench.files import read_file
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 TEMPORARY = ".tmp"
 """How the name of a file being written ends; it begins with a dot."""
@@ -36,8 +42,10 @@ def finish_writing() -> Iterator[None]:
             signal.raise_signal(late)
 
 
-def write_whole(file: Path, data: bytes) -> None:
+def write_whole(file: Path, data: bytes) -> bool:
     """Give a file new contents: after a kill or a power cut it holds the old bytes or the new ones.
+
+    Return whether a power cut now would surely leave the new ones: there are folders that cannot be synced.
 
     Raises:
         OSError: it cannot be written; the old bytes stand, and nothing is left behind.
@@ -54,13 +62,26 @@ def write_whole(file: Path, data: bytes) -> None:
         except BaseException:
             remove(temporary)
             raise
-        sync_folder(file.parent)
+        durable = sync_folder(file.parent)
+    return durable
+
+
+def unwritable(file: Path, error: OSError, what: str = "nothing was written") -> StoreUnwritable:
+    """Return what a user is told of a file of the store that cannot be written: for lack of space, or of a right."""
+    kind = StoreFull if error.errno in _FULL else StoreUnwritable
+    return kind(
+        f"{what}: {error.strerror or error}",
+        where=str(file),
+        fix="free some space, or --results on another disk, then the same command again: finished runs are kept"
+        if kind is StoreFull
+        else "see who may write there, or --results FOLDER, then the same command again: finished runs are kept",
+    )
 
 
 def holds(file: Path, data: bytes) -> bool:
     """Whether a file's bytes are these."""
     try:
-        return file.read_bytes() == data
+        return read_file(file, len(data)) == data
     except OSError:
         return False
 
@@ -83,12 +104,18 @@ def make_folder(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable. Windows has no such call."""
+def sync_folder(folder: Path) -> bool:
+    """Make a folder's entries durable, if that can be done: return whether they are. Windows has no such call."""
     if os.name == "nt":
-        return
-    number = os.open(folder, os.O_RDONLY)
+        return True
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
     try:
         os.fsync(number)
+    except OSError:  # some file systems cannot; what was renamed in the folder is whole all the same
+        return False
     finally:
         os.close(number)
+    return True

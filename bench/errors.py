@@ -65,9 +65,19 @@ class ModelError(BenchError):
 
 
 class StoreDamaged(BenchError):
-    """A record or predictions file that is not what was written."""
+    """A file of the store that is not what was written."""
 
     exit_code = 3
+
+
+class StoreUnwritable(BenchError):
+    """A file of the store cannot be written, or not be read."""
+
+    exit_code = 1
+
+
+class StoreFull(StoreUnwritable):
+    """No space is left for a file of the store."""
 
 
 class NeedsNetwork(BenchError):

@@ -2,65 +2,82 @@
 
 from __future__ import annotations
 
-import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from fewbench import layout
+from fewbench.artifacts import ENDING, Artifacts, Older
+from fewbench.damage import Damage, second, to_damage, unread_folder
 from fewbench.durable import TEMPORARY
 from fewbench.errors import BenchError, StoreDamaged
+from fewbench.files import Folder, walk
 from fewbench.measurement import read
 from fewbench.record import run_key
-from fewbench.store import Damage, Store, load, load_predictions, to_damage
+from fewbench.store import Store, load, load_predictions
 
 YOUNG_SECONDS = 60.0
 """A leftover younger than this may be a file that another process is writing now: it is let be."""
 
+_ARTIFACT = re.compile(rf"\.?[0-9a-f]{{32}}{re.escape(ENDING)}(\..*{re.escape(TEMPORARY)})?")
+"""The names of artifacts, and with a dot before them of those being written."""
+
 
 def check(store: Store, *, repair: bool = False) -> list[Damage]:
-    """Return all that is not as it should be, by path.
+    """Return all that is not as it should be: among the records by path, then among the artifacts.
 
     With `repair`, damaged files are moved to `<root>/damaged/`, never deleted, and leftovers older than a minute are
-    removed. Records of newer versions and unknown files are left alone.
+    removed. What cannot be read, records of newer versions and unknown files are left alone.
     """
     found: list[Damage] = []
-    for place, folders, files in os.walk(store.runs):
-        folders.sort()
-        found += _folder(store, Path(place), sorted(files))
+    unread: list[Damage] = []
+    first: dict[str, Path] = {}
+    for folder in walk(store.runs, lambda error: unread.append(unread_folder(error))):
+        found += _folder(store, folder, first)
+    for folder in walk(store.artifacts.root, lambda error: unread.append(unread_folder(error))):
+        found += _artifacts(folder, store.artifacts)
+    found += unread
     return [_mend(store, damage) for damage in found] if repair else found
 
 
-def _folder(store: Store, folder: Path, names: list[str]) -> Iterator[Damage]:
-    """Yield what is wrong in one folder."""
+def _folder(store: Store, folder: Folder, first: dict[str, Path]) -> Iterator[Damage]:
+    """Yield what is wrong in one folder of records. `first` tells the file of each run's record, and is added to."""
+    place, names = folder.path, folder.files
+    yield from (_folder_as_file(place / name) for name in folder.folders if _is_ours(name))
     measured = [name for name in names if layout.measured(name)]
-    records = [name for name in sorted({*names} - {*measured}) if _is_record(name)]
+    records = [name for name in names if layout.is_record(name)]
     wanted: set[str] = set()
     for name in records:
         try:
-            damage, predictions = _record(store, folder / name)
+            damage, predictions = _record(store, place / name, first)
         except FileNotFoundError:
             continue
         except BenchError as error:  # which predictions were its own cannot be told, so all of its stem are left to it
-            damage, predictions = to_damage(folder / name, error), Path(name)
+            damage, predictions = to_damage(place / name, error), Path(name)
             wanted |= {other for other in names if other.startswith(f"{predictions.stem}.")}
         if predictions is not None:
             wanted.add(predictions.name)
         if damage is not None:
             yield damage
-    yield from _measurements(folder, [name for name in measured if name not in wanted])
+    yield from _measurements(place, [name for name in measured if name not in wanted])
     for name in sorted({*names} - {*records} - {*measured} - wanted):
         if not layout.OURS.match(name):  # whatever else lies there is never removed
-            yield Damage(folder / name, "not a file of the store", "unknown")
+            yield Damage(place / name, "not a file of the store", "unknown")
         elif name.endswith(TEMPORARY):
-            yield Damage(folder / name, "a write that was cut short", "leftover")
+            yield Damage(place / name, "a write that was cut short", "leftover")
         else:
-            yield Damage(folder / name, "predictions that no record names", "leftover")
+            yield Damage(place / name, "predictions that no record names", "leftover")
 
 
-def _is_record(name: str) -> bool:
-    return name.endswith(layout.RECORD) and not name.startswith(".")
+def _is_ours(name: str) -> bool:
+    """Whether a file of a run may have this name."""
+    return layout.is_record(name) or bool(layout.measured(name) or layout.OURS.match(name))
+
+
+def _folder_as_file(folder: Path) -> Damage:
+    return Damage(folder, "a folder under the name of a file")
 
 
 def _measurements(folder: Path, names: list[str]) -> Iterator[Damage]:
@@ -86,9 +103,11 @@ def _measurements(folder: Path, names: list[str]) -> Iterator[Damage]:
             continue
         if parts["hash"] or not (folder / f"{parts['stem']}{layout.RECORD}").exists():
             yield Damage(folder / name, "belongs to a measurement that is not there", "leftover")
+        elif not name.endswith(layout.UNDER_WAY):
+            yield Damage(folder / name, "not a file of the store", "unknown")
 
 
-def _record(store: Store, file: Path) -> tuple[Damage | None, Path | None]:
+def _record(store: Store, file: Path, first: dict[str, Path]) -> tuple[Damage | None, Path | None]:
     """Return what is wrong with a record, if anything, and its predictions file."""
     record = load(file)
     predictions = layout.beside(file, record)
@@ -97,6 +116,8 @@ def _record(store: Store, file: Path) -> tuple[Damage | None, Path | None]:
     if not layout.belongs(store.runs, file, record):
         place = layout.folder(store.runs, record.run) / layout.names(record.run)[0]
         return Damage(file, f"not where its run is looked for, which is {place}"), predictions
+    if first.setdefault(record.run.key, file) != file:
+        return second(file, first[record.run.key]), predictions
     if predictions is None:
         return None, None
     try:
@@ -104,6 +125,32 @@ def _record(store: Store, file: Path) -> tuple[Damage | None, Path | None]:
     except StoreDamaged as error:
         return Damage(file, error.problem), predictions
     return None, predictions
+
+
+def _artifacts(folder: Folder, artifacts: Artifacts) -> Iterator[Damage]:
+    """Yield what is wrong in the folder of artifacts, or in one below it, where none belongs."""
+    own = (name for name in folder.folders if _ARTIFACT.fullmatch(name))
+    yield from (_folder_as_file(folder.path / name) for name in own)
+    for name in folder.files:
+        file = folder.path / name
+        written = name.startswith(".") == name.endswith(TEMPORARY) and folder.path == artifacts.root
+        if not (written and _ARTIFACT.fullmatch(name)):
+            yield Damage(file, "not a file of the store", "unknown")
+        elif name.endswith(TEMPORARY):
+            yield Damage(file, "a write that was cut short", "leftover")
+        else:
+            yield from _artifact(file, artifacts)
+
+
+def _artifact(file: Path, artifacts: Artifacts) -> Iterator[Damage]:
+    try:
+        artifacts.read(file.name.removesuffix(ENDING))
+    except Older as error:
+        yield Damage(file, str(error), "unknown")
+    except FileNotFoundError:
+        return  # another process has just set it aside
+    except BenchError as error:
+        yield to_damage(file, error)
 
 
 def _mend(store: Store, damage: Damage) -> Damage:

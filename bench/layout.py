@@ -13,12 +13,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from fewbench.files import walk
 from fewbench.record import Record, run_key
 from fewbench.types import Run
 
 RECORD, PREDICTIONS = ".json", ".safetensors"
+UNDER_WAY = ".jsonl"
+"""How the name ends of what a measurement under way has got so far."""
 PREFIXES = (8, 16, 32)
 """Digits of the key in a file name: more where another run's file has taken the shorter name."""
 
@@ -87,15 +91,20 @@ def digits(file: Path) -> str:
     return file.stem.rpartition("-")[2]
 
 
-def record_files(runs: Path) -> list[Path]:
-    """Return all records' files, sorted by path."""
+def record_files(runs: Path, unreadable: Callable[[OSError], None]) -> list[Path]:
+    """Return all records' files, sorted by path. `unreadable` hears of each folder that cannot be read."""
     found = [
-        os.path.join(place, name)  # noqa: PTH118 (Path is slow, and there may be ten thousand)
-        for place, _, files in os.walk(runs)
-        for name in files
-        if name.endswith(RECORD) and not name.startswith(".") and not measured(name)
+        os.path.join(folder.path, name)  # noqa: PTH118 (Path is slow, and there may be ten thousand)
+        for folder in walk(runs, unreadable)
+        for name in folder.files
+        if is_record(name)
     ]
     return [Path(name) for name in sorted(found)]
+
+
+def is_record(name: str) -> bool:
+    """Whether a record's file may have this name: nothing else of the store has such a one."""
+    return name.endswith(RECORD) and not name.startswith(".") and not measured(name)
 
 
 def slug(name: str) -> str:

@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from fewbench import layout
-from fewbench.durable import remove, write_whole
+from fewbench.damage import to_damage
+from fewbench.durable import finish_writing, remove, unwritable, write_whole
 from fewbench.errors import BenchError, StoreDamaged
+from fewbench.files import LARGEST_DATA
 from fewbench.record import Record
+from fewbench.sealed import read as read_stored
 from fewbench.sealed import seal, unseal
-from fewbench.store import Store, StoreUnwritable, load, to_damage
+from fewbench.store import Store, load
 
 SCHEMA = 1
 MEND = "bench fsck --repair sets it aside; then measure again"
@@ -96,20 +99,27 @@ def write(store: Store, record: Record, measurement: Measurement, attach: Mappin
 
     Raises:
         BenchError: it holds what JSON cannot, or the record is not in the store.
-        StoreUnwritable: it cannot be written; the old one stands.
+        StoreUnwritable: it cannot be written; the old one stands, and nothing is left behind.
+        StoreFull: the same, for lack of space.
     """
     attach = attach or {}
     hashes = {ending: hashlib.sha256(data).hexdigest() for ending, data in attach.items()}
     fresh = replace(measurement, files=hashes)
     data = to_bytes(fresh)
     file = layout.measurement(file_of(store, record), measurement.what)
-    try:
-        for ending, attached in attach.items():
-            write_whole(attached_file(file, ending, hashes[ending]), attached)
-        write_whole(file, data)
-    except OSError as error:
-        raise StoreUnwritable(f"a measurement cannot be written: {error.strerror}", where=str(file)) from error
-    remove_others(file, fresh)
+    beside = {attached_file(file, ending, hashes[ending]): attached for ending, attached in attach.items()}
+    added = [other for other in beside if not other.exists()]
+    with finish_writing():
+        try:
+            for other, attached in beside.items():
+                write_whole(other, attached)
+            durable = write_whole(file, data)
+        except OSError as error:
+            for other in added:
+                remove(other)
+            raise unwritable(file, error) from error
+        if durable:  # else a power cut may bring back the measurement that needs them
+            remove_others(file, fresh)
     return file
 
 
@@ -163,10 +173,11 @@ def read(file: Path) -> Measurement:
 
     Raises:
         StoreDamaged: it is not what was written, or an attached file is not.
+        StoreUnwritable: it cannot be read, or an attached file cannot.
         BenchError: a newer version wrote it.
         FileNotFoundError: it is not there.
     """
-    measurement = from_bytes(file.read_bytes(), file)
+    measurement = from_bytes(read_stored(file, "measurement"), file)
     for ending, digest in measurement.files.items():
         if not _has(attached_file(file, ending, digest), digest):
             problem = f"what is attached to it ({ending}) is not there, or not what was written"
@@ -235,6 +246,8 @@ def attached_file(file: Path, ending: str, digest: str) -> Path:
 
 def _has(file: Path, digest: str) -> bool:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest() == digest
-    except OSError:
+        return (
+            hashlib.sha256(read_stored(file, "what is attached to a measurement", LARGEST_DATA)).hexdigest() == digest
+        )
+    except (FileNotFoundError, StoreDamaged):
         return False

@@ -129,7 +129,7 @@ def from_json(text: str, where: str) -> Record:
                 raise ValueError(f"there never was a schema {payload['schema']!r}")
             payload = MIGRATIONS[payload["schema"]](payload)
         return _record(payload)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise StoreDamaged(f"damaged record: {problem}", where=where, fix=MEND) from error
 

@@ -10,9 +10,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
-from fewbench.errors import BenchError, StoreDamaged
+from fewbench.errors import BenchError, StoreDamaged, StoreUnwritable
+from fewbench.files import LARGEST_RECORD, NotAFile, parse_json, read_file
 from fewbench.types import CorpusRef, ModelRef
 
 MEND = "bench fsck --repair sets damaged files aside; bench run redoes the run"
@@ -36,6 +38,24 @@ def seal(value: Any, what: str) -> str:
     return _HEAD + _digest(text) + text[len(_HEAD) :]
 
 
+def read(file: Path, what: str, limit: int = LARGEST_RECORD) -> bytes:
+    """Return the bytes of a file of the store. `what` names it in errors.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        StoreDamaged: what is there is no file (a pipe, a folder, a link to nothing), or one of more than `limit` bytes.
+        StoreUnwritable: it cannot be read.
+    """
+    try:
+        return read_file(file, limit)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(str(file)) from error
+    except NotAFile as error:
+        raise StoreDamaged(f"damaged {what}: {error.strerror}", where=str(file), fix=MEND) from error
+    except OSError as error:
+        raise StoreUnwritable(f"{what} cannot be read: {error.strerror}", where=str(file)) from error
+
+
 def unseal(text: str, where: str, what: str) -> dict[str, Any]:
     """Return the fields that a text holds, its checksum among them. `where` names the file in errors.
 
@@ -45,8 +65,8 @@ def unseal(text: str, where: str, what: str) -> dict[str, Any]:
     if "\r" in text:  # a checkout on Windows; within a JSON text it is written \\r
         text = text.replace("\r\n", "\n")
     try:
-        payload: dict[str, Any] = _DECODER.decode(text)
-    except (ValueError, RecursionError) as error:
+        payload: dict[str, Any] = parse_json(text)
+    except ValueError as error:
         problem = "an empty file" if not text.strip() else f"not JSON, or cut short: {error}"
         raise StoreDamaged(f"damaged {what}: {problem}", where=where, fix=MEND) from error
     stated = text[len(_HEAD) : len(_HEAD) + _DIGITS]
@@ -95,13 +115,6 @@ def plain(value: Any) -> Any:
 def _digest(text: str) -> str:
     """Return the checksum of a text whose own checksum is blanked: nothing has to be serialised again to verify it."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _unfit(value: Any, place: str = "") -> str | None:

@@ -14,7 +14,7 @@ from fewbench.errors import BenchError
 from fewbench.pipeline import PLUS, pipeline
 from fewbench.record import Record
 from fewbench.registry import MethodInfo, methods, task_files
-from fewbench.settings import choose_methods
+from fewbench.settings import choose_methods, split_list
 from fewbench.tables.blocks import Column
 from fewbench.types import CorpusRef, ModelRef, Task
 
@@ -90,11 +90,11 @@ def task_names(given: Sequence[str]) -> frozenset[str]:
     """Return the tasks that `--tasks` names: tasks, `task@source`, suites, all.
 
     Raises:
-        BenchError: an unknown task or suite.
+        BenchError: an unknown task or suite, or none.
     """
     from fewbench.plan import choose_tasks
 
-    names = [name for text in given for name in text.split(",")]
+    names = split_list(",".join(given), "--tasks")
     plain = {task.name for task in choose_tasks([name for name in names if "@" not in name])}
     return frozenset(plain | {name for name in names if "@" in name})
 

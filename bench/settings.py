@@ -119,10 +119,13 @@ def _value(method: MethodInfo, name: str, text: str) -> Any:
     return value
 
 
-def split_list(text: str) -> list[str]:
+def split_list(text: str, what: str = "the list") -> list[str]:
     """Split `a,b:x=1,y=[1,2],c` at the commas between names: `a`, `b:x=1,y=[1,2]`, `c`.
 
-    A piece with `=` and no `:` belongs to the name before it.
+    A piece with `=` and no `:` belongs to the name before it. `what` names the list in errors.
+
+    Raises:
+        BenchError: it names nothing, or has a bracket without a partner.
     """
     pieces: list[str] = []
     for piece in _at_commas(text):
@@ -131,21 +134,42 @@ def split_list(text: str) -> list[str]:
             pieces[-1] += "," + piece
         else:
             pieces.append(piece)
+    if not pieces:
+        raise BenchError(f"{what} names nothing: '{text}'", allowed="names and commas, such as a,b")
     return pieces
 
 
+_PARTNERS = {")": "(", "]": "["}
+
+
 def _at_commas(text: str) -> list[str]:
-    """Split at the commas outside brackets; empty pieces are dropped."""
+    """Split at the commas outside brackets; empty pieces are dropped.
+
+    Raises:
+        BenchError: a bracket without a partner.
+    """
     pieces: list[str] = []
-    depth, piece = 0, ""
-    for letter in text + ",":
-        depth += (letter in "([") - (letter in ")]")
-        if letter != "," or depth:
-            piece += letter
-            continue
-        pieces.append(piece.strip())
-        piece = ""
-    return [piece for piece in pieces if piece]
+    opened: list[int] = []
+    start = 0
+    for place, letter in enumerate(text):
+        if letter in _PARTNERS.values():
+            opened.append(place)
+        elif letter in _PARTNERS and not (opened and text[opened.pop()] == _PARTNERS[letter]):
+            raise _alone(text, place)
+        elif letter == "," and not opened:
+            pieces.append(text[start:place].strip())
+            start = place + 1
+    if opened:
+        raise _alone(text, opened[-1])
+    return [piece for piece in (*pieces, text[start:].strip()) if piece]
+
+
+def _alone(text: str, place: int) -> BenchError:
+    return BenchError(
+        f"a bracket without a partner: '{text[place]}'",
+        where=f"{text[: place + 1]} ← here, in '{text}'",
+        fix="close it, as in name:setting=[1,2]",
+    )
 
 
 def _split(request: str) -> tuple[str, list[str]]:

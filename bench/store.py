@@ -6,58 +6,28 @@ the old record with the old predictions, and of two writers of the same run neit
 
 from __future__ import annotations
 
-import errno
+import glob
 import hashlib
 import re
 import secrets
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
 
 from fewbench import layout
 from fewbench.artifacts import Artifacts
-from fewbench.durable import finish_writing, holds, make_folder, remove, write_whole
+from fewbench.damage import Damage, second, to_damage, unread_folder
+from fewbench.durable import finish_writing, holds, make_folder, remove, unwritable, write_whole
 from fewbench.errors import BenchError, StoreDamaged
+from fewbench.errors import StoreFull as StoreFull
+from fewbench.errors import StoreUnwritable as StoreUnwritable
+from fewbench.files import LARGEST_DATA
 from fewbench.predictions import from_bytes, to_bytes
 from fewbench.record import Record, from_json, run_key, to_json
+from fewbench.sealed import read
 from fewbench.types import Predictions, Run
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class StoreUnwritable(BenchError):
-    """A record cannot be written, or a file of the store not be read."""
-
-    exit_code = 1
-
-
-class StoreFull(StoreUnwritable):
-    """No space is left for a record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Something in the store that should not be as it is.
-
-    `damage` is a file that is not what was written; `newer` a record of a later version; `leftover` what a kill left,
-    harmless; `unknown` a file that is none of the store's. `done` says what was done about it.
-    """
-
-    path: Path
-    reason: str
-    severity: Literal["damage", "newer", "leftover", "unknown"] = "damage"
-    done: str = ""
-
-    @property
-    def serious(self) -> bool:
-        """Whether something that was stored is lost."""
-        return self.severity == "damage"
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}" + (f"; {self.done}" if self.done else "")
 
 
 def _warn(damage: Damage) -> None:
@@ -118,12 +88,14 @@ class Store:
             try:
                 if beside is not None and data is not None:
                     write_whole(beside, data)
-                write_whole(file, text)
+                durable = write_whole(file, text)
             except OSError as error:
                 if beside is not None and fresh and not holds(file, text):
                     remove(beside)
-                raise _unwritable(file, error) from error
-            if replaced and replaced != beside:
+                raise unwritable(file, error) from error
+            if (
+                replaced and replaced != beside and durable
+            ):  # else a power cut may bring back the record that needs them
                 remove(replaced)
         return file
 
@@ -137,7 +109,20 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """Yield all whole records, by path. The others are listed in `damaged`."""
-        yield from self._whole(layout.record_files(self.runs))
+        return (record for _, record in self.filed())
+
+    def filed(self) -> Iterator[tuple[Path, Record]]:
+        """Yield the file of each whole record, and the record, by path: of each run one.
+
+        The others are listed in `damaged`.
+        """
+        first: dict[str, Path] = {}
+        for file, record in self._whole(self._files()):
+            if record.run.key in first:
+                self._met[second(file, first[record.run.key])] = None
+                continue
+            first[record.run.key] = file
+            yield file, record
 
     def find(self, prefix: str) -> Record:
         """Return the record whose key begins with `prefix`, of at least four hex digits.
@@ -149,9 +134,9 @@ class Store:
         prefix = prefix.lower()
         if not re.fullmatch("[0-9a-f]{4,32}", prefix):
             raise BenchError(f"'{prefix}' is no key", allowed="four or more of the digits 0-9a-f", fix="bench table")
-        files = layout.record_files(self.runs)
+        files = self._files()
         near = [file for file in files if layout.digits(file).startswith(prefix[: len(layout.digits(file))])]
-        found = {record.run.key: record for record in self._whole(near) if record.run.key.startswith(prefix)}
+        found = {record.run.key: record for _, record in self._whole(near) if record.run.key.startswith(prefix)}
         if len(found) == 1:
             return next(iter(found.values()))
         if found:
@@ -183,15 +168,15 @@ class Store:
         return load_predictions(beside, record)
 
     def set_aside(self, file: Path) -> Path:
-        """Move a record, or a measurement, and all beside it to `<root>/damaged/`, under names no other file has.
+        """Move a file, and all beside a record or a measurement, to `<root>/damaged/`, under names no other file has.
 
         Raises:
             OSError: it cannot be moved.
         """
-        folder = self.root / "damaged" / file.parent.relative_to(self.runs)
+        folder = self.root / "damaged" / file.parent.relative_to(self.root)
         make_folder(folder)
         token = secrets.token_hex(4)
-        beside = file.parent.glob(f"{file.stem}.*") if file.suffix == layout.RECORD else ()
+        beside = file.parent.glob(f"{glob.escape(file.stem)}.*") if file.suffix == layout.RECORD else ()
         for one in (*(other for other in beside if other != file), file):
             one.rename(folder / f"{token}-{one.name}")
         return folder / f"{token}-{file.name}"
@@ -202,10 +187,13 @@ class Store:
 
         return check(self, repair=repair)
 
-    def _whole(self, files: Iterable[Path]) -> Iterator[Record]:
+    def _files(self) -> list[Path]:
+        return layout.record_files(self.runs, lambda error: self._met.update({unread_folder(error): None}))
+
+    def _whole(self, files: Iterable[Path]) -> Iterator[tuple[Path, Record]]:
         for file in files:
             try:
-                yield load(file)
+                yield file, load(file)
             except FileNotFoundError:
                 continue  # another process has just set it aside
             except BenchError as error:
@@ -254,26 +242,24 @@ def load(file: Path) -> Record:
         BenchError: a newer version wrote it, or it cannot be read.
         FileNotFoundError: it is not there.
     """
+    data = read(file, "record")
     try:
-        return from_json(file.read_bytes().decode("utf-8"), str(file))
+        return from_json(data.decode("utf-8"), str(file))
     except UnicodeDecodeError as error:
         raise StoreDamaged(f"damaged record: {error}", where=str(file), fix="bench fsck --repair") from error
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError(str(file)) from error
-    except OSError as error:
-        raise StoreUnwritable(f"a record cannot be read: {error.strerror}", where=str(file)) from error
 
 
 def load_predictions(file: Path, record: Record) -> Predictions:
     """Return the predictions in a file, which must be those that the record names.
 
     Raises:
-        StoreDamaged: they are not.
+        StoreDamaged: they are not, or not there.
+        StoreUnwritable: they cannot be read.
     """
     try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise StoreDamaged(f"predictions cannot be read: {error.strerror}", where=str(file)) from error
+        data = read(file, "predictions", LARGEST_DATA)
+    except FileNotFoundError as error:
+        raise StoreDamaged("its predictions are not there", where=str(file), fix="bench fsck --repair") from error
     if hashlib.sha256(data).hexdigest() != record.predictions:
         raise StoreDamaged(
             f"damaged predictions: not those that run {record.run.key} wrote",
@@ -281,19 +267,3 @@ def load_predictions(file: Path, record: Record) -> Predictions:
             fix="bench fsck --repair, then bench run",
         )
     return from_bytes(data, str(file))
-
-
-def to_damage(file: Path, error: BenchError) -> Damage:
-    """Return what an error of `load` says of a file."""
-    return Damage(file, error.problem, "damage" if isinstance(error, (StoreDamaged, StoreUnwritable)) else "newer")
-
-
-def _unwritable(file: Path, error: OSError) -> StoreUnwritable:
-    kind = StoreFull if error.errno in _FULL else StoreUnwritable
-    return kind(
-        f"nothing was written: {error.strerror or error}",
-        where=str(file),
-        fix="free some space, or --results on another disk, then the same command again: finished runs are kept"
-        if kind is StoreFull
-        else "see who may write there, or --results FOLDER, then the same command again: finished runs are kept",
-    )

@@ -135,7 +135,7 @@ def test_a_failing_method_is_a_record_and_the_others_go_on(run, bench, tmp_path)
     assert done.returncode == 1
     assert "no such luck" in done.stderr and "2 failed" in done.stdout and "50.0" in done.stdout
     again = run(f"{method},majority")
-    assert again.returncode == 0 and "nothing to do" in again.stderr
+    assert again.returncode == 1 and "2 runs failed earlier: --retry-failed" in again.stderr
     assert "2 runs" in run(f"{method},majority", "--retry-failed").stderr
 
 
@@ -170,6 +170,16 @@ def test_a_limited_run_is_marked(run):
         (("run", "--protocol", "lm-bff"), 2, "lm-bff-v1"),
         (("run", "--seeds", "13,x"), 2, "whole numbers"),
         (("run", "--k", "4;8"), 2, "--k 4,16"),
+        (("run", "--k", ""), 2, "--k 4,16"),
+        (("run", "--seeds", ","), 2, "whole numbers"),
+        (("run", "--seeds", "9" * 5000), 2, "whole numbers"),
+        (("run", "--methods", ""), 2, "--methods names nothing"),
+        (("run", "--methods", "ft["), 2, "ft[ ← here"),
+        (("run", "--methods", "ft:layers=[1,2),majority"), 2, "a bracket without a partner: ')'"),
+        (("run", "--tasks", ","), 2, "--tasks names nothing"),
+        (("run", "--template", " , "), 2, "--template names nothing"),
+        (("table", "--tasks", ","), 2, "--tasks names nothing"),
+        (("table", "--methods", "]"), 2, "a bracket without a partner"),
         (("run", "--student", "./nowhere"), 2, "no model folder"),
         (("run", "--tasks", "demo-inference", "--methods", "majority", "--k", "17"), 2, "--k 16"),
         (("run", "--tasks", "demo-inference", "--methods", "majority", "--device", "tpu"), 2, "tpu"),

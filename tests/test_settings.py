@@ -50,11 +50,17 @@ def method(file):
         ("b:x=(1,2),y=3,c:z=4", ["b:x=(1,2),y=3", "c:z=4"]),
         ("a,,b,", ["a", "b"]),
         ("pkd:paper,ft", ["pkd:paper", "ft"]),
-        ("", []),
     ],
 )
 def test_split_list(text, pieces):
     assert split_list(text) == pieces
+
+
+@pytest.mark.parametrize("text", ["", ",", " , ", "ft[", "ft:x=[1,2", "ft)", "ft:x=[1,2)", "[", "](", "a,(,b"])
+def test_what_is_no_list_is_refused(text):
+    """A plan of nothing would be done at once, and nobody would hear of it."""
+    with pytest.raises(BenchError, match=r"names nothing|a bracket without a partner"):
+        split_list(text, "--methods")
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def _sides(new: str, against: str, results: Path, wanted: Wanted) -> tuple[Side,
     others = (
         [other for other in stored if other != name]
         if against == "all"
-        else [find_label(other, stored, str(results)) for other in split_list(against)]
+        else [find_label(other, stored, str(results)) for other in split_list(against, "--against")]
     )
     if not others:
         raise BenchError("there is no other method to compare with", where=str(results), fix="bench run --methods all")

@@ -105,7 +105,7 @@ def fetch(
 
     folder = _needed(data)
     asked: dict[tuple[str, str], Place] = {}
-    for place in _places(choose_tasks(split_list(",".join(tasks))), folder):
+    for place in _places(choose_tasks(split_list(",".join(tasks), "TASKS")), folder):
         asked.setdefault(place.key, place)
     reports: list[dict[str, Any]] = []
     for place in asked.values():
@@ -206,7 +206,7 @@ def _every_source(requests: Sequence[str] | None) -> list[Task]:
     from fewbench.settings import split_list
 
     found: dict[str, Task] = {}
-    for request in split_list(",".join(requests or ["all"])):
+    for request in split_list(",".join(requests or ["all"]), "TASKS"):
         for task in choose_tasks([request]):
             bare = request in ("all", task.name) or request.endswith(".toml")
             for each in [with_source(task, source.name) for source in task.sources] if bare else [task]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from fewbench.tables.grid import Grid
 
+_LONGEST = 100
+
 
 def note(text: str) -> None:
     """Print a line on stderr."""
@@ -62,16 +64,25 @@ def print_grids(grids: Sequence[Grid], form: str) -> None:
 
 
 def numbers(option: str, text: str | None) -> tuple[int, ...] | None:
-    """Return the whole numbers that an option lists, each once, in the order given; None where it lists none.
+    """Return the whole numbers that an option lists, each once, in the order given; None where it was not given.
 
     Raises:
-        BenchError: something else.
+        BenchError: something else, or none.
     """
+    if text is None:
+        return None
     try:
-        return tuple(dict.fromkeys(int(piece) for piece in (text or "").split(",") if piece.strip())) or None
-    except ValueError as error:
+        found = tuple(dict.fromkeys(int(piece) for piece in text.split(",") if piece.strip()))
+    except ValueError:
+        found = ()
+    if not found:
         fix = f"{option} 4,16"
-        raise BenchError(f"{option} is '{text}'", allowed="whole numbers and commas", fix=fix) from error
+        raise BenchError(f"{option} is '{_short(text)}'", allowed="whole numbers and commas", fix=fix)
+    return found
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}

@@ -27,6 +27,7 @@ def plot(
     from fewbench import figures
     from fewbench.published import read_published
     from fewbench.selection import Wanted, count_stale, models_apart, task_names
+    from fewbench.settings import split_list
     from fewbench.store import Store
 
     figures.check_format(out)
@@ -35,7 +36,7 @@ def plot(
     wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
     records = [record for record in models_apart(store.records()) if record.status == "ok" and record in wanted]
     if methods:
-        asked, known = {name for given in methods for name in given.split(",")}, {r.run.method for r in records}
+        asked, known = set(split_list(",".join(methods), "--methods")), {r.run.method for r in records}
         for name in sorted(asked - known):
             raise BenchError(f"no such run has the method '{name}'", where=str(results), allowed=known, given=name)
         records = [record for record in records if record.run.method in asked]

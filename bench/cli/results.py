@@ -81,7 +81,7 @@ def _of_methods(given: Sequence[str], records: Sequence[Record], results: Path) 
 
     stored = by_label(records)
     plain = {name.partition(":")[0] for name in stored}
-    names = split_list(",".join(given))
+    names = split_list(",".join(given), "--methods")
     labels = {label for name in names if name in plain for label in stored if label.partition(":")[0] == name}
     labels |= {find_label(name, stored, str(results)) for name in names if name not in plain}
     return [record for label in sorted(labels) for record in stored[label]]

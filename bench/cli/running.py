@@ -15,6 +15,7 @@ import typer
 
 from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
 from fewbench.cli.out import duration, note, numbers, print_grid, print_json
+from fewbench.errors import BenchError
 from fewbench.metrics import shown_metric
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ def run(
 
     if offline:
         os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
-    asked = tuple(split_list(",".join(tasks or ["demo"])))
+    asked = tuple(split_list(",".join(tasks or ["demo"]), "--tasks"))
     request = Request(
-        methods=tuple(split_list(",".join(methods or ["all"]))),
+        methods=tuple(split_list(",".join(methods or ["all"]), "--methods")),
         tasks=asked,
         k=numbers("--k", k),
         seeds=numbers("--seeds", seeds),
@@ -87,7 +88,7 @@ def run(
         limit=limit,
         drop_leaks=drop_leaks,
         offline=offline,
-        templates=tuple(split_list(template or "")),
+        templates=() if template is None else tuple(split_list(template, "--template")),
     )
     limits = {"timeout": duration("--timeout", timeout), "fail_fast": fail_fast}
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
@@ -95,6 +96,9 @@ def run(
     plan = without_refused(plan, plan.todo(force=force, retry_failed=retry_failed))
     for reason in plan.left_out:
         note(f"left out: {reason}")
+    if not plan.jobs:
+        fix = "bench ls methods and bench ls tasks tell what goes with what"
+        raise BenchError("there is no run of these methods on these tasks", fix=fix)
     todo = plan.todo(force=force, retry_failed=retry_failed)
     for text in _of_older_code(plan, todo):
         note(text)
@@ -107,8 +111,9 @@ def run(
             failed = _carry_out(plan.stages(todo), store, workers, device, threads, **limits)
     if not todo:
         note(f"nothing to do: all {len(plan.jobs)} runs have a record (--force redoes them)")
+    earlier = _failed_earlier(plan, todo)
     _show_results(plan, store, json=json)
-    if failed:
+    if failed or earlier:
         raise typer.Exit(1)
 
 
@@ -122,6 +127,16 @@ def _of_older_code(plan: Plan, todo: Sequence[Job]) -> Iterator[str]:
             yield f"{name}: its code has changed since {again} of its runs: they are run again"
         if kept := len(keys - open_keys):
             yield f"{name}: {kept} stored runs are of other code than today's (--force redoes them)"
+
+
+def _failed_earlier(plan: Plan, todo: Sequence[Job]) -> int:
+    """Return how many runs of a plan failed before and were not redone, and tell of them."""
+    redone = {job.key for job in todo}
+    keys = [key for key, record in plan.records.items() if record.status == "failed" and key not in redone]
+    if keys:
+        count = f"{len(keys)} runs" if len(keys) > 1 else "1 run"
+        note(f"{count} failed earlier: --retry-failed redoes them; bench show {keys[0][:8]} tells why")
+    return len(keys)
 
 
 def _carry_out(

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from fewbench import layout
 from fewbench.cell import label
+from fewbench.damage import Damage, to_damage
 from fewbench.declare import Declared
 from fewbench.errors import BenchError
 from fewbench.measurement import measurement_files
@@ -29,7 +29,7 @@ from fewbench.published import Published
 from fewbench.record import Record
 from fewbench.registry import MethodInfo
 from fewbench.selection import models_apart
-from fewbench.store import Damage, Store, load, to_damage
+from fewbench.store import Store
 from fewbench.tables.beyond import loyalties
 from fewbench.tables.blocks import Block, Column, build
 from fewbench.types import Run
@@ -54,23 +54,15 @@ class Stored(NamedTuple):
 
 def read(store: Store) -> tuple[list[Stored], list[Damage]]:
     """Return all whole records with their files, and what is wrong with the others."""
-    stored, damaged = [], []
-    for file in layout.record_files(store.runs):
-        try:
-            record = load(file)
-        except FileNotFoundError:
-            continue  # another process has just set it aside
-        except BenchError as error:
-            damaged.append(to_damage(file, error))
-            continue
-        stored.append(Stored(file, record, _measured(file, record, damaged)))
+    damaged: list[Damage] = []
+    stored = [Stored(file, record, _measured(file, record, damaged)) for file, record in store.filed()]
     apart = models_apart(one.record for one in stored)
     stored = [one._replace(record=record) for one, record in zip(stored, apart, strict=True)]
     known = {record.run.key: record for record in apart}
     for number, one in enumerate(stored):
         if one.record.status == "ok" and (loyal := loyalties(one.record, known, store)) is not None:
             stored[number] = one._replace(measured={**one.measured, "loyalty": loyal})
-    return stored, damaged
+    return stored, [*store.damaged, *damaged]
 
 
 def gather(

@@ -173,7 +173,7 @@ class TestNames:
         runs = [a_record(fingerprint=letter) for letter in "abc"]
         for number, record in enumerate(runs[:2]):
             store.save(record, some_predictions(number / 4))
-        assert sorted(len(layout.digits(file)) for file in layout.record_files(store.runs)) == [8, 16]
+        assert sorted(len(layout.digits(file)) for file, _ in store.filed()) == [8, 16]
         store.save(runs[2], some_predictions(0.5))
         store.save(runs[0], some_predictions(0.0))
         assert len(files(store)) == 6 and store.fsck() == []
