@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewbench.cli.listing import JsonOption, ResultsOption
-from fewbench.cli.out import note, numbers, print_grid, print_grids, print_json
+from fewbench.cli.out import note, numbers, print_grid, print_grids, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def fsck(
         print_json([{"path": d.path, "reason": d.reason, "severity": d.severity, "done": d.done} for d in found])
     else:
         for damage in found:
-            print(f"{damage.severity}: {damage}")
+            say(f"{damage.severity}: {damage}")
         note(f"{sum(1 for _ in store.records())} whole records, {len(found)} findings in {results}")
     if any(damage.serious for damage in found):
         raise typer.Exit(3)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
+from fewbench.cli.listing import AllowOption, DataOption, JsonOption, ResultsOption
 from fewbench.cli.out import note, numbers, print_grid, print_json
+from fewbench.visible import visible
 
 if TYPE_CHECKING:
     from fewbench.jobs import Job, Plan, Work
@@ -51,6 +52,7 @@ def run(
     drop_leaks: Annotated[
         bool, typer.Option("--drop-leaks", help="leave out test rows that stand in train or dev; then not comparable")
     ] = False,
+    allow_metric_code: AllowOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and run nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="redo what has a record")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="redo what failed")] = False,
@@ -82,6 +84,7 @@ def run(
         drop_leaks=drop_leaks,
         offline=offline,
         templates=tuple(split_list(template or "")),
+        metric_code=allow_metric_code,
     )
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     plan = make_plan(request, store)
@@ -146,14 +149,14 @@ def _progress(total: int) -> Iterator[OnDone]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=total)
 
         def drawn(work: Work, outcome: Outcome) -> None:
-            bar.update(task, advance=1, description=work.title)
+            bar.update(task, advance=1, description=visible(work.title))
             if outcome.failed:
-                bar.console.print(_line(work, outcome), markup=False, highlight=False)
+                bar.console.print(visible(_line(work, outcome)), markup=False, highlight=False)
 
         yield drawn
 
