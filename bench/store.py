@@ -1,4 +1,4 @@
-"""The store: one file a run, its predictions beside it (see `fewbench.layout`), no lock and no index.
+"""The store: one file a run, its predictions beside it (see `fewbench.layout`), no lock.
 
 A predictions file is named by its contents, and the record, written last, names it. So a kill between the two leaves
 the old record with the old predictions, and of two writers of the same run neither gets the other's predictions.
@@ -139,6 +139,16 @@ class Store:
         """Yield all whole records, by path. The others are listed in `damaged`."""
         yield from self._whole(layout.record_files(self.runs))
 
+    def summaries(self) -> Iterator[Record]:
+        """Yield all whole records as tables need them: without trials, warnings and details (`fewbench.index`)."""
+        yield from (record for _, record in self.placed())
+
+    def placed(self) -> Iterator[tuple[Path, Record]]:
+        """Yield what `summaries` does, and the file of each."""
+        from fewbench.index import summaries
+
+        yield from summaries(self.root, layout.record_files(self.runs), lambda file: next(self._whole([file]), None))
+
     def find(self, prefix: str) -> Record:
         """Return the record whose key begins with `prefix`, of at least four hex digits.
 
@@ -228,7 +238,7 @@ class Store:
     def _place(self, run: Run) -> tuple[Path, Record | None]:
         """Return the file to write a run's record to, and the record it takes the place of."""
         file, old = self._lookup(run)
-        own = layout.candidates(self.runs, run)[: len(layout.PREFIXES)]
+        own = layout.own(self.runs, run)
         if file is None and all(place.exists() for place in own):  # the last has the whole key, so it was moved there
             self._report(Damage(own[-1], "the record of another run"))
         free = [place for place in own if not place.exists()]

@@ -52,7 +52,7 @@ def table(
     check_axes(*axes)
     store = Store(results)
     gc.disable()  # a process that reads ten thousand records and ends: collecting takes a third of its time
-    records = models_apart(store.records())
+    records = models_apart(store.summaries())
     found = len(records)
     wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
     records = [record for record in records if record in wanted]

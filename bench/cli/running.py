@@ -217,7 +217,7 @@ def _built_first(plan: Plan, todo: Sequence[Job]) -> dict[str, int]:
 def _estimate(todo: Sequence[Job], store: Store) -> float | None:
     """Return the seconds that like runs took (method, protocol, student; the same task if there is one)."""
     took: dict[tuple[Any, ...], list[float]] = {}
-    for record in store.records():
+    for record in store.summaries():
         if seconds := record.timing.get("total_seconds"):
             like = (record.run.method, record.run.protocol, record.run.student and record.run.student.revision)
             took.setdefault(like, []).append(seconds)
