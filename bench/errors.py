@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from fewbench.visible import visible
+
 
 class BenchError(Exception):
     """An error with a message for the user instead of a traceback.
@@ -41,7 +43,8 @@ class BenchError(Exception):
             ("allowed", self.allowed),
             ("to mend", self.fix),
         )
-        return "\n".join([self.problem, *(f"  {name}: {text}" for name, text in rows if text)])
+        told = [self.problem, *(f"  {name}: {text}" for name, text in rows if text)]
+        return "\n".join(visible(text, lines=True).replace("\n", "\n    ") for text in told)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle whole: worker processes hand errors to their parent."""

@@ -24,6 +24,7 @@ from fewbench.published import Published
 from fewbench.record import Record
 from fewbench.registry import figure_files
 from fewbench.tables.blocks import positives_of
+from fewbench.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -205,7 +206,7 @@ def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
         parts += [f"#{one.test[:6]}"] if len({p.test for p in twins if p[:3] == one[:3]}) > 1 else []
         parts += [f"first {one.limit} test rows"] if one.limit else []
         parts += ["leaks dropped"] if one.drop_leaks else []
-        found[one] = " · ".join(parts)
+        found[one] = visible(" · ".join(parts))
     return found
 
 
@@ -221,7 +222,7 @@ def by_name(records: Sequence[Record], among: Sequence[Record] | None = None) ->
     for record in records:
         run = record.run
         student = f" ({run.student.name})" if run.student and len(students) > 1 else ""
-        found.setdefault(label(run.method, run.settings) + student, []).append(record)
+        found.setdefault(visible(label(run.method, run.settings) + student), []).append(record)
     return found
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fewbench.files import walk
@@ -51,17 +51,24 @@ def names(run: Run) -> list[str]:
     return [f"k{run.k}-s{run.seed}-{key[:digits]}{RECORD}" for digits in PREFIXES]
 
 
-def candidates(runs: Path, run: Run) -> list[Path]:
-    """Return where a run's record may stand: its own folder first.
+def own(runs: Path, run: Run) -> list[Path]:
+    """Return where a run's record stands unless its model goes by another name."""
+    return [folder(runs, run) / name for name in names(run)]
 
-    Then those of the same weights under another name: a key does not hang on what a model is called.
+
+def candidates(runs: Path, run: Run) -> Iterator[Path]:
+    """Yield where a run's record may stand: in its own folder first, so that others need seldom be looked for.
+
+    Then in those of the same weights under another name: a key does not hang on what a model is called.
     """
-    own = folder(runs, run)
+    usual = folder(runs, run)
+    called = names(run)
+    yield from (usual / name for name in called)
     try:
-        others = sorted(other for other in own.parent.iterdir() if other != own and other.is_dir())
+        others = sorted(other for other in usual.parent.iterdir() if other != usual and other.is_dir())
     except OSError:
-        others = []
-    return [place / name for place in (own, *others) for name in names(run)]
+        return
+    yield from (place / name for place in others for name in called)
 
 
 def belongs(runs: Path, file: Path, record: Record) -> bool:

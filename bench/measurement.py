@@ -10,15 +10,16 @@ without hash (`….attack-textfooler-paper.jsonl`) is free for what a measuremen
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from fewbench import layout
-from fewbench.damage import to_damage
+from fewbench.damage import Damage, to_damage
 from fewbench.durable import finish_writing, remove, unwritable, write_whole
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.files import LARGEST_DATA
@@ -205,6 +206,52 @@ def measurements(store: Store, record: Record, kind: str | None = None) -> Itera
             yield measurement
 
 
+class Shelf:
+    """The measurements of a whole store, listed once: what looks at many records need not list their folders again.
+
+    Args:
+        store: where the records stand.
+        on_damage: hears of what is damaged; the store's listener unless given.
+    """
+
+    def __init__(self, store: Store, on_damage: Callable[[Damage], None] | None = None) -> None:
+        self._on_damage = on_damage or store.on_damage
+        self._files: dict[str, list[Path]] = {}
+        for place, folders, names in os.walk(store.runs):
+            folders.sort()
+            for name in sorted(names):
+                stem, dot, rest = name.partition(".")
+                if dot and "." in rest and name.endswith(layout.RECORD) and _is_own(name):
+                    self._files.setdefault(stem, []).append(Path(place, name))
+
+    def of(self, record: Record, kind: str | None = None) -> Iterator[Measurement]:
+        """Yield the whole measurements of a record that fit it, each kind and name once; others are reported."""
+        run, seen = record.run, set()
+        for digits in layout.PREFIXES:
+            for file in self._files.get(f"k{run.k}-s{run.seed}-{run.key[:digits]}", ()):
+                measurement = self._read(file)
+                if measurement is None or not measurement.fits(record) or measurement.what in seen:
+                    continue
+                seen.add(measurement.what)
+                if kind in (None, measurement.kind):
+                    yield measurement
+
+    def _read(self, file: Path) -> Measurement | None:
+        try:
+            return read(file)
+        except FileNotFoundError:
+            return None  # another process has just set it aside
+        except BenchError as error:
+            self._on_damage(to_damage(file, error))
+            return None
+
+
+def _is_own(name: str) -> bool:
+    """Whether a name is a measurement's own, and not of what is attached to one."""
+    parts = layout.measured(name)
+    return parts is not None and not parts["hash"]
+
+
 def remove_others(file: Path, measurement: Measurement) -> None:
     """Remove what was attached to an earlier measurement in `file`, and is not to this one."""
     attached = {attached_file(file, *pair) for pair in measurement.files.items()}
@@ -221,7 +268,7 @@ def attachment(store: Store, record: Record, measurement: Measurement, ending: s
 def measurement_files(file: Path) -> list[Path]:
     """Return the files of the measurements of the record in `file`, sorted."""
     beside = file.parent.glob(f"{file.stem}.*{layout.RECORD}")
-    return sorted(other for other in beside if (parts := layout.measured(other.name)) and not parts["hash"])
+    return sorted(other for other in beside if _is_own(other.name))
 
 
 def file_of(store: Store, record: Record) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewbench.blind import secret_order
@@ -11,6 +12,9 @@ from fewbench.types import Example, Label, Predictions, Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+HUB = "evaluate"
+ALLOW = "--allow-metric-code"
 
 Metric = Callable[["NDArray[Any]", "NDArray[Any]"], float]
 
@@ -41,6 +45,7 @@ def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict
         raise BenchError(f"{task.full_name} is scored from {kind}, and the predictor gave others")
     if len(labels) != len(predictions.ids):
         raise BenchError(f"{task.full_name}: {len(predictions.ids)} predictions for {len(labels)} labels")
+    check_metrics(task)
     gold, answers = np.asarray(labels), predictions.answers
     scores = {}
     for name in dict.fromkeys((task.metric, *task.metrics)):
@@ -49,6 +54,39 @@ def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict
             given = tuple((classes == task.positive_index).astype(int) for classes in given)
         scores[name] = _metric(name)(*given)
     return scores
+
+
+def check_metrics(task: Task) -> None:
+    """Refuse metrics that are code of others, unless the user lets them run.
+
+    The name of a metric in a task file may be a path, and `evaluate` runs the script it finds there; or a user's space
+    on the hub, whose script it fetches and runs. A name alone is a metric that the hub itself keeps, and no folder.
+
+    Raises:
+        BenchError: a path or a user's metric that is not allowed, or a folder here that takes a metric's name.
+    """
+    for name in (task.metric, *task.metrics):
+        kind, _, given = name.partition(":")
+        if kind != HUB:
+            continue
+        if _is_code(given) and not task.metric_code:
+            raise BenchError(
+                f"the metric '{name}' of {task.name} is a script, which would be run",
+                where=task.file or None,
+                allowed=f"{', '.join(METRICS)}, {HUB}:NAME of a metric that the hub itself keeps",
+                fix=f"read that script, then {ALLOW}",
+            )
+        if not _is_code(given) and Path(given).exists():
+            raise BenchError(
+                f"the metric '{name}' of {task.name} is one of the hub, but a folder here has its name",
+                where=str(Path(given).absolute()),
+                fix=f"run from another folder; or, if it is meant, '{HUB}:./{given}' and {ALLOW}",
+            )
+
+
+def _is_code(name: str) -> bool:
+    """Whether a name given to `evaluate` is a path or a user's space."""
+    return "/" in name or "\\" in name or name.startswith(".") or name.endswith(".py")
 
 
 class Scorer:
@@ -139,7 +177,7 @@ METRICS: Mapping[str, Metric] = {
 
 
 def _metric(name: str) -> Metric:
-    return _from_evaluate(name.partition(":")[2]) if name.startswith("evaluate:") else METRICS[name]
+    return _from_evaluate(name.partition(":")[2]) if name.startswith(f"{HUB}:") else METRICS[name]
 
 
 def _from_evaluate(name: str) -> Metric:

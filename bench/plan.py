@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from fewbench.facts import FactTask
 from fewbench.inputs import row_hashes
 from fewbench.jobs import Job, Maker, Plan
 from fewbench.matching import match
-from fewbench.metrics import Scorer
+from fewbench.metrics import Scorer, check_metrics
 from fewbench.models import find_model
 from fewbench.prompts import OWN, with_prompt
 from fewbench.protocol import Protocol, get_protocol
@@ -51,6 +51,7 @@ class Request:
     corpus: str | None = None
     drop_leaks: bool = False
     keep_models: bool = False
+    metric_code: bool = False
 
 
 def make_plan(request: Request, store: Store, notify: Callable[[str], None] = lambda text: None) -> Plan:
@@ -64,7 +65,9 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
     """
     protocol = get_protocol(request.protocol)
     chosen = choose_methods(request.methods)
-    tasks = choose_tasks(request.tasks)
+    tasks = [replace(task, metric_code=request.metric_code) for task in choose_tasks(request.tasks)]
+    for task in tasks:
+        check_metrics(task)
     maker = _maker(request, protocol, {need for choice in chosen for need in choice.method.needs})
     prompted = {task: [with_prompt(task, name) for name in request.templates or (OWN,)] for task in tasks}
     jobs: dict[str, Job] = {}

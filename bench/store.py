@@ -1,4 +1,4 @@
-"""The store: one file a run, its predictions beside it (see `fewbench.layout`), no lock and no index.
+"""The store: one file a run, its predictions beside it (see `fewbench.layout`), no lock.
 
 A predictions file is named by its contents, and the record, written last, names it. So a kill between the two leaves
 the old record with the old predictions, and of two writers of the same run neither gets the other's predictions.
@@ -116,8 +116,26 @@ class Store:
 
         The others are listed in `damaged`.
         """
+        yield from self._once(self._whole(self._files()))
+
+    def summaries(self) -> Iterator[Record]:
+        """Yield all whole records as tables need them: without trials, warnings and details (`fewbench.index`)."""
+        yield from (record for _, record in self.placed())
+
+    def placed(self) -> Iterator[tuple[Path, Record]]:
+        """Yield what `summaries` does, and the file of each."""
+        from fewbench.index import summaries
+
+        yield from self._once(summaries(self.root, self._files(), self._read))
+
+    def _read(self, file: Path) -> Record | None:
+        """Return the record in a file; None where it is damaged, which is noted, or gone."""
+        return next((record for _, record in self._whole([file])), None)
+
+    def _once(self, placed: Iterable[tuple[Path, Record]]) -> Iterator[tuple[Path, Record]]:
+        """Yield the first record of each run, and note the others."""
         first: dict[str, Path] = {}
-        for file, record in self._whole(self._files()):
+        for file, record in placed:
             if record.run.key in first:
                 self._met[second(file, first[record.run.key])] = None
                 continue
@@ -216,7 +234,7 @@ class Store:
     def _place(self, run: Run) -> tuple[Path, Record | None]:
         """Return the file to write a run's record to, and the record it takes the place of."""
         file, old = self._lookup(run)
-        own = layout.candidates(self.runs, run)[: len(layout.PREFIXES)]
+        own = layout.own(self.runs, run)
         if file is None and all(place.exists() for place in own):  # the last has the whole key, so it was moved there
             self._report(Damage(own[-1], "the record of another run"))
         free = [place for place in own if not place.exists()]

@@ -115,7 +115,8 @@ class Task:
     `{1|lower}` lower-cases its first letter, `{options|chinese}` counts options in Chinese. `words` holds one tuple of
     label words a class. Regression has `bounds` and two opposing words. `rule` names the split rule.
     `prompts` are those that may take the place of the task's own; `prompt` names the one that did. `positive` is the
-    label whose F1 is meant, where a metric is of one class.
+    label whose F1 is meant, where a metric is of one class. `metric_code` says that the user lets its metrics run code
+    of others; no task file can.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Task:
     prompts: tuple[Prompt, ...] = ()
     prompt: str = ""
     positive: str = ""
+    metric_code: bool = field(default=False, compare=False)
 
     @property
     def source(self) -> Source:

@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write(root, arguments.records)
-        files = layout.record_files(root / "runs")
+        files = layout.record_files(root / "runs", print)
         page = root / "page.html"
         bench = [sys.executable, "-m", "fewbench"]
         interleave(

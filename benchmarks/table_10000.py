@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write(root, arguments.records)
-        files = layout.record_files(root / "runs")
+        files = layout.record_files(root / "runs", print)
         size = sum(file.stat().st_size for file in files) / len(files)
         print(f"{len(files)} records of {size:.0f} bytes on average")
         bench = [sys.executable, "-m", "fewbench", "table", "--results"]

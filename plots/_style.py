@@ -14,6 +14,7 @@ COLUMN, PAGE = 3.35, 6.9
 """Inches: one column, and both."""
 
 STYLE: dict[str, Any] = {
+    "text.parse_math": False,  # names of methods and tasks are texts, whatever $ is in them
     "font.size": 7,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure everywhere
     "axes.titlesize": 7.5,

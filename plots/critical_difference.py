@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fewbench.statistics.ranks import Ranking
+from fewbench.visible import visible
 
 LINE = 0.19
 """Inches from one name or bar to the next."""
@@ -76,7 +77,8 @@ def _name(axes: Any, text: str, rank: float, y: float, left: bool) -> None:
     side = low if left else high
     gap = 0.015 * (high - low) * (-1 if left else 1)
     axes.plot([side + gap, rank, rank], [y, y, 0], color="0.5", linewidth=0.8, clip_on=False)
-    axes.text(side + 2 * gap, y, text, ha="right" if left else "left", va="center", fontsize=8)
+    aligned = {"ha": "right" if left else "left", "va": "center"}
+    axes.text(side + 2 * gap, y, visible(text), fontsize=8, parse_math=False, **aligned)
 
 
 def _undated(file: Path) -> dict[str, None]:

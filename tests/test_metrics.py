@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fewbench.errors import BenchError, NeedsNetwork
-from fewbench.metrics import METRICS, Scorer, score
+from fewbench.metrics import METRICS, Scorer, check_metrics, score
 from fewbench.testing import toy_rows, toy_task
 from fewbench.types import Example, Predictions
 
@@ -134,7 +135,8 @@ def test_a_metric_of_the_hub(monkeypatch):
     loaded = SimpleNamespace(compute=lambda references, predictions: {"other": 0.0, "mine": sum(references)})
     monkeypatch.setitem(sys.modules, "evaluate", SimpleNamespace(load=lambda name: loaded))
     assert one("evaluate:mine", GOLD, as_probabilities(ANSWERS)) == 3
-    assert one("evaluate:someone/mine", GOLD, as_probabilities(ANSWERS)) == 3
+    someone = replace(toy_task("single"), metric="evaluate:someone/mine", metric_code=True)
+    assert score(someone, GOLD, as_probabilities(ANSWERS)) == {"evaluate:someone/mine": 3}
     assert one("evaluate:unnamed", GOLD, as_probabilities(ANSWERS)) == 0
 
 
@@ -153,3 +155,18 @@ def test_a_metric_of_the_hub_without_the_package(monkeypatch):
     with pytest.raises(BenchError) as caught:
         one("evaluate:mine", GOLD, as_probabilities(ANSWERS))
     assert "pip install 'fewbench[evaluate]'" in str(caught.value)
+
+
+PATHS = ("./mine", "../x/mine", "mine.py", "folder/mine", "someone/mine", "/tmp/mine", "a/b/c", ".hidden", "..")
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("headline", [True, False])
+def test_a_metric_that_is_code_is_refused_before_evaluate_hears_of_it(monkeypatch, name, headline):
+    monkeypatch.setitem(sys.modules, "evaluate", None)
+    named = {"metric": f"evaluate:{name}"} if headline else {"metrics": (f"evaluate:{name}",)}
+    task = replace(toy_task("single"), file="tasks.toml", **named)
+    with pytest.raises(BenchError, match="is a script") as caught:
+        score(task, GOLD, as_probabilities(ANSWERS))
+    assert "tasks.toml" in str(caught.value) and "--allow-metric-code" in str(caught.value)
+    check_metrics(replace(task, metric_code=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import warnings
 from typing import cast
 
 import typer
@@ -27,7 +28,9 @@ from fewbench.cli import (
     sharing,
     tasks,
 )
+from fewbench.cli.out import note
 from fewbench.errors import BenchError
+from fewbench.visible import visible
 
 # typer carries click's exceptions under a name of its own in newer versions.
 ClickException = cast("type[Exception]", typer.BadParameter.__mro__[2])
@@ -66,7 +69,13 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line and exit with its code. No traceback reaches a user, unless FEWBENCH_DEBUG is set."""
+    warnings.formatwarning = _one_line
     sys.exit(_guarded())
+
+
+def _one_line(message: Warning | str, category: type[Warning], *place: object, **more: object) -> str:
+    """Return what a warning looks like on stderr: no line of code, and nothing that steers a terminal."""
+    return f"warning: {visible(str(message), lines=True)}\n"
 
 
 def _guarded() -> int:
@@ -98,5 +107,5 @@ def _interrupted() -> int:
 
 
 def _say(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
+    note(text)
     return code

@@ -161,7 +161,7 @@ def _read(folder: Path) -> list[Record]:
 
     store = Store(folder)
     gc.disable()  # a process that reads ten thousand records and ends
-    records = list(store.records())
+    records = list(store.summaries())
     for damage in store.damaged:
         note(f"damaged: {damage}")
     return records

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.listing import DataOption, JsonOption
-from fewbench.cli.out import note, print_grid, print_json
+from fewbench.cli.out import note, print_grid, print_json, say
 from fewbench.errors import BenchError, NeedsNetwork
 
 if TYPE_CHECKING:
@@ -173,9 +173,9 @@ def import_(
 
 
 def _show(report: dict[str, Any]) -> None:
-    print(f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}" + (f": {report['found']}" if report["ok"] else ""))
+    say(f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}" + (f": {report['found']}" if report["ok"] else ""))
     for line in [] if report["ok"] else report["error"].splitlines():
-        print(f"     {line}")
+        say(f"     {line}")
 
 
 def _finish(reports: Sequence[dict[str, Any]], json: bool) -> None:

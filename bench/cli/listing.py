@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 DataOption = Annotated[Path | None, typer.Option("--data", envvar="FEWBENCH_DATA", help="folder of data files")]
 ResultsOption = Annotated[Path, typer.Option("--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs")]
+AllowOption = Annotated[
+    bool, typer.Option("--allow-metric-code", help="let a task's metric be a script: of a path, or a hub user's")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 

@@ -171,7 +171,7 @@ def print_beyond(records: Sequence[Record], store: Store, given: str, form: str)
     from fewbench.tables import beyond
 
     kinds = beyond.chosen(given)
-    rows = beyond.rows(records, store.records(), store, kinds)
+    rows = beyond.rows(records, store.summaries(), store, kinds)
     if form == "json":
         print_json([{**row._asdict(), "values": {name: v._asdict() for name, v in row.values.items()}} for row in rows])
     elif form == "csv":

@@ -1,4 +1,7 @@
-"""How things are printed: JSON or tables on stdout, everything else on stderr."""
+"""How things are printed: JSON or tables on stdout, everything else on stderr.
+
+What is printed may hold anybody's text, so that no command prints but by these functions, which escape it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from fewbench.errors import BenchError
+from fewbench.visible import steers, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,12 +24,23 @@ _LONGEST = 100
 
 def note(text: str) -> None:
     """Print a line on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text, lines=True), file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """Print a line on stdout."""
+    print(visible(text, lines=True))
 
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
+    print(text if text.isascii() else "".join(_json_escape(letter) for letter in text))
+
+
+def _json_escape(letter: str) -> str:
+    """JSON itself escapes the controls of ASCII alone; it is the same value with the others escaped."""
+    return json.dumps(letter)[1:-1] if letter > "~" and steers(letter) else letter
 
 
 def console() -> Console:
@@ -44,9 +59,9 @@ def print_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: S
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for number, name in enumerate(header):
         justify: Literal["left", "right"] = "right" if number in right else "left"
-        grid.add_column(name, justify=justify, overflow="fold", no_wrap=number == 0)
+        grid.add_column(Text(visible(name)), justify=justify, overflow="fold", no_wrap=number == 0)
     for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(visible(cell)) for cell in row))
     console().print(grid)
 
 

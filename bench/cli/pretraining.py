@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.listing import DataOption, JsonOption
-from fewbench.cli.out import note, print_json
+from fewbench.cli.out import note, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class _Rate:
 
 def _say_done(out: Path, report: dict[str, Any]) -> None:
     first, last = report["curve"][0], report["curve"][-1]
-    print(
+    say(
         f"{out}: {report['parameters'] / 1e6:.2f}M parameters, {report['tokens'] / 1e6:.1f}M tokens in "
         f"{report['seconds'] / 60:.1f} minutes\n"
         f"held-out loss {first['held_out_loss']:.3f} -> {last['held_out_loss']:.3f}, "

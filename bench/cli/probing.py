@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.listing import DataOption, JsonOption
-from fewbench.cli.out import console, note, print_grid
+from fewbench.cli.out import note, print_grid, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -55,11 +55,10 @@ def probe(
     results = dict(zip(_names(refs), _probe_all(refs, facts, place), strict=True))
     common = _common(results)
     report = _report(facts, refs, results, common) | {"device": place}
-    text = encoder.dumps(report, indent=1, ensure_ascii=False) + "\n"
     if out is not None:
-        _write(out, text)
+        _write(out, encoder.dumps(report, indent=1, ensure_ascii=False) + "\n")
     if json:
-        print(text, end="")
+        print_json(report)
     else:
         _show(facts, results, common)
 
@@ -156,7 +155,7 @@ def _write(out: Path, text: str) -> None:
 def _show(facts: FactSet, results: dict[str, ProbeResult], common: dict[str, Recalls] | None) -> None:
     sampled = "" if facts.limit is None else f", at most {facts.limit} a relation"
     again = f", {facts.duplicates} of them repeated" if facts.duplicates else ""
-    console().print(f"{facts.name}: {len(facts.facts)} facts{again}, {len(facts.relations)} relations{sampled}")
+    say(f"{facts.name}: {len(facts.facts)} facts{again}, {len(facts.relations)} relations{sampled}")
     recalls = {name: result.recalls for name, result in results.items()}
     if len(recalls) == 1:
         _show_one(facts, next(iter(recalls.values())))
@@ -168,7 +167,7 @@ def _show(facts: FactSet, results: dict[str, ProbeResult], common: dict[str, Rec
     _show_models({name + mark: recall for name, recall in recalls.items()})
     if common:
         kept = next(iter(common.values())).micro.n
-        console().print(
+        say(
             f"{MARK} NOT comparable: the vocabularies differ, and each model is scored on the facts whose "
             f"object is one token of its own. Over the {kept} facts that all of them can answer (each ranks them in "
             "its own vocabulary):"
@@ -190,7 +189,7 @@ def _show_one(facts: FactSet, recalls: Recalls) -> None:
     rows.append(["macro", f"mean of {recalls.averaged} relations", *_cells(recalls.macro)])
     rows.append(["micro", "all facts", *_cells(recalls.micro)])
     print_grid(("", "relation", "n", "left out", "MRR", "P@1", "P@10", "prior"), rows, right=range(2, 8))
-    console().print("prior: the MRR of the relation's own objects, the most frequent first (it has seen the answers)")
+    say("prior: the MRR of the relation's own objects, the most frequent first (it has seen the answers)")
 
 
 def _show_relations(facts: FactSet, recalls: dict[str, Recalls]) -> None:
@@ -209,4 +208,4 @@ def _show_models(recalls: dict[str, Recalls]) -> None:
     averaged = " or ".join(dict.fromkeys(str(r.averaged) for r in recalls.values()))
     rows = [[name, *_cells(r.macro), _three(r.micro.mrr)] for name, r in recalls.items()]
     print_grid(("model", "n", "left out", "MRR", "P@1", "P@10", "prior", "micro"), rows, right=range(1, 8))
-    console().print(f"macro averages, over {averaged} relations; micro: the MRR over all facts")
+    say(f"macro averages, over {averaged} relations; micro: the MRR over all facts")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewbench.cli.listing import JsonOption, ResultsOption
-from fewbench.cli.out import note, numbers, print_grid, print_grids, print_json
+from fewbench.cli.out import note, numbers, print_grid, print_grids, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def table(
     check_axes(*axes)
     store = Store(results)
     gc.disable()  # a process that reads ten thousand records and ends: collecting takes a third of its time
-    records = models_apart(store.records())
+    records = models_apart(store.summaries())
     found = len(records)
     wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
     records = [record for record in records if record in wanted]
@@ -187,7 +187,7 @@ def fsck(
         print_json([{"path": d.path, "reason": d.reason, "severity": d.severity, "done": d.done} for d in found])
     else:
         for damage in found:
-            print(f"{damage.severity}: {damage}")
+            say(f"{damage.severity}: {damage}")
         note(f"{sum(1 for _ in store.records())} whole records, {len(found)} findings in {results}")
     if any(damage.serious for damage in found):
         raise typer.Exit(3)

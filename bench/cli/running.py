@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
+from fewbench.cli.listing import AllowOption, DataOption, JsonOption, ResultsOption
 from fewbench.cli.out import duration, note, numbers, print_grid, print_json
 from fewbench.errors import BenchError
 from fewbench.metrics import shown_metric
+from fewbench.visible import visible
 
 if TYPE_CHECKING:
     from fewbench.jobs import Job, Plan, Work
@@ -58,6 +59,7 @@ def run(
     drop_leaks: Annotated[
         bool, typer.Option("--drop-leaks", help="leave out test rows that stand in train or dev; then not comparable")
     ] = False,
+    allow_metric_code: AllowOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and run nothing")] = False,
     force: Annotated[bool, typer.Option("--force", help="redo what has a record")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="redo what failed")] = False,
@@ -89,6 +91,7 @@ def run(
         drop_leaks=drop_leaks,
         offline=offline,
         templates=() if template is None else tuple(split_list(template, "--template")),
+        metric_code=allow_metric_code,
     )
     limits = {"timeout": duration("--timeout", timeout), "fail_fast": fail_fast}
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
@@ -207,14 +210,14 @@ def _progress(total: int) -> Iterator[OnDone]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=total)
 
         def drawn(work: Work, outcome: Outcome) -> None:
-            bar.update(task, advance=1, description=work.title)
+            bar.update(task, advance=1, description=visible(work.title))
             if outcome.failed:
-                bar.console.print(_line(work, outcome), markup=False, highlight=False)
+                bar.console.print(visible(_line(work, outcome)), markup=False, highlight=False)
 
         yield drawn
 
@@ -275,7 +278,7 @@ def _built_first(plan: Plan, todo: Sequence[Job]) -> dict[str, int]:
 def _estimate(todo: Sequence[Job], store: Store) -> float | None:
     """Return the seconds that like runs took (method, protocol, student; the same task if there is one)."""
     took: dict[tuple[Any, ...], list[float]] = {}
-    for record in store.records():
+    for record in store.summaries():
         if seconds := record.timing.get("total_seconds"):
             like = (record.run.method, record.run.protocol, record.run.student and record.run.student.revision)
             took.setdefault(like, []).append(seconds)

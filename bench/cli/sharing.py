@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
-from fewbench.cli.out import note, numbers, print_json
+from fewbench.cli.out import note, numbers, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def card(
     if json:
         print_json(metadata)
     else:
-        print(front_matter(metadata))
+        say(front_matter(metadata))
 
 
 @export.command("csv")
@@ -110,7 +110,7 @@ def submit(
         print_json({"records": len(found), "problems": problems, "notes": report.notes, **outcome})
     else:
         for problem in problems:
-            print(problem)
+            say(problem)
         for text, count in report.notes.items():
             note(f"{count} x {text}")
         if texts := sum(len(each.attached) for one in found for each in one.measured):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from fewbench.cli.listing import DataOption, JsonOption
-from fewbench.cli.out import note, print_grid, print_json
+from fewbench.cli.listing import AllowOption, DataOption, JsonOption
+from fewbench.cli.out import note, print_grid, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -71,40 +72,51 @@ def validate(
     student: Annotated[
         str | None, typer.Option("--student", help="whose tokenizer must have the label words; else they are shown")
     ] = None,
+    allow_metric_code: AllowOption = False,
     json: JsonOption = False,
 ) -> None:
     """Check files as they will be read: tasks, methods and records. Every file is looked at."""
     reports: list[dict[str, Any]] = []
+    given = _Given(data, student, allow_metric_code)
     for file in files:
         try:
-            reports.append(
-                {"file": str(file), "ok": True, "found": _CHECKS.get(file.suffix, _unknown)(file, data, student)}
-            )
+            found = _CHECKS.get(file.suffix, _unknown)(file, given)
+            reports.append({"file": str(file), "ok": True, "found": found})
         except BenchError as error:
             reports.append({"file": str(file), "ok": False, "error": str(error)})
     if json:
         print_json(reports)
     for report in [] if json else reports:
-        print(f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}")
+        say(f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}")
         for line in report["found"] if report["ok"] else report["error"].splitlines():
-            print(f"     {line}")
+            say(f"     {line}")
     if not all(report["ok"] for report in reports):
         raise typer.Exit(2)
 
 
-def _check_tasks(file: Path, data: Path | None, student: str | None) -> list[str]:
+class _Given(NamedTuple):
+    """What files are checked with: a data folder, a student, and whether metrics may be code."""
+
+    data: Path | None
+    student: str | None
+    metric_code: bool
+
+
+def _check_tasks(file: Path, given: _Given) -> list[str]:
     from fewbench.declare import declared
-    from fewbench.metrics import shown_metric
+    from fewbench.metrics import check_metrics, shown_metric
     from fewbench.models import find_model
     from fewbench.plan import STUDENT
     from fewbench.registry import task_files
     from fewbench.tokens import load_tokenizer
 
+    data, student, _ = given
     tokenizer = load_tokenizer(find_model(student or STUDENT))
     known = declared(task_files([file]))
     lines: list[str] = []
     for task in known.tasks.values():
         if Path(task.file).resolve() == file.resolve():
+            check_metrics(replace(task, metric_code=given.metric_code))
             labels = "a value" if task.is_regression else " ".join(task.labels)
             lines.append(f"{task.name}: {task.format}, {shown_metric(task.metric, task.positive)}, {labels}")
             shown = [*_words(task, tokenizer, strict=student is not None), *_rendered(task, data, tokenizer)]
@@ -187,7 +199,7 @@ def _mask(words: Sequence[Sequence[str]]) -> str:
     return "[" + " | ".join("/".join(some) for some in words) + "]"
 
 
-def _check_method(file: Path, data: Path | None, student: str | None) -> list[str]:
+def _check_method(file: Path, given: _Given) -> list[str]:
     from fewbench.registry import read_method
 
     method = read_method(file)
@@ -195,7 +207,7 @@ def _check_method(file: Path, data: Path | None, student: str | None) -> list[st
     return [f"{method.name}: {method.summary}", f"settings: {settings or 'none'}", f"needs: {' '.join(method.needs)}"]
 
 
-def _check_record(file: Path, data: Path | None, student: str | None) -> list[str]:
+def _check_record(file: Path, given: _Given) -> list[str]:
     from fewbench.record import from_json
 
     try:
@@ -205,7 +217,7 @@ def _check_record(file: Path, data: Path | None, student: str | None) -> list[st
     return [f"{record.run.key} {record.run.method} on {record.run.task}@{record.run.source}: {record.status}"]
 
 
-def _unknown(file: Path, data: Path | None, student: str | None) -> list[str]:
+def _unknown(file: Path, given: _Given) -> list[str]:
     raise BenchError(f"what kind of file is '{file.name}'?", allowed=[*_CHECKS])
 
 

@@ -20,10 +20,19 @@ function fill(node, attributes, children) {
       continue;
     }
     if (name === "href" && !/^(#|\.\.?\/)/.test(value)) throw new Error(`no link of this page: ${value}`);
-    node.setAttribute(name, value === true ? "" : value);
+    node.setAttribute(name, value === true ? "" : name === "title" ? visible(value) : value);
   }
-  node.append(...present(children));
+  node.append(...present(children).map(visible));
   return node;
+}
+
+/** Text without what would reorder or hide it: control and format characters are written out. */
+function visible(value) {
+  if (typeof value !== "string") return value;
+  return value.replace(
+    /(?![\u200c\u200d\n])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
+    (letter) => `\\u{${letter.codePointAt(0).toString(16)}}`,
+  );
 }
 
 function present(children) {
@@ -35,7 +44,7 @@ function byId(id) {
 }
 
 function replace(id, ...children) {
-  byId(id).replaceChildren(...present(children));
+  byId(id).replaceChildren(...present(children).map(visible));
 }
 
 /** Text that only those hear who do not see what it says. */

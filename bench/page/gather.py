@@ -10,17 +10,17 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from fewbench.cell import label
-from fewbench.damage import Damage, to_damage
+from fewbench.damage import Damage
 from fewbench.declare import Declared
 from fewbench.errors import BenchError
-from fewbench.measurement import measurement_files
-from fewbench.measurement import read as measurement_of
+from fewbench.measurement import Shelf
 from fewbench.page.beyond import beyond
 from fewbench.page.published import rows as published_rows
 from fewbench.pipeline import pipeline
@@ -40,6 +40,9 @@ FIELDS = (
 ).split()
 """What is told of each run, in this order."""
 
+MOST = 20_000
+"""Records of which the page tells all; of more it tells no trials, no warnings and no details, but leads to each."""
+
 _LONGEST = 400
 """Characters of a detail that the page shows; the record has it whole."""
 
@@ -55,7 +58,12 @@ class Stored(NamedTuple):
 def read(store: Store) -> tuple[list[Stored], list[Damage]]:
     """Return all whole records with their files, and what is wrong with the others."""
     damaged: list[Damage] = []
-    stored = [Stored(file, record, _measured(file, record, damaged)) for file, record in store.filed()]
+    whole = list(store.placed())
+    if len(whole) <= MOST:
+        whole = list(store.filed())
+    shelf = Shelf(store, damaged.append)
+    stored = [Stored(file, record, {one.what: dict(one.scores) for one in shelf.of(record)}) for file, record in whole]
+    damaged = [*store.damaged, *damaged]
     apart = models_apart(one.record for one in stored)
     stored = [one._replace(record=record) for one, record in zip(stored, apart, strict=True)]
     known = {record.run.key: record for record in apart}
@@ -99,6 +107,7 @@ def gather(
     names = {runs.place(one.record.run): one.record.run.method for one in stored}
     return {
         "version": version("fewbench"),
+        "short": MOST if len(stored) > MOST else 0,
         "suites": [{"name": s.name, "title": s.title, "tasks": s.tasks} for s in known.suites.values()],
         "columns": [_column(known, column) for column in columns],
         "rows": [{**row._asdict(), "label": row.method, "method": names[number]} for number, row in enumerate(rows)],
@@ -198,24 +207,15 @@ class _Runs:
 
 def link(file: Path, folder: Path) -> str:
     """Return a link from a page in `folder` to a file: relative, and quoted, so that no name can be a scheme."""
-    path = Path(os.path.relpath(file.absolute(), folder)).as_posix()
-    return quote(path if path.startswith("../") else f"./{path}", safe="/", errors="surrogateescape")
+    return _link(file.parent, folder) + quote(file.name, errors="surrogateescape")
 
 
-def _measured(file: Path, record: Record, damaged: list[Damage]) -> dict[str, Any]:
-    """Return the scores of a record's measurements that are of its present predictions; add those that are damaged."""
-    found = {}
-    for beside in measurement_files(file):
-        try:
-            measurement = measurement_of(beside)
-        except FileNotFoundError:
-            continue  # another process has just set it aside
-        except BenchError as error:
-            damaged.append(to_damage(beside, error))
-            continue
-        if measurement.fits(record):
-            found[measurement.what] = dict(measurement.scores)
-    return found
+@lru_cache
+def _link(place: Path, folder: Path) -> str:
+    """Return a link to a folder, which many files share."""
+    path = Path(os.path.relpath(place.absolute(), folder)).as_posix()
+    there = path if path == ".." or path.startswith("../") else f"./{path}"
+    return quote(there, safe="/", errors="surrogateescape") + "/"
 
 
 def _pipelines(names: Iterable[str], methods: Mapping[str, MethodInfo]) -> dict[str, MethodInfo]:

@@ -9,6 +9,8 @@ import json
 from string import Template
 from typing import Any
 
+from fewbench.visible import steers, visible
+
 
 class Markup(str):
     """Text that is HTML already. Made here and of the package's own files, never of what a user or record has named."""
@@ -22,7 +24,7 @@ def fill(template: str, **values: str) -> Markup:
     Raises:
         KeyError: the template has a name that is not given.
     """
-    safe = {name: value if isinstance(value, Markup) else html.escape(value) for name, value in values.items()}
+    safe = {name: value if isinstance(value, Markup) else html.escape(visible(value)) for name, value in values.items()}
     return Markup(Template(template).substitute(safe))
 
 
@@ -33,9 +35,9 @@ def json_block(value: Any) -> Markup:
         ValueError: a number that is not finite.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # lone surrogates, as JSON writes them
+    for character in ("<", ">", "&", *filter(steers, sorted({*text}))):
+        text = text.replace(character, json.dumps(character)[1:-1] if character > "~" else f"\\u{ord(character):04x}")
+    return Markup(text)
 
 
 def policy(style: str, script: str) -> str:

@@ -87,6 +87,8 @@ function showSummary() {
     failed > 0 && `, ${failed} failed`,
     data.damaged.length > 0 && `, ${plural(data.damaged.length, "damaged file")} left out`,
     ".",
+    data.short > 0 &&
+      ` Of more than ${data.short.toLocaleString("en")} runs, trials, warnings and details are left out: each run leads to its record.`,
   );
   replace(
     "made",

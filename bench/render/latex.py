@@ -3,6 +3,7 @@ r"""LaTeX tables for the package booktabs: best in bold, second underlined."""
 from __future__ import annotations
 
 from fewbench.tables.grid import Grid
+from fewbench.visible import visible
 
 MARKS = {0: "{}", 1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
 
@@ -38,19 +39,25 @@ def latex(grid: Grid) -> str:
         _row([MARKS[cell.place].format(escape(cell.text)) if cell.text else "" for cell in row]) for row in grid.rows
     ]
     columns = "l" * grid.labels + "r" * (len(grid.header) - grid.labels)
-    comments = [f"% {line}" for text in (grid.caption, *grid.notes) for line in text.splitlines()]
+    comments = [f"% {visible(line)}" for text in (grid.caption, *grid.notes) for line in text.splitlines()]
     start, end = rf"\begin{{tabular}}{{{columns}}}", r"\end{tabular}"
     return "\n".join([*comments, start, r"\toprule", _row(heads), r"\midrule", *body, r"\bottomrule", end])
 
 
 def escape(text: str) -> str:
     """Return a text that LaTeX prints as it stands."""
-    return text.translate(ESCAPES)
+    return visible(text, lines=True).translate(ESCAPES)
 
 
 def _head(lines: list[str]) -> str:
-    return escape(lines[0]) if len(lines) == 1 else r"\shortstack{" + r"\\".join(map(escape, lines)) + "}"
+    shown = [_first(escape(line)) for line in lines]
+    return escape(lines[0]) if len(lines) == 1 else r"\shortstack{" + r"\\".join(shown) + "}"
 
 
 def _row(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    return _first(" & ".join(cells)) + r" \\"
+
+
+def _first(text: str) -> str:
+    """Return what stands after a line's end, which would take a bracket or a star for its own argument."""
+    return "{}" + text if text.lstrip().startswith(("[", "*")) else text

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from fewbench.tables.grid import Grid, Text
+from fewbench.visible import visible
 
 STYLES = {0: "{}", 1: "\x1b[1m{}\x1b[0m", 2: "\x1b[4m{}\x1b[0m"}
 GAP = "  "
@@ -81,9 +82,7 @@ def _fold(cell: Text, width: int) -> Text:
 
 def _plain(cell: Text) -> Text:
     """Return a cell without what a terminal would obey: names may come from anybody's records."""
-    if cell.text.isprintable():
-        return cell
-    return Text("".join(letter if letter.isprintable() else "�" for letter in cell.text), cell.place)
+    return cell if cell.text.isprintable() else Text(visible(cell.text), cell.place)
 
 
 def _wrap(text: str, width: int) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from fewbench.cell import label
 from fewbench.errors import BenchError
 from fewbench.loyalty import label_loyalty, own_teacher, paired, probability_loyalty
-from fewbench.measurement import measurements
+from fewbench.measurement import Shelf
 from fewbench.record import Record
 from fewbench.store import Store
 from fewbench.tables.blocks import worst_first
@@ -143,10 +143,11 @@ def rows(records: Iterable[Record], known: Iterable[Record], store: Store, kinds
     for record in records:
         if record.status == "ok":
             groups.setdefault(_place(record), []).append(record)
+    shelf = Shelf(store) if {*kinds} - {"loyalty"} else None
     found = []
     for (task, k, protocol, mark, method, student), group in sorted(groups.items()):
         each: dict[tuple[str, int], list[float]] = {}
-        for told in (told for record in group for told in _scores(record, teachers, store, kinds)):
+        for told in (told for record in group for told in _scores(record, teachers, store, shelf, kinds)):
             for column, digits, value in figures(*told):
                 each.setdefault((column, digits), []).append(value)
         means = {
@@ -217,13 +218,13 @@ def _place(record: Record) -> tuple[Any, ...]:
 
 
 def _scores(
-    record: Record, teachers: Mapping[str, Record], store: Store, kinds: Sequence[str]
+    record: Record, teachers: Mapping[str, Record], store: Store, shelf: Shelf | None, kinds: Sequence[str]
 ) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield what is known of a run, by kind and name: its score, its loyalty to its own teacher, its measurements."""
     yield "score", "", {"score": record.scores["test"][str(record.selection["metric"])]}
     if "loyalty" in kinds and (found := loyalties(record, teachers, store)) is not None:
         yield "loyalty", "", found
-    if {*kinds} - {"loyalty"}:
-        for measurement in measurements(store, record):
+    if shelf is not None:
+        for measurement in shelf.of(record):
             if measurement.kind in kinds:
                 yield measurement.kind, measurement.name, measurement.scores

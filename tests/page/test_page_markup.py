@@ -13,6 +13,7 @@ from page_records import HOSTILE
 
 from fewbench.page.markup import Markup, fill, json_block, policy
 from fewbench.page.write import HERE, SCRIPTS, to_html
+from fewbench.visible import visible
 
 VOID = {"meta", "link", "input"}
 
@@ -48,8 +49,8 @@ class Page(HTMLParser):
 def test_values_of_a_template_are_escaped_and_not_read_as_templates(text):
     page = fill('<p title="$a">$a</p><b>$b</b>', a=text, b=Markup("<i>x</i>"))
     parsed = Page(page)
-    assert parsed.texts["p"] == [text]
-    assert parsed.found == [("p", {"title": text}), ("b", {}), ("i", {})]
+    assert parsed.texts["p"] == [visible(text)]
+    assert parsed.found == [("p", {"title": visible(text)}), ("b", {}), ("i", {})]
 
 
 def test_a_template_with_a_name_that_is_not_given_is_refused():
@@ -78,7 +79,7 @@ def test_json_refuses_what_javascript_could_not_read():
 @pytest.mark.parametrize("title", HOSTILE)
 def test_the_page_is_well_formed_whatever_it_is_called(title):
     parsed = Page(to_html({"x": title}, title))
-    assert parsed.texts["title"] == parsed.texts["h1"] == [title]
+    assert parsed.texts["title"] == parsed.texts["h1"] == [visible(title)]
     ids = [attributes["id"] for _, attributes in parsed.found if "id" in attributes]
     assert len(ids) == len(set(ids))
     for tag, attributes in parsed.found:

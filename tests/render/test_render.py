@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from fewbench.render import latex, markdown, terminal, to_csv
 from fewbench.render.latex import ESCAPES, escape
+from fewbench.render.markdown import escape as escape_markdown
 from fewbench.tables.grid import Grid, Text
+from fewbench.visible import visible
 
 GRID = Grid(
     "a caption",
@@ -51,7 +53,7 @@ def test_a_caption_of_several_lines_stays_a_comment():
 def test_names_that_a_terminal_or_a_table_would_obey():
     hostile = GRID._replace(rows=[[Text("\x1b]0;x\x07\x1b[2J"), Text("1\n\n2"), Text("\u202e3")]])
     text = terminal(hostile, 80, styled=True)
-    assert "\x1b" not in text and "\u202e" not in text and "�]0;x��[2J" in text
+    assert "\x1b" not in text and "\u202e" not in text and r"\x1b]0;x\x07\x1b[2J" in text and r"\u202e3" in text
     assert "| 1  2 |" in markdown(hostile) and "& 1  2 &" in latex(hostile)
 
 
@@ -59,7 +61,7 @@ def test_markdown():
     assert markdown(GRID).splitlines()[2:6] == [
         "| method | sst-2 @glue | average |",
         "| --- | ---: | ---: |",
-        "| ft_1&co | *60.0 ±1.0* | – |",
+        "| ft_1&amp;co | *60.0 ±1.0* | – |",
         r"| kd\|x | **70.0 ±1.0†** | 70.0 |",
     ]
 
@@ -89,4 +91,55 @@ def test_chinese_counts_as_two_columns():
 @given(st.lists(st.text(st.characters(exclude_characters="\r\0", codec="utf-8"), max_size=5), min_size=2, max_size=2))
 def test_csv_reads_back(values):
     text = to_csv([{"a": values[0], "b": values[1]}]) + "\n"
-    assert list(csv.DictReader(io.StringIO(text, newline=""), strict=True)) == [dict(zip("ab", values, strict=True))]
+    (row,) = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    for read, value in zip(row.values(), values, strict=True):
+        assert read.removeprefix("'") == visible(value, lines=True).removeprefix("'")
+        assert read in (visible(value, lines=True), "'" + visible(value, lines=True))
+
+
+COMPUTED = (
+    "=1+1",
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    " =1",
+    "\n=1",
+    "'=1",
+    '"=1',
+    "＝1",
+    "-",
+    "--1",
+)
+
+
+@pytest.mark.parametrize("text", COMPUTED)
+def test_no_cell_of_csv_is_computed(text):
+    header, row = csv.reader(io.StringIO(to_csv([{text: text, "b": [text, "x"]}]), newline=""))
+    assert header[0][0] == row[0][0] == row[1][0] == "'"
+
+
+@pytest.mark.parametrize("value", [-0.5, "-0.5", "+3", "-1e-05", -7, "ft:lr=1e-05", "a=b", "x-y", None, True])
+def test_csv_leaves_numbers_and_names_alone(value):
+    assert to_csv([{"a": value, "b": 1}]).splitlines()[1] == f"{'' if value is None else value},1"
+
+
+@pytest.mark.parametrize(
+    "text", ["[x](javascript:alert(1))", "<img onerror=x>", "&lt;b&gt;", "`code`", "https://x.y", "a|b"]
+)
+def test_markdown_makes_nothing_of_a_text(text):
+    for shown in (escape_markdown(text), markdown(GRID._replace(caption=text, header=[text] * 3))):
+        assert "<" not in shown and "](" not in shown and "https://" not in shown
+        assert not re.search(r"(?<!\\)`|&(?!amp;|lt;|gt;|#93;)", shown)
+
+
+@pytest.mark.parametrize("text", ["# a", "- a", "+ a", "=== a", "1. a", "12) a", "--- a", "  # a", "> a"])
+def test_a_caption_begins_neither_a_heading_nor_a_list(text):
+    assert re.match(r"\d*\\|&gt;", markdown(GRID._replace(caption=text)))
+
+
+@pytest.mark.parametrize("text", ["[5cm]", "*", " [x"])
+def test_latex_takes_no_cell_for_what_ends_a_row(text):
+    assert rf"{{}}{text}" in latex(GRID._replace(rows=[[Text(text), Text("1"), Text("2")]]))
+    assert rf"{{}}{text}" in latex(GRID._replace(header=["a", f"b\n{text}", "c"]))
