@@ -30,7 +30,7 @@ from fewbench.record import Record
 from fewbench.registry import MethodInfo
 from fewbench.selection import models_apart
 from fewbench.store import Damage, Store, load, to_damage
-from fewbench.tables.beyond import loyalties
+from fewbench.tables.beyond import loyalties, named
 from fewbench.tables.blocks import Block, build
 from fewbench.types import Run
 
@@ -222,7 +222,8 @@ def _measured(file: Path, record: Record, damaged: list[Damage]) -> dict[str, An
             damaged.append(to_damage(beside, error))
             continue
         if measurement.fits(record):
-            found[measurement.what] = dict(measurement.scores)
+            what = "-".join(filter(None, [measurement.kind, named(measurement)]))
+            found[what] = dict(measurement.scores)
     return found
 
 

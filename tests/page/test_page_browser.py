@@ -123,7 +123,7 @@ def test_limited_runs_are_called_not_comparable(show, tmp_path):
     save(to_html(data, "t"), tmp_path / "page.html")
     page = show(tmp_path / "page.html")
     assert page.locator("#board-caption .warning").count() == 0
-    page.get_by_role("combobox", name="Protocol").select_option("quick · first 50 test rows only")
+    page.get_by_role("combobox", name="Protocol").select_option("quick · 50 drawn test rows")
     expect(page.locator("#board-caption .warning")).to_contain_text("Not comparable")
 
 
