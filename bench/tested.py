@@ -23,7 +23,7 @@ def whole_rows(record: Record, rows: Rows) -> tuple[Example, ...]:
     return whole
 
 
-def tested_rows(record: Record, task: Task, rows: Rows) -> tuple[Example, ...]:
+def rows_of_run(record: Record, task: Task, rows: Rows) -> tuple[Example, ...]:
     """Return the very rows that a run was tested on.
 
     Args:

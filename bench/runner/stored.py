@@ -18,7 +18,7 @@ from fewbench.prompts import with_prompt
 from fewbench.reader import read_rows
 from fewbench.record import Record
 from fewbench.store import Store
-from fewbench.tested import check_definition, tested_rows
+from fewbench.tested import check_definition, rows_of_run
 from fewbench.types import Example, ModelRef, Rows, Task
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_rows(record: Record, task: Task, world: World, rows: Rows | None = None
     Raises:
         BenchError: the data are not there, or not those of the run.
     """
-    return tested_rows(record, task, rows or read_rows(task, world.data, offline=world.offline))
+    return rows_of_run(record, task, rows or read_rows(task, world.data, offline=world.offline))
 
 
 def backbone_of(record: Record, manifest_name: str, revision: str, world: World) -> ModelRef:

@@ -20,12 +20,12 @@ from fewbench.attack.run import Target, probabilities
 from fewbench.errors import BenchError, ModelError
 from fewbench.measurement import attachment, measurements
 from fewbench.plan import Request, make_plan
+from fewbench.reader import read_rows
 from fewbench.runner.local import execute
 from fewbench.runner.stored import World, task_of
-from fewbench.runner.stored import test_rows as tested_items
 from fewbench.split import draw
 from fewbench.store import Store
-from fewbench.tested import check_definition
+from fewbench.tested import check_definition, rows_of_run
 from fewbench.testing import toy_task
 
 with warnings.catch_warnings():
@@ -114,15 +114,14 @@ def test_rows_are_drawn_as_a_limit_draws_them_and_counted_by_class(store, busy):
     record = store.find(key)
     (measurement,) = measurements(store, record, "attack")
     world = World(store, offline=True)
-    tested = tested_items(record, task_of(record, world), world)
+    tested = rows_of_run(record, task := task_of(record, world), read_rows(task, None, offline=True))
     drawn = draw(tested, 12)
     rows = [json.loads(line) for line in attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()]
     assert [row["id"] for row in rows] == [item.id for item in drawn] != [item.id for item in tested[:12]]
     assert measurement.settings["drawn"]["of"] == len(tested)
     counted = Counter(item.label for item in drawn)
     assert list(measurement.scores["classes"].values()) == [counted[0], counted[1]] and min(counted.values()) > 0
-    stored = store.predictions(record)
-    answers = dict(zip(stored.ids, stored.answers, strict=True))
+    answers = dict(zip((own := store.predictions(record)).ids, own.answers, strict=True))
     assert measurement.scores["clean_accuracy"] == np.mean([answers[item.id] == item.label for item in drawn])
     with pytest.raises(BenchError, match="all of class") as error:
         run_attack(store, busy, key[:8], limit=1)

@@ -1,82 +1,26 @@
 """Methods against each other: which records are paired, what is refused, and what is told."""
 
+# ruff: noqa: F811
+
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from versus import TASK, add, demo, of, versus  # noqa: F401
 
 from fewbench.comparison.items import Labels
 from fewbench.comparison.pairing import in_common, pairs
 from fewbench.comparison.rows import FEWEST_SEEDS, Found, adjust, compare, to_object
 from fewbench.comparison.sides import Side, ranking, versus_all
 from fewbench.comparison.text import legend, ranks_grid, to_grid
-from fewbench.declare import declared
 from fewbench.errors import BenchError
-from fewbench.metrics import score
-from fewbench.reader import read_rows
-from fewbench.record import Record, run_key
-from fewbench.registry import task_files
 from fewbench.render import markdown, terminal
-from fewbench.split import draw as draw_rows
-from fewbench.split import fingerprint
 from fewbench.store import Store
-from fewbench.types import Inputs, ModelRef, Predictions, Run
-
-TASK = "demo-sentiment"
-
-
-@pytest.fixture(scope="module")
-def demo():
-    task = declared(task_files()).tasks[TASK]
-    rows = read_rows(task, None).test
-    return SimpleNamespace(task=task, rows=rows, gold=np.array([row.label for row in rows]), print=fingerprint(rows))
-
-
-@pytest.fixture
-def add(demo, store):
-    """Store a run of a method that is right with some chance on each test item, from a seed of its own."""
-
-    def add(method, seed=13, chance=0.7, draw=0, *, seeded=None, rows=demo.rows, **changes):
-        rng = np.random.default_rng([seed if seeded is None else seeded, draw])
-        gold = np.array([row.label for row in rows])
-        answers = np.where(rng.random(len(gold)) < chance, gold, 1 - gold)
-        predictions = Predictions(tuple(row.id for row in rows), np.eye(2, dtype="f4")[answers])
-        run = Run(
-            task=TASK,
-            task_version=demo.task.version,
-            source=demo.task.source.name,
-            method=method,
-            settings={},
-            student=ModelRef("tiny", "", "a" * 16),
-            teacher=None,
-            k=16,
-            seed=seed,
-            protocol="quick",
-            fingerprint=f"split-{seed}",
-            test_fingerprint=demo.print,
-        )
-        run = replace(run, **changes)
-        run = replace(run, key=run_key(run))
-        found = {"test": score(demo.task, list(gold), predictions)}
-        record = Record(run, "ok", found, {"metric": demo.task.metric}, {}, {}, "0" * 16, {}, {})
-        store.save(record, predictions)
-        return store.find(run.key)
-
-    return add
-
-
-def of(store, method):
-    return [record for record in store.records() if record.run.method == method]
-
-
-def versus(store, first="new", second="old", **options):
-    sides = [Side(name, of(store, name), store) for name in (first, second)]
-    return versus_all(sides[0], sides[1:], Labels(None), 400, **options)[0]
+from fewbench.types import ModelRef
 
 
 def test_a_method_far_better_on_five_seeds_is_told_to_be(add, store):
@@ -106,101 +50,6 @@ def test_two_seeds_are_too_few_and_it_says_so(add, store):
     text = terminal(to_grid(found, "K=16", legend([found], 400)), 80)
     assert "? +" in text and "▲" not in text
     assert "2 seeds are too few to tell one method from another" in " ".join(text.split())
-
-
-def test_many_k_of_one_task_are_one_task(add, store):
-    def run(*seeds):
-        for k in (1, 2, 4, 8):
-            for seed in seeds:
-                add("new", seed, 0.95, k=k, draw=k), add("old", seed, 0.5, k=k, draw=k)
-        return versus(store).overall
-
-    overall = run(13, 21)
-    assert overall.name == "mean of 1 task (4 rows)"
-    assert overall.pairs == 2 and overall.verdict == "too few seeds" and np.isnan(overall.p)
-    assert run(42).verdict == "too few seeds"
-    overall = run(87, 100)
-    assert overall.pairs == 5 and overall.verdict == "better" and overall.holm < 0.05
-
-
-def test_copies_of_a_row_tell_no_more_than_the_row(add, store):
-    for seed in range(5):
-        for method, chance, draw in (("new", 0.72, 1), ("old", 0.65, 2)):
-            add(method, seed, chance, draw=draw)
-    alone = versus(store).rows[0]
-    for k in (1, 2, 4, 8):
-        for seed in range(5):
-            for method, chance, draw in (("new", 0.72, 1), ("old", 0.65, 2)):
-                add(method, seed, chance, draw=draw, k=k)
-    overall = versus(store).overall
-    assert (overall.low, overall.high) == pytest.approx((alone.low, alone.high))
-    assert overall.p == pytest.approx(alone.p) and overall.pairs == 5 and overall.items == alone.items
-
-
-def test_limited_runs_are_a_table_of_their_own_on_the_rows_that_were_drawn(add, store, demo):
-    drawn = draw_rows(demo.rows, 60)
-    for seed in range(5):
-        add("new", seed, 0.9), add("old", seed, 0.6)
-        for method, chance in (("new", 0.9), ("old", 0.6)):
-            add(method, seed, chance, rows=drawn, limit=60, test_fingerprint=fingerprint(drawn))
-    sides = [Side(name, of(store, name), store) for name in ("new", "old")]
-    whole, part = versus_all(sides[0], sides[1:], Labels(None), 400)
-    assert (whole.kept, part.kept) == ("", "60 drawn test rows")
-    assert whole.overall is None and part.overall is None
-    assert part.rows[0].items == 60 and not part.rows[0].why_no_items
-
-
-def test_methods_that_do_not_vary_are_one_pair_of_runs(add, store):
-    for seed in range(6):
-        add("flat", seed, 0.9, seeded=0), add("low", seed, 0.6, seeded=0, draw=1), add("old", seed, 0.6)
-    (row,) = versus(store, "flat", "low").rows
-    assert row.fixed and row.pairs == 1 and row.tally == (1, 0, 0) and row.test == "McNemar"
-    assert row.verdict == "better"
-    text = " ".join(terminal(to_grid(found := versus(store, "flat", "low"), "", legend([found], 400)), 80).split())
-    assert "only this test set speaks" in text
-    (row,) = versus(store, "flat", "old").rows
-    assert not row.fixed and row.pairs == 6
-
-
-def test_a_verdict_never_contradicts_what_is_shown(add, store):
-    verdicts = set()
-    for draw_, chance in enumerate((0.6, 0.62, 0.65, 0.7, 0.75, 0.8, 0.9)):
-        for seed in range(5):
-            add(f"m{draw_}", seed, chance, draw=draw_)
-    sides = [Side(name, of(store, name), store) for name in (f"m{number}" for number in range(7))]
-    for side in sides:
-        for table in versus_all(side, [other for other in sides if other is not side], Labels(None), 300):
-            for row in table.rows:
-                verdicts.add(row.verdict)
-                assert (row.verdict in ("better", "worse")) == (row.holm < 0.05)
-                if row.verdict != "not told apart":
-                    assert (row.low > 0) == (row.verdict == "better") and (row.high < 0) == (row.verdict == "worse")
-                assert row.holm >= row.p and (row.p >= 0.05 or not row.low <= 0 <= row.high)
-    assert verdicts == {"better", "worse", "not told apart"}
-
-
-def test_records_of_another_definition_are_not_compared(add, store):
-    def of_task(digit):
-        return Inputs(task=digit * 16, train_set="b" * 16, test_set="c" * 16, protocol="d" * 16)
-
-    add("new", inputs=of_task("1")), add("old", inputs=of_task("2"), draw=1)
-    with pytest.raises(BenchError, match="other definitions of the task"):
-        versus(store)
-    assert versus(store, anyway=True).rows[0].unlike == ("other definitions of the task",)
-    add("old", inputs=of_task("1"), draw=2)
-    found = versus(store)
-    assert len(found.rows) == 1 and "runs of the second are left out: other definitions" in found.notes[0]
-    add("new", 21), add("old", 21, inputs=of_task("1"))
-    assert any("before schema 5" in note for note in versus(store).notes)
-
-
-def test_tasks_on_the_same_test_rows_are_one(add, store):
-    for seed in range(3):
-        for task in (TASK, "mine"):
-            add("new", seed, 0.9, task=task), add("old", seed, 0.6, task=task)
-    found = versus(store)
-    assert found.overall.name == "mean of 1 task (2 rows)" and found.overall.pairs == 3
-    assert "demo-sentiment and mine are tested on the same rows" in found.notes[0]
 
 
 def test_other_protocols_and_test_sets_and_splits_are_refused_unless_told(add, store):
