@@ -202,7 +202,11 @@ def test_what_was_measured_beyond_the_score_stands_below_the_figures(show, tmp_p
         if record.run.method == "ft" and record.run.task == "sst-2":
             told = {"settings": {}, "environment": {}}
             scores = {"after_attack_accuracy": 0.25, "mean_queries": 31.54}
-            write(store, record, measured(record, "attack", "textfooler-paper", scores=scores, **told))
+            write(
+                store,
+                record,
+                measured(record, "attack", "textfooler-paper", scores=scores, **told | {"settings": {"drawn": {}}}),
+            )
             if record.run.seed == SEEDS[0]:
                 write(store, record, measured(record, "cost", scores={"layer_ratio": 2.0}, **told))
     save(to_html(data_of(tmp_path), "t"), tmp_path / "page.html")
