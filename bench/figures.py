@@ -204,7 +204,7 @@ def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
         parts += [f"K={one.k}"] if one.k and "k" in several else []
         parts += [one.protocol] if "protocol" in several else []
         parts += [f"#{one.test[:6]}"] if len({p.test for p in twins if p[:3] == one[:3]}) > 1 else []
-        parts += [f"first {one.limit} test rows"] if one.limit else []
+        parts += [f"{one.limit} drawn test rows"] if one.limit else []
         parts += ["leaks dropped"] if one.drop_leaks else []
         found[one] = visible(" · ".join(parts))
     return found

@@ -87,7 +87,7 @@ def _names(ref: ModelRef) -> set[str]:
 
 
 def task_names(given: Sequence[str]) -> frozenset[str]:
-    """Return the tasks that `--tasks` names: tasks, `task@source`, suites, all.
+    """Return the tasks that `--tasks` names: tasks, `task@source`, suites, all, and what TOML files declare.
 
     Raises:
         BenchError: an unknown task or suite, or none.
@@ -97,6 +97,12 @@ def task_names(given: Sequence[str]) -> frozenset[str]:
     names = split_list(",".join(given), "--tasks")
     plain = {task.name for task in choose_tasks([name for name in names if "@" not in name])}
     return frozenset(plain | {name for name in names if "@" in name})
+
+
+def own_files(given: Sequence[str]) -> list[Path]:
+    """Return the TOML files among what `--tasks` names."""
+    names = [name for text in given for name in text.split(",")]
+    return [Path(name) for name in names if name.endswith(".toml")]
 
 
 def by_label(records: Iterable[Record]) -> dict[str, list[Record]]:

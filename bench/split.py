@@ -56,7 +56,7 @@ def make_split(
         used = {e.id for e in train + dev}
         rest = (e for e in rows.train if e.id not in used)
     pool = (*rest, *rows.unlabeled)
-    whole = rows.test if limit is None else _some(rows.test, limit)
+    whole = draw(rows.test, limit)
     test = without_leaks(task, (*train, *dev), whole) if drop_leaks else whole
     split = Split(
         task=task.full_name,
@@ -77,8 +77,13 @@ def make_split(
     return split
 
 
-def _some(examples: Sequence[Example], limit: int) -> tuple[Example, ...]:
-    """Return a draw without replacement, in the order of the examples; a larger one holds a smaller one."""
+def draw(examples: Sequence[Example], limit: int | None) -> tuple[Example, ...]:
+    """Return the examples that a limit keeps, in their order; all without one.
+
+    Drawn without replacement by `LIMIT_SEED`; a larger draw holds a smaller one.
+    """
+    if limit is None:
+        return tuple(examples)
     chosen = np.random.default_rng(LIMIT_SEED).permutation(len(examples))[:limit]
     return tuple(examples[row] for row in sorted(chosen))
 

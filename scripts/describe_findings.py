@@ -6,28 +6,30 @@ python scripts/describe_findings.py --results results --out docs/findings.md
 from __future__ import annotations
 
 import argparse
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fewbench.comparison.clusters import by_task
+from fewbench.comparison.items import vary
 from fewbench.comparison.pairing import Pair, pairs
+from fewbench.comparison.rows import FEWEST_EACH, FEWEST_SEEDS
 from fewbench.durable import write_whole
 from fewbench.errors import BenchError
 from fewbench.figures import score
 from fewbench.loyalty import label_loyalty, own_teacher, probability_loyalty
 from fewbench.record import Record
 from fewbench.selection import Wanted, by_label, find_label, models_apart
+from fewbench.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
 from fewbench.statistics.paired import holm
-from fewbench.statistics.resample import interval, resample_seeds, sign_flips
 from fewbench.store import Store
 from fewbench.toml import load
 
 HERE = Path(__file__).parent
-RESAMPLES, LEVEL = 5000, 0.05
 
 HEAD = """# What the papers found, and what shows here
 
@@ -39,8 +41,9 @@ python scripts/describe_findings.py --results results --out docs/findings.md
 
 Each claim is that one method is above another; both ran on the same splits. Values are means over split seeds, in
 hundredths, with their spread (population standard deviation); *seeds* counts those on which the first is above. The
-overall difference is the mean over the rows, its interval is 95% over seeds, and p flips the signs of the seeds'
-differences. A claim **shows** if the interval is above zero and p below 0.05, corrected for the number of claims (Holm,
+overall difference is the mean over tasks, the rows of a task averaged first; its interval is 95% over seeds by
+Student's t, the seeds of a task's rows taken together, and p is of the same t. A claim **shows** if p is below 0.05,
+corrected for the number of claims (Holm,
 1979); its opposite shows likewise; else nothing can be told. Protocol `{protocol}`. The students ({students}) are
 embedded: far smaller than the papers' models, and they have read far less.
 
@@ -88,6 +91,10 @@ class Measures:
             raise BenchError(f"no measure is called '{measure}'", allowed=self._of, given=measure)
         return self._of[measure](runs)
 
+    def vary(self, pair: Pair) -> bool:
+        """Return whether the answers of either method vary over split seeds."""
+        return vary(pair.first, self._store) or vary(pair.second, self._store)
+
     def _loyalty(self, loyalty: Callable[[Any, Any], float], run: Record) -> float:
         teacher = own_teacher(run, self._known)
         if teacher is None:
@@ -107,8 +114,8 @@ def describe(findings: Iterable[Finding], store: Store) -> str:
     measures = Measures(store, records)
     findings = list(findings)
     compared = [compare(finding, records, measures) for finding in findings]
-    adjusted = iter(holm([one.p for one in compared if isinstance(one, Compared)]))
-    told = [one.told(next(adjusted)) if isinstance(one, Compared) else one for one in compared]
+    adjusted = iter(holm([one.p for one in compared if isinstance(one, Compared) and one.p is not None]))
+    told = [_told(one, adjusted) for one in compared]
     head = HEAD.format(
         protocol=", ".join(dict.fromkeys(f.protocol for f in findings)),
         students=", ".join(dict.fromkeys(f"`{f.student}`" for f in findings)),
@@ -125,6 +132,12 @@ def describe(findings: Iterable[Finding], store: Store) -> str:
     )
 
 
+def _told(one: Compared | tuple[str, str], adjusted: Iterator[float]) -> tuple[str, str]:
+    if not isinstance(one, Compared):
+        return one
+    return one.told(math.nan if one.p is None else next(adjusted))
+
+
 class Compared(NamedTuple):
     """Two methods' runs, paired: a table of them, the mean difference over its rows, its interval and p."""
 
@@ -132,15 +145,20 @@ class Compared(NamedTuple):
     gain: float
     low: float
     high: float
-    p: float
+    p: float | None
+    tasks: str
     reading: str
 
     def told(self, adjusted: float) -> tuple[str, str]:
-        """Return the verdict and the text, where p is `adjusted` for the number of claims."""
-        clear = adjusted < LEVEL and not self.low <= 0 <= self.high
-        verdict = "not told apart" if not clear else "shows" if self.low > 0 else "the opposite shows"
-        overall = f"Overall {self.gain:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
-        text = f"{self.table}\n\n{overall}, p {_p(self.p)}, corrected {_p(adjusted).removeprefix('= ')}: **{verdict}**."
+        """Return the verdict and the text, where p is `adjusted` for the number of claims, nan with too few seeds."""
+        verdict = "not told apart" if not adjusted < LEVEL else "shows" if self.low > 0 else "the opposite shows"
+        overall = f"Mean of {self.tasks} {self.gain:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
+        ps = (
+            "too few seeds to tell"
+            if self.p is None
+            else f"p {_p(self.p)}, corrected {_p(adjusted).removeprefix('= ')}"
+        )
+        text = f"{self.table}\n\n{overall}, {ps}: **{verdict}**."
         return verdict, text + (f"\n\n{self.reading.strip()}" if self.reading else "")
 
 
@@ -151,25 +169,33 @@ def compare(finding: Finding, records: Sequence[Record], measures: Measures) -> 
         names, paired = find_pairs(finding, records)
     except BenchError as error:
         return "not compared", f"{head}. Not compared: {error.problem}."
-    rows, drawn, weighted = [], [], []
+    rows, drawn = [], []
     for pair in paired:
         first, second = (np.array(measures.of(finding.measure, side)) for side in (pair.first, pair.second))
         gain = first - second
-        rng = np.random.default_rng(zlib.crc32(str(pair.place).encode()))
-        drawn.append(resample_seeds(np.tile(gain, (RESAMPLES, 1)), rng))
-        weighted += list(gain / (len(gain) * len(paired)))
+        drawn.append(Paired(pair.seeds, gain, fixed=not measures.vary(pair)))
         means = [f"{side.mean():.1f} ±{side.std():.1f}" for side in (first, second)]
-        cells = [pair.place.task, pair.place.k, *means, f"{gain.mean():+.1f}", f"{(gain > 0).sum()} of {len(gain)}"]
+        cells = [
+            pair.question.task.task,
+            pair.question.k,
+            *means,
+            f"{gain.mean():+.1f}",
+            f"{(gain > 0).sum()} of {len(gain)}",
+        ]
         rows.append(f"| {' | '.join(map(str, cells))} |")
-    low, high = interval(np.mean(drawn, 0))
-    p = sign_flips(list(len(weighted) * np.array(weighted)), np.random.default_rng(0))
+    tasks = by_task([pair.question for pair in paired])
+    clusters = [[drawn[place] for place in places] for places in tasks]
+    enough = pairs_of_runs(clusters) >= FEWEST_SEEDS and least_seeds(clusters) >= FEWEST_EACH
+    found = estimate(clusters)
     table = [
         f"{head}, of `{finding.student}`.\n",
         f"| task | K | {names[0]} | {names[1]} | difference | seeds |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *rows,
     ]
-    return Compared("\n".join(table), sum(weighted), low, high, p, finding.reading)
+    told = found.p if enough else None
+    count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}"
+    return Compared("\n".join(table), found.difference, found.low, found.high, told, count, finding.reading)
 
 
 def _p(p: float) -> str:

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import PROJECT
+from scipy import stats
 
 from fewbench.record import Record, run_key
 from fewbench.store import Store
@@ -20,12 +21,20 @@ MICRO = ModelRef("fewbench-micro", "", "a" * 16)
 
 
 def save(
-    store: Store, method: str, seed: int, score: float, *, task: str = "mood", rows: object = None, **details: object
+    store: Store,
+    method: str,
+    seed: int,
+    score: float,
+    *,
+    task: str = "mood",
+    test: str = "test",
+    rows: object = None,
+    **details: object,
 ) -> str:
     """Store a run with a test accuracy, and return its key."""
     blank = Run(
         task=task, task_version=1, source="here", method=method, settings={}, student=MICRO, teacher=None, k=16,
-        seed=seed, protocol="quick", fingerprint=f"split-{seed}", test_fingerprint="test",
+        seed=seed, protocol="quick", fingerprint=f"split-{seed}", test_fingerprint=test,
     )  # fmt: skip
     run = Run(**{name: getattr(blank, name) for name in blank.__slots__} | {"key": run_key(blank)})
     predictions = Predictions(("a", "b"), np.array(rows or [[0.6, 0.4], [0.3, 0.7]], "f4"))
@@ -50,29 +59,30 @@ def test_difference_spread_and_seeds_by_hand(store):
         save(store, "old", seed, old)
     text = told(store)
     assert "| mood | 16 | 70.0 ±8.2 | 61.7 ±2.4 | +8.3 | 2 of 3 |" in text
-    assert "Overall +8.3 [" in text
+    assert "Mean of 1 task +8.3 [" in text and "too few seeds to tell" in text
     assert "| New is above old | not told apart |" in text
 
 
 def test_tasks_weigh_alike_and_a_gap_on_every_seed_shows(store):
     for task, gain, seeds in (("mood", 0.1, 6), ("tone", 0.3, 3)):
         for seed in range(seeds):
-            save(store, "new", seed, 0.5 + gain, task=task)
-            save(store, "old", seed, 0.5, task=task)
+            save(store, "new", seed, 0.5 + gain + seed % 3 / 1000 - 0.001, task=task, test=task)
+            save(store, "old", seed, 0.5, task=task, test=task)
     text = told(store)
-    assert "Overall +20.0 [+20.0, +20.0]" in text
+    assert "Mean of 2 tasks +20.0 [+19.9, +20.1]" in text
     assert "| New is above old | shows |" in text
     assert "| New is above old | the opposite shows |" in told(store, first="old", second="new")
 
 
 def test_p_is_corrected_for_the_number_of_claims(store):
-    for seed in range(6):  # all six on one side: 2 of 64 flips are as far out
-        save(store, "new", seed, 0.6 + seed / 100)
+    for seed, gain in enumerate((0.1, -0.02, 0.08, 0.02, 0.09, 0.04)):
+        save(store, "new", seed, 0.5 + gain)
         save(store, "old", seed, 0.5)
     finding = Finding("New is above old", "Table 1", "new", "old")
-    assert "p = 0.031, corrected 0.031: **shows**" in describe([finding], store)
+    p = stats.ttest_1samp((0.1, -0.02, 0.08, 0.02, 0.09, 0.04), 0).pvalue
+    assert f"p = {p:.3f}, corrected {p:.3f}: **shows**" in describe([finding], store)
     several = describe([finding, finding, finding], store)
-    assert several.count("p = 0.031, corrected 0.094: **not told apart**") == 3
+    assert several.count(f"p = {p:.3f}, corrected {3 * p:.3f}: **not told apart**") == 3
 
 
 def test_spread_is_the_distance_from_the_mean_of_the_seeds(store):

@@ -22,7 +22,15 @@ from fewbench import layout
 from fewbench.attack.progress import Progress, lines_of
 from fewbench.attack.recipes import JIN_2019
 from fewbench.attack.report import Outcome, Status, summary
-from fewbench.attack.run import Target, forget, probabilities, stored_attack
+from fewbench.attack.run import (
+    Target,
+    clean_accuracy,
+    draw_items,
+    drawn_by,
+    forget,
+    probabilities,
+    stored_attack,
+)
 from fewbench.durable import remove
 from fewbench.errors import BenchError
 from fewbench.measurement import Measurement, file_of, measured, write
@@ -99,7 +107,7 @@ def attack_by_textattack(
         store: of the run.
         target: the run.
         name: `textattack:` and the recipe's name there.
-        limit: items attacked, the first ones.
+        limit: items attacked, drawn as `bench run --limit` draws them.
         environment: what the measurement says of the machine.
         force: attack again, whatever is stored.
         on_item: hears how many items are done, of how many.
@@ -109,16 +117,23 @@ def attack_by_textattack(
     """
     package = load_textattack()
     recipe = build_recipe(package, name.partition(":")[2], wrap(package, target.model))
-    items = target.items[:limit]
+    items = draw_items(target, limit)
     what = name.replace(":", "-").replace("_", "-")
     pieces = re.sub(r" object at 0x[0-9a-f]+", "", repr(recipe))
-    settings = {"recipe": name, "textattack": version("textattack"), "items": len(items), "pieces": pieces}
+    settings = {
+        "recipe": name,
+        "textattack": version("textattack"),
+        "items": len(items),
+        "drawn": drawn_by(target),
+        "pieces": pieces,
+    }
     if not force and (stored := stored_attack(store, target.record, what, settings)):
         return stored
     file = layout.measurement(file_of(store, target.record), f"attack-{what}", ".jsonl")
     key = {**settings, "run": target.record.run.key, "predictions": target.record.predictions}
     if force:
         remove(file)
+    clean = clean_accuracy(store, target, items)
     with Progress(file, key, 1, len(items)) as progress:
         for number in range(len(progress.outcomes), len(items)):
             on_item(number, len(items))
@@ -129,7 +144,7 @@ def attack_by_textattack(
             "attack",
             what,
             settings=settings,
-            scores=summary(progress.outcomes),
+            scores={**summary(progress.outcomes, target.task.labels), "clean_accuracy": clean},
             environment=environment,
         )
         write(store, target.record, measurement, {".jsonl": lines_of(progress.outcomes)})

@@ -1,6 +1,8 @@
 """What an attack came to: one outcome an item, and figures over them whose denominators are said.
 
-- `original_accuracy`: items the model gets right, of all items attacked.
+- `classes`: how many of the items attacked are of each class.
+- `original_accuracy`: items the model gets right, of all items attacked, read as the recipe reads them.
+- `clean_accuracy`: the same of the texts as they stand.
 - `after_attack_accuracy`: items whose attack failed, of all items attacked. What the model gets wrong to begin with is
   not attacked, and counts as wrong (thesis 4.3.2; in Jin et al.'s program as a success of the attack).
 - `success_rate`: attacks that succeeded, of the items the model got right.
@@ -67,13 +69,20 @@ def outcome_of(row: dict[str, Any]) -> Outcome:
     return Outcome(**values)
 
 
-def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Return the figures over some outcomes, at least one; None where there is nothing to take a mean of."""
+def summary(outcomes: Sequence[Outcome], labels: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the figures over some outcomes, at least one; None where there is nothing to take a mean of.
+
+    Args:
+        outcomes: of the items attacked.
+        labels: what their classes are called.
+    """
+    of_class = Counter(outcome.label for outcome in outcomes)
     count = Counter(outcome.status for outcome in outcomes)
     right = [outcome for outcome in outcomes if outcome.status != "skipped"]
     won = [outcome for outcome in outcomes if outcome.status == "succeeded"]
     return {
         "items": len(outcomes),
+        "classes": {name: of_class[number] for number, name in enumerate(labels)},
         **{status: count[status] for status in ("succeeded", "failed", "skipped")},
         "original_accuracy": len(right) / len(outcomes),
         "after_attack_accuracy": count["failed"] / len(outcomes),

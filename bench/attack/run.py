@@ -23,6 +23,7 @@ from fewbench.measurement import Measurement, file_of, measured, measurements, w
 from fewbench.parts.backbone import Backbone
 from fewbench.parts.taskmodel import TaskModel
 from fewbench.record import Record
+from fewbench.split import LIMIT_SEED, draw
 from fewbench.store import Store
 from fewbench.types import Example, Predictor, Task
 
@@ -33,7 +34,10 @@ BLOCK = 32
 """Items attacked side by side. Part of what determines the last bits: batches are made of a block's texts."""
 
 CALIBRATED = 1000
-"""Items, the first ones, by which the sentence encoder is calibrated, however many are attacked."""
+"""Items, drawn as those attacked are, by which the sentence encoder is calibrated, however many are attacked."""
+
+AGREED = 0.99
+"""Of the answers of a kept model and those in its record. Another machine's last bits may turn one in a hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +82,27 @@ def attack(
         recipe: how it is attacked.
         resources: near words, stop words, tagger.
         encoder: makes the sentence encoder.
-        limit: items attacked, the first ones.
+        limit: items attacked, drawn as `bench run --limit` draws them.
         environment: what the measurement says of the machine.
         force: attack again, whatever is stored.
         on_block: hears how many items are done, of how many.
 
     Raises:
         ModelError: the model gave numbers that are not finite.
-        BenchError: the outcome cannot be stored.
+        BenchError: the outcome cannot be stored, the items drawn are of one class alone, or the model is not that of
+            the record.
     """
-    read = [prepared(item, recipe) for item in target.items[: max(limit, CALIBRATED)]]
-    items = read[:limit]
-    pooled = MeanPooled(encoder, [item.texts[-1] for item in read[:CALIBRATED]])
+    drawn = draw_items(target, limit)
+    items = [prepared(item, recipe) for item in drawn]
+    calibrated = [prepared(item, recipe) for item in draw(target.items, CALIBRATED)]
+    pooled = MeanPooled(encoder, [item.texts[-1] for item in calibrated])
     settings = _settings(target, recipe, resources, pooled, len(items))
     if not force and (stored := stored_attack(store, target.record, recipe.name, settings)):
         return stored
     file = layout.measurement(file_of(store, target.record), f"attack-{recipe.name}", ".jsonl")
     if force:
         remove(file)
+    clean = clean_accuracy(store, target, drawn)
     key = {**settings, "run": target.record.run.key, "predictions": target.record.predictions}
     with Progress(file, key, BLOCK, len(items)) as progress:
         on_block(len(progress.outcomes), len(items))
@@ -107,12 +114,66 @@ def attack(
             "attack",
             recipe.name,
             settings=settings,
-            scores=summary(progress.outcomes),
+            scores={**summary(progress.outcomes, target.task.labels), "clean_accuracy": clean},
             environment=environment,
         )
         write(store, target.record, measurement, {".jsonl": lines_of(progress.outcomes)})
         remove(file)
     return measurement
+
+
+def draw_items(target: Target, limit: int) -> tuple[Example, ...]:
+    """Return the items to attack: a draw of those the run was tested on, as `bench run --limit` makes it.
+
+    Raises:
+        BenchError: they are of one class alone, and the items of the run are not.
+    """
+    drawn = draw(target.items, limit)
+    if len({item.label for item in drawn}) > 1 or len({item.label for item in target.items}) == 1:
+        return drawn
+    enough = next(n for n in range(limit + 1, len(target.items) + 1) if _classes(draw(target.items, n)) > 1)
+    raise BenchError(
+        f"{target.task.full_name}: {len(drawn)} of {len(target.items)} test rows are drawn, all of class "
+        f"'{target.task.labels[int(drawn[0].label or 0)]}'",
+        allowed="a draw with more than one class",
+        fix=f"--limit {enough}, or more",
+    )
+
+
+def _classes(items: Sequence[Example]) -> int:
+    return len({item.label for item in items})
+
+
+def drawn_by(target: Target) -> dict[str, Any]:
+    """Return what a measurement says of the draw: its rule, and of how many rows it is."""
+    return {"rule": "without replacement, as bench run --limit", "seed": LIMIT_SEED, "of": len(target.items)}
+
+
+def clean_accuracy(store: Store, target: Target, drawn: Sequence[Example]) -> float:
+    """Return the accuracy of the kept model on items as they stand.
+
+    All items of the run are asked, in its order, so that batches are what they were.
+
+    Raises:
+        BenchError: the model does not answer as the record's predictions do.
+    """
+    answers = target.model.predict([item.without_label() for item in target.items]).answers.tolist()
+    forget(target.model)
+    found = {item.id: answer for item, answer in zip(target.items, answers, strict=True)}
+    if target.record.predictions is not None:
+        stored = store.predictions(target.record)
+        pairs = zip(stored.ids, stored.answers.tolist(), strict=True)
+        same = sum(found.get(name) == answer for name, answer in pairs)
+        if same < AGREED * len(found):
+            run = target.record.run
+            raise BenchError(
+                f"the model kept of run {run.key[:8]} is not that of the record: "
+                f"it answers {same} of {len(found)} test rows alike",
+                where=f"{target.task.full_name} {run.method} s{run.seed}",
+                fix="the same bench run with --keep-models --force",
+            )
+    right = sum(int(found[item.id] == item.label) for item in drawn)
+    return right / len(drawn)
 
 
 def prepared(item: Example, recipe: Recipe) -> Example:
@@ -193,6 +254,7 @@ def _settings(target: Target, recipe: Recipe, resources: Resources, encoder: Mea
         "lower_case": recipe.lower,
         "attacked": "the second text; the first is fixed" if target.task.format == "pair" else "the text",
         "items": items,
+        "drawn": drawn_by(target),
         "block": BLOCK,
         "resources": {**resources.named, "encoder": encoder.describe()},
     }

@@ -29,7 +29,7 @@ def attack(
     recipe: Annotated[
         str, typer.Option("--recipe", help="textfooler-paper, textfooler-cli, textattack-jin2019, or textattack:NAME")
     ] = OURS,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="items attacked, the first of the test set")] = ATTACKED,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="items attacked, drawn from the test rows")] = ATTACKED,
     neighbours: Annotated[
         Path | None, typer.Option("--neighbours", help="table (.json) or counter-fitted vectors (.txt)")
     ] = None,
@@ -158,7 +158,7 @@ def _show(done: Sequence[tuple[Target, Measurement]], *, json: bool) -> None:
         ]
         print_json(rows)
         return
-    names = ("original_accuracy", "after_attack_accuracy", "mean_queries", "changed_words")
+    names = ("clean_accuracy", "original_accuracy", "after_attack_accuracy", "mean_queries", "changed_words")
     cells = [
         [
             f"{target.task.full_name} {target.record.run.method}",
@@ -170,12 +170,22 @@ def _show(done: Sequence[tuple[Target, Measurement]], *, json: bool) -> None:
     ]
     if not cells:
         return
-    header = ("run", "key", "items", "accuracy", "after attack", "queries", "changed words")
-    print_grid(header, cells, right=range(2, 7))
+    header = ("run", "key", "items", "clean", "as read", "after attack", "queries", "changed words")
+    print_grid(header, cells, right=range(2, 8))
+    for target, measurement in done:
+        note(f"{target.record.run.key[:8]}: {_drawn(measurement)}")
     for name, text in done[0][1].scores["denominators"].items():
         note(f"{name}: of {text}")
     for what, status in _statuses(done[0][1].settings):
         note(f"{what}: {status}")
+
+
+def _drawn(measurement: Measurement) -> str:
+    """Return how many items of which class were drawn, of how many."""
+    classes = {name: count for name, count in measurement.scores["classes"].items() if count}
+    counts = ", ".join(f"{count} of class '{name}'" for name, count in classes.items())
+    text = f"{measurement.scores['items']} drawn of {measurement.settings['drawn']['of']} test rows: {counts}"
+    return text + ("; the test rows are of one class alone" if len(classes) == 1 else "")
 
 
 def _figure(name: str, value: float | None) -> str:

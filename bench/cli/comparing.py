@@ -15,10 +15,9 @@ from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.comparison.rows import Versus
-    from fewbench.comparison.sides import Side
+    from fewbench.comparison.sides import Ranked, Side
     from fewbench.record import Record
     from fewbench.selection import Wanted
-    from fewbench.statistics.ranks import Ranking
 
 FORMATS = ("terminal", "markdown", "latex", "json")
 FIGURES = (".svg", ".pdf", ".png")
@@ -27,7 +26,9 @@ FIGURES = (".svg", ".pdf", ".png")
 def compare(
     new: Annotated[str, typer.Argument(help="a method as it is stored, or a folder of results with one method")],
     against: Annotated[str, typer.Option("--against", help="methods, or all others")],
-    tasks: Annotated[list[str] | None, typer.Option("--tasks", help="only these: tasks, suites")] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option("--tasks", help="only these: tasks, suites, your own .toml")
+    ] = None,
     k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
     seeds: Annotated[str | None, typer.Option("--seeds", help="only these split seeds")] = None,
     protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
@@ -49,7 +50,7 @@ def compare(
     from fewbench.comparison.items import Labels
     from fewbench.comparison.rows import to_object
     from fewbench.comparison.sides import ranking, versus_all
-    from fewbench.selection import Wanted, task_names
+    from fewbench.selection import Wanted, own_files, task_names
 
     if form not in FORMATS:
         raise BenchError(f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown")
@@ -64,29 +65,39 @@ def compare(
         teacher=teacher,
     )
     mine, others = _sides(new, against, results, wanted)
-    tables = versus_all(mine, others, Labels(data), resamples, anyway=anyway, notify=note)
+    tables = versus_all(mine, others, Labels(data, own_files(tasks or ())), resamples, anyway=anyway, notify=note)
     ranks = ranking([mine, *others])
     if figure is not None:
         _draw(ranks, figure)
     if json or form == "json":
         rows = [[*table.rows, *filter(None, [table.overall])] for table in tables]
         shown = [
-            {"new": table.first, "against": table.second, "rows": [*map(to_object, of)]}
+            {
+                "new": table.first,
+                "against": table.second,
+                "test_rows": table.kept or "all",
+                "rows": [*map(to_object, of)],
+                "notes": table.notes,
+            }
             for table, of in zip(tables, rows, strict=True)
         ]
-        print_json({"tables": shown, "ranking": ranks and ranks._asdict(), "resamples": resamples})
+        found = ranks.ranking._asdict() | {"ks": ranks.ks} if ranks.ranking else None
+        why = {"why_no_ranking": ranks.why_none or None}
+        print_json({"tables": shown, "ranking": found, **why, "resamples": resamples})
         return
     used = [record for side in (mine, *others) for record in side.records]
     _print(tables, ranks, used, resamples, form)
 
 
-def _print(tables: Sequence[Versus], ranks: Ranking | None, used: Sequence[Record], resamples: int, form: str) -> None:
+def _print(tables: Sequence[Versus], ranks: Ranked, used: Sequence[Record], resamples: int, form: str) -> None:
     from fewbench.comparison.sides import shared_by_all
     from fewbench.comparison.text import legend, ranks_grid, to_grid
 
-    notes = [*legend(tables, resamples), *_state(used)]
+    why = [ranks.why_none] if ranks.why_none else []
+    notes = [*legend(tables, resamples), *_state(used), *why]
     grids = [to_grid(table, shared_by_all(used), notes if table is tables[-1] else []) for table in tables]
-    print_grids([*grids, *([ranks_grid(ranks)] if ranks else [])], form)
+    ranked = ranks_grid(ranks)
+    print_grids([*grids, *([ranked] if ranked else [])], form)
 
 
 def _state(records: Sequence[Record]) -> list[str]:
@@ -105,13 +116,13 @@ def _state(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _draw(ranks: Ranking | None, figure: Path) -> None:
+def _draw(ranks: Ranked, figure: Path) -> None:
     from fewbench.plots.critical_difference import save
 
-    if ranks is None:
-        raise BenchError("no task was run alike by all methods, so there are no ranks to draw", fix="--against fewer")
+    if ranks.ranking is None:
+        raise BenchError(f"there is nothing to draw: {ranks.why_none}", fix="--against fewer, or run more tasks")
     try:
-        save(ranks, figure)
+        save(ranks.ranking, figure)
     except OSError as error:
         raise BenchError(f"this cannot be written: {error.strerror}", where=str(figure)) from error
     note(f"wrote {figure}")

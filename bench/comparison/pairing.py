@@ -1,17 +1,25 @@
-"""Which records of two methods stand beside each other: the same task, K, protocol, split and test items, by seed."""
+"""Which records of two methods stand beside each other: the same question, split and test items, by seed.
+
+A question is a task as asked, K, a protocol, and which test rows are used (`fewbench.cell.Question`). Records of
+other definitions, train sets or test sets answer other questions, whatever names they share.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
+from fewbench.cell import Question, question_of
 from fewbench.errors import BenchError
 from fewbench.record import Record
 
+EARLIER = "what a run of before schema 5 was made from is not known"
+
 
 class Place(NamedTuple):
-    """What a comparison is about: a task from a source, by a template, with K examples a label."""
+    """What a question is about by its names alone: a task from a source, by a template, with K examples a label."""
 
     task: str
     source: str
@@ -22,29 +30,11 @@ class Place(NamedTuple):
         return f"{self.task}@{self.source}" + (f"+{self.template}" if self.template else "") + f" K={self.k}"
 
 
-class Terms(NamedTuple):
-    """What must be the same for scores to be compared."""
-
-    protocol: str
-    version: int
-    limit: int | None
-    drop_leaks: bool
-
-    def __str__(self) -> str:
-        rest = {
-            "task version": self.version if self.version > 1 else None,
-            "limit": self.limit,
-            "drop-leaks": self.drop_leaks,
-        }
-        return " ".join([f"protocol {self.protocol}", *(f"{name} {v}" for name, v in rest.items() if v)])
-
-
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two methods' records in one place, for the same seeds in the same order; `unlike` says what is not the same."""
+    """Two methods' records of one question, for the same seeds in order; `unlike` says what is not the same."""
 
-    place: Place
-    terms: Terms
+    question: Question
     first: tuple[Record, ...]
     second: tuple[Record, ...]
     unlike: tuple[str, ...] = ()
@@ -57,16 +47,15 @@ class Pair:
     @property
     def metric(self) -> str:
         """The task's headline metric."""
-        return str(self.first[0].selection["metric"])
+        return self.question.task.metric
 
     @property
     def scores(self) -> tuple[list[float], list[float]]:
         """The test scores of both, by seed."""
-        first, second = ([float(r.scores["test"][self.metric]) for r in side] for side in (self.first, self.second))
-        return first, second
+        return [score_of(record) for record in self.first], [score_of(record) for record in self.second]
 
 
-_Side = Mapping[Place, Mapping[Terms, Mapping[int, Record]]]
+_Side = dict[Place, dict[Question, dict[int, Record]]]
 
 
 def pairs(first: Iterable[Record], second: Iterable[Record], *, anyway: bool = False) -> list[Pair]:
@@ -75,17 +64,17 @@ def pairs(first: Iterable[Record], second: Iterable[Record], *, anyway: bool = F
     Args:
         first: one method's.
         second: the other's.
-        anyway: also pair records of other protocols, splits or test sets, and say so in `Pair.unlike`.
+        anyway: also pair records of other questions in one place, or of other splits, and say so in `Pair.unlike`.
 
     Raises:
-        BenchError: records of other protocols, splits or test sets in one place; several runs of one seed; no place
-            that both have.
+        BenchError: records of other questions or splits in one place; several runs of one seed; no place that both
+            have.
     """
     one, other = _side(first), _side(second)
     found = [
-        _pair(place, terms, against, one[place][terms], other[place][against], anyway)
+        _pair(place, question, against, one[place][question], other[place][against], anyway)
         for place in sorted(one.keys() & other.keys())
-        for terms, against in _matching(place, one, other, anyway)
+        for question, against in _matching(place, one[place], other[place], anyway)
     ]
     whole = [pair for pair in found if pair is not None]
     if not whole:
@@ -98,30 +87,78 @@ def pairs(first: Iterable[Record], second: Iterable[Record], *, anyway: bool = F
     return whole
 
 
-def in_common(sides: Sequence[Iterable[Record]]) -> list[list[list[float]]]:
-    """Return the test scores of several methods wherever all were run alike: by place, by method, by seed."""
-    found = [_side(records) for records in sides]
-    places = sorted(set.intersection(*({(p, t) for p, by in side.items() for t in by} for side in found)), key=str)
-    scores = []
-    for place, terms in places:
-        runs = [side[place][terms] for side in found]
+def left_out(first: Iterable[Record], second: Iterable[Record]) -> list[str]:
+    """Return what is to be said of records that go by the names of paired ones, and answer another question."""
+    one, other = _side(first), _side(second)
+    told = []
+    for place in sorted(one.keys() & other.keys()):
+        shared = one[place].keys() & other[place].keys()
+        for name, side in (("first", one), ("second", other)):
+            for question in sorted(side[place].keys() - shared):
+                twins = [_hidden(question, twin) for twin in shared if twin.protocol == question.protocol]
+                told += [f"{place}: runs of the {name} are left out: {', '.join(twins[0])}"] if any(twins) else []
+    return list(dict.fromkeys(told))
+
+
+def in_common(sides: Sequence[Iterable[Record]]) -> dict[Question, list[list[float]]]:
+    """Return the test scores of several methods wherever all were run alike: by question, by method, by seed."""
+    found = [dict(_questions(_side(records))) for records in sides]
+    scores = {}
+    for question in sorted(set.intersection(*map(set, found))):
+        runs = [side[question] for side in found]
         seeds = [
-            s for s in sorted(set.intersection(*map(set, runs))) if len({r[s].run.test_fingerprint for r in runs}) == 1
+            seed
+            for seed in sorted(set.intersection(*map(set, runs)))
+            if len({records[seed].run.test_fingerprint for records in runs}) == 1
         ]
         if seeds:
-            scores.append([[float(r[s].scores["test"][str(r[s].selection["metric"])]) for s in seeds] for r in runs])
+            scores[question] = [[score_of(records[seed]) for seed in seeds] for records in runs]
     return scores
 
 
+def score_of(record: Record) -> float:
+    """Return a record's headline test score, 0 to 1."""
+    return float(record.scores["test"][str(record.selection["metric"])])
+
+
+def unlikeness(one: Question, other: Question) -> list[str]:
+    """Return what tells two questions in one place apart, in words."""
+    said = {
+        "protocol": (one.protocol, other.protocol),
+        "task version": (one.task.version, other.task.version),
+        "metric": (one.task.metric_name, other.task.metric_name),
+        "limit": (one.limit or "none", other.limit or "none"),
+        "leaked test rows": tuple("dropped" if each.drop_leaks else "kept" for each in (one, other)),
+    }
+    plain = [f"{what} {mine} against {what} {its}" for what, (mine, its) in said.items() if mine != its]
+    return plain + _hidden(one, other)
+
+
+def _hidden(one: Question, other: Question) -> list[str]:
+    """Return what tells two questions apart that no name of theirs shows."""
+    if bool(one.task.definition) != bool(other.task.definition):
+        return [EARLIER]
+    found = []
+    for what, name in (("definitions of the task", "definition"), ("train sets", "train_set")):
+        found += [f"other {what}"] if getattr(one.task, name) != getattr(other.task, name) else []
+    found += ["other test sets"] if one.task.test_set != other.task.test_set else []
+    constants = one.constants != other.constants and one.protocol == other.protocol
+    return found + (["other constants of the protocol"] if constants else [])
+
+
+def _questions(side: _Side) -> Iterator[tuple[Question, dict[int, Record]]]:
+    for questions in side.values():
+        yield from questions.items()
+
+
 def _side(records: Iterable[Record]) -> _Side:
-    side: dict[Place, dict[Terms, dict[int, Record]]] = {}
+    side: _Side = {}
     for record in records:
         run = record.run
         if record.status != "ok":
             continue
         place = Place(run.task, run.source, run.template, run.k)
-        terms = Terms(run.protocol, run.task_version, run.limit, run.drop_leaks)
-        seeds = side.setdefault(place, {}).setdefault(terms, {})
+        seeds = side.setdefault(place, {}).setdefault(question_of(record), {})
         if run.seed in seeds:
             raise _twice(place, seeds[run.seed], record)
         seeds[run.seed] = record
@@ -142,35 +179,34 @@ def _twice(place: Place, one: Record, other: Record) -> BenchError:
     return BenchError(f"'{one.run.method}' has two runs of {place}, seed {one.run.seed}: {keys}", fix="bench show KEY")
 
 
-def _matching(place: Place, one: _Side, other: _Side, anyway: bool) -> list[tuple[Terms, Terms]]:
-    """Return the terms to pair in a place: those both have; without any, and `anyway`, the first of each."""
-    shared = sorted(one[place].keys() & other[place].keys(), key=str)
+def _matching(
+    place: Place, one: Iterable[Question], other: Iterable[Question], anyway: bool
+) -> list[tuple[Question, Question]]:
+    """Return the questions to pair in a place: those both have; without any, and `anyway`, the two most alike."""
+    shared = sorted({*one} & {*other})
     if shared:
-        return [(terms, terms) for terms in shared]
+        return [(question, question) for question in shared]
+    nearest = min(product(sorted(one), sorted(other)), key=lambda both: len(unlikeness(*both)))
     if not anyway:
         raise BenchError(
-            f"{place}: the first has {_list(one[place])}, the second {_list(other[place])}",
-            allowed="runs of one protocol, task version, limit and choice of test rows",
-            fix="bench run by one protocol, or --anyway, which marks it",
+            f"{place}: the two methods' runs answer other questions: {', '.join(unlikeness(*nearest))}",
+            allowed="runs of one protocol, task definition, train set, test set and limit",
+            fix="bench run with both methods at once, or --anyway, which marks it",
         )
-    return [(min(one[place], key=str), min(other[place], key=str))]
-
-
-def _list(terms: Iterable[Terms]) -> str:
-    return " and ".join(sorted(map(str, terms)))
+    return [nearest]
 
 
 def _pair(
     place: Place,
-    terms: Terms,
-    against: Terms,
+    question: Question,
+    against: Question,
     one: Mapping[int, Record],
     other: Mapping[int, Record],
     anyway: bool,
 ) -> Pair | None:
     seeds = sorted(one.keys() & other.keys())
     first, second = tuple(one[seed] for seed in seeds), tuple(other[seed] for seed in seeds)
-    unlike = [f"{terms} against {against}"] if terms != against else []
+    unlike = unlikeness(question, against)
     for what, name in (("splits", "fingerprint"), ("test sets", "test_fingerprint")):
         odd = _odd(name, first, second)
         if odd and not anyway:
@@ -180,7 +216,7 @@ def _pair(
                 fix="bench run both on the same data, or --anyway, which marks it",
             )
         unlike += [f"other {what}"] if odd else []
-    return Pair(place, terms, first, second, tuple(unlike)) if seeds else None
+    return Pair(question, first, second, tuple(dict.fromkeys(unlike))) if seeds else None
 
 
 def _odd(name: str, first: Sequence[Record], second: Sequence[Record]) -> list[int]:

@@ -30,7 +30,7 @@ from fewbench.record import Record
 from fewbench.registry import MethodInfo
 from fewbench.selection import models_apart
 from fewbench.store import Store
-from fewbench.tables.beyond import loyalties
+from fewbench.tables.beyond import loyalties, named
 from fewbench.tables.blocks import Block, Column, build
 from fewbench.types import Run
 
@@ -62,7 +62,7 @@ def read(store: Store) -> tuple[list[Stored], list[Damage]]:
     if len(whole) <= MOST:
         whole = list(store.filed())
     shelf = Shelf(store, damaged.append)
-    stored = [Stored(file, record, {one.what: dict(one.scores) for one in shelf.of(record)}) for file, record in whole]
+    stored = [Stored(file, record, _measured(shelf, record)) for file, record in whole]
     damaged = [*store.damaged, *damaged]
     apart = models_apart(one.record for one in stored)
     stored = [one._replace(record=record) for one, record in zip(stored, apart, strict=True)]
@@ -208,6 +208,15 @@ class _Runs:
 def link(file: Path, folder: Path) -> str:
     """Return a link from a page in `folder` to a file: relative, and quoted, so that no name can be a scheme."""
     return _link(file.parent, folder) + quote(file.name, errors="surrogateescape")
+
+
+def _measured(shelf: Shelf, record: Record) -> dict[str, Any]:
+    """Return the scores of a record's measurements that are of its present predictions, by kind and name."""
+    found = {}
+    for one in shelf.of(record):
+        what = "-".join(filter(None, [one.kind, named(one)]))
+        found[what] = dict(one.scores)
+    return found
 
 
 @lru_cache

@@ -29,7 +29,7 @@ function go(changes, quietly = false) {
 }
 
 function variant(block) {
-  const limit = block.limit === null ? "" : ` · first ${block.limit} test rows only`;
+  const limit = block.limit === null ? "" : ` · ${block.limit} drawn test rows`;
   return `${block.protocol}${limit}${block.drop_leaks ? " · without leaked test rows" : ""}`;
 }
 

@@ -17,8 +17,8 @@ from fewbench.plan import choose_tasks
 from fewbench.prompts import with_prompt
 from fewbench.reader import read_rows
 from fewbench.record import Record
-from fewbench.split import make_split
 from fewbench.store import Store
+from fewbench.tested import check_definition, rows_of_run
 from fewbench.types import Example, ModelRef, Rows, Task
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def task_of(record: Record, world: World) -> Task:
     """Return a run's task, with the prompt it had.
 
     Raises:
-        BenchError: it is not declared any more, or in another version.
+        BenchError: it is not declared any more, in another version, or otherwise than when it was run.
     """
     run = record.run
     name = f"{run.task}@{run.source}"
@@ -59,7 +59,9 @@ def task_of(record: Record, world: World) -> Task:
             f"run {run.key[:8]} is of version {run.task_version} of {name}, which is now {task.version}",
             fix="bench run makes one of this version",
         )
-    return with_prompt(task, run.template) if run.template else task
+    asked = with_prompt(task, run.template) if run.template else task
+    check_definition(record, asked)
+    return asked
 
 
 def test_rows(record: Record, task: Task, world: World, rows: Rows | None = None) -> tuple[Example, ...]:
@@ -74,17 +76,7 @@ def test_rows(record: Record, task: Task, world: World, rows: Rows | None = None
     Raises:
         BenchError: the data are not there, or not those of the run.
     """
-    run = record.run
-    rows = rows or read_rows(task, world.data, offline=world.offline)
-    split = make_split(task, rows, run.k, run.seed, limit=run.limit, drop_leaks=run.drop_leaks)
-    if split.test_fingerprint != run.test_fingerprint:
-        raise BenchError(
-            f"the test rows here are not those that run {run.key[:8]} was tested on",
-            where=f"{task.full_name}: {split.test_fingerprint[:8]} here, {run.test_fingerprint[:8]} in the record",
-            fix="bench data verify, or --data with the folder it was run on",
-        )
-    tested = {example.id for example in split.test}
-    return tuple(example for example in rows.test if example.id in tested)
+    return rows_of_run(record, task, rows or read_rows(task, world.data, offline=world.offline))
 
 
 def backbone_of(record: Record, manifest_name: str, revision: str, world: World) -> ModelRef:

@@ -50,6 +50,11 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
     return float(studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * n)))
 
 
+def fewest_tasks(k: int) -> int:
+    """Return over how many tasks the ranks of k methods can differ by the critical difference at all."""
+    return next(n for n in range(2, 100) if critical_difference(k, n) < k - 1)
+
+
 def friedman(scores: NDArray[np.float64]) -> float:
     """Return the p of Iman and Davenport's F that k methods rank alike on N tasks: 1 where there is but one task.
 

@@ -1,11 +1,13 @@
-"""The paired bootstrap and the paired permutation test, over seeds and items, for any metric of sums.
+"""The paired bootstrap and the paired permutation test over items, for any metric of sums.
 
-Axes: S seeds, n items, F sums, B resamples. Every seed's model answers the same items, so seeds and items are crossed.
+Axes: S seeds, n items, F sums, B resamples. Every seed's model answers the same items: a resample's items, and a
+permutation's swaps, are the same for all seeds. Generators in one state draw the same items for all who answer n of
+them, so whatever is tested on one test set (another K, another template) is resampled together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -18,11 +20,10 @@ Value = Callable[[Floats], Floats]
 
 
 def bootstrap(first: Floats, second: Floats, value: Value, resamples: int, rng: np.random.Generator) -> Floats:
-    """Return the difference of two methods' mean scores in each resample, [B].
+    """Return the difference of two methods' mean scores in each resample of the items, [B].
 
-    A resample draws items with replacement, the same for both methods and all seeds (they are crossed, and an item hard
-    for one seed's model tends to be hard for another's), and seeds with replacement, the same for both methods: the
-    two-way bootstrap of Owen (2007), "The pigeonhole bootstrap", which errs on the side of a wide interval.
+    A resample draws items with replacement, the same for both methods and all seeds: an item hard
+    for one seed's model tends to be hard for another's. The seeds are taken as they are.
 
     Args:
         first: what each item adds, [S, n, F]; rows of zeros for items that a seed's test set lacks.
@@ -34,27 +35,8 @@ def bootstrap(first: Floats, second: Floats, value: Value, resamples: int, rng: 
     parts = []
     for rows in _chunks(resamples, first.shape[1]):
         weights = _counts(rng, first.shape[1], rows)
-        parts.append(value(_sums(weights, first)) - value(_sums(weights, second)))
-    return resample_seeds(np.concatenate(parts), rng)
-
-
-def resample_seeds(differences: Floats, rng: np.random.Generator) -> Floats:
-    """Return the mean of S seeds drawn with replacement in each resample: [B, S] -> [B].
-
-    Means of S drawn seeds vary (S - 1) / S times as much as they should, half as much with two; their distance from the
-    mean of all is stretched by the root of its inverse (Rao and Wu, 1988). A single seed says nothing of others.
-    """
-    seeds = differences.shape[1]
-    mean = differences.mean(1)
-    drawn = rng.integers(seeds, size=differences.shape)
-    means = np.take_along_axis(differences, drawn, 1).mean(1)
-    return np.asarray(mean + (means - mean) * np.sqrt(seeds / max(seeds - 1, 1)))
-
-
-def interval(resampled: Floats, level: float = 0.95) -> tuple[float, float]:
-    """Return the percentile interval of a bootstrap."""
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+        parts.append((value(_sums(weights, first)) - value(_sums(weights, second))).mean(1))
+    return np.concatenate(parts)
 
 
 def permuted(first: Floats, second: Floats, value: Value, resamples: int, rng: np.random.Generator) -> Floats:
@@ -75,21 +57,6 @@ def permuted(first: Floats, second: Floats, value: Value, resamples: int, rng: n
 def p_value(null: Floats, observed: float) -> float:
     """Return the two-sided p of a difference among those drawn under the null, itself counted (never 0)."""
     return float((1 + (np.abs(null) >= abs(observed) - 1e-12).sum()) / (1 + len(null)))
-
-
-def sign_flips(differences: Sequence[float], rng: np.random.Generator, resamples: int = 20_000) -> float:
-    """Return the two-sided p that paired differences have mean 0, by flipping their signs (Fisher).
-
-    All 2^n patterns up to n = 14, and random ones beyond. Its least possible value is 2^(1-n): with five seeds, 0.0625.
-    """
-    values = np.asarray(differences, float)
-    n = len(values)
-    if n <= 14:
-        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-        null = np.asarray(signs @ values / n)
-        return float((np.abs(null) >= abs(values.mean()) - 1e-12).mean())
-    signs = rng.choice([-1.0, 1.0], size=(resamples, n))
-    return p_value(signs @ values / n, float(values.mean()))
 
 
 def _chunks(resamples: int, n: int) -> Iterator[int]:

@@ -16,18 +16,18 @@ Floats = NDArray[np.float64]
 
 
 class Features(Protocol):
-    """What each item adds to the sums of a metric."""
+    """Gives what each item adds to the sums, [n, F]."""
 
-    def __call__(self, gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1) -> Floats:
-        """Return [n, F] for gold labels [n], answers [n], so many classes, and the class F1 is of."""
+    def __call__(self, gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
+        """Return it for gold labels [n] and answers [n] of C classes; F1 is of the class `positive`."""
         ...
 
 
 class Summed(NamedTuple):
     """A metric: what each item adds, and the score of the sums.
 
-    `value` takes sums [..., F] and gives scores [...]. Both sides of a comparison must be given the same classes and
-    the same positive one.
+    `value` takes sums [..., F] and gives scores [...]. Both sides of a comparison must be given the same number of
+    classes.
     """
 
     features: Features
@@ -39,7 +39,7 @@ def divide(above: Floats, below: Floats) -> Floats:
     return np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
 
 
-def _right(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1) -> Floats:
+def _right(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
     """[n, 2]: right, one."""
     return np.stack([gold == answers, np.ones(len(gold))], 1).astype(float)
 
@@ -48,7 +48,7 @@ def _accuracy(sums: Floats) -> Floats:
     return divide(sums[..., 0], sums[..., 1])
 
 
-def _by_class(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1) -> Floats:
+def _by_class(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
     """[n, 3C]: a class right, answered, and gold."""
     each = np.arange(classes)
     answered, golden = answers[:, None] == each, gold[:, None] == each
@@ -60,15 +60,16 @@ def _three(sums: Floats) -> tuple[Floats, Floats, Floats]:
     return right, answered, golden
 
 
-def _of_one(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1) -> Floats:
+def _of_class(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
     """[n, 3]: the positive class right, answered, and gold."""
     answered, golden = answers == positive, gold == positive
     return np.stack([answered & golden, answered, golden], 1).astype(float)
 
 
 def _f1(sums: Floats) -> Floats:
-    """2 tp / (answered + gold) of the positive class."""
-    return divide(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
+    """2 tp / (answered + gold)."""
+    right, answered, golden = np.moveaxis(sums, -1, 0)
+    return divide(2 * right, answered + golden)
 
 
 def _macro_f1(sums: Floats) -> Floats:
@@ -87,7 +88,7 @@ def _mcc(sums: Floats) -> Floats:
     return divide(covariance, np.sqrt(spread))
 
 
-def _moments(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1) -> Floats:
+def _moments(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
     """[n, 6]: 1, x, y, xx, yy, xy, both about the mean of gold, so that little is lost in the subtraction below."""
     x, y = gold - gold.mean(), answers - gold.mean()
     return np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], 1).astype(float)
@@ -102,7 +103,7 @@ def _pearson(sums: Floats) -> Floats:
 
 SUMMED: Mapping[str, Summed] = {
     "accuracy": Summed(_right, _accuracy),
-    "f1": Summed(_of_one, _f1),
+    "f1": Summed(_of_class, _f1),
     "macro_f1": Summed(_by_class, _macro_f1),
     "mcc": Summed(_by_class, _mcc),
     "pearson": Summed(_moments, _pearson),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from fewbench.cell import label
 from fewbench.errors import BenchError
 from fewbench.loyalty import label_loyalty, own_teacher, paired, probability_loyalty
-from fewbench.measurement import Shelf
+from fewbench.measurement import Measurement, Shelf
 from fewbench.record import Record
 from fewbench.store import Store
 from fewbench.tables.blocks import worst_first
@@ -69,6 +69,7 @@ COLUMNS: Mapping[str, tuple[Figure, ...]] = {
         Figure("probability loyalty", _at("probability", times=100)),
     ),
     "attack": (
+        Figure("original accuracy", _at("original_accuracy", times=100)),
         Figure("after-attack accuracy", _at("after_attack_accuracy", times=100)),
         Figure("queries", _at("mean_queries")),
     ),
@@ -81,6 +82,9 @@ COLUMNS: Mapping[str, tuple[Figure, ...]] = {
     ),
 }
 """By kind of measurement: what a table shows of it. Of the kind `attack`, columns name the recipe too."""
+
+FIRST = "†"
+FIRST_ROWS = f"{FIRST} attacked the first test rows, perhaps of one class alone: bench attack draws them"
 
 KINDS = tuple(kind for kind in COLUMNS if kind != "score")
 
@@ -116,6 +120,15 @@ def figures(kind: str, name: str, scores: Mapping[str, Any]) -> Iterator[tuple[s
     for figure in COLUMNS.get(kind, ()):
         if (value := figure.of(scores)) is not None:
             yield figure.name + (f" ({name})" if name else ""), figure.digits, value
+
+
+def named(measurement: Measurement) -> str:
+    """Return the name of a measurement, marked where it is of an attack on the first test rows.
+
+    Earlier versions attacked these, and many a test set is sorted by class. Such figures have columns of their own.
+    """
+    first = measurement.kind == "attack" and "drawn" not in measurement.settings
+    return measurement.name + (FIRST if first else "")
 
 
 def loyalties(student: Record, teachers: Mapping[str, Record], store: Store) -> dict[str, float] | None:
@@ -186,7 +199,8 @@ def _grid(task: str, k: int, protocol: str, group: Mapping[tuple[str, str], Row]
     caption.append(f"means over n={n} split seeds" if n else "means over n split seeds")
     labels = ["method", *(["model"] if len(students) > 1 else [])]
     header = [*labels, *([] if n else ["n"]), *(name.replace(" ", "\n") for name in names)]
-    return Grid(" · ".join(caption), header, body, [], len(labels))
+    notes = [FIRST_ROWS] if any(FIRST in name for name in names) else []
+    return Grid(" · ".join(caption), header, body, notes, len(labels))
 
 
 def _mean(value: Value | None, n: int) -> str:
@@ -227,4 +241,4 @@ def _scores(
     if shelf is not None:
         for measurement in shelf.of(record):
             if measurement.kind in kinds:
-                yield measurement.kind, measurement.name, measurement.scores
+                yield measurement.kind, named(measurement), measurement.scores

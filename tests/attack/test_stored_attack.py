@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +20,12 @@ from fewbench.attack.run import Target, probabilities
 from fewbench.errors import BenchError, ModelError
 from fewbench.measurement import attachment, measurements
 from fewbench.plan import Request, make_plan
+from fewbench.reader import read_rows
 from fewbench.runner.local import execute
+from fewbench.runner.stored import World, task_of
+from fewbench.split import draw
 from fewbench.store import Store
+from fewbench.tested import check_definition, rows_of_run
 from fewbench.testing import toy_task
 
 with warnings.catch_warnings():
@@ -103,13 +108,46 @@ def test_an_attack_is_stored_beside_its_run_and_not_done_twice(store, busy, caps
     assert other.scores["items"] == 3
 
 
+def test_rows_are_drawn_as_a_limit_draws_them_and_counted_by_class(store, busy):
+    key, _ = keys(store)
+    run_attack(store, busy, key[:8])
+    record = store.find(key)
+    (measurement,) = measurements(store, record, "attack")
+    world = World(store, offline=True)
+    tested = rows_of_run(record, task := task_of(record, world), read_rows(task, None, offline=True))
+    drawn = draw(tested, 12)
+    rows = [json.loads(line) for line in attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()]
+    assert [row["id"] for row in rows] == [item.id for item in drawn] != [item.id for item in tested[:12]]
+    assert measurement.settings["drawn"]["of"] == len(tested)
+    counted = Counter(item.label for item in drawn)
+    assert list(measurement.scores["classes"].values()) == [counted[0], counted[1]] and min(counted.values()) > 0
+    answers = dict(zip((own := store.predictions(record)).ids, own.answers, strict=True))
+    assert measurement.scores["clean_accuracy"] == np.mean([answers[item.id] == item.label for item in drawn])
+    with pytest.raises(BenchError, match="all of class") as error:
+        run_attack(store, busy, key[:8], limit=1)
+    assert "--limit" in str(error.value)
+
+
+def test_a_model_or_a_definition_that_is_not_the_records_is_refused(store, busy):
+    key, _ = keys(store)
+    record = store.find(key)
+    world = World(store, offline=True)
+    task = task_of(record, world)
+    with pytest.raises(BenchError, match="another definition"):
+        check_definition(record, replace(task, words=task.words[::-1]))
+    predictions = store.predictions(record)
+    store.save(record, replace(predictions, probabilities=predictions.probabilities[:, ::-1].copy()))
+    with pytest.raises(BenchError, match="is not that of the record"):
+        run_attack(store, busy, key[:8], force=True)
+
+
 def test_a_run_without_its_model_says_how_to_keep_it_and_the_others_go_on(store, busy, capsys):
     kept, lost = keys(store)
     with pytest.raises(BenchError, match="was not kept") as error:
         run_attack(store, busy, lost)
     assert "--keep-models" in str(error.value)
     with pytest.raises(attacking.typer.Exit) as end:
-        run_attack(store, busy, lost, kept, limit=2)
+        run_attack(store, busy, lost, kept)
     said = capsys.readouterr()
     assert end.value.exit_code == 1 and "was not kept" in said.err
     assert [row["run"] for row in json.loads(said.out)] == [kept]

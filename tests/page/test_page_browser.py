@@ -123,7 +123,7 @@ def test_limited_runs_are_called_not_comparable(show, tmp_path):
     save(to_html(data, "t"), tmp_path / "page.html")
     page = show(tmp_path / "page.html")
     assert page.locator("#board-caption .warning").count() == 0
-    page.get_by_role("combobox", name="Protocol").select_option("quick · first 50 test rows only")
+    page.get_by_role("combobox", name="Protocol").select_option("quick · 50 drawn test rows")
     expect(page.locator("#board-caption .warning")).to_contain_text("Not comparable")
 
 
@@ -202,7 +202,11 @@ def test_what_was_measured_beyond_the_score_stands_below_the_figures(show, tmp_p
         if record.run.method == "ft" and record.run.task == "sst-2":
             told = {"settings": {}, "environment": {}}
             scores = {"after_attack_accuracy": 0.25, "mean_queries": 31.54}
-            write(store, record, measured(record, "attack", "textfooler-paper", scores=scores, **told))
+            write(
+                store,
+                record,
+                measured(record, "attack", "textfooler-paper", scores=scores, **told | {"settings": {"drawn": {}}}),
+            )
             if record.run.seed == SEEDS[0]:
                 write(store, record, measured(record, "cost", scores={"layer_ratio": 2.0}, **told))
     save(to_html(data_of(tmp_path), "t"), tmp_path / "page.html")

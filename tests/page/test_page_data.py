@@ -112,7 +112,11 @@ def test_what_was_measured_beyond_the_score_stands_by_cell(tmp_path):
         student = make("vanilla-kd", seed=seed, score=0.7, details=details)
         store.save(teacher, Predictions(ids, here)), store.save(student, Predictions(ids, there))
     student = store.get(student.run)
-    write(store, student, measured(student, "attack", "cli", scores={"mean_queries": 9}, settings={}, environment={}))
+    write(
+        store,
+        student,
+        measured(student, "attack", "cli", scores={"mean_queries": 9}, settings={"drawn": {}}, environment={}),
+    )
     data = data_of(tmp_path)
     assert data["beyond"]["columns"] == [["label loyalty", 1], ["probability loyalty", 1], ["queries (cli)", 1]]
     ((block, row, column, values),) = data["beyond"]["cells"]

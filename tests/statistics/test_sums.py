@@ -43,3 +43,14 @@ def test_constant_answers_score_zero(name):
     gold = np.array([0, 1, 1]) if name == "mcc" else np.array([0.1, 4.7, 2.2])
     features, value = SUMMED[name]
     assert value(features(gold, np.ones_like(gold), 2).sum(0)) == 0.0
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), positive=st.integers(0, 1))
+def test_f1_is_of_the_positive_class(seed, positive):
+    from sklearn.metrics import f1_score
+
+    gold, answers = np.random.default_rng(seed).integers(2, size=(2, 12))
+    features, value = SUMMED["f1"]
+    want = f1_score(gold, answers, pos_label=positive, zero_division=0)
+    assert value(features(gold, answers, 2, positive).sum(0)) == pytest.approx(want)

@@ -14,7 +14,7 @@ from fewbench.errors import BenchError
 from fewbench.measurement import measured, write
 from fewbench.record import Record
 from fewbench.store import Store
-from fewbench.tables.beyond import Value, chosen, columns, rows
+from fewbench.tables.beyond import FIRST_ROWS, Value, chosen, columns, grids, rows
 from fewbench.types import Predictions
 
 TEACHER = [[0.5, 0.5], [1.0, 0.0], [0.9, 0.1], [0.2, 0.8]]
@@ -60,9 +60,21 @@ def test_loyalty_to_its_own_teacher_and_attacks_by_recipe(filled: Store):
     by_method = {row.method.partition(":")[0]: row for row in found}
     assert by_method["kd"].values["label loyalty"] == Value(50, 1, 1)  # two of four, of one of two runs
     assert "label loyalty" not in by_method["ft"].values
-    assert by_method["kd"].values["after-attack accuracy (cli)"] == Value(12.5, 1, 1)
-    names = ["score", "label loyalty", "probability loyalty", "after-attack accuracy (cli)", "queries (cli)"]
+    assert by_method["kd"].values["after-attack accuracy (cli†)"] == Value(12.5, 1, 1)
+    names = ["score", "label loyalty", "probability loyalty", "after-attack accuracy (cli†)", "queries (cli†)"]
     assert columns(found) == names
+    assert [FIRST_ROWS] in [grid.notes for grid in grids(found)]  # of the first rows, as it says no draw
+
+
+def test_an_attack_on_drawn_rows_stands_in_columns_of_its_own(filled: Store):
+    second = next(record for record in filled.records() if record.run.seed == 21)
+    scores = {"original_accuracy": 0.75, "after_attack_accuracy": 0.25}
+    drawn = {"drawn": {"of": 4}}
+    write(filled, second, measured(second, "attack", "cli", settings=drawn, scores=scores, environment={}))
+    found = {row.method.partition(":")[0]: row for row in rows(filled.records(), filled.records(), filled, ["attack"])}
+    assert found["kd"].values["original accuracy (cli)"] == Value(75, 1, 1)
+    assert found["kd"].values["after-attack accuracy (cli)"] == Value(25, 1, 1)
+    assert found["kd"].values["after-attack accuracy (cli†)"] == Value(12.5, 1, 1)
 
 
 def test_a_teacher_that_is_not_shown_still_counts(filled: Store):
