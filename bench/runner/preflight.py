@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fewbench.cell import label
 from fewbench.errors import BenchError, DataError, ModelError, NeedsNetwork, StoreDamaged
 from fewbench.jobs import Job, Preparation, Work
 from fewbench.pipeline import settings_of
-from fewbench.tables.blocks import label
 
 if TYPE_CHECKING:
     from fewbench.parts.kit import Models
