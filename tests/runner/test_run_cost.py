@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from fewbench.errors import BenchError
 from fewbench.measurement import measurements
@@ -92,7 +93,8 @@ def test_beside_a_teacher_and_with_energy(kept, tiny_model):
     store, record = kept
     teacher = replace(record, run=replace(record.run, key="f" * 32))
     artifacts = store.artifacts
-    artifacts.file(model_key(teacher)).write_bytes(artifacts.file(model_key(record)).read_bytes())
+    manifest, content = artifacts.read(model_key(record))
+    artifacts.save(model_key(teacher), manifest, save(load(content)))
 
     def energy(work):
         work()
