@@ -154,10 +154,7 @@ class Plan:
     unnamed: frozenset[str] = frozenset()
 
     def todo(self, *, force: bool = False, retry_failed: bool = False) -> list[Job]:
-        """Return the runs to carry out: without a record, or a model to keep; on request failed ones, or all.
-
-        A method that its user gives by its file is being worked on: its runs by earlier code are carried out again.
-        """
+        """Return the runs to carry out: without a record, a model to keep, of a named file's earlier code, or all."""
         return [job for job in self.jobs if force or self._is_open(job, retry_failed)]
 
     def is_older(self, job: Job) -> bool:
@@ -231,8 +228,7 @@ class Maker:
     ) -> Job:
         """Return the job of one run, and with it those that it needs.
 
-        `rows` are the hashes of the rows that the split was drawn from. `backbone` takes the student's place: a
-        trained teacher is a run of its method on the teacher's backbone.
+        `rows` are of what the split was drawn from. `backbone` takes the student's place for a trained teacher.
         """
         teacher = self._trained_teacher(task, split, rows, scorer, method, settings)
         inputs = make_inputs(task, rows, split, self.protocol, method, settings, teacher=teacher.key if teacher else "")

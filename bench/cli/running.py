@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fewbench.cli.earlier import failed_earlier, of_older_code
 from fewbench.cli.listing import AllowOption, DataOption, JsonOption, ResultsOption
 from fewbench.cli.out import duration, note, numbers, print_grid, print_json
 from fewbench.errors import BenchError
@@ -103,7 +104,7 @@ def run(
         fix = "bench ls methods and bench ls tasks tell what goes with what"
         raise BenchError("there is no run of these methods on these tasks", fix=fix)
     todo = plan.todo(force=force, retry_failed=retry_failed)
-    for text in _of_older_code(plan, todo):
+    for text in of_older_code(plan, todo):
         note(text)
     if dry_run:
         _show_plan(plan, todo, store, workers or _cores(), json=json)
@@ -114,32 +115,10 @@ def run(
             failed = _carry_out(plan.stages(todo), store, workers, device, threads, **limits)
     if not todo:
         note(f"nothing to do: all {len(plan.jobs)} runs have a record (--force redoes them)")
-    earlier = _failed_earlier(plan, todo)
+    earlier = failed_earlier(plan, todo)
     _show_results(plan, store, json=json)
     if failed or earlier:
         raise typer.Exit(1)
-
-
-def _of_older_code(plan: Plan, todo: Sequence[Job]) -> Iterator[str]:
-    """Yield what is to be said of records that were made by other code of their methods than today's."""
-    open_keys = {job.key for job in todo}
-    older = [job for job in plan.jobs if plan.is_older(job)]
-    for name in dict.fromkeys(job.method.name for job in older):
-        keys = {job.key for job in older if job.method.name == name}
-        if again := len(keys & open_keys):
-            yield f"{name}: its code has changed since {again} of its runs: they are run again"
-        if kept := len(keys - open_keys):
-            yield f"{name}: {kept} stored runs are of other code than today's (--force redoes them)"
-
-
-def _failed_earlier(plan: Plan, todo: Sequence[Job]) -> int:
-    """Return how many runs of a plan failed before and were not redone, and tell of them."""
-    redone = {job.key for job in todo}
-    keys = [key for key, record in plan.records.items() if record.status == "failed" and key not in redone]
-    if keys:
-        count = f"{len(keys)} runs" if len(keys) > 1 else "1 run"
-        note(f"{count} failed earlier: --retry-failed redoes them; bench show {keys[0][:8]} tells why")
-    return len(keys)
 
 
 def _carry_out(

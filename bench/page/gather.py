@@ -212,11 +212,8 @@ def link(file: Path, folder: Path) -> str:
 
 def _measured(shelf: Shelf, record: Record) -> dict[str, Any]:
     """Return the scores of a record's measurements that are of its present predictions, by kind and name."""
-    found = {}
-    for one in shelf.of(record):
-        what = "-".join(filter(None, [one.kind, named(one)]))
-        found[what] = dict(one.scores)
-    return found
+    fitting = shelf.of(record)
+    return {"-".join(filter(None, [one.kind, named(one)])): dict(one.scores) for one in fitting}
 
 
 @lru_cache
