@@ -34,7 +34,8 @@ class Example:
     `texts` holds one text (single), two (pair: premise and hypothesis), or passage and question (choice; the question
     is empty where there is one text). `options` is empty but for a choice, which has one a class; an empty option is
     none. `label` is a class index, a value for regression, or None where it is withheld. `id` is `<split>-<row>`, the
-    row counted from 0 in the source file.
+    row counted from 0 in the source file; where a method is handed test or unlabelled rows, in an order that tells
+    nothing (`fewbench.blind`).
     """
 
     id: str

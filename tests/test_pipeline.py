@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -96,7 +98,12 @@ def test_the_teacher_is_a_run_that_is_done_once(tiny_model, tmp_path):
     assert (record.status, record.error) == ("ok", None)
     assert predictions is not None
     assert artifacts.has(job.teacher.model_key)
-    assert plan.stages([job]) == [[job]]
+    assert plan.stages([job]) == [[job.teacher], [job]]  # a death came between its model and its record
+    taught = replace(record, run=job.teacher.run, method_code=job.teacher.method.code_hash())
+    stored = {job.teacher.key: taught}
+    assert replace(plan, records=stored).stages([job]) == [[job]]
+    for other in (replace(taught, status="failed"), replace(taught, method_code="older")):
+        assert replace(plan, records={job.teacher.key: other}).stages([job]) == [[job.teacher], [job]]
     assert record.selection["settings"] == {"truncate.layers": 1, **job.trials[record.selection["trial"]]}
 
 
