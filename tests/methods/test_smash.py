@@ -14,6 +14,7 @@ from safetensors.torch import load
 from fewbench.artifacts import Artifacts
 from fewbench.corpora import corpus_ref
 from fewbench.errors import BenchError
+from fewbench.inputs import row_hashes
 from fewbench.jobs import Job, Maker, Plan, Preparation
 from fewbench.metrics import Scorer
 from fewbench.models import find_model
@@ -50,7 +51,8 @@ def job_of(student, teacher, text, kind="single", **settings):
     task, refs = toy_task(kind), {"student": find_model(str(student)), "teacher": find_model(str(teacher))}
     maker = Maker(toy_protocol(), methods(), refs, corpus_ref(str(text)))
     rows = toy_rows(task)
-    return maker.job(task, make_split(task, rows, 2, 13), Scorer(task, rows.test), SMASH, settings)
+    split, hashes = make_split(task, rows, 2, 13), row_hashes(rows)
+    return maker.job(task, split, hashes, Scorer(task, rows.test), SMASH, settings)
 
 
 def built(job, artifacts):
