@@ -295,3 +295,9 @@ def test_two_runs_at_once_on_one_store(task, tiny_model, tmp_path):
     assert [process.wait(timeout=300) for process in both] == [0, 0]
     assert len(scores(tmp_path / "results")) == 6
     assert not Store(tmp_path / "results").fsck()
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0", "-3", "5d", "1h30m", "nan", "inf"])
+def test_timeouts_that_are_none(bench, tmp_path, text):
+    done = bench("run", "--methods", "majority", f"--timeout={text}", "--results", tmp_path / "r", "--offline")
+    assert done.returncode == 2 and "--timeout is" in done.stderr and "30m" in done.stderr

@@ -61,7 +61,7 @@ TURNED = "class Bad(Fair):\n    def predict(self, e):\n        return super().pr
         (SHARES.format("np.full((len(e), 3), np.nan, np.float32)"), "not finite"),
         (MEDDLE.format("object.__setattr__(task, 'title', 'mine')"), "changed the task, split or protocol"),
         (MEDDLE.format("object.__setattr__(task.sources[0], 'label', 'mine')"), "changed the task, split or protocol"),
-        (TURNED, "not for the test examples"),
+        (TURNED, "not for the examples asked for"),
     ],
 )
 def test_runs_that_break_the_contract(method, tiny_model, body, problem, tmp_path):
