@@ -7,6 +7,7 @@ to something else.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -110,6 +111,24 @@ def question_of(record: Record) -> Question:
         positive=str(record.selection.get("positive", "")),
     )
     return Question(task, run.k, run.protocol, run.inputs.protocol, run.limit, run.drop_leaks)
+
+
+def asked(record: Record, *, any_prompt: bool = False) -> str:
+    """Return a text that is the same for records of one question on one data set, whatever K and split they have.
+
+    Of a run whose inputs are known it is a hash of the task's definition, the training and test sets and the protocol's
+    constants; else the fingerprint of the test set, which is all that is known.
+
+    Args:
+        record: of a run.
+        any_prompt: leave the definition out, for what compares prompts.
+    """
+    inputs = record.run.inputs
+    if not inputs.known:
+        return _whole_fingerprint(record)
+    definition = "" if any_prompt else inputs.task
+    told = " ".join((definition, inputs.train_set, inputs.test_set, inputs.protocol))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def entrant_of(run: Run) -> Entrant:

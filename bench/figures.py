@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fewbench.cell import label
+from fewbench.cell import asked, label
 from fewbench.codehash import parse
 from fewbench.durable import write_whole
 from fewbench.errors import BenchError
@@ -173,7 +173,7 @@ def score(record: Record) -> float:
 def panel(record: Record, *, over: str = "") -> Panel:
     """Return the panel of a record; `over` names what varies within it (`k`, `template`) and is left open."""
     run = record.run
-    test = str(record.split.get("whole_test_fingerprint", run.test_fingerprint))
+    test = asked(record, any_prompt=over == "template")
     k = 0 if over == "k" else run.k
     template = "" if over == "template" else run.template
     metric = str(record.selection["metric"])

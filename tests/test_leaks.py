@@ -122,7 +122,8 @@ def test_rows_of_another_test_set_stand_in_another_column(request_of):
         carry_out(job, Models(torch.device("cpu")), 1)[0]
         for job in make_plan(request_of(drop_leaks=True), request_of.store).jobs
     ]
-    records[1] = replace(records[1], split={**records[1].split, "whole_test_fingerprint": "0" * 16})
+    run = records[1].run
+    records[1] = replace(records[1], run=replace(run, inputs=replace(run.inputs, test_set="0" * 16)))
     assert len(build(records, {}, {})[0].columns) == 2
 
 

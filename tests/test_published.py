@@ -198,7 +198,7 @@ def test_a_number_printed_twice_stands_once_with_its_std():
 
 
 def a_block():
-    column = Column("sst-2", "lm-bff", 1, "0" * 16, "accuracy")
+    column = Column("sst-2", "lm-bff", 1, "accuracy", asked="0" * 16)
     ours = Row("prompt-ft", "distilroberta-base")
     return Block(16, "lm-bff-v1", None, 0, [ours], [column], {(ours, column): Cell({13: 0.8, 21: 0.9})})
 

@@ -29,7 +29,7 @@ def test_pipelines_have_a_code_and_what_is_unknown_has_none():
 
 def test_a_pipeline_takes_what_all_its_steps_take():
     takes = who_takes_what()
-    regression, single = (Column(name, "", 1, "", "") for name in ("sts-b", "sst-2"))
+    regression, single = (Column(name, "", 1, "") for name in ("sts-b", "sst-2"))
     assert takes("head-prune+kd", single)
     for name in ("ft", "pkd", "head-prune+kd:kd.alpha=0.5", "amulap", "ft+nothing", "gone"):
         kinds = methods().get(name) or (pipeline("head-prune+kd", methods()) if "head-prune" in name else None)

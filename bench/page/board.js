@@ -134,7 +134,7 @@ function described(now, columns, view) {
 
 function columnNote(column, columns) {
   const twins = columns.filter((other) => taskName(other) === taskName(column));
-  const mark = twins.length > 1 && column.test_fingerprint ? ` #${column.test_fingerprint.slice(0, 6)}` : "";
+  const mark = twins.length > 1 && column.asked ? ` #${column.asked.slice(0, 6)}` : "";
   return `${[column.source, column.template && `+${column.template}`].filter(Boolean).join(" ")}${mark}\n${column.headline}`.trim();
 }
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from fewbench.cell import label
+from fewbench.cell import asked, label
 from fewbench.damage import Damage
 from fewbench.declare import Declared
 from fewbench.errors import BenchError
@@ -150,7 +150,7 @@ class _Runs:
         folder: Path,
     ) -> None:
         self.blocks = {(b.k, b.protocol, b.limit, b.drop_leaks): n for n, b in enumerate(blocks)}
-        self.columns = {(c.task, c.source, c.version, c.test_fingerprint, c.template): n for n, c in enumerate(columns)}
+        self.columns = {(c.task, c.source, c.version, c.asked, c.template): n for n, c in enumerate(columns)}
         self.rows = {(*row, "")[:3]: n for n, row in enumerate(rows)}
         self.code, self.values, self.folder = code, values, folder.absolute()
 
@@ -163,7 +163,7 @@ class _Runs:
     def cell(self, record: Record) -> tuple[int, int, int]:
         """Return the numbers of the block, row and column that a record stands in."""
         run = record.run
-        test = str(record.split.get("whole_test_fingerprint", run.test_fingerprint))
+        test = asked(record)
         return (
             self.blocks[run.k, run.protocol, run.limit, run.drop_leaks],
             self.place(run),

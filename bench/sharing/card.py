@@ -39,7 +39,7 @@ def _result(cell: Entry, task: Task | None) -> dict[str, Any]:
         "seeds": cell.n,
         "std": None if cell.std is None else round(cell.std / 100, 6),
         "ddof": cell.ddof,
-        "test_fingerprint": column.test_fingerprint,
+        "asked": column.asked,
         "method": cell.row.method,
         "student": cell.row.student or None,
     }

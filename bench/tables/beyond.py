@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fewbench.cell import label
+from fewbench.cell import asked, label
 from fewbench.errors import BenchError
 from fewbench.loyalty import label_loyalty, own_teacher, paired, probability_loyalty
 from fewbench.measurement import Measurement, Shelf
@@ -225,7 +225,7 @@ def flat(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def _place(record: Record) -> tuple[Any, ...]:
     """Return what a row's runs share; what is not comparable stands apart, marked."""
     run = record.run
-    test = f" #{run.test_fingerprint[:6]}" if not record.comparable else ""
+    test = f" #{asked(record)[:6]}" if run.inputs.known or not record.comparable else ""
     task = f"{run.task}@{run.source}" + (f"+{run.template}" if run.template else "")
     student = run.student.name if run.student else run.teacher.name if run.teacher else ""
     return task, run.k, run.protocol, test, label(run.method, run.settings), student

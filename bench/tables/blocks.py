@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from fewbench.cell import label
+from fewbench.cell import asked, label
 from fewbench.metrics import shown_metric
 from fewbench.record import Record
 
@@ -24,16 +24,17 @@ class Column(NamedTuple):
 
     `positive` is the class that the metric is of, if it is of one.
 
-    Where each split leaves out its own leaked test rows, the test set is the one they are taken from.
+    `asked` tells questions apart that go by the same names: on other rows, by another definition
+    (`fewbench.cell.asked`).
     """
 
     task: str
     source: str
     version: int
-    test_fingerprint: str
     metric: str
     template: str = ""
     positive: str = ""
+    asked: str = ""
 
     @property
     def headline(self) -> str:
@@ -117,10 +118,9 @@ def build(records: Iterable[Record], code: Mapping[str, str], ddofs: Mapping[str
             ddof = ddofs.get(run.protocol, 0)
             blocks[place] = Block(run.k, run.protocol, run.limit, ddof, [], [], {}, run.drop_leaks)
         block = blocks[place]
-        metric = metrics.get((run.task, run.source), "?")
-        test = str(record.split.get("whole_test_fingerprint", run.test_fingerprint))
+        metric = str(record.selection.get("metric", metrics.get((run.task, run.source), "?")))
         positive = record.selection.get("positive", positives.get((run.task, run.source), ""))
-        column = Column(run.task, run.source, run.task_version, test, metric, run.template, positive)
+        column = Column(run.task, run.source, run.task_version, metric, run.template, positive, asked(record))
         cell = block.cells.setdefault((row, column), Cell())
         if record.status == "failed":
             cell.failed += 1
@@ -171,7 +171,7 @@ def to_rows(blocks: Sequence[Block]) -> list[dict[str, Any]]:
             "task": column.task,
             "source": column.source,
             "task_version": column.version,
-            "test_fingerprint": column.test_fingerprint,
+            "asked": column.asked,
             "template": column.template or None,
             "metric": column.metric,
             "positive": column.positive or None,

@@ -238,6 +238,10 @@ class _Table:
             "× the method takes no task of this kind (bench ls methods)": "×" in shown,
             "† made by an older version of the method's code: bench run --force redoes it": any(c.stale for c in cells),
             "failed runs: bench run --retry-failed redoes them, bench show KEY says why": any(c.failed for c in cells),
+            "# tells runs apart that were made from other rows, definitions or protocol constants, or do not say": len(
+                {_named(column) for column in self.tasks}
+            )
+            < len(self.tasks),
         }
         return [
             *(text for text, holds in notes.items() if holds),
@@ -247,7 +251,11 @@ class _Table:
 
 def _task(column: Column, columns: Sequence[Column]) -> str:
     """Return a task's name as a header of three lines, or more: what tells twins apart."""
-    twins = [c for c in columns if (c.task, c.source, c.template) == (column.task, column.source, column.template)]
-    mark = f"\n#{column.test_fingerprint[:6]}" if len(twins) > 1 else ""
+    twins = [other for other in columns if _named(other) == _named(column)]
+    mark = f"\n#{column.asked[:6]}" if len(twins) > 1 else ""
     template = f"\n+{column.template}" if column.template else ""
     return f"{column.task}\n@{column.source}{template}{mark}\n{column.headline}"
+
+
+def _named(column: Column) -> tuple[str, str, str]:
+    return column.task, column.source, column.template

@@ -12,7 +12,7 @@ from fewbench.tables.blocks import Block, Cell, Column, Row
 from fewbench.tables.grid import places
 from fewbench.tables.pivot import Entry, check_axes, entries, grids
 
-SST, MR = (Column(name, "glue", 1, f"{name}-test", "accuracy") for name in ("sst-2", "mr"))
+SST, MR = (Column(name, "glue", 1, "accuracy", asked=f"{name}-test") for name in ("sst-2", "mr"))
 
 
 def cell(method, column, mean, k=16, **changes):
