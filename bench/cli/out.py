@@ -32,6 +32,11 @@ def say(text: str) -> None:
     print(visible(text, lines=True))
 
 
+def say_wrapped(text: str) -> None:
+    """Print a sentence on stdout, cut between words where the terminal ends."""
+    console().print(visible(text), markup=False)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout."""
     text = json.dumps(value, indent=1, ensure_ascii=False, default=str)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.listing import DataOption, JsonOption
-from fewbench.cli.out import note, print_grid, print_json, say
+from fewbench.cli.out import note, print_grid, print_json, say_wrapped
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _write(out: Path, text: str) -> None:
 def _show(facts: FactSet, results: dict[str, ProbeResult], common: dict[str, Recalls] | None) -> None:
     sampled = "" if facts.limit is None else f", at most {facts.limit} a relation"
     again = f", {facts.duplicates} of them repeated" if facts.duplicates else ""
-    say(f"{facts.name}: {len(facts.facts)} facts{again}, {len(facts.relations)} relations{sampled}")
+    say_wrapped(f"{facts.name}: {len(facts.facts)} facts{again}, {len(facts.relations)} relations{sampled}")
     recalls = {name: result.recalls for name, result in results.items()}
     if len(recalls) == 1:
         _show_one(facts, next(iter(recalls.values())))
@@ -167,7 +167,7 @@ def _show(facts: FactSet, results: dict[str, ProbeResult], common: dict[str, Rec
     _show_models({name + mark: recall for name, recall in recalls.items()})
     if common:
         kept = next(iter(common.values())).micro.n
-        say(
+        say_wrapped(
             f"{MARK} NOT comparable: the vocabularies differ, and each model is scored on the facts whose "
             f"object is one token of its own. Over the {kept} facts that all of them can answer (each ranks them in "
             "its own vocabulary):"
@@ -189,7 +189,7 @@ def _show_one(facts: FactSet, recalls: Recalls) -> None:
     rows.append(["macro", f"mean of {recalls.averaged} relations", *_cells(recalls.macro)])
     rows.append(["micro", "all facts", *_cells(recalls.micro)])
     print_grid(("", "relation", "n", "left out", "MRR", "P@1", "P@10", "prior"), rows, right=range(2, 8))
-    say("prior: the MRR of the relation's own objects, the most frequent first (it has seen the answers)")
+    say_wrapped("prior: the MRR of the relation's own objects, the most frequent first (it has seen the answers)")
 
 
 def _show_relations(facts: FactSet, recalls: dict[str, Recalls]) -> None:
@@ -208,4 +208,4 @@ def _show_models(recalls: dict[str, Recalls]) -> None:
     averaged = " or ".join(dict.fromkeys(str(r.averaged) for r in recalls.values()))
     rows = [[name, *_cells(r.macro), _three(r.micro.mrr)] for name, r in recalls.items()]
     print_grid(("model", "n", "left out", "MRR", "P@1", "P@10", "prior", "micro"), rows, right=range(1, 8))
-    say(f"macro averages, over {averaged} relations; micro: the MRR over all facts")
+    say_wrapped(f"macro averages, over {averaged} relations; micro: the MRR over all facts")
