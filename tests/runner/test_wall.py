@@ -41,8 +41,10 @@ class Knowing:
 READING = {
     "the garbage collector, for the scorer": """
         from fewbench.metrics import Scorer
+        asked = [e.texts for e in split.test]
         scorers = [thing for thing in gc.get_objects() if type(thing) is Scorer]
-        labels = [[s._labels[row] for row in s.order] for s in scorers if len(s._labels) == len(split.test)]
+        scorers = [s for s in scorers if [s._examples[row].texts for row in s.order] == asked]
+        labels = [[s._labels[row] for row in s.order] for s in scorers]
         return Knowing(labels[-1]) if labels else Same()
         """,
     "the garbage collector, for the rows": """
