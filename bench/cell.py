@@ -41,6 +41,11 @@ class TaskCell(NamedTuple):
         return f"{self.task}@{self.source}" + (f"+{self.template}" if self.template else "")
 
     @property
+    def known(self) -> bool:
+        """True if it is recorded what the task was made from."""
+        return bool(self.definition)
+
+    @property
     def metric_name(self) -> str:
         """The metric as headers show it, with the class where it is of one: `f1 (spam)`."""
         return f"{self.metric} ({self.positive})" if self.positive else self.metric
@@ -54,6 +59,21 @@ class TaskCell(NamedTuple):
         return self.task, self.source, self.test_set
 
 
+class Terms(NamedTuple):
+    """What numbers of several tasks must share to stand in one table. `constants` is the hash of the protocol's."""
+
+    k: int
+    protocol: str
+    constants: str = ""
+    limit: int | None = None
+    drop_leaks: bool = False
+
+    @property
+    def comparable(self) -> bool:
+        """True if the whole test set is used."""
+        return self.limit is None and not self.drop_leaks
+
+
 class Question(NamedTuple):
     """What a record answers, all but the split seed: a task as asked, K, a protocol, and which test rows are used."""
 
@@ -65,9 +85,14 @@ class Question(NamedTuple):
     drop_leaks: bool = False
 
     @property
+    def terms(self) -> Terms:
+        """All but the task."""
+        return Terms(self.k, self.protocol, self.constants, self.limit, self.drop_leaks)
+
+    @property
     def comparable(self) -> bool:
         """True if the whole test set is used."""
-        return self.limit is None and not self.drop_leaks
+        return self.terms.comparable
 
 
 class Entrant(NamedTuple):
@@ -83,16 +108,28 @@ class Entrant(NamedTuple):
     corpus: str = ""
 
 
+class Variant(NamedTuple):
+    """What one entrant may have been made from besides its name: hashes, empty where there is or is known none.
+
+    `settings` is of the method's settings with their defaults, `unlabeled` of the rows without labels that it read.
+    """
+
+    settings: str = ""
+    unlabeled: str = ""
+
+
 class Cell(NamedTuple):
     """A question and who answers it; with a split seed it is one run."""
 
     question: Question
     entrant: Entrant
+    variant: Variant = Variant()
 
 
 def cell_of(record: Record) -> Cell:
     """Return the cell that a record stands in."""
-    return Cell(question_of(record), entrant_of(record.run))
+    inputs = record.run.inputs
+    return Cell(question_of(record), entrant_of(record.run), Variant(inputs.settings, inputs.unlabeled))
 
 
 def question_of(record: Record) -> Question:
@@ -110,6 +147,13 @@ def question_of(record: Record) -> Question:
         positive=str(record.selection.get("positive", "")),
     )
     return Question(task, run.k, run.protocol, run.inputs.protocol, run.limit, run.drop_leaks)
+
+
+def score_of(record: Record) -> float | None:
+    """Return a finished run's headline test score, or None if it failed or has no score by the metric it names."""
+    if record.status == "failed":
+        return None
+    return record.scores.get("test", {}).get(str(record.selection.get("metric")))
 
 
 def entrant_of(run: Run) -> Entrant:

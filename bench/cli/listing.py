@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 DataOption = Annotated[Path | None, typer.Option("--data", envvar="FEWBENCH_DATA", help="folder of data files")]
 ResultsOption = Annotated[Path, typer.Option("--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs")]
+TasksOption = Annotated[
+    list[str] | None, typer.Option("--tasks", help="only these: tasks, task@source, suites, your own .toml")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
