@@ -8,15 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fewbench.cell import label
+from fewbench.cell import TaskCell, label
 from fewbench.declare import declared
 from fewbench.errors import BenchError
-from fewbench.pipeline import PLUS, pipeline
+from fewbench.pipeline import info_of
 from fewbench.record import Record
 from fewbench.registry import MethodInfo, methods, task_files
 from fewbench.settings import choose_methods, split_list
-from fewbench.tables.blocks import Column
 from fewbench.types import CorpusRef, ModelRef, Task
+
+TOML = ".toml"
 
 _DIGITS = 8
 """Of a revision, in a name that says which of several models it is."""
@@ -87,22 +88,31 @@ def _names(ref: ModelRef) -> set[str]:
 
 
 def task_names(given: Sequence[str]) -> frozenset[str]:
-    """Return the tasks that `--tasks` names: tasks, `task@source`, suites, all, and what TOML files declare.
+    """Return the tasks that `--tasks` names: tasks, `task@source`, suites, all, and those of TOML files.
 
     Raises:
-        BenchError: an unknown task or suite, or none.
+        BenchError: an unknown task or suite, or none, or a file that is none.
     """
     from fewbench.plan import choose_tasks
 
-    names = split_list(",".join(given), "--tasks")
-    plain = {task.name for task in choose_tasks([name for name in names if "@" not in name])}
-    return frozenset(plain | {name for name in names if "@" in name})
+    names = _split(given)
+    sourced = {name for name in names if "@" in name and not name.endswith(TOML)}
+    plain = {task.name for task in choose_tasks([name for name in names if name not in sourced])}
+    return frozenset(plain | sourced)
 
 
-def own_files(given: Sequence[str]) -> list[Path]:
-    """Return the TOML files among what `--tasks` names."""
-    names = [name for text in given for name in text.split(",")]
-    return [Path(name) for name in names if name.endswith(".toml")]
+def own_files(given: Sequence[str] | None) -> list[Path]:
+    """Return the TOML files among what `--tasks` names: they declare what their tasks are today."""
+    return [Path(name) for name in _split(given or ()) if name.endswith(TOML)]
+
+
+def _split(given: Sequence[str]) -> list[str]:
+    """Return the names in what was given: a path may have a comma in it."""
+    names: list[str] = []
+    for text in given:
+        path = text.endswith(TOML) and Path(text).is_file()
+        names += [text] if path else split_list(text, "--tasks")
+    return names
 
 
 def by_label(records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -141,30 +151,24 @@ def code_of(records: Iterable[Record]) -> dict[str, str]:
     return {name: info.code_hash() for name, info in used.items() if info is not None}
 
 
-def info_of(name: str, known: Mapping[str, MethodInfo]) -> MethodInfo | None:
-    """Return what is known of a method or of a pipeline, if its parts are here."""
-    if PLUS not in name:
-        return known.get(name)
-    try:
-        return pipeline(name, known)
-    except BenchError:
-        return None
-
-
 def count_stale(records: Sequence[Record]) -> int:
     """Return how many records were made by older code of their methods."""
     code = code_of(records)
     return sum(code.get(record.run.method, record.method_code) != record.method_code for record in records)
 
 
-def who_takes_what() -> Callable[[str, Column], bool]:
-    """Return what says whether a method takes a task, as far as both are known here; they are read when asked."""
+def who_takes_what(files: Sequence[Path] = ()) -> Callable[[str, TaskCell], bool]:
+    """Return what says whether a method takes a task, as far as both are known here; they are read when asked.
+
+    Args:
+        files: TOML files of tasks that are the user's own.
+    """
 
     @lru_cache
     def known() -> tuple[Mapping[str, MethodInfo], Mapping[str, Task]]:
-        return methods(), declared(task_files()).tasks
+        return methods(), declared(task_files(files)).tasks
 
-    def takes(method: str, column: Column) -> bool:
+    def takes(method: str, column: TaskCell) -> bool:
         infos, tasks = known()
         info, task = info_of(method.partition(":")[0], infos), tasks.get(column.task)
         return info is None or task is None or task.kind in info.kinds

@@ -18,6 +18,9 @@ ResultsOption = Annotated[Path, typer.Option("--results", envvar="FEWBENCH_RESUL
 AllowOption = Annotated[
     bool, typer.Option("--allow-metric-code", help="let a task's metric be a script: of a path, or a hub user's")
 ]
+TasksOption = Annotated[
+    list[str] | None, typer.Option("--tasks", help="only these: tasks, task@source, suites, your own .toml")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 

@@ -5,24 +5,35 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from fewbench.cli.listing import JsonOption, ResultsOption
+from fewbench.cli.listing import JsonOption, ResultsOption, TasksOption
 from fewbench.cli.out import note, numbers, print_grid, print_grids, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.published import Published
     from fewbench.record import Record
+    from fewbench.tables.table import Explain
+    from fewbench.today import Today
+
+
+class Shown(NamedTuple):
+    """How tables are shown: what is of today, which method takes which task, the papers' numbers, and the median."""
+
+    today: Today
+    takes: Explain
+    published: Sequence[Published] = ()
+    median: bool = False
 
 
 FORMATS = ("terminal", "markdown", "latex", "csv", "json")
 
 
 def table(
-    tasks: Annotated[list[str] | None, typer.Option("--tasks", help="only these: tasks, suites")] = None,
+    tasks: TasksOption = None,
     methods: Annotated[list[str] | None, typer.Option("--methods", help="only these")] = None,
     k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
     protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
@@ -42,9 +53,10 @@ def table(
 ) -> None:
     """Show stored runs: one row a method and one column a task, or what --rows and --columns say."""
     from fewbench.published import read_published
-    from fewbench.selection import Wanted, models_apart, task_names
+    from fewbench.selection import Wanted, models_apart, own_files, task_names, who_takes_what
     from fewbench.store import Store
     from fewbench.tables.pivot import check_axes
+    from fewbench.today import Today
 
     if form not in FORMATS:
         raise BenchError(f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown")
@@ -61,13 +73,17 @@ def table(
     if not records:
         what = f"none of the {found} stored runs is of that kind" if found else f"no runs are stored in {results}"
         note(f"{what}; bench run makes some")
+    today = Today(own_files(tasks))
     if beyond is not None:
         from fewbench.cli.measuring import print_beyond
 
-        print_beyond(records, store, beyond, "json" if json else form)
+        print_beyond(records, store, beyond, "json" if json else form, today)
     else:
         printed = read_published(results / "published") if published else ()
-        print_tables(records, "json" if json else form, *axes, median=median, published=printed)
+        shown = Shown(today, who_takes_what(own_files(tasks)), printed, median)
+        print_tables(records, "json" if json else form, *axes, shown=shown)
+    if unknown := today.unknown_tasks(records):
+        note(f"not declared here, so what is of today cannot be told: {', '.join(unknown)} (--tasks FILE.toml)")
     for damage in store.damaged:
         note(f"damaged: {damage}")
     if any(damage.serious for damage in store.damaged):
@@ -93,8 +109,7 @@ def print_tables(
     rows: Sequence[str] = ("method", "student"),
     columns: Sequence[str] = ("task",),
     *,
-    median: bool = False,
-    published: Sequence[Published] = (),
+    shown: Shown | None = None,
 ) -> None:
     """Print the tables of some records on stdout, published numbers beside them."""
     from fewbench import render
@@ -102,15 +117,19 @@ def print_tables(
     from fewbench.selection import code_of, who_takes_what
     from fewbench.tables.beside import published_entries, published_rows
     from fewbench.tables.blocks import build, to_rows
-    from fewbench.tables.pivot import entries, grids
+    from fewbench.tables.entry import entries
+    from fewbench.tables.pivot import grids
+    from fewbench.today import Today
 
-    blocks = build(records, code_of(records), {name: protocol.ddof for name, protocol in protocols().items()})
+    today, takes, published, median = shown or Shown(Today(), who_takes_what())
+    ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
+    blocks = build(records, code_of(records), ddofs, today.changed)
     if form in ("json", "csv"):
         flat = published_rows(blocks, published) if published else to_rows(blocks)
         print_json(flat) if form == "json" else print(render.to_csv(flat))
     elif blocks:
         cells = [*entries(blocks), *published_entries(blocks, published)]
-        print_grids(grids(cells, rows, columns, median=median, takes=who_takes_what()), form)
+        print_grids(grids(cells, rows, columns, median=median, takes=takes), form)
 
 
 def show(
