@@ -15,7 +15,7 @@ from fewbench.pipeline import info_of
 from fewbench.record import Record
 from fewbench.registry import MethodInfo, methods, task_files
 from fewbench.settings import choose_methods, split_list
-from fewbench.types import CorpusRef, ModelRef, Task
+from fewbench.types import CorpusRef, ModelRef, Run, Task
 
 TOML = ".toml"
 
@@ -28,7 +28,8 @@ class Wanted:
     """Records of these tasks (`task` or `task@source`), Ks, seeds, protocols and models; None takes all.
 
     A model fits by its folder's or its hub name's last part, with its revision (`name@12345678`) or without.
-    Methods that use no model are always taken.
+    What is made of a teacher itself, a quantised one say, has no student of its own: it fits whichever of the two
+    names that teacher. Methods that use no model are always taken.
     """
 
     tasks: frozenset[str] | None = None
@@ -46,11 +47,14 @@ class Wanted:
             and (self.ks is None or run.k in self.ks)
             and (self.seeds is None or run.seed in self.seeds)
             and self.protocol in (None, run.protocol)
-            and all(
-                given is None or ref is None or Path(given).name in _names(ref)
-                for given, ref in ((self.student, run.student), (self.teacher, run.teacher))
-            )
+            and self._has_models(run)
         )
+
+    def _has_models(self, run: Run) -> bool:
+        if run.student is None and run.teacher is not None:
+            given = [name for name in (self.student, self.teacher) if name is not None]
+            return not given or any(_goes_by(run.teacher, name) for name in given)
+        return _goes_by(run.student, self.student) and _goes_by(run.teacher, self.teacher)
 
 
 def models_apart(records: Iterable[Record]) -> list[Record]:
@@ -77,6 +81,10 @@ def models_apart(records: Iterable[Record]) -> list[Record]:
 def _refs(record: Record) -> dict[str, ModelRef | CorpusRef]:
     run = record.run
     return {role: ref for role in ("student", "teacher", "corpus") if (ref := getattr(run, role)) is not None}
+
+
+def _goes_by(ref: ModelRef | None, given: str | None) -> bool:
+    return given is None or ref is None or Path(given).name in _names(ref)
 
 
 def _names(ref: ModelRef) -> set[str]:

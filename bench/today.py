@@ -6,7 +6,8 @@ today's question, and whatever shows it says so. Only rows that lie beside their
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -39,6 +40,10 @@ SAID = {
     UNLABELED: "made from other rows without labels",
 }
 """What each part is in words, of one record."""
+
+EARLIER = "made from earlier versions of their {parts}: bench run makes runs of today's"
+NOT_RECORDED = "do not say what they were made from (before schema 5): bench run makes runs that do"
+"""What is said of several records that are not of today."""
 
 SMALL = 32 * 2**20
 """Bytes of a task's own files that are read at most, to compare rows."""
@@ -81,6 +86,14 @@ class Today:
             UNLABELED: run.inputs.unlabeled,
         }
         return tuple(part for part, value in here.items() if value not in (None, recorded[part]))
+
+    def told(self, records: Sequence[Record]) -> list[str]:
+        """Return what is to be said once of records that are not of today, with how many they are."""
+        counts = Counter(part for record in records for part in self.changed(record))
+        return [
+            f"{count} of {len(records)} runs {'' if part == UNRECORDED else 'were '}{earlier([part])}"
+            for part, count in counts.items()
+        ]
 
     def unknown_tasks(self, records: Iterable[Record]) -> list[str]:
         """Return the tasks of some records that are not declared here."""
@@ -140,3 +153,9 @@ class Today:
             return row_hashes(read_rows(task, None, offline=True))
         except (BenchError, OSError):
             return None
+
+
+def earlier(parts: Iterable[str]) -> str:
+    """Return what is said of several records by which parts of what they were made from are not of today."""
+    names = [part for part in parts if part != UNRECORDED]
+    return EARLIER.format(parts=" and ".join(names)) if names else NOT_RECORDED

@@ -55,3 +55,7 @@ def test_models_of_one_name_and_several_revisions_get_names_of_their_own():
         assert second in Wanted(student=name), name
     assert records[2] in Wanted(student="b") and records[0] in Wanted(student="s@11111111")
     assert second not in Wanted(student="b@22222222") and first not in Wanted(teacher="b@33333333")
+    made_of_teacher = replace(first, run=replace(first.run, student=None))
+    for given in ({}, {"student": "b"}, {"teacher": "b"}, {"student": "s@11111111", "teacher": "b"}):
+        assert made_of_teacher in Wanted(**given), given
+    assert made_of_teacher not in Wanted(student="s@11111111")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fewbench.plan import Request, make_plan
-from fewbench.record import Record
+from fewbench.record import Record, run_key
 from fewbench.selection import own_files, task_names
 from fewbench.store import Store
 from fewbench.today import CONSTANTS, DEFAULTS, DEFINITION, TEST, TRAIN, UNRECORDED, Today
@@ -110,6 +110,9 @@ def test_tables_tell_an_edited_task_from_todays(bench, moods, record):
     moods.write_text(TASK.replace("It was", "So it was"))
     shown = bench("table", "--tasks", moods, "--results", store.root)
     assert shown.returncode == 0 and "(earlier" in shown.stdout and "definition" in shown.stdout
+    assert "not of today: made by another definition" in bench(
+        "show", record.run.key[:8], "--tasks", moods, "--results", store.root
+    ).stderr  # fmt: skip
     unknown = bench("table", "--results", store.root)
     assert "not declared here" in unknown.stderr and "mood" in unknown.stderr
 
@@ -126,3 +129,16 @@ def test_a_submission_is_checked_against_the_users_own_task(moods, record):
     assert not any("definition" in text or "rows" in text for text in fresh)
     moods.write_text(TASK.replace("max_length = 64", "max_length = 24"))
     assert any("another definition" in text for text in Checker(None, [moods]).check(found).problems)
+
+
+def test_a_comparison_says_how_many_runs_are_not_of_today(bench, moods, record):
+    store = Store(moods.parent / "results")
+    other = replace(record.run, method="ft")
+    other = replace(other, key=run_key(other))
+    for one in (record, replace(record, run=other)):
+        store.save(one, None)
+    asked = ("compare", "ft", "--against", "majority", "--tasks", moods, "--results", store.root)
+    said = "made from earlier versions of their definition"
+    assert said not in bench(*asked).stdout
+    moods.write_text(TASK.replace("It was", "So it was"))
+    assert f"2 of 2 runs were {said}" in " ".join(bench(*asked).stdout.split())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -142,6 +142,7 @@ def show(
     model: Annotated[
         list[str] | None, typer.Option("--model", help="folder of a backbone that the run was made of")
     ] = None,
+    tasks: Annotated[list[str] | None, typer.Option("--tasks", help="your own .toml, if the run is of it")] = None,
     results: ResultsOption = Path("results"),
     json: JsonOption = False,
 ) -> None:
@@ -149,7 +150,9 @@ def show(
     import json as encoder
 
     from fewbench.record import to_json
+    from fewbench.selection import own_files
     from fewbench.store import Store
+    from fewbench.today import SAID, Today
 
     store = Store(results)
     record = store.find(key)
@@ -167,6 +170,13 @@ def show(
     if json:
         print_json(payload)
         return
+    _print_record(payload)
+    for part in Today(own_files(tasks)).changed(record):
+        note(f"not of today: {SAID[part]}")
+
+
+def _print_record(payload: dict[str, Any]) -> None:
+    """Print a record as tables of names and values."""
     trials = payload["selection"].pop("trials", [])
     trace = payload["details"].pop("traceback", None)
     for name in ("run", "scores", "selection"):
@@ -178,8 +188,8 @@ def show(
         print_grid((name, ""), [(key, _short(value)) for key, value in payload[name].items()])
     for warning in payload["warnings"]:
         note(f"warning: {warning}")
-    if record.error:
-        note(f"failed: {record.error}")
+    if payload["error"]:
+        note(f"failed: {payload['error']}")
     if trace:
         note(str(trace))
 

@@ -30,9 +30,6 @@ APART = {
 
 HASHES = ("definition", "train_set", "test_set", "version")
 
-EARLIER = "made from another {parts} than today's: bench run makes runs of today's"
-NOT_RECORDED = "what these runs were made from is not recorded (before schema 5): bench run makes runs that say it"
-
 
 class Column(NamedTuple):
     """A column's header: a line each for the task, its source and prompt, what tells it apart, and its metric."""

@@ -10,8 +10,8 @@ from fewbench.cell import TaskCell
 from fewbench.tables.blocks import worst_first
 from fewbench.tables.entry import AXES, Entry
 from fewbench.tables.grid import Grid, Text, places
-from fewbench.tables.names import EARLIER, NOT_RECORDED, Names
-from fewbench.today import UNRECORDED
+from fewbench.tables.names import Names
+from fewbench.today import UNRECORDED, earlier
 
 Explain = Callable[[str, TaskCell], bool]
 """Whether a method takes a task at all."""
@@ -181,15 +181,15 @@ class Table:
         shown = {cell.text for line in body for cell in line[start:end]}
         cells = self.cells.values()
         parts = dict.fromkeys(part for cell in cells for part in cell.changed)
-        earlier = [part for part in parts if part != UNRECORDED]
+        known = [part for part in parts if part != UNRECORDED]
         notes = {
             "– no run stored: bench run with that method and task": "–" in shown,
             "× the method takes no task of this kind (bench ls methods)": "×" in shown,
             OLD_CODE: any(cell.stale for cell in cells),
             TWO_CODES: any(cell.several_codes for cell in cells),
             FAILED: any(cell.failed for cell in cells),
-            NOT_RECORDED: UNRECORDED in parts,
-            EARLIER.format(parts=" or ".join(earlier)): bool(earlier),
+            f"(not recorded): runs that {earlier([UNRECORDED])}": UNRECORDED in parts,
+            f"(earlier …): {earlier(known)}": bool(known),
         }
         return [
             *(text for text, holds in notes.items() if holds),

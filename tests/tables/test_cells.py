@@ -118,7 +118,7 @@ def test_what_is_not_of_today_is_called_earlier_and_stands_apart():
     old = made(inputs=replace(KNOWN, task="9" * 16))
     (grid,) = shown([made(), old], changed=lambda record: (DEFINITION,) if record is old else ())
     assert sum("(earlier" in head for head in grid.header) == 1
-    assert any("another definition than today's" in note for note in grid.notes)
+    assert any("earlier versions of their definition" in note for note in grid.notes)
     old = made(seed=21, inputs=replace(KNOWN, settings="9" * 16))
     (grid,) = shown([made(), old], changed=lambda record: (DEFAULTS,) if record is old else ())
     assert sum("(earlier defaults)" in row[0].text for row in grid.rows) == 1
