@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
+from fewbench.files import read_file
 
 ROOT = Path(__file__).parent
 ASKED = frozenset({"predict", "describe", "forward", "backward"})
@@ -43,11 +44,13 @@ def parse(file: Path) -> ast.Module:
         BenchError: no such file, or not Python.
     """
     try:
-        return ast.parse(file.read_text("utf-8"), str(file))
+        return ast.parse(read_file(file).decode("utf-8-sig"), str(file))
     except FileNotFoundError as error:
         raise BenchError(f"no such file: {file}", fix="bench ls methods") from error
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise BenchError(f"not Python: {error}", where=str(file)) from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise BenchError(f"not Python: {error or 'nested too deeply'}", where=str(file)) from error
+    except OSError as error:
+        raise BenchError(f"this file cannot be read: {error.strerror}", where=str(file)) from error
 
 
 @lru_cache

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from fewbench import tasks
 from fewbench.documents import ENDINGS, corpus_files
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, DataError
+from fewbench.files import open_file
 from fewbench.types import CorpusRef
 
 DEMO = "demo-corpus"
@@ -85,7 +86,10 @@ def corpus_ref(name_or_path: str | None, data: Path | None = None) -> CorpusRef:
 def _sum(file: Path, size: int, modified: int) -> bytes:
     """Hash a file's bytes, once a process; its size and time of change are part of the cache's key only."""
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
+    try:
+        with open_file(file) as stream:
+            for block in iter(lambda: stream.read(1 << 20), b""):
+                digest.update(block)
+    except OSError as error:
+        raise DataError(f"this file cannot be read: {error.strerror}", where=str(file)) from error
     return digest.digest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fewbench.errors import BenchError
@@ -20,6 +21,11 @@ _LONGEST = 100
 def note(text: str) -> None:
     """Print a line on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def absolute(path: Path | None) -> Path | None:
+    """Return a path as it is meant now: a method may change the folder that relative ones start at."""
+    return None if path is None else path.absolute()
 
 
 def print_json(value: Any) -> None:
