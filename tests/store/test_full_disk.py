@@ -34,7 +34,7 @@ def put(store: Store, number: int) -> None:
 
 
 def failing(call: Callable[..., Any], at: int, code: int) -> Callable[..., Any]:
-    """Return a call that fails from its `at`th time on; files that are opened to be read are."""
+    """Return a call that fails from its `at`th time on, but not for what is only read."""
     times = iter(range(10_000))
 
     def full(*arguments: Any, **options: Any) -> Any:
