@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import difflib
 import gzip
-import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from fewbench.errors import BenchError, DataError, NeedsNetwork
+from fewbench.files import MIB, NotAFile, open_file, parse_json
 
 Document = list[str]
 ENDINGS = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz")
 HUB = "hub:"
+LONGEST = 64 * MIB
+"""Bytes of a line, and characters of a document, at most: what is expanded may be a thousand times what it was."""
 HELD_OUT_EVERY = 50
 """Every fiftieth document of a source is held out: never trained on, used to measure."""
 
@@ -78,15 +80,27 @@ def corpus_files(source: str) -> list[Path]:
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     number = 0
     try:
-        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
+        with open_file(file) as packed, _unpacked(packed, file) as stream:
+            for number, line in enumerate(iter(lambda: stream.readline(LONGEST + 1), b""), 1):
+                if len(line) > LONGEST:
+                    raise _too_long(f"{file}, line {number}")
                 yield number, line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 text: {error.reason}", where=f"{file}, line {number}") from error
     except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, NotAFile) else error
         raise DataError(
-            f"this file cannot be read to its end: {error}", where=f"{file}, after line {number}"
+            f"this file cannot be read to its end: {reason}", where=f"{file}, after line {number}"
         ) from error
+
+
+def _unpacked(packed: BinaryIO, file: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.GzipFile(fileobj=packed)) if file.suffix == ".gz" else packed
+
+
+def _too_long(where: str) -> DataError:
+    problem = f"a document of more than {LONGEST // MIB} MiB"
+    return DataError(problem, where=where, fix="in plain text a blank line ends a document")
 
 
 def _of_json(file: Path) -> Iterator[Document]:
@@ -94,8 +108,8 @@ def _of_json(file: Path) -> Iterator[Document]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
+            row = parse_json(line)
+        except ValueError as error:
             raise DataError(f"not JSON: {error}", where=f"{file}, line {number}") from error
         sentences = row.get("sentences") if isinstance(row, dict) else None
         if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
@@ -109,17 +123,21 @@ def _of_json(file: Path) -> Iterator[Document]:
 
 
 def _of_text(file: Path) -> Iterator[Document]:
-    return _split_at_blanks(line for _, line in _lines(file))
+    return _split_at_blanks((line for _, line in _lines(file)), str(file))
 
 
-def _split_at_blanks(lines: Iterable[str]) -> Iterator[Document]:
+def _split_at_blanks(lines: Iterable[str], where: str) -> Iterator[Document]:
     document: Document = []
+    size = 0
     for line in lines:
         if text := line.strip():
             document.append(text)
+            size += len(line)
+            if size > LONGEST:
+                raise _too_long(where)
         elif document:
             yield document
-            document = []
+            document, size = [], 0
     if document:
         yield document
 
@@ -143,7 +161,7 @@ def _of_hub(source: str) -> Iterator[Document]:
                     given=column,
                     fix=f"--corpus {HUB}{name}#COLUMN",
                 )
-            yield from _split_at_blanks([*row[column].splitlines(), ""])
+            yield from _split_at_blanks([*row[column].splitlines(), ""], f"{name}, row {number}")
     except BenchError:
         raise
     except Exception as error:  # the HTTP libraries below differ by version, and their errors share no base class

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.out import print_grid, print_json
+from fewbench.cli.out import absolute, print_grid, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.facts import FactTask
 
-DataOption = Annotated[Path | None, typer.Option("--data", envvar="FEWBENCH_DATA", help="folder of data files")]
-ResultsOption = Annotated[Path, typer.Option("--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="FEWBENCH_DATA", help="folder of data files", callback=absolute),
+]
+ResultsOption = Annotated[
+    Path,
+    typer.Option("--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs", callback=absolute),
+]
 AllowOption = Annotated[
     bool, typer.Option("--allow-metric-code", help="let a task's metric be a script: of a path, or a hub user's")
 ]

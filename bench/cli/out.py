@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fewbench.errors import BenchError
@@ -35,6 +36,11 @@ def say(text: str) -> None:
 def say_wrapped(text: str) -> None:
     """Print a sentence on stdout, cut between words where the terminal ends."""
     console().print(visible(text), markup=False)
+
+
+def absolute(path: Path | None) -> Path | None:
+    """Return a path as it is meant now: a method may change the folder that relative ones start at."""
+    return None if path is None else path.absolute()
 
 
 def print_json(value: Any) -> None:

@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from fewbench.cli.listing import JsonOption, ResultsOption, TasksOption
-from fewbench.cli.out import note, print_json
+from fewbench.cli.out import absolute, note, print_json
 
 
 def leaderboard(
-    out: Annotated[Path, typer.Option("--out", help="the file to write")],
+    out: Annotated[Path, typer.Option("--out", help="the file to write", callback=absolute)],
     tasks: TasksOption = None,
     results: ResultsOption = Path("results"),
     title: Annotated[str, typer.Option("--title", help="what the page is called")] = "Few-shot leaderboard",

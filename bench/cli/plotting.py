@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from fewbench.cli.listing import ResultsOption, TasksOption
-from fewbench.cli.out import note, numbers
+from fewbench.cli.out import absolute, note, numbers
 from fewbench.errors import BenchError
 
 
 def plot(
     figure: Annotated[str, typer.Argument(help="a figure, with its settings if any: k-scaling, pareto:cost=flops")],
-    out: Annotated[Path, typer.Option("--out", help="the file to write: .svg, .png or .pdf")],
+    out: Annotated[Path, typer.Option("--out", help="the file to write: .svg, .png or .pdf", callback=absolute)],
     tasks: TasksOption = None,
     methods: Annotated[list[str] | None, typer.Option("--methods", help="only these, whatever their settings")] = None,
     k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewbench.cli.listing import DataOption, JsonOption, ResultsOption, TasksOption
-from fewbench.cli.out import note, numbers, print_json, say
+from fewbench.cli.out import absolute, note, numbers, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def card(
 
 @export.command("csv")
 def csv(
-    out: Annotated[Path, typer.Option("--out", help="the folder to write to")],
+    out: Annotated[Path, typer.Option("--out", help="the folder to write to", callback=absolute)],
     tasks: TasksOption = None,
     results: ResultsOption = Path("results"),
 ) -> None:
@@ -135,7 +135,9 @@ def submit(
 
 def merge(
     folders: Annotated[list[Path], typer.Argument(help="results folders")],
-    into: Annotated[Path, typer.Option("--into", help="the results folder to write to; it may have runs already")],
+    into: Annotated[
+        Path, typer.Option("--into", help="the results folder to write to; it may have runs already", callback=absolute)
+    ],
     keep: KeepOption = None,
 ) -> None:
     """Put the records and measurements of several results folders into one; the same run is taken once."""
