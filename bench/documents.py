@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from fewbench.errors import BenchError, DataError, NeedsNetwork
-from fewbench.files import MIB, NotAFile, open_file, parse_json
+from fewbench.files import MIB, NotAFile, open_file
+from fewbench.jsonl import is_text, parse_object
 
 Document = list[str]
 ENDINGS = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz")
@@ -84,7 +85,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
             for number, line in enumerate(iter(lambda: stream.readline(LONGEST + 1), b""), 1):
                 if len(line) > LONGEST:
                     raise _too_long(f"{file}, line {number}")
-                yield number, line.decode("utf-8")
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 text: {error.reason}", where=f"{file}, line {number}") from error
     except (OSError, EOFError, zlib.error) as error:
@@ -107,15 +108,12 @@ def _of_json(file: Path) -> Iterator[Document]:
     for number, line in _lines(file):
         if not line.strip():
             continue
-        try:
-            row = parse_json(line)
-        except ValueError as error:
-            raise DataError(f"not JSON: {error}", where=f"{file}, line {number}") from error
-        sentences = row.get("sentences") if isinstance(row, dict) else None
-        if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
+        where = f"{file}, line {number}"
+        sentences = parse_object(line, where).get("sentences")
+        if not isinstance(sentences, list) or not all(map(is_text, sentences)):
             raise DataError(
                 "this line is no document",
-                where=f"{file}, line {number}",
+                where=where,
                 allowed='{"title": …, "sentences": ["…", …]}',
             )
         if document := [sentence for sentence in sentences if sentence.strip()]:
@@ -154,7 +152,7 @@ def _of_hub(source: str) -> Iterator[Document]:
             path, config, split="train", revision=revision or None, streaming=not os.environ.get("HF_HUB_OFFLINE")
         )
         for number, row in enumerate(rows, 1):
-            if not isinstance(row.get(column), str):
+            if not is_text(row.get(column)):
                 raise DataError(
                     f"row {number} of {name} has no text in the column '{column}'",
                     allowed=row,

@@ -59,14 +59,28 @@ def objects(raw: bytes, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
         DataError: a line that is no JSON object, or holds a key twice or a number that JSON does not have.
     """
     for place, text in lines(raw, where):
-        try:
-            columns = parse_json(text, object_pairs_hook=_once)
-        except ValueError as error:
-            raise DataError(f"not a JSON line: {error}", where=place) from error
-        if not isinstance(columns, dict):
-            problem = f"a row is no object but a {type(columns).__name__}"
-            raise DataError(problem, where=place, allowed='{"column": value, …}')
-        yield place, columns
+        yield place, parse_object(text, place)
+
+
+def parse_object(text: str, place: str) -> dict[str, Any]:
+    """Return the JSON object that a line holds.
+
+    Raises:
+        DataError: as `objects`.
+    """
+    try:
+        columns = parse_json(text, object_pairs_hook=_once)
+    except ValueError as error:
+        raise DataError(f"not a JSON line: {error}", where=place) from error
+    if not isinstance(columns, dict):
+        problem = f"a row is no object but a {type(columns).__name__}"
+        raise DataError(problem, where=place, allowed='{"column": value, …}')
+    return columns
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a text that can be written again: JSON can spell half a character (a lone surrogate)."""
+    return isinstance(value, str) and not HALF.search(value)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from fewbench.types import BackboneKind, ModelRef
 EMBEDDED = Path(__file__).parent / "models"
 CAUSAL = ("gpt2", "gpt_neox", "llama", "opt")
 """The model types read from left to right that are known here."""
+ENCODER_DECODER = ("t5",)
+"""The types of encoder-decoders that are known here."""
 
 
 def embedded_models() -> dict[str, Path]:

@@ -13,7 +13,6 @@ from fewbench.types import Source
 FORMATS = {"single": (1,), "pair": (2,), "choice": (1, 2)}
 """How many texts an item of each format has (a choice: a question, or passage and question, besides its options)."""
 
-
 MOST_FOLDS = 1000
 """Every one of them is two files and a run of every method."""
 

@@ -27,7 +27,7 @@ def load(path: Path) -> dict[str, Any]:
         BenchError: no file that can be read, not UTF-8, or not TOML.
     """
     try:
-        return tomllib.loads(read_file(path).decode("utf-8"))
+        return tomllib.loads(read_file(path).decode("utf-8-sig"))
     except OSError as error:
         raise BenchError(f"this file cannot be read: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError as error:

@@ -210,11 +210,11 @@ def test_split_prints_examples_and_fingerprint(bench, task):
 
 
 def test_validate_shows_what_the_model_will_see(bench, task, tmp_path):
-    good = bench("validate", task)
+    good = bench("validate", task, "--k", 2)
     assert good.returncode == 0 and "It was [terrible | great]." in good.stdout
     bad = tmp_path / "bad.toml"
     bad.write_text(TASK.replace("{mask}", "mask").replace("[mood]", "[gloom]").replace("mood.source", "gloom.source"))
-    both = bench("validate", task, bad)
+    both = bench("validate", task, bad, "--k", 2)
     assert both.returncode == 2 and "no masks" in both.stdout and "[gloom] template" in both.stdout
 
 

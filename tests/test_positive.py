@@ -133,7 +133,7 @@ def test_records_and_headers_name_the_class(mail, tmp_path):
 
 
 def test_validate_shows_the_class(mail, bench):
-    shown = bench("validate", mail('positive = "spam"'))
+    shown = bench("validate", mail('positive = "spam"'), "--k", 3)
     assert shown.returncode == 0 and "mail: single, f1 (spam), spam ham" in shown.stdout
     refused = bench("validate", mail(""))
     assert refused.returncode == 2 and "f1 of which class is not said" in refused.stdout

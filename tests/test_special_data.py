@@ -23,7 +23,7 @@ def test_json_lines(tmp_path: Path, text: str):
         list(objects(text.encode(), "here"))
     file = tmp_path / "a.jsonl"
     file.write_text('{"sentences": ["good"]}\n' + text + "\n")
-    with pytest.raises(DataError, match="not JSON") as caught:
+    with pytest.raises(DataError, match="not a JSON line") as caught:
         list(documents.documents(str(file)))
     assert caught.value.where == f"{file}, line 2"
 
@@ -81,6 +81,6 @@ def test_a_gzip_bomb_is_not_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyP
             return line
 
     monkeypatch.setattr(gzip, "GzipFile", Counting)
-    with pytest.raises(DataError, match=r"a document of more than|not JSON"):
+    with pytest.raises(DataError, match=r"a document of more than|not a JSON line"):
         list(documents.documents(str(file)))
     assert 0 < taken <= 2 * documents.LONGEST
