@@ -48,7 +48,7 @@ def fit(
     beta: Weight = 0.0,
     pilot: bool = True,
     quiz: Share = 0.1,
-    teacher_lr: Positive = 1e-5,
+    teacher_lr: Weight = 1e-5,
     lr: Positive = 1e-5,
     batch_size: Count = 8,
 ) -> Predictor:

@@ -25,7 +25,7 @@ from fewbench.parts.losses import cross_entropy, soft_cross_entropy
 from fewbench.parts.probes import Lesson, check_probes, contrasted, lesson, probed, prompt_teacher, scores_at
 from fewbench.parts.toptokens import token_study
 from fewbench.parts.views import prompt_model
-from fewbench.types import Count, Positive, Predictor, Split, Task, Weight
+from fewbench.types import Count, Natural, Positive, Predictor, Split, Task, Weight
 
 PAPER = "Hou et al., 2023 (Prompt-Distiller); prompt-distiller.md"
 NEEDS = ("student", "teacher", "words", "unlabeled")
@@ -50,7 +50,7 @@ def fit(
     temperature: Positive = 10.0,
     lambda1: Weight = 0.2,
     lambda2: Weight = 0.2,
-    n: Count = 10,
+    n: Natural = 10,
     log: bool = True,
     crossed: bool = True,
     lr: Positive = 1e-5,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -175,3 +177,22 @@ def test_values_out_of_range_are_refused(name, assignment):
     with pytest.raises(BenchError, match=f"does not fit {name}:") as refused:
         bind(methods()[name], [assignment])
     assert refused.value.allowed
+
+
+def test_every_default_and_preset_fits_what_is_declared():
+    for info in methods().values():
+        for given in (info.settings, *info.presets.values()):
+            for name, value in given.items():
+                if value is not None:
+                    assert bind(info, [f"{name}={value}"]) == {name: value}, (info.name, name)
+
+
+def test_settings_of_the_committed_runs_fit_what_is_declared():
+    known, seen = methods(), set()
+    for file in sorted((Path(__file__).parent.parent / "results" / "runs").rglob("*.json")):
+        run = json.loads(file.read_text("utf-8")).get("run")
+        if isinstance(run, dict) and run["method"] in known:
+            seen.add((run["method"], *map(str, run["settings"].items())))
+            for name, value in run["settings"].items():
+                assert bind(known[run["method"]], [f"{name}={value}"]) == {name: value}, file
+    assert len(seen) > 20

@@ -12,6 +12,7 @@ from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.facts import FactTask
+    from fewbench.protocol import Protocol
 
 DataOption = Annotated[
     Path | None,
@@ -50,7 +51,7 @@ _SHOWN = {
     "methods": ("name", "summary", "settings", "needs"),
     "suites": ("name", "title", "tasks"),
     "models": ("name", "type", "layers", "width", "vocabulary", "mib"),
-    "protocols": ("name", "k", "seeds", "trials", "max_steps", "title"),
+    "protocols": ("name", "k", "seeds", "trials", "updates", "title"),
     "figures": ("name", "summary"),
 }
 
@@ -167,7 +168,16 @@ def _protocols() -> list[dict[str, Any]]:
     from fewbench.protocol import protocols
 
     usual = ("lr", "batch_size")
-    return [{**asdict(protocol), "trials": len(protocol.trials(usual, {}))} for protocol in protocols().values()]
+    return [
+        {**asdict(one), "trials": len(one.trials(usual, {})), "updates": _updates(one)} for one in protocols().values()
+    ]
+
+
+def _updates(protocol: Protocol) -> str:
+    """Return the number of updates in words, where it grows with the classes."""
+    if protocol.grows_from is None:
+        return str(protocol.max_steps)
+    return f"{protocol.max_steps} ({protocol.max_steps / protocol.grows_from:g} a class from {protocol.grows_from} on)"
 
 
 def _figures() -> list[dict[str, Any]]:
