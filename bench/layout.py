@@ -47,7 +47,10 @@ def folder(runs: Path, run: Run) -> Path:
 
 def names(run: Run) -> list[str]:
     """Return the names a run's record may have, the usual one first."""
-    key = run_key(run)
+    return _names(run, run_key(run))
+
+
+def _names(run: Run, key: str) -> list[str]:
     return [f"k{run.k}-s{run.seed}-{key[:digits]}{RECORD}" for digits in PREFIXES]
 
 
@@ -72,8 +75,9 @@ def candidates(runs: Path, run: Run) -> Iterator[Path]:
 
 
 def belongs(runs: Path, file: Path, record: Record) -> bool:
-    """Whether a record stands where it is looked for."""
-    return file.parent.parent == folder(runs, record.run).parent and file.name in names(record.run)
+    """Whether a record, whose key is its run's, stands where it is looked for."""
+    run = record.run
+    return file.name in _names(run, run.key) and file.parent.parent == folder(runs, run).parent
 
 
 def beside(file: Path, record: Record) -> Path | None:

@@ -208,6 +208,7 @@ def fsck(
     json: JsonOption = False,
 ) -> None:
     """Check that every stored file is what was written."""
+    from fewbench import layout
     from fewbench.store import Store
 
     store = Store(results)
@@ -217,6 +218,8 @@ def fsck(
     else:
         for damage in found:
             say(f"{damage.severity}: {damage}")
-        note(f"{sum(1 for _ in store.records())} whole records, {len(found)} findings in {results}")
+        wrong = {damage.path for damage in found if damage.severity in ("damage", "newer")}
+        whole = sum(file not in wrong for file in layout.record_files(store.runs, lambda error: None))
+        note(f"{whole} whole records, {len(found)} findings in {results}")
     if any(damage.serious for damage in found):
         raise typer.Exit(3)
