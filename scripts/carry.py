@@ -10,7 +10,7 @@ protocol, as the record's own commit states it, is what the run would have today
 a trained teacher needs that the teacher's run was carried, too.
 
 **Code.** For each method whose records were current at a commit, one of its runs is done again by the code of today.
-If all answers are the same, and all probabilities within 1e-6, its records take today's hash. They need not be the same
+If all answers are the same, and all probabilities within 1e-5, its records take today's hash. They need not be the same
 to the byte: rows that stand in other batches differ in their last bits.
 
     python scripts/carry.py constants results --data DATA
@@ -51,7 +51,7 @@ from fewbench.store import Store
 from fewbench.types import Run
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-CLOSE = 1e-6
+CLOSE = 1e-5
 """How far probabilities may be apart."""
 
 NO_CONSTANT = ("title", "paper", "k", "seeds", "ddof", "grid", "grid_taught", "grows_from")
