@@ -7,7 +7,7 @@ today's question, and whatever shows it says so. Only rows that lie beside their
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -67,6 +67,7 @@ class Today:
         self._rows = cache(self._find_rows)
         self._method = cache(lambda name: info_of(name, self.methods))
         self._settings: dict[tuple[str, str], str] = {}
+        self._changed: dict[Hashable, tuple[str, ...]] = {}
 
     def changed(self, record: Record) -> tuple[str, ...]:
         """Return which parts of what a run was made from are not today's, as far as can be told.
@@ -76,6 +77,13 @@ class Today:
         run = record.run
         if not run.inputs.known:
             return (UNRECORDED,)
+        task = (run.task, run.task_version, run.source, run.template)
+        place = (*task, run.protocol, run.method, repr(sorted(run.settings.items())), run.inputs)
+        if place not in self._changed:
+            self._changed[place] = self._parts(run)
+        return self._changed[place]
+
+    def _parts(self, run: Run) -> tuple[str, ...]:
         here = self._here(run)
         recorded = {
             DEFINITION: run.inputs.task,
