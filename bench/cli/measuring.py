@@ -165,13 +165,16 @@ def _count(number: float) -> str:
     return f"{number:.0f}"
 
 
-def print_beyond(records: Sequence[Record], store: Store, given: str, form: str) -> None:
-    """Print a row for each method on a task: its score, and what `--with` names."""
+def print_beyond(records: Sequence[Record], known: Iterable[Record], store: Store, given: str, form: str) -> None:
+    """Print a row for each method on a task: its score, and what `--with` names.
+
+    `known` are all records of the store, teachers among them.
+    """
     from fewbench.render import to_csv
     from fewbench.tables import beyond
 
     kinds = beyond.chosen(given)
-    rows = beyond.rows(records, store.summaries(), store, kinds)
+    rows = beyond.rows(records, known, store, kinds)
     if form == "json":
         print_json([{**row._asdict(), "values": {name: v._asdict() for name, v in row.values.items()}} for row in rows])
     elif form == "csv":

@@ -52,19 +52,18 @@ def table(
     check_axes(*axes)
     store = Store(results)
     gc.disable()  # a process that reads ten thousand records and ends: collecting takes a third of its time
-    records = models_apart(store.summaries())
-    found = len(records)
+    known = models_apart(store.summaries())
     wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
-    records = [record for record in records if record in wanted]
+    records = [record for record in known if record in wanted]
     if methods:
         records = _of_methods(methods, records, results)
     if not records:
-        what = f"none of the {found} stored runs is of that kind" if found else f"no runs are stored in {results}"
+        what = f"none of the {len(known)} stored runs is of that kind" if known else f"no runs are stored in {results}"
         note(f"{what}; bench run makes some")
     if beyond is not None:
         from fewbench.cli.measuring import print_beyond
 
-        print_beyond(records, store, beyond, "json" if json else form)
+        print_beyond(records, known, store, beyond, "json" if json else form)
     else:
         printed = read_published(results / "published") if published else ()
         print_tables(records, "json" if json else form, *axes, median=median, published=printed)
@@ -179,6 +178,7 @@ def fsck(
     json: JsonOption = False,
 ) -> None:
     """Check that every stored file is what was written."""
+    from fewbench import layout
     from fewbench.store import Store
 
     store = Store(results)
@@ -188,6 +188,9 @@ def fsck(
     else:
         for damage in found:
             say(f"{damage.severity}: {damage}")
-        note(f"{sum(1 for _ in store.records())} whole records, {len(found)} findings in {results}")
+        wrong = {damage.path for damage in found}
+        files = layout.record_files(store.runs, lambda error: None)  # told by then
+        whole = sum(file not in wrong for file in files)
+        note(f"{whole} whole records, {len(found)} findings in {results}")
     if any(damage.serious for damage in found):
         raise typer.Exit(3)
