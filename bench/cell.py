@@ -7,7 +7,6 @@ to something else.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -42,6 +41,11 @@ class TaskCell(NamedTuple):
         return f"{self.task}@{self.source}" + (f"+{self.template}" if self.template else "")
 
     @property
+    def known(self) -> bool:
+        """True if it is recorded what the task was made from."""
+        return bool(self.definition)
+
+    @property
     def metric_name(self) -> str:
         """The metric as headers show it, with the class where it is of one: `f1 (spam)`."""
         return f"{self.metric} ({self.positive})" if self.positive else self.metric
@@ -55,6 +59,21 @@ class TaskCell(NamedTuple):
         return self.task, self.source, self.test_set
 
 
+class Terms(NamedTuple):
+    """What numbers of several tasks must share to stand in one table. `constants` is the hash of the protocol's."""
+
+    k: int
+    protocol: str
+    constants: str = ""
+    limit: int | None = None
+    drop_leaks: bool = False
+
+    @property
+    def comparable(self) -> bool:
+        """True if the whole test set is used."""
+        return self.limit is None and not self.drop_leaks
+
+
 class Question(NamedTuple):
     """What a record answers, all but the split seed: a task as asked, K, a protocol, and which test rows are used."""
 
@@ -66,9 +85,14 @@ class Question(NamedTuple):
     drop_leaks: bool = False
 
     @property
+    def terms(self) -> Terms:
+        """All but the task."""
+        return Terms(self.k, self.protocol, self.constants, self.limit, self.drop_leaks)
+
+    @property
     def comparable(self) -> bool:
         """True if the whole test set is used."""
-        return self.limit is None and not self.drop_leaks
+        return self.terms.comparable
 
 
 class Entrant(NamedTuple):
@@ -84,16 +108,28 @@ class Entrant(NamedTuple):
     corpus: str = ""
 
 
+class Variant(NamedTuple):
+    """What one entrant may have been made from besides its name: hashes, empty where there is or is known none.
+
+    `settings` is of the method's settings with their defaults, `unlabeled` of the rows without labels that it read.
+    """
+
+    settings: str = ""
+    unlabeled: str = ""
+
+
 class Cell(NamedTuple):
     """A question and who answers it; with a split seed it is one run."""
 
     question: Question
     entrant: Entrant
+    variant: Variant = Variant()
 
 
 def cell_of(record: Record) -> Cell:
     """Return the cell that a record stands in."""
-    return Cell(question_of(record), entrant_of(record.run))
+    inputs = record.run.inputs
+    return Cell(question_of(record), entrant_of(record.run), Variant(inputs.settings, inputs.unlabeled))
 
 
 def question_of(record: Record) -> Question:
@@ -113,22 +149,11 @@ def question_of(record: Record) -> Question:
     return Question(task, run.k, run.protocol, run.inputs.protocol, run.limit, run.drop_leaks)
 
 
-def asked(record: Record, *, any_prompt: bool = False) -> str:
-    """Return a text that is the same for records of one question on one data set, whatever K and split they have.
-
-    Of a run whose inputs are known it is a hash of the task's definition, the training and test sets and the protocol's
-    constants; else the fingerprint of the test set, which is all that is known.
-
-    Args:
-        record: of a run.
-        any_prompt: leave the definition out, for what compares prompts.
-    """
-    inputs = record.run.inputs
-    if not inputs.known:
-        return _whole_fingerprint(record)
-    definition = "" if any_prompt else inputs.task
-    told = " ".join((definition, inputs.train_set, inputs.test_set, inputs.protocol))
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+def score_of(record: Record) -> float | None:
+    """Return a finished run's headline test score, or None if it failed or has no score by the metric it names."""
+    if record.status == "failed":
+        return None
+    return record.scores.get("test", {}).get(str(record.selection.get("metric")))
 
 
 def entrant_of(run: Run) -> Entrant:

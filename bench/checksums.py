@@ -19,6 +19,7 @@ from typing import Literal
 
 from fewbench.durable import TEMPORARY, finish_writing, holds, make_folder, remove, write_whole
 from fewbench.errors import BenchError, DataError
+from fewbench.files import parse_json
 from fewbench.jsonl import read_bytes
 from fewbench.types import Source, Task
 
@@ -61,7 +62,7 @@ def read_sums(file: Path) -> dict[str, Entry]:
     if not file.is_file():
         return {}
     try:
-        entries = {name: Entry(**entry) for name, entry in json.loads(read_bytes(file))["files"].items()}
+        entries = {name: Entry(**entry) for name, entry in parse_json(read_bytes(file))["files"].items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         fix = "remove it (the data stay; their sums are then unknown)"
         raise DataError(f"this file of sums is damaged: {error}", where=str(file), fix=fix) from error

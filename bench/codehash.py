@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.filehash import file_hash
+from fewbench.files import read_file
 from fewbench.pieces import Piece, cut
 
 PACKAGE = "fewbench"
@@ -63,11 +64,13 @@ def parse(file: Path) -> ast.Module:
         BenchError: no such file, or not Python.
     """
     try:
-        return ast.parse(file.read_bytes(), str(file))
+        return ast.parse(read_file(file), str(file))
     except FileNotFoundError as error:
         raise BenchError(f"no such file: {file}", fix="bench ls methods") from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise BenchError(f"not Python: {error}", where=str(file)) from error
+        raise BenchError(f"not Python: {error or 'nested too deeply'}", where=str(file)) from error
+    except OSError as error:
+        raise BenchError(f"this file cannot be read: {error.strerror}", where=str(file)) from error
 
 
 def code_hash(file: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fewbench import tasks
 from fewbench.documents import ENDINGS, corpus_files
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, DataError
 from fewbench.filehash import file_hash
 from fewbench.types import CorpusRef
 
@@ -64,7 +64,7 @@ def corpus_revision(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.stat().st_size.to_bytes(8, "big"))
-        digest.update(file_hash(file))
+        digest.update(_hash(file))
     return digest.hexdigest()
 
 
@@ -78,3 +78,10 @@ def corpus_ref(name_or_path: str | None, data: Path | None = None) -> CorpusRef:
     files = find_corpus(name, data)
     place = files[0] if len(files) == 1 else files[0].parent
     return CorpusRef(Path(name).name.partition(".")[0], str(place), corpus_revision(files)[:16])
+
+
+def _hash(file: Path) -> bytes:
+    try:
+        return file_hash(file)
+    except OSError as error:
+        raise DataError(f"this file cannot be read: {error.strerror}", where=str(file)) from error

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import difflib
 import gzip
-import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from fewbench.errors import BenchError, DataError, NeedsNetwork
+from fewbench.files import MIB, NotAFile, open_file
+from fewbench.jsonl import is_text, parse_object
 
 Document = list[str]
 ENDINGS = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz")
 HUB = "hub:"
+LONGEST = 64 * MIB
+"""Bytes of a line, and characters of a document, at most: what is expanded may be a thousand times what it was."""
 HELD_OUT_EVERY = 50
 """Every fiftieth document of a source is held out: never trained on, used to measure."""
 
@@ -78,30 +81,39 @@ def corpus_files(source: str) -> list[Path]:
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     number = 0
     try:
-        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                yield number, line.decode("utf-8")
+        with open_file(file) as packed, _unpacked(packed, file) as stream:
+            for number, line in enumerate(iter(lambda: stream.readline(LONGEST + 1), b""), 1):
+                if len(line) > LONGEST:
+                    raise _too_long(f"{file}, line {number}")
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 text: {error.reason}", where=f"{file}, line {number}") from error
     except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, NotAFile) else error
         raise DataError(
-            f"this file cannot be read to its end: {error}", where=f"{file}, after line {number}"
+            f"this file cannot be read to its end: {reason}", where=f"{file}, after line {number}"
         ) from error
+
+
+def _unpacked(packed: BinaryIO, file: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.GzipFile(fileobj=packed)) if file.suffix == ".gz" else packed
+
+
+def _too_long(where: str) -> DataError:
+    problem = f"a document of more than {LONGEST // MIB} MiB"
+    return DataError(problem, where=where, fix="in plain text a blank line ends a document")
 
 
 def _of_json(file: Path) -> Iterator[Document]:
     for number, line in _lines(file):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"not JSON: {error}", where=f"{file}, line {number}") from error
-        sentences = row.get("sentences") if isinstance(row, dict) else None
-        if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
+        where = f"{file}, line {number}"
+        sentences = parse_object(line, where).get("sentences")
+        if not isinstance(sentences, list) or not all(map(is_text, sentences)):
             raise DataError(
                 "this line is no document",
-                where=f"{file}, line {number}",
+                where=where,
                 allowed='{"title": …, "sentences": ["…", …]}',
             )
         if document := [sentence for sentence in sentences if sentence.strip()]:
@@ -109,17 +121,21 @@ def _of_json(file: Path) -> Iterator[Document]:
 
 
 def _of_text(file: Path) -> Iterator[Document]:
-    return _split_at_blanks(line for _, line in _lines(file))
+    return _split_at_blanks((line for _, line in _lines(file)), str(file))
 
 
-def _split_at_blanks(lines: Iterable[str]) -> Iterator[Document]:
+def _split_at_blanks(lines: Iterable[str], where: str) -> Iterator[Document]:
     document: Document = []
+    size = 0
     for line in lines:
         if text := line.strip():
             document.append(text)
+            size += len(line)
+            if size > LONGEST:
+                raise _too_long(where)
         elif document:
             yield document
-            document = []
+            document, size = [], 0
     if document:
         yield document
 
@@ -136,14 +152,14 @@ def _of_hub(source: str) -> Iterator[Document]:
             path, config, split="train", revision=revision or None, streaming=not os.environ.get("HF_HUB_OFFLINE")
         )
         for number, row in enumerate(rows, 1):
-            if not isinstance(row.get(column), str):
+            if not is_text(row.get(column)):
                 raise DataError(
                     f"row {number} of {name} has no text in the column '{column}'",
                     allowed=row,
                     given=column,
                     fix=f"--corpus {HUB}{name}#COLUMN",
                 )
-            yield from _split_at_blanks([*row[column].splitlines(), ""])
+            yield from _split_at_blanks([*row[column].splitlines(), ""], f"{name}, row {number}")
     except BenchError:
         raise
     except Exception as error:  # the HTTP libraries below differ by version, and their errors share no base class

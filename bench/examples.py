@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fewbench.errors import DataError
-from fewbench.jsonl import HALF
+from fewbench.jsonl import is_text
 from fewbench.types import Example, Label, Task
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
@@ -108,9 +108,9 @@ def _text(task: Task, row: Row, column: str) -> str:
     if "{" in column:
         return FIELD.sub(lambda field: _text(task, row, field[1]), column)
     value = _column(task, row, column)
-    if task.source.join is not None and isinstance(value, list) and all(map(_is_text, value)):
+    if task.source.join is not None and isinstance(value, list) and all(map(is_text, value)):
         value = task.source.join.join(value)
-    if not _is_text(value):
+    if not is_text(value):
         raise _refused(task, row, f"'{column}' is {_short(value)}", allowed="a text")
     if not value.strip() and not task.source.may_be_empty:
         fix = "remove the row, give it a text, or declare the source with may_be_empty = true"
@@ -122,7 +122,7 @@ def _text(task: Task, row: Row, column: str) -> str:
 def _options(task: Task, row: Row, column: str) -> tuple[str, ...]:
     """Return one option a class; what a row lacks is empty."""
     options, wanted = _column(task, row, column), len(task.labels)
-    fits = isinstance(options, list) and all(_is_text(option) and option.strip() for option in options)
+    fits = isinstance(options, list) and all(is_text(option) and option.strip() for option in options)
     least = 2 if task.source.may_lack_options else wanted
     repeats = fits and len(set(options)) != len(options) and not task.source.may_repeat_options
     if not fits or repeats or not least <= len(options) <= wanted:
@@ -130,11 +130,6 @@ def _options(task: Task, row: Row, column: str) -> tuple[str, ...]:
         allowed = f"a list of {count} {'' if task.source.may_repeat_options else 'different '}texts"
         raise _refused(task, row, f"'{column}' is {_short(options)}", allowed=allowed)
     return (*options, *[""] * (wanted - len(options)))
-
-
-def _is_text(value: object) -> bool:
-    """Whether a value is a text that can be written again: JSON can spell half a character (a lone surrogate)."""
-    return isinstance(value, str) and not HALF.search(value)
 
 
 def _short(value: object) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fewbench.errors import DataError
-from fewbench.jsonl import HALF, objects
+from fewbench.jsonl import HALF, objects, read_bytes
 from fewbench.toml import Table
 
 KIND = "facts"
@@ -172,10 +172,7 @@ def _rows(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a file with their places; what was read is added to `files` at the end."""
     file = find_file(task, name, data)
-    try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise DataError(f"this file cannot be read: {error.strerror}", where=str(file)) from error
+    raw = read_bytes(file)
     count = 0
     for place, row in objects(raw, str(file)):
         yield place, row

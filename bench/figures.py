@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fewbench.cell import asked, label
+from fewbench.cell import TaskCell, Terms, question_of
 from fewbench.codehash import parse
 from fewbench.durable import write_whole
 from fewbench.errors import BenchError
-from fewbench.metrics import shown_metric
 from fewbench.published import Published
 from fewbench.record import Record
 from fewbench.registry import figure_files
-from fewbench.tables.blocks import positives_of
+from fewbench.tables.blocks import in_order, places
+from fewbench.tables.names import Names, protocol_names, telling
 from fewbench.visible import visible
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Material:
     """What a figure is drawn from.
 
     Args:
-        records: those that the user chose, failed ones left out.
+        records: those that the user chose, failed ones left out and those that share cell and seed with another.
         store: where they stand, with measurements and predictions beside them.
         published: numbers of the papers, where they are asked for.
     """
@@ -65,18 +65,20 @@ class FigureInfo(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Records that may share axes: one test set of one task, one protocol, whole or cut in the same way."""
+    """Records that may share axes: one task as it was asked, under the same terms, but for what varies within it."""
 
-    task: str
-    source: str
-    protocol: str
-    test: str
-    limit: int
-    drop_leaks: bool
-    k: int
-    template: str
-    metric: str
-    positive: str = ""
+    cell: TaskCell
+    terms: Terms
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.cell.task
+
+    @property
+    def metric(self) -> str:
+        """The headline metric."""
+        return self.cell.metric
 
 
 def figures() -> dict[str, FigureInfo]:
@@ -170,42 +172,47 @@ def score(record: Record) -> float:
     return 100 * float(record.scores["test"][str(record.selection["metric"])])
 
 
-def panel(record: Record, *, over: str = "") -> Panel:
-    """Return the panel of a record; `over` names what varies within it (`k`, `template`) and is left open."""
-    run = record.run
-    test = asked(record, any_prompt=over == "template")
-    k = 0 if over == "k" else run.k
-    template = "" if over == "template" else run.template
-    metric = str(record.selection["metric"])
-    place = (run.task, run.source, run.protocol, test, run.limit or 0, run.drop_leaks, k, template)
-    return Panel(*place, metric, record.selection.get("positive", ""))
-
-
 def panels(records: Sequence[Record], *, over: str = "") -> dict[Panel, list[Record]]:
-    """Return records by panel, in the order of tasks."""
+    """Return records by panel, in the order of tasks; `over` names what varies within one (`k`, `template`)."""
     found: dict[Panel, list[Record]] = {}
-    positives = positives_of(records)
     for record in records:
-        positive = positives.get((record.run.task, record.run.source), "")
-        place = panel(record, over=over)
-        found.setdefault(place._replace(positive=place.positive or positive), []).append(record)
-    return dict(sorted(found.items()))
+        question = question_of(record)
+        task, terms = question.task, question.terms
+        terms = terms._replace(k=0) if over == "k" else terms
+        found.setdefault(Panel(task, terms), []).append(record)
+    joined = _over_templates(found) if over == "template" else found
+    return {panel: joined[panel] for panel in sorted(joined, key=lambda one: (one.cell, in_order(one.terms)))}
+
+
+def _over_templates(found: Mapping[Panel, list[Record]]) -> dict[Panel, list[Record]]:
+    """Join the panels of one task's templates: the n-th definition of each, where one has several."""
+    joined: dict[Panel, list[Record]] = {}
+    counts: dict[tuple[Panel, str], int] = {}
+    for panel in sorted(found, key=lambda one: (one.cell, in_order(one.terms))):
+        bare = panel._replace(cell=panel.cell._replace(template="", definition=""))
+        number = counts.setdefault((bare, panel.cell.template), 0)
+        counts[bare, panel.cell.template] += 1
+        definition = str(number or "")
+        joined.setdefault(bare._replace(cell=bare.cell._replace(definition=definition)), []).extend(found[panel])
+    return joined
 
 
 def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
     """Return what to call each panel: its task, and whatever else tells it from the others."""
-    several = {name for name in Panel._fields if len({getattr(panel, name) for panel in shown}) > 1}
+    several_k = len({panel.terms.k for panel in shown}) > 1
+    protocols = protocol_names({panel.terms[1:3]: () for panel in shown})
     found = {}
     for one in shown:
         twins = [p for p in shown if p.task == one.task]
-        parts = [one.task + (f"@{one.source}" if len({p.source for p in twins}) > 1 else "")]
-        parts[0] += "" if one.metric == "accuracy" else f" ({shown_metric(one.metric, one.positive)})"
-        parts[0] += f"+{one.template}" if one.template else ""
-        parts += [f"K={one.k}"] if one.k and "k" in several else []
-        parts += [one.protocol] if "protocol" in several else []
-        parts += [f"#{one.test[:6]}"] if len({p.test for p in twins if p[:3] == one[:3]}) > 1 else []
-        parts += [f"{one.limit} drawn test rows"] if one.limit else []
-        parts += ["leaks dropped"] if one.drop_leaks else []
+        source = f"@{one.cell.source}" if len({p.cell.source for p in twins}) > 1 else ""
+        metric = "" if one.metric == "accuracy" else f" ({one.cell.metric_name})"
+        parts = [one.task + source + metric + (f"+{one.cell.template}" if one.cell.template else "")]
+        parts += [f"K={one.terms.k}"] if one.terms.k and several_k else []
+        parts += [protocols[one.terms[1:3]]] if len(protocols) > 1 else []
+        alike = {p.cell: () for p in twins if p.terms == one.terms}
+        parts += [line for line in Names(alike, {}).column(one.cell).lines if line.startswith("#")]
+        parts += [f"{one.terms.limit} drawn test rows"] if one.terms.limit else []
+        parts += ["leaks dropped"] if one.terms.drop_leaks else []
         found[one] = visible(" · ".join(parts))
     return found
 
@@ -217,12 +224,15 @@ def by_name(records: Sequence[Record], among: Sequence[Record] | None = None) ->
         records: of one panel, say.
         among: of the whole figure; a method has the same name in all its panels, whichever students they have.
     """
-    students = {record.run.student.name for record in among or records if record.run.student}
+    rows = {place.row for place in places(list(among or records))}
+    rows |= {place.row for place in places(list(records))}
+    shown = telling(rows)
+    names = Names({}, {shown[row]: () for row in rows})
+    several = len({row.student for row in rows if row.student}) > 1
     found: dict[str, list[Record]] = {}
-    for record in records:
-        run = record.run
-        student = f" ({run.student.name})" if run.student and len(students) > 1 else ""
-        found.setdefault(visible(label(run.method, run.settings) + student), []).append(record)
+    for record, place in zip(records, places(list(records)), strict=True):
+        student = f" ({place.row.student})" if place.row.student and several else ""
+        found.setdefault(visible(names.row(shown[place.row]) + student), []).append(record)
     return found
 
 

@@ -6,6 +6,8 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from fewbench.files import open_file
+
 
 def file_hash(file: Path) -> bytes:
     """Return the sha256 of a file's bytes.
@@ -21,7 +23,7 @@ def file_hash(file: Path) -> bytes:
 def _hash(file: Path, size: int, modified: int) -> bytes:
     """Hash a file's bytes; its size and time of change are part of the cache's key only."""
     digest = hashlib.sha256()
-    with file.open("rb") as stream:
+    with open_file(file) as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):
             digest.update(block)
     return digest.digest()

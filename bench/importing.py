@@ -15,7 +15,7 @@ from fewbench.durable import holds
 from fewbench.errors import DataError
 from fewbench.examples import check_classes
 from fewbench.jsonl import read_bytes
-from fewbench.reader import check_rows, files_of, parse
+from fewbench.reader import check_rows, files_of, parse, shards_of
 from fewbench.types import Example, Source, Task
 
 LM_BFF = "lm-bff"
@@ -80,6 +80,7 @@ def _find(task: Task, folder: Path, layout: str | None) -> dict[str, Path]:
             return {split: _one(task, split, candidate, files) for split, files in found.items()}
     kind = ".*" if layout in (None, LM_BFF) else f".{layout}"
     names = ", ".join(f"{split}{kind}" for split in task.source.splits)
+    names += f" (or the hub's {task.source.train}-00000-of-00001.parquet, …)" if kind in (".*", ".parquet") else ""
     raise DataError(f"{task.full_name}: none of its files is there: {names}", where=", ".join(map(str, candidates)))
 
 
@@ -112,7 +113,7 @@ def _one(task: Task, split: str, folder: Path, files: Sequence[Path]) -> Path:
 
 def _read(task: Task, split: str, file: Path, layout: str | None) -> _Read:
     """Return a split, checked as the loader will read it."""
-    source, raw = task.source, read_bytes(file)
+    source, raw = task.source, _whole(file)
     name = f"{split}{file.suffix}"
     if layout == LM_BFF and file.suffix == ".csv" and source.columns is None and len(source.texts) == 1:
         plain = replace(source, columns=(source.label, source.texts[0]))
@@ -120,6 +121,22 @@ def _read(task: Task, split: str, file: Path, layout: str | None) -> _Read:
         raw, name, file = _as_lines(source, examples), f"{split}.jsonl", file.with_suffix(".jsonl")
     rows = parse(source, raw, file)
     return _Read(split, name, raw, len(rows), check_rows(task, split, rows, str(file)))
+
+
+def _whole(file: Path) -> bytes:
+    """Return a file's bytes; several shards of the hub become one Parquet file."""
+    shards = shards_of(file)
+    if len(shards) == 1:
+        return read_bytes(file)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    try:
+        pq.write_table(pa.concat_tables([pq.read_table(pa.BufferReader(read_bytes(shard))) for shard in shards]), sink)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"these shards are not Parquet, or not of one table: {error}", where=str(file)) from error
+    return bytes(sink.getvalue())
 
 
 def _as_lines(source: Source, examples: Sequence[Example]) -> bytes:

@@ -84,8 +84,7 @@ class Job:
     @property
     def trials(self) -> list[dict[str, Any]]:
         """The settings of each trial."""
-        taught = self.method.trained_by is not None
-        return self.protocol.trials(self.searched, self.run.settings, self.method.grid, taught=taught)
+        return self.protocol.trials(self.searched, self.run.settings, self.method.grid)
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -261,7 +260,7 @@ class Maker:
             task=task,
             split=given,
             method=method,
-            protocol=self.protocol,
+            protocol=self.protocol.of_classes(len(task.labels)),
             scorer=scorer,
             teacher=teacher,
             preparation=self._preparation(run, task, method),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fewbench.errors import DataError
+from fewbench.files import LARGEST_DATA, parse_json, read_file
 
 NEWLINE = b"\n"
 
@@ -23,7 +23,7 @@ def read_bytes(file: Path) -> bytes:
         DataError: it cannot be read.
     """
     try:
-        return file.read_bytes()
+        return read_file(file, LARGEST_DATA)
     except OSError as error:
         raise DataError(f"this file cannot be read: {error.strerror}", where=str(file)) from error
 
@@ -59,21 +59,31 @@ def objects(raw: bytes, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
         DataError: a line that is no JSON object, or holds a key twice or a number that JSON does not have.
     """
     for place, text in lines(raw, where):
-        try:
-            columns = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not a JSON line: {error}", where=place) from error
-        if not isinstance(columns, dict):
-            problem = f"a row is no object but a {type(columns).__name__}"
-            raise DataError(problem, where=place, allowed='{"column": value, …}')
-        yield place, columns
+        yield place, parse_object(text, place)
+
+
+def parse_object(text: str, place: str) -> dict[str, Any]:
+    """Return the JSON object that a line holds.
+
+    Raises:
+        DataError: as `objects`.
+    """
+    try:
+        columns = parse_json(text, object_pairs_hook=_once)
+    except ValueError as error:
+        raise DataError(f"not a JSON line: {error}", where=place) from error
+    if not isinstance(columns, dict):
+        problem = f"a row is no object but a {type(columns).__name__}"
+        raise DataError(problem, where=place, allowed='{"column": value, …}')
+    return columns
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a text that can be written again: JSON can spell half a character (a lone surrogate)."""
+    return isinstance(value, str) and not HALF.search(value)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) != len(pairs):
         raise ValueError("a column stands twice")
     return dict(pairs)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")

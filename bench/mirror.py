@@ -27,7 +27,7 @@ from fewbench.checksums import (
 from fewbench.errors import BenchError, DataError
 from fewbench.hub import load_split, place_of
 from fewbench.jsonl import read_bytes
-from fewbench.reader import check_rows, files_of, parse
+from fewbench.reader import check_rows, files_of, parse, read_file, shards_of
 from fewbench.types import Task
 
 FETCHED = ".jsonl"
@@ -199,11 +199,11 @@ def _check(users: Sequence[Place]) -> Checked:
     try:
         if len(first.files) > 1:
             raise _in_the_way(first)
-        raw = read_bytes(first.files[0])
-        if first.entry and (error := changed(first.task, first.files[0], first.entry, hashlib.sha256(raw).hexdigest())):
+        found = hashlib.sha256(b"".join(map(read_bytes, shards_of(first.files[0])))).hexdigest()
+        if first.entry and (error := changed(first.task, first.files[0], first.entry, found)):
             raise error
         for place in users:
-            parsed = parse(place.task.source, raw, place.files[0])
+            parsed, _ = read_file(place.task.source, place.files[0])
             check_rows(place.task, place.split, parsed, str(place.files[0]))
             rows = len(parsed)
             if place.entry and (error := moved(place.task, place.files[0], place.entry)):

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from fewbench.errors import BenchError, ModelError, NeedsNetwork
 from fewbench.filehash import file_hash
+from fewbench.files import parse_json, read_file
 from fewbench.types import BackboneKind, ModelRef
 
 EMBEDDED = Path(__file__).parent / "models"
 CAUSAL = ("gpt2", "gpt_neox", "llama", "opt")
 """The model types read from left to right that are known here."""
+ENCODER_DECODER = ("t5",)
+"""The types of encoder-decoders that are known here."""
 
 
 def embedded_models() -> dict[str, Path]:
@@ -66,7 +69,7 @@ def check_folder(folder: Path) -> None:
 def backbone_kind(ref: ModelRef) -> BackboneKind:
     """Return the kind of a language model, by its configuration; what is not known is taken for a masked one."""
     try:
-        config = json.loads((Path(ref.path) / "config.json").read_text("utf-8"))
+        config = parse_json(read_file(Path(ref.path) / "config.json"))
     except (OSError, ValueError):  # said in full where it is loaded
         return "masked"
     if config.get("is_encoder_decoder"):

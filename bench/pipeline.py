@@ -76,6 +76,16 @@ def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:
     )
 
 
+def info_of(name: str, known: Mapping[str, MethodInfo]) -> MethodInfo | None:
+    """Return what is known of a method or of a pipeline, if its parts are here."""
+    if PLUS not in name:
+        return known.get(name)
+    try:
+        return pipeline(name, known)
+    except BenchError:
+        return None
+
+
 def settings_of(step: MethodInfo, method: MethodInfo, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of one step of a method: a trial's, and those fixed for the step by its name."""
     if method is step:

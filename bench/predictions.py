@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fewbench.errors import StoreDamaged
+from fewbench.files import parse_json
 from fewbench.types import Predictions, Run
 
 _EXTRAS = "extras."
@@ -53,12 +54,13 @@ def from_bytes(data: bytes, where: str) -> Predictions:
     try:
         arrays = load(data)
         metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-        ids = _unpack(json.loads(metadata["ids"]))
+        rows = len(next(iter(arrays.values())))
+        ids = _unpack(parse_json(metadata["ids"]), rows)
         if _hash(ids) != metadata["ids_sha256"]:
             raise ValueError("ids that do not fit their hash")
         extras = {name[len(_EXTRAS) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_EXTRAS)}
         return Predictions(ids, **arrays, extras=extras)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise StoreDamaged(f"damaged predictions: {error}", where=where, fix="bench fsck --repair") from error
 
 
@@ -68,11 +70,13 @@ def _pack(ids: Sequence[str]) -> Any:
         return []
     prefix, dash, row = ids[0].rpartition("-")
     short = {"prefix": prefix + dash, "start": int(row) if row.isdecimal() else 0, "count": len(ids)}
-    return short if _unpack(short) == tuple(ids) else list(ids)
+    return short if _unpack(short, len(ids)) == tuple(ids) else list(ids)
 
 
-def _unpack(packed: Any) -> tuple[str, ...]:
+def _unpack(packed: Any, rows: int) -> tuple[str, ...]:
     if isinstance(packed, dict):
+        if packed["count"] != rows:  # which may be any number, and so would be held in memory
+            raise ValueError(f"{packed['count']} ids and {rows} rows")
         start = packed["start"]
         return tuple(f"{packed['prefix']}{row}" for row in range(start, start + packed["count"]))
     return tuple(packed)

@@ -84,10 +84,11 @@ class Published:
 
 
 class Beside(NamedTuple):
-    """A published number beside one of ours; `mark` names what is not as in ours, and is empty where nothing is."""
+    """A published number for a row of its own backbone; `mark` names what else is not as in ours, if anything."""
 
     method: str
     task: str
+    backbone: str
     k: str
     value: float
     std: float | None
@@ -151,24 +152,22 @@ def beside(
     metric: str,
     k: int,
     protocol: str,
-    student: str = "",
 ) -> list[Beside]:
     """Return what the papers print for a method on a task: of the same K where there is any, else of another.
 
     Args:
         numbers: of any tables.
-        method: with or without settings; numbers of the same method with others are marked.
+        method: with or without settings; numbers of the same method with any settings are returned.
         task: without its source.
         metric: the one shown; numbers of another are left out.
         k: examples a class.
         protocol: by name.
-        student: the backbone's name.
     """
     base = method.partition(":")[0]
     near = [n for n in numbers if n.method.partition(":")[0] == base and (n.task, n.metric) == (task, metric)]
     same = [number for number in near if number.k in ("", str(k))]
     return [
-        Beside(n.method, n.task, n.k, n.value, n.std, n.n, n.source, _differences(n, method, k, protocol, student))
+        Beside(n.method, n.task, n.backbone, n.k, n.value, n.std, n.n, n.source, _differences(n, k, protocol))
         for n in _once(same or near)
     ]
 
@@ -183,10 +182,8 @@ def _once(numbers: Iterable[Published]) -> list[Published]:
     return list(kept.values())
 
 
-def _differences(number: Published, method: str, k: int, protocol: str, student: str) -> str:
+def _differences(number: Published, k: int, protocol: str) -> str:
     found = {
-        number.method: number.method != method,
-        number.backbone or "no backbone": number.backbone != Path(student).name,
         "full training set" if number.k == "full" else f"K={number.k}": number.k not in ("", str(k)),
         "another protocol": number.protocol != protocol,
         "GLUE's hidden test set": "test server" in number.note,

@@ -7,8 +7,10 @@ refused with its file and line. The usual readers of CSV and JSON lines do other
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,12 @@ from fewbench.examples import Row, check_ids, is_dropped, to_example
 from fewbench.hub import load_split, place_of
 from fewbench.jsonl import NEWLINE, decode, lines, objects, read_bytes
 from fewbench.types import Example, Rows, Source, Task
+
+LONGEST_FIELD = 2**31 - 1
+"""Characters of a CSV field: what the module csv can count to on every platform."""
+
+SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.parquet")
+"""How the hub names the parts of a split."""
 
 
 def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
@@ -81,8 +89,49 @@ def check_rows(task: Task, split: str, rows: Sequence[Row], where: str) -> tuple
 
 
 def files_of(folder: Path, split: str) -> list[Path]:
-    """Return the files of a split in a folder: one, none, or more, which is a mistake."""
-    return [file for ext in _READERS if (file := folder / f"{split}{ext}").is_file()]
+    """Return the files of a split in a folder: one, none, or more, which is a mistake.
+
+    The first of a hub's shards stands for all of them (`shards_of`).
+    """
+    firsts = sorted(folder.glob(f"{glob.escape(split)}-00000-of-*.parquet"))
+    named = [file for file in firsts if (found := SHARD.fullmatch(file.name)) and found["split"] == split]
+    return [*(file for ext in _READERS if (file := folder / f"{split}{ext}").is_file()), *named]
+
+
+def shards_of(file: Path) -> list[Path]:
+    """Return the files that a split's file stands for, in their order: all shards, or itself.
+
+    Raises:
+        DataError: a shard that is missing.
+    """
+    found = SHARD.fullmatch(file.name)
+    if found is None:
+        return [file]
+    count = int(found["count"])
+    there = sorted(file.parent.glob(f"{glob.escape(found['split'])}-?????-of-{found['count']}.parquet"))
+    if [one.name for one in there] != [f"{found['split']}-{n:05}-of-{count:05}.parquet" for n in range(len(there))]:
+        there = there[:1]
+    if len(there) != count:
+        raise DataError(
+            f"{len(there)} of {count} shards of the split '{found['split']}' are there in a row",
+            where=str(file.parent),
+            fix=f"put all there: {found['split']}-00000-of-{count:05}.parquet and those that follow",
+        )
+    return there
+
+
+def read_file(source: Source, file: Path) -> tuple[list[Row], str]:
+    """Return the rows of a split's file, or of its shards, and the sha256 of their bytes.
+
+    Raises:
+        DataError: bytes that are no such file, or a shard that is missing.
+    """
+    digest, rows = hashlib.sha256(), []
+    for shard in shards_of(file):
+        raw = read_bytes(shard)
+        digest.update(raw)
+        rows += parse(source, raw, shard)
+    return rows, digest.hexdigest()
 
 
 def find_file(task: Task, data: Path | None, split: str) -> Path | None:
@@ -105,7 +154,7 @@ def find_file(task: Task, data: Path | None, split: str) -> Path | None:
         return found[0]
     if source.hub and source.root is None:
         return None
-    names = f"{split}.jsonl, .json (a row a line), .csv, .tsv or .parquet"
+    names = f"{split}.jsonl, .json (a row a line), .csv, .tsv or .parquet, or the hub's {split}-00000-of-00001.parquet"
     others = [f"{task.name}@{other.name}" for other in task.sources[1:]]
     fixes = [f"--tasks {other}" for other in others[:1]]
     fixes.append(
@@ -125,12 +174,13 @@ def _with(task: Task, split: str) -> str:
 
 
 def _from_file(task: Task, file: Path, data: Path | None) -> tuple[list[Row], dict[str, Any]]:
-    raw = read_bytes(file)
-    found = hashlib.sha256(raw).hexdigest()
     root = task.source.root or data
+    digest = hashlib.sha256()
+    for shard in shards_of(file):
+        digest.update(read_bytes(shard))
     if root:
-        check_known(task, file, root, found)
-    rows = parse(task.source, raw, file)
+        check_known(task, file, root, digest.hexdigest())
+    rows, found = read_file(task.source, file)
     shown = file.relative_to(root).as_posix() if root else file.name
     return rows, {"file": shown, "sha256": found}
 
@@ -174,6 +224,7 @@ def _read_tsv(raw: bytes, where: str, source: Source) -> Iterator[Row]:
 
 
 def _read_csv(raw: bytes, where: str, source: Source) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_FIELD)  # the module's own limit is 128 KiB
     reader = csv.reader(io.StringIO(decode(raw, where), newline=""), strict=True)
 
     def cells() -> Iterator[tuple[str, list[str]]]:

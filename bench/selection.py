@@ -8,15 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fewbench.cell import label
+from fewbench.cell import TaskCell, label
 from fewbench.declare import declared
 from fewbench.errors import BenchError
-from fewbench.pipeline import PLUS, pipeline
+from fewbench.pipeline import info_of
 from fewbench.record import Record
 from fewbench.registry import MethodInfo, methods, task_files
 from fewbench.settings import choose_methods, split_list
-from fewbench.tables.blocks import Column
-from fewbench.types import CorpusRef, ModelRef, Task
+from fewbench.types import CorpusRef, ModelRef, Run, Task
+
+TOML = ".toml"
 
 _DIGITS = 8
 """Of a revision, in a name that says which of several models it is."""
@@ -29,7 +30,8 @@ class Wanted:
     """Records of these tasks (`task` or `task@source`), Ks, seeds, protocols and models; None takes all.
 
     A model fits by its folder's or its hub name's last part, with its revision (`name@12345678`) or without.
-    Methods that use no model are always taken.
+    What is made of a teacher itself, a quantised one say, has no student of its own: it fits whichever of the two
+    names that teacher. Methods that use no model are always taken.
     """
 
     tasks: frozenset[str] | None = None
@@ -47,11 +49,14 @@ class Wanted:
             and (self.ks is None or run.k in self.ks)
             and (self.seeds is None or run.seed in self.seeds)
             and self.protocol in (None, run.protocol)
-            and all(
-                given is None or ref is None or Path(given).name in _names(ref)
-                for given, ref in ((self.student, run.student), (self.teacher, run.teacher))
-            )
+            and self._has_models(run)
         )
+
+    def _has_models(self, run: Run) -> bool:
+        if run.student is None and run.teacher is not None:
+            given = [name for name in (self.student, self.teacher) if name is not None]
+            return not given or any(_goes_by(run.teacher, name) for name in given)
+        return _goes_by(run.student, self.student) and _goes_by(run.teacher, self.teacher)
 
 
 def models_apart(records: Iterable[Record]) -> list[Record]:
@@ -84,6 +89,10 @@ def _used(record: Record) -> tuple[ModelRef | CorpusRef | None, ...]:
     return record.run.student, record.run.teacher, record.run.corpus
 
 
+def _goes_by(ref: ModelRef | None, given: str | None) -> bool:
+    return given is None or ref is None or Path(given).name in _names(ref)
+
+
 def _names(ref: ModelRef) -> set[str]:
     """Return what a model goes by: its name, whole or the last part, with its revision or without."""
     suffix = f"@{ref.revision[:_DIGITS]}"
@@ -93,22 +102,31 @@ def _names(ref: ModelRef) -> set[str]:
 
 
 def task_names(given: Sequence[str]) -> frozenset[str]:
-    """Return the tasks that `--tasks` names: tasks, `task@source`, suites, all, and what TOML files declare.
+    """Return the tasks that `--tasks` names: tasks, `task@source`, suites, all, and those of TOML files.
 
     Raises:
-        BenchError: an unknown task or suite, or none.
+        BenchError: an unknown task or suite, or none, or a file that is none.
     """
     from fewbench.plan import choose_tasks
 
-    names = split_list(",".join(given), "--tasks")
-    plain = {task.name for task in choose_tasks([name for name in names if "@" not in name])}
-    return frozenset(plain | {name for name in names if "@" in name})
+    names = _split(given)
+    sourced = {name for name in names if "@" in name and not name.endswith(TOML)}
+    plain = {task.name for task in choose_tasks([name for name in names if name not in sourced])}
+    return frozenset(plain | sourced)
 
 
-def own_files(given: Sequence[str]) -> list[Path]:
-    """Return the TOML files among what `--tasks` names."""
-    names = [name for text in given for name in text.split(",")]
-    return [Path(name) for name in names if name.endswith(".toml")]
+def own_files(given: Sequence[str] | None) -> list[Path]:
+    """Return the TOML files among what `--tasks` names: they declare what their tasks are today."""
+    return [Path(name) for name in _split(given or ()) if name.endswith(TOML)]
+
+
+def _split(given: Sequence[str]) -> list[str]:
+    """Return the names in what was given: a path may have a comma in it."""
+    names: list[str] = []
+    for text in given:
+        path = text.endswith(TOML) and Path(text).is_file()
+        names += [text] if path else split_list(text, "--tasks")
+    return names
 
 
 def by_label(records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -147,30 +165,24 @@ def code_of(records: Iterable[Record]) -> dict[str, str]:
     return {name: info.code_hash() for name, info in used.items() if info is not None}
 
 
-def info_of(name: str, known: Mapping[str, MethodInfo]) -> MethodInfo | None:
-    """Return what is known of a method or of a pipeline, if its parts are here."""
-    if PLUS not in name:
-        return known.get(name)
-    try:
-        return pipeline(name, known)
-    except BenchError:
-        return None
-
-
 def count_stale(records: Sequence[Record]) -> int:
     """Return how many records were made by older code of their methods."""
     code = code_of(records)
     return sum(code.get(record.run.method, record.method_code) != record.method_code for record in records)
 
 
-def who_takes_what() -> Callable[[str, Column], bool]:
-    """Return what says whether a method takes a task, as far as both are known here; they are read when asked."""
+def who_takes_what(files: Sequence[Path] = ()) -> Callable[[str, TaskCell], bool]:
+    """Return what says whether a method takes a task, as far as both are known here; they are read when asked.
+
+    Args:
+        files: TOML files of tasks that are the user's own.
+    """
 
     @lru_cache
     def known() -> tuple[Mapping[str, MethodInfo], Mapping[str, Task]]:
-        return methods(), declared(task_files()).tasks
+        return methods(), declared(task_files(files)).tasks
 
-    def takes(method: str, column: Column) -> bool:
+    def takes(method: str, column: TaskCell) -> bool:
         infos, tasks = known()
         info, task = info_of(method.partition(":")[0], infos), tasks.get(column.task)
         return info is None or task is None or task.kind in info.kinds

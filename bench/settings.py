@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import math
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,7 +64,7 @@ def bind(method: MethodInfo, assignments: Sequence[str]) -> dict[str, Any]:
     """Return the settings that `setting=value` texts and preset names stand for.
 
     Raises:
-        BenchError: a setting or preset the method lacks, or a value of another type than the default.
+        BenchError: a setting or preset the method lacks, or a value of another type or range than its own.
     """
     settings: dict[str, Any] = {}
     for assignment in assignments:
@@ -89,34 +92,89 @@ def bind(method: MethodInfo, assignments: Sequence[str]) -> dict[str, Any]:
     return dict(sorted(settings.items()))
 
 
+class _Bounds(NamedTuple):
+    """Numbers that a setting takes, by the name in its annotation (`fewbench.types`)."""
+
+    kind: type
+    least: float = -math.inf
+    most: float = math.inf
+    above: float = -math.inf
+    shown: str = "a finite number"
+
+    def hold(self, value: Any) -> bool:
+        return self.least <= value <= self.most and value > self.above and math.isfinite(value)
+
+
+BOUNDS: Mapping[str, _Bounds] = {
+    "int": _Bounds(int, shown="a whole number"),
+    "float": _Bounds(float),
+    "Count": _Bounds(int, least=1, shown="a whole number, 1 or more"),
+    "Natural": _Bounds(int, least=0, shown="a whole number, 0 or more"),
+    "Positive": _Bounds(float, above=0, shown="a number above 0"),
+    "Weight": _Bounds(float, least=0, shown="a number, 0 or more"),
+    "Share": _Bounds(float, least=0, most=1, shown="a number from 0 to 1"),
+}
+_PLAIN: Mapping[str, type] = {"str": str, "bool": bool, "None": type(None)}
+
+
 def _value(method: MethodInfo, name: str, text: str) -> Any:
+    """Return the value of a text, which must be of one of the kinds that the setting's annotation names."""
     default = method.settings[name]
     try:
         value = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
     except (ValueError, SyntaxError):
         value = text
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+    kinds = _kinds(method.annotations.get(name, ""), default)
+    for kind in kinds:
+        fits, fitted = _fitted(kind, value, default)
+        if fits:
+            return fitted
+    raise BenchError(
+        f"'{text}' does not fit {method.name}:{name}",
+        where=str(method.file),
+        allowed=", or ".join(_shown(kind, default) for kind in kinds),
+        given=text,
+        fix=f"--methods {method.name}:{name}={default}",
+    )
+
+
+def _kinds(annotation: str, default: Any) -> list[str]:
+    """Return the kinds an annotation names; what it does not say, the default's type says."""
+    kinds = [kind.strip() for kind in re.split(r"\|(?![^\[]*\])", annotation)]
+    known = [kind for kind in kinds if kind in BOUNDS or kind in _PLAIN or kind.startswith("Literal[")]
+    if [kind for kind in known if kind != "None"]:
+        return known
+    return [*known, _name(type(default))] if default is not None else [*known, ANY]
+
+
+ANY = "any value"
+"""The kind of a setting whose default is None and whose annotation tells no type."""
+
+
+def _name(kind: type) -> str:
+    return kind.__name__
+
+
+def _fitted(kind: str, value: Any, default: Any) -> tuple[bool, Any]:
+    """Return whether a value is of a kind, and the value as it."""
+    if kind == ANY:
+        return True, value
+    if kind.startswith("Literal["):
+        return value in ast.literal_eval(f"({kind[8:-1]},)"), value
+    if bounds := BOUNDS.get(kind):
+        whole = type(value) is int and bounds.kind is float and abs(value) <= sys.float_info.max
+        number = float(value) if whole else value
+        return type(number) is bounds.kind and bounds.hold(number), number
     if isinstance(default, tuple) and isinstance(value, list):
         value = tuple(value)
-    optional = default is None or (value is None and "None" in method.annotations.get(name, ""))
-    if not optional and type(value) is not type(default):
-        raise BenchError(
-            f"'{text}' does not fit {method.name}:{name}",
-            where=str(method.file),
-            allowed=f"a {type(default).__name__}, such as the default {default!r}",
-            fix=f"--methods {method.name}:{name}={default}",
-        )
-    annotation = method.annotations.get(name, "")
-    if annotation.startswith("Literal[") and value not in (allowed := ast.literal_eval(f"({annotation[8:-1]},)")):
-        raise BenchError(
-            f"{method.name}:{name} is {value!r}",
-            where=str(method.file),
-            allowed=[str(known) for known in allowed],
-            given=text,
-            fix=f"--methods {method.name}:{name}={allowed[0]}",
-        )
-    return value
+    return type(value) is _PLAIN.get(kind, type(default)), value
+
+
+def _shown(kind: str, default: Any) -> str:
+    if kind.startswith("Literal["):
+        return ", ".join(sorted(str(known) for known in ast.literal_eval(f"({kind[8:-1]},)")))
+    shown = BOUNDS[kind].shown if kind in BOUNDS else kind if kind == "None" else f"a {kind}"
+    return shown if default is None or kind == "None" else f"{shown}, such as the default {default!r}"
 
 
 def split_list(text: str, what: str = "the list") -> list[str]:

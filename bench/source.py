@@ -13,6 +13,9 @@ from fewbench.types import Source
 FORMATS = {"single": (1,), "pair": (2,), "choice": (1, 2)}
 """How many texts an item of each format has (a choice: a question, or passage and question, besides its options)."""
 
+MOST_FOLDS = 1000
+"""Every one of them is two files and a run of every method."""
+
 
 def take_sources(table: Table, form: str, labels: tuple[str, ...]) -> tuple[Source, ...]:
     """Return the sources of a task's table, the default one first.
@@ -89,6 +92,8 @@ def _texts(table: Table, form: str) -> tuple[str, ...]:
 
 
 def _check_folds(table: Table, source: Source) -> None:
+    if source.folds > MOST_FOLDS:
+        raise table.error("folds", f"'folds' is {source.folds}", allowed=f"at most {MOST_FOLDS}")
     if bool(source.folds) != (source.dev is not None) or source.folds < 0:
         raise table.error("folds", f"'folds' is {source.folds}", allowed="their number, where 'dev' too is published")
     for key, name in (("train", source.train), ("dev", source.dev)):

@@ -101,7 +101,7 @@ def toy_protocol(**changes: Any) -> Protocol:
     """Return the protocol `quick` with three updates, and preparations of three."""
     quick = get_protocol("quick")
     few = {name: 3 if name.endswith("steps") else value for name, value in quick.prepare.items()}
-    given: dict[str, Any] = {"max_steps": 3, "eval_every": 2, "prepare": few}
+    given: dict[str, Any] = {"max_steps": 3, "eval_every": 2, "prepare": few, "grows_from": None}
     return replace(quick, **(given | changes))
 
 

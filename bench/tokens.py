@@ -11,6 +11,9 @@ from fewbench.errors import BenchError, ModelError
 from fewbench.template import Piece, parse_template, piece_text
 from fewbench.types import Example, ModelRef, Task
 
+BOUNDARY = "\N{LOWER ONE EIGHTH BLOCK}"
+"""SentencePiece's sign for the space before a word."""
+
 
 class Word(NamedTuple):
     """A label word and its pieces; `unknown` where the tokenizer has no piece for it."""
@@ -49,6 +52,7 @@ def load_tokenizer(model: ModelRef) -> Any:
         raise ModelError(f"this tokenizer cannot be read: {error}", where=str(file)) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True  # what a row spells like one is text
     return tokenizer
 
 
@@ -66,12 +70,17 @@ def prompt_lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> l
 
 
 def label_words(task: Task, tokenizer: Any) -> list[Word]:
-    """Return every label word as the verbalizer looks it up: after a space, unless it begins with punctuation."""
+    """Return every label word as the verbalizer looks it up: after a space, unless it begins with punctuation.
+
+    A tokenizer of SentencePiece puts the boundary that stands for that space itself.
+    """
     unknown = getattr(tokenizer.model, "unk_token", None)
+    first = tokenizer.encode("a", add_special_tokens=False).tokens[:1]
+    spaced = "" if first and first[0].startswith(BOUNDARY) else " "
     words = []
     for label, several in zip(task.labels, task.words, strict=True):
         for word in several:
-            text = word if word[0] in "<[.," else " " + word
+            text = word if word[0] in "<[.," else spaced + word
             pieces = tuple(tokenizer.encode(text, add_special_tokens=False).tokens)
             words.append(Word(label, word, pieces, unknown in pieces))
     return words

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fewbench.errors import BenchError
+from fewbench.files import read_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,14 +24,17 @@ def load(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
     Raises:
-        BenchError: not UTF-8, or not TOML.
+        BenchError: no file that can be read, not UTF-8, or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_file(path).decode("utf-8-sig"))
+    except OSError as error:
+        raise BenchError(f"this file cannot be read: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError as error:
         raise BenchError("this file is not UTF-8 text", where=f"{path}, byte {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BenchError(f"not TOML: {error}", where=str(path), fix="see https://toml.io for the syntax") from error
+    except (ValueError, RecursionError) as error:  # a number may be too long, and what is nested too deep
+        problem = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise BenchError(f"not TOML: {problem}", where=str(path), fix="see https://toml.io for the syntax") from error
 
 
 class Table:

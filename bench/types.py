@@ -26,6 +26,17 @@ BackboneKind = Literal["masked", "causal", "encoder-decoder"]
 Label = int | float
 Settings = Mapping[str, Any]
 
+Count = int
+"""A method's setting that is a whole number, 1 or more: `bench.settings` reads the name in the annotation."""
+Natural = int
+"""A setting that is a whole number, 0 or more."""
+Positive = float
+"""A setting that is a number above 0."""
+Weight = float
+"""A setting that is a number, 0 or more."""
+Share = float
+"""A setting that is a number from 0 to 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:

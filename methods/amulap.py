@@ -18,7 +18,7 @@ import numpy as np
 from fewbench.parts.kit import Kit
 from fewbench.parts.labelsearch import best_k, class_means, cut, random_words, rank_words, scores_by_k
 from fewbench.parts.manywords import ManyWordsModel
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Positive, Predictor, Split, Task
 
 PAPER = "Wang, Xu and McAuley, 2022 (AMuLaP); efficient-nlp-thesis.md chapter 6"
 NEEDS = ("student", "template")
@@ -47,11 +47,11 @@ def fit(
     kit: Kit,
     *,
     setting: Literal[1, 2, 3] = 2,
-    k: int | None = None,
+    k: Count | None = None,
     dedup: bool = True,
     random: bool = False,
-    lr: float = 1e-5,
-    batch_size: int = 8,
+    lr: Positive = 1e-5,
+    batch_size: Count = 8,
 ) -> Predictor:
     """Rank the vocabulary for each class, choose k unless it is given, and train in setting 3."""
     model = ManyWordsModel(kit.backbone("student"), task)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fewbench.parts.kit import Kit
 from fewbench.parts.taskmodel import TaskModel
-from fewbench.types import Split, Task
+from fewbench.types import Count, Positive, Split, Task
 
 PAPER = "Devlin et al., 2019; thesis section 4.4"
 NEEDS = ("teacher",)
@@ -15,7 +15,14 @@ SEARCH = ("lr", "batch_size")
 
 
 def transform(
-    model: TaskModel, task: Task, split: Split, kit: Kit, *, teacher: str = "ft", lr: float = 1e-5, batch_size: int = 8
+    model: TaskModel,
+    task: Task,
+    split: Split,
+    kit: Kit,
+    *,
+    teacher: str = "ft",
+    lr: Positive = 1e-5,
+    batch_size: Count = 8,
 ) -> TaskModel:
     """Train the model by the protocol."""
     kit.train(model, lr=lr, batch_size=batch_size)

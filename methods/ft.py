@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fewbench.parts.head import HeadModel
 from fewbench.parts.kit import Kit
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Positive, Predictor, Split, Task
 
 PAPER = "Devlin et al., 2019; smash.md section 3.1"
 NEEDS = ("student",)
@@ -17,7 +17,7 @@ BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 
 
-def fit(task: Task, split: Split, kit: Kit, *, lr: float = 1e-5, batch_size: int = 8) -> Predictor:
+def fit(task: Task, split: Split, kit: Kit, *, lr: Positive = 1e-5, batch_size: Count = 8) -> Predictor:
     """Train backbone and head by the protocol."""
     model = HeadModel(kit.backbone("student"), task)
     kit.train(model, lr=lr, batch_size=batch_size)

@@ -18,7 +18,7 @@ from fewbench.parts.headmask import head_importance, least_important
 from fewbench.parts.kit import Kit
 from fewbench.parts.surgery import prune_heads, refuse_shared_layers
 from fewbench.parts.taskmodel import TaskModel
-from fewbench.types import Split, Task
+from fewbench.types import Share, Split, Task
 
 PAPER = "Michel, Levy and Neubig, 2019; thesis section 4.4"
 NEEDS = ("teacher",)
@@ -26,7 +26,7 @@ PIPELINES = ("head-prune+finetune", "head-prune+kd", "head-prune+kd+ptq")
 
 
 def transform(
-    model: TaskModel, task: Task, split: Split, kit: Kit, *, teacher: str = "ft", share: float = 0.45
+    model: TaskModel, task: Task, split: Split, kit: Kit, *, teacher: str = "ft", share: Share = 0.45
 ) -> TaskModel:
     """Remove a share of all heads, rounded to whole heads."""
     importance = head_importance(model, model.encode(split.train))

@@ -10,17 +10,38 @@ cut to an equal share of the room, and a class never has more of them than anoth
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
+from fewbench.errors import BenchError
+from fewbench.parts.backbone import Backbone
 from fewbench.parts.context import InContextModel, demonstrate
 from fewbench.parts.kit import Kit
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Natural, Predictor, Split, Task
 
 PAPER = "Brown et al., 2020; efficient-nlp-thesis.md section 6.4"
 NEEDS = ("student", "words")
 BACKBONES = ("masked", "causal")
 
 
-def fit(task: Task, split: Split, kit: Kit, *, demonstrations: int = 32) -> Predictor:
+def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
+    """Refuse fewer demonstrations than classes, of which each gets as many as another: not one would be shown."""
+    classes, most = len(task.words), settings["demonstrations"]
+    if 0 < most < classes:
+        raise BenchError(
+            f"{task.full_name} has {classes} classes, and of {most} demonstrations not one a class can be shown",
+            allowed=f"{classes} or more, or 0 for none",
+            fix=f"--methods in-context:demonstrations={classes}, or --methods zero-shot",
+        )
+
+
+def fit(task: Task, split: Split, kit: Kit, *, demonstrations: Natural = 32) -> Predictor:
     """Choose and order the demonstrations by the seed; dev is not looked at."""
     backbone = kit.backbone("student")
     shown = demonstrate(backbone, task, split.train, demonstrations, kit.seed)
+    if demonstrations and not shown:
+        warnings.warn(
+            f"no demonstration of each class fits beside a query: all {len(split.test)} queries are asked without any",
+            stacklevel=2,
+        )
     return InContextModel(backbone, task, shown, len(split.train))

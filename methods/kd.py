@@ -17,7 +17,7 @@ from fewbench.parts.batch import Batch
 from fewbench.parts.distil import check_temperature, soft_loss, targets
 from fewbench.parts.kit import Kit
 from fewbench.parts.taskmodel import TaskModel
-from fewbench.types import Split, Task
+from fewbench.types import Count, Positive, Split, Task
 
 PAPER = "Hinton et al., 2015; thesis sections 4.2 and 4.5"
 NEEDS = ("teacher",)
@@ -32,9 +32,9 @@ def transform(
     kit: Kit,
     *,
     teacher: str = "ft",
-    temperature: float = 10.0,
-    lr: float = 1e-5,
-    batch_size: int = 8,
+    temperature: Positive = 10.0,
+    lr: Positive = 1e-5,
+    batch_size: Count = 8,
 ) -> TaskModel:
     """Train the model towards its teacher by the protocol."""
     wanted = targets(kit.teacher(), split.train)

@@ -28,7 +28,7 @@ from fewbench.parts.head import HeadModel
 from fewbench.parts.kit import Kit
 from fewbench.parts.losses import distillation_kl, patient_mse, softened_mse
 from fewbench.parts.meta import MetaTeacher, check_quiz, cut_quiz
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Positive, Predictor, Share, Split, Task, Weight
 
 PAPER = "Zhou, Xu and McAuley, 2022 (MetaDistil); thesis chapter 5"
 NEEDS = ("student", "teacher")
@@ -42,15 +42,15 @@ def fit(
     kit: Kit,
     *,
     teacher: str = "ft",
-    alpha: float = 0.5,
+    alpha: Share = 0.5,
     kd: Literal["mse", "kl"] = "mse",
-    temperature: float = 2.0,
-    beta: float = 0.0,
+    temperature: Positive = 2.0,
+    beta: Weight = 0.0,
     pilot: bool = True,
-    quiz: float = 0.1,
-    teacher_lr: float = 1e-5,
-    lr: float = 1e-5,
-    batch_size: int = 8,
+    quiz: Share = 0.1,
+    teacher_lr: Weight = 1e-5,
+    lr: Positive = 1e-5,
+    batch_size: Count = 8,
 ) -> Predictor:
     """Train the student and, by a quiz after each lesson, its teacher."""
     taught, model = distil.head_teacher(kit.source(), teacher), HeadModel(kit.backbone("student"), task)

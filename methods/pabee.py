@@ -24,7 +24,7 @@ from fewbench.parts.backbone import Backbone
 from fewbench.parts.exit_rules import Depth, rules_to_try
 from fewbench.parts.exits import CHOICE, choose_rule, head_exits
 from fewbench.parts.kit import Kit
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Natural, Positive, Predictor, Split, Task, Weight
 
 PAPER = "Zhou, Xu et al., 2020 (BERT Loses Patience); efficient-nlp-thesis.md chapter 3"
 NEEDS = ("student",)
@@ -42,13 +42,13 @@ def fit(
     split: Split,
     kit: Kit,
     *,
-    lr: float = 2e-5,
-    batch_size: int = 32,
+    lr: Positive = 2e-5,
+    batch_size: Count = 32,
     rule: str = "patience",
-    patience: int | None = None,
-    threshold: float | None = None,
-    depth: int | None = None,
-    tau: float = 0.1,
+    patience: Natural | None = None,
+    threshold: Weight | None = None,
+    depth: Count | None = None,
+    tau: Weight = 0.1,
     joint: bool = True,
 ) -> Predictor:
     """Train all classifiers together, then take the rule that is given or best on dev."""

@@ -33,7 +33,7 @@ from fewbench.parts.distil import (
 from fewbench.parts.head import HeadModel
 from fewbench.parts.kit import Kit
 from fewbench.parts.losses import patient_mse
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Positive, Predictor, Share, Split, Task, Weight
 
 PAPER = "Sun, Cheng, Gan and Liu, 2019 (PKD); thesis section 5.3"
 NEEDS = ("student", "teacher")
@@ -48,11 +48,11 @@ def fit(
     *,
     teacher: str = "ft",
     strategy: Literal["skip", "last"] = "skip",
-    alpha: float = 0.5,
-    beta: float = 100.0,
-    temperature: float = 5.0,
-    lr: float = 1e-5,
-    batch_size: int = 8,
+    alpha: Share = 0.5,
+    beta: Weight = 100.0,
+    temperature: Positive = 5.0,
+    lr: Positive = 1e-5,
+    batch_size: Count = 8,
 ) -> Predictor:
     """Train the student; the teacher's predictions and states are computed once."""
     taught = head_teacher(kit.teacher(), teacher)

@@ -23,7 +23,7 @@ from fewbench.parts.forms import annotator, check_forms, form_task, read_as
 from fewbench.parts.kit import Kit, World
 from fewbench.parts.soft import SoftPromptModel, initial_prompt
 from fewbench.parts.softpretrain import draw, pretrain, stream
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Natural, Positive, Predictor, Split, Task
 
 PAPER = "Gu, Han, Liu and Huang, 2022 (PPT); ppt.md section 3"
 NEEDS = ("student", "words", "corpus")
@@ -43,8 +43,8 @@ def fit(
     hybrid: bool = False,
     unified: bool = False,
     chinese: bool = False,
-    prompt_lr: float = 1e-2,
-    batch_size: int = 16,
+    prompt_lr: Positive = 1e-2,
+    batch_size: Count = 16,
 ) -> Predictor:
     """Train the pre-trained prompt alone by the protocol."""
     read = read_as(task, hybrid=hybrid, unified=unified, chinese=chinese)
@@ -57,11 +57,11 @@ def prepare(
     kind: str,
     world: World,
     *,
-    tokens: int = 100,
+    tokens: Count = 100,
     chinese: bool = False,
-    pretrain_steps: int = 0,
-    pretrain_lr: float = 0.1,
-    pretrain_batch: int = 64,
+    pretrain_steps: Natural = 0,
+    pretrain_lr: Positive = 0.1,
+    pretrain_batch: Count = 64,
 ) -> dict[str, Tensor]:
     """Pre-train a prompt for tasks of one format; 0 steps stand for the paper's."""
     backbone = world.backbone("student")

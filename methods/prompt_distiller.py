@@ -25,7 +25,7 @@ from fewbench.parts.losses import cross_entropy, soft_cross_entropy
 from fewbench.parts.probes import Lesson, check_probes, contrasted, lesson, probed, prompt_teacher, scores_at
 from fewbench.parts.toptokens import token_study
 from fewbench.parts.views import prompt_model
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Natural, Positive, Predictor, Split, Task, Weight
 
 PAPER = "Hou et al., 2023 (Prompt-Distiller); prompt-distiller.md"
 NEEDS = ("student", "teacher", "words", "unlabeled")
@@ -47,14 +47,14 @@ def fit(
     kit: Kit,
     *,
     teacher: str = "prompt-ft",
-    temperature: float = 10.0,
-    lambda1: float = 0.2,
-    lambda2: float = 0.2,
-    n: int = 10,
+    temperature: Positive = 10.0,
+    lambda1: Weight = 0.2,
+    lambda2: Weight = 0.2,
+    n: Natural = 10,
     log: bool = True,
     crossed: bool = True,
-    lr: float = 1e-5,
-    batch_size: int = 4,
+    lr: Positive = 1e-5,
+    batch_size: Count = 4,
 ) -> Predictor:
     """Train probes on the frozen models, then the student on eq. 8; what the teachers say is computed before."""
     tuned = prompt_teacher(kit.teacher(), teacher)

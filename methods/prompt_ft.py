@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from fewbench.parts.kit import Kit
 from fewbench.parts.views import prompt_model
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Positive, Predictor, Split, Task
 
 PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash.md section 3.1"
 NEEDS = ("student", "words")
@@ -18,7 +18,7 @@ BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 
 
-def fit(task: Task, split: Split, kit: Kit, *, lr: float = 1e-5, batch_size: int = 8) -> Predictor:
+def fit(task: Task, split: Split, kit: Kit, *, lr: Positive = 1e-5, batch_size: Count = 8) -> Predictor:
     """Train the prompted backbone by the protocol."""
     model = prompt_model(kit.backbone("student"), task)
     kit.train(model, lr=lr, batch_size=batch_size)

@@ -21,7 +21,7 @@ from fewbench.parts.distil import check_temperature, hard_loss, word_targets
 from fewbench.parts.kit import Kit
 from fewbench.parts.losses import distillation_kl, soft_cross_entropy
 from fewbench.parts.views import prompt_model
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Positive, Predictor, Split, Task, Weight
 
 PAPER = "Hou et al., 2023; prompt-distiller.md eq. 2-3"
 NEEDS = ("student", "teacher", "words")
@@ -36,11 +36,11 @@ def fit(
     kit: Kit,
     *,
     teacher: str = "prompt-ft",
-    temperature: float = 10.0,
-    lambda1: float = 0.2,
+    temperature: Positive = 10.0,
+    lambda1: Weight = 0.2,
     soften: Literal["teacher", "both"] = "teacher",
-    lr: float = 1e-5,
-    batch_size: int = 4,
+    lr: Positive = 1e-5,
+    batch_size: Count = 4,
 ) -> Predictor:
     """Train the student on both losses; the teacher's probabilities are computed once."""
     wanted = word_targets(kit.teacher(), split.train)

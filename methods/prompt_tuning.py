@@ -18,7 +18,7 @@ from fewbench.parts.backbone import Backbone
 from fewbench.parts.kit import Kit
 from fewbench.parts.soft import SoftPromptModel, behind, initial_prompt
 from fewbench.template import without_words
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Positive, Predictor, Split, Task
 
 PAPER = "Lester, Al-Rfou and Constant, 2021; ppt.md sections 2 and 3.1"
 NEEDS = ("student", "words")
@@ -48,11 +48,11 @@ def fit(
     split: Split,
     kit: Kit,
     *,
-    tokens: int = 100,
+    tokens: Count = 100,
     hybrid: bool = False,
     start: Literal["normal", "mask", "label", "vocabulary", "task"] = "normal",
-    prompt_lr: float = 1e-2,
-    batch_size: int = 16,
+    prompt_lr: Positive = 1e-2,
+    batch_size: Count = 16,
 ) -> Predictor:
     """Make a soft prompt and train it alone by the protocol."""
     backbone = kit.backbone("student")

@@ -21,7 +21,7 @@ from fewbench.parts.imitate import check_models, learn, lesson, load_weights, we
 from fewbench.parts.intermediate import check_corpus, check_words, examples, learner, passages
 from fewbench.parts.kit import Kit, World
 from fewbench.parts.views import prompt_model
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Natural, Positive, Predictor, Share, Split, Task, Weight
 
 PAPER = "Making Small Language Models Better Few-Shot Learners (SMASH); smash.md"
 NEEDS = ("student", "teacher", "words", "corpus")
@@ -44,12 +44,12 @@ def prepare(
     world: World,
     *,
     objective: Literal["ce", "distilbert", "rule"] = "ce",
-    hidden: float = 0.0,
-    attention: float = 0.0,
-    keep: float = 0.5,
-    pretrain_steps: int = 200_000,
-    pretrain_lr: float = 1e-4,
-    pretrain_batch: int = 128,
+    hidden: Weight = 0.0,
+    attention: Weight = 0.0,
+    keep: Share = 0.5,
+    pretrain_steps: Natural = 200_000,
+    pretrain_lr: Positive = 1e-4,
+    pretrain_batch: Count = 128,
 ) -> dict[str, Tensor]:
     """Distil the student on a corpus and return its weights."""
     student, teacher = world.backbone("student"), world.backbone("teacher").eval().requires_grad_(False)
@@ -63,7 +63,9 @@ def prepare(
     return weights(student)
 
 
-def fit(task: Task, split: Split, kit: Kit, *, tune: bool = True, lr: float = 1e-5, batch_size: int = 4) -> Predictor:
+def fit(
+    task: Task, split: Split, kit: Kit, *, tune: bool = True, lr: Positive = 1e-5, batch_size: Count = 4
+) -> Predictor:
     """Prompt the distilled student, and tune it as prompt-ft does."""
     model = prompt_model(load_weights(kit.backbone("student"), kit.prepared()), task)
     if tune:

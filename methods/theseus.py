@@ -26,7 +26,7 @@ from fewbench.parts.kit import Kit
 from fewbench.parts.replacing import Mixture, check_count, check_schedule, replacing, replacing_rate, train_layers_alone
 from fewbench.parts.surgery import refuse_shared_layers, truncate
 from fewbench.parts.taskmodel import TaskModel
-from fewbench.types import Split, Task
+from fewbench.types import Count, Positive, Share, Split, Task
 
 PAPER = "Xu et al., 2020 (BERT-of-Theseus); thesis section 4.4"
 NEEDS = ("teacher",)
@@ -42,13 +42,13 @@ def transform(
     kit: Kit,
     *,
     teacher: str = "ft",
-    lr: float = 2e-5,
-    batch_size: int = 32,
-    layers: int | None = None,
+    lr: Positive = 2e-5,
+    batch_size: Count = 32,
+    layers: Count | None = None,
     schedule: str = "linear",
-    base: float = 0.3,
+    base: Share = 0.3,
     k: float | None = None,
-    replacing_steps: int | None = None,
+    replacing_steps: Count | None = None,
 ) -> TaskModel:
     """Return the successors, trained in place of their predecessors."""
     rate = replacing_rate(schedule, base, k, replacing_steps, half=max(1, kit.protocol.max_steps // 2))

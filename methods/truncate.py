@@ -5,24 +5,41 @@ The student of Patient KD and of BERT-of-Theseus starts like that too (Sun et al
 
 from __future__ import annotations
 
+from typing import Any
+
 from fewbench.errors import BenchError
+from fewbench.parts.backbone import Backbone
 from fewbench.parts.kit import Kit
 from fewbench.parts.surgery import truncate
 from fewbench.parts.taskmodel import TaskModel
-from fewbench.types import Split, Task
+from fewbench.types import Count, Split, Task
 
 PAPER = "Sun et al., 2019; thesis section 4.4.1"
 NEEDS = ("teacher",)
 PIPELINES = ("truncate+finetune", "truncate+kd")
 
 
+def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: Any) -> None:
+    """Refuse to keep more layers than the model has."""
+    _count(teacher, settings["layers"])
+
+
 def transform(
-    model: TaskModel, task: Task, split: Split, kit: Kit, *, teacher: str = "ft", layers: int | None = None
+    model: TaskModel, task: Task, split: Split, kit: Kit, *, teacher: str = "ft", layers: Count | None = None
 ) -> TaskModel:
     """Leave the first `layers` layers; None means half, rounded up."""
-    whole = model.backbone.config.num_hidden_layers
+    truncate(model.backbone, range(_count(model.backbone, layers)))
+    return model
+
+
+def _count(backbone: Backbone, layers: int | None) -> int:
+    """Return how many layers are kept.
+
+    Raises:
+        BenchError: more than the model has, or none.
+    """
+    whole = int(backbone.config.num_hidden_layers)
     count = (whole + 1) // 2 if layers is None else layers
     if not 0 < count <= whole:
-        raise BenchError(f"truncate:layers={count}", allowed=f"1 to {whole}, the layers of {model.backbone.ref.name}")
-    truncate(model.backbone, range(count))
-    return model
+        raise BenchError(f"truncate:layers={count}", allowed=f"1 to {whole}, the layers of {backbone.ref.name}")
+    return count

@@ -18,7 +18,7 @@ from fewbench.parts.batch import Batch
 from fewbench.parts.distil import check_temperature, hard_loss, soft_loss, targets
 from fewbench.parts.head import HeadModel
 from fewbench.parts.kit import Kit
-from fewbench.types import Predictor, Split, Task
+from fewbench.types import Count, Positive, Predictor, Share, Split, Task
 
 PAPER = "Hinton, Vinyals and Dean, 2015; thesis section 5.2.1"
 NEEDS = ("student", "teacher")
@@ -31,10 +31,10 @@ def fit(
     kit: Kit,
     *,
     teacher: str = "ft",
-    alpha: float = 0.5,
-    temperature: float = 2.0,
-    lr: float = 1e-5,
-    batch_size: int = 8,
+    alpha: Share = 0.5,
+    temperature: Positive = 2.0,
+    lr: Positive = 1e-5,
+    batch_size: Count = 8,
 ) -> Predictor:
     """Train the student on both losses; the teacher's predictions are computed once."""
     wanted = targets(kit.teacher(), split.train)

@@ -23,7 +23,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from fewbench import layout, toml
 from fewbench.declare import declared, with_source
@@ -193,26 +192,6 @@ class Migration:
         }
         return Maker(protocol, commit.methods, refs, run.corpus, run.limit, run.drop_leaks)
 
-    def write(self, old: Record, new: Record) -> None:
-        """Store a record under its new key, with its predictions and measurements, and remove the old one."""
-        file = file_of(self.store, old)
-        predictions = self.store.predictions(old) if old.predictions else None
-        measured = list(measurements(self.store, old))
-        place = self.store.save(new, predictions)
-        new = self.store.find(new.run.key)
-        for one in measured:
-            beside = layout.measurement(file, one.what)
-            attached = {e: attached_file(beside, e, digest).read_bytes() for e, digest in one.files.items()}
-            settings = {name: self._new_key(value) for name, value in one.settings.items()}
-            of_new = replace(one, run=new.run.key, predictions=new.predictions, settings=settings)
-            write(self.store, new, of_new, attached)
-        for other in [*file.parent.glob(f"{file.stem}.*")]:
-            if other.stem != place.stem:
-                remove(other)
-
-    def _new_key(self, value: Any) -> Any:
-        return self.keys.get(value, value) if isinstance(value, str) else value
-
     def run(self, *, dry: bool) -> Counter[str]:
         """Migrate all records that can be, and return how many, and how many not for which reason."""
         outcome: Counter[str] = Counter()
@@ -225,8 +204,34 @@ class Migration:
                 outcome[f"not proven: {error}"] += 1
         self.keys = {old.run.key: new.run.key for old, new in found}
         for old, new in found if not dry else []:
-            self.write(old, new)
+            rewrite(self.store, old, new, self.keys)
         return outcome
+
+
+def rewrite(store: Store, old: Record, new: Record, keys: Mapping[str, str]) -> None:
+    """Store a record under its new key, with its predictions and measurements, and remove the old one.
+
+    Args:
+        store: of both.
+        old: as it is stored.
+        new: of the same run, under another key.
+        keys: the new keys of runs, by their old ones; measurements name other runs.
+    """
+    file = file_of(store, old)
+    predictions = store.predictions(old) if old.predictions else None
+    measured = list(measurements(store, old))
+    place = store.save(new, predictions)
+    new = store.find(new.run.key)
+    for one in measured:
+        beside = layout.measurement(file, one.what)
+        attached = {e: attached_file(beside, e, digest).read_bytes() for e, digest in one.files.items()}
+        named = {
+            name: keys.get(value, value) if isinstance(value, str) else value for name, value in one.settings.items()
+        }
+        write(store, new, replace(one, run=new.run.key, predictions=new.predictions, settings=named), attached)
+    for other in [*file.parent.glob(f"{file.stem}.*")]:
+        if other.stem != place.stem:
+            remove(other)
 
 
 def main() -> int:

@@ -63,7 +63,7 @@ def cli(*arguments: object) -> str:
 
 
 def validate(mirror, *more) -> str:
-    return cli("validate", mirror / "mood.toml", "--data", mirror / "data", *more)
+    return cli("validate", mirror / "mood.toml", "--data", mirror / "data", "--k", "2", *more)
 
 
 def run(mirror, *more) -> str:

@@ -37,7 +37,7 @@ def test_every_fiftieth_document_is_held_out(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.jsonl", b'{"sentences": ["x"]}\nnonsense\n', "not JSON"),
+        ("a.jsonl", b'{"sentences": ["x"]}\nnonsense\n', "not a JSON line"),
         ("a.jsonl", b'{"sentences": ["x"]}\n{"text": "y"}\n', "no document"),
         ("a.jsonl", b'{"sentences": ["x"]}\n{"sentences": [1]}\n', "no document"),
         ("a.jsonl", b'{"sentences": ["x"]}\n{"sentences": ["\xff"]}\n', "not UTF-8"),

@@ -35,7 +35,7 @@ def test_the_task_of_contributing_runs(bench, tmp_path):
     for name in ("train", "test"):
         rows = [{"text": f"{name} {i} {'rain' if i % 2 else 'sun'}", "label": (i + 1) % 2} for i in range(12)]
         (tmp_path / "weather" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert bench("validate", tmp_path / "weather.toml").returncode == 0
+    assert bench("validate", tmp_path / "weather.toml", "--k", 2).returncode == 0
     done = bench("run", "--methods", "majority", "--tasks", tmp_path / "weather.toml", "--k", 2, "--json", cwd=tmp_path)
     assert done.returncode == 0 and json.loads(done.stdout)[0]["mean"] == 50.0
 

@@ -18,8 +18,10 @@ from fewbench.runner.one import carry_out
 from fewbench.split import fingerprint, make_split
 from fewbench.store import Store
 from fewbench.tables.blocks import build, to_rows
-from fewbench.tables.pivot import entries, grids
+from fewbench.tables.entry import entries
+from fewbench.tables.pivot import grids
 from fewbench.testing import toy_rows, toy_task
+from fewbench.types import Inputs
 
 TASK = """
 [mood]
@@ -107,7 +109,7 @@ def test_runs_with_and_without_leaks_share_no_table(request_of):
         for job in make_plan(request_of(drop_leaks=drop), request_of.store).jobs:
             records.append(carry_out(job, Models(torch.device("cpu")), 1)[0])
     whole, dropped = build(records, {}, {})
-    assert (whole.drop_leaks, dropped.drop_leaks) == (False, True)
+    assert (whole.terms.drop_leaks, dropped.terms.drop_leaks) == (False, True)
     for block in (whole, dropped):  # seeds that leave out other rows of one test set stand in one cell
         assert [cell.n for cell in block.cells.values()] == [2]
     mark = "without test rows that stand in train or dev: NOT COMPARABLE"
@@ -122,8 +124,8 @@ def test_rows_of_another_test_set_stand_in_another_column(request_of):
         carry_out(job, Models(torch.device("cpu")), 1)[0]
         for job in make_plan(request_of(drop_leaks=True), request_of.store).jobs
     ]
-    run = records[1].run
-    records[1] = replace(records[1], run=replace(run, inputs=replace(run.inputs, test_set="0" * 16)))
+    records = [replace(record, run=replace(record.run, inputs=Inputs())) for record in records]  # of schema 4
+    records[1] = replace(records[1], split={**records[1].split, "whole_test_fingerprint": "0" * 16})
     assert len(build(records, {}, {})[0].columns) == 2
 
 

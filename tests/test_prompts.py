@@ -16,7 +16,8 @@ from fewbench.record import run_key
 from fewbench.render import markdown
 from fewbench.store import Store
 from fewbench.tables.blocks import build, to_rows
-from fewbench.tables.pivot import entries, grids
+from fewbench.tables.entry import entries
+from fewbench.tables.pivot import grids
 from fewbench.types import Prompt
 
 TASK = """

@@ -7,14 +7,21 @@ from dataclasses import replace
 import pytest
 
 from fewbench.errors import BenchError
+from fewbench.inputs import protocol_hash
+from fewbench.pipeline import pipeline
 from fewbench.protocol import better, get_protocol, protocols
+from fewbench.registry import methods
+from fewbench.testing import toy_job
 
 
 def test_lm_bff_constants():
     protocol = get_protocol("lm-bff-v1")
     assert protocol.k == 16
     assert sorted(protocol.seeds) == [13, 21, 42, 87, 100]
-    assert protocol.grid == {"lr": (1e-5, 2e-5, 5e-5), "batch_size": (2, 4, 8)}
+    assert {name: protocol.grid[name] for name in ("lr", "batch_size")} == {
+        "lr": (1e-5, 2e-5, 5e-5),
+        "batch_size": (2, 4, 8),
+    }
     assert (protocol.max_steps, protocol.eval_every, protocol.eval_batch_size) == (1000, 100, 16)
     assert (protocol.schedule, protocol.warmup_steps, protocol.weight_decay) == ("linear", 0, 0.0)
     assert (protocol.max_grad_norm, protocol.checkpoint_tie, protocol.trial_tie) == (1.0, "first", "first")
@@ -51,14 +58,48 @@ def test_trials_leave_out_what_is_fixed_or_not_searched():
     assert protocol.trials(("lr",), {"lr": 1.0}) == [{}]
 
 
-def test_a_shorter_grid_for_methods_with_a_trained_teacher():
-    protocol = replace(get_protocol("lm-bff-v1"), grid_taught={"lr": (2e-5,)})
-    assert protocol.trials(("lr", "batch_size"), {}, taught=True) == [
-        {"lr": 2e-5, "batch_size": size} for size in (2, 4, 8)
-    ]
-    assert len(protocol.trials(("lr", "batch_size"), {})) == 9
-    taught = {name for name, protocol in protocols().items() if protocol.grid_taught}
-    assert taught == {"quick"}  # a paper's grid is every method's
+def every_search():
+    """Yield each method, preset and pipeline of one, with the names of what it searches and its own grid."""
+    known = methods()
+    names = [*known, *(name for info in known.values() for name in info.pipelines)]
+    for name in names:
+        info = known.get(name) or pipeline(name, known)
+        for fixed in ({}, *info.presets.values()):
+            if search := info.searched(fixed):
+                yield f"{name}:{fixed}", search, fixed, info.grid
+
+
+@pytest.mark.parametrize("name", protocols())
+def test_all_methods_search_the_same_rates_with_the_same_number_of_trials(name):
+    protocol = get_protocol(name)
+    counts, rates = {}, {}
+    for method, search, fixed, own in every_search():
+        trials = protocol.trials(search, fixed, own)
+        (rate,) = {"lr", "prompt_lr"} & set(search)
+        counts.setdefault(rate, {})[method] = len(trials)
+        rates.setdefault(rate, {})[method] = sorted(trial[rate] for trial in trials)
+    assert len(counts["lr"]) > 20 and len(counts["prompt_lr"]) > 1
+    for rate in counts:
+        assert len(set(counts[rate].values())) == 1, (rate, counts[rate])
+        assert len(set(map(tuple, rates[rate].values()))) == 1, (rate, rates[rate])
+    of_prompts, of_all = (next(iter(counts[rate].values())) for rate in ("prompt_lr", "lr"))
+    assert (of_prompts, of_all) == (4, 3) if name == "ppt-v1" else of_prompts == of_all  # as its authors print
+
+
+def test_updates_grow_with_the_classes():
+    quick = get_protocol("quick")
+    assert [quick.of_classes(n).max_steps for n in (2, 3, 6)] == [60, 90, 180]
+    assert [quick.of_classes(n).eval_every for n in (2, 3, 6)] == [20, 30, 60]
+    assert quick.of_classes(1) is quick.of_classes(2) is quick
+    for name in ("lm-bff-v1", "ppt-v1"):  # their authors' updates are the same for all tasks
+        assert get_protocol(name).of_classes(6) == get_protocol(name)
+
+
+def test_a_job_has_the_updates_of_its_task(tiny_model):
+    quick = get_protocol("quick")
+    job = toy_job(methods()["ft"], tiny_model, protocol=quick)
+    assert len(job.task.labels) == 3 and job.protocol.max_steps == 90
+    assert job.run.inputs.protocol == protocol_hash(quick)  # a table is of one protocol, whatever its tasks
 
 
 @pytest.mark.parametrize(
@@ -81,12 +122,20 @@ def test_an_unknown_protocol_names_the_nearest():
     assert caught.value.nearest == ["quick"]
 
 
-def test_a_methods_own_values_vary_slowest_and_the_preferred_one_wins_a_tie():
+def test_a_methods_own_values_take_turns_and_the_preferred_one_wins_a_tie():
     protocol = get_protocol("lm-bff-v1")
-    own = {"k": (4, 2, 1)}
-    trials = protocol.trials(("lr", "k"), {"batch_size": 2}, own)
-    assert trials[:4] == [*({"k": 4, "lr": lr} for lr in (1e-5, 2e-5, 5e-5)), {"k": 2, "lr": 1e-5}]
-    assert len(trials) == 9
+    own = {"k": (4, 2)}
+    trials = protocol.trials(("lr", "k"), {}, own)
+    assert trials == [{"lr": 1e-5, "k": 4}, {"lr": 2e-5, "k": 2}, {"lr": 5e-5, "k": 4}]
+    last = replace(protocol, trial_tie="last").trials(("lr", "k"), {}, {"k": (4, 2, 1, 0)})
+    assert last == [{"lr": 1e-5, "k": 1}, {"lr": 2e-5, "k": 2}, {"lr": 5e-5, "k": 4}]
+    both = protocol.trials(("lr", "batch_size", "k", "m"), {}, {"k": (4, 2), "m": (0, 1)})
+    assert [(trial["k"], trial["m"]) for trial in both[:5]] == [(4, 0), (4, 1), (2, 0), (2, 1), (4, 0)]
+
+
+def test_where_nothing_is_trained_all_own_values_are_tried():
+    protocol, own = get_protocol("lm-bff-v1"), {"k": (4, 2, 1)}
+    assert [trial["k"] for trial in protocol.trials(("k",), {}, own)] == [4, 2, 1]
     assert [trial["k"] for trial in replace(protocol, trial_tie="last").trials(("k",), {}, own)] == [1, 2, 4]
     assert protocol.trials(("k",), {"k": 2}, own) == protocol.trials((), {}, own) == [{}]
 
@@ -96,6 +145,6 @@ def test_ppt_constants():
     protocol = get_protocol("ppt-v1")
     assert protocol.max_steps == 50 * 32 // 16 and protocol.k * 2 == 32
     assert protocol.seeds == (10, 20, 30, 40, 50)
-    assert protocol.grid == {"lr": (2e-4, 5e-4, 1e-3), "batch_size": (16,)}
+    assert protocol.grid == {"lr": (2e-4, 5e-4, 1e-3), "batch_size": (16,), "prompt_lr": (5e-3, 1e-2, 2e-2, 5e-2)}
     assert (protocol.eval_every, protocol.schedule, protocol.warmup_steps) == (6, "constant", 0)
     assert protocol.weight_decay == 1e-2

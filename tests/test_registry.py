@@ -42,7 +42,7 @@ def test_what_is_read_from_a_source():
     assert "Gao" in info.paper
     assert info.needs == ("student", "words")
     assert info.settings == {"lr": 1e-5, "batch_size": 8}
-    assert info.annotations == {"lr": "float", "batch_size": "int"}
+    assert info.annotations == {"lr": "Positive", "batch_size": "Count"}
     assert info.search == ("lr", "batch_size")
     assert all(method.summary and method.paper for method in methods().values())
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
+from fewbench.cell import TaskCell
 from fewbench.pipeline import pipeline
 from fewbench.record import Record, run_key
 from fewbench.registry import methods
 from fewbench.selection import Wanted, code_of, count_stale, models_apart, who_takes_what
-from fewbench.tables.blocks import Column
 from fewbench.types import CorpusRef, ModelRef, Run
 
 
@@ -29,7 +29,7 @@ def test_pipelines_have_a_code_and_what_is_unknown_has_none():
 
 def test_a_pipeline_takes_what_all_its_steps_take():
     takes = who_takes_what()
-    regression, single = (Column(name, "", 1, "") for name in ("sts-b", "sst-2"))
+    regression, single = (TaskCell(name, "", "", 1, "", "", "", "") for name in ("sts-b", "sst-2"))
     assert takes("head-prune+kd", single)
     for name in ("ft", "pkd", "head-prune+kd:kd.alpha=0.5", "amulap", "ft+nothing", "gone"):
         kinds = methods().get(name) or (pipeline("head-prune+kd", methods()) if "head-prune" in name else None)
@@ -55,3 +55,7 @@ def test_models_of_one_name_and_several_revisions_get_names_of_their_own():
         assert second in Wanted(student=name), name
     assert records[2] in Wanted(student="b") and records[0] in Wanted(student="s@11111111")
     assert second not in Wanted(student="b@22222222") and first not in Wanted(teacher="b@33333333")
+    made_of_teacher = replace(first, run=replace(first.run, student=None))
+    for given in ({}, {"student": "b"}, {"teacher": "b"}, {"student": "s@11111111", "teacher": "b"}):
+        assert made_of_teacher in Wanted(**given), given
+    assert made_of_teacher not in Wanted(student="s@11111111")

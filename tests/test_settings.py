@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from fewbench.errors import BenchError
-from fewbench.registry import read_method
+from fewbench.registry import methods, read_method
 from fewbench.settings import bind, choose_methods, split_list
 
 SOURCE = '''"""A method with settings of every type."""
@@ -149,3 +151,48 @@ def test_binding_imports_no_torch(file):
         "sys.exit(bool({'torch', 'transformers', 'pandas', 'sklearn'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_shipped_number_says_its_range():
+    plain = {("theseus", "k")}  # a slope, of either sign
+    for info in methods().values():
+        for name, annotation in info.annotations.items():
+            kinds = {kind.strip() for kind in annotation.split("|")}
+            assert not kinds & {"int", "float"} or (info.name, name) in plain, f"{info.name}:{name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "assignment"),
+    [
+        *(("ft", f"batch_size={value}") for value in ("-1", "0", "2.5", "true", "x")),
+        *(("ft", f"lr={value}") for value in ("-1", "0", "1e999", "-1e999", "nan")),
+        ("in-context", "demonstrations=-1"),
+        ("head-prune", "share=1.5"),
+        ("pabee", "patience=x"),
+        ("truncate", "layers=1.5"),
+        ("theseus", "k=[1]"),
+    ],
+)
+def test_values_out_of_range_are_refused(name, assignment):
+    with pytest.raises(BenchError, match=f"does not fit {name}:") as refused:
+        bind(methods()[name], [assignment])
+    assert refused.value.allowed
+
+
+def test_every_default_and_preset_fits_what_is_declared():
+    for info in methods().values():
+        for given in (info.settings, *info.presets.values()):
+            for name, value in given.items():
+                if value is not None:
+                    assert bind(info, [f"{name}={value}"]) == {name: value}, (info.name, name)
+
+
+def test_settings_of_the_committed_runs_fit_what_is_declared():
+    known, seen = methods(), set()
+    for file in sorted((Path(__file__).parent.parent / "results" / "runs").rglob("*.json")):
+        run = json.loads(file.read_text("utf-8")).get("run")
+        if isinstance(run, dict) and run["method"] in known:
+            seen.add((run["method"], *map(str, run["settings"].items())))
+            for name, value in run["settings"].items():
+                assert bind(known[run["method"]], [f"{name}={value}"]) == {name: value}, file
+    assert len(seen) > 20

@@ -42,7 +42,8 @@ def write(folder, low="bad", high="good", text="fine"):
     (folder / "mood").mkdir()
     row = '{"text": "%s", "label": %d}\n'
     for split in ("train", "test"):
-        (folder / "mood" / f"{split}.jsonl").write_text(row % (text, 0) + row % ("fine " * 20, 1), "utf-8")
+        both = row % (text, 0) + row % ("fine " * 20, 1)
+        (folder / "mood" / f"{split}.jsonl").write_text(both * (2 if split == "train" else 1), "utf-8")
     file = folder / "mood.toml"
     file.write_text(TASK.format(low=low, high=high), "utf-8")
     return file
@@ -89,16 +90,16 @@ def test_every_declared_word_has_the_loaders_pieces(embedded):
 
 
 def test_validate_counts_tokens_and_what_would_be_cut(bench, tmp_path):
-    shown = bench("validate", write(tmp_path)).stdout
+    shown = bench("validate", write(tmp_path), "--k", 1).stdout
     assert "words: low=bad (bad), high=good (good)" in shown
-    assert "at most 16, so 2 of 4 prompts would be cut" in shown
+    assert "at most 16, so 3 of 6 prompts would be cut" in shown
 
 
 def test_a_word_of_several_pieces_is_shown_and_refused_for_a_student(bench, tmp_path):
     file = write(tmp_path, low="xylophonist")
-    shown = bench("validate", file)
+    shown = bench("validate", file, "--k", 1)
     assert shown.returncode == 0 and "NOT ONE PIECE" in shown.stdout
-    refused = bench("validate", file, "--student", STUDENT)
+    refused = bench("validate", file, "--student", STUDENT, "--k", 1)
     assert refused.returncode == 2
     assert "'xylophonist' is" in refused.stdout and "mood.toml [mood] words" in refused.stdout
 
@@ -109,7 +110,7 @@ def test_words_that_differ_in_case_alone_are_refused(bench, tmp_path):
 
 
 def test_chinese_words_are_shown_and_pass(bench, tmp_path):
-    shown = bench("validate", write(tmp_path, low="差", high="好"), "--student", STUDENT)
+    shown = bench("validate", write(tmp_path, low="差", high="好"), "--student", STUDENT, "--k", 1)
     assert shown.returncode == 0 and "low=差 ([UNK]) NOT ONE PIECE" in shown.stdout
 
 
@@ -117,7 +118,7 @@ def test_no_torch_is_imported(tmp_path):
     import subprocess
 
     code = "import sys; from fewbench.cli.tasks import validate; from pathlib import Path; "
-    code += f"validate([Path({str(write(tmp_path))!r})]); assert 'torch' not in sys.modules"
+    code += f"validate([Path({str(write(tmp_path))!r})], k=1); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True)
 
 

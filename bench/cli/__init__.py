@@ -28,7 +28,7 @@ from fewbench.cli import (
     sharing,
     tasks,
 )
-from fewbench.cli.out import note
+from fewbench.cli.out import note, write_anywhere
 from fewbench.errors import BenchError
 from fewbench.visible import visible
 
@@ -69,6 +69,7 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line and exit with its code. No traceback reaches a user, unless FEWBENCH_DEBUG is set."""
+    write_anywhere()
     warnings.formatwarning = _one_line
     sys.exit(_guarded())
 

@@ -51,6 +51,7 @@ def compare(
     from fewbench.comparison.rows import to_object
     from fewbench.comparison.sides import ranking, versus_all
     from fewbench.selection import Wanted, own_files, task_names
+    from fewbench.today import Today
 
     if form not in FORMATS:
         raise BenchError(f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown")
@@ -65,8 +66,10 @@ def compare(
         teacher=teacher,
     )
     mine, others = _sides(new, against, results, wanted)
-    tables = versus_all(mine, others, Labels(data, own_files(tasks or ())), resamples, anyway=anyway, notify=note)
+    tables = versus_all(mine, others, Labels(data, own_files(tasks)), resamples, anyway=anyway, notify=note)
     ranks = ranking([mine, *others])
+    used = [record for side in (mine, *others) for record in side.records]
+    state = [*_state(used), *Today(own_files(tasks)).told(used)]
     if figure is not None:
         _draw(ranks, figure)
     if json or form == "json":
@@ -83,18 +86,19 @@ def compare(
         ]
         found = ranks.ranking._asdict() | {"ks": ranks.ks} if ranks.ranking else None
         why = {"why_no_ranking": ranks.why_none or None}
-        print_json({"tables": shown, "ranking": found, **why, "resamples": resamples})
+        print_json({"tables": shown, "ranking": found, **why, "resamples": resamples, "runs": state})
         return
-    used = [record for side in (mine, *others) for record in side.records]
-    _print(tables, ranks, used, resamples, form)
+    _print(tables, ranks, used, state, resamples, form)
 
 
-def _print(tables: Sequence[Versus], ranks: Ranked, used: Sequence[Record], resamples: int, form: str) -> None:
+def _print(
+    tables: Sequence[Versus], ranks: Ranked, used: Sequence[Record], state: Sequence[str], resamples: int, form: str
+) -> None:
     from fewbench.comparison.sides import shared_by_all
     from fewbench.comparison.text import legend, ranks_grid, to_grid
 
     why = [ranks.why_none] if ranks.why_none else []
-    notes = [*legend(tables, resamples), *_state(used), *why]
+    notes = [*legend(tables, resamples), *state, *why]
     grids = [to_grid(table, shared_by_all(used), notes if table is tables[-1] else []) for table in tables]
     ranked = ranks_grid(ranks)
     print_grids([*grids, *([ranked] if ranked else [])], form)

@@ -7,16 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.out import print_grid, print_json
+from fewbench.cli.out import absolute, print_grid, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.facts import FactTask
+    from fewbench.protocol import Protocol
 
-DataOption = Annotated[Path | None, typer.Option("--data", envvar="FEWBENCH_DATA", help="folder of data files")]
-ResultsOption = Annotated[Path, typer.Option("--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="FEWBENCH_DATA", help="folder of data files", callback=absolute),
+]
+ResultsOption = Annotated[
+    Path,
+    typer.Option("--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs", callback=absolute),
+]
 AllowOption = Annotated[
     bool, typer.Option("--allow-metric-code", help="let a task's metric be a script: of a path, or a hub user's")
+]
+TasksOption = Annotated[
+    list[str] | None, typer.Option("--tasks", help="only these: tasks, task@source, suites, your own .toml")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -41,7 +51,7 @@ _SHOWN = {
     "methods": ("name", "summary", "settings", "needs"),
     "suites": ("name", "title", "tasks"),
     "models": ("name", "type", "layers", "width", "vocabulary", "mib"),
-    "protocols": ("name", "k", "seeds", "trials", "max_steps", "title"),
+    "protocols": ("name", "k", "seeds", "trials", "updates", "title"),
     "figures": ("name", "summary"),
 }
 
@@ -158,7 +168,16 @@ def _protocols() -> list[dict[str, Any]]:
     from fewbench.protocol import protocols
 
     usual = ("lr", "batch_size")
-    return [{**asdict(protocol), "trials": len(protocol.trials(usual, {}))} for protocol in protocols().values()]
+    return [
+        {**asdict(one), "trials": len(one.trials(usual, {})), "updates": _updates(one)} for one in protocols().values()
+    ]
+
+
+def _updates(protocol: Protocol) -> str:
+    """Return the number of updates in words, where it grows with the classes."""
+    if protocol.grows_from is None:
+        return str(protocol.max_steps)
+    return f"{protocol.max_steps} ({protocol.max_steps / protocol.grows_from:g} a class from {protocol.grows_from} on)"
 
 
 def _figures() -> list[dict[str, Any]]:

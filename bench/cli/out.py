@@ -5,10 +5,13 @@ What is printed may hold anybody's text, so that no command prints but by these 
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fewbench.errors import BenchError
@@ -20,6 +23,26 @@ if TYPE_CHECKING:
     from fewbench.tables.grid import Grid
 
 _LONGEST = 100
+
+
+PLAIN = {"─": "-", "━": "-", "–": "-", "—": "-", "…": "...", "±": "+-", "×": "x", "†": "+", "‡": "#", "’": "'"}
+"""What stands for our own signs in an encoding that lacks them."""
+
+
+def write_anywhere() -> None:
+    """Let every terminal, pipe and file take what is printed: what its encoding lacks is put plainly, or as "?"."""
+    codecs.register_error("fewbench-plain", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="fewbench-plain")
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    shown = "".join(PLAIN.get(letter, "?") for letter in lacking)
+    return shown, error.end
 
 
 def note(text: str) -> None:
@@ -37,9 +60,15 @@ def say_wrapped(text: str) -> None:
     console().print(visible(text), markup=False)
 
 
+def absolute(path: Path | None) -> Path | None:
+    """Return a path as it is meant now: a method may change the folder that relative ones start at."""
+    return None if path is None else path.absolute()
+
+
 def print_json(value: Any) -> None:
-    """Print a value as JSON on stdout."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
+    """Print a value as JSON on stdout, in ASCII where its encoding could not take any text."""
+    whole = (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(value, indent=1, ensure_ascii=not whole, default=str)
     print(text if text.isascii() else "".join(_json_escape(letter) for letter in text))
 
 

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from fewbench.cli.listing import JsonOption, ResultsOption
-from fewbench.cli.out import note, print_json
+from fewbench.cli.listing import JsonOption, ResultsOption, TasksOption
+from fewbench.cli.out import absolute, note, print_json
 
 
 def leaderboard(
-    out: Annotated[Path, typer.Option("--out", help="the file to write")],
+    out: Annotated[Path, typer.Option("--out", help="the file to write", callback=absolute)],
+    tasks: TasksOption = None,
     results: ResultsOption = Path("results"),
     title: Annotated[str, typer.Option("--title", help="what the page is called")] = "Few-shot leaderboard",
     json: JsonOption = False,
@@ -25,14 +26,19 @@ def leaderboard(
     from fewbench.protocol import protocols
     from fewbench.published import read_published
     from fewbench.registry import methods, task_files
+    from fewbench.selection import Wanted, own_files, task_names
     from fewbench.store import Store
+    from fewbench.today import Today
 
     check(out)
+    wanted, files = Wanted(task_names(tasks) if tasks else None), own_files(tasks)
     gc.disable()  # a process that reads ten thousand records and ends
     stored, damaged = read(Store(results))
+    stored = [one for one in stored if one.record in wanted]
     folder = results / "published"
     published = read_published(folder) if folder.is_dir() else []
-    data = gather(stored, damaged, published, declared(task_files()), methods(), protocols(), out.absolute().parent)
+    place, known = out.absolute().parent, declared(task_files(files))
+    data = gather(stored, damaged, published, known, methods(), protocols(), place, Today(files))
     page = to_html(data, title)
     save(page, out)
     size, printed = len(page.encode()), len(data["published"])

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from fewbench.cli.listing import ResultsOption
-from fewbench.cli.out import note, numbers
+from fewbench.cli.listing import ResultsOption, TasksOption
+from fewbench.cli.out import absolute, note, numbers
 from fewbench.errors import BenchError
 
 
 def plot(
     figure: Annotated[str, typer.Argument(help="a figure, with its settings if any: k-scaling, pareto:cost=flops")],
-    out: Annotated[Path, typer.Option("--out", help="the file to write: .svg, .png or .pdf")],
-    tasks: Annotated[list[str] | None, typer.Option("--tasks", help="only these: tasks, task@source, suites")] = None,
+    out: Annotated[Path, typer.Option("--out", help="the file to write: .svg, .png or .pdf", callback=absolute)],
+    tasks: TasksOption = None,
     methods: Annotated[list[str] | None, typer.Option("--methods", help="only these, whatever their settings")] = None,
     k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
     protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
@@ -26,9 +26,11 @@ def plot(
     """Draw a figure of stored runs (bench ls figures)."""
     from fewbench import figures
     from fewbench.published import read_published
-    from fewbench.selection import Wanted, count_stale, models_apart, task_names
+    from fewbench.selection import Wanted, count_stale, models_apart, own_files, task_names
     from fewbench.settings import split_list
     from fewbench.store import Store
+    from fewbench.tables.blocks import without_doubled
+    from fewbench.today import UNRECORDED, Today
 
     figures.check_format(out)
     figures.find(figure)
@@ -40,6 +42,15 @@ def plot(
         for name in sorted(asked - known):
             raise BenchError(f"no such run has the method '{name}'", where=str(results), allowed=known, given=name)
         records = [record for record in records if record.run.method in asked]
+    chosen, records = records, without_doubled(records)
+    if left_out := len(chosen) - len(records):
+        note(f"{left_out} runs share cell and split seed with another, and are not drawn: bench table names them")
+    today = Today(own_files(tasks))
+    earlier = sum(bool({*today.changed(record)} - {UNRECORDED}) for record in records)
+    if earlier:
+        note(
+            f"{earlier} of {len(records)} runs were not made from what is declared today: bench table says what differs"
+        )
     printed = read_published(results / "published") if published else ()
     figures.save(figures.draw(figure, figures.Material(records, store, printed)), out)
     for damage in store.damaged:

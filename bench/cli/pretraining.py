@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.listing import DataOption, JsonOption
-from fewbench.cli.out import note, print_json, say
+from fewbench.cli.out import absolute, note, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def pretrain(
     corpus: Annotated[
         list[str], typer.Option("--corpus", help="a file or folder of documents, or hub:NAME#COLUMN; once for each")
     ],
-    out: Annotated[Path, typer.Option("--out", help="the model folder to write; the same again goes on with it")],
+    out: Annotated[
+        Path, typer.Option("--out", help="the model folder to write; the same again goes on with it", callback=absolute)
+    ],
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="a TOML file of settings; options here go first")
     ] = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.listing import DataOption, JsonOption
-from fewbench.cli.out import note, print_grid, print_json, say_wrapped
+from fewbench.cli.out import absolute, note, print_grid, print_json, say_wrapped
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def probe(
     data: DataOption = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="facts a relation, the same for all")] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
-    out: Annotated[Path | None, typer.Option("--out", help="also write the JSON to this file")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="also write the JSON to this file", callback=absolute)
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
     json: JsonOption = False,
 ) -> None:

@@ -5,24 +5,35 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from fewbench.cli.listing import JsonOption, ResultsOption
+from fewbench.cli.listing import JsonOption, ResultsOption, TasksOption
 from fewbench.cli.out import note, numbers, print_grid, print_grids, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.published import Published
     from fewbench.record import Record
+    from fewbench.tables.table import Explain
+    from fewbench.today import Today
+
+
+class Shown(NamedTuple):
+    """How tables are shown: what is of today, which method takes which task, the papers' numbers, and the median."""
+
+    today: Today
+    takes: Explain
+    published: Sequence[Published] = ()
+    median: bool = False
 
 
 FORMATS = ("terminal", "markdown", "latex", "csv", "json")
 
 
 def table(
-    tasks: Annotated[list[str] | None, typer.Option("--tasks", help="only these: tasks, suites")] = None,
+    tasks: TasksOption = None,
     methods: Annotated[list[str] | None, typer.Option("--methods", help="only these")] = None,
     k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
     protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
@@ -42,9 +53,10 @@ def table(
 ) -> None:
     """Show stored runs: one row a method and one column a task, or what --rows and --columns say."""
     from fewbench.published import read_published
-    from fewbench.selection import Wanted, models_apart, task_names
+    from fewbench.selection import Wanted, models_apart, own_files, task_names, who_takes_what
     from fewbench.store import Store
     from fewbench.tables.pivot import check_axes
+    from fewbench.today import Today
 
     if form not in FORMATS:
         raise BenchError(f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown")
@@ -60,13 +72,17 @@ def table(
     if not records:
         what = f"none of the {len(known)} stored runs is of that kind" if known else f"no runs are stored in {results}"
         note(f"{what}; bench run makes some")
+    today = Today(own_files(tasks))
     if beyond is not None:
         from fewbench.cli.measuring import print_beyond
 
-        print_beyond(records, known, store, beyond, "json" if json else form)
+        print_beyond(records, known, store, beyond, "json" if json else form, today)
     else:
         printed = read_published(results / "published") if published else ()
-        print_tables(records, "json" if json else form, *axes, median=median, published=printed)
+        shown = Shown(today, who_takes_what(own_files(tasks)), printed, median)
+        print_tables(records, "json" if json else form, *axes, shown=shown)
+    if unknown := today.unknown_tasks(records):
+        note(f"not declared here, so what is of today cannot be told: {', '.join(unknown)} (--tasks FILE.toml)")
     for damage in store.damaged:
         note(f"damaged: {damage}")
     if any(damage.serious for damage in store.damaged):
@@ -92,8 +108,7 @@ def print_tables(
     rows: Sequence[str] = ("method", "student"),
     columns: Sequence[str] = ("task",),
     *,
-    median: bool = False,
-    published: Sequence[Published] = (),
+    shown: Shown | None = None,
 ) -> None:
     """Print the tables of some records on stdout, published numbers beside them."""
     from fewbench import render
@@ -101,15 +116,19 @@ def print_tables(
     from fewbench.selection import code_of, who_takes_what
     from fewbench.tables.beside import published_entries, published_rows
     from fewbench.tables.blocks import build, to_rows
-    from fewbench.tables.pivot import entries, grids
+    from fewbench.tables.entry import entries
+    from fewbench.tables.pivot import grids
+    from fewbench.today import Today
 
-    blocks = build(records, code_of(records), {name: protocol.ddof for name, protocol in protocols().items()})
+    today, takes, published, median = shown or Shown(Today(), who_takes_what())
+    ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
+    blocks = build(records, code_of(records), ddofs, today.changed)
     if form in ("json", "csv"):
         flat = published_rows(blocks, published) if published else to_rows(blocks)
         print_json(flat) if form == "json" else print(render.to_csv(flat))
     elif blocks:
         cells = [*entries(blocks), *published_entries(blocks, published)]
-        print_grids(grids(cells, rows, columns, median=median, takes=who_takes_what()), form)
+        print_grids(grids(cells, rows, columns, median=median, takes=takes), form)
 
 
 def show(
@@ -122,6 +141,7 @@ def show(
     model: Annotated[
         list[str] | None, typer.Option("--model", help="folder of a backbone that the run was made of")
     ] = None,
+    tasks: Annotated[list[str] | None, typer.Option("--tasks", help="your own .toml, if the run is of it")] = None,
     results: ResultsOption = Path("results"),
     json: JsonOption = False,
 ) -> None:
@@ -129,7 +149,9 @@ def show(
     import json as encoder
 
     from fewbench.record import to_json
+    from fewbench.selection import own_files
     from fewbench.store import Store
+    from fewbench.today import SAID, Today
 
     store = Store(results)
     record = store.find(key)
@@ -147,6 +169,13 @@ def show(
     if json:
         print_json(payload)
         return
+    _print_record(payload)
+    for part in Today(own_files(tasks)).changed(record):
+        note(f"not of today: {SAID[part]}")
+
+
+def _print_record(payload: dict[str, Any]) -> None:
+    """Print a record as tables of names and values."""
     trials = payload["selection"].pop("trials", [])
     trace = payload["details"].pop("traceback", None)
     for name in ("run", "scores", "selection"):
@@ -158,8 +187,8 @@ def show(
         print_grid((name, ""), [(key, _short(value)) for key, value in payload[name].items()])
     for warning in payload["warnings"]:
         note(f"warning: {warning}")
-    if record.error:
-        note(f"failed: {record.error}")
+    if payload["error"]:
+        note(f"failed: {payload['error']}")
     if trace:
         note(str(trace))
 
@@ -188,9 +217,8 @@ def fsck(
     else:
         for damage in found:
             say(f"{damage.severity}: {damage}")
-        wrong = {damage.path for damage in found}
-        files = layout.record_files(store.runs, lambda error: None)  # told by then
-        whole = sum(file not in wrong for file in files)
+        wrong = {damage.path for damage in found if damage.severity in ("damage", "newer")}
+        whole = sum(file not in wrong for file in layout.record_files(store.runs, lambda error: None))
         note(f"{whole} whole records, {len(found)} findings in {results}")
     if any(damage.serious for damage in found):
         raise typer.Exit(3)

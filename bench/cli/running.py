@@ -107,6 +107,7 @@ def run(
     for text in of_older_code(plan, todo):
         note(text)
     if dry_run:
+        _refuse(plan.stages(todo), device)
         _show_plan(plan, todo, store, workers or _cores(), json=json)
         return
     failed = 0
@@ -119,6 +120,15 @@ def run(
     _show_results(plan, store, json=json)
     if failed or earlier:
         raise typer.Exit(1)
+
+
+def _refuse(stages: Sequence[Sequence[Work]], device: str) -> None:
+    """Refuse what a run would refuse before anything is carried out."""
+    from fewbench.runner.local import choose_device, preflight
+    from fewbench.runner.processes import Conditions
+
+    works = [work for stage in stages for work in stage]
+    preflight(works, Conditions(choose_device(device), 1), _cores())
 
 
 def _carry_out(

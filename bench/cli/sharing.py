@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
-from fewbench.cli.out import note, numbers, print_json, say
+from fewbench.cli.listing import DataOption, JsonOption, ResultsOption, TasksOption
+from fewbench.cli.out import absolute, note, numbers, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 export = typer.Typer(help="Results for elsewhere: CSV files, a model card's metadata.", no_args_is_help=True)
 
-TasksOption = Annotated[list[str] | None, typer.Option("--tasks", help="only these: tasks, suites")]
 KeepOption = Annotated[
     str | None,
     typer.Option("--keep", help="of two records of one run with other scores or code: old (there) or new"),
@@ -36,23 +35,27 @@ def card(
     json: JsonOption = False,
 ) -> None:
     """Print the metadata block of a model card: the results of a method, as the hub's model-index."""
-    from fewbench.declare import declared
+    from fewbench.cell import entrant_of
     from fewbench.protocol import protocols
-    from fewbench.registry import task_files
-    from fewbench.selection import Wanted, by_label, find_label, task_names
+    from fewbench.selection import Wanted, by_label, find_label, own_files, task_names
     from fewbench.sharing.card import front_matter, model_index
     from fewbench.tables.blocks import build
-    from fewbench.tables.pivot import entries
+    from fewbench.tables.entry import entries
+    from fewbench.today import UNRECORDED, Today
 
     wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
     stored = by_label(record for record in _records(results) if record in wanted and record.comparable)
     records = stored[find_label(method, stored, str(results))]
-    students = sorted({record.run.student.name for record in records if record.run.student})
+    students = sorted({name for record in records if (name := entrant_of(record.run).student)})
     if len(students) > 1:
         raise BenchError("these are results of several models", allowed=students, fix=f"--student {students[0]}")
-    blocks = build(records, {}, {name: protocol.ddof for name, protocol in protocols().items()})
-    cells = [cell for cell in entries(blocks) if cell.mean is not None]
-    metadata = model_index(name or (students or [method])[0], cells, declared(task_files()).tasks)
+    today = Today(own_files(tasks))
+    blocks = build(records, {}, {name: one.ddof for name, one in protocols().items()}, today.changed)
+    whole = [cell for cell in entries(blocks) if cell.mean is not None]
+    cells = [cell for cell in whole if not {*cell.changed} - {UNRECORDED}]
+    if left_out := len(whole) - len(cells):
+        note(f"{left_out} results were not made from what is declared today, and are left out")
+    metadata = model_index(name or (students or [method])[0], cells, today.tasks)
     if json:
         print_json(metadata)
     else:
@@ -61,23 +64,25 @@ def card(
 
 @export.command("csv")
 def csv(
-    out: Annotated[Path, typer.Option("--out", help="the folder to write to")],
+    out: Annotated[Path, typer.Option("--out", help="the folder to write to", callback=absolute)],
     tasks: TasksOption = None,
     results: ResultsOption = Path("results"),
 ) -> None:
     """Write stored runs as CSV: runs.csv, trials.csv, and cells.csv with means over seeds."""
     from fewbench.durable import write_whole
     from fewbench.protocol import protocols
-    from fewbench.selection import Wanted, code_of, task_names
+    from fewbench.selection import Wanted, code_of, own_files, task_names
     from fewbench.sharing.bundle import bundle
     from fewbench.tables.blocks import build, to_rows
+    from fewbench.today import Today
 
     wanted = Wanted(task_names(tasks) if tasks else None)
     records = [record for record in _records(results) if record in wanted]
     if not records:
         raise BenchError("no stored run is of that kind", where=str(results), fix="bench table")
     ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
-    for name, data in bundle(records, to_rows(build(records, code_of(records), ddofs))).items():
+    blocks = build(records, code_of(records), ddofs, Today(own_files(tasks)).changed)
+    for name, data in bundle(records, to_rows(blocks)).items():
         try:
             write_whole(out / name, data)
         except OSError as error:
@@ -87,6 +92,7 @@ def csv(
 
 def submit(
     folder: Annotated[Path, typer.Argument(help="a results folder from elsewhere, with runs/ in it")],
+    tasks: Annotated[list[str] | None, typer.Option("--tasks", help="your own .toml, if runs are of its tasks")] = None,
     results: ResultsOption = Path("results"),
     data: DataOption = None,
     keep: KeepOption = None,
@@ -94,13 +100,14 @@ def submit(
     json: JsonOption = False,
 ) -> None:
     """Check records and measurements from elsewhere, and copy them in if nothing is wrong with any of them."""
+    from fewbench.selection import own_files
     from fewbench.sharing.copy import Copied, copy_into
     from fewbench.sharing.gather import gather
     from fewbench.sharing.submit import Checker
     from fewbench.store import Store
 
     found, problems = gather(folder)
-    report = Checker(data).check(found)
+    report = Checker(data, own_files(tasks)).check(found)
     problems += report.problems
     copied = None
     if not problems and found and not dry_run:
@@ -128,7 +135,9 @@ def submit(
 
 def merge(
     folders: Annotated[list[Path], typer.Argument(help="results folders")],
-    into: Annotated[Path, typer.Option("--into", help="the results folder to write to; it may have runs already")],
+    into: Annotated[
+        Path, typer.Option("--into", help="the results folder to write to; it may have runs already", callback=absolute)
+    ],
     keep: KeepOption = None,
 ) -> None:
     """Put the records and measurements of several results folders into one; the same run is taken once."""

@@ -72,12 +72,13 @@ def validate(
     student: Annotated[
         str | None, typer.Option("--student", help="whose tokenizer must have the label words; else they are shown")
     ] = None,
+    k: Annotated[int | None, typer.Option("--k", help="examples a label that there must be; bench run's")] = None,
     allow_metric_code: AllowOption = False,
     json: JsonOption = False,
 ) -> None:
     """Check files as they will be read: tasks, methods and records. Every file is looked at."""
     reports: list[dict[str, Any]] = []
-    given = _Given(data, student, allow_metric_code)
+    given = _Given(data, student, k, allow_metric_code)
     for file in files:
         try:
             found = _CHECKS.get(file.suffix, _unknown)(file, given)
@@ -95,10 +96,11 @@ def validate(
 
 
 class _Given(NamedTuple):
-    """What files are checked with: a data folder, a student, and whether metrics may be code."""
+    """What files are checked with: a data folder, a student, K, and whether metrics may be code."""
 
     data: Path | None
     student: str | None
+    k: int | None
     metric_code: bool
 
 
@@ -110,7 +112,7 @@ def _check_tasks(file: Path, given: _Given) -> list[str]:
     from fewbench.registry import task_files
     from fewbench.tokens import load_tokenizer
 
-    data, student, _ = given
+    data, student, k, _ = given
     tokenizer = load_tokenizer(find_model(student or STUDENT))
     known = declared(task_files([file]))
     lines: list[str] = []
@@ -119,7 +121,7 @@ def _check_tasks(file: Path, given: _Given) -> list[str]:
             check_metrics(replace(task, metric_code=given.metric_code))
             labels = "a value" if task.is_regression else " ".join(task.labels)
             lines.append(f"{task.name}: {task.format}, {shown_metric(task.metric, task.positive)}, {labels}")
-            shown = [*_words(task, tokenizer, strict=student is not None), *_rendered(task, data, tokenizer)]
+            shown = [*_words(task, tokenizer, strict=student is not None), *_rendered(task, data, tokenizer, k)]
             lines += [f"    {line}" for line in shown]
     for facts in known.facts.values():
         if Path(facts.file).resolve() == file.resolve():
@@ -173,10 +175,12 @@ def _lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> str:
     )
 
 
-def _rendered(task: Task, data: Path | None, tokenizer: Any) -> list[str]:
+def _rendered(task: Task, data: Path | None, tokenizer: Any, k: int | None) -> list[str]:
     """Return lengths and the first rows as a prompt shows them, or why there are none to show."""
     from fewbench.examples import check_classes
+    from fewbench.protocol import get_protocol
     from fewbench.reader import find_file, read_rows
+    from fewbench.split import make_split
     from fewbench.template import render
 
     try:
@@ -187,6 +191,7 @@ def _rendered(task: Task, data: Path | None, tokenizer: Any) -> list[str]:
         return [f"rows not read: {error.problem}"]
     rows = read_rows(task, data, offline=True)
     check_classes(task, rows.train, str(files[0]))
+    make_split(task, rows, None if rows.folds else k or get_protocol("quick").k, 0)  # refused as a run's would be
     shown = rows.train[:3]
     lines = [_lengths(task, (*rows.train[:SAMPLE], *rows.test[:SAMPLE]), tokenizer)]
     lines += [f"{e.label}: {render(task.template, e, _mask(task.words))}" for e in shown]

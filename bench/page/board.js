@@ -72,7 +72,7 @@ function showTable(now, shown) {
     "tr",
     {},
     heading("method", "method", "", now),
-    columns.map((c) => heading(taskName(c), c.task, columnNote(c, columns), now, c.title)),
+    columns.map((c) => heading(taskName(c), c.task, columnNote(c), now, c.title)),
     drawn.averaged && heading("average", "average", "", now),
   );
   byId("board").tHead.replaceChildren(head);
@@ -132,10 +132,8 @@ function described(now, columns, view) {
   return present([`${parts.join(" · ")}.`, warning]);
 }
 
-function columnNote(column, columns) {
-  const twins = columns.filter((other) => taskName(other) === taskName(column));
-  const mark = twins.length > 1 && column.asked ? ` #${column.asked.slice(0, 6)}` : "";
-  return `${[column.source, column.template && `+${column.template}`].filter(Boolean).join(" ")}${mark}\n${column.headline}`.trim();
+function columnNote(column) {
+  return `${[column.source, column.template && `+${column.template}`, column.mark].filter(Boolean).join(" ")}\n${column.metric}`.trim();
 }
 
 function heading(name, text, below, now, title) {
@@ -212,8 +210,10 @@ function scoreCell(line, one, column, number, view) {
     parts.push(h("b", {}, placed(fixed(one.mean), number)));
     if (one.std !== null && (line.paper || one.n > 1)) parts.push(h("small", {}, ` ±${fixed(one.std)}`));
     if (one.stale) parts.push(h("sup", { title: "older code" }, "†", unseen(" stale")));
+    if (one.codes) parts.push(h("sup", { title: "different versions of the code" }, "¶"));
     if (!line.paper && view.n === null) parts.push(h("small", { class: "n" }, ` (${one.n})`));
   }
+  if (one.doubled?.length) parts.push(h("sup", { title: one.doubled.join("; ") }, "§"));
   if (one.failed) parts.push(h("small", { class: "failed" }, ` ${one.failed} failed`));
   if (one.note) parts.push(h("sup", {}, footnote(one.note, view)));
   const more = {
@@ -238,6 +238,11 @@ function notes(lines, view) {
     lines.length > 1 &&
       "Bold is the best of a column, underlined the second best, among the runs stored here. A score leads to its runs.",
     cells.some((one) => one.stale) && "† made by an older version of the method's code: bench run --force redoes it",
+    cells.some((one) => one.codes) &&
+      "¶ its runs were made by different versions of the method's code: bench run --force redoes them",
+    cells.some((one) => one.doubled?.length) && "§ a seed with several runs counts in no mean",
+    cells.some((one) => one.changed?.length) &&
+      "(earlier …) made from another definition, rows, constants or defaults than today's: no answer to today's question",
     cells.some((one) => one.none && !one.paper) && "– no run stored: bench run with that method and task",
     cells.some((one) => one.failed) && "failed runs: bench run --retry-failed redoes them; the method's page says why",
     lines.some((line) => line.paper) &&

@@ -111,7 +111,7 @@ function seedsFigure(now, column, at, lines) {
           ],
     ];
   });
-  const name = s("text", { class: "axis", x: right, y: bottom + 32, "text-anchor": "end" }, `${column.headline} × 100`);
+  const name = s("text", { class: "axis", x: right, y: bottom + 32, "text-anchor": "end" }, `${column.metric} × 100`);
   box.replaceChildren(picture(width, bottom + 38, "seeds-caption", axis, rows, name));
   replace(
     "seeds-caption",
@@ -175,7 +175,7 @@ function scalingFigure(now, column, lines) {
   replace(
     "scaling-caption",
     h("bdi", {}, taskName(column)),
-    `, ${column.headline} × 100 by K: mean and ± std over split seeds`,
+    `, ${column.metric} × 100 by K: mean and ± std over split seeds`,
     series.length > KINDS && `; the first ${KINDS} of ${series.length} rows`,
     ".",
   );

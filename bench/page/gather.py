@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from fewbench.cell import asked, label
 from fewbench.damage import Damage
 from fewbench.declare import Declared
 from fewbench.errors import BenchError
 from fewbench.measurement import Shelf
 from fewbench.page.beyond import beyond
+from fewbench.page.called import Called
 from fewbench.page.published import rows as published_rows
 from fewbench.pipeline import pipeline
 from fewbench.protocol import Protocol
@@ -31,8 +31,9 @@ from fewbench.registry import MethodInfo
 from fewbench.selection import models_apart
 from fewbench.store import Store
 from fewbench.tables.beyond import loyalties, named
-from fewbench.tables.blocks import Block, Column, build
-from fewbench.types import Run
+from fewbench.tables.blocks import Block, Place, build
+from fewbench.tables.blocks import places as places_of
+from fewbench.today import UNRECORDED, Today
 
 FIELDS = (
     "block row column method task k seed key file status error stale dev test settings trials chosen "
@@ -79,6 +80,7 @@ def gather(
     methods: Mapping[str, MethodInfo],
     protocols: Mapping[str, Protocol],
     folder: Path,
+    today: Today | None = None,
 ) -> dict[str, Any]:
     """Return the page's data.
 
@@ -90,26 +92,32 @@ def gather(
         methods: those that are installed, by name.
         protocols: by name.
         folder: where the page will stand; links to records are relative to it.
+        today: tells what of a record is not of today; default by the project's own tasks.
     """
     methods = {**methods, **_pipelines({one.record.run.method for one in stored} - methods.keys(), methods)}
     code = {name: methods[name].code_hash() for name in sorted({s.record.run.method for s in stored} & methods.keys())}
-    blocks = build((s.record for s in stored), code, {name: one.ddof for name, one in protocols.items()})
+    today = today or Today()
+    records = [one.record for one in stored]
+    blocks = build(records, code, {name: one.ddof for name, one in protocols.items()}, today.changed)
     columns = sorted({column for block in blocks for column in block.columns})
     rows = sorted({row for block in blocks for row in block.rows})
     places: dict[str, dict[Any, int]] = {
+        "block": {block.terms: n for n, block in enumerate(blocks)},
         "column": {c: n for n, c in enumerate(columns)},
         "row": {r: n for n, r in enumerate(rows)},
     }
     values = Values()
-    runs = _Runs(blocks, columns, rows, code, values, folder)
-    names = {runs.place(one.record.run): one.record.run.method for one in stored}
+    stands = dict(zip((record.run.key for record in records), places_of(records, today.changed), strict=True))
+    runs = _Runs(stands, places, code, values, folder)
+    methods_of = {stands[record.run.key].row: record.run.method for record in records}
+    called = Called(blocks)
     return {
         "version": version("fewbench"),
         "short": MOST if len(stored) > MOST else 0,
         "suites": [{"name": s.name, "title": s.title, "tasks": s.tasks} for s in known.suites.values()],
-        "columns": [_column(known, column) for column in columns],
-        "rows": [{**row._asdict(), "label": row.method, "method": names[number]} for number, row in enumerate(rows)],
-        "blocks": [_block(block, places) for block in blocks],
+        "columns": [called.column(column, _title(known, column.task)) for column in columns],
+        "rows": [called.row(row, methods_of[row]) for row in rows],
+        "blocks": [_block(block, called.protocol(block.terms), places) for block in blocks],
         "beyond": beyond((runs.cell(one.record), one.measured) for one in stored),
         "published": published_rows(published, {name: task.metric for name, task in known.tasks.items()}),
         "methods": {name: _method(info, code) for name, info in methods.items()},
@@ -140,32 +148,22 @@ class _Runs:
 
     def __init__(
         self,
-        blocks: Sequence[Block],
-        columns: Sequence[Any],
-        rows: Sequence[Any],
+        stands: Mapping[str, Place],
+        places: Mapping[str, Mapping[Any, int]],
         code: Mapping[str, str],
         values: Values,
         folder: Path,
     ) -> None:
-        self.blocks = {(b.k, b.protocol, b.limit, b.drop_leaks): n for n, b in enumerate(blocks)}
-        self.columns = {(c.task, c.source, c.version, c.asked, c.template): n for n, c in enumerate(columns)}
-        self.rows = {(*row, "")[:3]: n for n, row in enumerate(rows)}
+        self.stands, self.places = stands, places
         self.code, self.values, self.folder = code, values, folder.absolute()
-
-    def place(self, run: Run) -> int:
-        """Return the number of the row that a run stands in."""
-        row = label(run.method, run.settings), run.student.name if run.student else ""
-        taught = " ".join(ref.name for ref in (run.teacher, run.corpus) if ref)  # names a row where there are several
-        return self.rows[(*row, taught) if (*row, taught) in self.rows else (*row, "")]
 
     def cell(self, record: Record) -> tuple[int, int, int]:
         """Return the numbers of the block, row and column that a record stands in."""
-        run = record.run
-        test = asked(record)
+        place = self.stands[record.run.key]
         return (
-            self.blocks[run.k, run.protocol, run.limit, run.drop_leaks],
-            self.place(run),
-            self.columns[run.task, run.source, run.task_version, test, run.template],
+            self.places["block"][place.terms],
+            self.places["row"][place.row],
+            self.places["column"][place.column],
         )
 
     def row(self, stored: Stored) -> list[Any]:
@@ -231,12 +229,12 @@ def _pipelines(names: Iterable[str], methods: Mapping[str, MethodInfo]) -> dict[
     return found
 
 
-def _block(block: Block, places: Mapping[str, Mapping[Any, int]]) -> dict[str, Any]:
+def _block(block: Block, protocol: str, places: Mapping[str, Mapping[Any, int]]) -> dict[str, Any]:
     return {
-        "k": block.k,
-        "protocol": block.protocol,
-        "limit": block.limit,
-        "drop_leaks": block.drop_leaks,
+        "k": block.terms.k,
+        "protocol": protocol,
+        "limit": block.terms.limit,
+        "drop_leaks": block.terms.drop_leaks,
         "ddof": block.ddof,
         "cells": [
             [
@@ -247,6 +245,9 @@ def _block(block: Block, places: Mapping[str, Mapping[Any, int]]) -> dict[str, A
                 cell.n,
                 cell.failed,
                 cell.stale,
+                len(cell.codes) > 1,
+                [f"seed {seed}: {' and '.join(k[:8] for k in keys)}" for seed, keys in cell.doubled.items()],
+                [part for part in cell.changed if part != UNRECORDED],
             ]
             for (row, column), cell in block.cells.items()
         ],
@@ -273,10 +274,6 @@ def _searched(info: MethodInfo, setting: str) -> str:
     if setting in info.grid:
         return ", ".join(map(repr, info.grid[setting]))
     return "by the protocol's grid" if setting in info.search else ""
-
-
-def _column(known: Declared, column: Column) -> dict[str, Any]:
-    return {**column._asdict(), "headline": column.headline, "title": _title(known, column.task)}
 
 
 def _title(known: Declared, task: str) -> str:

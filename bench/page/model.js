@@ -35,9 +35,8 @@ function variant(block) {
 
 const comparable = (block) => block.limit === null && !block.drop_leaks;
 
-function taskName(column) {
-  return `${column.task}${column.source && `@${column.source}`}${column.template ? `+${column.template}` : ""}`;
-}
+/** A column's own name: no two columns share one, for the same task may have been asked in several ways. */
+const taskName = (column) => column.name;
 
 function inSuite(suite, task, source) {
   return suite.tasks.some((member) => member === task || member === `${task}@${source}`);
@@ -105,10 +104,11 @@ function printedColumns(printed) {
   return [...known.values()].map(({ task, metric }) => ({
     task,
     metric,
-    headline: metric,
     source: "",
     template: "",
     title: "",
+    mark: "",
+    name: task,
     id: `${task} ${metric}`,
   }));
 }
@@ -117,7 +117,7 @@ function ours(block, columns) {
   if (!block) return [];
   const places = new Map(columns.map((column, place) => [column.id, place]));
   const lines = new Map();
-  for (const [row, column, mean, std, n, failed, stale] of block.cells) {
+  for (const [row, column, mean, std, n, failed, stale, codes, doubled, changed] of block.cells) {
     if (!places.has(column)) continue;
     if (!lines.has(row)) {
       const { label, method, student, teacher } = data.rows[row];
@@ -131,7 +131,7 @@ function ours(block, columns) {
         searched: `${label} ${student}`.toLowerCase(),
       });
     }
-    lines.get(row).cells[places.get(column)] = { mean, std, n, failed, stale };
+    lines.get(row).cells[places.get(column)] = { mean, std, n, failed, stale, codes, doubled, changed };
   }
   return [...lines.values()].map((line) => ({ ...line, average: average(line.cells) }));
 }
@@ -147,7 +147,9 @@ function theirs(row, columns) {
 
 /** The mean over columns; null where one is missing, as in `bench table`. */
 function average(cells) {
-  const whole = cells.filter((cell) => cell && cell.mean !== null && !cell.failed);
+  const whole = cells.filter(
+    (cell) => cell && cell.mean !== null && !cell.failed && !cell.doubled?.length && !cell.changed?.length,
+  );
   return whole.length === cells.length && cells.length > 1
     ? whole.reduce((sum, cell) => sum + cell.mean, 0) / cells.length
     : null;

@@ -3,7 +3,7 @@
 const MANY = 200;
 
 const wantedOf = {
-  task: (run) => run.task,
+  task: (run) => taskName(data.columns[run.column]),
   k: (run) => String(run.k),
   protocol: (run) => variant(data.blocks[run.block]),
   row: (run) => data.rows[run.row].label,

@@ -128,6 +128,8 @@ def by_length(examples: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
 
 def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
     """Yield batches of indices for ever, each epoch in a fresh order; the last of an epoch may be smaller."""
+    if batch_size < 1:
+        raise ValueError(f"batches of {batch_size} examples")
     while True:
         order = torch.randperm(n, generator=generator).tolist()
         for start in range(0, n, batch_size):

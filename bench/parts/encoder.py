@@ -21,7 +21,8 @@ def embed(embedder: Embedder, batch: Batch, training: bool) -> Tensor:
     """Return the input of the first layer, [N, d]."""
     states: Tensor = embedder.words(batch.ids) + embedder.positions(batch.positions + embedder.first_position)
     if embedder.segments is not None:
-        states = states + embedder.segments(batch.segments)
+        known = batch.segments < embedder.segments.num_embeddings  # type: ignore[operator]
+        states = states + embedder.segments(batch.segments * known)  # RoBERTa's pairs are one segment
     states = F.dropout(embedder.norm(states), embedder.dropout, training)
     return states if embedder.project is None else embedder.project(states)
 

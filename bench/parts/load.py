@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +12,8 @@ import torch
 from torch import nn
 
 from fewbench.errors import ModelError
+from fewbench.models import CAUSAL, ENCODER_DECODER
+from fewbench.parts.families import FAMILIES
 from fewbench.types import ModelRef
 
 
@@ -35,7 +39,8 @@ def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = Tr
     import transformers
 
     folder = Path(ref.path)
-    _check_configuration(folder)
+    config = _check_configuration(folder)
+    _check_type(config, folder)
     _check_weights(folder)
     try:
         model, info = getattr(transformers, auto).from_pretrained(
@@ -50,15 +55,15 @@ def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = Tr
     except Exception as error:  # tokenizers raises bare Exception, and transformers ImportError in its place
         reason = [*str(error).strip().splitlines(), type(error).__name__][0]
         raise ModelError(f"this model cannot be loaded: {reason}", where=ref.path) from error
-    _check_complete(model, info, ref, auto)
+    _check_complete(model, info, ref)
     _check_tokenizer(model, tokenizer, ref, masked)
     return Pretrained(model.eval(), tokenizer)
 
 
-def _check_configuration(folder: Path) -> None:
+def _check_configuration(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     try:
-        config = json.loads(file.read_text("utf-8"))
+        config: dict[str, Any] = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"config.json cannot be read: {error}", where=str(file)) from error
     if config.get("auto_map"):
@@ -66,6 +71,20 @@ def _check_configuration(folder: Path) -> None:
             "this model wants to run code of its own (auto_map), which is never done here",
             where=str(file),
             allowed="models that transformers knows",
+        )
+    return config
+
+
+def _check_type(config: dict[str, Any], folder: Path) -> None:
+    """Refuse a type that no view reads, by its name: transformers would speak of classes of its own."""
+    kind = config.get("model_type")
+    if kind not in (*FAMILIES, *CAUSAL, *ENCODER_DECODER):
+        raise ModelError(
+            f"language models of type '{kind}' are not known here",
+            where=str(folder / "config.json"),
+            allowed=f"masked: {', '.join(FAMILIES)}; causal: {', '.join(CAUSAL)}; "
+            f"encoder-decoder: {', '.join(ENCODER_DECODER)}",
+            given=str(kind),
         )
 
 
@@ -82,13 +101,19 @@ def _check_weights(folder: Path) -> None:
             ) from error
 
 
-def _check_complete(model: nn.Module, info: dict[str, Any], ref: ModelRef, auto: str) -> None:
+def _check_complete(model: nn.Module, info: dict[str, Any], ref: ModelRef) -> None:
     missing = sorted(key for key in info["missing_keys"] if "pooler" not in key and "position_ids" not in key)
     if missing:
         raise ModelError(
             f"{len(missing)} weights are missing, {missing[0]} among them: they would be random",
             where=ref.path,
-            fix=f"a checkpoint saved with its language-model head ({auto})",
+            fix="a checkpoint that was saved with its language-model head",
+        )
+    if beyond := _beyond(model, info.get("unexpected_keys") or ()):
+        raise ModelError(
+            f"{len(beyond)} weights are of layers that config.json does not count, {beyond[0]} among them",
+            where=ref.path,
+            fix="the configuration that was saved with these weights; the method truncate cuts layers off",
         )
     if info.get("mismatched_keys"):
         raise ModelError(f"weights of another shape: {info['mismatched_keys'][0]}", where=ref.path)
@@ -97,9 +122,26 @@ def _check_complete(model: nn.Module, info: dict[str, Any], ref: ModelRef, auto:
             raise ModelError(f"the weight {name} holds numbers that are not finite", where=ref.path)
 
 
+def _beyond(model: nn.Module, unexpected: Iterable[str]) -> list[str]:
+    """Return the weights that the model has under another number: those of more layers than it was made with."""
+    known = {re.sub(r"\d+", "#", name) for name, _ in model.named_parameters()}
+    return sorted(name for name in unexpected if re.sub(r"\d+", "#", name) in known)
+
+
 def _check_tokenizer(model: nn.Module, tokenizer: Any, ref: ModelRef, masked: bool) -> None:
-    if masked and tokenizer.mask_token_id is None:
-        raise ModelError("the tokenizer has no mask token", where=ref.path, allowed="masked language models")
+    for name in ("mask", "cls", "sep", "pad") if masked else ():
+        if getattr(tokenizer, f"{name}_token_id") is None:
+            raise ModelError(
+                f"the tokenizer has no {name} token",
+                where=ref.path,
+                allowed="masked language models, whose tokenizers name mask_token, cls_token, sep_token and pad_token",
+                fix=f'AutoTokenizer.from_pretrained(folder, {name}_token="…").save_pretrained(folder)',
+            )
     rows = model.get_input_embeddings().num_embeddings  # type: ignore[operator]
-    if len(tokenizer) > rows:
-        raise ModelError(f"the tokenizer has {len(tokenizer)} tokens and the model {rows} embeddings", where=ref.path)
+    tokens = max(len(tokenizer), *(number + 1 for number in tokenizer.get_vocab().values()))
+    if tokens > rows:
+        raise ModelError(
+            f"the tokenizer has {tokens} tokens and the model {rows} embeddings",
+            where=ref.path,
+            fix="the tokenizer that the model was trained with",
+        )

@@ -14,6 +14,7 @@ from fewbench.errors import BenchError
 from fewbench.parts import losses
 from fewbench.parts.backbone import Backbone
 from fewbench.parts.batch import Batch, Encoded, Tokens
+from fewbench.parts.pieces import tokenise
 from fewbench.parts.taskmodel import TaskModel
 from fewbench.parts.verbalizer import Verbalizer, word_ids
 from fewbench.template import Piece, parse_template, piece_text
@@ -65,12 +66,12 @@ class PromptModel(TaskModel):
             return []
         tokenizer = self.backbone.tokenizer
         columns = []
-        for before, piece in pairwise((Piece("literal", ""), *self.pieces)):
+        for before, piece in pairwise((Piece("mask", ""), *self.pieces)):
             texts = [piece_text(piece, before, example) for example in examples]
             if piece.kind == "mask":
                 columns.append([[tokenizer.mask_token_id]] * len(examples))
             else:
-                columns.append(tokenizer(texts, add_special_tokens=False)["input_ids"])
+                columns.append(tokenise(tokenizer, texts, goes_on=before.kind != "mask"))
         return [self._join([column[row] for column in columns]) for row in range(len(examples))]
 
     def _join(self, parts: list[list[int]]) -> Encoded:
@@ -79,15 +80,29 @@ class PromptModel(TaskModel):
         room = self.task.max_length - 2 - sum(len(part) for part in parts)
         texts = [index for index, piece in enumerate(self.pieces) if piece.kind == "text"]
         cut = max(0, -room)
-        for _ in range(cut):
-            longest = max(texts, key=lambda index: len(parts[index]))
-            if not parts[longest]:
-                raise BenchError(
-                    f"{self.task.full_name}: the template and options alone exceed {self.task.max_length} tokens",
-                    where=f"{self.task.file} [{self.task.name}] max_length",
-                )
-            parts[longest] = parts[longest][:-1]
+        lengths = [len(parts[index]) for index in texts]
+        if cut > sum(lengths):
+            raise BenchError(
+                f"{self.task.full_name}: the template and options alone exceed {self.task.max_length} tokens",
+                where=f"{self.task.file} [{self.task.name}] max_length",
+            )
+        for index, length in zip(texts, shortened(lengths, cut), strict=True):
+            parts[index] = parts[index][:length]
         ids = [tokenizer.cls_token_id, *(token for part in parts for token in part), tokenizer.sep_token_id]
         place = next(index for index, piece in enumerate(self.pieces) if piece.kind == "mask")
         mask = 1 + sum(len(part) for part in parts[:place])
         return Encoded((Tokens(tuple(ids), (0,) * len(ids), mask),), None, cut)
+
+
+def shortened(lengths: Sequence[int], cut: int) -> list[int]:
+    """Return lengths of which `cut` was taken, one by one from the longest (the first among equals)."""
+    left = sum(lengths) - cut
+    found = list(lengths)
+    longer = sorted(range(len(lengths)), key=lambda index: lengths[index])
+    while longer and lengths[longer[0]] <= left // len(longer):
+        left -= lengths[longer.pop(0)]
+    if longer:
+        share, more = divmod(left, len(longer))
+        for place, index in enumerate(sorted(longer)):
+            found[index] = share + (place >= len(longer) - more)
+    return found

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewbench.errors import ModelError
+from fewbench.models import ENCODER_DECODER
 from fewbench.parts.backbone import Backbone, FocusedEmbedding
 from fewbench.parts.batch import Batch, Encoded, Tokens
 from fewbench.parts.prompt import PromptModel
@@ -27,7 +28,6 @@ from fewbench.template import Piece, piece_text
 from fewbench.types import Example
 
 SENTINEL = "<extra_id_0>"
-TYPES = ("t5",)
 
 
 class Seq2SeqBackbone(Backbone):
@@ -41,8 +41,10 @@ class Seq2SeqBackbone(Backbone):
 
     def _adapt(self) -> None:
         kind, where = self.config.model_type, self.ref.path
-        if kind not in TYPES:
-            raise ModelError(f"encoder-decoders of type '{kind}' are not known here", where=where, allowed=TYPES)
+        if kind not in ENCODER_DECODER:
+            raise ModelError(
+                f"encoder-decoders of type '{kind}' are not known here", where=where, allowed=ENCODER_DECODER
+            )
         if not self.tokenizer.is_fast or SENTINEL not in self.tokenizer.get_vocab():
             raise ModelError(f"the tokenizer is not fast, or has no token {SENTINEL}", where=where)
         self.tokenizer.mask_token = SENTINEL
@@ -119,15 +121,28 @@ class Seq2SeqPromptModel(PromptModel):
         """Return the token ids of each piece of the template: a token goes to the piece of its last character."""
         tokenizer = self.backbone.tokenizer
         pairs = pairwise((Piece("literal", ""), *self.pieces))
-        texts = [piece_text(piece, before, example, SENTINEL) for before, piece in pairs]
+        texts = [
+            piece_text(piece, before, example, SENTINEL)
+            if piece.kind == "mask"
+            else self._plain(piece_text(piece, before, example))
+            for before, piece in pairs
+        ]
         owners = [number for number, text in enumerate(texts) for _ in text]
-        read = tokenizer("".join(texts), add_special_tokens=False, return_offsets_mapping=True)
+        given = dict(add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=False)
+        read = tokenizer("".join(texts), **given)
         parts: list[list[int]] = [[] for _ in texts]
         for token, (start, end) in zip(read["input_ids"], read["offset_mapping"], strict=True):
             parts[owners[min(max(start, end - 1), len(owners) - 1)]].append(token)
         mask = next(number for number, piece in enumerate(self.pieces) if piece.kind == "mask")
         parts[mask] = [tokenizer.mask_token_id]  # less the word boundary that stands before it, if there is one
         return parts
+
+    def _plain(self, text: str) -> str:
+        """Return a text in which nothing is spelt like a special token: a space goes into what is."""
+        for token in self.backbone.tokenizer.added_tokens_decoder.values():
+            if token.special and token.content in text:
+                text = text.replace(token.content, f"{token.content[:1]} {token.content[1:]}")
+        return text
 
     def _join(self, parts: list[list[int]]) -> Encoded:
         whole = super()._join(parts)

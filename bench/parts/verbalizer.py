@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fewbench.errors import BenchError
+from fewbench.parts.pieces import word_pieces
 from fewbench.types import Task
 
 
@@ -67,8 +68,7 @@ def word_ids(task: Task, tokenizer: Any) -> tuple[tuple[int, ...], ...]:
 
 
 def _token(task: Task, word: str, tokenizer: Any) -> int:
-    text = word if word[0] in "<[.," else " " + word
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = word_pieces(tokenizer, word)
     if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
         pieces = " ".join(tokenizer.convert_ids_to_tokens(ids))
         raise BenchError(

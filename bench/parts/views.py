@@ -40,6 +40,7 @@ def open_backbone(ref: ModelRef) -> Backbone:
     kind = backbone_kind(ref)
     view = VIEWS[kind]
     read = load(ref, view.auto, masked=kind == "masked")
+    read.tokenizer.split_special_tokens = True  # "[MASK]" in a row is text
     return view.backbone(read.model, read.tokenizer, ref)
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from fewbench.documents import HUB, Document, corpus_files, documents, is_held_out
 from fewbench.durable import write_whole
@@ -45,10 +46,11 @@ def pack(source: str, tokenizer: Any, length: int, cache: Path) -> Packed:
     Raises:
         DataError: a corpus too small to fill a row of each kind.
     """
-    key = _key(source, tokenizer, length)
+    encoder = _encoder(tokenizer)
+    key = _key(source, encoder, length)
     files = [cache / f"{key}-{part}.npy" for part in Packed._fields]
     if not all(file.exists() for file in files):
-        for file, rows in zip(files, _pack(source, tokenizer, length), strict=True):
+        for file, rows in zip(files, _pack(source, tokenizer, encoder, length), strict=True):
             if not len(rows):
                 kind = "held-out text" if "held" in file.name else "text"
                 raise DataError(f"too little {kind} for one row of {length} tokens", where=source)
@@ -63,26 +65,30 @@ def held_out_rows(corpora: Iterable[Packed]) -> Rows:
     return np.concatenate([np.asarray(part[: HELD_OUT_ROWS // len(parts)]) for part in parts])
 
 
-def _pack(source: str, tokenizer: Any, length: int) -> tuple[Rows, Rows]:
+def _encoder(tokenizer: Any) -> Tokenizer:
+    """Return a tokenizer's own encoder as packing needs it: it encodes documents whole, and nothing but them.
+
+    A model is often saved with the truncation and padding that it was tuned with: documents would be cut off at them.
+    """
+    encoder = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    encoder.no_truncation()
+    encoder.no_padding()
+    encoder.encode_special_tokens = True  # a "[MASK]" that someone wrote in a text is text
+    return encoder
+
+
+def _pack(source: str, tokenizer: Any, encoder: Tokenizer, length: int) -> tuple[Rows, Rows]:
     kind: Any = np.uint16 if len(tokenizer) <= 1 << 16 else np.int32
-    # A "[MASK]" that someone wrote in a text is text.
-    backend = tokenizer.backend_tokenizer
-    before, backend.encode_special_tokens = backend.encode_special_tokens, True
     streams: tuple[list[NDArray[Any]], list[NDArray[Any]]] = ([], [])
-    try:
-        for number, ids in enumerate(_encoded(documents(source), tokenizer)):
-            streams[is_held_out(number)].append(np.asarray([*ids, tokenizer.sep_token_id], kind))
-    finally:
-        backend.encode_special_tokens = before
+    for number, ids in enumerate(_encoded(documents(source), encoder)):
+        streams[is_held_out(number)].append(np.asarray([*ids, tokenizer.sep_token_id], kind))
     train, held_out = (_rows(stream, tokenizer, length, kind) for stream in streams)
     return train, held_out
 
 
-def _encoded(texts: Iterator[Document], tokenizer: Any) -> Iterator[list[int]]:
+def _encoded(texts: Iterator[Document], encoder: Tokenizer) -> Iterator[list[int]]:
     while block := [" ".join(document) for document in itertools.islice(texts, ENCODED_AT_ONCE)]:
-        yield from (
-            encoding.ids for encoding in tokenizer.backend_tokenizer.encode_batch(block, add_special_tokens=False)
-        )
+        yield from (encoding.ids for encoding in encoder.encode_batch(block, add_special_tokens=False))
 
 
 def _rows(stream: list[NDArray[Any]], tokenizer: Any, length: int, kind: Any) -> Rows:
@@ -95,11 +101,11 @@ def _rows(stream: list[NDArray[Any]], tokenizer: Any, length: int, kind: Any) ->
     return rows
 
 
-def _key(source: str, tokenizer: Any, length: int) -> str:
+def _key(source: str, encoder: Tokenizer, length: int) -> str:
     """Return a hash of all that the packed rows depend on; of local files, their names, sizes and times."""
     files = [] if source.startswith(HUB) else corpus_files(source)
     stamps = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-    text = json.dumps([source, stamps, length, tokenizer.backend_tokenizer.to_str()])
+    text = json.dumps([source, stamps, length, encoder.to_str()])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -23,6 +23,8 @@ ESCAPES = str.maketrans(
         "†": r"$\dagger$",
         "‡": r"$\ddagger$",
         "§": r"\S{}",
+        "¶": r"\P{}",
+        "×": r"$\times$",
         "≠": r"$\neq$",
         "▲": r"$\blacktriangle$",
         "▼": r"$\blacktriangledown$",

@@ -64,11 +64,8 @@ def execute(
     works = [work for stage in stages for work in stage]
     if not works:
         return 0
-    get_ready()
     conditions = Conditions(choose_device(device), threads, store.artifacts, timeout)
-    for error in refused(checks_of(works), conditions, workers):
-        if error is not None:
-            raise error
+    preflight(works, conditions, workers)
     failed = 0
     for stage in stages:
         with closing(_outcomes(stage, store, conditions, workers)) as outcomes:
@@ -78,6 +75,18 @@ def execute(
                 if fail_fast and outcome.failed:
                     return failed
     return failed
+
+
+def preflight(works: Sequence[Work], conditions: Conditions, workers: int) -> None:
+    """Refuse a plan of which something does not fit, before anything is carried out.
+
+    Raises:
+        BenchError: what is refused first.
+    """
+    get_ready()
+    for error in refused(checks_of(works), conditions, workers):
+        if error is not None:
+            raise error
 
 
 def refused(asked: Sequence[Checks], conditions: Conditions, workers: int) -> list[BenchError | None]:

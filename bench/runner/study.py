@@ -43,7 +43,7 @@ def study(record: Record, texts: Sequence[str], top: int, world: World) -> list[
     kit = Kit(
         task,
         Split(task.full_name, run.k, run.seed, (), (), (), (), run.fingerprint, run.test_fingerprint, {}),
-        get_protocol(run.protocol),
+        get_protocol(run.protocol).of_classes(len(task.labels)),
         run.seed,
         models,
         _found(record, run.student, world),

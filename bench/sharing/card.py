@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fewbench.tables.pivot import Entry
+from fewbench.tables.entry import Entry
 from fewbench.types import Task
 
 KINDS = {"choice": "multiple-choice", "regression": "sentence-similarity"}
@@ -34,18 +34,20 @@ def _result(cell: Entry, task: Task | None) -> dict[str, Any]:
         dataset |= {"config": source.config} if source.config else {}
         dataset |= {"split": source.test} | ({"revision": source.revision} if source.revision else {})
     args = {
-        "shots": cell.k,
-        "protocol": cell.protocol,
+        "shots": cell.terms.k,
+        "protocol": cell.terms.protocol,
         "seeds": cell.n,
         "std": None if cell.std is None else round(cell.std / 100, 6),
         "ddof": cell.ddof,
-        "asked": column.asked,
+        "definition": column.definition or None,
+        "train_set": column.train_set or None,
+        "test_set": column.test_set,
         "method": cell.row.method,
         "student": cell.row.student or None,
     }
     metric = {
         "type": column.metric,
-        "name": f"{column.headline}, mean of {cell.n} seeds, {cell.k}-shot",
+        "name": f"{column.metric_name}, mean of {cell.n} seeds, {cell.terms.k}-shot",
         "value": round(cell.mean / 100, 6),
         "args": args,
     }

@@ -7,20 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fewbench.declare import declared, with_source
+from fewbench.declare import with_source
 from fewbench.errors import BenchError
+from fewbench.inputs import RowHashes, row_hashes
 from fewbench.measurement import Measurement
 from fewbench.metrics import Scorer
-from fewbench.pipeline import PLUS
+from fewbench.pipeline import PLUS, info_of
 from fewbench.prompts import with_prompt
 from fewbench.protocol import protocols
 from fewbench.reader import read_rows
 from fewbench.record import Record
-from fewbench.registry import NAME, methods, task_files
-from fewbench.selection import info_of
+from fewbench.registry import NAME
 from fewbench.sharing.gather import Found
 from fewbench.split import make_split
 from fewbench.tables.beyond import COLUMNS
+from fewbench.today import SAID, UNRECORDED, Today
 from fewbench.types import Rows, Split, Task
 
 TOLERANCE = 1e-4
@@ -47,14 +48,17 @@ class Checker:
 
     Args:
         data: the data folder. Without a task's data its fingerprints and scores are taken as they are, and said so.
+        tasks: TOML files of tasks that are not the project's.
     """
 
-    def __init__(self, data: Path | None) -> None:
+    def __init__(self, data: Path | None, tasks: Sequence[Path] = ()) -> None:
         self._data = data
-        self._tasks = declared(task_files()).tasks
-        self._methods = methods()
+        self._today = Today(tasks)
+        self._tasks = self._today.tasks
+        self._methods = self._today.methods
         self._protocols = protocols()
         self._rows: dict[str, Rows | None] = {}
+        self._row_hashes: dict[str, RowHashes] = {}
         self._splits: dict[tuple[str, int, int], Split] = {}
 
     def check(self, found: Sequence[Found]) -> Report:
@@ -74,8 +78,16 @@ class Checker:
             return [*problems, error.problem]
         if record.run.protocol not in self._protocols:
             problems.append(f"the protocol '{record.run.protocol}' is not known here")
+        problems += self._inputs(record, report)
         problems += [problem for each in one.measured for problem in _of_measurement(each.measurement)]
         return problems + self._against_data(one, task, report)
+
+    def _inputs(self, record: Record, report: Report) -> list[str]:
+        """What it was made from that is not what its names stand for here."""
+        changed = self._today.changed(record)
+        if UNRECORDED in changed:
+            report.note(f"a run that {SAID[UNRECORDED]}")
+        return [f"{SAID[part]} than is here" for part in changed if part != UNRECORDED]
 
     def _code(self, record: Record, report: Report) -> list[str]:
         name = record.run.method
@@ -103,6 +115,9 @@ class Checker:
         rows = self._read(task, report)
         if rows is None:
             return []
+        if run.inputs.known and (parts := self._today.with_data(run, self._hashes(task, rows))):
+            told = self._today.changed(one.record)
+            return [f"{SAID[part]} than is here" for part in parts if part not in told]
         place = (task.full_name, run.k, run.seed)
         try:
             if place not in self._splits:
@@ -122,6 +137,11 @@ class Checker:
         except BenchError as error:
             return [error.problem]
         return _unlike(scores, one.record.scores.get("test", {}))
+
+    def _hashes(self, task: Task, rows: Rows) -> RowHashes:
+        if task.full_name not in self._row_hashes:
+            self._row_hashes[task.full_name] = row_hashes(rows)
+        return self._row_hashes[task.full_name]
 
     def _read(self, task: Task, report: Report) -> Rows | None:
         if task.full_name not in self._rows:

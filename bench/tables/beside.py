@@ -1,27 +1,25 @@
-"""Published numbers as cells of our tables: beside each of our cells what the papers print for its method and task."""
+"""Published numbers as cells of our tables, in rows of their own backbones: what papers print for methods we ran."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from fewbench.cell import Entrant, TaskCell
 from fewbench.published import Beside, Published, beside
-from fewbench.tables.blocks import Block, Column, Row, to_rows
-from fewbench.tables.pivot import Entry
+from fewbench.tables.blocks import Block, Row, to_rows
+from fewbench.tables.entry import Entry
 
-ALIKE = "same backbone, K and protocol"
+ALIKE = "same K and protocol"
 
 
 def published_entries(blocks: Iterable[Block], numbers: Sequence[Published]) -> list[Entry]:
     """Return the published numbers of all methods and tasks in some blocks, in rows of their own."""
     return [
         Entry(
-            row,
+            Row(Entrant(cell.method, cell.backbone)),
             column,
-            block.k,
-            block.protocol,
-            block.limit,
-            block.drop_leaks,
+            block.terms,
             block.ddof,
             mean=cell.value,
             std=cell.std,
@@ -30,7 +28,7 @@ def published_entries(blocks: Iterable[Block], numbers: Sequence[Published]) -> 
             mark=cell.mark or ALIKE,
         )
         for block in blocks
-        for row, column, cell in _near(block, numbers)
+        for column, cell in _near(block, numbers)
     ]
 
 
@@ -45,7 +43,7 @@ def published_rows(blocks: Sequence[Block], numbers: Sequence[Published]) -> lis
             "metric": column.metric,
             "positive": column.positive or None,
             "method": cell.method,
-            "student": row.student or None,
+            "student": cell.backbone or None,
             "k": cell.k or None,
             "mean": cell.value,
             "std": cell.std,
@@ -54,13 +52,16 @@ def published_rows(blocks: Sequence[Block], numbers: Sequence[Published]) -> lis
             "mark": cell.mark,
         }
         for block in blocks
-        for row, column, cell in _near(block, numbers)
+        for column, cell in _near(block, numbers)
     ]
     return ours + theirs
 
 
-def _near(block: Block, numbers: Sequence[Published]) -> Iterator[tuple[Row, Column, Beside]]:
-    for row, column in block.cells:
-        place = {"method": row.method, "task": column.task, "metric": column.metric}
-        for cell in beside(numbers, **place, k=block.k, protocol=block.protocol, student=row.student):
-            yield row, column, cell
+def _near(block: Block, numbers: Sequence[Published]) -> Iterator[tuple[TaskCell, Beside]]:
+    """Yield what papers print of each column's task for the methods that have a cell in it, each number once."""
+    for column in block.columns:
+        methods = {row.method.partition(":")[0] for row, where in block.cells if where == column}
+        for method in sorted(methods):
+            place = {"method": method, "task": column.task, "metric": column.metric}
+            for cell in beside(numbers, **place, k=block.terms.k, protocol=block.terms.protocol):
+                yield column, cell

@@ -10,14 +10,16 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fewbench.cell import asked, label
+from fewbench.cell import Terms, score_of
 from fewbench.errors import BenchError
 from fewbench.loyalty import label_loyalty, own_teacher, paired, probability_loyalty
 from fewbench.measurement import Measurement, Shelf
 from fewbench.record import Record
 from fewbench.store import Store
-from fewbench.tables.blocks import worst_first
+from fewbench.tables.blocks import Changed, Place, nothing_changed, without_doubled, worst_first
+from fewbench.tables.blocks import places as places_of
 from fewbench.tables.grid import Grid, Text, places
+from fewbench.tables.names import Names, protocol_names, telling
 
 
 class Figure(NamedTuple):
@@ -142,23 +144,37 @@ def loyalties(student: Record, teachers: Mapping[str, Record], store: Store) -> 
         return None
 
 
-def rows(records: Iterable[Record], known: Iterable[Record], store: Store, kinds: Sequence[str]) -> list[Row]:
-    """Return a row for each task, K, protocol, method and student.
+def rows(
+    records: Iterable[Record],
+    known: Iterable[Record],
+    store: Store,
+    kinds: Sequence[str],
+    changed: Changed = nothing_changed,
+) -> list[Row]:
+    """Return a row for each cell: task as asked, terms and entrant.
 
     Args:
-        records: those to show; failed runs are left out.
+        records: those to show; failed runs are left out, and those that share cell and seed with another.
         known: all records, teachers among them.
         store: of both.
         kinds: of `COLUMNS`.
+        changed: what of a record is not today's.
     """
     teachers = {record.run.key: record for record in known}
-    groups: dict[tuple[Any, ...], list[Record]] = {}
-    for record in records:
-        if record.status == "ok":
-            groups.setdefault(_place(record), []).append(record)
+    finished = without_doubled([record for record in records if score_of(record) is not None])
+    groups: dict[Place, list[Record]] = {}
+    for record, place in zip(finished, places_of(finished, changed), strict=True):
+        groups.setdefault(place, []).append(record)
+    parts = {place: changed(group[0]) for place, group in groups.items()}
+    shown = telling(place.row for place in groups)
+    names = Names(
+        {place.column: parts[place] for place in groups},
+        {shown[place.row]: parts[place] for place in groups},
+    )
+    protocols = protocol_names({place.terms[1:3]: parts[place] for place in groups})
     shelf = Shelf(store) if {*kinds} - {"loyalty"} else None
     found = []
-    for (task, k, protocol, mark, method, student), group in sorted(groups.items()):
+    for place, group in sorted(groups.items()):
         each: dict[tuple[str, int], list[float]] = {}
         for told in (told for record in group for told in _scores(record, teachers, store, shelf, kinds)):
             for column, digits, value in figures(*told):
@@ -166,8 +182,16 @@ def rows(records: Iterable[Record], known: Iterable[Record], store: Store, kinds
         means = {
             name: Value(math.fsum(values) / len(values), len(values), digits) for (name, digits), values in each.items()
         }
-        found.append(Row(task, k, protocol + mark, method, student, len(group), means))
+        task, method = names.column(place.column).name, names.row(shown[place.row])
+        protocol = protocols[place.terms[1:3]] + _cut(place.terms)
+        found.append(Row(task, place.terms.k, protocol, method, place.row.student, len(group), means))
     return found
+
+
+def _cut(terms: Terms) -> str:
+    """Return what is to be said of a test set that is not whole."""
+    limit = f" · a draw of {terms.limit} test rows only" if terms.limit else ""
+    return limit + (" · without leaked test rows" if terms.drop_leaks else "")
 
 
 def grids(rows: Sequence[Row]) -> list[Grid]:
@@ -220,15 +244,6 @@ def flat(rows: Sequence[Row]) -> list[dict[str, Any]]:
             line |= {name: round(value.mean, 4) if value else None, f"{name} n": value.n if value else 0}
         found.append(line)
     return found
-
-
-def _place(record: Record) -> tuple[Any, ...]:
-    """Return what a row's runs share; what is not comparable stands apart, marked."""
-    run = record.run
-    test = f" #{asked(record)[:6]}" if run.inputs.known or not record.comparable else ""
-    task = f"{run.task}@{run.source}" + (f"+{run.template}" if run.template else "")
-    student = run.student.name if run.student else run.teacher.name if run.teacher else ""
-    return task, run.k, run.protocol, test, label(run.method, run.settings), student
 
 
 def _scores(

@@ -113,7 +113,7 @@ def test_random_words_follow_the_seed_and_no_example(fit):
 def test_setting_3_trains_and_searches_k_of_equal_ones_the_largest(tiny_model):
     method = methods()["amulap"]
     job = toy_job(method, tiny_model, settings=bind(method, ["setting-3"]))
-    assert [trial["k"] for trial in job.trials] == [k for k in (16, 8, 4, 2, 1) for _ in range(2)]
+    assert [trial["k"] for trial in job.trials] == [16, 8]
     assert toy_job(method, tiny_model).trials == toy_job(method, tiny_model, settings={"setting": 1}).trials == [{}]
     record, _ = carry_out(job, Models(torch.device("cpu")), 1)
     tried = [(trial["dev"]["accuracy"], trial["settings"]["k"]) for trial in record.selection["trials"]]
@@ -139,7 +139,7 @@ def test_the_tasks_own_label_words_are_not_asked_for(tiny_model):
 
 
 def test_a_setting_that_there_is_not():
-    with pytest.raises(BenchError, match="amulap:setting is 4") as caught:
+    with pytest.raises(BenchError, match="'4' does not fit amulap:setting") as caught:
         bind(methods()["amulap"], ["setting=4"])
     assert caught.value.allowed == "1, 2, 3"
     assert bind(methods()["amulap"], ["setting=3"]) == {"setting": 3}

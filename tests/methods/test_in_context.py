@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from fewbench.errors import BenchError
 from fewbench.models import find_model
 from fewbench.parts.context import InContextModel, demonstrate
 from fewbench.parts.kit import Kit, Models
 from fewbench.parts.prompt import PromptModel
 from fewbench.registry import methods
 from fewbench.runner.one import carry_out
+from fewbench.runner.preflight import ask_method
 from fewbench.testing import toy_job, toy_rows, toy_task
 from fewbench.types import Example
 
@@ -166,3 +168,26 @@ def test_a_run_with_a_causal_model(tiny, kind):
     assert told["used"] == len(told["examples"]) > 0 and told["of"] == len(job.split.train)
     again = carry_out(job, Models(torch.device("cpu")), 1)[1]
     np.testing.assert_array_equal(predictions.array, again.array)
+
+
+@pytest.mark.parametrize(("kind", "most"), [("single", 2), ("single", 1), ("choice", 2), ("regression", 1)])
+def test_fewer_demonstrations_than_classes_are_refused(tiny, kind, most):
+    job = toy_job(methods()["in-context"], tiny("bert"), toy_task(kind), k=2, settings={"demonstrations": most})
+    with pytest.raises(BenchError, match=f"of {most} demonstrations not one a class") as refused:
+        ask_method(job, Models(torch.device("cpu")))
+    assert "zero-shot" in str(refused.value)
+
+
+@pytest.mark.parametrize("most", [0, 3, 32])
+def test_none_at_all_and_enough_are_taken(tiny, most):
+    settings = {"demonstrations": most}
+    ask_method(toy_job(methods()["in-context"], tiny("bert"), k=2, settings=settings), Models(torch.device("cpu")))
+
+
+def test_a_record_says_where_no_demonstration_fitted(tiny, monkeypatch):
+    job = toy_job(methods()["in-context"], tiny("bert"), replace(toy_task("single"), max_length=9), k=2)
+    monkeypatch.setattr("fewbench.parts.context.query_length", lambda backbone, task: backbone.places - 8)
+    record, _ = carry_out(job, Models(torch.device("cpu")), 1)
+    assert record.status == "ok" and record.details["demonstrations"]["used"] == 0
+    said = [text for text in record.warnings if "no demonstration" in text]
+    assert len(said) == 1 and f"all {len(job.split.test)} queries" in said[0]

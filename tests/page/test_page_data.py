@@ -19,7 +19,7 @@ from fewbench.published import read_published
 from fewbench.registry import methods
 from fewbench.store import Store
 from fewbench.tables.blocks import build, to_rows
-from fewbench.types import ModelRef, Predictions
+from fewbench.types import Inputs, ModelRef, Predictions
 
 
 def runs_of(data):
@@ -38,10 +38,11 @@ def test_cells_are_those_of_the_table(tmp_path):
     wanted = to_rows(build(Store(tmp_path).records(), code, ddofs))
     assert len(found) == len(wanted) == 7
     for one in wanted:
-        mean, std, n, bad, stale = found[one["method"], one["task"], one["k"], one["protocol"]]
+        mean, std, n, bad, stale, codes, doubled, changed = found[one["method"], one["task"], one["k"], one["protocol"]]
         assert (mean, std) == tuple(
             None if x is None else pytest.approx(x, abs=0.005) for x in (one["mean"], one["std"])
         )
+        assert (codes, doubled, changed) == (False, [], [])
         assert (n, bad, stale) == (one["n"], one["failed"], one["stale"])
 
 
@@ -82,6 +83,20 @@ def test_a_teacher_that_tells_rows_apart_is_found_by_every_run(tmp_path):
     ]
     data = data_of(store_of(tmp_path, *taught))
     assert all(isinstance(run["row"], int) for run in runs_of(data))
+
+
+@pytest.mark.parametrize("part", ["task", "train_set", "test_set"])
+def test_one_task_asked_in_two_ways_has_two_columns_of_two_names(tmp_path, part):
+    known = Inputs("a" * 16, "b" * 16, "c" * 16)
+    records = [make(inputs=known), make(inputs=replace(known, **{part: "d" * 16}))]
+    data = data_of(store_of(tmp_path, *records))
+    assert len({column["name"] for column in data["columns"]}) == len(data["columns"]) == 2
+    assert {run["column"] for run in runs_of(data)} == {0, 1}
+
+
+def test_a_model_made_of_a_teacher_stands_under_it(tmp_path):
+    data = data_of(store_of(tmp_path, make("ptq", student=None, teacher=ModelRef("large", "", "1" * 16))))
+    assert [row["student"] for row in data["rows"]] == ["large"]
 
 
 def test_a_pipeline_of_installed_steps_is_described_and_its_runs_are_stale_if_a_step_changed(tmp_path):

@@ -141,7 +141,7 @@ def test_a_tokenizer_larger_than_the_embeddings(folder):
 
 def test_an_unknown_family(folder):
     edit(folder / "config.json", lambda config: config.update(model_type="mystery"))
-    refused(folder, "cannot be loaded")
+    refused(folder, "language models of type 'mystery' are not known here")
 
 
 def test_folders_that_are_no_model(tmp_path):

@@ -230,7 +230,8 @@ def test_prompt_fine_tuning_against_an_independent_loop(still, kind):
     losses = []
     for step in range(steps):
         chosen = [rows[i] for i in order[step * size : step * size + size]]
-        given = tokenizer([f"{e.texts[0]} It was [MASK]." for e in chosen], return_tensors="pt", padding=True)
+        prompts = [f"{e.texts[0]} It was [MASK]." for e in chosen]
+        given = tokenizer(prompts, return_tensors="pt", padding=True, split_special_tokens=False)
         logits = own(**given).logits[given["input_ids"] == tokenizer.mask_token_id][:, words]
         gold = torch.tensor([e.label for e in chosen])
         loss = F.cross_entropy(logits, gold) if kind == "single" else own_kl(logits, gold / 5)

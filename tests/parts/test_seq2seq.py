@@ -191,7 +191,7 @@ def test_another_encoder_decoder_is_refused(tiny_t5, tmp_path):
         decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_position_embeddings=64,
     )  # fmt: skip
     hf.BartForConditionalGeneration(config).save_pretrained(folder, safe_serialization=True)
-    with pytest.raises(ModelError, match="encoder-decoders of type 'bart'"):
+    with pytest.raises(ModelError, match="language models of type 'bart'"):
         open_backbone(find_model(str(folder)))
 
 

@@ -30,6 +30,31 @@ def test_rows_hold_the_documents_in_order(corpus, tokenizer, tmp_path):
     assert packed.train.dtype == np.uint16
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [
+        lambda backend: backend.enable_truncation(8),
+        lambda backend: backend.enable_padding(length=64),
+        lambda backend: (backend.enable_truncation(8, stride=2), backend.enable_padding(length=8)),
+    ],
+    ids=["truncation", "padding", "both"],
+)
+def test_what_a_tokenizer_was_saved_to_cut_and_pad_is_not_done(corpus, tiny_model, tmp_path, stored):
+    plain = AutoTokenizer.from_pretrained(tiny_model)
+    stored(plain.backend_tokenizer)
+    plain.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    for name in ("tokenizer_config.json", "vocab.txt"):
+        if (tiny_model / name).exists():
+            (tmp_path / name).write_bytes((tiny_model / name).read_bytes())
+    cutting = AutoTokenizer.from_pretrained(tmp_path)
+    assert cutting.backend_tokenizer.truncation or cutting.backend_tokenizer.padding
+    before = cutting.backend_tokenizer.to_str()
+    whole = packing.pack(str(corpus), AutoTokenizer.from_pretrained(tiny_model), 32, tmp_path / "whole")
+    packed = packing.pack(str(corpus), cutting, 32, tmp_path / "cut")
+    assert np.array_equal(packed.train, whole.train) and np.array_equal(packed.held_out, whole.held_out)
+    assert cutting.backend_tokenizer.to_str() == before
+
+
 def test_a_corpus_is_encoded_once(corpus, tokenizer, tmp_path, monkeypatch):
     first = packing.pack(str(corpus), tokenizer, 32, tmp_path)
     monkeypatch.setattr(packing, "_pack", None)

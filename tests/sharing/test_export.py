@@ -14,7 +14,7 @@ from stores import add, demo, theirs  # noqa: F401
 from fewbench.sharing.card import front_matter, model_index
 from fewbench.store import Store
 from fewbench.tables.blocks import build
-from fewbench.tables.pivot import entries
+from fewbench.tables.entry import entries
 
 
 def test_csv_bundle(add, bench, theirs, tmp_path):

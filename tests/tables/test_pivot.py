@@ -6,18 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fewbench.cell import Entrant, TaskCell, Terms
 from fewbench.errors import BenchError
 from fewbench.render import latex, markdown, terminal
-from fewbench.tables.blocks import Block, Cell, Column, Row
+from fewbench.tables.blocks import Block, Row, Scores
+from fewbench.tables.entry import Entry, entries
 from fewbench.tables.grid import places
-from fewbench.tables.pivot import Entry, check_axes, entries, grids
+from fewbench.tables.pivot import check_axes, grids
 
-SST, MR = (Column(name, "glue", 1, "accuracy", asked=f"{name}-test") for name in ("sst-2", "mr"))
+SST, MR = (
+    TaskCell(name, "glue", "", 1, "def", f"{name}-train", f"{name}-test", "accuracy") for name in ("sst-2", "mr")
+)
 
 
 def cell(method, column, mean, k=16, **changes):
     given = {"std": 1.0, "median": mean, "n": 5, **changes}
-    return Entry(Row(method, given.pop("student", "tiny")), column, k, "quick", mean=mean, **given)
+    terms = Terms(k, "quick", "", given.pop("limit", None), given.pop("drop_leaks", False))
+    return Entry(Row(Entrant(method, given.pop("student", "tiny"))), column, terms, mean=mean, **given)
 
 
 def texts(grid):
@@ -105,17 +110,18 @@ def test_the_median_on_request():
 
 
 def test_published_cells_stand_in_rows_of_their_own_marked_and_never_best():
-    published = cell("ft", SST, 93.0, source="smash Table 2", mark="another backbone", n=None, student="")
+    published = cell("ft", SST, 93.0, source="smash Table 2", mark="another protocol", n=None, student="big")
     (grid,) = grids([cell("ft", SST, 60.0), cell("kd", SST, 50.0), published])
-    assert texts(grid)[-1] == ["ft ‡1", "93.0 ±1.0"]
-    assert grid.rows[-1][1].place == 0 and marked(grid)[("ft", "60.0 ±1.0")] == 1
-    assert "‡1 smash Table 2: another backbone" in " ".join(grid.notes)
+    assert grid.header[:2] == ["method", "student"] and "student" not in grid.caption
+    assert texts(grid)[-1] == ["ft ‡1", "big", "93.0 ±1.0"]
+    assert grid.rows[-1][2].place == 0 and marked(grid)[("ft", "60.0 ±1.0")] == 1
+    assert "‡1 smash Table 2: another protocol" in " ".join(grid.notes)
 
 
 def test_entries_are_the_cells_of_blocks_in_hundredths():
-    row = Row("ft", "tiny")
-    scores = Cell({13: 0.5, 21: 0.75, 42: 1.0}, failed=1, stale=2)
-    block = Block(16, "quick", None, 1, [row], [SST], {(row, SST): scores})
+    row = Row(Entrant("ft", "tiny"))
+    scores = Scores({13: 0.5, 21: 0.75, 42: 1.0}, failed=1, stale=2)
+    block = Block(Terms(16, "quick"), 1, [row], [SST], {(row, SST): scores})
     (entry,) = entries([block])
     assert (entry.mean, entry.median, entry.n, entry.failed, entry.stale) == (75.0, 75.0, 3, 1, 2)
     assert entry.std == pytest.approx(25.0)  # ddof 1: the root of (2 * .25^2) / 2
@@ -154,8 +160,9 @@ def test_runs_of_one_method_by_several_teachers_stand_in_rows_of_their_own():
         for name in "ab"
     ]
     (block,) = build(records, {}, {})
-    assert [(row.teacher, block.cells[row, block.columns[0]].n) for row in block.rows] == [("a", 2), ("b", 2)]
+    assert [(row.entrant.teacher, block.cells[row, block.columns[0]].n) for row in block.rows] == [("a", 2), ("b", 2)]
     (one,) = build(records[::2], {}, {})
-    assert [row.teacher for row in one.rows] == [""]
+    (grid,) = grids(entries([one]))
+    assert " < " not in grid.caption and " < " not in grid.rows[0][0].text
     (grid,) = grids(entries([block]))
     assert [row[0].text[-4:] for row in grid.rows] == [" < a", " < b"]

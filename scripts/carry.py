@@ -1,0 +1,284 @@
+"""Carry stored runs over a change that alters none of their numbers, where that can be proven.
+
+Two things age in a record without its number changing: the constants of its protocol, where those that changed are not
+among what the run used, and the hash of its method's code, where the code moved, was renamed or is hashed by another
+rule.
+
+**Constants.** The planner of today makes the run again. It is the same run if all it is made from is the same but the
+protocol's hash, its trials are those that the record tells of, in their order, and every other constant of its
+protocol, as the record's own commit states it, is what the run would have today. It then takes today's key. A run with
+a trained teacher needs that the teacher's run was carried, too.
+
+**Code.** For each method whose records were current at a commit, one of its runs is done again by the code of today.
+If all answers are the same, and all probabilities within 1e-5, its records take today's hash. They need not be the same
+to the byte: rows that stand in other batches differ in their last bits.
+
+    python scripts/carry.py constants results --data DATA
+    python scripts/carry.py code results --data DATA --since COMMIT [--methods ft,kd]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from migrate_inputs import rewrite
+
+from fewbench import toml
+from fewbench.artifacts import artifact_key
+from fewbench.cell import label
+from fewbench.errors import BenchError
+from fewbench.jobs import Job
+from fewbench.pipeline import PLUS, info_of
+from fewbench.plan import Request, make_plan
+from fewbench.record import Record
+from fewbench.registry import methods
+from fewbench.runner.local import execute
+from fewbench.store import Store
+from fewbench.types import Run
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+CLOSE = 1e-5
+"""How far probabilities may be apart."""
+
+NO_CONSTANT = ("title", "paper", "k", "seeds", "ddof", "grid", "grid_taught", "grows_from")
+"""What of a protocol's table is no constant of one run, or is compared by the trials and updates that come of it."""
+
+
+def request_of(runs: Iterable[Run], data: Path) -> Request:
+    """Return a request that plans some runs, which are equal in all but method, K and seed."""
+    runs = list(runs)
+    some = runs[0]
+    return Request(
+        methods=tuple(sorted({label(run.method, run.settings) for run in runs})),
+        tasks=(f"{some.task}@{some.source}",),
+        k=tuple(sorted({run.k for run in runs})),
+        seeds=tuple(sorted({run.seed for run in runs})),
+        student=some.student.name if some.student else "fewbench-micro",
+        teacher=some.teacher.name if some.teacher else None,
+        protocol=some.protocol,
+        data=data,
+        offline=True,
+        limit=some.limit,
+        drop_leaks=some.drop_leaks,
+        templates=(some.template,) if some.template else (),
+        corpus=some.corpus.name if some.corpus and some.corpus.name != "demo" else None,
+    )
+
+
+def place_of(run: Run) -> tuple[Any, ...]:
+    """Return what runs of one request share."""
+    models = tuple(None if ref is None else ref.name for ref in (run.student, run.teacher, run.corpus))
+    return run.task, run.source, run.template, run.protocol, run.limit, run.drop_leaks, models
+
+
+def jobs_of_today(records: Iterable[Record], store: Store, data: Path) -> Iterator[tuple[Record, Job]]:
+    """Yield each record with the run of today that goes by the same names, if there is one."""
+    groups: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
+    for record in records:
+        groups[place_of(record.run)].append(record)
+    for group in groups.values():
+        try:
+            plan = make_plan(request_of([record.run for record in group], data), store)
+        except BenchError as error:
+            print(f"not planned today: {group[0].run.task} {group[0].run.protocol}: {error.problem}", file=sys.stderr)
+            continue
+        found = {_named(job.run): job for job in plan.jobs}
+        for record in group:
+            if (job := found.get(_named(record.run))) is not None:
+                yield record, job
+
+
+def _named(run: Run) -> tuple[Any, ...]:
+    return label(run.method, run.settings), run.k, run.seed
+
+
+@lru_cache
+def constants_at(commit: str) -> dict[str, Any]:
+    """Return the tables of the protocols at a commit."""
+    git = ["git", "-C", str(CHECKOUT), "show", f"{commit}:bench/protocols.toml"]
+    text = subprocess.run(git, capture_output=True, check=True).stdout
+    with tempfile.TemporaryDirectory() as folder:
+        (file := Path(folder) / "protocols.toml").write_bytes(text)
+        return toml.load(file)
+
+
+def unlike(record: Record, job: Job, keys: dict[str, str]) -> str:
+    """Return why a run of today is not the one that a record tells of; nothing if it is.
+
+    Args:
+        record: of a finished run.
+        job: the run of today.
+        keys: the keys of today of runs that were carried, by those they had.
+    """
+    old, new = record.run, job.run
+    teacher = keys.get(old.inputs.teacher, old.inputs.teacher)
+    inputs = replace(old.inputs, protocol=new.inputs.protocol, teacher=teacher)
+    again = replace(old, inputs=inputs, key=new.key, student=new.student, teacher=new.teacher)
+    if again != new or _models(old) != _models(new):
+        return "it is made from other things"
+    trials = [trial["settings"] for trial in record.selection.get("trials", [])]
+    if [dict(trial) for trial in job.trials] != trials:
+        return "its trials are others"
+    commit = record.environment.get("commit")
+    if not isinstance(commit, str) or record.environment.get("dirty"):
+        return "no clean commit made it"
+    before = constants_at(commit).get(old.protocol, {})
+    today = asdict(job.protocol)
+    other = [name for name, value in before.items() if name not in NO_CONSTANT and today.get(name) != value]
+    return f"another {other[0]}" if other else ""
+
+
+def _models(run: Run) -> list[str | None]:
+    return [None if ref is None else ref.revision for ref in (run.student, run.teacher)]
+
+
+def carry_constants(store: Store, data: Path) -> Counter[str]:
+    """Give today's keys to the runs that today's constants make the same, teachers first."""
+    pairs = [(record, job) for record, job in jobs_of_today(_known(store), store, data) if record.run.key != job.key]
+    keys: dict[str, str] = {}
+    outcome: Counter[str] = Counter()
+    for taught in (False, True):
+        for record, job in pairs:
+            if bool(record.run.inputs.teacher) != taught:
+                continue
+            if why := unlike(record, job, keys):
+                outcome[f"{record.run.protocol}: {why}"] += 1
+                continue
+            details = dict(record.details)
+            if taught:
+                details["teacher"] = {**details["teacher"], "run": job.run.inputs.teacher}
+            keys[record.run.key] = job.key
+            rewrite(store, record, replace(record, run=job.run, details=details), keys)
+            outcome[f"{record.run.protocol}: carried"] += 1
+    return outcome
+
+
+def _known(store: Store) -> list[Record]:
+    return [record for record in store.records() if record.run.inputs.known and record.status == "ok"]
+
+
+def hashes_at(commit: str, folder: Path) -> dict[str, str]:
+    """Return the hash of each method's code at a commit, by the rule of that commit; its files go to `folder`."""
+    git = ["git", "-C", str(CHECKOUT), "archive", commit, "bench", "methods"]
+    packed = subprocess.run(git, capture_output=True, check=True).stdout
+    tarfile.open(fileobj=io.BytesIO(packed)).extractall(folder, filter="data")
+    rule = _rule(folder / "bench" / "codehash.py")
+    files = sorted((folder / "methods").glob("[!_]*.py"))
+    return {file.stem.replace("_", "-"): str(rule.code_hash(file)) for file in files}
+
+
+def _rule(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("codehash_of_a_commit", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def hash_of(method: str, hashes: dict[str, str]) -> str | None:
+    """Return the hash of a method, or of a pipeline of steps; None if a part of it is not known."""
+    parts = method.split(PLUS)
+    if any(part not in hashes for part in parts):
+        return None
+    return hashes[method] if len(parts) == 1 else artifact_key([hashes[part] for part in parts])[:16]
+
+
+def proof(records: list[Record], store: Store, data: Path) -> str:
+    """Do the quickest of some runs of one method again; return why it proves nothing, or nothing if it does."""
+    fit = [r for r in records if r.status == "ok" and r.predictions and r.run.inputs.known]
+    for quickest in sorted(fit, key=lambda record: record.timing.get("total_seconds", 0)):
+        with tempfile.TemporaryDirectory() as scratch:
+            fresh = Store(Path(scratch))
+            plan = make_plan(request_of([quickest.run], data), fresh)
+            if [job.key for job in plan.jobs] == [quickest.run.key]:
+                stages = plan.stages(plan.todo())
+                execute(stages, fresh, workers=1, device="cpu", threads=1, on_done=lambda work, outcome: None)
+                return _apart(quickest, store, fresh.get(quickest.run), fresh)
+    return "none of its runs is one of today"
+
+
+def _apart(old: Record, store: Store, new: Record | None, fresh: Store) -> str:
+    """Return how a run that was done again differs, or nothing if it does not."""
+    name = f"run {old.run.key[:8]}"
+    if new is None or new.status != "ok":
+        return f"{name} fails today: {new and new.error}"
+    before, after = store.predictions(old), fresh.predictions(new)
+    if before.ids != after.ids or before.array.shape != after.array.shape:
+        return f"{name} answers other rows today"
+    if not np.array_equal(before.answers, after.answers):
+        return f"{name} answers otherwise today: {new.scores['test']} for {old.scores['test']}"
+    most = float(np.abs(before.array - after.array).max())
+    return f"{name} gives probabilities {most:.1e} apart" if most > CLOSE else ""
+
+
+def carry_code(store: Store, data: Path, since: str, wanted: list[str]) -> None:
+    """Give today's hash to the records of each method of which a run comes out the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        before = hashes_at(since, Path(folder))
+    current: dict[str, list[Record]] = defaultdict(list)
+    for record in store.records():
+        if record.method_code == hash_of(record.run.method, before):
+            current[record.run.method].append(record)
+    known = methods()
+    for method in wanted or sorted(current):
+        info = info_of(method, known)
+        try:
+            problem = proof(current[method], store, data) if info else "it is not here any more"
+        except BenchError as error:
+            problem = str(error)
+        if not problem and info is not None:
+            for record in current[method]:
+                predictions = store.predictions(record) if record.predictions else None
+                store.save(replace(record, method_code=info.code_hash()), predictions)
+        told = f"keep their hash: {problem}" if problem else "carried"
+        print(f"{method}: {len(current[method])} records {told}", flush=True)
+    _teachers(store)
+
+
+def _teachers(store: Store) -> None:
+    """Let runs name the code that their teachers' records now have."""
+    codes = {record.run.key: record.method_code for record in store.records()}
+    for record in list(store.records()):
+        told = record.details.get("teacher")
+        if not told or told.get("code") == codes.get(told.get("run"), told.get("code")):
+            continue
+        details = {**record.details, "teacher": {**told, "code": codes[told["run"]]}}
+        store.save(replace(record, details=details), store.predictions(record) if record.predictions else None)
+
+
+def main() -> int:
+    """Carry the runs of a results folder over."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("what", choices=("constants", "code"))
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--since", help="the commit at which the records' code was current")
+    parser.add_argument("--methods", help="only these, by commas")
+    given = parser.parse_args()
+    store = Store(given.results)
+    if given.what == "constants":
+        for what, count in carry_constants(store, given.data).most_common():
+            print(f"{count:6} {what}")
+        return 0
+    if given.since is None:
+        parser.error("--since COMMIT is needed to carry code")
+    carry_code(store, given.data, given.since, given.methods.split(",") if given.methods else [])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

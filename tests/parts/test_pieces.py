@@ -1,0 +1,168 @@
+"""Prompts of tokenizers of several kinds: word boundaries, long texts, and what is spelt like a special token."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from fewbench.errors import BenchError, ModelError
+from fewbench.models import find_model
+from fewbench.parts.batch import shuffled
+from fewbench.parts.kit import Models
+from fewbench.parts.pieces import tokenise, word_pieces
+from fewbench.parts.prompt import PromptModel, shortened
+from fewbench.testing import toy_task
+from fewbench.types import Example
+
+
+def sentencepiece(prepend="always"):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ("a", "good", "film", "It", "was", "x")
+    known = [("<unk>", 0.0), *(("\u2581" + word, -3.0) for word in words), ("\u2581", -8.0)]
+    known += [(letter, -9.0) for letter in "abcdefghijklmnopqrstuvwxyzI.?,"]
+    tokenizer = Tokenizer(models.Unigram(known, unk_id=0, byte_fallback=False))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prepend)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+
+
+def llama():
+    from tokenizers import Tokenizer, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = ("a", "good", "film", "It", "was")
+    signs = [*"agodfilmItws.?", "\u2581"]
+    merges, pieces = [], dict.fromkeys(["<unk>", *signs])
+    for word in words:
+        built = "\u2581"
+        for letter in word:
+            merges.append((built, letter))
+            built += letter
+            pieces[built] = None
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, list(dict.fromkeys(merges)), unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+
+
+@pytest.mark.parametrize("make", [sentencepiece, llama])
+def test_a_boundary_stands_for_a_space_and_for_nothing_else(make):
+    tokenizer = make()
+
+    def pieces(text, goes_on):
+        (ids,) = tokenise(tokenizer, [text], goes_on=goes_on)
+        return tokenizer.convert_ids_to_tokens(ids)
+
+    assert pieces("a good film", False) == ["\u2581a", "\u2581good", "\u2581film"]
+    assert pieces(" It was", True) == ["\u2581It", "\u2581was"]
+    assert pieces("?", True) == ["?"] and pieces("", True) == []
+    assert tokenizer.convert_ids_to_tokens(word_pieces(tokenizer, "good")) == ["\u2581good"]
+
+
+def test_other_tokenizers_are_asked_as_they_were(tiny_model):
+    tokenizer = Models(torch.device("cpu")).fresh(find_model(str(tiny_model))).tokenizer
+    assert (
+        tokenise(tokenizer, [" it was", "?"], goes_on=True)
+        == tokenizer([" it was", "?"], add_special_tokens=False)["input_ids"]
+    )
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
+def test_what_a_row_spells_like_a_special_token_is_text(tiny, family):
+    backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny(family))))
+    prompt = PromptModel(backbone, replace(toy_task("single"), max_length=60))
+    special = backbone.tokenizer.all_special_ids
+    for text in ("a [MASK] b", "[CLS] [SEP] good", "[PAD][PAD]", "good [UNK]"):
+        (encoded,) = prompt.encode([Example(text, (text,))])
+        (tokens,) = encoded.sequences
+        inner = [token for place, token in enumerate(tokens.ids[1:-1], 1) if place != tokens.read]
+        assert not set(inner) & set(special) - {backbone.tokenizer.unk_token_id}
+        assert tokens.ids[tokens.read] == backbone.tokenizer.mask_token_id
+
+
+def test_so_it_is_for_a_sentinel(tiny_t5):
+    from fewbench.parts.views import prompt_model
+
+    backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny_t5)))
+    prompt = prompt_model(backbone, replace(toy_task("single"), max_length=60))
+    (encoded,) = prompt.encode([Example("e", ("a <extra_id_0> b </s> <extra_id_1>",))])
+    (tokens,) = encoded.sequences
+    assert [place for place, token in enumerate(tokens.ids) if token == backbone.tokenizer.mask_token_id] == [
+        tokens.read
+    ]
+    assert tokens.ids.count(backbone.tokenizer.eos_token_id) == 1
+
+
+@pytest.mark.parametrize("lengths", [[5], [0, 3], [7, 7], [2, 9], [9, 2], [4, 4, 9], [1, 8, 8]])
+def test_cutting_at_once_is_cutting_one_by_one(lengths):
+    slow = list(lengths)
+    for cut in range(sum(lengths) + 1):
+        assert shortened(lengths, cut) == slow
+        if cut < sum(lengths):
+            slow[max(range(len(slow)), key=lambda index: slow[index])] -= 1
+
+
+def test_batches_of_no_examples_are_refused():
+    with pytest.raises(ValueError, match="batches of -1"):
+        next(shuffled(3, -1, torch.Generator()))
+
+
+def test_pairs_of_two_segments_are_one_to_a_model_of_one(tiny):
+    from fewbench.parts.head import HeadModel
+
+    backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny("roberta"))))  # BERT's tokenizer: segments 0 and 1
+    task = toy_task("pair")
+    model = HeadModel(backbone, task).eval()
+    (encoded,) = model.encode([Example("p", ("a cat", "a dog"))])
+    assert set(encoded.sequences[0].segments) == {0, 1}
+    assert model.predict([Example("p", ("a cat", "a dog"))]).array.shape == (1, 3)
+
+
+def saved(tokenizer_of, folder: Path, **changes) -> Path:
+    import json
+    import shutil
+
+    shutil.copytree(tokenizer_of, folder)
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text())
+    for name, value in changes.items():
+        config.pop(name) if value is None else config.update({name: value})
+    file.write_text(json.dumps(config))
+    special = folder / "special_tokens_map.json"
+    if special.is_file():
+        special.write_text(json.dumps({k: v for k, v in json.loads(special.read_text()).items() if k not in changes}))
+    return folder
+
+
+@pytest.mark.parametrize("token", ["cls", "sep", "mask", "pad"])
+def test_a_masked_models_tokenizer_names_its_tokens(tiny_model, tmp_path, token):
+    folder = saved(tiny_model, tmp_path / "model", **{f"{token}_token": None})
+    with pytest.raises(ModelError, match=f"no {token} token"):
+        Models(torch.device("cpu")).pretrained(find_model(str(folder)))
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "mistral", "bart"])
+def test_an_unknown_type_is_told_which_are_known(tiny_model, tmp_path, kind):
+    import json
+
+    folder = saved(tiny_model, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": kind}))
+    with pytest.raises(BenchError) as refused:
+        Models(torch.device("cpu")).pretrained(find_model(str(folder)))
+    assert f"'{kind}' are not known" in str(refused.value) and "causal: gpt2" in str(refused.value)
+    assert "AutoModel" not in str(refused.value)
+
+
+def test_layers_that_the_configuration_cuts_are_refused(tiny_model, tmp_path):
+    import json
+
+    folder = saved(tiny_model, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    with pytest.raises(ModelError, match=r"16 weights are of layers that config.json does not count, .*layer\.1\."):
+        Models(torch.device("cpu")).pretrained(find_model(str(folder)))
