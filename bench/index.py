@@ -38,9 +38,11 @@ YOUNG_NS = 2_000_000_000
 _TIMES = ("total_seconds", "peak_memory_mib")
 _TAG = ""
 
-Placed = tuple[Path, Record]
-Entries = dict[str, tuple[str, Record]]
-"""By a record's path below `runs/`: its file's stamp, and the record reduced."""
+Placed = tuple[str, Record]
+"""A record's file, as text, and the record reduced."""
+
+Entries = dict[str, tuple[str | None, Record]]
+"""By a record's path below `runs/`: its file's stamp, or None if it is never to be believed, and the record reduced."""
 
 
 def brief(record: Record) -> Record:
@@ -56,7 +58,7 @@ def brief(record: Record) -> Record:
     )
 
 
-def summaries(root: Path, files: Iterable[Path], read: Callable[[Path], Record | None]) -> Iterator[Placed]:
+def summaries(root: Path, files: Iterable[str], read: Callable[[str], Record | None]) -> Iterator[Placed]:
     """Yield records reduced (`brief`) and their files, from the index where it is of the files as they are.
 
     Args:
@@ -65,44 +67,49 @@ def summaries(root: Path, files: Iterable[Path], read: Callable[[Path], Record |
         read: returns the record in a file, or None where it is damaged or gone.
     """
     runs = len(os.fspath(root / "runs")) + 1
-    for top, group in groupby(files, lambda file: os.fspath(file)[runs:].partition(os.sep)[0]):
-        yield from _folder(root, top, runs, group, read)
+    for top, group in groupby(files, lambda file: file[runs:].partition(os.sep)[0]):
+        yield from _folder(root / FOLDER / _name(top), runs, group, read)
 
 
-def _folder(
-    root: Path, top: str, runs: int, files: Iterable[Path], read: Callable[[Path], Record | None]
-) -> Iterator[Placed]:
-    place = root / FOLDER / f"{hashlib.sha256(os.fsencode(top)).hexdigest()[:16]}.json"
-    known, kept = _load(place), Entries()
-    fresh = 0
+def _name(top: str) -> str:
+    """Return the name of the index of a folder below `runs/`."""
+    return f"{hashlib.sha256(os.fsencode(top)).hexdigest()[:16]}.json"
+
+
+def _folder(place: Path, runs: int, files: Iterable[str], read: Callable[[str], Record | None]) -> Iterator[Placed]:
+    """Yield the records of a folder, whose index is in `place`; write it anew if much has changed."""
+    known, kept, start = _load(place), Entries(), ""
+    now, opened, fresh, gone = time.time_ns(), 0, 0, len(known)
     for file in files:
-        name = os.fspath(file)[runs:]
-        stamp = _stamp(file)
-        entry = known.get(name)
-        if entry is not None and entry[0] == stamp:
+        start, name = file[:runs], file[runs:]
+        stamp, entry = _stamp(file, now), known.get(name)
+        gone -= entry is not None
+        if entry is not None and stamp is not None and entry[0] == stamp:
             kept[name] = entry
-            yield file, entry[1]
-            continue
-        record = read(file)
-        if record is None:
-            continue
-        record = brief(record)
-        if stamp is not None:
-            fresh += 1
-            kept[name] = (stamp, record)
-        yield file, record
-    if fresh + len(known.keys() - kept.keys()) >= LEAST:
-        _save(place, kept)
+        elif (record := read(file)) is not None:
+            kept[name] = (stamp, brief(record))
+            opened += 1
+            fresh += stamp is not None
+    if opened + gone >= LEAST and (payload := _packed(kept)) is not None:
+        if fresh + gone >= LEAST:
+            _save(place, payload)
+        kept = _unpacked(payload)  # where values that many share stand once
+    yield from ((start + name, record) for name, (_, record) in kept.items())
 
 
-def _stamp(file: Path) -> str | None:
-    """Return what a file is while it is the same; None for what is no plain file, or was changed just now."""
+def _stamp(file: str, now: int) -> str | None:
+    """Return what a file is while it is the same; None for what is no plain file, or was changed just now.
+
+    Args:
+        file: of a record.
+        now: in nanoseconds, at or before the call.
+    """
     try:
         found = os.lstat(file)
     except OSError:
         return None
-    young = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) < YOUNG_NS
-    if young or not stat.S_ISREG(found.st_mode):
+    changed = max(found.st_mtime_ns, found.st_ctime_ns)
+    if now - changed < YOUNG_NS or not stat.S_ISREG(found.st_mode):
         return None
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
@@ -114,26 +121,14 @@ def _load(place: Path) -> Entries:
         if hashlib.sha256(text).hexdigest().encode() != digest:
             return {}
         payload = json.loads(text)
-        if payload["maker"] != _maker():
-            return {}
-        runs = _objects(Run, payload["run"])
-        records = _objects(Record, {**payload["record"], "run": {"flat": True, "values": runs}})
-        return dict(zip(payload["names"], zip(payload["stamps"], records, strict=True), strict=True))
+        return _unpacked(payload) if payload["maker"] == _maker() else {}
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return {}
 
 
-def _save(place: Path, entries: Entries) -> None:
+def _save(place: Path, payload: Mapping[str, Any]) -> None:
     """Write an index. A folder that cannot be written to has none."""
-    records = [record for _, record in entries.values()]
     try:
-        payload = {
-            "maker": _maker(),
-            "names": list(entries),
-            "stamps": [stamp for stamp, _ in entries.values()],
-            "run": _columns(Run, [record.run for record in records]),
-            "record": _columns(Record, records, without="run"),
-        }
         text = json.dumps(payload, separators=(",", ":")).encode()
         place.parent.mkdir(exist_ok=True)
         ignored = place.parent / ".gitignore"
@@ -144,6 +139,28 @@ def _save(place: Path, entries: Entries) -> None:
         return
 
 
+def _packed(entries: Entries) -> dict[str, Any] | None:
+    """Return what an index holds, as JSON types; None where records hold what it cannot."""
+    records = [record for _, record in entries.values()]
+    try:
+        return {
+            "maker": _maker(),
+            "names": list(entries),
+            "stamps": [stamp for stamp, _ in entries.values()],
+            "run": _columns(Run, [record.run for record in records]),
+            "record": _columns(Record, records, without="run"),
+        }
+    except (ValueError, TypeError):
+        return None
+
+
+def _unpacked(payload: Mapping[str, Any]) -> Entries:
+    """Return the entries of an index; raises whatever its being damaged brings about."""
+    runs = _objects(Run, payload["run"])
+    records = _objects(Record, {**payload["record"], "run": {"flat": True, "values": runs}})
+    return dict(zip(payload["names"], zip(payload["stamps"], records, strict=True), strict=True))
+
+
 def _columns(kind: type, objects: Sequence[Any], without: str = "") -> dict[str, Any]:
     """Return the fields of some objects of one class, each as a column."""
     names = [field.name for field in fields(kind) if field.name != without]
@@ -151,25 +168,33 @@ def _columns(kind: type, objects: Sequence[Any], without: str = "") -> dict[str,
 
 
 def _column(values: Sequence[Any]) -> dict[str, Any]:
-    """Return a column of JSON; values that many share stand in it once."""
+    """Return a column of JSON; values that many share stand in it once, and what all share has no numbers."""
     plain = [_plain(value) for value in values]
     texts = [json.dumps(value, sort_keys=True) for value in plain]
     distinct = dict(zip(texts, plain, strict=True))
     flat = not any(f'"{_TAG}":' in text for text in distinct)
     if 2 * len(distinct) > len(values):
         return {"flat": flat, "values": plain}
+    column: dict[str, Any] = {"flat": flat, "values": list(distinct.values())}
+    if len(distinct) == 1:
+        return {**column, "times": len(values)}
     numbers = {text: number for number, text in enumerate(distinct)}
-    return {"flat": flat, "values": list(distinct.values()), "at": [numbers[text] for text in texts]}
+    return {**column, "at": [numbers[text] for text in texts]}
 
 
 def _objects(kind: Any, columns: Mapping[str, Any]) -> list[Any]:
     """Return the objects that columns hold."""
-    whole = []
-    for field in fields(kind):
-        column = columns[field.name]
-        values = column["values"] if column["flat"] else [_back(value) for value in column["values"]]
-        whole.append([values[number] for number in column["at"]] if "at" in column else values)
+    whole = [_values(columns[field.name]) for field in fields(kind)]
     return [kind(*row) for row in zip(*whole, strict=True)]
+
+
+def _values(column: Mapping[str, Any]) -> list[Any]:
+    values: list[Any] = column["values"]
+    if not column["flat"]:
+        values = [_back(value) for value in values]
+    if "times" in column:
+        return values * column["times"]
+    return [values[number] for number in column["at"]] if "at" in column else values
 
 
 def _plain(value: Any) -> Any:

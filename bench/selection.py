@@ -22,6 +22,8 @@ TOML = ".toml"
 _DIGITS = 8
 """Of a revision, in a name that says which of several models it is."""
 
+ROLES = ("student", "teacher", "corpus")
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -64,23 +66,27 @@ def models_apart(records: Iterable[Record]) -> list[Record]:
     a model is in them by its revision.
     """
     records, revisions = list(records), dict[tuple[type, str], set[str]]()
-    for record in records:
-        for ref in _refs(record).values():
+    for ref in {ref for record in records for ref in _used(record)}:
+        if ref is not None:
             revisions.setdefault((type(ref), ref.name), set()).add(ref.revision)
-    found = []
-    for record in records:
-        named: dict[str, Any] = {
-            role: replace(ref, name=f"{ref.name}@{ref.revision[:_DIGITS]}")
-            for role, ref in _refs(record).items()
-            if len(revisions[type(ref), ref.name]) > 1
-        }
-        found.append(replace(record, run=replace(record.run, **named)) if named else record)
-    return found
+    if all(len(found) == 1 for found in revisions.values()):
+        return records
+    return [_told_apart(record, revisions) for record in records]
 
 
-def _refs(record: Record) -> dict[str, ModelRef | CorpusRef]:
-    run = record.run
-    return {role: ref for role in ("student", "teacher", "corpus") if (ref := getattr(run, role)) is not None}
+def _told_apart(record: Record, revisions: Mapping[tuple[type, str], set[str]]) -> Record:
+    """Return a record with the revision in the names that stand for several models."""
+    named: dict[str, Any] = {
+        role: replace(ref, name=f"{ref.name}@{ref.revision[:_DIGITS]}")
+        for role, ref in zip(ROLES, _used(record), strict=True)
+        if ref is not None and len(revisions[type(ref), ref.name]) > 1
+    }
+    return replace(record, run=replace(record.run, **named)) if named else record
+
+
+def _used(record: Record) -> tuple[ModelRef | CorpusRef | None, ...]:
+    """Return what a run used, by `ROLES`."""
+    return record.run.student, record.run.teacher, record.run.corpus
 
 
 def _goes_by(ref: ModelRef | None, given: str | None) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
 
 from fewbench import layout
 from fewbench.artifacts import Artifacts
@@ -28,6 +29,8 @@ from fewbench.predictions import from_bytes, to_bytes
 from fewbench.record import Record, from_json, run_key, to_json
 from fewbench.sealed import read
 from fewbench.types import Predictions, Run
+
+P = TypeVar("P", str, Path)
 
 
 def _warn(damage: Damage) -> None:
@@ -120,26 +123,33 @@ class Store:
 
     def summaries(self) -> Iterator[Record]:
         """Yield all whole records as tables need them: without trials, warnings and details (`fewbench.index`)."""
-        yield from (record for _, record in self.placed())
+        yield from (record for _, record in self._brief())
 
     def placed(self) -> Iterator[tuple[Path, Record]]:
         """Yield what `summaries` does, and the file of each."""
+        yield from ((Path(file), record) for file, record in self._brief())
+
+    def count(self) -> int:
+        """Return how many files of records there are, damaged ones among them; none is read."""
+        return len(layout.record_names(self.runs, self._unreadable))
+
+    def _brief(self) -> Iterator[tuple[str, Record]]:
         from fewbench.index import summaries
 
-        yield from self._once(summaries(self.root, self._files(), self._read))
+        names = layout.record_names(self.runs, self._unreadable)
+        yield from self._once(summaries(self.root, names, self._read))
 
-    def _read(self, file: Path) -> Record | None:
+    def _read(self, file: str) -> Record | None:
         """Return the record in a file; None where it is damaged, which is noted, or gone."""
-        return next((record for _, record in self._whole([file])), None)
+        return next((record for _, record in self._whole([Path(file)])), None)
 
-    def _once(self, placed: Iterable[tuple[Path, Record]]) -> Iterator[tuple[Path, Record]]:
+    def _once(self, placed: Iterable[tuple[P, Record]]) -> Iterator[tuple[P, Record]]:
         """Yield the first record of each run, and note the others."""
-        first: dict[str, Path] = {}
+        first: dict[str, P] = {}
         for file, record in placed:
-            if record.run.key in first:
-                self._met[second(file, first[record.run.key])] = None
+            if (before := first.setdefault(record.run.key, file)) is not file:
+                self._met[second(Path(file), Path(before))] = None
                 continue
-            first[record.run.key] = file
             yield file, record
 
     def find(self, prefix: str) -> Record:
@@ -206,7 +216,10 @@ class Store:
         return check(self, repair=repair)
 
     def _files(self) -> list[Path]:
-        return layout.record_files(self.runs, lambda error: self._met.update({unread_folder(error): None}))
+        return layout.record_files(self.runs, self._unreadable)
+
+    def _unreadable(self, error: OSError) -> None:
+        self._met[unread_folder(error)] = None
 
     def _whole(self, files: Iterable[Path]) -> Iterator[tuple[Path, Record]]:
         for file in files:

@@ -166,14 +166,24 @@ def _count(number: float) -> str:
     return f"{number:.0f}"
 
 
-def print_beyond(records: Sequence[Record], store: Store, given: str, form: str, today: Today | None = None) -> None:
-    """Print a row for each method on a task: its score, and what `--with` names."""
+def print_beyond(
+    records: Sequence[Record],
+    known: Iterable[Record],
+    store: Store,
+    given: str,
+    form: str,
+    today: Today | None = None,
+) -> None:
+    """Print a row for each method on a task: its score, and what `--with` names.
+
+    `known` are all records of the store, teachers among them.
+    """
     from fewbench.render import to_csv
     from fewbench.tables import beyond
     from fewbench.tables.blocks import nothing_changed
 
     kinds = beyond.chosen(given)
-    rows = beyond.rows(records, store.summaries(), store, kinds, today.changed if today else nothing_changed)
+    rows = beyond.rows(records, known, store, kinds, today.changed if today else nothing_changed)
     if form == "json":
         print_json([{**row._asdict(), "values": {name: v._asdict() for name, v in row.values.items()}} for row in rows])
     elif form == "csv":

@@ -64,20 +64,19 @@ def table(
     check_axes(*axes)
     store = Store(results)
     gc.disable()  # a process that reads ten thousand records and ends: collecting takes a third of its time
-    records = models_apart(store.summaries())
-    found = len(records)
+    known = models_apart(store.summaries())
     wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
-    records = [record for record in records if record in wanted]
+    records = [record for record in known if record in wanted]
     if methods:
         records = _of_methods(methods, records, results)
     if not records:
-        what = f"none of the {found} stored runs is of that kind" if found else f"no runs are stored in {results}"
+        what = f"none of the {len(known)} stored runs is of that kind" if known else f"no runs are stored in {results}"
         note(f"{what}; bench run makes some")
     today = Today(own_files(tasks))
     if beyond is not None:
         from fewbench.cli.measuring import print_beyond
 
-        print_beyond(records, store, beyond, "json" if json else form, today)
+        print_beyond(records, known, store, beyond, "json" if json else form, today)
     else:
         printed = read_published(results / "published") if published else ()
         shown = Shown(today, who_takes_what(own_files(tasks)), printed, median)

@@ -59,9 +59,7 @@ class Stored(NamedTuple):
 def read(store: Store) -> tuple[list[Stored], list[Damage]]:
     """Return all whole records with their files, and what is wrong with the others."""
     damaged: list[Damage] = []
-    whole = list(store.placed())
-    if len(whole) <= MOST:
-        whole = list(store.filed())
+    whole = list(store.filed() if store.count() <= MOST else store.placed())
     shelf = Shelf(store, damaged.append)
     stored = [Stored(file, record, _measured(shelf, record)) for file, record in whole]
     damaged = [*store.damaged, *damaged]

@@ -100,7 +100,7 @@ def measuring():
 
 class TestCommands:
     def test_table(self, measuring, filled: Store, capsys):
-        measuring.print_beyond(list(filled.records()), filled, "loyalty,cost", "markdown")
+        measuring.print_beyond([*filled.records()], filled.records(), filled, "loyalty,cost", "markdown")
         lines = capsys.readouterr().out.strip().splitlines()
         assert lines[0].endswith("means over n split seeds")
         assert "| n | score | label loyalty | probability loyalty | M parameters | speed-up | layer ratio |" in lines[2]
@@ -111,13 +111,13 @@ class TestCommands:
         ("form", "cost"), [("terminal", "2.50 (1)"), ("latex", "2.50 (1)"), ("csv", "74.5884,1,2.5,1")]
     )
     def test_other_forms(self, measuring, filled: Store, capsys, form, cost):
-        measuring.print_beyond(list(filled.records()), filled, "loyalty,cost", form)
+        measuring.print_beyond([*filled.records()], filled.records(), filled, "loyalty,cost", form)
         shown = capsys.readouterr().out
         assert cost in shown
         assert max(map(len, shown.splitlines())) <= 80 or form != "terminal"
 
     def test_json(self, measuring, filled: Store, capsys):
-        measuring.print_beyond(list(filled.records()), filled, "cost", "json")
+        measuring.print_beyond([*filled.records()], filled.records(), filled, "cost", "json")
         _, student = json.loads(capsys.readouterr().out)
         assert student["values"]["M parameters"] == {"mean": 2.5, "n": 1, "digits": 2}
 
