@@ -194,7 +194,8 @@ def _values(column: Mapping[str, Any]) -> list[Any]:
         values = [_back(value) for value in values]
     if "times" in column:
         return values * column["times"]
-    return [values[number] for number in column["at"]] if "at" in column else values
+    at: list[int] | None = column.get("at")
+    return values if at is None else [values[number] for number in at]
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fewbench.artifacts import Artifacts, artifact_key
 from fewbench.blind import hidden
 from fewbench.errors import BenchError
-from fewbench.inputs import RowHashes, make_inputs
+from fewbench.inputs import RowHashes, make_inputs, protocol_hash
 from fewbench.metrics import Scorer
 from fewbench.protocol import Protocol
 from fewbench.record import Record, run_key
@@ -35,9 +35,9 @@ class Preparation:
 
     @property
     def key(self) -> str:
-        """What identifies it: its method's code, the weights and the corpus by their revisions, and settings."""
+        """What identifies it: its method's code, weights and corpus by their revisions, constants and settings."""
         refs = [ref and ref.revision for ref in (self.student, self.teacher, self.corpus)]
-        constants = [self.protocol.name, self.kind, dict(self.settings)]
+        constants = [protocol_hash(self.protocol), self.kind, dict(self.settings)]
         return artifact_key("prepared", self.method.name, self.method.code_hash(), refs, constants)
 
     @property

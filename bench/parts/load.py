@@ -57,6 +57,7 @@ def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = Tr
         raise ModelError(f"this model cannot be loaded: {reason}", where=ref.path) from error
     _check_complete(model, info, ref)
     _check_tokenizer(model, tokenizer, ref, masked)
+    _read_whole(tokenizer)
     return Pretrained(model.eval(), tokenizer)
 
 
@@ -126,6 +127,17 @@ def _beyond(model: nn.Module, unexpected: Iterable[str]) -> list[str]:
     """Return the weights that the model has under another number: those of more layers than it was made with."""
     known = {re.sub(r"\d+", "#", name) for name, _ in model.named_parameters()}
     return sorted(name for name in unexpected if re.sub(r"\d+", "#", name) in known)
+
+
+def _read_whole(tokenizer: Any) -> None:
+    """Turn off what a tokenizer was stored with: whoever saved it cut texts to a length, from a side, and padded them.
+
+    What is cut here is cut by the task's `max_length`, at a text's end.
+    """
+    tokenizer.truncation_side = "right"
+    if tokenizer.is_fast:
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
 
 
 def _check_tokenizer(model: nn.Module, tokenizer: Any, ref: ModelRef, masked: bool) -> None:

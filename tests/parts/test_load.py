@@ -28,6 +28,22 @@ def edit(file: Path, change) -> None:
     file.write_text(json.dumps(data), "utf-8")
 
 
+@pytest.mark.parametrize("direction", ["Left", "Right"])
+def test_a_tokenizer_stored_with_truncation_and_padding_on_reads_texts_whole(folder, tiny_model, direction):
+    def cut_and_pad(stored):
+        cut = {"direction": direction, "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+        side = {"direction": direction, "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"}
+        stored.update(truncation=cut, padding={"strategy": {"Fixed": 20}, **side})
+
+    edit(folder / "tokenizer.json", cut_and_pad)
+    stored, plain = (load(find_model(str(place))).tokenizer for place in (folder, tiny_model))
+    text = "the cat sat on the mat and the dog ran"
+    backends = [tokenizer.backend_tokenizer for tokenizer in (stored, plain)]
+    assert len({tuple(backend.encode(text).ids) for backend in backends}) == 1
+    for given in ({}, {"truncation": True, "max_length": 6}):
+        assert stored(text, **given)["input_ids"] == plain(text, **given)["input_ids"]
+
+
 def edit_weights(folder: Path, change) -> None:
     file = folder / "model.safetensors"
     weights = load_file(file)
