@@ -193,7 +193,7 @@ def _values(column: Mapping[str, Any]) -> list[Any]:
     if not column["flat"]:
         values = [_back(value) for value in values]
     if "times" in column:
-        return values * column["times"]
+        return values * int(column["times"])
     return [values[number] for number in column["at"]] if "at" in column else values
 
 
