@@ -193,9 +193,8 @@ def _values(column: Mapping[str, Any]) -> list[Any]:
     if not column["flat"]:
         values = [_back(value) for value in values]
     if "times" in column:
-        return values * column["times"]
-    at: list[int] | None = column.get("at")
-    return values if at is None else [values[number] for number in at]
+        return values * int(column["times"])
+    return [values[number] for number in column["at"]] if "at" in column else values
 
 
 def _plain(value: Any) -> Any:
