@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from fewbench.errors import BenchError, DataError, NeedsNetwork
 from fewbench.files import MIB, NotAFile, open_file
-from fewbench.jsonl import is_text, parse_object
+from fewbench.jsonl import A_TEXT, is_text, parse_object
 
 Document = list[str]
 ENDINGS = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz")
@@ -114,7 +114,7 @@ def _of_json(file: Path) -> Iterator[Document]:
             raise DataError(
                 "this line is no document",
                 where=where,
-                allowed='{"title": …, "sentences": ["…", …]}',
+                allowed=f'{{"title": …, "sentences": ["…", …]}}, each sentence {A_TEXT}',
             )
         if document := [sentence for sentence in sentences if sentence.strip()]:
             yield document

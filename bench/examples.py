@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fewbench.errors import DataError
-from fewbench.jsonl import is_text
+from fewbench.jsonl import A_TEXT, is_text
 from fewbench.types import Example, Label, Task
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
@@ -111,7 +111,7 @@ def _text(task: Task, row: Row, column: str) -> str:
     if task.source.join is not None and isinstance(value, list) and all(map(is_text, value)):
         value = task.source.join.join(value)
     if not is_text(value):
-        raise _refused(task, row, f"'{column}' is {_short(value)}", allowed="a text")
+        raise _refused(task, row, f"'{column}' is {_short(value)}", allowed=A_TEXT)
     if not value.strip() and not task.source.may_be_empty:
         fix = "remove the row, give it a text, or declare the source with may_be_empty = true"
         raise _refused(task, row, f"'{column}' is empty", fix=fix)

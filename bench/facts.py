@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fewbench.errors import DataError
-from fewbench.jsonl import HALF, objects, read_bytes
+from fewbench.jsonl import A_TEXT, is_text, objects, read_bytes
 from fewbench.toml import Table
 
 KIND = "facts"
@@ -204,8 +204,8 @@ def _text(place: str, row: Mapping[str, Any], key: str) -> str:
     if key not in row:
         raise DataError(f"the key '{key}' is missing", where=place, allowed=row, given=key)
     value = row[key]
-    if not isinstance(value, str) or HALF.search(value):
-        raise DataError(f"'{key}' is {value!r}", where=place, allowed="a text")
+    if not is_text(value):
+        raise DataError(f"'{key}' is {value!r}", where=place, allowed=A_TEXT)
     if not value.strip():
         raise DataError(f"'{key}' is empty", where=place)
     return value

@@ -14,6 +14,7 @@ NEWLINE = b"\n"
 
 HALF = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair: JSON can escape it, and it is no text."""
+A_TEXT = r"a text of whole characters (a lone surrogate such as \ud83d is half of one)"
 
 
 def read_bytes(file: Path) -> bytes:

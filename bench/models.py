@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from fewbench.errors import BenchError, ModelError, NeedsNetwork
 from fewbench.filehash import file_hash
@@ -65,12 +65,28 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return a model's configuration.
+
+    Raises:
+        ModelError: no file that can be read, or no JSON object.
+    """
+    file = folder / "config.json"
+    try:
+        config = parse_json(read_file(file).decode("utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"config.json cannot be read: {error}", where=str(file)) from error
+    if not isinstance(config, dict):
+        raise ModelError(f"config.json holds no object but a {type(config).__name__}", where=str(file))
+    return config
+
+
 @lru_cache
 def backbone_kind(ref: ModelRef) -> BackboneKind:
     """Return the kind of a language model, by its configuration; what is not known is taken for a masked one."""
     try:
-        config = parse_json(read_file(Path(ref.path) / "config.json"))
-    except (OSError, ValueError):  # said in full where it is loaded
+        config = read_config(Path(ref.path))
+    except ModelError:  # said where it is loaded
         return "masked"
     if config.get("is_encoder_decoder"):
         return "encoder-decoder"
@@ -125,6 +141,6 @@ def _from_hub(name: str, *, offline: bool) -> ModelRef:
 
 def describe(folder: Path) -> dict[str, object]:
     """Return the model type, layers, width and vocabulary that a folder's configuration states."""
-    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config = read_config(folder)
     names = {"type": "model_type", "layers": "num_hidden_layers", "width": "hidden_size", "vocabulary": "vocab_size"}
     return {short: config.get(long) for short, long in names.items()}

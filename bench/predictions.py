@@ -53,7 +53,7 @@ def from_bytes(data: bytes, where: str) -> Predictions:
 
     try:
         arrays = load(data)
-        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        metadata = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         rows = len(next(iter(arrays.values())))
         ids = _unpack(parse_json(metadata["ids"]), rows)
         if _hash(ids) != metadata["ids_sha256"]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from fewbench.errors import BenchError
 from fewbench.pipeline import PLUS, pipeline
 from fewbench.registry import MethodInfo, methods
+from fewbench.visible import LONGEST, shortened
 
 
 class Chosen(NamedTuple):
@@ -105,11 +106,14 @@ class _Bounds(NamedTuple):
         return self.least <= value <= self.most and value > self.above and math.isfinite(value)
 
 
+LARGEST = 2**31 - 1
+"""The largest whole number that a setting takes: nothing that is counted here is as many."""
+
 BOUNDS: Mapping[str, _Bounds] = {
-    "int": _Bounds(int, shown="a whole number"),
+    "int": _Bounds(int, least=-LARGEST, most=LARGEST, shown=f"a whole number, -{LARGEST} to {LARGEST}"),
     "float": _Bounds(float),
-    "Count": _Bounds(int, least=1, shown="a whole number, 1 or more"),
-    "Natural": _Bounds(int, least=0, shown="a whole number, 0 or more"),
+    "Count": _Bounds(int, least=1, most=LARGEST, shown=f"a whole number, 1 to {LARGEST}"),
+    "Natural": _Bounds(int, least=0, most=LARGEST, shown=f"a whole number, 0 to {LARGEST}"),
     "Positive": _Bounds(float, above=0, shown="a number above 0"),
     "Weight": _Bounds(float, least=0, shown="a number, 0 or more"),
     "Share": _Bounds(float, least=0, most=1, shown="a number from 0 to 1"),
@@ -122,7 +126,7 @@ def _value(method: MethodInfo, name: str, text: str) -> Any:
     default = method.settings[name]
     try:
         value = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: nested too deeply
         value = text
     kinds = _kinds(method.annotations.get(name, ""), default)
     for kind in kinds:
@@ -130,7 +134,7 @@ def _value(method: MethodInfo, name: str, text: str) -> Any:
         if fits:
             return fitted
     raise BenchError(
-        f"'{text}' does not fit {method.name}:{name}",
+        f"'{shortened(text)}' does not fit {method.name}:{name}",
         where=str(method.file),
         allowed=", or ".join(_shown(kind, default) for kind in kinds),
         given=text,
@@ -158,7 +162,7 @@ def _name(kind: type) -> str:
 def _fitted(kind: str, value: Any, default: Any) -> tuple[bool, Any]:
     """Return whether a value is of a kind, and the value as it."""
     if kind == ANY:
-        return True, value
+        return _storable(value), value
     if kind.startswith("Literal["):
         return value in ast.literal_eval(f"({kind[8:-1]},)"), value
     if bounds := BOUNDS.get(kind):
@@ -167,7 +171,17 @@ def _fitted(kind: str, value: Any, default: Any) -> tuple[bool, Any]:
         return type(number) is bounds.kind and bounds.hold(number), number
     if isinstance(default, tuple) and isinstance(value, list):
         value = tuple(value)
-    return type(value) is _PLAIN.get(kind, type(default)), value
+    return type(value) is _PLAIN.get(kind, type(default)) and _storable(value), value
+
+
+def _storable(value: Any) -> bool:
+    """Whether a record can hold a value, and all that is in it."""
+    if isinstance(value, tuple | list):
+        return all(map(_storable, value))
+    if isinstance(value, dict):
+        return all(isinstance(name, str) for name in value) and all(map(_storable, value.values()))
+    bounds = BOUNDS.get(_name(type(value)))
+    return bounds.hold(value) if bounds else value is None or isinstance(value, str | bool)
 
 
 def _shown(kind: str, default: Any) -> str:
@@ -222,10 +236,16 @@ def _at_commas(text: str) -> list[str]:
     return [piece for piece in (*pieces, text[start:].strip()) if piece]
 
 
+def _before(text: str, place: int) -> str:
+    """Return the end of what stands up to a place."""
+    start = max(0, place + 1 - LONGEST)
+    return ("…" if start else "") + text[start : place + 1]
+
+
 def _alone(text: str, place: int) -> BenchError:
     return BenchError(
         f"a bracket without a partner: '{text[place]}'",
-        where=f"{text[: place + 1]} ← here, in '{text}'",
+        where=f"{_before(text, place)} ← here, in '{shortened(text)}'",
         fix="close it, as in name:setting=[1,2]",
     )
 

@@ -27,7 +27,7 @@ Label = int | float
 Settings = Mapping[str, Any]
 
 Count = int
-"""A method's setting that is a whole number, 1 or more: `bench.settings` reads the name in the annotation."""
+"""A method's setting that is a whole number, 1 or more; `bench.settings` reads this name."""
 Natural = int
 """A setting that is a whole number, 0 or more."""
 Positive = float

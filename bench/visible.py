@@ -31,5 +31,14 @@ def steers(letter: str) -> bool:
     return unicodedata.category(letter) in _STEERING and letter not in JOINERS
 
 
+LONGEST = 100
+"""Characters that a message repeats at most of what was typed."""
+
+
+def shortened(text: str) -> str:
+    """Return a text as a message repeats it: its beginning, where it is long."""
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+
+
 def _shown(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")

@@ -10,7 +10,6 @@ cut to an equal share of the room, and a class never has more of them than anoth
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from fewbench.errors import BenchError
@@ -36,12 +35,17 @@ def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: A
 
 
 def fit(task: Task, split: Split, kit: Kit, *, demonstrations: Natural = 32) -> Predictor:
-    """Choose and order the demonstrations by the seed; dev is not looked at."""
+    """Choose and order the demonstrations by the seed; dev is not looked at.
+
+    Raises:
+        BenchError: not one of each class fits beside a query.
+    """
     backbone = kit.backbone("student")
     shown = demonstrate(backbone, task, split.train, demonstrations, kit.seed)
-    if demonstrations and not shown:
-        warnings.warn(
-            f"no demonstration of each class fits beside a query: all {len(split.test)} queries are asked without any",
-            stacklevel=2,
+    if demonstrations and not shown:  # its scores would be zero-shot's under another name
+        raise BenchError(
+            f"{task.full_name}: not one demonstration of each of {len(task.words)} classes fits beside a query in the "
+            f"{backbone.places} tokens that {backbone.ref.name} reads",
+            fix="a model that reads more, a task with a smaller max_length, or --methods zero-shot",
         )
     return InContextModel(backbone, task, shown, len(split.train))

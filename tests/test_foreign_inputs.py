@@ -112,6 +112,13 @@ def test_a_corpus_is_read_as_strictly_as_a_task(tmp_path, line):
     assert refused.value.where == f"{file}, line 2"
 
 
+def test_half_a_character_is_called_so(tmp_path):
+    file = tmp_path / "corpus.jsonl"
+    file.write_text(r'{"sentences": ["a \ud83d b"]}')
+    with pytest.raises(DataError, match=r"lone surrogate such as .*ud83d"):
+        list(documents(str(file)))
+
+
 @pytest.mark.parametrize("name", ["surrogate.jsonl", "cp1252.txt", "nullsent.jsonl", "textcol.jsonl"])
 def test_shared_corpora_that_are_no_text_are_refused(shared, name):
     with pytest.raises(DataError, match=r"not UTF-8|no document"):

@@ -171,12 +171,25 @@ def test_every_shipped_number_says_its_range():
         ("pabee", "patience=x"),
         ("truncate", "layers=1.5"),
         ("theseus", "k=[1]"),
+        *(("ft", f"batch_size={value}") for value in (2**31, 10**25, 10**400, "9" * 5000)),
+        *(("ft", f"lr={value}") for value in (10**400, "9" * 5000, "-" * 9000 + "1")),
+        *(("ft", "lr=" + opened * 3000 + shut * 3000) for opened, shut in ("()", "[]")),
     ],
 )
 def test_values_out_of_range_are_refused(name, assignment):
     with pytest.raises(BenchError, match=f"does not fit {name}:") as refused:
         bind(methods()[name], [assignment])
-    assert refused.value.allowed
+    assert refused.value.allowed and len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("value", ["b'x'", "2j", "{1,2}", "{1:2}", "[1e999]", f"[[{10**400}]]", "(b'x',)", "..."])
+@pytest.mark.parametrize("default", ["None", "(1, 2)"])
+def test_what_no_record_can_hold_is_refused(tmp_path, value, default):
+    file = tmp_path / "own.py"
+    file.write_text(SOURCE.replace("names: tuple = ('a',)", "").replace('names: tuple = ("a",)', f"names={default}"))
+    with pytest.raises(BenchError, match="does not fit own:names"):
+        bind(read_method(file), [f"names={value}"])
+    assert bind(read_method(file), ["names=(3, 'x', None, [0.5])"]) == {"names": (3, "x", None, [0.5])}
 
 
 def test_every_default_and_preset_fits_what_is_declared():

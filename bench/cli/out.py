@@ -15,15 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fewbench.errors import BenchError
-from fewbench.visible import steers, visible
+from fewbench.visible import shortened, steers, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fewbench.tables.grid import Grid
-
-_LONGEST = 100
-
 
 PLAIN = {"─": "-", "━": "-", "–": "-", "—": "-", "…": "...", "±": "+-", "×": "x", "†": "+", "‡": "#", "’": "'"}
 """What stands for our own signs in an encoding that lacks them."""
@@ -126,12 +123,8 @@ def numbers(option: str, text: str | None) -> tuple[int, ...] | None:
         found = ()
     if not found:
         fix = f"{option} 4,16"
-        raise BenchError(f"{option} is '{_short(text)}'", allowed="whole numbers and commas", fix=fix)
+        raise BenchError(f"{option} is '{shortened(text)}'", allowed="whole numbers and commas", fix=fix)
     return found
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}

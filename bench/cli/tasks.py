@@ -191,7 +191,8 @@ def _rendered(task: Task, data: Path | None, tokenizer: Any, k: int | None) -> l
         return [f"rows not read: {error.problem}"]
     rows = read_rows(task, data, offline=True)
     check_classes(task, rows.train, str(files[0]))
-    make_split(task, rows, None if rows.folds else k or get_protocol("quick").k, 0)  # refused as a run's would be
+    wanted = get_protocol("quick").k if k is None else k
+    make_split(task, rows, None if rows.folds else wanted, 0)  # refused as a run's would be
     shown = rows.train[:3]
     lines = [_lengths(task, (*rows.train[:SAMPLE], *rows.test[:SAMPLE]), tokenizer)]
     lines += [f"{e.label}: {render(task.template, e, _mask(task.words))}" for e in shown]
@@ -213,10 +214,11 @@ def _check_method(file: Path, given: _Given) -> list[str]:
 
 
 def _check_record(file: Path, given: _Given) -> list[str]:
+    from fewbench.files import read_file
     from fewbench.record import from_json
 
     try:
-        record = from_json(file.read_text("utf-8"), str(file))
+        record = from_json(read_file(file).decode("utf-8"), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"cannot be read: {error}", where=str(file)) from error
     return [f"{record.run.key} {record.run.method} on {record.run.task}@{record.run.source}: {record.status}"]

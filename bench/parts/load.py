@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 
 from fewbench.errors import ModelError
-from fewbench.models import CAUSAL, ENCODER_DECODER
+from fewbench.models import CAUSAL, ENCODER_DECODER, read_config
 from fewbench.parts.families import FAMILIES
 from fewbench.types import ModelRef
 
@@ -62,15 +61,11 @@ def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = Tr
 
 
 def _check_configuration(folder: Path) -> dict[str, Any]:
-    file = folder / "config.json"
-    try:
-        config: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"config.json cannot be read: {error}", where=str(file)) from error
+    config = read_config(folder)
     if config.get("auto_map"):
         raise ModelError(
             "this model wants to run code of its own (auto_map), which is never done here",
-            where=str(file),
+            where=str(folder / "config.json"),
             allowed="models that transformers knows",
         )
     return config

@@ -184,10 +184,8 @@ def test_none_at_all_and_enough_are_taken(tiny, most):
     ask_method(toy_job(methods()["in-context"], tiny("bert"), k=2, settings=settings), Models(torch.device("cpu")))
 
 
-def test_a_record_says_where_no_demonstration_fitted(tiny, monkeypatch):
+def test_a_run_fails_where_no_demonstration_fits(tiny, monkeypatch):
     job = toy_job(methods()["in-context"], tiny("bert"), replace(toy_task("single"), max_length=9), k=2)
     monkeypatch.setattr("fewbench.parts.context.query_length", lambda backbone, task: backbone.places - 8)
     record, _ = carry_out(job, Models(torch.device("cpu")), 1)
-    assert record.status == "ok" and record.details["demonstrations"]["used"] == 0
-    said = [text for text in record.warnings if "no demonstration" in text]
-    assert len(said) == 1 and f"all {len(job.split.test)} queries" in said[0]
+    assert record.status == "failed" and "not one demonstration of each of 3 classes fits" in record.error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fewbench.parts.kit import Models
 from fewbench.parts.pieces import tokenise, word_pieces
 from fewbench.parts.prompt import PromptModel, shortened
 from fewbench.testing import toy_task
-from fewbench.types import Example
+from fewbench.types import Example, ModelRef
 
 
 def sentencepiece(prepend="always"):
@@ -156,6 +157,25 @@ def test_an_unknown_type_is_told_which_are_known(tiny_model, tmp_path, kind):
         Models(torch.device("cpu")).pretrained(find_model(str(folder)))
     assert f"'{kind}' are not known" in str(refused.value) and "causal: gpt2" in str(refused.value)
     assert "AutoModel" not in str(refused.value)
+
+
+PIPE = pytest.param(None, marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here"))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, "null", '{"model_type": NaN}', "\xff", PIPE])
+def test_a_configuration_that_is_none_is_one_error(tiny_model, tmp_path, text):
+    from fewbench.models import backbone_kind, describe
+
+    folder = saved(tiny_model, tmp_path / "model")
+    file = folder / "config.json"
+    file.unlink()
+    os.mkfifo(file) if text is None else file.write_text(text, "latin-1")
+    ref = ModelRef("own", str(folder), "0")
+    with pytest.raises(ModelError, match=r"config\.json (cannot be read|holds no object)"):
+        Models(torch.device("cpu")).pretrained(ref)
+    with pytest.raises(ModelError, match=r"config\.json"):
+        describe(folder)
+    assert backbone_kind(ref) == "masked"
 
 
 def test_layers_that_the_configuration_cuts_are_refused(tiny_model, tmp_path):
