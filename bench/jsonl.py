@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from fewbench.errors import DataError
 from fewbench.files import LARGEST_DATA, parse_json, read_file
@@ -79,7 +79,7 @@ def parse_object(text: str, place: str) -> dict[str, Any]:
     return columns
 
 
-def is_text(value: object) -> bool:
+def is_text(value: object) -> TypeGuard[str]:
     """Whether a value is a text that can be written again: JSON can spell half a character (a lone surrogate)."""
     return isinstance(value, str) and not HALF.search(value)
 
