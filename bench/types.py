@@ -27,15 +27,12 @@ Label = int | float
 Settings = Mapping[str, Any]
 
 Count = int
-"""A method's setting that is a whole number, 1 or more; `bench.settings` reads this name."""
 Natural = int
-"""A setting that is a whole number, 0 or more."""
 Positive = float
-"""A setting that is a number above 0."""
 Weight = float
-"""A setting that is a number, 0 or more."""
 Share = float
-"""A setting that is a number from 0 to 1."""
+"""What a method's settings are annotated with; `bench.settings` reads the names. Whole numbers from 1 (`Count`) or 0
+(`Natural`), numbers above 0 (`Positive`), of 0 or more (`Weight`), and from 0 to 1 (`Share`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,7 @@ def _rule(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("codehash_of_a_commit", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
