@@ -151,7 +151,7 @@ def test_from_the_command_line(bench, file):
         "run", "--tasks", file, "--methods", "zero-shot", "--template", "just,own", "--k", 2, "--dry-run", "--json"
     )
     assert [row["task"] for row in json.loads(done.stdout)["plan"]] == ["mood@files+just", "mood@files"]
-    shown = bench("validate", file).stdout
+    shown = bench("validate", file, "--k", 1).stdout
     assert "+just: Just [terrible | great]! train 0" in shown
     assert "+plain: train 0 It was [bad/poor | good]." in shown
     tasks = {row["name"]: row for row in json.loads(bench("ls", "tasks", "--json").stdout)}

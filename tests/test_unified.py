@@ -170,6 +170,6 @@ def test_validate_shows_it(bench, tmp_path):
         rows = "".join(f'{{"text": "{split} {n}", "label": {n % 2}}}\n' for n in range(4))
         (tmp_path / "kinds" / f"{split}.jsonl").write_text(rows)
     (tmp_path / "kinds.toml").write_text(OWN)
-    shown = bench("validate", tmp_path / "kinds.toml").stdout
+    shown = bench("validate", tmp_path / "kinds.toml", "--k", 1).stdout
     assert "+unified words: a=A (a), b=B (b)" in shown
     assert "+unified: train 0? A. first kind B. second kind. Answer is [A | B]." in shown

@@ -192,8 +192,12 @@ def test_long_inputs_are_cut_to_the_positions_left(make, tiny, folder):
 
 def test_it_searches_learning_rates_of_its_own():
     method = methods()["prompt-tuning"]
-    own = [5e-3, 1e-2, 2e-2, 5e-2]
-    for protocol, rates, sizes in (("ppt-v1", own, [16]), ("quick", [5e-2], [8]), ("lm-bff-v1", own, [2, 4, 8])):
+    searches = {
+        "ppt-v1": ([5e-3, 1e-2, 2e-2, 5e-2], [16]),
+        "quick": ([5e-3, 5e-2], [8]),
+        "lm-bff-v1": ([5e-3, 1e-2, 5e-2], [2, 4, 8]),
+    }
+    for protocol, (rates, sizes) in searches.items():
         trials = get_protocol(protocol).trials(method.searched({}), {}, method.grid)
         assert sorted({trial["prompt_lr"] for trial in trials}) == rates
         assert sorted({trial["batch_size"] for trial in trials}) == sizes

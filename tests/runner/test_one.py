@@ -56,7 +56,7 @@ def events(monkeypatch):
 
 
 def test_a_run_end_to_end(tiny_model, models, events):
-    protocol = replace(get_protocol("quick"), max_steps=4, eval_every=2)
+    protocol = replace(get_protocol("quick"), max_steps=4, eval_every=2, grows_from=None)
     job = toy_job(methods()["prompt-ft"], tiny_model, toy_task("single", metrics=("mcc",)), protocol=protocol)
     record, predictions = carry_out(job, models, 1)
     assert (record.status, record.error, record.run) == ("ok", None, job.run)
