@@ -113,7 +113,10 @@ def walk(root: Path, unreadable: Callable[[OSError], None]) -> Iterator[Folder]:
         seen.add((status.st_dev, status.st_ino))
         folders, files = list[os.DirEntry[str]](), list[str]()
         for entry in entries:
-            folders.append(entry) if _is_folder(entry) else files.append(entry.name)
+            if _is_folder(entry):
+                folders.append(entry)
+            else:
+                files.append(entry.name)
         yield Folder(Path(place), [entry.name for entry in folders], files)
         waiting += [entry.path for entry in reversed(folders) if not entry.is_symlink()]
         linked += [entry.path for entry in folders if entry.is_symlink()]
