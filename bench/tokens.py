@@ -52,8 +52,25 @@ def load_tokenizer(model: ModelRef) -> Any:
         raise ModelError(f"this tokenizer cannot be read: {error}", where=str(file)) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True  # what a row spells like one is text
+    read_as_text(tokenizer)
     return tokenizer
+
+
+def read_as_text(tokenizer: Any) -> None:
+    """Let a tokenizer (of the library tokenizers) read what is spelt like a special token as text.
+
+    SentencePiece finds the pieces of its vocabulary wherever they are spelt, and "</s>" may be one of them: what would
+    still be read as a special token gets a space behind its first character.
+    """
+    from tokenizers import normalizers
+
+    tokenizer.encode_special_tokens = True
+    special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
+    found = [text for text in special if text in tokenizer.encode(text, add_special_tokens=False).tokens]
+    if found:
+        own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+        split = [normalizers.Replace(text, f"{text[:1]} {text[1:]}") for text in found]
+        tokenizer.normalizer = normalizers.Sequence([*own, *split])
 
 
 def prompt_lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> list[int]:

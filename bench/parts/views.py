@@ -13,6 +13,7 @@ from fewbench.parts.causal import CausalBackbone, CausalPromptModel
 from fewbench.parts.load import load
 from fewbench.parts.prompt import PromptModel
 from fewbench.parts.seq2seq import Seq2SeqBackbone, Seq2SeqPromptModel
+from fewbench.tokens import read_as_text
 from fewbench.types import BackboneKind, ModelRef, Task
 
 
@@ -41,6 +42,8 @@ def open_backbone(ref: ModelRef) -> Backbone:
     view = VIEWS[kind]
     read = load(ref, view.auto, masked=kind == "masked")
     read.tokenizer.split_special_tokens = True  # "[MASK]" in a row is text
+    if read.tokenizer.is_fast:
+        read_as_text(read.tokenizer.backend_tokenizer)
     return view.backbone(read.model, read.tokenizer, ref)
 
 

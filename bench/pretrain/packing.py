@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from fewbench.documents import HUB, Document, corpus_files, documents, is_held_out
 from fewbench.durable import write_whole
 from fewbench.errors import DataError
+from fewbench.tokens import read_as_text
 
 Rows = NDArray[np.uint16] | NDArray[np.int32]
 ENCODED_AT_ONCE = 512  # documents handed to the tokenizer together: it encodes them in parallel
@@ -73,7 +74,7 @@ def _encoder(tokenizer: Any) -> Tokenizer:
     encoder = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     encoder.no_truncation()
     encoder.no_padding()
-    encoder.encode_special_tokens = True  # a "[MASK]" that someone wrote in a text is text
+    read_as_text(encoder)
     return encoder
 
 

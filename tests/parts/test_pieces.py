@@ -16,6 +16,7 @@ from fewbench.parts.kit import Models
 from fewbench.parts.pieces import tokenise, word_pieces
 from fewbench.parts.prompt import PromptModel, shortened
 from fewbench.testing import toy_task
+from fewbench.tokens import read_as_text
 from fewbench.types import Example, ModelRef
 
 
@@ -83,6 +84,21 @@ def test_what_a_row_spells_like_a_special_token_is_text(tiny, family):
         inner = [token for place, token in enumerate(tokens.ids[1:-1], 1) if place != tokens.read]
         assert not set(inner) & set(special) - {backbone.tokenizer.unk_token_id}
         assert tokens.ids[tokens.read] == backbone.tokenizer.mask_token_id
+
+
+def test_so_it_is_for_pieces_that_the_vocabulary_holds():
+    """XLM-R's, ALBERT's and T5's vocabularies hold "</s>" and "<mask>" as pieces like any other."""
+    from tokenizers import AddedToken, models
+
+    tokenizer = sentencepiece().backend_tokenizer
+    known = [("<unk>", 0.0), *((piece, 0.0) for piece in ("<s>", "</s>", "<mask>", "[CLS]")), ("\u2581a", -3.0)]
+    known += [(letter, -9.0) for letter in "\u2581abcdefghijklmnopqrstuvwxyz<>/[]CLS "]
+    tokenizer.model = models.Unigram(known, unk_id=0, byte_fallback=False)
+    tokenizer.add_special_tokens([AddedToken(piece, special=True) for piece, _ in known[:5]])
+    read_as_text(tokenizer)
+    for text in ("a </s> b", "a</s>b", "<mask>", "<s><s>", "[CLS] a <mask>."):
+        assert not set(tokenizer.encode(text, add_special_tokens=False).ids) & {1, 2, 3, 4}, text
+    assert tokenizer.encode("a < a", add_special_tokens=False).tokens == ["\u2581a", "\u2581", "<", "\u2581a"]
 
 
 def test_so_it_is_for_a_sentinel(tiny_t5):
