@@ -111,11 +111,13 @@ class Entrant(NamedTuple):
 class Variant(NamedTuple):
     """What one entrant may have been made from besides its name: hashes, empty where there is or is known none.
 
-    `settings` is of the method's settings with their defaults, `unlabeled` of the rows without labels that it read.
+    `settings` is of the method's settings with their defaults, `unlabeled` of the rows without labels that it read,
+    `trials` of the settings and updates that its trials had.
     """
 
     settings: str = ""
     unlabeled: str = ""
+    trials: str = ""
 
 
 class Cell(NamedTuple):
@@ -129,7 +131,7 @@ class Cell(NamedTuple):
 def cell_of(record: Record) -> Cell:
     """Return the cell that a record stands in."""
     inputs = record.run.inputs
-    return Cell(question_of(record), entrant_of(record.run), Variant(inputs.settings, inputs.unlabeled))
+    return Cell(question_of(record), entrant_of(record.run), Variant(inputs.settings, inputs.unlabeled, inputs.trials))
 
 
 def question_of(record: Record) -> Question:

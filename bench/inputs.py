@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -57,6 +57,22 @@ def protocol_hash(protocol: Protocol) -> str:
     return _hash({name: getattr(protocol, name) for name in names})
 
 
+def trials_of(
+    protocol: Protocol, task: Task, method: MethodInfo, fixed: Mapping[str, Any]
+) -> tuple[Protocol, tuple[Mapping[str, Any], ...]]:
+    """Return what a protocol comes to for a run: with the updates that its task gets, and the settings of its trials."""
+    grown = protocol.of_classes(len(task.labels))
+    return grown, tuple(grown.trials(method.searched(fixed), fixed, method.grid))
+
+def trials_hash(protocol: Protocol, trials: Sequence[Mapping[str, Any]]) -> str:
+    """Return a hash of what a protocol comes to for one run: the settings of its trials, and the updates of each.
+
+    The constants alone do not say it: how trials are laid out and how updates grow with the classes is code.
+    """
+    updates = (protocol.max_steps, protocol.eval_every, protocol.warmup_steps)
+    return _hash({"trials": [dict(trial) for trial in trials], "updates": updates})
+
+
 def settings_hash(method: MethodInfo, fixed: Mapping[str, Any]) -> str:
     """Return a hash of a method's settings: the fixed ones, and the defaults of the others."""
     return _hash({**method.settings, **fixed})
@@ -88,6 +104,7 @@ def make_inputs(
     rows: RowHashes,
     split: Split,
     protocol: Protocol,
+    trials: str,
     method: MethodInfo,
     fixed: Mapping[str, Any],
     *,
@@ -100,6 +117,7 @@ def make_inputs(
         rows: of the task's source.
         split: its train and dev parts are hashed; which test rows are in use follows from the run.
         protocol: the constants.
+        trials: the hash of what they come to for this run.
         method: its defaults.
         fixed: the settings that its user fixed.
         teacher: the key of the run that trains its teacher, if there is one.
@@ -111,6 +129,7 @@ def make_inputs(
         split=exact_hash([*split.train, *split.dev]),
         unlabeled=rows.unlabeled if "unlabeled" in method.needs else "",
         protocol=protocol_hash(protocol),
+        trials=trials,
         settings=settings_hash(method, fixed),
         teacher=teacher,
     )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fewbench.artifacts import Artifacts, artifact_key
 from fewbench.blind import hidden
 from fewbench.errors import BenchError
-from fewbench.inputs import RowHashes, make_inputs, protocol_hash
+from fewbench.inputs import RowHashes, make_inputs, protocol_hash, trials_hash, trials_of
 from fewbench.metrics import Scorer
 from fewbench.protocol import Protocol
 from fewbench.record import Record, run_key
@@ -66,7 +66,7 @@ class Supplies(NamedTuple):
 class Job:
     """One run and all that carrying it out and scoring it takes; a worker is sent it without labels (`sent`).
 
-    `teacher` is the job of the trained teacher and `preparation` the shared one, where the method asks for them. With
+    `protocol` has the updates that the task gets, and `trials` the settings of each trial. `teacher` is the job of the trained teacher and `preparation` the shared one, where the method asks for them. With
     `keep`, the trained model is stored as an artifact.
     """
 
@@ -75,16 +75,12 @@ class Job:
     split: Split
     method: MethodInfo
     protocol: Protocol
+    trials: tuple[Mapping[str, Any], ...]
     scorer: Scorer | None
     """Holds the test labels; it is None in every process that runs a method."""
     teacher: Job | None = None
     preparation: Preparation | None = None
     keep: bool = False
-
-    @property
-    def trials(self) -> list[dict[str, Any]]:
-        """The settings of each trial."""
-        return self.protocol.trials(self.searched, self.run.settings, self.method.grid)
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -136,6 +132,7 @@ class Job:
 
 
 Work = Job | Preparation
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +227,17 @@ class Maker:
         `rows` are of what the split was drawn from. `backbone` takes the student's place for a trained teacher.
         """
         teacher = self._trained_teacher(task, split, rows, scorer, method, settings)
-        inputs = make_inputs(task, rows, split, self.protocol, method, settings, teacher=teacher.key if teacher else "")
+        protocol, trials = trials_of(self.protocol, task, method, settings)
+        inputs = make_inputs(
+            task,
+            rows,
+            split,
+            self.protocol,
+            trials_hash(protocol, trials),
+            method,
+            settings,
+            teacher=teacher.key if teacher else "",
+        )
         refs = {role: ref if role in method.needs else None for role, ref in self.refs.items()}
         if backbone is not None and "student" in method.needs:
             refs["student"] = backbone
@@ -260,7 +267,8 @@ class Maker:
             task=task,
             split=given,
             method=method,
-            protocol=self.protocol.of_classes(len(task.labels)),
+            protocol=protocol,
+            trials=trials,
             scorer=scorer,
             teacher=teacher,
             preparation=self._preparation(run, task, method),

@@ -13,7 +13,7 @@ from fewbench.errors import BenchError, StoreDamaged
 from fewbench.sealed import MEND, dumps, plain, seal, unseal
 from fewbench.types import CorpusRef, Inputs, ModelRef, Run
 
-SCHEMA = 5
+SCHEMA = 6
 
 
 def _second(old: dict[str, Any]) -> dict[str, Any]:
@@ -36,11 +36,18 @@ def _fifth(old: dict[str, Any]) -> dict[str, Any]:
     return {**old, "schema": 5, "run": {**old["run"], "inputs": plain(Inputs())}}
 
 
+def _sixth(old: dict[str, Any]) -> dict[str, Any]:
+    """Schema 6 covers what the protocol came to; of earlier runs the constants alone were hashed."""
+    run = old["run"]
+    return {**old, "schema": 6, "run": {**run, "inputs": {**run["inputs"], "trials": ""}}}
+
+
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _second,
     2: _third,
     3: _fourth,
     4: _fifth,
+    5: _sixth,
 }
 """By schema n: what makes a payload of schema n + 1 of it. Records of every schema load for ever."""
 
@@ -81,8 +88,8 @@ def run_key(run: Run) -> str:
     """Return what identifies a run: 32 hex digits.
 
     Everything in the run counts, but of a model only its revision: neither its name nor where its folder lies. The
-    task's own template is left out, and so are a corpus that is not read, leaks that are kept, and inputs that are not
-    known: keys of runs of an earlier schema stay what they were.
+    task's own template is left out, and so are a corpus that is not read, leaks that are kept, and inputs (or trials
+    among them) that are not known: keys of runs of an earlier schema stay what they were.
 
     Raises:
         BenchError: a setting that JSON cannot hold.
@@ -94,6 +101,8 @@ def run_key(run: Run) -> str:
             del payload[name]
     if not run.inputs.known:
         del payload["inputs"]
+    elif not run.inputs.trials:
+        payload["inputs"] = {name: value for name, value in plain(run.inputs).items() if name != "trials"}
     text = dumps(payload, f"the run of {run.method} on {run.task}", separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -37,11 +37,12 @@ class Inputs:
 
     `task` is of the task's whole definition with the prompt in use. `train_set` and `test_set` are of all rows of the
     source, `split` of the rows drawn for train and dev, `unlabeled` of published rows without labels where the method
-    reads them: texts count to the letter. `protocol` is of the protocol's constants, `settings` of the method's
-    settings with their defaults, and `teacher` is the key of the run that trained the teacher.
+    reads them: texts count to the letter. `protocol` is of the protocol's constants, `trials` of the settings and the
+    updates that each trial has by them, `settings` of the method's settings with their defaults, and `teacher` is the
+    key of the run that trained the teacher.
 
     All are 16 hexadecimal digits (`teacher` 32), or empty where a run has nothing of the kind. In records of before
-    schema 5 all are empty: what these were made from is not known.
+    schema 5 all are empty: what these were made from is not known. `trials` is empty in those of before schema 6.
     """
 
     task: str = ""
@@ -50,6 +51,7 @@ class Inputs:
     split: str = ""
     unlabeled: str = ""
     protocol: str = ""
+    trials: str = ""
     settings: str = ""
     teacher: str = ""
 

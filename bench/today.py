@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fewbench.declare import declared, with_source
 from fewbench.errors import BenchError
-from fewbench.inputs import RowHashes, protocol_hash, row_hashes, settings_hash, task_hash
+from fewbench.inputs import RowHashes, protocol_hash, row_hashes, settings_hash, task_hash, trials_hash, trials_of
 from fewbench.pipeline import info_of
 from fewbench.prompts import with_prompt
 from fewbench.protocol import protocols
@@ -25,9 +25,9 @@ from fewbench.types import Run, Task
 UNRECORDED = "not recorded"
 DEFINITION, TRAIN, TEST = "definition", "train rows", "test rows"
 CONSTANTS = "constants"
-DEFAULTS, UNLABELED = "defaults", "unlabelled rows"
+DEFAULTS, UNLABELED, TRIALS = "defaults", "unlabelled rows", "trials"
 
-OF_TASK, OF_PROTOCOL, OF_METHOD = (DEFINITION, TRAIN, TEST), (CONSTANTS,), (DEFAULTS, UNLABELED)
+OF_TASK, OF_PROTOCOL, OF_METHOD = (DEFINITION, TRAIN, TEST), (CONSTANTS,), (DEFAULTS, UNLABELED, TRIALS)
 """The parts that may differ from today's, by what they belong to."""
 
 SAID = {
@@ -37,6 +37,7 @@ SAID = {
     TEST: "tested on other rows",
     CONSTANTS: "made by other constants of its protocol",
     DEFAULTS: "made by other default settings of its method",
+    TRIALS: "made with other trials or updates",
     UNLABELED: "made from other rows without labels",
 }
 """What each part is in words, of one record."""
@@ -92,6 +93,7 @@ class Today:
             CONSTANTS: run.inputs.protocol,
             DEFAULTS: run.inputs.settings,
             UNLABELED: run.inputs.unlabeled,
+            TRIALS: run.inputs.trials,
         }
         return tuple(part for part, value in here.items() if value not in (None, recorded[part]))
 
@@ -130,6 +132,7 @@ class Today:
             CONSTANTS: None if protocol is None else protocol_hash(protocol),
             DEFAULTS: self._defaults(run),
             UNLABELED: rows.unlabeled if rows and run.inputs.unlabeled else None,
+            TRIALS: self._trials(run, task),
         }
 
     def _defaults(self, run: Run) -> str | None:
@@ -138,6 +141,13 @@ class Today:
             info = self._method(run.method)
             self._settings[place] = "" if info is None else settings_hash(info, run.settings)
         return self._settings[place] or None
+
+    def _trials(self, run: Run, task: Task | None) -> str | None:
+        """Return the hash of the trials that the run would have today; None where its constants are not today's."""
+        protocol, method = self._protocols.get(run.protocol), self._method(run.method)
+        if protocol is None or method is None or task is None or protocol_hash(protocol) != run.inputs.protocol:
+            return None
+        return trials_hash(*trials_of(protocol, task, method, run.settings))
 
     def _find_task(self, name: str, source: str, template: str) -> Task | None:
         """Return a task with a source and a prompt; None if it, or either of these, is not here."""

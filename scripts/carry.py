@@ -126,12 +126,12 @@ def unlike(record: Record, job: Job, keys: dict[str, str]) -> str:
     """
     old, new = record.run, job.run
     teacher = keys.get(old.inputs.teacher, old.inputs.teacher)
-    inputs = replace(old.inputs, protocol=new.inputs.protocol, teacher=teacher)
+    inputs = replace(old.inputs, protocol=new.inputs.protocol, trials=new.inputs.trials, teacher=teacher)
     again = replace(old, inputs=inputs, key=new.key, student=new.student, teacher=new.teacher)
     if again != new or _models(old) != _models(new):
         return "it is made from other things"
     trials = [trial["settings"] for trial in record.selection.get("trials", [])]
-    if [dict(trial) for trial in job.trials] != trials:
+    if [{**trial} for trial in job.trials] != trials and [{**new.settings, **trial} for trial in job.trials] != trials:
         return "its trials are others"
     commit = record.environment.get("commit")
     if not isinstance(commit, str) or record.environment.get("dirty"):

@@ -9,7 +9,7 @@ import pytest
 from fewbench.errors import BenchError
 from fewbench.inputs import protocol_hash
 from fewbench.pipeline import pipeline
-from fewbench.protocol import better, get_protocol, protocols
+from fewbench.protocol import Protocol, better, get_protocol, protocols
 from fewbench.registry import methods
 from fewbench.testing import toy_job
 
@@ -100,6 +100,25 @@ def test_a_job_has_the_updates_of_its_task(tiny_model):
     job = toy_job(methods()["ft"], tiny_model, protocol=quick)
     assert len(job.task.labels) == 3 and job.protocol.max_steps == 90
     assert job.run.inputs.protocol == protocol_hash(quick)  # a table is of one protocol, whatever its tasks
+
+
+def test_the_key_covers_what_the_constants_come_to(tiny_model, monkeypatch):
+    """How trials are laid out and how updates grow is code of the protocol, which no method's hash follows."""
+    method, protocol = methods()["ft"], replace(get_protocol("quick"), grid={"lr": (1e-4, 5e-4)})
+
+    def inputs():
+        return toy_job(method, tiny_model, protocol=protocol).run.inputs
+
+    before = inputs()
+    with monkeypatch.context() as other:
+        other.setattr(Protocol, "of_classes", lambda self, classes: replace(self, max_steps=self.max_steps + 1))
+        grown = inputs()
+    with monkeypatch.context() as other:
+        trials = Protocol.trials
+        other.setattr(Protocol, "trials", lambda self, *given: trials(self, *given)[::-1])
+        turned = inputs()
+    assert len({before.trials, grown.trials, turned.trials}) == 3
+    assert replace(grown, trials="") == replace(turned, trials="") == replace(before, trials="")
 
 
 @pytest.mark.parametrize(

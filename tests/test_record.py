@@ -180,6 +180,13 @@ def test_key_depends_on_all_that_a_run_is_made_from(name: str):
     assert a_run(inputs=one).key != a_run(inputs=other).key
 
 
+def test_the_key_of_a_run_whose_trials_are_not_known_stays():
+    known = Inputs(task="1" * 16, trials="9" * 16)
+    assert a_run(inputs=replace(known, trials="")).key != a_run(inputs=known).key
+    old = from_json((HISTORIC / "schema5.json").read_text("utf-8"), "here").run
+    assert old.inputs.trials == "" and run_key(old) == old.key
+
+
 def test_inputs_that_are_no_hashes_are_damage():
     payload_ = payload(run={**payload()["run"], "inputs": {"task": "../.."}})
     with pytest.raises(StoreDamaged, match=r"inputs\.task is '\.\./\.\.'"):

@@ -10,7 +10,7 @@ from fewbench.plan import Request, make_plan
 from fewbench.record import Record, run_key
 from fewbench.selection import own_files, task_names
 from fewbench.store import Store
-from fewbench.today import CONSTANTS, DEFAULTS, DEFINITION, TEST, TRAIN, UNRECORDED, Today
+from fewbench.today import CONSTANTS, DEFAULTS, DEFINITION, TEST, TRAIN, TRIALS, UNRECORDED, Today
 from fewbench.types import Inputs
 
 TASK = """
@@ -82,7 +82,7 @@ def test_other_rows_beside_the_file(moods, record, part, said):
     assert Today([moods]).changed(record) == (said,)
 
 
-@pytest.mark.parametrize(("field", "said"), [("protocol", CONSTANTS), ("settings", DEFAULTS)])
+@pytest.mark.parametrize(("field", "said"), [("protocol", CONSTANTS), ("settings", DEFAULTS), ("trials", TRIALS)])
 def test_other_constants_and_defaults(moods, record, field, said):
     run = replace(record.run, inputs=replace(record.run.inputs, **{field: "9" * 16}))
     assert Today([moods]).changed(replace(record, run=run)) == (said,)
