@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""What names of tasks, methods, prompts and sources are made of."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
     """A pretrained model by name: an embedded name, a local folder or a hub name, and what pins its weights.
 
-    `revision` is the hub's commit, or the hash of a local folder's files (`fewbench.models.folder_hash`). `path` is
-    where it lies on this machine; it is no part of a record.
+    `revision` is the hub's commit, or the hash of a local folder's files (`fewbench.registry.pretrained.folder_hash`).
+    `path` is where it lies on this machine; it is no part of a record.
     """
 
     name: str
@@ -33,7 +37,7 @@ class CorpusRef:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Hashes of what a run was made from, beside the names it goes by (`fewbench.inputs` computes them).
+    """Hashes of what a run was made from, beside the names it goes by (`fewbench.store.inputs` computes them).
 
     `task` is of the task's whole definition with the prompt in use. `train_set` and `test_set` are of all rows of the
     source, `split` of the rows drawn for train and dev, `unlabeled` of published rows without labels where the method

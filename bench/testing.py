@@ -18,26 +18,26 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from fewbench.artifacts import Artifacts
-from fewbench.corpora import corpus_ref
+from fewbench.data.corpora import corpus_ref
+from fewbench.data.metrics import Scorer
+from fewbench.data.split import make_split
+from fewbench.data.unified import unified
 from fewbench.errors import BenchError
-from fewbench.inputs import row_hashes
-from fewbench.jobs import Job, Maker, Plan, Preparation
-from fewbench.metrics import Scorer
-from fewbench.models import find_model
-from fewbench.parts.keep import pack, unpack
-from fewbench.parts.kit import Kit, Models
-from fewbench.parts.steps import fit
-from fewbench.parts.taskmodel import TaskModel
-from fewbench.protocol import Protocol, get_protocol
-from fewbench.record import Record
-from fewbench.registry import MethodInfo, methods
-from fewbench.runner.one import carry_out, prepare
+from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.serialize import pack, unpack
+from fewbench.nn.task_model import TaskModel
+from fewbench.registry.methods import MethodInfo, methods
+from fewbench.registry.pretrained import find_model
+from fewbench.registry.protocol import Protocol, get_protocol
+from fewbench.registry.settings import bind
+from fewbench.runner.jobs import Job, Maker, Plan, Preparation
 from fewbench.runner.preflight import ask_method
-from fewbench.settings import bind
-from fewbench.split import make_split
+from fewbench.runner.run import carry_out, prepare
+from fewbench.runner.steps import fit
+from fewbench.store.artifacts import Artifacts
+from fewbench.store.inputs import row_hashes
+from fewbench.store.record import Record
 from fewbench.types import Example, Kind, Predictions, Prompt, Rows, Source, Task
-from fewbench.unified import unified
 
 SUBJECTS = ("the film", "the movie", "acting", "the plot", "a cat", "the dog", "it", "this")
 OPINIONS = ("wonderful and lovely", "dull , a bit", "boring , a waste")
@@ -146,7 +146,7 @@ def check_method(method: MethodInfo, model_folder: Path, scratch: Path | None = 
     """Check that a method keeps the harness's contract on every kind of task that it takes.
 
     Args:
-        method: as `fewbench.registry.read_method` reads it.
+        method: as `fewbench.registry.methods.read_method` reads it.
         model_folder: a small masked language model and its tokenizer, used as student and as teacher.
         scratch: a folder for what runs build for others; a temporary one if None.
 

@@ -43,7 +43,7 @@ class Example:
     is empty where there is one text). `options` is empty but for a choice, which has one a class; an empty option is
     none. `label` is a class index, a value for regression, or None where it is withheld. `id` is `<split>-<row>`, the
     row counted from 0 in the source file; where a method is handed test or unlabelled rows, in an order that tells
-    nothing (`fewbench.blind`).
+    nothing (`fewbench.data.blind`).
     """
 
     id: str
@@ -155,7 +155,7 @@ class Task:
 
     @property
     def source(self) -> Source:
-        """The source in use: the first (see `with_source` in `fewbench.declare`)."""
+        """The source in use: the first (see `with_source` in `fewbench.data.task_file`)."""
         return self.sources[0]
 
     @property

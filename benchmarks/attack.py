@@ -20,15 +20,15 @@ from pathlib import Path
 import torch
 from measure import Seconds, filled, interleave, model_ref, options, read_examples, sentiment_task, set_threads
 
-from fewbench.attack.adapter import attack_item, load_textattack, local_textfooler
-from fewbench.attack.encoder import MeanPooled
-from fewbench.attack.recipes import RECIPES
-from fewbench.attack.report import Outcome, summary
-from fewbench.attack.resources import read_resources
-from fewbench.attack.run import blocks, forget
-from fewbench.attack.tagger import read_tagger
-from fewbench.parts.prompt import PromptModel
-from fewbench.parts.views import open_backbone
+from fewbench.measure.attack.adapter import attack_item, load_textattack, local_textfooler
+from fewbench.measure.attack.encoder import MeanPooled
+from fewbench.measure.attack.recipes import RECIPES
+from fewbench.measure.attack.report import Outcome, summary
+from fewbench.measure.attack.resources import read_resources
+from fewbench.measure.attack.run import blocks, forget
+from fewbench.measure.attack.tagger import read_tagger
+from fewbench.nn.kinds import open_backbone
+from fewbench.nn.prompt import PromptModel
 from fewbench.types import Example, Predictions, Predictor
 
 

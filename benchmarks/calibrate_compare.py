@@ -12,9 +12,9 @@ import math
 
 import numpy as np
 
-from fewbench.statistics.crossed import LEVEL, Paired, estimate
-from fewbench.statistics.resample import bootstrap, p_value, permuted
-from fewbench.statistics.sums import SUMMED
+from fewbench.report.statistics.crossed import LEVEL, Paired, estimate
+from fewbench.report.statistics.resample import bootstrap, p_value, permuted
+from fewbench.report.statistics.sums import SUMMED
 
 FEATURES, ACCURACY = SUMMED["accuracy"]
 

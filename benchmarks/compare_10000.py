@@ -11,9 +11,9 @@ from functools import partial
 import numpy as np
 from measure import Seconds, interleave
 
-from fewbench.metrics import METRICS, Metric
-from fewbench.statistics.resample import Value, bootstrap, permuted
-from fewbench.statistics.sums import SUMMED, Floats
+from fewbench.data.metrics import METRICS, Metric
+from fewbench.report.statistics.resample import Value, bootstrap, permuted
+from fewbench.report.statistics.sums import SUMMED, Floats
 
 
 def main() -> None:

@@ -15,11 +15,11 @@ from collections.abc import Callable
 import torch
 from measure import DEMO, Seconds, interleave, model_ref, options, read_examples, sentiment_task, set_threads
 
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.exit_rules import Depth, Patience, Rule
-from fewbench.parts.exits import head_exits
-from fewbench.parts.head import HeadModel
-from fewbench.parts.load import load
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.exit_rules import Depth, Patience, Rule
+from fewbench.nn.exits import head_exits
+from fewbench.nn.load import load
 
 
 def main() -> None:

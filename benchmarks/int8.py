@@ -13,11 +13,11 @@ import torch
 from measure import Seconds, interleave, set_threads
 from transformers import BertConfig, BertForMaskedLM
 
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.batch import Batch, Encoded, Tokens, collate
-from fewbench.parts.head import HeadModel
-from fewbench.parts.int8 import quantize
-from fewbench.parts.keep import duplicate
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch, Encoded, Tokens, collate
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.quantize import quantize
+from fewbench.nn.serialize import duplicate
 from fewbench.testing import toy_task
 from fewbench.types import ModelRef
 

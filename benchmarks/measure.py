@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
-from fewbench.models import embedded_models, find_model
+from fewbench.registry.pretrained import embedded_models, find_model
 from fewbench.types import Example, ModelRef, Source, Task
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -23,8 +23,8 @@ from measure import Seconds, interleave
 from startup import process
 from table_10000 import TASKS, write
 
-from fewbench import layout
-from fewbench.page.write import save, to_html
+from fewbench.report.page.write import save, to_html
+from fewbench.store import paths
 
 READY = {"this page": "#board tbody td", "itables": "table.dataTable tbody td"}
 SORT = """async () => {
@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write(root, arguments.records)
-        files = layout.record_files(root / "runs", print)
+        files = paths.record_files(root / "runs", print)
         page = root / "page.html"
         bench = [sys.executable, "-m", "fewbench"]
         interleave(

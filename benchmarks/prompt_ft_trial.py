@@ -1,6 +1,6 @@
 """One prompt-ft trial, ours against the transformers Trainer: the same number of updates on the same examples.
 
-Ours is `fewbench.parts.loop.train` on a PromptModel: packed batches, the vocabulary head at the mask and for the label
+Ours is `fewbench.nn.trainer.train` on a PromptModel: packed batches, the vocabulary head at the mask and for the label
 words alone, and AdamW on the embeddings in use. The baseline is `Trainer` with inputs padded to 128 and the model's own
 masked-LM head over all positions; a second one pads to the longest of each batch, which LM-BFF's code does not.
 
@@ -23,11 +23,11 @@ from measure import DEMO, Seconds, filled, interleave, model_ref, options, read_
 from torch import Tensor
 from torch.nn import functional
 
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.load import Pretrained, load
-from fewbench.parts.loop import train
-from fewbench.parts.prompt import PromptModel
-from fewbench.protocol import Protocol
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.load import Pretrained, load
+from fewbench.nn.prompt import PromptModel
+from fewbench.nn.trainer import train
+from fewbench.registry.protocol import Protocol
 from fewbench.types import Example, ModelRef, Task
 
 MAX_LENGTH = 128

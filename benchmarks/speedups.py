@@ -22,14 +22,14 @@ import torch
 from int8 import make_model
 from measure import Seconds, set_threads
 
-from fewbench.parts.batch import Batch, Encoded, Tokens, collate
-from fewbench.parts.encoder import run_layer
-from fewbench.parts.exit_rules import Depth, Patience, Rule
-from fewbench.parts.exits import ExitModel, head_exits
-from fewbench.parts.head import HeadModel
-from fewbench.parts.int8 import INPUT_STEPS, quantize
-from fewbench.parts.keep import duplicate
-from fewbench.parts.surgery import prune_heads, truncate
+from fewbench.nn.batch import Batch, Encoded, Tokens, collate
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.encoder import run_layer
+from fewbench.nn.exit_rules import Depth, Patience, Rule
+from fewbench.nn.exits import ExitModel, head_exits
+from fewbench.nn.prune import prune_heads, truncate
+from fewbench.nn.quantize import INPUT_STEPS, quantize
+from fewbench.nn.serialize import duplicate
 
 Work = Callable[[Batch], object]
 AIM_INT8 = 2.0

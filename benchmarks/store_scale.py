@@ -1,8 +1,8 @@
 """What whole commands take over large stores: seconds and peak memory, each in a process of its own.
 
 The records are those of `table_10000.py`. Every command is run twice in a row: the first time without an index where
-the store can have one (`fewbench.index`), the second time with what the first left. Nothing is warmed up otherwise: the
-files were written just before, so that they are in the system's cache.
+the store can have one (`fewbench.store.index`), the second time with what the first left. Nothing is warmed up
+otherwise: the files were written just before, so that they are in the system's cache.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from pathlib import Path
 from measure import Seconds, interleave
 from startup import process
 
-from fewbench import layout
-from fewbench.record import Record, run_key, to_json
+from fewbench.store import paths
+from fewbench.store.record import Record, run_key, to_json
 from fewbench.types import ModelRef, Run
 
 TASKS = ("sst-2", "mr", "cr", "mpqa", "subj", "trec", "sst-5", "mnli", "snli", "qnli", "rte", "mrpc", "qqp", "sts-b")
@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write(root, arguments.records)
-        files = layout.record_files(root / "runs", print)
+        files = paths.record_files(root / "runs", print)
         size = sum(file.stat().st_size for file in files) / len(files)
         print(f"{len(files)} records of {size:.0f} bytes on average")
         bench = [sys.executable, "-m", "fewbench", "table", "--results"]
@@ -63,7 +63,7 @@ def write(root: Path, count: int) -> None:
     if shutil.disk_usage(root).free < count * 20_000:
         raise SystemExit(f"error: {count} records need about {count // 50} MB in {root}")
     for run in itertools.islice(runs(), count):
-        file = layout.folder(root / "runs", run) / layout.names(run)[0]
+        file = paths.folder(root / "runs", run) / paths.names(run)[0]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(to_json(record(run)), "utf-8")
 

@@ -14,9 +14,9 @@ import torch
 from measure import DEMO, Seconds, filled, interleave, model_ref, options, read_examples, sentiment_task, set_threads
 from numpy.typing import NDArray
 
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.load import Pretrained, load
-from fewbench.parts.prompt import PromptModel
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.load import Pretrained, load
+from fewbench.nn.prompt import PromptModel
 from fewbench.types import Example, ModelRef, Task
 
 MAX_LENGTH = 128

@@ -5,8 +5,8 @@ After `truncate` it is the thesis's "Truncate & Finetune", after `head-prune` it
 
 from __future__ import annotations
 
-from fewbench.parts.kit import Kit
-from fewbench.parts.taskmodel import TaskModel
+from fewbench.nn.fit_context import Kit
+from fewbench.nn.task_model import TaskModel
 from fewbench.types import Count, Positive, Split, Task
 
 PAPER = "Devlin et al., 2019; thesis section 4.4"

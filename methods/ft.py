@@ -7,8 +7,8 @@ state; ppt.md's full-model tuning of T5 is text to text instead, and here that i
 
 from __future__ import annotations
 
-from fewbench.parts.head import HeadModel
-from fewbench.parts.kit import Kit
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.fit_context import Kit
 from fewbench.types import Count, Positive, Predictor, Split, Task
 
 PAPER = "Devlin et al., 2019; smash.md section 3.1"

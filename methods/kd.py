@@ -12,11 +12,11 @@ from typing import Any
 
 from torch import Tensor
 
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.batch import Batch
-from fewbench.parts.distil import check_temperature, soft_loss, targets
-from fewbench.parts.kit import Kit
-from fewbench.parts.taskmodel import TaskModel
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch
+from fewbench.nn.distil import check_temperature, soft_loss, targets
+from fewbench.nn.fit_context import Kit
+from fewbench.nn.task_model import TaskModel
 from fewbench.types import Count, Positive, Split, Task
 
 PAPER = "Hinton et al., 2015; thesis sections 4.2 and 4.5"

@@ -20,10 +20,10 @@ from typing import Any
 from torch.nn.functional import one_hot
 
 from fewbench.errors import BenchError
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.exit_rules import Depth, rules_to_try
-from fewbench.parts.exits import CHOICE, choose_rule, head_exits
-from fewbench.parts.kit import Kit
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.exit_rules import Depth, rules_to_try
+from fewbench.nn.exits import CHOICE, choose_rule, head_exits
+from fewbench.nn.fit_context import Kit
 from fewbench.types import Count, Natural, Positive, Predictor, Split, Task, Weight
 
 PAPER = "Zhou, Xu et al., 2020 (BERT Loses Patience); efficient-nlp-thesis.md chapter 3"

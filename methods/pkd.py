@@ -17,9 +17,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.batch import Batch
-from fewbench.parts.distil import (
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.distil import (
     check_layers,
     check_temperature,
     hard_loss,
@@ -30,9 +31,8 @@ from fewbench.parts.distil import (
     soft_loss,
     targets,
 )
-from fewbench.parts.head import HeadModel
-from fewbench.parts.kit import Kit
-from fewbench.parts.losses import patient_mse
+from fewbench.nn.fit_context import Kit
+from fewbench.nn.losses import patient_mse
 from fewbench.types import Count, Positive, Predictor, Share, Split, Task, Weight
 
 PAPER = "Sun, Cheng, Gan and Liu, 2019 (PKD); thesis section 5.3"

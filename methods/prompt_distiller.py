@@ -16,21 +16,21 @@ from typing import Any
 
 from torch import Tensor
 
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.batch import Batch
-from fewbench.parts.distil import check_pool, check_temperature, draw_pool, stream
-from fewbench.parts.focus import focus_on
-from fewbench.parts.kit import Kit
-from fewbench.parts.losses import cross_entropy, soft_cross_entropy
-from fewbench.parts.probes import Lesson, check_probes, contrasted, lesson, probed, prompt_teacher, scores_at
-from fewbench.parts.toptokens import token_study
-from fewbench.parts.views import prompt_model
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch
+from fewbench.nn.distil import check_pool, check_temperature, draw_pool, stream
+from fewbench.nn.fit_context import Kit
+from fewbench.nn.kinds import prompt_model
+from fewbench.nn.layer_probes import Lesson, check_probes, contrasted, lesson, probed, prompt_teacher, scores_at
+from fewbench.nn.losses import cross_entropy, soft_cross_entropy
+from fewbench.nn.sparse_embeddings import focus_on
+from fewbench.nn.top_tokens import token_study
 from fewbench.types import Count, Natural, Positive, Predictor, Split, Task, Weight
 
 PAPER = "Hou et al., 2023 (Prompt-Distiller); prompt-distiller.md"
 NEEDS = ("student", "teacher", "words", "unlabeled")
 KINDS = ("single", "pair", "choice")
-STUDY = "toptokens"
+STUDY = "top_tokens"
 SEARCH = ("temperature", "lambda1", "lr", "batch_size")
 GRID = {"temperature": (10.0, 2.0), "lambda1": (0.2, 1.0)}
 PRESETS = {

@@ -2,14 +2,14 @@
 
 smash.md section 3.1; prompt-distiller.md eq. 1-2. Classification minimises cross-entropy of the softmax over label
 words; regression the KL divergence to the interpolation weights of two opposing words, gold in front (see
-`fewbench.parts.losses.interpolation_kl`). In an encoder-decoder the mask is <extra_id_0> and the label word the second
+`fewbench.nn.losses.interpolation_kl`). In an encoder-decoder the mask is <extra_id_0> and the label word the second
 generated token (smash.md appendix A).
 """
 
 from __future__ import annotations
 
-from fewbench.parts.kit import Kit
-from fewbench.parts.views import prompt_model
+from fewbench.nn.fit_context import Kit
+from fewbench.nn.kinds import prompt_model
 from fewbench.types import Count, Positive, Predictor, Split, Task
 
 PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash.md section 3.1"

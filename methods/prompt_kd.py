@@ -15,18 +15,18 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.batch import Batch
-from fewbench.parts.distil import check_temperature, hard_loss, word_targets
-from fewbench.parts.kit import Kit
-from fewbench.parts.losses import distillation_kl, soft_cross_entropy
-from fewbench.parts.views import prompt_model
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch
+from fewbench.nn.distil import check_temperature, hard_loss, word_targets
+from fewbench.nn.fit_context import Kit
+from fewbench.nn.kinds import prompt_model
+from fewbench.nn.losses import distillation_kl, soft_cross_entropy
 from fewbench.types import Count, Positive, Predictor, Split, Task, Weight
 
 PAPER = "Hou et al., 2023; prompt-distiller.md eq. 2-3"
 NEEDS = ("student", "teacher", "words")
 SEARCH = ("temperature", "lambda1", "lr", "batch_size")
-STUDY = "toptokens"
+STUDY = "top_tokens"
 GRID = {"temperature": (10.0, 2.0), "lambda1": (0.2, 1.0)}
 
 

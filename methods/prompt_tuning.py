@@ -14,10 +14,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.kit import Kit
-from fewbench.parts.soft import SoftPromptModel, behind, initial_prompt
-from fewbench.template import without_words
+from fewbench.data.template import without_words
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.fit_context import Kit
+from fewbench.nn.soft_prompt import SoftPromptModel, behind, initial_prompt
 from fewbench.types import Count, Positive, Predictor, Split, Task
 
 PAPER = "Lester, Al-Rfou and Constant, 2021; ppt.md sections 2 and 3.1"

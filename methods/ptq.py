@@ -1,7 +1,7 @@
 """A last step: weights in int8, activations rounded as they come, no training (Q8-PTQ of the thesis, Table 4.1).
 
 The linear layers of every Transformer layer multiply in int8 on a processor; on other devices the rounding is the same
-and nothing is faster, and the record says which it was. Activations have 7 bits (see `fewbench.parts.int8`).
+and nothing is faster, and the record says which it was. Activations have 7 bits (see `fewbench.nn.quantize`).
 
 Departs from Q8BERT: scales are by output of a weight matrix (`per_channel=False`, the preset `q8bert`, has one a
 matrix) and by token of an activation, so that an answer depends on its example alone; embeddings and the task's head
@@ -10,9 +10,9 @@ stay in floating point.
 
 from __future__ import annotations
 
-from fewbench.parts.int8 import quantize
-from fewbench.parts.kit import Kit
-from fewbench.parts.taskmodel import TaskModel
+from fewbench.nn.fit_context import Kit
+from fewbench.nn.quantize import quantize
+from fewbench.nn.task_model import TaskModel
 from fewbench.types import Split, Task
 
 PAPER = "Zafrir et al., 2019 (Q8BERT); thesis section 4.4"

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from fewbench.errors import BenchError
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.kit import Kit
-from fewbench.parts.surgery import truncate
-from fewbench.parts.taskmodel import TaskModel
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.fit_context import Kit
+from fewbench.nn.prune import truncate
+from fewbench.nn.task_model import TaskModel
 from fewbench.types import Count, Split, Task
 
 PAPER = "Sun et al., 2019; thesis section 4.4.1"

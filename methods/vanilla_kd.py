@@ -13,11 +13,11 @@ from typing import Any
 
 from torch import Tensor
 
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.batch import Batch
-from fewbench.parts.distil import check_temperature, hard_loss, soft_loss, targets
-from fewbench.parts.head import HeadModel
-from fewbench.parts.kit import Kit
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.distil import check_temperature, hard_loss, soft_loss, targets
+from fewbench.nn.fit_context import Kit
 from fewbench.types import Count, Positive, Predictor, Share, Split, Task
 
 PAPER = "Hinton, Vinyals and Dean, 2015; thesis section 5.2.1"

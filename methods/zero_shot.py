@@ -5,8 +5,8 @@ smash.md section 3.1 and the zero-shot rows of its Table 2.
 
 from __future__ import annotations
 
-from fewbench.parts.kit import Kit
-from fewbench.parts.views import prompt_model
+from fewbench.nn.fit_context import Kit
+from fewbench.nn.kinds import prompt_model
 from fewbench.types import Predictor, Split, Task
 
 PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash.md Table 2, zero-shot rows"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fewbench.figures import Panel, chunks, titles
 from fewbench.plots._style import line_look, mean_and_band, stack
+from fewbench.report.figures import Panel, chunks, titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

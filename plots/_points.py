@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from fewbench.figures import Panel, titles
 from fewbench.plots._style import mean_and_band, point_look, stack
+from fewbench.report.figures import Panel, titles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

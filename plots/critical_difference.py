@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fewbench.statistics.ranks import Ranking
-from fewbench.visible import visible
+from fewbench.errors import visible
+from fewbench.report.statistics.ranks import Ranking
 
 LINE = 0.19
 """Inches from one name or bar to the next."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fewbench.cell import label
 from fewbench.errors import BenchError
-from fewbench.figures import Material, Panel, by_name, panels, score
 from fewbench.plots._curves import REFERENCE, draw_curves
 from fewbench.plots._style import mean_and_band
-from fewbench.record import Record
+from fewbench.report.figures import Material, Panel, by_name, panels, score
+from fewbench.store.cell import label
+from fewbench.store.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

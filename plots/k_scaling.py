@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewbench.errors import BenchError
-from fewbench.figures import Material, Panel, by_name, panels, score
 from fewbench.plots._curves import draw_curves
-from fewbench.record import Record
+from fewbench.report.figures import Material, Panel, by_name, panels, score
+from fewbench.store.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fewbench.errors import BenchError
-from fewbench.figures import Material, Panel, by_name, panels
-from fewbench.loyalty import between, own_teacher
+from fewbench.measure.loyalty import between, own_teacher
 from fewbench.plots._points import Point, draw_points
-from fewbench.record import Record
+from fewbench.report.figures import Material, Panel, by_name, panels
+from fewbench.store.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

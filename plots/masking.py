@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewbench.errors import BenchError
-from fewbench.figures import Material
 from fewbench.plots._style import line_look, mean_and_band, stack
+from fewbench.report.figures import Material
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

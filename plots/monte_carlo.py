@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fewbench.figures import Material
 from fewbench.plots._style import line_look, stack
+from fewbench.report.figures import Material
 
 if TYPE_CHECKING:
     import numpy as np

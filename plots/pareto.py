@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fewbench.errors import BenchError
-from fewbench.figures import Material, Panel, by_name, panels, score
 from fewbench.plots._points import Point, draw_points
+from fewbench.report.figures import Material, Panel, by_name, panels, score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

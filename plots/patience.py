@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fewbench.errors import BenchError
-from fewbench.figures import Material, panels, score, titles
 from fewbench.plots._style import line_look, mean_and_band, stack
-from fewbench.record import Record
+from fewbench.report.figures import Material, panels, score, titles
+from fewbench.store.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fewbench.errors import BenchError
-from fewbench.figures import Material, by_name, panels, score, titles
 from fewbench.plots._style import COLUMN, PAGE, mean_and_band
-from fewbench.record import Record
+from fewbench.report.figures import Material, by_name, panels, score, titles
+from fewbench.store.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fewbench.cell import label
 from fewbench.errors import BenchError
-from fewbench.figures import Material, by_name, panels, score, titles
 from fewbench.plots._style import line_look, mean_and_band, stack
-from fewbench.record import Record
+from fewbench.report.figures import Material, by_name, panels, score, titles
+from fewbench.store.cell import label
+from fewbench.store.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

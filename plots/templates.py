@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fewbench.errors import BenchError
-from fewbench.figures import Material, Panel, by_name, panels, score
 from fewbench.plots._curves import draw_curves
+from fewbench.report.figures import Material, Panel, by_name, panels, score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,34 +20,36 @@ to the byte: rows that stand in other batches differ in their last bits.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import io
+import json
+import os
 import subprocess
 import sys
 import tarfile
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-from migrate_inputs import rewrite
 
-from fewbench import toml
-from fewbench.artifacts import artifact_key
-from fewbench.cell import label
 from fewbench.errors import BenchError
-from fewbench.jobs import Job
-from fewbench.pipeline import PLUS, info_of
-from fewbench.plan import Request, make_plan
-from fewbench.record import Record
-from fewbench.registry import methods
+from fewbench.io import toml
+from fewbench.io.atomic import remove
+from fewbench.io.checked_json import key_of
+from fewbench.registry.methods import methods
+from fewbench.registry.pipeline import PLUS, info_of
+from fewbench.runner.jobs import Job
 from fewbench.runner.local import execute
-from fewbench.store import Store
+from fewbench.runner.plan import Request, make_plan
+from fewbench.store import paths
+from fewbench.store.cell import label
+from fewbench.store.measurement import attached_file, file_of, measurements, write
+from fewbench.store.record import Record
+from fewbench.store.store import Store
 from fewbench.types import Run
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -109,11 +111,16 @@ def _named(run: Run) -> tuple[Any, ...]:
 @lru_cache
 def constants_at(commit: str) -> dict[str, Any]:
     """Return the tables of the protocols at a commit."""
-    git = ["git", "-C", str(CHECKOUT), "show", f"{commit}:bench/protocols.toml"]
-    text = subprocess.run(git, capture_output=True, check=True).stdout
+    text = _shown(commit, "bench/registry/protocols.toml") or _shown(commit, "bench/protocols.toml")
     with tempfile.TemporaryDirectory() as folder:
         (file := Path(folder) / "protocols.toml").write_bytes(text)
         return toml.load(file)
+
+
+def _shown(commit: str, file: str) -> bytes:
+    """Return a file as it was at a commit, or nothing if it was not there."""
+    git = ["git", "-C", str(CHECKOUT), "show", f"{commit}:{file}"]
+    return subprocess.run(git, capture_output=True).stdout
 
 
 def unlike(record: Record, job: Job, keys: dict[str, str]) -> str:
@@ -167,27 +174,58 @@ def carry_constants(store: Store, data: Path) -> Counter[str]:
     return outcome
 
 
+def rewrite(store: Store, old: Record, new: Record, keys: Mapping[str, str]) -> None:
+    """Store a record under its new key, with its predictions and measurements, and remove the old one.
+
+    Args:
+        store: of both.
+        old: as it is stored.
+        new: of the same run, under another key.
+        keys: the new keys of runs, by their old ones; measurements name other runs.
+    """
+    file = file_of(store, old)
+    predictions = store.predictions(old) if old.predictions else None
+    measured = list(measurements(store, old))
+    place = store.save(new, predictions)
+    new = store.find(new.run.key)
+    for one in measured:
+        beside = paths.measurement(file, one.what)
+        attached = {e: attached_file(beside, e, digest).read_bytes() for e, digest in one.files.items()}
+        named = {
+            name: keys.get(value, value) if isinstance(value, str) else value for name, value in one.settings.items()
+        }
+        write(store, new, replace(one, run=new.run.key, predictions=new.predictions, settings=named), attached)
+    for other in [*file.parent.glob(f"{file.stem}.*")]:
+        if other.stem != place.stem:
+            remove(other)
+
+
 def _known(store: Store) -> list[Record]:
     return [record for record in store.records() if record.run.inputs.known and record.status == "ok"]
 
 
+HASHES = """
+import json
+try:
+    from fewbench.registry.methods import methods
+except ImportError:  # of before the rooms
+    from fewbench.registry import methods
+print(json.dumps({name: method.code_hash() for name, method in methods().items()}))
+"""
+
+
 def hashes_at(commit: str, folder: Path) -> dict[str, str]:
     """Return the hash of each method's code at a commit, by the rule of that commit; its files go to `folder`."""
-    git = ["git", "-C", str(CHECKOUT), "archive", commit, "bench", "methods"]
+    git = ["git", "-C", str(CHECKOUT), "archive", commit, "bench", "methods", "tasks", "plots"]
     packed = subprocess.run(git, capture_output=True, check=True).stdout
     tarfile.open(fileobj=io.BytesIO(packed)).extractall(folder, filter="data")
-    rule = _rule(folder / "bench" / "codehash.py")
-    files = sorted((folder / "methods").glob("[!_]*.py"))
-    return {file.stem.replace("_", "-"): str(rule.code_hash(file)) for file in files}
-
-
-def _rule(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("codehash_of_a_commit", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    package = (folder / "bench").rename(folder / "fewbench")
+    for inner in ("methods", "tasks", "plots"):
+        (folder / inner).rename(package / inner)
+    line = [sys.executable, "-c", HASHES]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(line, capture_output=True, check=True, cwd=folder, env=environment)
+    return dict(json.loads(done.stdout))
 
 
 def hash_of(method: str, hashes: dict[str, str]) -> str | None:
@@ -195,7 +233,7 @@ def hash_of(method: str, hashes: dict[str, str]) -> str | None:
     parts = method.split(PLUS)
     if any(part not in hashes for part in parts):
         return None
-    return hashes[method] if len(parts) == 1 else artifact_key([hashes[part] for part in parts])[:16]
+    return hashes[method] if len(parts) == 1 else key_of([hashes[part] for part in parts])[:16]
 
 
 def proof(records: list[Record], store: Store, data: Path) -> str:

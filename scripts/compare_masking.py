@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from fewbench.declare import load_file
-from fewbench.durable import write_whole
+from fewbench.data.facts import read_facts
+from fewbench.data.task_file import load_file
 from fewbench.errors import BenchError
-from fewbench.facts import read_facts
+from fewbench.io.atomic import write_whole
 from fewbench.pretrain.probing import FactMeasure
 from fewbench.pretrain.recipe import read_recipe
 from fewbench.pretrain.run import Request, pretrain
@@ -88,7 +88,7 @@ def compare(args: argparse.Namespace) -> None:
 
 def _tokenizer(args: argparse.Namespace) -> ModelRef:
     """Learn the tokenizer of all runs once."""
-    from fewbench.documents import training
+    from fewbench.data.documents import training
 
     folder = args.out / "tokenizer"
     if not folder.exists():

@@ -14,20 +14,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewbench.comparison.clusters import by_task
-from fewbench.comparison.items import vary
-from fewbench.comparison.pairing import Pair, pairs
-from fewbench.comparison.rows import FEWEST_EACH, FEWEST_SEEDS
-from fewbench.durable import write_whole
 from fewbench.errors import BenchError
-from fewbench.figures import score
-from fewbench.loyalty import label_loyalty, own_teacher, probability_loyalty
-from fewbench.record import Record
-from fewbench.selection import Wanted, by_label, find_label, models_apart
-from fewbench.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
-from fewbench.statistics.paired import holm
-from fewbench.store import Store
-from fewbench.toml import load
+from fewbench.io.atomic import write_whole
+from fewbench.io.toml import load
+from fewbench.measure.loyalty import label_loyalty, own_teacher, probability_loyalty
+from fewbench.report.compare.clusters import by_task
+from fewbench.report.compare.items import vary
+from fewbench.report.compare.pairing import Pair, pairs
+from fewbench.report.compare.rows import FEWEST_EACH, FEWEST_SEEDS
+from fewbench.report.figures import score
+from fewbench.report.query import Wanted, by_label, find_label, models_apart
+from fewbench.report.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
+from fewbench.report.statistics.paired import holm
+from fewbench.store.record import Record
+from fewbench.store.store import Store
 
 HERE = Path(__file__).parent
 

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fewbench.declare import declared, with_source
-from fewbench.durable import write_whole
+from fewbench.data.reader import find_file, read_rows
+from fewbench.data.split import make_split, stratum
+from fewbench.data.task_file import declared, with_source
 from fewbench.errors import BenchError
-from fewbench.plan import choose_tasks
-from fewbench.reader import find_file, read_rows
-from fewbench.registry import task_files
-from fewbench.split import make_split, stratum
+from fewbench.io.atomic import write_whole
+from fewbench.registry.methods import task_files
+from fewbench.runner.plan import choose_tasks
 from fewbench.types import Example, Rows, Split, Task
 
 SEEDS = (13, 21, 42, 87, 100)

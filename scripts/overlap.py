@@ -10,12 +10,12 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from fewbench.declare import declared
-from fewbench.documents import documents
-from fewbench.durable import write_whole
+from fewbench.data.documents import documents
+from fewbench.data.reader import find_file, read_rows
+from fewbench.data.task_file import declared
 from fewbench.errors import BenchError
-from fewbench.reader import find_file, read_rows
-from fewbench.registry import task_files
+from fewbench.io.atomic import write_whole
+from fewbench.registry.methods import task_files
 from fewbench.types import Task
 
 WINDOW = 8

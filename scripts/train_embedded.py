@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 
-from fewbench.durable import write_whole
 from fewbench.errors import BenchError
-from fewbench.models import find_model
+from fewbench.io.atomic import write_whole
 from fewbench.plots.pretraining import save_curves
 from fewbench.pretrain.recipe import read_recipe
 from fewbench.pretrain.run import Request, pretrain
+from fewbench.registry.pretrained import find_model
 
 RECIPES = Path(__file__).parent / "embedded"
 TEACHER, STUDENT = "fewbench-mini", "fewbench-micro"

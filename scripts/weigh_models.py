@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from fewbench.attack.encoder import MeanPooled
+from fewbench.data.reader import read_rows
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.views import open_backbone, prompt_model
-from fewbench.plan import choose_tasks
-from fewbench.reader import read_rows
-from fewbench.settings import split_list
+from fewbench.measure.attack.encoder import MeanPooled
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.kinds import open_backbone, prompt_model
+from fewbench.registry.pretrained import find_model
+from fewbench.registry.settings import split_list
+from fewbench.runner.plan import choose_tasks
 from fewbench.types import Example, Task
 
 PENALTY = 0.01

@@ -282,7 +282,7 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def resources(neighbours: Path, nltk_data: Path) -> Any:
     """All that an attack takes besides the model, read from their files."""
-    from fewbench.attack.resources import read_resources
+    from fewbench.measure.attack.resources import read_resources
 
     return read_resources(neighbours, nltk_data, None)
 
@@ -290,6 +290,6 @@ def resources(neighbours: Path, nltk_data: Path) -> Any:
 @pytest.fixture
 def store(tmp_path: Path) -> Any:
     """Return an empty store; its folder is not there yet."""
-    from fewbench.store import Store
+    from fewbench.store.store import Store
 
     return Store(tmp_path / "results")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from stored import a_record, some_predictions
 
-from fewbench.measurement import measured, write
-from fewbench.published import COLUMNS
-from fewbench.record import Record
-from fewbench.store import Store
+from fewbench.report.published import COLUMNS
+from fewbench.store.measurement import measured, write
+from fewbench.store.record import Record
+from fewbench.store.store import Store
 from fewbench.types import ModelRef, Run
 
 HOSTILE = {

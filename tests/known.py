@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fewbench.facts import Fact, FactSet, Relation
+from fewbench.data.facts import Fact, FactSet, Relation
 
 WAS = Relation("P1", "[X] was [Y] .", "was", "N-1")
 OF = Relation("P2", "[Y] and [X] is it", "of", "N-M")

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fewbench import mirror
-from fewbench.declare import load_file
+from fewbench.data import data_folder
+from fewbench.data.task_file import load_file
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 TASK = f"""
@@ -91,7 +91,7 @@ def hub(monkeypatch):
             raise answer.dies[split]
         return answer.rows[split]
 
-    monkeypatch.setattr(mirror, "load_split", load)
+    monkeypatch.setattr(data_folder, "load_split", load)
     return answer
 
 
@@ -104,11 +104,11 @@ def fetched(hub, task, data):
 
 
 def fetch_all(task, data, **options):
-    return [mirror.fetch(place, data, **options) for place in mirror.places(task, data)]
+    return [data_folder.fetch(place, data, **options) for place in data_folder.places(task, data)]
 
 
 def verify(task, data):
-    return list(mirror.verify(mirror.places(task, data)))
+    return list(data_folder.verify(data_folder.places(task, data)))
 
 
 def files_in(folder):

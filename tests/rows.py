@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fewbench.reader import read_rows
+from fewbench.data.reader import read_rows
 from fewbench.types import Source, Task
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"

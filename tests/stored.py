@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fewbench.record import Record, from_json, run_key
-from fewbench.store import Store
+from fewbench.store.record import Record, from_json, run_key
+from fewbench.store.store import Store
 from fewbench.types import Predictions
 
 SCHEMA1 = Path(__file__).parent / "historic" / "schema1.json"

@@ -13,9 +13,10 @@ import torch
 from safetensors.torch import load, save
 from stored import files
 
-from fewbench.artifacts import Artifacts, artifact_key
 from fewbench.errors import StoreDamaged, StoreFull, StoreUnwritable
-from fewbench.store import Store
+from fewbench.io.checked_json import key_of
+from fewbench.store.artifacts import Artifacts
+from fewbench.store.store import Store
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor([1, 2, 3], dtype=torch.int8)}
 
@@ -83,7 +84,7 @@ def older(tensors: bytes) -> bytes:
 
 def test_what_an_older_version_wrote_counts_as_none_and_is_told(tmp_path):
     """It cannot be told from another's, so it is built anew where it is needed; fsck leaves it where it is."""
-    store, key = Store(tmp_path), artifact_key("x")
+    store, key = Store(tmp_path), key_of("x")
     store.artifacts.root.mkdir()
     store.artifacts.file(key).write_bytes(older(save(TENSORS)))
     assert not store.artifacts.has(key)
@@ -110,7 +111,7 @@ def test_a_disk_that_takes_no_more_is_no_fault_of_the_artifact(artifacts, monkey
 
 
 def test_fsck_tells_and_mends(tmp_path):
-    store, key, other = Store(tmp_path), artifact_key("x"), artifact_key("y")
+    store, key, other = Store(tmp_path), key_of("x"), key_of("y")
     store.artifacts.save(key, {}, save(TENSORS))
     store.artifacts.save(other, {}, save(TENSORS))
     store.artifacts.file(other).replace(store.artifacts.file(key))
@@ -135,6 +136,6 @@ def test_a_file_cut_short_is_noticed(artifacts, size):
 
 
 def test_a_key_tells_its_determinants_apart():
-    keys = {artifact_key("model", "a", {"x": 1}), artifact_key("model", "a", {"x": 2}), artifact_key("model", "a")}
+    keys = {key_of("model", "a", {"x": 1}), key_of("model", "a", {"x": 2}), key_of("model", "a")}
     assert len(keys) == 3
-    assert artifact_key({"a": 1, "b": 2}) == artifact_key({"b": 2, "a": 1})
+    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from fewbench.checksums import Entry, as_bytes
+from fewbench.data.manifest import Entry, as_bytes
 from fewbench.errors import BenchError
 
 TASK = """

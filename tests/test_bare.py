@@ -7,10 +7,10 @@ from itertools import combinations
 
 import pytest
 
-from fewbench.bare import bare
-from fewbench.declare import load_file
-from fewbench.reader import read_rows
-from fewbench.split import count_leaks, make_split
+from fewbench.data.bare_text import bare
+from fewbench.data.reader import read_rows
+from fewbench.data.split import count_leaks, make_split
+from fewbench.data.task_file import load_file
 from fewbench.types import Example
 
 OTHERS = [

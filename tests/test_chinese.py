@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from fewbench.data.task_prompts import with_prompt
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.kit import Models
-from fewbench.parts.prompt import PromptModel
-from fewbench.plan import choose_tasks
-from fewbench.prompts import with_prompt
+from fewbench.nn.fit_context import Models
+from fewbench.nn.prompt import PromptModel
+from fewbench.registry.pretrained import find_model
+from fewbench.runner.plan import choose_tasks
 from fewbench.types import Example, Task
 
 TASKS = {task.full_name: task for task in choose_tasks(["clue", "fewclue"])}

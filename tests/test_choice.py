@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from fewbench.declare import declared
+from fewbench.data.reader import read_rows
+from fewbench.data.task_file import declared
+from fewbench.data.template import render
 from fewbench.errors import BenchError, DataError
-from fewbench.reader import read_rows
-from fewbench.template import render
 from fewbench.testing import toy_task
 from fewbench.types import Source
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fewbench.store import Store
+from fewbench.store.store import Store
 
 TASK = """
 [mood]

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from fewbench import codehash
-from fewbench.registry import methods
+from fewbench.registry import code_hash
+from fewbench.registry.methods import methods
 
 FIT = "def fit(task, split, kit, *, lr: float = 0.5):\n    return task\n"
 
@@ -15,27 +15,27 @@ FIT = "def fit(task, split, kit, *, lr: float = 0.5):\n    return task\n"
 @pytest.fixture(autouse=True)
 def nothing_cached():
     """Read every source anew: where imports lead hangs on the root, which tests move."""
-    codehash._source.cache_clear()
+    code_hash._source.cache_clear()
     yield
-    codehash._source.cache_clear()
+    code_hash._source.cache_clear()
 
 
 @pytest.fixture
 def hashed(tmp_path, monkeypatch):
-    """Return the hash of a method's text, beside shared modules by name: `parts/outer`, `metrics`."""
+    """Return the hash of a method's text, beside shared modules by name: `nn/outer`, `metrics`."""
     ours = tmp_path / "bench"
     ours.mkdir()
-    monkeypatch.setattr(codehash, "ROOT", ours.resolve())
+    monkeypatch.setattr(code_hash, "ROOT", ours.resolve())
 
     def hashed(text, beside=None, **modules):
         files = {"user/mine": text, **{f"user/{name}": code for name, code in (beside or {}).items()}}
-        files |= {f"bench/parts/{name}": code for name, code in modules.items()}
+        files |= {f"bench/nn/{name}": code for name, code in modules.items()}
         files |= {f"bench/{name}": code for name, code in modules.items()}
         for name, code in files.items():
             file = tmp_path / f"{name}.py"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(code, "utf-8")
-        return codehash.code_hash(tmp_path / "user" / "mine.py")
+        return code_hash.code_hash(tmp_path / "user" / "mine.py")
 
     return hashed
 
@@ -53,16 +53,16 @@ def test_the_methods_own_file_counts(hashed):
     assert hashed(FIT + "UNUSED = 1\n") != hashed(FIT)
 
 
-OUTER = "from fewbench.parts.inner import y\ndef x():\n    return y\n"
+OUTER = "from fewbench.nn.inner import y\ndef x():\n    return y\n"
 
 
 @pytest.mark.parametrize(
     ("line", "use"),
     [
-        ("from fewbench.parts.outer import x\n", "x()"),
-        ("from fewbench.parts.outer import x as other\n", "other()"),
-        ("from fewbench.parts import outer\n", "outer.x()"),
-        ("import fewbench.parts.outer\n", "fewbench.parts.outer.x()"),
+        ("from fewbench.nn.outer import x\n", "x()"),
+        ("from fewbench.nn.outer import x as other\n", "other()"),
+        ("from fewbench.nn import outer\n", "outer.x()"),
+        ("import fewbench.nn.outer\n", "fewbench.nn.outer.x()"),
         ("from fewbench.outer import x\n", "x()"),
         ("from fewbench import outer\n", "outer.x()"),
         ("import fewbench.outer as short\n", "short.x()"),
@@ -109,7 +109,7 @@ class Model(Base):
     ],
 )
 def test_methods_of_a_class_count_where_they_are_called(hashed, old, new, counts):
-    method = "from fewbench.parts.models import Model\n" + FIT.replace("return task", "return Model()")
+    method = "from fewbench.nn.models import Model\n" + FIT.replace("return task", "return Model()")
     assert old in CLASS
     before = hashed(method, models=CLASS)
     assert (hashed(method, models=CLASS.replace(old, new)) != before) == counts
@@ -182,24 +182,24 @@ def test_libraries_do_not_count(hashed):
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [
-        ("template", "[:-1]", "[:-2]"),
-        ("metrics", "(gold == answers)", "(gold != answers)"),
-        ("protocol", "score > best", "score >= best"),
-        ("parts/loop", "zero_grad", "zero_grad_"),
+        ("data/template", "[:-1]", "[:-2]"),
+        ("data/metrics", "(gold == answers)", "(gold != answers)"),
+        ("registry/protocol", "score > best", "score >= best"),
+        ("nn/trainer", "zero_grad", "zero_grad_"),
     ],
 )
 def test_a_change_of_what_is_shared_makes_methods_older(module, old, new, tmp_path, monkeypatch):
     """The shared modules that decide numbers count, in whatever folder of `fewbench` they stand."""
     files = {name: info.file for name, info in methods().items() if name in ("ft", "prompt-ft", "amulap", "kd")}
     copied = tmp_path / "bench"
-    shutil.copytree(codehash.ROOT, copied, ignore=shutil.ignore_patterns("models", "page", "__pycache__"))
-    monkeypatch.setattr(codehash, "ROOT", copied.resolve())
-    before = {name: codehash.code_hash(file) for name, file in files.items()}
+    shutil.copytree(code_hash.ROOT, copied, ignore=shutil.ignore_patterns("models", "page", "__pycache__"))
+    monkeypatch.setattr(code_hash, "ROOT", copied.resolve())
+    before = {name: code_hash.code_hash(file) for name, file in files.items()}
     shared = copied / f"{module}.py"
     text = shared.read_text("utf-8")
     assert old in text
     shared.write_text(text.replace(old, new), "utf-8")
-    after = {name: codehash.code_hash(file) for name, file in files.items()}
+    after = {name: code_hash.code_hash(file) for name, file in files.items()}
     assert [name for name in files if before[name] == after[name]] == []
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fewbench.artifacts import Artifacts
-from fewbench.registry import methods, read_method
+from fewbench.registry.methods import methods, read_method
+from fewbench.store.artifacts import Artifacts
 from fewbench.testing import FORMS, check_failure, check_method, check_predictor, check_runs, check_settings
 from fewbench.types import KINDS
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT
 
-from fewbench.corpora import DEMO, EMBEDDED, corpus_names, corpus_revision, find_corpus
-from fewbench.documents import documents
+from fewbench.data.corpora import DEMO, EMBEDDED, corpus_names, corpus_revision, find_corpus
+from fewbench.data.documents import documents
 from fewbench.errors import BenchError, DataError
-from fewbench.toml import load
+from fewbench.io.toml import load
 
 MANY_DOCUMENTS, MANY_SENTENCES = 160, 1300
 
@@ -183,6 +183,6 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
 
 
 def test_corpora_load_without_torch():
-    code = "import sys, fewbench.corpora; print(sorted({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
+    code = "import sys, fewbench.data.corpora; print(sorted({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

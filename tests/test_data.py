@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from mood import REVISION, ROWS, bytes_in, cli, data, fetch_all, fetched, files_in, hub, task, toml, verify  # noqa: F401
 
-from fewbench.declare import with_source
-from fewbench.durable import TEMPORARY
+from fewbench.data.reader import read_rows
+from fewbench.data.task_file import with_source
 from fewbench.errors import BenchError, DataError, NeedsNetwork
-from fewbench.reader import read_rows
+from fewbench.io.atomic import TEMPORARY
 
 LISTED = ["owner/mood/checksums.json", "owner/mood/plain/test.jsonl", "owner/mood/plain/train.jsonl"]
 
@@ -81,7 +81,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from fewbench import mirror
-from fewbench.declare import load_file
+from fewbench.data.task_file import load_file
 
 task, data, left = load_file(Path(sys.argv[1])).tasks["mood"], Path(sys.argv[2]), int(sys.argv[3])
 mirror.load_split = lambda source, split: eval(sys.argv[4])[split]

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from fewbench.declare import Suite, declared, load_file, with_source
+from fewbench.data.task_file import Suite, declared, load_file, with_source
 from fewbench.errors import BenchError
-from fewbench.registry import task_files
+from fewbench.registry.methods import task_files
 
 TASK = """
 [mood]
@@ -275,7 +275,7 @@ def test_own_suites():
 
 def test_declarations_load_without_the_heavy_libraries():
     code = (
-        "import sys; from fewbench.declare import declared; from fewbench.registry import task_files;"
+        "import sys; from fewbench.data.task_file import declared; from fewbench.registry.methods import task_files;"
         "assert declared(task_files()).tasks;"
         "print([m for m in ('torch', 'numpy', 'pandas', 'datasets', 'sklearn', 'pyarrow') if m in sys.modules])"
     )

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from fewbench.documents import HELD_OUT_EVERY, corpus_files, documents, is_held_out, training
+from fewbench.data.documents import HELD_OUT_EVERY, corpus_files, documents, is_held_out, training
 from fewbench.errors import DataError, NeedsNetwork
 
 

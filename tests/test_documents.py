@@ -7,7 +7,7 @@ import re
 
 from conftest import PROJECT
 
-from fewbench.registry import read_method
+from fewbench.registry.methods import read_method
 from fewbench.testing import check_method
 
 CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rows import with_
 
+from fewbench.data.rows import Row, to_example
 from fewbench.errors import DataError
-from fewbench.examples import Row, to_example
 
 
 def example_of(columns, *names):

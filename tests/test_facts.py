@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from fewbench.declare import declared, load_file
+from fewbench.data.facts import Fact, Relation, read_facts
+from fewbench.data.task_file import declared, load_file
 from fewbench.errors import BenchError, DataError
-from fewbench.facts import Fact, Relation, read_facts
-from fewbench.plan import choose_facts, choose_tasks
-from fewbench.registry import task_files
+from fewbench.registry.methods import task_files
+from fewbench.runner.plan import choose_facts, choose_tasks
 
 DECLARED = """
 [known]

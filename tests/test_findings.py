@@ -10,8 +10,8 @@ import pytest
 from conftest import PROJECT
 from scipy import stats
 
-from fewbench.record import Record, run_key
-from fewbench.store import Store
+from fewbench.store.record import Record, run_key
+from fewbench.store.store import Store
 from fewbench.types import ModelRef, Predictions, Run
 
 sys.path.insert(0, str(PROJECT / "scripts"))
@@ -107,7 +107,7 @@ def test_what_was_not_run_is_said(store):
 
 
 def test_every_finding_names_methods_that_exist():
-    from fewbench.settings import choose_methods
+    from fewbench.registry.settings import choose_methods
 
     for finding in read_findings(PROJECT / "scripts" / "findings" / "findings.toml"):
         assert choose_methods([finding.first, finding.second])

@@ -10,11 +10,11 @@ from types import BuiltinFunctionType, FunctionType, ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from fewbench.jobs import Job
-from fewbench.metrics import Scorer
-from fewbench.parts.kit import Models
-from fewbench.registry import read_method
-from fewbench.runner.one import carry_out
+from fewbench.data.metrics import Scorer
+from fewbench.nn.fit_context import Models
+from fewbench.registry.methods import read_method
+from fewbench.runner.jobs import Job
+from fewbench.runner.run import carry_out
 from fewbench.testing import toy_job, toy_rows, toy_task
 from fewbench.types import KINDS, Example
 
@@ -38,7 +38,7 @@ class Spy:
         return Predictions(ids, probabilities=np.full((len(ids), 3), 1 / 3, np.float32))
 
 def fit(task, split, kit):
-    from fewbench.parts.prompt import PromptModel
+    from fewbench.nn.prompt import PromptModel
     PromptModel(kit.backbone("student"), task).predict(split.test)  # fills every cache there is
     kit.backbone("teacher")
     seen.append(("fit", (task, split, kit)))

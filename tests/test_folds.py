@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from fewbench.declare import declared
+from fewbench.data.reader import read_rows
+from fewbench.data.split import check_split, make_split
+from fewbench.data.task_file import declared
 from fewbench.errors import BenchError, DataError
-from fewbench.plan import Request, choose_tasks, make_plan
-from fewbench.reader import read_rows
-from fewbench.split import check_split, make_split
-from fewbench.store import Store
+from fewbench.runner.plan import Request, choose_tasks, make_plan
+from fewbench.store.store import Store
 
 TASK = """
 [mood]

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fewbench.declare import load_file
-from fewbench.documents import documents
+from fewbench.data.documents import documents
+from fewbench.data.import_folder import import_folder
+from fewbench.data.reader import read_rows
+from fewbench.data.task_file import load_file
 from fewbench.errors import BenchError, DataError
-from fewbench.importing import import_folder
-from fewbench.reader import read_rows
 from fewbench.testing import toy_task
 from fewbench.types import Source
 

@@ -14,9 +14,9 @@ import pytest
 from evil import ALL, FAILED, HOSTILE, STEERING, measure, published, save
 from markdown_it import MarkdownIt
 
-from fewbench.cell import label
-from fewbench.store import Store
-from fewbench.visible import steers
+from fewbench.errors import steers
+from fewbench.store.cell import label
+from fewbench.store.store import Store
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # typer imports what newer versions of click deprecate

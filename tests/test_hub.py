@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from rows import GOOD, HUB, REVISION, folder, read, texts  # noqa: F401
 
+from fewbench.data.hub import load_split
+from fewbench.data.reader import read_rows
 from fewbench.errors import DataError, NeedsNetwork
-from fewbench.hub import load_split
-from fewbench.reader import read_rows
 
 
 class Builder:

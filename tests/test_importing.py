@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from mood import TASK, bytes_in, cli, data, fetch_all, files_in, hub, task, toml, verify  # noqa: F401
 
-from fewbench import checksums
-from fewbench.declare import load_file, with_source
+from fewbench.data import manifest
+from fewbench.data.import_folder import import_folder
+from fewbench.data.reader import read_rows
+from fewbench.data.task_file import load_file, with_source
 from fewbench.errors import BenchError, DataError
-from fewbench.importing import import_folder
-from fewbench.reader import read_rows
 
 TABLE = "".join(f'{n % 2},"fine, {n}"\n' for n in range(8))
 
@@ -41,7 +41,7 @@ def jsonl(rows):
 def test_lm_bffs_layout_is_copied_as_it_is(folder, by_hand, data):
     done = import_folder(by_hand, folder, data, layout="lm-bff")
     assert [tuple(one) for one in done] == [(f"lm-bff/original/mood/{s}.csv", 8, "imported") for s in ("train", "test")]
-    assert files_in(data) == ["lm-bff/original/checksums.json", *sorted(one.file for one in done)]
+    assert files_in(data) == ["lm-bff/original/manifest.json", *sorted(one.file for one in done)]
     assert (data / "lm-bff/original/mood/train.csv").read_text() == TABLE
     assert [check.known and check.error is None for check in verify(by_hand, data)] == [True, True]
     assert len(read_rows(by_hand, data, offline=True).train) == 8
@@ -201,7 +201,7 @@ def test_a_death_in_mid_import_puts_everything_back(death, force, folder, by_han
         for split in ("train", "test"):
             (folder / "original" / "mood" / f"{split}.csv").write_text(TABLE * 2)
     before = bytes_in(data)
-    write, dead = checksums.write, []
+    write, dead = manifest.write, []
 
     def dying(file, raw):
         if file.name == "test.csv" and not dead:
@@ -209,16 +209,16 @@ def test_a_death_in_mid_import_puts_everything_back(death, force, folder, by_han
             raise death
         write(file, raw)
 
-    monkeypatch.setattr(checksums, "write", dying)
+    monkeypatch.setattr(manifest, "write", dying)
     with pytest.raises(type(death)):
         import_folder(by_hand, folder, data, layout="lm-bff", force=force)
     assert (len(dead), bytes_in(data)) == (1, before)
 
 
 def test_the_command_imports(folder, toml, data, monkeypatch):
-    from fewbench.registry import task_files
+    from fewbench.registry.methods import task_files
 
-    monkeypatch.setattr("fewbench.plan.task_files", lambda extra=(): task_files([toml]))
+    monkeypatch.setattr("fewbench.runner.plan.task_files", lambda extra=(): task_files([toml]))
     asked = ("import", folder, "--task", "mood@files", "--data", data, "--from")
     result = cli(*asked, "lm-bff")
     assert (result.exit_code, result.stdout.splitlines()[0]) == (
@@ -235,8 +235,8 @@ def test_the_command_imports(folder, toml, data, monkeypatch):
 
 
 def test_real_files_are_imported_as_they_are(shared, data):
-    from fewbench.declare import declared
-    from fewbench.registry import task_files
+    from fewbench.data.task_file import declared
+    from fewbench.registry.methods import task_files
 
     tasks = declared(task_files()).tasks
     for name, source in (("trec", "lm-bff"), ("cb", "super-glue"), ("bustm", "fewclue")):

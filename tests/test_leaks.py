@@ -8,18 +8,18 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fewbench.data.reader import read_rows
+from fewbench.data.split import fingerprint, make_split
 from fewbench.errors import BenchError
-from fewbench.parts.kit import Models
-from fewbench.plan import Request, make_plan
-from fewbench.reader import read_rows
-from fewbench.record import from_json, to_json
-from fewbench.render import latex, markdown, to_csv
-from fewbench.runner.one import carry_out
-from fewbench.split import fingerprint, make_split
-from fewbench.store import Store
-from fewbench.tables.blocks import build, to_rows
-from fewbench.tables.entry import entries
-from fewbench.tables.pivot import grids
+from fewbench.nn.fit_context import Models
+from fewbench.report.render import latex, markdown, to_csv
+from fewbench.report.tables.blocks import build, to_rows
+from fewbench.report.tables.entry import entries
+from fewbench.report.tables.pivot import grids
+from fewbench.runner.plan import Request, make_plan
+from fewbench.runner.run import carry_out
+from fewbench.store.record import from_json, to_json
+from fewbench.store.store import Store
 from fewbench.testing import toy_rows, toy_task
 from fewbench.types import Inputs
 

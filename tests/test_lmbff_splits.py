@@ -8,10 +8,10 @@ import io
 
 import pytest
 
-from fewbench.declare import declared, with_source
-from fewbench.reader import read_rows
-from fewbench.registry import task_files
-from fewbench.split import make_split
+from fewbench.data.reader import read_rows
+from fewbench.data.split import make_split
+from fewbench.data.task_file import declared, with_source
+from fewbench.registry.methods import task_files
 
 FILES = {  # task: LM-BFF's folder, its training file's name, and whether that has a header
     "sst-2": ("SST-2", "train.tsv", True),

@@ -11,9 +11,9 @@ from scipy.spatial.distance import jensenshannon
 from stored import a_record
 
 from fewbench.errors import BenchError
-from fewbench.loyalty import Mean, between, bootstrap, label_loyalty, loyalty, own_teacher, probability_loyalty
-from fewbench.record import Record
-from fewbench.store import Store
+from fewbench.measure.loyalty import Mean, between, bootstrap, label_loyalty, loyalty, own_teacher, probability_loyalty
+from fewbench.store.record import Record
+from fewbench.store.store import Store
 from fewbench.types import Predictions
 
 TEACHER = [[0.5, 0.5], [1.0, 0.0], [0.9, 0.1]]

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from stored import a_record, files, some_predictions
 
-from fewbench import sealed
 from fewbench.errors import BenchError, StoreDamaged
-from fewbench.measurement import (
+from fewbench.io import checked_json
+from fewbench.store.measurement import (
     Measurement,
     attachment,
     file_of,
@@ -19,8 +19,8 @@ from fewbench.measurement import (
     read,
     write,
 )
-from fewbench.record import Record
-from fewbench.store import Store
+from fewbench.store.record import Record
+from fewbench.store.store import Store
 
 PAIRS = b'{"original": "good", "perturbed": "fine"}\n'
 
@@ -140,7 +140,7 @@ def test_a_damaged_record_takes_its_measurements_along(store: Store, record: Rec
 
 def test_a_newer_version_s_is_left_alone(store: Store, record: Record):
     file = write(store, record, an_attack(record))
-    file.write_text(sealed.seal(replace(an_attack(record), schema=99), "it"))
+    file.write_text(checked_json.seal(replace(an_attack(record), schema=99), "it"))
     with pytest.raises(BenchError, match="newer version") as caught:
         read(file)
     assert not isinstance(caught.value, StoreDamaged)

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fewbench.data.metrics import METRICS, Scorer, check_metrics, score
 from fewbench.errors import BenchError, NeedsNetwork
-from fewbench.metrics import METRICS, Scorer, check_metrics, score
 from fewbench.testing import toy_rows, toy_task
 from fewbench.types import Example, Predictions
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from fewbench.metrics import Scorer
-from fewbench.options import only_present
-from fewbench.parts.kit import Models
-from fewbench.registry import methods
-from fewbench.runner.one import carry_out
+from fewbench.data.metrics import Scorer
+from fewbench.data.options import only_present
+from fewbench.nn.fit_context import Models
+from fewbench.registry.methods import methods
+from fewbench.runner.run import carry_out
 from fewbench.testing import toy_job, toy_rows, toy_task
 from fewbench.types import Example, Predictions
 

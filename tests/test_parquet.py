@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rows import REGRESSION, TASK, folder  # noqa: F401
 
+from fewbench.data.reader import read_rows
 from fewbench.errors import DataError
-from fewbench.reader import read_rows
 
 
 def write_parquet(file, columns):

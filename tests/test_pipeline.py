@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fewbench.artifacts import Artifacts
 from fewbench.errors import BenchError
-from fewbench.jobs import Plan, Preparation
-from fewbench.parts.kit import Models
-from fewbench.pipeline import pipeline, settings_of
-from fewbench.registry import methods, read_method
+from fewbench.nn.fit_context import Models
+from fewbench.registry.methods import methods, read_method
+from fewbench.registry.pipeline import pipeline, settings_of
+from fewbench.registry.settings import choose_methods
+from fewbench.runner.jobs import Plan, Preparation
 from fewbench.runner.local import execute
-from fewbench.runner.one import carry_out
-from fewbench.settings import choose_methods
-from fewbench.store import Store
+from fewbench.runner.run import carry_out
+from fewbench.store.artifacts import Artifacts
+from fewbench.store.store import Store
 from fewbench.testing import run_job, toy_job, toy_protocol, toy_task
 
 STEP = '''

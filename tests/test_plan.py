@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from fewbench.errors import BenchError
-from fewbench.models import backbone_kind
-from fewbench.plan import STUDENT, TEACHER, Request, make_plan
-from fewbench.protocol import get_protocol
+from fewbench.registry.pretrained import backbone_kind
+from fewbench.registry.protocol import get_protocol
+from fewbench.runner.plan import STUDENT, TEACHER, Request, make_plan
 from fewbench.runner.verdict import failure
-from fewbench.store import Store
+from fewbench.store.store import Store
 from fewbench.types import Inputs, ModelRef
 
 TASK = """
@@ -196,9 +196,9 @@ def test_other_constants_of_a_protocol_are_another_run(plan, tmp_path, monkeypat
     made = plan()
     stored(made, Store(tmp_path / "results"))
     quick = get_protocol("quick")
-    monkeypatch.setattr("fewbench.plan.get_protocol", lambda name: replace(quick, max_steps=61))
+    monkeypatch.setattr("fewbench.runner.plan.get_protocol", lambda name: replace(quick, max_steps=61))
     assert len(plan().todo()) == len(made.jobs)
-    monkeypatch.setattr("fewbench.plan.get_protocol", lambda name: replace(quick, title="Another", ddof=1))
+    monkeypatch.setattr("fewbench.runner.plan.get_protocol", lambda name: replace(quick, title="Another", ddof=1))
     assert plan().todo() == []
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fewbench.registry import read_method
+from fewbench.registry.methods import read_method
 from fewbench.testing import check_method
 
 PLUGIN = Path(__file__).parent / "plugin"
@@ -41,9 +41,9 @@ def python(code: str, environment: dict[str, str]) -> str:
 def test_the_registry_finds_both_without_importing_them(environment):
     code = """
 import json, sys
-from fewbench.plan import choose_tasks
-from fewbench.reader import read_rows
-from fewbench.registry import methods
+from fewbench.runner.plan import choose_tasks
+from fewbench.data.reader import read_rows
+from fewbench.registry.methods import methods
 (task,) = choose_tasks(["plugin-task"])
 rows = read_rows(task, None, offline=True)
 assert choose_tasks(["plugin"]) == [task]

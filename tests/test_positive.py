@@ -10,20 +10,20 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from fewbench.declare import declared, load_file
+from fewbench.data.metrics import score, shown_metric
+from fewbench.data.task_file import declared, load_file
 from fewbench.errors import BenchError
-from fewbench.figures import panels, titles
-from fewbench.metrics import score, shown_metric
-from fewbench.parts.kit import Models
-from fewbench.plan import Request, make_plan
-from fewbench.registry import task_files
-from fewbench.render import markdown
-from fewbench.runner.one import carry_out
-from fewbench.statistics.sums import SUMMED
-from fewbench.store import Store
-from fewbench.tables.blocks import build, to_rows
-from fewbench.tables.entry import entries
-from fewbench.tables.pivot import grids
+from fewbench.nn.fit_context import Models
+from fewbench.registry.methods import task_files
+from fewbench.report.figures import panels, titles
+from fewbench.report.render import markdown
+from fewbench.report.statistics.sums import SUMMED
+from fewbench.report.tables.blocks import build, to_rows
+from fewbench.report.tables.entry import entries
+from fewbench.report.tables.pivot import grids
+from fewbench.runner.plan import Request, make_plan
+from fewbench.runner.run import carry_out
+from fewbench.store.store import Store
 from fewbench.testing import toy_task
 from fewbench.types import Predictions
 

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load
 
 from fewbench.errors import StoreDamaged
-from fewbench.predictions import from_bytes, to_bytes
+from fewbench.store.predictions import from_bytes, to_bytes
 from fewbench.types import Predictions, Run
 
 RUN = Run("t", 1, "s", "m", {}, None, None, 2, 13, "quick", "f", "tf", key="k")

@@ -7,13 +7,13 @@ import pytest
 import torch
 from known import FACTS, KNOWN, OF, WAS
 
+from fewbench.data.facts import Fact, FactSet, Relation, read_facts
 from fewbench.errors import BenchError, ModelError
-from fewbench.facts import Fact, FactSet, Relation, read_facts
-from fewbench.models import find_model
-from fewbench.parts.load import load
-from fewbench.parts.probe import NO_TOKEN, ask, prepare, probe, ranks_of
-from fewbench.plan import choose_facts
-from fewbench.recall import LEFT_OUT, recalls
+from fewbench.measure.fact_probe import NO_TOKEN, ask, prepare, probe, ranks_of
+from fewbench.measure.fact_scores import LEFT_OUT, recalls
+from fewbench.nn.load import load
+from fewbench.registry.pretrained import find_model
+from fewbench.runner.plan import choose_facts
 
 FAMILIES = ["bert", "roberta", "distilbert", "albert", "electra"]
 

@@ -8,9 +8,9 @@ import warnings
 import pytest
 from known import FACTS, KNOWN
 
-from fewbench.models import find_model
-from fewbench.parts.load import load
-from fewbench.parts.probe import probe
+from fewbench.measure.fact_probe import probe
+from fewbench.nn.load import load
+from fewbench.registry.pretrained import find_model
 
 DECLARED = """
 [known]

@@ -7,17 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from fewbench.declare import declared
+from fewbench.data.task_file import declared
+from fewbench.data.task_prompts import with_prompt
 from fewbench.errors import BenchError
-from fewbench.layout import belongs, folder
-from fewbench.plan import Request, make_plan
-from fewbench.prompts import with_prompt
-from fewbench.record import run_key
-from fewbench.render import markdown
-from fewbench.store import Store
-from fewbench.tables.blocks import build, to_rows
-from fewbench.tables.entry import entries
-from fewbench.tables.pivot import grids
+from fewbench.report.render import markdown
+from fewbench.report.tables.blocks import build, to_rows
+from fewbench.report.tables.entry import entries
+from fewbench.report.tables.pivot import grids
+from fewbench.runner.plan import Request, make_plan
+from fewbench.store.paths import belongs, folder
+from fewbench.store.record import run_key
+from fewbench.store.store import Store
 from fewbench.types import Prompt
 
 TASK = """

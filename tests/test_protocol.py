@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from fewbench.errors import BenchError
-from fewbench.inputs import protocol_hash
-from fewbench.pipeline import pipeline
-from fewbench.protocol import Protocol, better, get_protocol, protocols
-from fewbench.registry import methods
+from fewbench.registry.methods import methods
+from fewbench.registry.pipeline import pipeline
+from fewbench.registry.protocol import Protocol, better, get_protocol, protocols
+from fewbench.store.inputs import protocol_hash
 from fewbench.testing import toy_job
 
 

@@ -12,17 +12,17 @@ from itertools import pairwise
 import pytest
 from conftest import PROJECT
 
-from fewbench import render
-from fewbench.cell import Entrant, TaskCell, Terms
-from fewbench.declare import declared
+from fewbench.data.task_file import declared
 from fewbench.errors import BenchError
-from fewbench.protocol import protocols
-from fewbench.published import COLUMNS, METRICS, PROTOCOLS, Published, beside, read_published
-from fewbench.registry import methods, task_files
-from fewbench.tables.beside import published_entries, published_rows
-from fewbench.tables.blocks import Block, Row, Scores
-from fewbench.tables.entry import entries
-from fewbench.tables.pivot import grids
+from fewbench.registry.methods import methods, task_files
+from fewbench.registry.protocol import protocols
+from fewbench.report import render
+from fewbench.report.published import COLUMNS, METRICS, PROTOCOLS, Published, beside, read_published
+from fewbench.report.tables.beside import published_entries, published_rows
+from fewbench.report.tables.blocks import Block, Row, Scores
+from fewbench.report.tables.entry import entries
+from fewbench.report.tables.pivot import grids
+from fewbench.store.cell import Entrant, TaskCell, Terms
 
 FOLDER = PROJECT / "results" / "published"
 NUMBERS = read_published(FOLDER)

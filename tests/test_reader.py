@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import CHOICE, GOOD, REGRESSION, SOURCE, TASK, folder, read, texts, with_  # noqa: F401
 
+from fewbench.data.reader import read_rows
 from fewbench.errors import DataError
-from fewbench.reader import read_rows
 
 
 def test_rows_have_their_place_and_files_their_hash(folder, tmp_path):

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fewbench import record as module
-from fewbench import sealed
 from fewbench.errors import BenchError, StoreDamaged
-from fewbench.record import SCHEMA, Record, from_json, run_key, to_json
+from fewbench.io import checked_json
+from fewbench.store import record as module
+from fewbench.store.record import SCHEMA, Record, from_json, run_key, to_json
 from fewbench.types import CorpusRef, Inputs, ModelRef, Run
 
 HISTORIC = Path(__file__).parent / "historic"
@@ -207,7 +207,7 @@ def test_comparable():
 def checked(payload: dict[str, Any]) -> str:
     """Return a payload's text with a checksum that fits."""
     text = json.dumps({**payload, "checksum": ""}, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
-    return text.replace('"checksum": ""', f'"checksum": "{sealed._digest(text)}"', 1)
+    return text.replace('"checksum": ""', f'"checksum": "{checked_json._digest(text)}"', 1)
 
 
 def payload(**changes: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from fewbench.errors import BenchError
-from fewbench.registry import methods, read_method, task_files
+from fewbench.registry.methods import methods, read_method, task_files
 from fewbench.types import KINDS
 
 FIT = "def fit(task, split, kit, *, lr: float = 0.5):\n    return task\n"
@@ -26,7 +26,7 @@ def write(tmp_path):
 
 def test_own_methods_are_listed_without_torch():
     code = (
-        "import sys; from fewbench.registry import methods, task_files; found = methods(); task_files();"
+        "import sys; from fewbench.registry.methods import methods, task_files; found = methods(); task_files();"
         "assert {'ft', 'majority', 'prompt-ft', 'zero-shot'} <= set(found), found;"
         "heavy = {'torch', 'transformers', 'numpy', 'fewbench.methods.ft'} & set(sys.modules);"
         "assert not heavy, heavy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import PROJECT
 
-from fewbench.store import Store
+from fewbench.store.store import Store
 
 RESULTS = PROJECT / "results"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
-from fewbench.cell import TaskCell
-from fewbench.pipeline import pipeline
-from fewbench.record import Record, run_key
-from fewbench.registry import methods
-from fewbench.selection import Wanted, code_of, count_stale, models_apart, who_takes_what
+from fewbench.registry.methods import methods
+from fewbench.registry.pipeline import pipeline
+from fewbench.report.query import Wanted, code_of, count_stale, models_apart, who_takes_what
+from fewbench.store.cell import TaskCell
+from fewbench.store.record import Record, run_key
 from fewbench.types import CorpusRef, ModelRef, Run
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fewbench.errors import BenchError
-from fewbench.registry import methods, read_method
-from fewbench.settings import bind, choose_methods, split_list
+from fewbench.registry.methods import methods, read_method
+from fewbench.registry.settings import bind, choose_methods, split_list
 
 SOURCE = '''"""A method with settings of every type."""
 
@@ -147,7 +147,8 @@ def test_binding_imports_no_torch(file):
     import subprocess
 
     code = (
-        f"import sys; from fewbench.settings import choose_methods; choose_methods(['all', {str(file)!r} + ':lr=1']);"
+        "import sys; from fewbench.registry.settings import choose_methods;"
+        f"choose_methods(['all', {str(file)!r} + ':lr=1']);"
         "sys.exit(bool({'torch', 'transformers', 'pandas', 'sklearn'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fewbench import documents, toml
-from fewbench.codehash import parse
-from fewbench.corpora import corpus_ref
+from fewbench.data import documents
+from fewbench.data.corpora import corpus_ref
 from fewbench.errors import BenchError, DataError
-from fewbench.jsonl import objects, read_bytes
+from fewbench.io import toml
+from fewbench.io.jsonl import objects, read_bytes
+from fewbench.registry.code_hash import parse
 
 BOMBS = ["[" * 200_000, '{"a":' * 200_000, '{"a": ' + "9" * 5000 + "}", '{"a": 1e999}', '{"a": NaN}']
 

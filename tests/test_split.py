@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fewbench.data.split import CHAINED_SEEDS, check_split, count_leaks, fingerprint, make_split, shuffled_order
 from fewbench.errors import BenchError
-from fewbench.split import CHAINED_SEEDS, check_split, count_leaks, fingerprint, make_split, shuffled_order
 from fewbench.testing import toy_rows, toy_task
 from fewbench.types import Example, Rows
 

@@ -8,13 +8,13 @@ from functools import lru_cache
 
 import pytest
 
-from fewbench.declare import Declared, declared, with_source
-from fewbench.metrics import METRICS
-from fewbench.plan import choose_tasks
-from fewbench.reader import read_rows
-from fewbench.registry import task_files
-from fewbench.split import make_split
-from fewbench.template import render
+from fewbench.data.metrics import METRICS
+from fewbench.data.reader import read_rows
+from fewbench.data.split import make_split
+from fewbench.data.task_file import Declared, declared, with_source
+from fewbench.data.template import render
+from fewbench.registry.methods import task_files
+from fewbench.runner.plan import choose_tasks
 from fewbench.types import Example, Prompt, Task
 
 SUITES = {

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fewbench.data.template import Piece, parse_template
 from fewbench.errors import BenchError
-from fewbench.template import Piece, parse_template
 
 
 def test_the_pieces_of_a_template():

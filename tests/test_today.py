@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from fewbench.plan import Request, make_plan
-from fewbench.record import Record, run_key
-from fewbench.selection import own_files, task_names
-from fewbench.store import Store
-from fewbench.today import CONSTANTS, DEFAULTS, DEFINITION, TEST, TRAIN, TRIALS, UNRECORDED, Today
+from fewbench.report.query import own_files, task_names
+from fewbench.report.today import CONSTANTS, DEFAULTS, DEFINITION, TEST, TRAIN, TRIALS, UNRECORDED, Today
+from fewbench.runner.plan import Request, make_plan
+from fewbench.store.record import Record, run_key
+from fewbench.store.store import Store
 from fewbench.types import Inputs
 
 TASK = """
@@ -120,8 +120,8 @@ def test_tables_tell_an_edited_task_from_todays(bench, moods, record):
 def test_a_submission_is_checked_against_the_users_own_task(moods, record):
     from pathlib import PurePosixPath
 
-    from fewbench.sharing.gather import Found
-    from fewbench.sharing.submit import Checker
+    from fewbench.report.share.gather import Found
+    from fewbench.report.share.submit import Checker
 
     found = [Found(PurePosixPath("x.json"), record, b"", None)]
     assert any("is not declared here" in text for text in Checker(None).check(found).problems)

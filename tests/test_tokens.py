@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from fewbench.declare import declared
+from fewbench.data.reader import read_rows
+from fewbench.data.task_file import declared
+from fewbench.data.tokenizer_check import check_words, label_words, load_tokenizer, prompt_lengths
 from fewbench.errors import BenchError, ModelError
-from fewbench.models import find_model
-from fewbench.plan import STUDENT
-from fewbench.reader import read_rows
-from fewbench.registry import task_files
-from fewbench.tokens import check_words, label_words, load_tokenizer, prompt_lengths
+from fewbench.registry.methods import task_files
+from fewbench.registry.pretrained import find_model
+from fewbench.runner.plan import STUDENT
 from fewbench.types import ModelRef
 
 TASK = """
@@ -51,7 +51,7 @@ def write(folder, low="bad", high="good", text="fine"):
 
 @pytest.fixture(scope="module")
 def embedded():
-    from fewbench.parts.load import load
+    from fewbench.nn.load import load
 
     ref = find_model(STUDENT)
     return load_tokenizer(ref), load(ref)
@@ -59,8 +59,8 @@ def embedded():
 
 @pytest.mark.parametrize("name", ["demo-sentiment", "demo-choice"])
 def test_words_and_lengths_are_those_of_a_prompted_model(name, embedded):
-    from fewbench.parts.backbone import Backbone
-    from fewbench.parts.prompt import PromptModel
+    from fewbench.nn.backbone import Backbone
+    from fewbench.nn.prompt import PromptModel
 
     ours, theirs = embedded
     task = declared(task_files([])).tasks[name]
@@ -73,7 +73,7 @@ def test_words_and_lengths_are_those_of_a_prompted_model(name, embedded):
 
 
 def test_every_declared_word_has_the_loaders_pieces(embedded):
-    from fewbench.parts.verbalizer import word_ids
+    from fewbench.nn.verbalizer import word_ids
 
     ours, theirs = embedded
     for task in declared(task_files([])).tasks.values():

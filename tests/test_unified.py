@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from fewbench.declare import declared
+from fewbench.data.task_file import declared
+from fewbench.data.task_prompts import with_prompt
+from fewbench.data.template import render
 from fewbench.errors import BenchError
-from fewbench.plan import choose_tasks
-from fewbench.prompts import with_prompt
-from fewbench.registry import task_files
-from fewbench.template import render
+from fewbench.registry.methods import task_files
+from fewbench.runner.plan import choose_tasks
 from fewbench.types import Example
 
 TASKS = declared(task_files()).tasks

@@ -29,8 +29,7 @@ from fewbench.cli import (
     tasks,
 )
 from fewbench.cli.out import note, write_anywhere
-from fewbench.errors import BenchError
-from fewbench.visible import visible
+from fewbench.errors import BenchError, visible
 
 # typer carries click's exceptions under a name of its own in newer versions.
 ClickException = cast("type[Exception]", typer.BadParameter.__mro__[2])

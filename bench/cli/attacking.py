@@ -14,10 +14,10 @@ from fewbench.cli.out import note, print_grid, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.attack.run import Target
-    from fewbench.measurement import Measurement
-    from fewbench.parts.kit import Models
-    from fewbench.runner.stored import World
+    from fewbench.measure.attack.run import Target
+    from fewbench.measure.stored import World
+    from fewbench.nn.fit_context import Models
+    from fewbench.store.measurement import Measurement
 
 ATTACKED = 1000
 """Jin et al.'s programs attack a thousand items."""
@@ -54,8 +54,8 @@ def attack(
     """Attack stored runs whose models were kept, and store accuracy under attack, queries and adversarial texts."""
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    from fewbench.runner.stored import World
-    from fewbench.store import Store
+    from fewbench.measure.stored import World
+    from fewbench.store.store import Store
 
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     world = World(store, data, model or (), task_files or (), offline)
@@ -88,14 +88,14 @@ def _attacker(
     force: bool,
 ) -> Callable[[str], tuple[Target, Measurement]]:
     """Return what attacks one stored run. What all runs need is read once, and refused before any is attacked."""
-    from fewbench.attack.recipes import get_recipe
-    from fewbench.attack.resources import read_resources
+    from fewbench.measure.attack.recipes import get_recipe
+    from fewbench.measure.attack.resources import read_resources
 
     theirs = name.startswith("textattack:")
     recipe = None if theirs else get_recipe(name)
     resources = None if theirs else read_resources(neighbours, nltk_data, world.data)
     if theirs:
-        from fewbench.attack.adapter import check_installed
+        from fewbench.measure.attack.adapter import check_installed
 
         check_installed()
         if nltk_data is not None:
@@ -103,11 +103,11 @@ def _attacker(
     import torch
     from transformers.utils import logging
 
-    from fewbench.attack.run import Target, attack
-    from fewbench.parts.kit import Models
+    from fewbench.measure.attack.run import Target, attack
+    from fewbench.measure.stored import model_of, task_of, test_rows
+    from fewbench.nn.fit_context import Models
     from fewbench.runner.environment import environment
     from fewbench.runner.local import choose_device
-    from fewbench.runner.stored import model_of, task_of, test_rows
 
     place = choose_device(device)
     torch.set_num_threads(threads)
@@ -126,7 +126,7 @@ def _attacker(
             note(f"{title}: {count} of {total} items attacked")
 
         if recipe is None or resources is None or pooled is None:
-            from fewbench.attack.adapter import attack_by_textattack
+            from fewbench.measure.attack.adapter import attack_by_textattack
 
             return found, attack_by_textattack(world.store, found, name, **options, on_item=heard)
         return found, attack(world.store, found, recipe, resources, pooled, **options, on_block=heard)
@@ -140,8 +140,8 @@ def _encoder(name: str | None, models: Models, *, offline: bool) -> Any:
     Raises:
         BenchError: no such model, or not a masked one.
     """
-    from fewbench.models import backbone_kind, find_model
-    from fewbench.plan import TEACHER
+    from fewbench.registry.pretrained import backbone_kind, find_model
+    from fewbench.runner.plan import TEACHER
 
     ref = find_model(name or TEACHER, offline=offline)
     if (kind := backbone_kind(ref)) != "masked":

@@ -14,10 +14,10 @@ from fewbench.cli.out import note, numbers, print_grids, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.comparison.rows import Versus
-    from fewbench.comparison.sides import Ranked, Side
-    from fewbench.record import Record
-    from fewbench.selection import Wanted
+    from fewbench.report.compare.rows import Versus
+    from fewbench.report.compare.sides import Ranked, Side
+    from fewbench.report.query import Wanted
+    from fewbench.store.record import Record
 
 FORMATS = ("terminal", "markdown", "latex", "json")
 FIGURES = (".svg", ".pdf", ".png")
@@ -47,11 +47,11 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare a method with others on the same splits and test items: differences, intervals, p-values, ranks."""
-    from fewbench.comparison.items import Labels
-    from fewbench.comparison.rows import to_object
-    from fewbench.comparison.sides import ranking, versus_all
-    from fewbench.selection import Wanted, own_files, task_names
-    from fewbench.today import Today
+    from fewbench.report.compare.items import Labels
+    from fewbench.report.compare.rows import to_object
+    from fewbench.report.compare.sides import ranking, versus_all
+    from fewbench.report.query import Wanted, own_files, task_names
+    from fewbench.report.today import Today
 
     if form not in FORMATS:
         raise BenchError(f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown")
@@ -94,8 +94,8 @@ def compare(
 def _print(
     tables: Sequence[Versus], ranks: Ranked, used: Sequence[Record], state: Sequence[str], resamples: int, form: str
 ) -> None:
-    from fewbench.comparison.sides import shared_by_all
-    from fewbench.comparison.text import legend, ranks_grid, to_grid
+    from fewbench.report.compare.sides import shared_by_all
+    from fewbench.report.compare.text import legend, ranks_grid, to_grid
 
     why = [ranks.why_none] if ranks.why_none else []
     notes = [*legend(tables, resamples), *state, *why]
@@ -106,7 +106,7 @@ def _print(
 
 def _state(records: Sequence[Record]) -> list[str]:
     """Return what is to be said once of all runs: how many failed, how many are of older code."""
-    from fewbench.selection import count_stale
+    from fewbench.report.query import count_stale
 
     failed = sum(record.status == "failed" for record in records)
     stale = count_stale(records)
@@ -138,10 +138,10 @@ def _sides(new: str, against: str, results: Path, wanted: Wanted) -> tuple[Side,
     Raises:
         BenchError: a method of which nothing is stored, or a folder with several.
     """
-    from fewbench.comparison.sides import Side
-    from fewbench.selection import by_label, find_label, models_apart
-    from fewbench.settings import split_list
-    from fewbench.store import Store
+    from fewbench.registry.settings import split_list
+    from fewbench.report.compare.sides import Side
+    from fewbench.report.query import by_label, find_label, models_apart
+    from fewbench.store.store import Store
 
     here = _read(results)
     there = _read(Path(new)) if Path(new).is_dir() else []
@@ -172,7 +172,7 @@ def _sides(new: str, against: str, results: Path, wanted: Wanted) -> tuple[Side,
 
 
 def _read(folder: Path) -> list[Record]:
-    from fewbench.store import Store
+    from fewbench.store.store import Store
 
     store = Store(folder)
     gc.disable()  # a process that reads ten thousand records and ends

@@ -14,7 +14,7 @@ from fewbench.cli.out import note, print_grid, print_json, say
 from fewbench.errors import BenchError, NeedsNetwork
 
 if TYPE_CHECKING:
-    from fewbench.mirror import Place
+    from fewbench.data.data_folder import Place
     from fewbench.types import Task
 
 app = typer.Typer(
@@ -99,9 +99,9 @@ def fetch(
 
     TASKS are tasks, task@source, suites and .toml files, as for bench run.
     """
-    from fewbench import mirror
-    from fewbench.plan import choose_tasks
-    from fewbench.settings import split_list
+    from fewbench.data import data_folder
+    from fewbench.registry.settings import split_list
+    from fewbench.runner.plan import choose_tasks
 
     folder = _needed(data)
     asked: dict[tuple[str, str], Place] = {}
@@ -110,7 +110,7 @@ def fetch(
     reports: list[dict[str, Any]] = []
     for place in asked.values():
         try:
-            done: str = mirror.fetch(place, folder, force=force, notify=note)
+            done: str = data_folder.fetch(place, folder, force=force, notify=note)
             reports.append({"file": place.shown, "ok": True, "found": done})
         except NeedsNetwork:
             raise  # the others would wait for the hub as long, and in vain
@@ -127,10 +127,10 @@ def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOptio
 
     TASKS are tasks (all their sources), task@source, suites and .toml files; without any, all that is declared.
     """
-    from fewbench import mirror
+    from fewbench.data import data_folder
 
     reports: list[dict[str, Any]] = []
-    for file, rows, known, error in mirror.verify(_places(_every_source(tasks), _needed(data))):
+    for file, rows, known, error in data_folder.verify(_places(_every_source(tasks), _needed(data))):
         found = f"{rows} rows, {'sum as written' if known else 'sum unknown'}"
         facts = {"file": file, "ok": error is None, "rows": rows, "known": known}
         reports.append({**facts, "found": found} if error is None else {**facts, "error": str(error)})
@@ -156,8 +156,8 @@ def import_(
 
     FOLDER holds every split that the source names, at its top, in a folder of the source's config, or as in the mirror.
     """
-    from fewbench.importing import LAYOUTS, import_folder
-    from fewbench.plan import choose_tasks
+    from fewbench.data.import_folder import LAYOUTS, import_folder
+    from fewbench.runner.plan import choose_tasks
 
     if layout is not None and layout not in LAYOUTS:
         raise BenchError(f"--from {layout}", allowed=LAYOUTS, given=layout)
@@ -194,16 +194,16 @@ def _needed(data: Path | None) -> Path:
 
 
 def _places(tasks: Sequence[Task], data: Path | None) -> list[Place]:
-    from fewbench.mirror import places
+    from fewbench.data.data_folder import places
 
     return [place for task in tasks for place in places(task, data)]
 
 
 def _every_source(requests: Sequence[str] | None) -> list[Task]:
     """Return tasks with each of their sources in turn; where a source or a suite is named, only with that."""
-    from fewbench.declare import with_source
-    from fewbench.plan import choose_tasks
-    from fewbench.settings import split_list
+    from fewbench.data.task_file import with_source
+    from fewbench.registry.settings import split_list
+    from fewbench.runner.plan import choose_tasks
 
     found: dict[str, Task] = {}
     for request in split_list(",".join(requests or ["all"]), "TASKS"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fewbench.cli.out import note
 
 if TYPE_CHECKING:
-    from fewbench.jobs import Job, Plan
+    from fewbench.runner.jobs import Job, Plan
 
 
 def of_older_code(plan: Plan, todo: Sequence[Job]) -> Iterator[str]:

@@ -11,8 +11,8 @@ from fewbench.cli.out import absolute, print_grid, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.facts import FactTask
-    from fewbench.protocol import Protocol
+    from fewbench.data.facts import FactTask
+    from fewbench.registry.protocol import Protocol
 
 DataOption = Annotated[
     Path | None,
@@ -65,9 +65,9 @@ def _cell(value: Any) -> str:
 
 
 def _tasks() -> list[dict[str, Any]]:
-    from fewbench.declare import declared
-    from fewbench.metrics import shown_metric
-    from fewbench.registry import task_files
+    from fewbench.data.metrics import shown_metric
+    from fewbench.data.task_file import declared
+    from fewbench.registry.methods import task_files
 
     known = declared(task_files())
     members = {name: [m.partition("@")[0] for m in suite.tasks] for name, suite in known.suites.items()}
@@ -101,7 +101,7 @@ def _tasks() -> list[dict[str, Any]]:
 
 def _facts(facts: FactTask) -> dict[str, Any]:
     """Return the row of a set of facts: it has no classes, sources or suites, and its format is its kind."""
-    from fewbench.facts import KIND
+    from fewbench.data.facts import KIND
 
     return {
         "name": facts.name,
@@ -125,7 +125,7 @@ def _facts(facts: FactTask) -> dict[str, Any]:
 
 
 def _methods() -> list[dict[str, Any]]:
-    from fewbench.registry import methods
+    from fewbench.registry.methods import methods
 
     return [
         {
@@ -146,15 +146,15 @@ def _methods() -> list[dict[str, Any]]:
 
 
 def _suites() -> list[dict[str, Any]]:
-    from fewbench.declare import declared
-    from fewbench.registry import task_files
+    from fewbench.data.task_file import declared
+    from fewbench.registry.methods import task_files
 
     suites = declared(task_files()).suites
     return [{"name": suite.name, "title": suite.title, "tasks": suite.tasks} for suite in suites.values()]
 
 
 def _models() -> list[dict[str, Any]]:
-    from fewbench.models import describe, embedded_models
+    from fewbench.registry.pretrained import describe, embedded_models
 
     return [
         {"name": name, **describe(folder), "mib": round(sum(f.stat().st_size for f in folder.iterdir()) / 2**20, 1)}
@@ -165,7 +165,7 @@ def _models() -> list[dict[str, Any]]:
 def _protocols() -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    from fewbench.protocol import protocols
+    from fewbench.registry.protocol import protocols
 
     usual = ("lr", "batch_size")
     return [
@@ -181,7 +181,7 @@ def _updates(protocol: Protocol) -> str:
 
 
 def _figures() -> list[dict[str, Any]]:
-    from fewbench.figures import figures
+    from fewbench.report.figures import figures
 
     return [{"name": figure.name, "summary": figure.summary, "file": str(figure.file)} for figure in figures().values()]
 
@@ -198,7 +198,7 @@ _ROWS = {
 
 def doctor(data: DataOption = None, results: ResultsOption = Path("results"), json: JsonOption = False) -> None:
     """Say what is here, what is missing, and how to get it."""
-    from fewbench.doctor import examine
+    from fewbench.cli.doctor import examine
 
     findings = examine(data, results)
     if json:

@@ -13,10 +13,10 @@ from fewbench.cli.out import note, print_grid, print_grids, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.measurement import Measurement
-    from fewbench.record import Record
-    from fewbench.store import Store
-    from fewbench.today import Today
+    from fewbench.report.today import Today
+    from fewbench.store.measurement import Measurement
+    from fewbench.store.record import Record
+    from fewbench.store.store import Store
 
 BASES = ("e", "2")
 
@@ -29,8 +29,8 @@ def loyalty(
     json: JsonOption = False,
 ) -> None:
     """Show how closely one run's predictions resemble another's: label and probability loyalty."""
-    from fewbench.loyalty import between
-    from fewbench.store import Store
+    from fewbench.measure.loyalty import between
+    from fewbench.store.store import Store
 
     if base not in BASES:
         raise BenchError(f"logarithms of base '{base}'", allowed=BASES, fix="--base 2")
@@ -72,13 +72,13 @@ def cost(
     """Measure what stored runs' models cost, beside their teacher in the same process, and store it with them."""
     import torch
 
-    from fewbench.measurement import write
-    from fewbench.parts.kit import Models
-    from fewbench.runner.cost import Conditions, codecarbon
-    from fewbench.runner.cost import cost as measure
+    from fewbench.measure.stored import World
+    from fewbench.measure.stored_cost import Conditions, codecarbon
+    from fewbench.measure.stored_cost import cost as measure
+    from fewbench.nn.fit_context import Models
     from fewbench.runner.local import choose_device
-    from fewbench.runner.stored import World
-    from fewbench.store import Store
+    from fewbench.store.measurement import write
+    from fewbench.store.store import Store
 
     device = choose_device(device)
     torch.set_num_threads(threads)
@@ -106,7 +106,7 @@ def cost(
 
 
 def _own_teacher(record: Record, store: Store) -> Record | None:
-    from fewbench.loyalty import own_teacher
+    from fewbench.measure.loyalty import own_teacher
 
     told = record.details.get("teacher", {}).get("run")
     try:
@@ -178,9 +178,9 @@ def print_beyond(
 
     `known` are all records of the store, teachers among them.
     """
-    from fewbench.render import to_csv
-    from fewbench.tables import beyond
-    from fewbench.tables.blocks import nothing_changed
+    from fewbench.report.render import to_csv
+    from fewbench.report.tables import beyond
+    from fewbench.report.tables.blocks import nothing_changed
 
     kinds = beyond.chosen(given)
     rows = beyond.rows(records, known, store, kinds, today.changed if today else nothing_changed)

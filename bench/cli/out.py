@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fewbench.errors import BenchError
-from fewbench.visible import shortened, steers, visible
+from fewbench.errors import BenchError, shortened, steers, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fewbench.tables.grid import Grid
+    from fewbench.report.tables.grid import Grid
 
 PLAIN = {"─": "-", "━": "-", "–": "-", "—": "-", "…": "...", "±": "+-", "×": "x", "†": "+", "‡": "#", "’": "'"}
 """What stands for our own signs in an encoding that lacks them."""
@@ -98,7 +97,7 @@ def print_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: S
 
 def print_grids(grids: Sequence[Grid], form: str) -> None:
     """Print tables on stdout, a blank line between them; `form` is terminal, markdown or latex."""
-    from fewbench import render
+    from fewbench.report import render
 
     if form == "terminal":
         out = console()

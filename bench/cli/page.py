@@ -20,15 +20,15 @@ def leaderboard(
     json: JsonOption = False,
 ) -> None:
     """Write the stored runs as one HTML file, which needs neither a server nor the network."""
-    from fewbench.declare import declared
-    from fewbench.page.gather import gather, read
-    from fewbench.page.write import check, save, to_html
-    from fewbench.protocol import protocols
-    from fewbench.published import read_published
-    from fewbench.registry import methods, task_files
-    from fewbench.selection import Wanted, own_files, task_names
-    from fewbench.store import Store
-    from fewbench.today import Today
+    from fewbench.data.task_file import declared
+    from fewbench.registry.methods import methods, task_files
+    from fewbench.registry.protocol import protocols
+    from fewbench.report.page.gather import gather, read
+    from fewbench.report.page.write import check, save, to_html
+    from fewbench.report.published import read_published
+    from fewbench.report.query import Wanted, own_files, task_names
+    from fewbench.report.today import Today
+    from fewbench.store.store import Store
 
     check(out)
     wanted, files = Wanted(task_names(tasks) if tasks else None), own_files(tasks)

@@ -24,13 +24,13 @@ def plot(
     results: ResultsOption = Path("results"),
 ) -> None:
     """Draw a figure of stored runs (bench ls figures)."""
-    from fewbench import figures
-    from fewbench.published import read_published
-    from fewbench.selection import Wanted, count_stale, models_apart, own_files, task_names
-    from fewbench.settings import split_list
-    from fewbench.store import Store
-    from fewbench.tables.blocks import without_doubled
-    from fewbench.today import UNRECORDED, Today
+    from fewbench.registry.settings import split_list
+    from fewbench.report import figures
+    from fewbench.report.published import read_published
+    from fewbench.report.query import Wanted, count_stale, models_apart, own_files, task_names
+    from fewbench.report.tables.blocks import without_doubled
+    from fewbench.report.today import UNRECORDED, Today
+    from fewbench.store.store import Store
 
     figures.check_format(out)
     figures.find(figure)

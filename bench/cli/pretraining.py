@@ -17,7 +17,7 @@ from fewbench.cli.out import absolute, note, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.facts import FactSet
+    from fewbench.data.facts import FactSet
     from fewbench.pretrain.recipe import Recipe
     from fewbench.types import ModelRef
 
@@ -78,15 +78,15 @@ def pretrain(
 
 
 def _model(name: str | None) -> ModelRef | None:
-    from fewbench.models import find_model
+    from fewbench.registry.pretrained import find_model
 
     return None if name is None else find_model(name)
 
 
 def _facts(name: str, data: Path | None) -> FactSet:
-    from fewbench.declare import declared
-    from fewbench.facts import read_facts
-    from fewbench.registry import task_files
+    from fewbench.data.facts import read_facts
+    from fewbench.data.task_file import declared
+    from fewbench.registry.methods import task_files
 
     known = declared(task_files()).facts
     if name not in known:

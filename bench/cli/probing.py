@@ -15,9 +15,9 @@ from fewbench.cli.out import absolute, note, print_grid, print_json, say_wrapped
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.facts import FactSet
-    from fewbench.parts.probe import ProbeResult
-    from fewbench.recall import Recall, Recalls
+    from fewbench.data.facts import FactSet
+    from fewbench.measure.fact_probe import ProbeResult
+    from fewbench.measure.fact_scores import Recall, Recalls
     from fewbench.types import ModelRef
 
 MARK = "*"
@@ -40,9 +40,9 @@ def probe(
     json: JsonOption = False,
 ) -> None:
     """Ask masked language models for facts: the mean reciprocal rank of the right token."""
-    from fewbench.facts import read_facts
-    from fewbench.models import find_model
-    from fewbench.plan import STUDENT, choose_facts
+    from fewbench.data.facts import read_facts
+    from fewbench.registry.pretrained import find_model
+    from fewbench.runner.plan import STUDENT, choose_facts
 
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -72,8 +72,8 @@ def _names(refs: Sequence[ModelRef]) -> list[str]:
 
 
 def _probe_all(refs: Sequence[ModelRef], facts: FactSet, place: str) -> list[ProbeResult]:
-    from fewbench.parts.load import load
-    from fewbench.parts.probe import ask, prepare
+    from fewbench.measure.fact_probe import ask, prepare
+    from fewbench.nn.load import load
 
     loaded = [load(ref) for ref in refs]  # all of them, so that what cannot be had is refused before minutes are spent
     questions = [prepare(tokenizer, facts) for _, tokenizer in loaded]
@@ -146,7 +146,7 @@ def _figures(recall: Recall) -> dict[str, Any]:
 
 
 def _write(out: Path, text: str) -> None:
-    from fewbench.durable import write_whole
+    from fewbench.io.atomic import write_whole
 
     try:
         write_whole(out, text.encode())

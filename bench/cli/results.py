@@ -14,10 +14,10 @@ from fewbench.cli.out import note, numbers, print_grid, print_grids, print_json,
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.published import Published
-    from fewbench.record import Record
-    from fewbench.tables.table import Explain
-    from fewbench.today import Today
+    from fewbench.report.published import Published
+    from fewbench.report.tables.table import Explain
+    from fewbench.report.today import Today
+    from fewbench.store.record import Record
 
 
 class Shown(NamedTuple):
@@ -52,11 +52,11 @@ def table(
     json: JsonOption = False,
 ) -> None:
     """Show stored runs: one row a method and one column a task, or what --rows and --columns say."""
-    from fewbench.published import read_published
-    from fewbench.selection import Wanted, models_apart, own_files, task_names, who_takes_what
-    from fewbench.store import Store
-    from fewbench.tables.pivot import check_axes
-    from fewbench.today import Today
+    from fewbench.report.published import read_published
+    from fewbench.report.query import Wanted, models_apart, own_files, task_names, who_takes_what
+    from fewbench.report.tables.pivot import check_axes
+    from fewbench.report.today import Today
+    from fewbench.store.store import Store
 
     if form not in FORMATS:
         raise BenchError(f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown")
@@ -91,8 +91,8 @@ def table(
 
 def _of_methods(given: Sequence[str], records: Sequence[Record], results: Path) -> list[Record]:
     """Return the records of some methods: with all their settings, or with those that are named."""
-    from fewbench.selection import by_label, find_label
-    from fewbench.settings import split_list
+    from fewbench.registry.settings import split_list
+    from fewbench.report.query import by_label, find_label
 
     stored = by_label(records)
     plain = {name.partition(":")[0] for name in stored}
@@ -111,14 +111,14 @@ def print_tables(
     shown: Shown | None = None,
 ) -> None:
     """Print the tables of some records on stdout, published numbers beside them."""
-    from fewbench import render
-    from fewbench.protocol import protocols
-    from fewbench.selection import code_of, who_takes_what
-    from fewbench.tables.beside import published_entries, published_rows
-    from fewbench.tables.blocks import build, to_rows
-    from fewbench.tables.entry import entries
-    from fewbench.tables.pivot import grids
-    from fewbench.today import Today
+    from fewbench.registry.protocol import protocols
+    from fewbench.report import render
+    from fewbench.report.query import code_of, who_takes_what
+    from fewbench.report.tables.beside import published_entries, published_rows
+    from fewbench.report.tables.blocks import build, to_rows
+    from fewbench.report.tables.entry import entries
+    from fewbench.report.tables.pivot import grids
+    from fewbench.report.today import Today
 
     today, takes, published, median = shown or Shown(Today(), who_takes_what())
     ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
@@ -148,16 +148,16 @@ def show(
     """Show one record: what was run, what came out, and how it was chosen; or what its model makes of a text."""
     import json as encoder
 
-    from fewbench.record import to_json
-    from fewbench.selection import own_files
-    from fewbench.store import Store
-    from fewbench.today import SAID, Today
+    from fewbench.report.query import own_files
+    from fewbench.report.today import SAID, Today
+    from fewbench.store.record import to_json
+    from fewbench.store.store import Store
 
     store = Store(results)
     record = store.find(key)
     if text:
-        from fewbench.runner.stored import World
-        from fewbench.runner.study import study
+        from fewbench.measure.case_study import study
+        from fewbench.measure.stored import World
 
         told = study(record, text, top, World(store, models=model or (), offline=True))
         if json:
@@ -207,8 +207,8 @@ def fsck(
     json: JsonOption = False,
 ) -> None:
     """Check that every stored file is what was written."""
-    from fewbench import layout
-    from fewbench.store import Store
+    from fewbench.store import paths
+    from fewbench.store.store import Store
 
     store = Store(results)
     found = store.fsck(repair=repair)
@@ -218,7 +218,7 @@ def fsck(
         for damage in found:
             say(f"{damage.severity}: {damage}")
         wrong = {damage.path for damage in found if damage.severity in ("damage", "newer")}
-        whole = sum(file not in wrong for file in layout.record_files(store.runs, lambda error: None))
+        whole = sum(file not in wrong for file in paths.record_files(store.runs, lambda error: None))
         note(f"{whole} whole records, {len(found)} findings in {results}")
     if any(damage.serious for damage in found):
         raise typer.Exit(3)

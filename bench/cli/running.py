@@ -16,14 +16,13 @@ import typer
 from fewbench.cli.earlier import failed_earlier, of_older_code
 from fewbench.cli.listing import AllowOption, DataOption, JsonOption, ResultsOption
 from fewbench.cli.out import duration, note, numbers, print_grid, print_json
-from fewbench.errors import BenchError
-from fewbench.metrics import shown_metric
-from fewbench.visible import visible
+from fewbench.data.metrics import shown_metric
+from fewbench.errors import BenchError, visible
 
 if TYPE_CHECKING:
-    from fewbench.jobs import Job, Plan, Work
+    from fewbench.runner.jobs import Job, Plan, Work
     from fewbench.runner.local import OnDone, Outcome
-    from fewbench.store import Store
+    from fewbench.store.store import Store
 
 
 def run(
@@ -69,10 +68,10 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Run methods on tasks: what has no record yet, and nothing twice."""
-    from fewbench.plan import STUDENT, Request, make_plan
+    from fewbench.registry.settings import split_list
+    from fewbench.runner.plan import STUDENT, Request, make_plan
     from fewbench.runner.refusals import without_refused
-    from fewbench.settings import split_list
-    from fewbench.store import Store
+    from fewbench.store.store import Store
 
     if offline:
         os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
@@ -134,7 +133,7 @@ def _refuse(stages: Sequence[Sequence[Work]], device: str) -> None:
 def _carry_out(
     stages: Sequence[Sequence[Work]], store: Store, workers: int | None, device: str, threads: int, **limits: Any
 ) -> int:
-    from fewbench.jobs import Job
+    from fewbench.runner.jobs import Job
 
     works = [work for stage in stages for work in stage]
     runs = [work for work in works if isinstance(work, Job)]

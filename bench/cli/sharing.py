@@ -12,8 +12,8 @@ from fewbench.cli.out import absolute, note, numbers, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.record import Record
-    from fewbench.sharing.copy import Copied, Keep
+    from fewbench.report.share.copy import Copied, Keep
+    from fewbench.store.record import Record
 
 export = typer.Typer(help="Results for elsewhere: CSV files, a model card's metadata.", no_args_is_help=True)
 
@@ -35,13 +35,13 @@ def card(
     json: JsonOption = False,
 ) -> None:
     """Print the metadata block of a model card: the results of a method, as the hub's model-index."""
-    from fewbench.cell import entrant_of
-    from fewbench.protocol import protocols
-    from fewbench.selection import Wanted, by_label, find_label, own_files, task_names
-    from fewbench.sharing.card import front_matter, model_index
-    from fewbench.tables.blocks import build
-    from fewbench.tables.entry import entries
-    from fewbench.today import UNRECORDED, Today
+    from fewbench.registry.protocol import protocols
+    from fewbench.report.query import Wanted, by_label, find_label, own_files, task_names
+    from fewbench.report.share.card import front_matter, model_index
+    from fewbench.report.tables.blocks import build
+    from fewbench.report.tables.entry import entries
+    from fewbench.report.today import UNRECORDED, Today
+    from fewbench.store.cell import entrant_of
 
     wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
     stored = by_label(record for record in _records(results) if record in wanted and record.comparable)
@@ -69,12 +69,12 @@ def csv(
     results: ResultsOption = Path("results"),
 ) -> None:
     """Write stored runs as CSV: runs.csv, trials.csv, and cells.csv with means over seeds."""
-    from fewbench.durable import write_whole
-    from fewbench.protocol import protocols
-    from fewbench.selection import Wanted, code_of, own_files, task_names
-    from fewbench.sharing.bundle import bundle
-    from fewbench.tables.blocks import build, to_rows
-    from fewbench.today import Today
+    from fewbench.io.atomic import write_whole
+    from fewbench.registry.protocol import protocols
+    from fewbench.report.query import Wanted, code_of, own_files, task_names
+    from fewbench.report.share.bundle import bundle
+    from fewbench.report.tables.blocks import build, to_rows
+    from fewbench.report.today import Today
 
     wanted = Wanted(task_names(tasks) if tasks else None)
     records = [record for record in _records(results) if record in wanted]
@@ -100,11 +100,11 @@ def submit(
     json: JsonOption = False,
 ) -> None:
     """Check records and measurements from elsewhere, and copy them in if nothing is wrong with any of them."""
-    from fewbench.selection import own_files
-    from fewbench.sharing.copy import Copied, copy_into
-    from fewbench.sharing.gather import gather
-    from fewbench.sharing.submit import Checker
-    from fewbench.store import Store
+    from fewbench.report.query import own_files
+    from fewbench.report.share.copy import Copied, copy_into
+    from fewbench.report.share.gather import gather
+    from fewbench.report.share.submit import Checker
+    from fewbench.store.store import Store
 
     found, problems = gather(folder)
     report = Checker(data, own_files(tasks)).check(found)
@@ -141,9 +141,9 @@ def merge(
     keep: KeepOption = None,
 ) -> None:
     """Put the records and measurements of several results folders into one; the same run is taken once."""
-    from fewbench.sharing.copy import copy_into
-    from fewbench.sharing.gather import gather
-    from fewbench.store import Store
+    from fewbench.report.share.copy import copy_into
+    from fewbench.report.share.gather import gather
+    from fewbench.store.store import Store
 
     found, problems = [], []
     for folder in folders:
@@ -173,8 +173,8 @@ def _keep(text: str | None) -> Keep | None:
 
 
 def _records(results: Path) -> list[Record]:
-    from fewbench.selection import models_apart
-    from fewbench.store import Store
+    from fewbench.report.query import models_apart
+    from fewbench.store.store import Store
 
     store = Store(results)
     records = models_apart(store.records())

@@ -15,7 +15,7 @@ from fewbench.cli.out import note, print_grid, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.facts import FactTask
+    from fewbench.data.facts import FactTask
     from fewbench.types import Example, Task
 
 SAMPLE = 1000
@@ -31,9 +31,9 @@ def split(
     json: JsonOption = False,
 ) -> None:
     """Show the K-shot split of a task."""
-    from fewbench.plan import choose_tasks
-    from fewbench.reader import read_rows
-    from fewbench.split import make_split
+    from fewbench.data.reader import read_rows
+    from fewbench.data.split import make_split
+    from fewbench.runner.plan import choose_tasks
 
     chosen = choose_tasks([task])
     if len(chosen) != 1:
@@ -105,12 +105,12 @@ class _Given(NamedTuple):
 
 
 def _check_tasks(file: Path, given: _Given) -> list[str]:
-    from fewbench.declare import declared
-    from fewbench.metrics import check_metrics, shown_metric
-    from fewbench.models import find_model
-    from fewbench.plan import STUDENT
-    from fewbench.registry import task_files
-    from fewbench.tokens import load_tokenizer
+    from fewbench.data.metrics import check_metrics, shown_metric
+    from fewbench.data.task_file import declared
+    from fewbench.data.tokenizer_check import load_tokenizer
+    from fewbench.registry.methods import task_files
+    from fewbench.registry.pretrained import find_model
+    from fewbench.runner.plan import STUDENT
 
     data, student, k, _ = given
     tokenizer = load_tokenizer(find_model(student or STUDENT))
@@ -131,7 +131,7 @@ def _check_tasks(file: Path, given: _Given) -> list[str]:
 
 def _filled(task: FactTask, data: Path | None) -> list[str]:
     """Return how many facts there are and the first as a model is asked for it, or why there are none to show."""
-    from fewbench.facts import find_file, read_facts
+    from fewbench.data.facts import find_file, read_facts
 
     try:
         find_file(task, task.facts, data)
@@ -146,8 +146,8 @@ def _filled(task: FactTask, data: Path | None) -> list[str]:
 
 def _words(task: Task, tokenizer: Any, *, strict: bool) -> list[str]:
     """Return the label words of each of a task's prompts with their pieces; `strict` refuses what does not fit."""
-    from fewbench.prompts import OWN, with_prompt
-    from fewbench.tokens import check_words, label_words
+    from fewbench.data.task_prompts import OWN, with_prompt
+    from fewbench.data.tokenizer_check import check_words, label_words
 
     lines = []
     for name in (OWN, *(prompt.name for prompt in task.prompts)):
@@ -165,7 +165,7 @@ def _words(task: Task, tokenizer: Any, *, strict: bool) -> list[str]:
 
 def _lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> str:
     """Return how long prompts are in tokens, and how many of them would be cut."""
-    from fewbench.tokens import prompt_lengths
+    from fewbench.data.tokenizer_check import prompt_lengths
 
     lengths = prompt_lengths(task, examples, tokenizer)
     cut = sum(length > task.max_length for length in lengths)
@@ -177,11 +177,11 @@ def _lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> str:
 
 def _rendered(task: Task, data: Path | None, tokenizer: Any, k: int | None) -> list[str]:
     """Return lengths and the first rows as a prompt shows them, or why there are none to show."""
-    from fewbench.examples import check_classes
-    from fewbench.protocol import get_protocol
-    from fewbench.reader import find_file, read_rows
-    from fewbench.split import make_split
-    from fewbench.template import render
+    from fewbench.data.reader import find_file, read_rows
+    from fewbench.data.rows import check_classes
+    from fewbench.data.split import make_split
+    from fewbench.data.template import render
+    from fewbench.registry.protocol import get_protocol
 
     try:
         files = [find_file(task, data, split) for split in task.source.splits]
@@ -206,7 +206,7 @@ def _mask(words: Sequence[Sequence[str]]) -> str:
 
 
 def _check_method(file: Path, given: _Given) -> list[str]:
-    from fewbench.registry import read_method
+    from fewbench.registry.methods import read_method
 
     method = read_method(file)
     settings = " ".join(f"{name}={value!r}" for name, value in method.settings.items())
@@ -214,8 +214,8 @@ def _check_method(file: Path, given: _Given) -> list[str]:
 
 
 def _check_record(file: Path, given: _Given) -> list[str]:
-    from fewbench.files import read_file
-    from fewbench.record import from_json
+    from fewbench.io.files import read_file
+    from fewbench.store.record import from_json
 
     try:
         record = from_json(read_file(file).decode("utf-8"), str(file))

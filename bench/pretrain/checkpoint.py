@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewbench.durable import write_whole
 from fewbench.errors import BenchError, StoreDamaged
+from fewbench.io.atomic import write_whole
 
 
 def save_checkpoint(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

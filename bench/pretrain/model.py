@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fewbench.parts.families import family_of
+from fewbench.nn.families import family_of
 from fewbench.pretrain.packing import Rows
 from fewbench.pretrain.recipe import Recipe
 

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewbench.errors import ModelError
-from fewbench.parts.families import Layer, family_of
-from fewbench.parts.losses import distillation_kl
+from fewbench.nn.families import Layer, family_of
+from fewbench.nn.losses import distillation_kl
 from fewbench.pretrain.recipe import Recipe
 
 

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from fewbench.documents import HUB, Document, corpus_files, documents, is_held_out
-from fewbench.durable import write_whole
+from fewbench.data.documents import HUB, Document, corpus_files, documents, is_held_out
+from fewbench.data.tokenizer_check import read_as_text
 from fewbench.errors import DataError
-from fewbench.tokens import read_as_text
+from fewbench.io.atomic import write_whole
 
 Rows = NDArray[np.uint16] | NDArray[np.int32]
 ENCODED_AT_ONCE = 512  # documents handed to the tokenizer together: it encodes them in parallel

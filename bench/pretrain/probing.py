@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fewbench.facts import FactSet
-from fewbench.parts.probe import Questions, ask, prepare
+from fewbench.data.facts import FactSet
+from fewbench.measure.fact_probe import Questions, ask, prepare
 
 
 class FactMeasure:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewbench import toml
 from fewbench.errors import BenchError
+from fewbench.io import toml
 
 OBJECTIVES = ("mlm", "distil")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from fewbench.documents import HUB, corpus_files, training
-from fewbench.durable import write_whole
+from fewbench.data.documents import HUB, corpus_files, training
 from fewbench.errors import BenchError, ModelError
-from fewbench.parts.families import family_of
-from fewbench.parts.load import load
-from fewbench.parts.surgery import keep_layers
+from fewbench.io.atomic import write_whole
+from fewbench.nn.families import family_of
+from fewbench.nn.load import load
+from fewbench.nn.prune import keep_layers
 from fewbench.pretrain import model as models
 from fewbench.pretrain.card import card
 from fewbench.pretrain.context import Context

@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fewbench.data.options import only_present
 from fewbench.errors import BenchError
-from fewbench.options import only_present
-from fewbench.sealed import dumps
+from fewbench.io.checked_json import dumps
 from fewbench.types import Example, Predictions, Task
 
 if TYPE_CHECKING:

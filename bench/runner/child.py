@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 import torch
 from transformers.utils import logging
 
-from fewbench.artifacts import Artifacts
-from fewbench.jobs import Job
-from fewbench.parts.kit import Models
+from fewbench.nn.fit_context import Models
 from fewbench.runner import channel
-from fewbench.runner.one import attempt, build, failed
+from fewbench.runner.jobs import Job
 from fewbench.runner.preflight import Checks, answer_checks
+from fewbench.runner.run import attempt, build, failed
+from fewbench.store.artifacts import Artifacts
 
 
 class Start(NamedTuple):

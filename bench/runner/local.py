@@ -7,12 +7,12 @@ from contextlib import closing
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
-from fewbench.jobs import Job, Work
-from fewbench.record import Record
+from fewbench.runner.jobs import Job, Work
 from fewbench.runner.preflight import Checks, checks_of, error_of
 from fewbench.runner.processes import Conditions, End, each, get_ready
 from fewbench.runner.verdict import failure, judge, problem_of, refusals_of
-from fewbench.store import Store, StoreUnwritable
+from fewbench.store.record import Record
+from fewbench.store.store import Store, StoreUnwritable
 
 
 class Outcome(NamedTuple):

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fewbench.cell import label
 from fewbench.errors import BenchError, DataError, ModelError, NeedsNetwork, StoreDamaged
-from fewbench.jobs import Job, Preparation, Work
-from fewbench.pipeline import settings_of
+from fewbench.registry.pipeline import settings_of
+from fewbench.runner.jobs import Job, Preparation, Work
+from fewbench.store.cell import label
 
 if TYPE_CHECKING:
-    from fewbench.parts.kit import Models
+    from fewbench.nn.fit_context import Models
 
 OWN = "models"
 """Who asks whether models fit tasks: the harness itself, no method."""
@@ -98,7 +98,7 @@ def ask_preparation(preparation: Preparation, models: Models) -> None:
     Raises:
         BenchError: what it refuses, or a check that breaks down.
     """
-    from fewbench.runner.one import world_of
+    from fewbench.runner.run import world_of
 
     method = preparation.method
     defaults = {name: method.settings[name] for name in method.prepare_settings}
@@ -120,7 +120,7 @@ def check_models(job: Job, models: Models) -> None:
         BenchError: a label word of several tokens, a template that the model cannot read, a task longer than its
             positions.
     """
-    from fewbench.parts.views import prompt_model
+    from fewbench.nn.kinds import prompt_model
 
     for ref in filter(None, (job.run.student, job.run.teacher)):
         backbone = models.pretrained(ref)

@@ -16,11 +16,11 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from fewbench.artifacts import Artifacts
-from fewbench.durable import finish_writing
-from fewbench.jobs import Job, Preparation
+from fewbench.io.atomic import finish_writing
 from fewbench.runner.faults import native_trace
+from fewbench.runner.jobs import Job, Preparation
 from fewbench.runner.preflight import Checks
+from fewbench.store.artifacts import Artifacts
 
 PRELOADED = (
     "fewbench.runner.child",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fewbench.errors import BenchError
-from fewbench.jobs import Job, Plan
+from fewbench.runner.jobs import Job, Plan
 
 
 def without_refused(plan: Plan, todo: Sequence[Job]) -> Plan:

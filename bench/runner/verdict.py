@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from fewbench.data.metrics import OF_ONE_CLASS, score
+from fewbench.data.split import LIMIT_SEED
 from fewbench.errors import BenchError
-from fewbench.jobs import Job
-from fewbench.metrics import OF_ONE_CLASS, score
-from fewbench.protocol import better
-from fewbench.record import Record
+from fewbench.registry.protocol import better
 from fewbench.runner import channel
 from fewbench.runner.environment import environment
-from fewbench.split import LIMIT_SEED
-from fewbench.store import StoreFull
+from fewbench.runner.jobs import Job
+from fewbench.store.record import Record
+from fewbench.store.store import StoreFull
 from fewbench.types import Predictions, Task
 
 TIMES = ("search_seconds", "test_seconds", "total_seconds", "peak_memory_mib")
@@ -29,7 +29,7 @@ def judge(job: Job, content: bytes, device: str, threads: int) -> tuple[Record, 
 
     Args:
         job: as planned, with its labels.
-        content: what `fewbench.runner.one.attempt` returned, or bytes that a method put in its place.
+        content: what `fewbench.runner.run.attempt` returned, or bytes that a method put in its place.
         device: where it ran.
         threads: torch's.
 

@@ -10,18 +10,18 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import pytest
 
-from fewbench.attack import adapter
-from fewbench.attack.encoder import MeanPooled
-from fewbench.attack.recipes import RECIPES
-from fewbench.attack.resources import read_resources
-from fewbench.attack.run import Target, blocks
 from fewbench.errors import BenchError
-from fewbench.measurement import attachment, measurements
-from fewbench.models import find_model
-from fewbench.parts.views import open_backbone
-from fewbench.plan import Request, make_plan
+from fewbench.measure.attack import adapter
+from fewbench.measure.attack.encoder import MeanPooled
+from fewbench.measure.attack.recipes import RECIPES
+from fewbench.measure.attack.resources import read_resources
+from fewbench.measure.attack.run import Target, blocks
+from fewbench.nn.kinds import open_backbone
+from fewbench.registry.pretrained import find_model
 from fewbench.runner.local import execute
-from fewbench.store import Store
+from fewbench.runner.plan import Request, make_plan
+from fewbench.store.measurement import attachment, measurements
+from fewbench.store.store import Store
 from fewbench.types import Example, Predictions
 
 
@@ -84,8 +84,8 @@ def test_a_recipe_of_textattack_attacks_a_stored_run(textattack, tmp_path):
         Request(("zero-shot",), ("demo-inference",), seeds=(13,), protocol="demo", keep_models=True), store
     )
     execute(plan.stages(plan.jobs), store, workers=1, device="cpu", threads=1, on_done=lambda *_: None)
-    from fewbench.parts.kit import Models
-    from fewbench.runner.stored import World, model_of, task_of, test_rows
+    from fewbench.measure.stored import World, model_of, task_of, test_rows
+    from fewbench.nn.fit_context import Models
 
     (record,) = store.records()
     world = World(store, offline=True)

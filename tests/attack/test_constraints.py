@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from fewbench.attack.asking import Ask
-from fewbench.attack.constraints import NotStopWords, SameTag, Similar, angular, from_radians
-from fewbench.attack.goal import Untargeted
-from fewbench.attack.recipes import JIN_2019, RECIPES, get_recipe
-from fewbench.attack.text import words
 from fewbench.errors import BenchError
+from fewbench.measure.attack.asking import Ask
+from fewbench.measure.attack.constraints import NotStopWords, SameTag, Similar, angular, from_radians
+from fewbench.measure.attack.goal import Untargeted
+from fewbench.measure.attack.recipes import JIN_2019, RECIPES, get_recipe
+from fewbench.measure.attack.text import words
 
 ROWS = np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.5, 0.5, 0.0]], np.float32)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fewbench.attack.moves import Swap, in_case
-from fewbench.attack.neighbours import read_neighbours
-from fewbench.attack.resources import read_resources
-from fewbench.attack.text import words
 from fewbench.errors import BenchError
+from fewbench.measure.attack.moves import Swap, in_case
+from fewbench.measure.attack.neighbours import read_neighbours
+from fewbench.measure.attack.resources import read_resources
+from fewbench.measure.attack.text import words
 
 
 def test_a_table_gives_the_first_and_says_that_no_cosine_was_checked(neighbours):

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewbench.attack.asking import Ask, Remembered, answer_together
-from fewbench.attack.goal import Untargeted
-from fewbench.attack.recipes import RECIPES
-from fewbench.attack.report import Outcome, summary
-from fewbench.attack.run import blocks
-from fewbench.attack.search import Tried, by_deletion, by_unknown, first_winners, most_similar_winner
-from fewbench.attack.text import words
+from fewbench.measure.attack.asking import Ask, Remembered, answer_together
+from fewbench.measure.attack.goal import Untargeted
+from fewbench.measure.attack.recipes import RECIPES
+from fewbench.measure.attack.report import Outcome, summary
+from fewbench.measure.attack.run import blocks
+from fewbench.measure.attack.search import Tried, by_deletion, by_unknown, first_winners, most_similar_winner
+from fewbench.measure.attack.text import words
 from fewbench.types import Example, Predictions
 
 GOAL = Untargeted(0)

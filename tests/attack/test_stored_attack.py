@@ -14,18 +14,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewbench.attack.progress import Progress, lines_of
-from fewbench.attack.report import Outcome, outcome_of
-from fewbench.attack.run import Target, probabilities
+from fewbench.data.reader import read_rows
+from fewbench.data.split import draw
 from fewbench.errors import BenchError, ModelError
-from fewbench.measurement import attachment, measurements
-from fewbench.plan import Request, make_plan
-from fewbench.reader import read_rows
+from fewbench.measure.attack.progress import Progress, lines_of
+from fewbench.measure.attack.report import Outcome, outcome_of
+from fewbench.measure.attack.run import Target, probabilities
+from fewbench.measure.stored import World, task_of
+from fewbench.measure.tested_rows import check_definition, rows_of_run
 from fewbench.runner.local import execute
-from fewbench.runner.stored import World, task_of
-from fewbench.split import draw
-from fewbench.store import Store
-from fewbench.tested import check_definition, rows_of_run
+from fewbench.runner.plan import Request, make_plan
+from fewbench.store.measurement import attachment, measurements
+from fewbench.store.store import Store
 from fewbench.testing import toy_task
 
 with warnings.catch_warnings():
@@ -225,7 +225,7 @@ KILLER = """
 import os, random, signal, sys, time, traceback
 from pathlib import Path
 from transformers import AutoModelForMaskedLM, AutoTokenizer
-from fewbench.attack import run
+from fewbench.measure.attack import run
 from fewbench.cli import attacking
 
 run.BLOCK = 4

@@ -7,8 +7,8 @@ import warnings
 
 import pytest
 
-from fewbench.attack.tagger import Tagger, read_tagger
 from fewbench.errors import BenchError
+from fewbench.measure.attack.tagger import Tagger, read_tagger
 
 UNIVERSAL = {"A": "NOUN", "B": "VERB"}
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fewbench.attack.text import tokens, words
+from fewbench.measure.attack.text import tokens, words
 
 
 @given(st.text(alphabet="ab '.-,!(\n\té", max_size=30))

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from versus import TASK, add, demo, of, versus  # noqa: F401
 
-from fewbench.comparison.items import Labels
-from fewbench.comparison.pairing import in_common, pairs
-from fewbench.comparison.rows import FEWEST_SEEDS, Found, adjust, compare, to_object
-from fewbench.comparison.sides import Side, ranking, versus_all
-from fewbench.comparison.text import legend, ranks_grid, to_grid
 from fewbench.errors import BenchError
-from fewbench.render import markdown, terminal
-from fewbench.store import Store
+from fewbench.report.compare.items import Labels
+from fewbench.report.compare.pairing import in_common, pairs
+from fewbench.report.compare.rows import FEWEST_SEEDS, Found, adjust, compare, to_object
+from fewbench.report.compare.sides import Side, ranking, versus_all
+from fewbench.report.compare.text import legend, ranks_grid, to_grid
+from fewbench.report.render import markdown, terminal
+from fewbench.store.store import Store
 from fewbench.types import ModelRef
 
 

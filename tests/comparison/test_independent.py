@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from versus import TASK, add, demo, of, versus  # noqa: F401
 
-from fewbench.comparison.items import Labels
-from fewbench.comparison.sides import Side, versus_all
-from fewbench.comparison.text import legend, to_grid
+from fewbench.data.split import draw as draw_rows
+from fewbench.data.split import fingerprint
 from fewbench.errors import BenchError
-from fewbench.render import terminal
-from fewbench.split import draw as draw_rows
-from fewbench.split import fingerprint
+from fewbench.report.compare.items import Labels
+from fewbench.report.compare.sides import Side, versus_all
+from fewbench.report.compare.text import legend, to_grid
+from fewbench.report.render import terminal
 from fewbench.types import Inputs
 
 

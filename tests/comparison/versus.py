@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fewbench.comparison.items import Labels
-from fewbench.comparison.sides import Side, versus_all
-from fewbench.declare import declared
-from fewbench.metrics import score
-from fewbench.reader import read_rows
-from fewbench.record import Record, run_key
-from fewbench.registry import task_files
-from fewbench.split import fingerprint
+from fewbench.data.metrics import score
+from fewbench.data.reader import read_rows
+from fewbench.data.split import fingerprint
+from fewbench.data.task_file import declared
+from fewbench.registry.methods import task_files
+from fewbench.report.compare.items import Labels
+from fewbench.report.compare.sides import Side, versus_all
+from fewbench.store.record import Record, run_key
 from fewbench.types import ModelRef, Predictions, Run
 
 TASK = "demo-sentiment"

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.kit import Kit, Models
-from fewbench.parts.manywords import SHOWN, ManyWordsModel
-from fewbench.registry import methods
-from fewbench.runner.one import carry_out
-from fewbench.settings import bind
+from fewbench.methods.amulap.model import SHOWN, ManyWordsModel
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.fit_context import Kit, Models
+from fewbench.registry.methods import methods
+from fewbench.registry.pretrained import find_model
+from fewbench.registry.settings import bind
+from fewbench.runner.run import carry_out
 from fewbench.testing import toy_job, toy_task
 
 

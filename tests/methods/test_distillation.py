@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from fewbench.artifacts import Artifacts
 from fewbench.errors import BenchError
-from fewbench.parts.distil import targets
-from fewbench.parts.kit import Kit, Models
-from fewbench.parts.losses import distillation_kl
-from fewbench.parts.steps import fit
-from fewbench.pipeline import pipeline
-from fewbench.registry import methods
+from fewbench.nn.distil import targets
+from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.losses import distillation_kl
+from fewbench.registry.methods import methods
+from fewbench.registry.pipeline import pipeline
 from fewbench.runner.preflight import ask_method
+from fewbench.runner.steps import fit
+from fewbench.store.artifacts import Artifacts
 from fewbench.testing import run_job, toy_job, toy_task
 
 KNOWN = methods()
@@ -158,11 +158,11 @@ def test_only_embeddings_in_use_need_training(tiny_model, artifacts, monkeypatch
     """Prompt-Distiller's pool has tokens of its own; training the whole vocabulary comes out the same."""
     from contextlib import nullcontext
 
-    from fewbench.parts import focus
+    from fewbench.nn import sparse_embeddings
 
     given = {"temperature": 10.0, "lambda1": 0.2, "lr": 1e-2}
     _, focused = run("prompt-distiller", tiny_model, artifacts, **given)
-    monkeypatch.setattr(focus, "focus_on", lambda *read: nullcontext())
+    monkeypatch.setattr(sparse_embeddings, "focus_on", lambda *read: nullcontext())
     _, whole = run("prompt-distiller", tiny_model, artifacts, **given)
     np.testing.assert_allclose(focused, whole, atol=1e-5)
     assert not np.allclose(run("prompt-distiller", tiny_model, artifacts, **given | {"lr": 1e-3})[1], whole, atol=1e-3)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fewbench.artifacts import Artifacts
 from fewbench.errors import BenchError
-from fewbench.parts.kit import Models
-from fewbench.pipeline import pipeline
-from fewbench.registry import methods
+from fewbench.nn.fit_context import Models
+from fewbench.registry.methods import methods
+from fewbench.registry.pipeline import pipeline
 from fewbench.runner.preflight import ask_method
+from fewbench.store.artifacts import Artifacts
 from fewbench.testing import run_job, toy_job
 
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.context import InContextModel, demonstrate
-from fewbench.parts.kit import Kit, Models
-from fewbench.parts.prompt import PromptModel
-from fewbench.registry import methods
-from fewbench.runner.one import carry_out
+from fewbench.methods.in_context.demonstrations import InContextModel, demonstrate
+from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.prompt import PromptModel
+from fewbench.registry.methods import methods
+from fewbench.registry.pretrained import find_model
 from fewbench.runner.preflight import ask_method
+from fewbench.runner.run import carry_out
 from fewbench.testing import toy_job, toy_rows, toy_task
 from fewbench.types import Example
 
@@ -186,6 +186,8 @@ def test_none_at_all_and_enough_are_taken(tiny, most):
 
 def test_a_run_fails_where_no_demonstration_fits(tiny, monkeypatch):
     job = toy_job(methods()["in-context"], tiny("bert"), replace(toy_task("single"), max_length=9), k=2)
-    monkeypatch.setattr("fewbench.parts.context.query_length", lambda backbone, task: backbone.places - 8)
+    monkeypatch.setattr(
+        "fewbench.methods.in_context.demonstrations.query_length", lambda backbone, task: backbone.places - 8
+    )
     record, _ = carry_out(job, Models(torch.device("cpu")), 1)
     assert record.status == "failed" and "not one demonstration of each of 3 classes fits" in record.error

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from fewbench.artifacts import Artifacts
 from fewbench.errors import BenchError
-from fewbench.parts.kit import Kit, Models
-from fewbench.parts.meta import cut_quiz
-from fewbench.registry import methods
+from fewbench.methods.metadistil.bilevel import cut_quiz
+from fewbench.nn.fit_context import Kit, Models
+from fewbench.registry.methods import methods
 from fewbench.runner.preflight import ask_method
+from fewbench.store.artifacts import Artifacts
 from fewbench.testing import run_job, toy_job, toy_task
 
 KNOWN = methods()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fewbench.data.metrics import score
 from fewbench.errors import BenchError
-from fewbench.metrics import score
-from fewbench.parts.kit import Kit, Models
-from fewbench.registry import methods
+from fewbench.nn.fit_context import Kit, Models
+from fewbench.registry.methods import methods
+from fewbench.registry.settings import bind
 from fewbench.runner.local import execute
-from fewbench.runner.one import carry_out
-from fewbench.settings import bind
-from fewbench.store import Store
+from fewbench.runner.run import carry_out
+from fewbench.store.store import Store
 from fewbench.testing import toy_job, toy_task
 
 PABEE = methods()["pabee"]

@@ -9,19 +9,19 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from fewbench.artifacts import Artifacts
-from fewbench.corpora import corpus_ref
+from fewbench.data.corpora import corpus_ref
 from fewbench.errors import BenchError
-from fewbench.jobs import Job, Plan, Preparation
-from fewbench.parts.kit import Kit, Models, World
-from fewbench.parts.softpretrain import pretrain
-from fewbench.parts.steps import fit
-from fewbench.protocol import get_protocol
-from fewbench.registry import methods
+from fewbench.methods.ppt.pretraining import pretrain
+from fewbench.nn.fit_context import Kit, Models, World
+from fewbench.registry.methods import methods
+from fewbench.registry.protocol import get_protocol
+from fewbench.runner.jobs import Job, Plan, Preparation
 from fewbench.runner.local import execute
-from fewbench.runner.one import prepare
 from fewbench.runner.preflight import ask_method
-from fewbench.store import Store
+from fewbench.runner.run import prepare
+from fewbench.runner.steps import fit
+from fewbench.store.artifacts import Artifacts
+from fewbench.store.store import Store
 from fewbench.testing import run_job, toy_job, toy_task
 
 PPT = methods()["ppt"]

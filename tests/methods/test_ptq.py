@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from fewbench.artifacts import Artifacts
 from fewbench.errors import BenchError
-from fewbench.parts.keep import unpack
-from fewbench.parts.kit import Models
-from fewbench.pipeline import pipeline
-from fewbench.registry import methods
+from fewbench.nn.fit_context import Models
+from fewbench.nn.serialize import unpack
+from fewbench.registry.methods import methods
+from fewbench.registry.pipeline import pipeline
+from fewbench.store.artifacts import Artifacts
 from fewbench.testing import run_job, toy_job
 
 

@@ -11,21 +11,21 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from fewbench.artifacts import Artifacts
-from fewbench.corpora import corpus_ref
+from fewbench.data.corpora import corpus_ref
+from fewbench.data.metrics import Scorer
+from fewbench.data.split import make_split
 from fewbench.errors import BenchError
-from fewbench.inputs import row_hashes
-from fewbench.jobs import Job, Maker, Plan, Preparation
-from fewbench.metrics import Scorer
-from fewbench.models import find_model
-from fewbench.parts.kit import Models
-from fewbench.parts.views import prompt_model
-from fewbench.protocol import get_protocol
-from fewbench.registry import methods
+from fewbench.nn.fit_context import Models
+from fewbench.nn.kinds import prompt_model
+from fewbench.registry.methods import methods
+from fewbench.registry.pretrained import find_model
+from fewbench.registry.protocol import get_protocol
+from fewbench.runner.jobs import Job, Maker, Plan, Preparation
 from fewbench.runner.local import execute
-from fewbench.runner.one import prepare
-from fewbench.split import make_split
-from fewbench.store import Store
+from fewbench.runner.run import prepare
+from fewbench.store.artifacts import Artifacts
+from fewbench.store.inputs import row_hashes
+from fewbench.store.store import Store
 from fewbench.testing import check_method, run_job, toy_job, toy_protocol, toy_rows, toy_task
 
 SMASH = methods()["smash"]
@@ -192,7 +192,7 @@ def test_what_does_not_go_together_is_refused_before_anything_runs(tiny_model, t
 
 
 def test_a_run_whose_student_was_not_built_says_so(tiny_model, artifacts, text):
-    from fewbench.runner.one import carry_out
+    from fewbench.runner.run import carry_out
 
     record, _ = carry_out(job_of(tiny_model, tiny_model, text), Models(CPU), 1, artifacts)
     assert record.status == "failed" and "prepare smash single" in record.error and "was not built" in record.error

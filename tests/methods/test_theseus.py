@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fewbench.artifacts import Artifacts
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.head import HeadModel
-from fewbench.parts.keep import duplicate
-from fewbench.parts.kit import Kit, Models
-from fewbench.parts.replacing import Mixture, constant_rate, groups, linear_rate, replacing
-from fewbench.parts.surgery import truncate
-from fewbench.registry import methods
+from fewbench.methods.theseus.mixture import Mixture, constant_rate, groups, linear_rate, replacing
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.prune import truncate
+from fewbench.nn.serialize import duplicate
+from fewbench.registry.methods import methods
+from fewbench.registry.pretrained import find_model
 from fewbench.runner.preflight import ask_method
+from fewbench.store.artifacts import Artifacts
 from fewbench.testing import run_job, toy_job, toy_protocol, toy_rows, toy_task
 
 THESEUS = methods()["theseus"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from page_records import data_of, usual
 
-from fewbench.page.write import save, to_html
+from fewbench.report.page.write import save, to_html
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 

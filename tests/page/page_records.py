@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fewbench.declare import declared
-from fewbench.page.gather import gather, read
-from fewbench.protocol import protocols
-from fewbench.published import read_published
-from fewbench.record import Record, run_key
-from fewbench.registry import methods, task_files
-from fewbench.store import Store
+from fewbench.data.task_file import declared
+from fewbench.registry.methods import methods, task_files
+from fewbench.registry.protocol import protocols
+from fewbench.report.page.gather import gather, read
+from fewbench.report.published import read_published
+from fewbench.store.record import Record, run_key
+from fewbench.store.store import Store
 from fewbench.types import ModelRef, Run
 
 HOSTILE = (

@@ -11,9 +11,9 @@ import pytest
 from page_browser import browser, show, usual_page  # noqa: F401
 from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_of, usual
 
-from fewbench.measurement import measured, write
-from fewbench.page.write import save, to_html
-from fewbench.store import Store
+from fewbench.report.page.write import save, to_html
+from fewbench.store.measurement import measured, write
+from fewbench.store.store import Store
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'fewbench[pages]'")
 expect = sync_api.expect

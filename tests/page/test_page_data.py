@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_of, usual
 
-from fewbench.measurement import measured, write
-from fewbench.page.gather import link
-from fewbench.page.published import rows
-from fewbench.protocol import protocols
-from fewbench.published import read_published
-from fewbench.registry import methods
-from fewbench.store import Store
-from fewbench.tables.blocks import build, to_rows
+from fewbench.registry.methods import methods
+from fewbench.registry.protocol import protocols
+from fewbench.report.page.gather import link
+from fewbench.report.page.published import rows
+from fewbench.report.published import read_published
+from fewbench.report.tables.blocks import build, to_rows
+from fewbench.store.measurement import measured, write
+from fewbench.store.store import Store
 from fewbench.types import Inputs, ModelRef, Predictions
 
 

@@ -8,7 +8,7 @@ import pytest
 from page_records import make, store_of, usual
 
 from fewbench.errors import BenchError
-from fewbench.page.write import check, save, to_html
+from fewbench.report.page.write import check, save, to_html
 
 
 def test_the_command_writes_one_file_and_says_what_is_in_it(tmp_path, bench):

@@ -11,9 +11,9 @@ from html.parser import HTMLParser
 import pytest
 from page_records import HOSTILE
 
-from fewbench.page.markup import Markup, fill, json_block, policy
-from fewbench.page.write import HERE, SCRIPTS, to_html
-from fewbench.visible import visible
+from fewbench.errors import visible
+from fewbench.report.page.markup import Markup, fill, json_block, policy
+from fewbench.report.page.write import HERE, SCRIPTS, to_html
 
 VOID = {"meta", "link", "input"}
 

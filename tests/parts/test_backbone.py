@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fewbench.models import find_model
-from fewbench.parts.backbone import Backbone, FocusedEmbedding
-from fewbench.parts.batch import Encoded, Tokens, collate
-from fewbench.parts.load import load
+from fewbench.nn.backbone import Backbone, FocusedEmbedding
+from fewbench.nn.batch import Encoded, Tokens, collate
+from fewbench.nn.load import load
+from fewbench.registry.pretrained import find_model
 
 FAMILIES = ["bert", "roberta", "distilbert", "albert", "electra"]
 CPU = torch.device("cpu")

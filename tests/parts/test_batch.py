@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from fewbench.models import find_model
-from fewbench.parts import taskmodel
-from fewbench.parts.batch import Encoded, Tokens, by_length, collate, narrow, shuffled
-from fewbench.parts.head import HeadModel
-from fewbench.parts.kit import Models
-from fewbench.parts.prompt import PromptModel
+from fewbench.nn import task_model
+from fewbench.nn.batch import Encoded, Tokens, by_length, collate, narrow, shuffled
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.fit_context import Models
+from fewbench.nn.prompt import PromptModel
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
 
 CPU = torch.device("cpu")
@@ -98,9 +98,9 @@ def test_predictions_do_not_depend_on_the_batch_or_the_order(tiny_model, monkeyp
     together = model.predict(rows)
     assert together.ids == tuple(row.id for row in rows)
     assert len(np.unique(together.array, axis=0)) > 6
-    monkeypatch.setattr(taskmodel, "TOKENS_A_BATCH", 1)
+    monkeypatch.setattr(task_model, "TOKENS_A_BATCH", 1)
     alone = model.predict(rows)
-    monkeypatch.setattr(taskmodel, "TOKENS_A_BATCH", 100)
+    monkeypatch.setattr(task_model, "TOKENS_A_BATCH", 100)
     turned = model.predict(rows[::-1])
     np.testing.assert_allclose(alone.array, together.array, atol=1e-5)
     np.testing.assert_allclose(turned.array[::-1], together.array, atol=1e-5)

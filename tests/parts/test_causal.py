@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from fewbench.errors import BenchError
-from fewbench.models import CAUSAL, find_model
-from fewbench.parts.batch import Encoded, Tokens, collate
-from fewbench.parts.causal import CausalBackbone, CausalPromptModel, opening
-from fewbench.parts.kit import Models
-from fewbench.parts.views import open_backbone, prompt_model
+from fewbench.nn.batch import Encoded, Tokens, collate
+from fewbench.nn.causal import CausalBackbone, CausalPromptModel, opening
+from fewbench.nn.fit_context import Models
+from fewbench.nn.kinds import open_backbone, prompt_model
+from fewbench.registry.pretrained import CAUSAL, find_model
 from fewbench.testing import toy_rows, toy_task
 
 CPU = torch.device("cpu")

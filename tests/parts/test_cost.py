@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from fewbench.parts import cost
-from fewbench.parts.backbone import Backbone
-from fewbench.parts.cost import Live, interleaved, layers_run, parameters, peak_memory, products
-from fewbench.parts.exit_rules import Depth
-from fewbench.parts.exits import head_exits
-from fewbench.parts.head import HeadModel
-from fewbench.parts.int8 import quantize
-from fewbench.parts.keep import duplicate
-from fewbench.parts.kit import Models
-from fewbench.parts.soft import SoftPromptModel
-from fewbench.parts.surgery import prune_heads
+from fewbench.measure import cost
+from fewbench.measure.cost import Live, interleaved, layers_run, parameters, peak_memory, products
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.exit_rules import Depth
+from fewbench.nn.exits import head_exits
+from fewbench.nn.fit_context import Models
+from fewbench.nn.prune import prune_heads
+from fewbench.nn.quantize import quantize
+from fewbench.nn.serialize import duplicate
+from fewbench.nn.soft_prompt import SoftPromptModel
 from fewbench.testing import toy_task
 from fewbench.types import Example
 
@@ -30,7 +30,7 @@ def models() -> Models:
 
 @pytest.fixture
 def model(models, tiny_model) -> HeadModel:
-    from fewbench.models import find_model
+    from fewbench.registry.pretrained import find_model
 
     torch.manual_seed(1)
     return HeadModel(models.fresh(find_model(str(tiny_model), offline=True)), toy_task("single")).eval()

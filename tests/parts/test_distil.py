@@ -10,9 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fewbench.data.split import make_split
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.distil import (
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.distil import (
     check_layers,
     draw_pool,
     hard_loss,
@@ -24,14 +25,13 @@ from fewbench.parts.distil import (
     targets,
     word_targets,
 )
-from fewbench.parts.head import HeadModel
-from fewbench.parts.losses import contrastive, distillation_kl, patient_mse, soft_cross_entropy
-from fewbench.parts.probes import Probes, lesson, scores_at, states_below
-from fewbench.parts.prompt import PromptModel
-from fewbench.parts.surgery import truncate
-from fewbench.parts.toptokens import top_tokens
-from fewbench.parts.views import open_backbone
-from fewbench.split import make_split
+from fewbench.nn.kinds import open_backbone
+from fewbench.nn.layer_probes import Probes, lesson, scores_at, states_below
+from fewbench.nn.losses import contrastive, distillation_kl, patient_mse, soft_cross_entropy
+from fewbench.nn.prompt import PromptModel
+from fewbench.nn.prune import truncate
+from fewbench.nn.top_tokens import top_tokens
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
 
 STUDENT = torch.tensor([[1.0, 0.0], [0.0, 2.0]])

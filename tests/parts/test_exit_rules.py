@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fewbench.errors import BenchError
-from fewbench.parts.exit_rules import (
+from fewbench.nn.exit_rules import (
     Confidence,
     Depth,
     Entropy,

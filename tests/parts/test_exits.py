@@ -9,13 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fewbench.metrics import score
-from fewbench.models import find_model
-from fewbench.parts.encoder import look_ahead, run_layer, run_layer_at, run_rest
-from fewbench.parts.exit_rules import Confidence, Depth, Entropy, Patience, at_exits, exit_layers
-from fewbench.parts.exits import choose_rule, head_exits
-from fewbench.parts.head import HeadModel
-from fewbench.parts.kit import Models
+from fewbench.data.metrics import score
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.encoder import look_ahead, run_layer, run_layer_at, run_rest
+from fewbench.nn.exit_rules import Confidence, Depth, Entropy, Patience, at_exits, exit_layers
+from fewbench.nn.exits import choose_rule, head_exits
+from fewbench.nn.fit_context import Models
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
 from fewbench.types import KINDS
 

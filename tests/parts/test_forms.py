@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fewbench.declare import declared
+from fewbench.data.task_file import declared
+from fewbench.data.task_prompts import with_prompt
+from fewbench.data.template import render
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.forms import CHINESE, ENGLISH, check_forms, form_task, option_rooms, read_as
-from fewbench.parts.kit import Models
-from fewbench.parts.views import prompt_model
-from fewbench.prompts import with_prompt
-from fewbench.registry import task_files
-from fewbench.template import render
+from fewbench.methods.ppt.formats import CHINESE, ENGLISH, check_forms, form_task, option_rooms, read_as
+from fewbench.nn.fit_context import Models
+from fewbench.nn.kinds import prompt_model
+from fewbench.registry.methods import task_files
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_task
 from fewbench.types import Example
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fewbench.models import find_model
-from fewbench.parts.head import HeadModel
-from fewbench.parts.kit import Models
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.fit_context import Models
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
 from fewbench.types import Example
 

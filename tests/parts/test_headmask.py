@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from fewbench.errors import ModelError
-from fewbench.models import find_model
-from fewbench.parts.head import HeadModel
-from fewbench.parts.headmask import head_importance, least_important, masked_heads
-from fewbench.parts.keep import pack, unpack
-from fewbench.parts.kit import Models
-from fewbench.parts.surgery import prune_heads
+from fewbench.methods.head_prune.head_importance import head_importance, least_important, masked_heads
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.fit_context import Models
+from fewbench.nn.prune import prune_heads
+from fewbench.nn.serialize import pack, unpack
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
 
 

@@ -11,9 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.batch import Encoded, Tokens, collate
-from fewbench.parts.imitate import (
+from fewbench.methods.smash.distill import (
     check_models,
     distilbert_loss,
     imitation,
@@ -23,11 +21,13 @@ from fewbench.parts.imitate import (
     mask_words,
     weights,
 )
-from fewbench.parts.kit import Models, World
-from fewbench.parts.losses import attention_mse, hidden_mse, masked_distillation
-from fewbench.parts.prompt import PromptModel
-from fewbench.parts.surgery import truncate
-from fewbench.parts.views import open_backbone
+from fewbench.nn.batch import Encoded, Tokens, collate
+from fewbench.nn.fit_context import Models, World
+from fewbench.nn.kinds import open_backbone
+from fewbench.nn.losses import attention_mse, hidden_mse, masked_distillation
+from fewbench.nn.prompt import PromptModel
+from fewbench.nn.prune import truncate
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_protocol, toy_rows, toy_task
 from fewbench.types import Example
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from fewbench.models import find_model
-from fewbench.parts.head import HeadModel
-from fewbench.parts.int8 import Int8Linear, quantize
-from fewbench.parts.keep import pack, unpack
-from fewbench.parts.kit import Models
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.fit_context import Models
+from fewbench.nn.quantize import Int8Linear, quantize
+from fewbench.nn.serialize import pack, unpack
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
 
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from fewbench.errors import BenchError, DataError
-from fewbench.models import find_model
-from fewbench.parts.intermediate import (
+from fewbench.methods.smash.data import (
     TASKS,
     check_corpus,
     check_words,
@@ -19,8 +18,9 @@ from fewbench.parts.intermediate import (
     sentence_pairs,
     sure_sentences,
 )
-from fewbench.parts.kit import Models, World
-from fewbench.parts.views import open_backbone
+from fewbench.nn.fit_context import Models, World
+from fewbench.nn.kinds import open_backbone
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_protocol
 from fewbench.types import CorpusRef
 

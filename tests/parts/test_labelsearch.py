@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fewbench.errors import BenchError
-from fewbench.parts.labelsearch import best_k, class_means, cut, random_words, rank_words, scores_by_k
+from fewbench.methods.amulap.search import best_k, class_means, cut, random_words, rank_words, scores_by_k
 from fewbench.testing import toy_task
 from fewbench.types import Example
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fewbench.errors import BenchError, ModelError, NeedsNetwork
-from fewbench.models import find_model
-from fewbench.parts.load import load
+from fewbench.nn.load import load
+from fewbench.registry.pretrained import find_model
 from fewbench.types import ModelRef
 
 

@@ -1,4 +1,4 @@
-"""The training loop: checkpoints, steps, schedule, micro-batches, and updates against an independent loop."""
+"""The training loop: checkpoints, steps, schedule, micro-batches, and updates against an independent trainer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fewbench.data.split import make_split
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts import loop
-from fewbench.parts.head import HeadModel
-from fewbench.parts.kit import Kit, Models
-from fewbench.parts.loop import train
-from fewbench.parts.prompt import PromptModel
-from fewbench.split import make_split
+from fewbench.nn import trainer
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.prompt import PromptModel
+from fewbench.nn.trainer import train
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_protocol, toy_rows, toy_task
 
 CPU = torch.device("cpu")
@@ -109,8 +109,8 @@ def test_the_best_checkpoint_is_restored(tiny_model, tie, scores, best):
 )
 def test_the_number_of_updates_and_evaluations(tiny_model, monkeypatch, steps, every, evaluated):
     updates = []
-    update = loop._update
-    monkeypatch.setattr(loop, "_update", lambda *given: updates.append(len(given[2])) or update(*given))
+    update = trainer._update
+    monkeypatch.setattr(trainer, "_update", lambda *given: updates.append(len(given[2])) or update(*given))
     history = run(fresh(tiny_model), protocol_of(steps, every), batch_size=5)
     assert updates == ([5, 5, 2] * 4)[:steps]
     assert [step for step, _ in history.curve] == evaluated

@@ -7,7 +7,7 @@ from math import log
 import pytest
 import torch
 
-from fewbench.parts.losses import bounded_mse, cross_entropy, interpolation_kl, weighted_average
+from fewbench.nn.losses import bounded_mse, cross_entropy, interpolation_kl, weighted_average
 
 SCORES = torch.tensor([[log(1.0), log(3.0)], [log(4.0), log(1.0)]])  # softmax: (1/4, 3/4) and (4/5, 1/5)
 

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from fewbench.data.split import make_split
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.distil import said, soft_loss
-from fewbench.parts.head import HeadModel
-from fewbench.parts.losses import softened_mse
-from fewbench.parts.meta import MetaTeacher, cut_quiz, inner_update, meta_gradient
-from fewbench.parts.views import open_backbone
-from fewbench.split import make_split
+from fewbench.methods.metadistil.bilevel import MetaTeacher, cut_quiz, inner_update, meta_gradient
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.distil import said, soft_loss
+from fewbench.nn.kinds import open_backbone
+from fewbench.nn.losses import softened_mse
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
 
 RATE = 0.3

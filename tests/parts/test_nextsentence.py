@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from fewbench.errors import BenchError
-from fewbench.parts import nextsentence
-from fewbench.parts.nextsentence import Passage, blocks, examples, next_sentences, passages, selection, sentences
+from fewbench.methods.ppt import next_sentence
+from fewbench.methods.ppt.next_sentence import Passage, blocks, examples, next_sentences, passages, selection, sentences
 
 SENTENCES = 8
 
@@ -91,7 +91,7 @@ def test_short_sentences_are_never_drawn_and_still_stand_between():
 
 
 def test_other_documents_are_those_of_the_same_block(monkeypatch):
-    monkeypatch.setattr(nextsentence, "BLOCK", 3)
+    monkeypatch.setattr(next_sentence, "BLOCK", 3)
     assert [len(block) for block in blocks(corpus(8), 2)] == [3, 3, 2]
     assert [len(block) for block in blocks(corpus(7), 2)] == [3, 3]  # the one left over has no other
     made = drawn(next_sentences, 3 * SENTENCES, fewest=2)

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from fewbench.data.tokenizer_check import read_as_text
 from fewbench.errors import BenchError, ModelError
-from fewbench.models import find_model
-from fewbench.parts.batch import shuffled
-from fewbench.parts.kit import Models
-from fewbench.parts.pieces import tokenise, word_pieces
-from fewbench.parts.prompt import PromptModel, shortened
+from fewbench.nn.batch import shuffled
+from fewbench.nn.fit_context import Models
+from fewbench.nn.prompt import PromptModel, shortened
+from fewbench.nn.prompt_pieces import tokenise, word_pieces
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_task
-from fewbench.tokens import read_as_text
 from fewbench.types import Example, ModelRef
 
 
@@ -102,7 +102,7 @@ def test_so_it_is_for_pieces_that_the_vocabulary_holds():
 
 
 def test_so_it_is_for_a_sentinel(tiny_t5):
-    from fewbench.parts.views import prompt_model
+    from fewbench.nn.kinds import prompt_model
 
     backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny_t5)))
     prompt = prompt_model(backbone, replace(toy_task("single"), max_length=60))
@@ -129,7 +129,7 @@ def test_batches_of_no_examples_are_refused():
 
 
 def test_pairs_of_two_segments_are_one_to_a_model_of_one(tiny):
-    from fewbench.parts.head import HeadModel
+    from fewbench.nn.classifier import HeadModel
 
     backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny("roberta"))))  # BERT's tokenizer: segments 0 and 1
     task = toy_task("pair")
@@ -180,7 +180,7 @@ PIPE = pytest.param(None, marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), re
 
 @pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, "null", '{"model_type": NaN}', "\xff", PIPE])
 def test_a_configuration_that_is_none_is_one_error(tiny_model, tmp_path, text):
-    from fewbench.models import backbone_kind, describe
+    from fewbench.registry.pretrained import backbone_kind, describe
 
     folder = saved(tiny_model, tmp_path / "model")
     file = folder / "config.json"

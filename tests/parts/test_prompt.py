@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.kit import Models
-from fewbench.parts.prompt import PromptModel
-from fewbench.parts.verbalizer import word_ids
+from fewbench.nn.fit_context import Models
+from fewbench.nn.prompt import PromptModel
+from fewbench.nn.verbalizer import word_ids
+from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
 from fewbench.types import Example
 
@@ -57,7 +57,7 @@ def test_rendering(prompt, kind, template, expected):
 
 def test_the_modifier_lower_touches_the_first_letter_alone(models, tmp_path, tiny_model):
     """The tiny model's tokenizer lower-cases all, so ask the renderer itself."""
-    from fewbench.template import parse_template, piece_text
+    from fewbench.data.template import parse_template, piece_text
 
     plain, lower, cut = parse_template("{0}{0|lower}{mask}{0|cut}")[0:4:1][0:2] + parse_template("{0|cut}{mask}")[:1]
     example = Example("x", ("The BBC.",))

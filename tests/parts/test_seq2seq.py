@@ -12,14 +12,14 @@ import torch
 from conftest import CLOZE
 
 from fewbench.errors import ModelError
-from fewbench.models import find_model
-from fewbench.parts.backbone import FocusedEmbedding
-from fewbench.parts.head import HeadModel
-from fewbench.parts.kit import Models
-from fewbench.parts.seq2seq import Seq2SeqBackbone
-from fewbench.parts.views import open_backbone, prompt_model
-from fewbench.registry import methods
-from fewbench.runner.one import carry_out
+from fewbench.nn.backbone import FocusedEmbedding
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.fit_context import Models
+from fewbench.nn.kinds import open_backbone, prompt_model
+from fewbench.nn.seq2seq import Seq2SeqBackbone
+from fewbench.registry.methods import methods
+from fewbench.registry.pretrained import find_model
+from fewbench.runner.run import carry_out
 from fewbench.testing import check_method, toy_job, toy_rows, toy_task
 from fewbench.types import Example
 

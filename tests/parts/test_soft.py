@@ -8,14 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fewbench.data.template import without_words
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.kit import Kit, Models
-from fewbench.parts.soft import SoftPromptModel, behind, initial_prompt
-from fewbench.parts.verbalizer import word_ids
-from fewbench.protocol import get_protocol
-from fewbench.registry import methods
-from fewbench.template import without_words
+from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.soft_prompt import SoftPromptModel, behind, initial_prompt
+from fewbench.nn.verbalizer import word_ids
+from fewbench.registry.methods import methods
+from fewbench.registry.pretrained import find_model
+from fewbench.registry.protocol import get_protocol
 from fewbench.testing import toy_job, toy_rows, toy_task
 
 CPU = torch.device("cpu")

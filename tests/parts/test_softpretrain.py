@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts import softpretrain
-from fewbench.parts.forms import annotator, form_task
-from fewbench.parts.kit import Models
-from fewbench.parts.soft import SoftPromptModel
-from fewbench.parts.softpretrain import draw, pretrain, pseudo_labelled, stream, surest
+from fewbench.methods.ppt import pretraining
+from fewbench.methods.ppt.formats import annotator, form_task
+from fewbench.methods.ppt.pretraining import draw, pretrain, pseudo_labelled, stream, surest
+from fewbench.nn.fit_context import Models
+from fewbench.nn.soft_prompt import SoftPromptModel
+from fewbench.registry.pretrained import find_model
 from fewbench.types import Example
 
 P = 5
@@ -106,7 +106,7 @@ def test_the_surest_of_each_label_by_hand():
 
 
 def test_pseudo_labels_are_the_annotators(monkeypatch):
-    monkeypatch.setattr(softpretrain, "LABELLED_AT_ONCE", 4)
+    monkeypatch.setattr(pretraining, "LABELLED_AT_ONCE", 4)
     shares = {"a": (0.6, 0.4), "b": (0.9, 0.1), "c": (0.7, 0.3), "d": (0.8, 0.2)}
     forgot = []
 
@@ -138,7 +138,7 @@ def test_options_are_cut_to_their_room(backbone, kind):
     width = backbone.model.get_input_embeddings().embedding_dim
     model = SoftPromptModel(backbone, form_task(kind, backbone, 100), torch.zeros(100, width))
     most = len(model.task.labels)
-    rooms = softpretrain.option_rooms(kind, model.hard)
+    rooms = pretraining.option_rooms(kind, model.hard)
     whole = islice(draw(kind, documents, most, 1), 20)
     cut = list(islice(stream(kind, draw(kind, documents, most, 1), model.hard, None), 20))
     for before, after in zip(whole, cut, strict=True):

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fewbench.measurement import measured, write
-from fewbench.record import Record, from_json, run_key
-from fewbench.store import Store
+from fewbench.store.measurement import measured, write
+from fewbench.store.record import Record, from_json, run_key
+from fewbench.store.store import Store
 from fewbench.types import ModelRef, Predictions
 
 HISTORIC = Path(__file__).parents[1] / "historic" / "schema1.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fewbench.plots.critical_difference import _levels, save
-from fewbench.statistics.ranks import Ranking, groups
+from fewbench.report.statistics.ranks import Ranking, groups
 
 
 def ranking(k, critical):

@@ -17,18 +17,18 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from fewbench.cell import label
 from fewbench.errors import BenchError
-from fewbench.figures import Material, draw, figures, save
-from fewbench.plan import choose_tasks
 from fewbench.plots import seeds
 from fewbench.plots._style import DASHES, MARKERS, line_look, point_look
 from fewbench.plots.monte_carlo import LAYERS, needed_accuracy, patience_accuracy
 from fewbench.plots.pareto import pareto_front
-from fewbench.published import read_published
-from fewbench.registry import methods
-from fewbench.settings import choose_methods, split_list
-from fewbench.store import Store
+from fewbench.registry.methods import methods
+from fewbench.registry.settings import choose_methods, split_list
+from fewbench.report.figures import Material, draw, figures, save
+from fewbench.report.published import read_published
+from fewbench.runner.plan import choose_tasks
+from fewbench.store.cell import label
+from fewbench.store.store import Store
 
 NAMES = (
     "distillation-settings",
@@ -180,7 +180,7 @@ def test_the_committed_records_give_a_figure(bench, tmp_path):
 
 
 def test_a_figure_dropped_in_is_listed(monkeypatch):
-    import fewbench.figures as module
+    import fewbench.report.figures as module
 
     plain = module.figure_files()
     extra = Path(synthetic.__file__).with_name("dropped_in.py")

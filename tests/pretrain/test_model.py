@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from fewbench.parts.surgery import keep_layers
+from fewbench.nn.prune import keep_layers
 from fewbench.pretrain.model import NEIGHBOURS, new_model, start_at_neighbours, start_silent, stop_dropout
 from fewbench.pretrain.objective import Masked, masked_words
 from fewbench.pretrain.recipe import Recipe

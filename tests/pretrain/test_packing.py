@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from fewbench.documents import documents, is_held_out
+from fewbench.data.documents import documents, is_held_out
 from fewbench.errors import DataError
 from fewbench.pretrain import packing
 

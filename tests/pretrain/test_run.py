@@ -16,12 +16,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from fewbench.errors import BenchError, ModelError, StoreDamaged
-from fewbench.models import find_model
 from fewbench.pretrain.batches import Order, mask
 from fewbench.pretrain.masking import Vocabulary
 from fewbench.pretrain.recipe import Recipe, read_recipe
 from fewbench.pretrain.run import Request, check_request, pretrain, vocabulary_of
 from fewbench.pretrain.train import Precision, learning_rate
+from fewbench.registry.pretrained import find_model
 
 SMALL = dict(
     tokens=40 * 8 * 16,

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fewbench.render import latex, markdown, terminal, to_csv
-from fewbench.render.latex import ESCAPES, escape
-from fewbench.render.markdown import escape as escape_markdown
-from fewbench.tables.grid import Grid, Text
-from fewbench.visible import visible
+from fewbench.errors import visible
+from fewbench.report.render import latex, markdown, terminal, to_csv
+from fewbench.report.render.latex import ESCAPES, escape
+from fewbench.report.render.markdown import escape as escape_markdown
+from fewbench.report.tables.grid import Grid, Text
 
 GRID = Grid(
     "a caption",

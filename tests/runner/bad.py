@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from fewbench.registry import MethodInfo, read_method
+from fewbench.registry.methods import MethodInfo, read_method
 
 HEAD = '''
 import ctypes, faulthandler, gc, json, os, pickle, random, signal, sys, threading, time, warnings

@@ -15,9 +15,9 @@ import pytest
 from runner.bad import write
 
 from fewbench.errors import BenchError
-from fewbench.registry import methods
+from fewbench.registry.methods import methods
 from fewbench.runner.local import execute
-from fewbench.store import Store, StoreFull
+from fewbench.store.store import Store, StoreFull
 from fewbench.testing import toy_job, untimed
 
 ALTERING = {
@@ -38,7 +38,7 @@ SILENT = {
     "the tokenizer": "t = kit.backbone('student').tokenizer; t.add_tokens(['film']); t.model_max_length = 3",
     "the pretrained model": "[p.data.zero_() for p in kit._models.pretrained(kit._refs['student']).model.parameters()]",
     "the library": "torch.nn.functional.cross_entropy = lambda *a, **k: torch.zeros((), requires_grad=True)",
-    "the harness": "import fewbench.parts.loop as l, fewbench.metrics as m; l.train = None; m._f1 = None",
+    "the harness": "import fewbench.nn.trainer as l, fewbench.data.metrics as m; l.train = None; m._f1 = None",
     "the generators": "torch.manual_seed(5); random.seed(5); np.random.seed(5)",
     "the signals": "signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGALRM, signal.SIG_IGN)",
     "warnings": "warnings.simplefilter('error')",
@@ -226,7 +226,7 @@ def test_a_record_that_cannot_be_written_stops_the_command(store, tmp_path, tiny
     def fail(file, data):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("fewbench.store.write_whole", fail)
+    monkeypatch.setattr("fewbench.store.store.write_whole", fail)
     with pytest.raises(BenchError) as caught:
         carry_out([toy_job(write(tmp_path, "fine"), tiny_model)], store)
     assert caught.value.exit_code == 1

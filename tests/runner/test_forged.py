@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from runner.bad import write
 
-from fewbench.registry import read_method
+from fewbench.registry.methods import read_method
 from fewbench.runner.local import execute
 from fewbench.testing import toy_job, toy_protocol
 

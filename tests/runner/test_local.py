@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from fewbench.errors import BenchError
-from fewbench.registry import methods, read_method
+from fewbench.registry.methods import methods, read_method
 from fewbench.runner.local import choose_device, execute
-from fewbench.store import Store
+from fewbench.store.store import Store
 from fewbench.testing import toy_job, untimed
 
 BODY = """

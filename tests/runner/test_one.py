@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fewbench.metrics import Scorer, score
-from fewbench.parts.kit import Models
-from fewbench.protocol import get_protocol
-from fewbench.record import from_json, to_json
-from fewbench.registry import methods, read_method
-from fewbench.runner.one import carry_out
+from fewbench.data.metrics import Scorer, score
+from fewbench.nn.fit_context import Models
+from fewbench.registry.methods import methods, read_method
+from fewbench.registry.protocol import get_protocol
+from fewbench.runner.run import carry_out
+from fewbench.store.record import from_json, to_json
 from fewbench.testing import toy_job, toy_protocol, toy_task
 
 PREDICTOR = """

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from fewbench.artifacts import Artifacts
 from fewbench.errors import BenchError
-from fewbench.jobs import Plan
-from fewbench.registry import read_method
+from fewbench.registry.methods import read_method
+from fewbench.runner.jobs import Plan
 from fewbench.runner.refusals import without_refused
+from fewbench.store.artifacts import Artifacts
 from fewbench.testing import toy_job
 
 REFUSING = """

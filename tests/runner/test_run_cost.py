@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load, save
 
 from fewbench.errors import BenchError
-from fewbench.measurement import measurements
-from fewbench.parts.kit import Models
-from fewbench.plan import Request, make_plan
-from fewbench.record import Record
-from fewbench.runner.cost import Conditions, cost, spaced
+from fewbench.measure.stored import World, model_key, model_of, not_kept, task_of, test_rows
+from fewbench.measure.stored_cost import Conditions, cost, spaced
+from fewbench.nn.fit_context import Models
 from fewbench.runner.local import execute
-from fewbench.runner.stored import World, model_key, model_of, not_kept, task_of, test_rows
-from fewbench.store import Store
+from fewbench.runner.plan import Request, make_plan
+from fewbench.store.measurement import measurements
+from fewbench.store.record import Record
+from fewbench.store.store import Store
 from fewbench.types import Example
 
 

@@ -9,14 +9,14 @@ import warnings
 import pytest
 
 from fewbench.errors import BenchError
-from fewbench.models import find_model
-from fewbench.parts.toptokens import layer_tokens, top_tokens
-from fewbench.parts.views import open_backbone, prompt_model
-from fewbench.plan import Request, make_plan
+from fewbench.measure.case_study import _examples, study
+from fewbench.measure.stored import World
+from fewbench.nn.kinds import open_backbone, prompt_model
+from fewbench.nn.top_tokens import layer_tokens, top_tokens
+from fewbench.registry.pretrained import find_model
 from fewbench.runner.local import execute
-from fewbench.runner.stored import World
-from fewbench.runner.study import _examples, study
-from fewbench.store import Store
+from fewbench.runner.plan import Request, make_plan
+from fewbench.store.store import Store
 from fewbench.testing import toy_rows, toy_task
 
 TEXTS = ["a warm and clever film.", "a dull film."]

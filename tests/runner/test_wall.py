@@ -14,15 +14,15 @@ import pytest
 import torch
 from runner.bad import write
 
-from fewbench.declare import with_source
-from fewbench.metrics import Scorer
-from fewbench.parts.kit import Models
-from fewbench.plan import Request, choose_tasks, make_plan
-from fewbench.reader import read_rows
+from fewbench.data.metrics import Scorer
+from fewbench.data.reader import read_rows
+from fewbench.data.split import make_split
+from fewbench.data.task_file import with_source
+from fewbench.nn.fit_context import Models
 from fewbench.runner.local import execute
-from fewbench.runner.one import carry_out
-from fewbench.split import make_split
-from fewbench.store import Store
+from fewbench.runner.plan import Request, choose_tasks, make_plan
+from fewbench.runner.run import carry_out
+from fewbench.store.store import Store
 from fewbench.testing import toy_job
 
 CHANCE = 1 / 3
@@ -40,7 +40,7 @@ class Knowing:
 """
 READING = {
     "the garbage collector, for the scorer": """
-        from fewbench.metrics import Scorer
+        from fewbench.data.metrics import Scorer
         asked = [e.texts for e in split.test]
         scorers = [thing for thing in gc.get_objects() if type(thing) is Scorer]
         scorers = [s for s in scorers if [s._examples[row].texts for row in s.order] == asked]
@@ -84,9 +84,9 @@ READING = {
         """,
 }
 PATCHING = {
-    "the metric": "import fewbench.metrics as m; m.METRICS['accuracy'] = lambda gold, answers: 1.0",
-    "the scorer": "from fewbench.metrics import Scorer; Scorer.score = lambda self, p: {'accuracy': 1.0}",
-    "how scores are looked up": "import fewbench.metrics as m; m._metric = lambda name: lambda gold, answers: 1.0",
+    "the metric": "import fewbench.data.metrics as m; m.METRICS['accuracy'] = lambda gold, answers: 1.0",
+    "the scorer": "from fewbench.data.metrics import Scorer; Scorer.score = lambda self, p: {'accuracy': 1.0}",
+    "how scores are looked up": "import fewbench.data.metrics as m; m._metric = lambda name: lambda gold, answers: 1.0",
     "what a comparison of arrays gives": """
         from fewbench.types import Predictions as P
         class All:
@@ -101,12 +101,12 @@ PATCHING = {
 @pytest.fixture
 def restored(monkeypatch):
     """Undo what a cheat patches in this process."""
-    import fewbench.metrics
+    import fewbench.data.metrics
     from fewbench.types import Predictions
 
-    monkeypatch.setitem(fewbench.metrics.METRICS, "accuracy", fewbench.metrics.METRICS["accuracy"])
+    monkeypatch.setitem(fewbench.data.metrics.METRICS, "accuracy", fewbench.data.metrics.METRICS["accuracy"])
     monkeypatch.setattr(Scorer, "score", Scorer.score)
-    monkeypatch.setattr(fewbench.metrics, "_metric", fewbench.metrics._metric)
+    monkeypatch.setattr(fewbench.data.metrics, "_metric", fewbench.data.metrics._metric)
     monkeypatch.setattr(Predictions, "answers", Predictions.__dict__["answers"])
 
 

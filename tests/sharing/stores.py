@@ -8,16 +8,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fewbench.declare import declared
-from fewbench.measurement import measured, write
-from fewbench.metrics import score
-from fewbench.reader import read_rows
-from fewbench.record import Record, run_key, to_json
-from fewbench.registry import methods, task_files
-from fewbench.sharing.gather import gather
-from fewbench.sharing.submit import Checker
-from fewbench.split import make_split
-from fewbench.store import Store
+from fewbench.data.metrics import score
+from fewbench.data.reader import read_rows
+from fewbench.data.split import make_split
+from fewbench.data.task_file import declared
+from fewbench.registry.methods import methods, task_files
+from fewbench.report.share.gather import gather
+from fewbench.report.share.submit import Checker
+from fewbench.store.measurement import measured, write
+from fewbench.store.record import Record, run_key, to_json
+from fewbench.store.store import Store
 from fewbench.types import Predictions, Run
 
 TASK = "demo-sentiment"
@@ -71,7 +71,7 @@ def add(demo, theirs):
 
 def change(file, **changes):
     """Write a record anew with changes, its checksum too: what a forger would do."""
-    from fewbench.store import load
+    from fewbench.store.store import load
 
     file.write_text(to_json(replace(load(file), **changes)), "utf-8")
 

@@ -7,11 +7,11 @@ import json
 import pytest
 from stores import add, change, demo, theirs, tree  # noqa: F401
 
-from fewbench import durable
 from fewbench.errors import BenchError
-from fewbench.sharing.copy import copy_into
-from fewbench.sharing.gather import gather
-from fewbench.store import Store
+from fewbench.io import atomic
+from fewbench.report.share.copy import copy_into
+from fewbench.report.share.gather import gather
+from fewbench.store.store import Store
 
 
 def test_whole_records_are_copied_byte_for_byte_and_once(add, bench, theirs, tmp_path):
@@ -85,7 +85,7 @@ def test_a_link_in_our_own_store_is_not_written_through(add, theirs, tmp_path):
 
 
 def test_when_the_disk_is_full_in_the_middle_all_is_as_before(add, theirs, tmp_path, monkeypatch):
-    from fewbench.sharing import copy
+    from fewbench.report.share import copy
 
     add(13, folder=tmp_path / "ours", first=1)
     before = tree(tmp_path / "ours")
@@ -96,7 +96,7 @@ def test_when_the_disk_is_full_in_the_middle_all_is_as_before(add, theirs, tmp_p
         written.append(file)
         if len(written) == 3:
             raise OSError(28, "No space left on device")
-        durable.write_whole(file, data)
+        atomic.write_whole(file, data)
 
     monkeypatch.setattr(copy, "write_whole", full)
     with pytest.raises(BenchError, match="nothing was copied: No space left"):

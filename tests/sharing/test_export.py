@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import add, demo, theirs  # noqa: F401
 
-from fewbench.sharing.card import front_matter, model_index
-from fewbench.store import Store
-from fewbench.tables.blocks import build
-from fewbench.tables.entry import entries
+from fewbench.report.share.card import front_matter, model_index
+from fewbench.report.tables.blocks import build
+from fewbench.report.tables.entry import entries
+from fewbench.store.store import Store
 
 
 def test_csv_bundle(add, bench, theirs, tmp_path):

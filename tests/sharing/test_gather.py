@@ -9,8 +9,8 @@ import pytest
 from stores import add, change, demo, problems, theirs  # noqa: F401
 
 from fewbench.errors import BenchError
-from fewbench.sharing.gather import gather
-from fewbench.sharing.submit import Checker
+from fewbench.report.share.gather import gather
+from fewbench.report.share.submit import Checker
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from stores import ATTACK, add, change, demo, measure, problems, theirs, tree  # noqa: F401
 
-from fewbench.measurement import from_bytes, read, to_bytes
-from fewbench.registry import methods
-from fewbench.sharing.copy import copy_into
-from fewbench.sharing.gather import gather
-from fewbench.store import Store
+from fewbench.registry.methods import methods
+from fewbench.report.share.copy import copy_into
+from fewbench.report.share.gather import gather
+from fewbench.store.measurement import from_bytes, read, to_bytes
+from fewbench.store.store import Store
 
 
 @pytest.mark.parametrize("command", [("submit", "--results"), ("merge", "--into")])

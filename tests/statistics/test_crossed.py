@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fewbench.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
+from fewbench.report.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
 
 
 def row(differences, seeds=None, **more):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fewbench.statistics.paired import Tally, hedges, holm, mcnemar, tally
+from fewbench.report.statistics.paired import Tally, hedges, holm, mcnemar, tally
 
 
 def test_mcnemar_by_hand():

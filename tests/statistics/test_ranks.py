@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fewbench.statistics.ranks import critical_difference, friedman, groups, rank
+from fewbench.report.statistics.ranks import critical_difference, friedman, groups, rank
 
 
 @pytest.mark.parametrize(("k", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fewbench.statistics.paired import mcnemar
-from fewbench.statistics.resample import bootstrap, p_value, permuted
-from fewbench.statistics.sums import SUMMED
+from fewbench.report.statistics.paired import mcnemar
+from fewbench.report.statistics.resample import bootstrap, p_value, permuted
+from fewbench.report.statistics.sums import SUMMED
 
 FEATURES, ACCURACY = SUMMED["accuracy"]
 
@@ -100,7 +100,7 @@ def test_a_method_against_itself_differs_by_nothing(name, seed):
 
 
 def test_chunks_draw_as_many_as_asked(monkeypatch):
-    monkeypatch.setattr("fewbench.statistics.resample.CHUNK", 25)
+    monkeypatch.setattr("fewbench.report.statistics.resample.CHUNK", 25)
     side = right([1, 0, 1, 1, 0, 1, 0, 0, 1, 1])
     assert len(bootstrap(side, side, ACCURACY, 7, np.random.default_rng(0))) == 7
     assert len(permuted(side, side, ACCURACY, 7, np.random.default_rng(0))) == 7

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fewbench.metrics import METRICS
-from fewbench.statistics.sums import SUMMED
+from fewbench.data.metrics import METRICS
+from fewbench.report.statistics.sums import SUMMED
 
 
 @pytest.mark.parametrize("name", sorted(SUMMED))

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from stored import a_record, same, some_predictions
 
-from fewbench import fsck
 from fewbench.errors import BenchError, StoreDamaged
-from fewbench.record import SCHEMA
-from fewbench.store import Store
+from fewbench.store import fsck
+from fewbench.store.record import SCHEMA
+from fewbench.store.store import Store
 
 
 def cut(file: Path) -> None:
@@ -86,7 +86,7 @@ class TestDamage:
         assert store.fsck() == [] and store.get(a_record().run) is None
 
     def test_predictions_that_do_not_fit_their_ids(self):
-        from fewbench.predictions import from_bytes, to_bytes
+        from fewbench.store.predictions import from_bytes, to_bytes
 
         whole = to_bytes(some_predictions(), a_record().run)
         for data in (b"", whole[:20], whole[:-1], whole.replace(b"test-", b"rest-"), b"\xff" * 8 + whole[8:]):

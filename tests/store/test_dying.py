@@ -10,8 +10,8 @@ import threading
 import pytest
 from stored import a_record, files, run_script, same, some_predictions
 
-from fewbench import durable
-from fewbench.store import Store, StoreFull
+from fewbench.io import atomic
+from fewbench.store.store import Store, StoreFull
 
 
 class TestSignals:
@@ -42,8 +42,8 @@ class TestSignals:
         events: list[str] = []
         before = signal.signal(signal.SIGTERM, lambda *_: events.append("terminated"))
         try:
-            with durable.finish_writing():
-                with durable.finish_writing():
+            with atomic.finish_writing():
+                with atomic.finish_writing():
                     signal.raise_signal(signal.SIGTERM)
                     events.append("inner")
                 events.append("outer")
@@ -52,7 +52,7 @@ class TestSignals:
         assert events == ["inner", "outer", "terminated"]
 
     def test_failure_inside_lets_the_signal_through(self):
-        with pytest.raises(KeyboardInterrupt) as caught, durable.finish_writing():
+        with pytest.raises(KeyboardInterrupt) as caught, atomic.finish_writing():
             signal.raise_signal(signal.SIGINT)
             raise OSError("full")
         assert isinstance(caught.value.__context__, OSError)

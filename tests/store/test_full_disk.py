@@ -14,10 +14,10 @@ import pytest
 from safetensors.numpy import save
 from stored import a_record, same, some_predictions
 
-from fewbench import durable
 from fewbench.errors import StoreFull, StoreUnwritable
-from fewbench.measurement import measured, measurements, write
-from fewbench.store import Store
+from fewbench.io import atomic
+from fewbench.store.measurement import measured, measurements, write
+from fewbench.store.store import Store
 
 KEY = "0" * 32
 CALLS = {"fsync": (os, "fsync"), "replace": (Path, "replace"), "open": (Path, "open"), "mkdir": (Path, "mkdir")}
@@ -63,7 +63,7 @@ def test_each_call_fails_in_turn(
     monkeypatch.undo()
     if failed is not None:
         assert isinstance(failed, StoreFull) == (code != errno.EIO) and failed.exit_code == 1
-        assert not list(store.root.rglob(f"*{durable.TEMPORARY}"))
+        assert not list(store.root.rglob(f"*{atomic.TEMPORARY}"))
     assert not [damage for damage in store.fsck() if damage.serious]
     records = list(store.records())
     assert len(records) == 1 or not (old or failed is None)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from stored import a_record
 
-from fewbench import index, layout
-from fewbench.record import Record, to_json
-from fewbench.store import Store
+from fewbench.store import index, paths
+from fewbench.store.record import Record, to_json
+from fewbench.store.store import Store
 from fewbench.types import CorpusRef, ModelRef
 
 
@@ -26,7 +26,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files of records that were read."""
-    from fewbench import store
+    from fewbench.store.store import store
 
     read, load = [], store.load
     monkeypatch.setattr(store, "load", lambda file: read.append(file) or load(file))
@@ -54,7 +54,7 @@ def test_the_second_reading_opens_no_record(filled, opened):
     assert list(filled.summaries()) == wanted and len(opened) == len(wanted)
     opened.clear()
     assert list(Store(filled.root).summaries()) == wanted and opened == []
-    assert [file for file, _ in filled.placed()] == layout.record_files(filled.runs, print)
+    assert [file for file, _ in filled.placed()] == paths.record_files(filled.runs, print)
 
 
 def test_summaries_lack_what_no_table_shows(filled):
@@ -67,7 +67,7 @@ def test_summaries_lack_what_no_table_shows(filled):
 
 def test_what_is_added_changed_or_removed_is_seen(filled, opened):
     list(filled.summaries())
-    first, second, *_ = layout.record_files(filled.runs, print)
+    first, second, *_ = paths.record_files(filled.runs, print)
     opened.clear()
     filled.save(a_record(seed=50), None)
     record = next(iter(filled.records()))
@@ -79,7 +79,7 @@ def test_what_is_added_changed_or_removed_is_seen(filled, opened):
 
 def test_a_file_of_the_same_size_and_time_is_seen_too(filled):
     list(filled.summaries())
-    file = layout.record_files(filled.runs, print)[0]
+    file = paths.record_files(filled.runs, print)[0]
     before, text = file.stat(), file.read_text("utf-8")
     file.write_text(text.replace('"accuracy"', '"accurate"'), "utf-8")
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -90,7 +90,7 @@ def test_a_file_of_the_same_size_and_time_is_seen_too(filled):
 
 
 def test_damaged_records_are_named_each_time(filled):
-    file = layout.record_files(filled.runs, print)[0]
+    file = paths.record_files(filled.runs, print)[0]
     file.write_text("{", "utf-8")
     for _ in range(3):
         store = Store(filled.root)
@@ -161,7 +161,7 @@ def test_few_or_young_files_are_not_indexed(filled, monkeypatch):
 
 
 def test_git_fsck_and_others_pass_an_index_by(filled, tmp_path):
-    from fewbench.sharing.gather import gather
+    from fewbench.report.share.gather import gather
 
     list(filled.summaries())
     assert (filled.root / index.FOLDER / ".gitignore").read_text("utf-8") == "*\n"

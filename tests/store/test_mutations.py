@@ -19,12 +19,12 @@ import pytest
 from safetensors.numpy import save
 from stored import a_record, some_predictions
 
-from fewbench.artifacts import artifact_key
 from fewbench.errors import BenchError
-from fewbench.measurement import attachment, measured, measurements, write
-from fewbench.store import Store
+from fewbench.io.checked_json import key_of
+from fewbench.store.measurement import attachment, measured, measurements, write
+from fewbench.store.store import Store
 
-KEYS = tuple(artifact_key("model", number) for number in range(3))
+KEYS = tuple(key_of("model", number) for number in range(3))
 RECORDS = tuple(a_record(seed=seed) for seed in (13, 21, 42))
 
 

@@ -11,9 +11,9 @@ import pytest
 from stored import a_record, run_script, same, some_predictions
 
 from fewbench.errors import BenchError, StoreDamaged, StoreUnwritable
-from fewbench.files import LARGEST_RECORD, NotAFile, open_file, parse_json, read_file, walk
-from fewbench.measurement import measured, measurements, write
-from fewbench.store import Store
+from fewbench.io.files import LARGEST_RECORD, NotAFile, open_file, parse_json, read_file, walk
+from fewbench.store.measurement import measured, measurements, write
+from fewbench.store.store import Store
 
 
 def pipe(file: Path) -> None:
@@ -222,7 +222,7 @@ def test_nothing_large_is_held_in_memory(store: Store):
         import resource, sys
         from pathlib import Path
         from stored import Store
-        import fewbench.fsck, safetensors.numpy
+        import fewbench.store.fsck, safetensors.numpy
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 2**20,) * 2)
         found = Store(Path(sys.argv[1])).fsck()

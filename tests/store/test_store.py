@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from stored import a_record, files, same, some_predictions
 
-from fewbench import layout
 from fewbench.errors import BenchError, StoreDamaged
-from fewbench.record import run_key, to_json
-from fewbench.store import Store, StoreUnwritable
+from fewbench.store import paths
+from fewbench.store.record import run_key, to_json
+from fewbench.store.store import Store, StoreUnwritable
 from fewbench.types import ModelRef, Predictions, Run
 
 
@@ -54,7 +54,7 @@ class TestRoundTrip:
 
     @given(st.lists(st.sampled_from(["test-0", "test-1", "test-2", "test-01", "test", "", "-", "x-٣"]), unique=True))
     def test_any_ids(self, ids: list[str]):
-        from fewbench.predictions import from_bytes, to_bytes
+        from fewbench.store.predictions import from_bytes, to_bytes
 
         predictions = Predictions(tuple(ids), values=np.arange(len(ids), dtype="f4"))
         assert same(from_bytes(to_bytes(predictions, a_record().run), "here"), predictions)
@@ -147,14 +147,14 @@ class TestNames:
 
     @given(st.text(max_size=300))
     def test_any_text_gives_a_folder_name(self, name: str):
-        slug = layout.slug(name)
+        slug = paths.slug(name)
         assert 0 < len(slug) <= 80 and slug.isascii() and not set(slug) & set('/\\:*?"<>|\0 ')
         assert not slug.startswith((".", "-")) and not slug.endswith(".")
 
     def test_usual_names_stay_as_they_are(self):
         usual = ["sst-2@lm-bff", "head-prune+kd+ptq", "roberta-large", "none", "bert_v1.5"]
-        assert [layout.slug(name) for name in usual] == usual
-        assert layout.slug("google-bert/bert-base") == "google-bert--bert-base"
+        assert [paths.slug(name) for name in usual] == usual
+        assert paths.slug("google-bert/bert-base") == "google-bert--bert-base"
 
     def test_a_record_is_found_under_another_name_of_the_same_weights(self, store: Store):
         store.save(a_record(), some_predictions(0.1))
@@ -173,7 +173,7 @@ class TestNames:
         runs = [a_record(fingerprint=letter) for letter in "abc"]
         for number, record in enumerate(runs[:2]):
             store.save(record, some_predictions(number / 4))
-        assert sorted(len(layout.digits(file)) for file, _ in store.filed()) == [8, 16]
+        assert sorted(len(paths.digits(file)) for file, _ in store.filed()) == [8, 16]
         store.save(runs[2], some_predictions(0.5))
         store.save(runs[0], some_predictions(0.0))
         assert len(files(store)) == 6 and store.fsck() == []
@@ -233,7 +233,7 @@ def test_ten_thousand_records(in_memory: Store):
         key = run_key(run)
         body = blank.replace('"seed": 13,', f'"seed": {run.seed},').replace("c" * 16, run.fingerprint)
         body = body.replace('"method": "kd"', f'"method": "{run.method}"').replace(record.run.key, key)
-        folder = layout.folder(store.runs, run)
+        folder = paths.folder(store.runs, run)
         if number % 500 == 0:
             folder.mkdir(parents=True)
         checksum = hashlib.sha256(body.encode()).hexdigest()

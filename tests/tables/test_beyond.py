@@ -11,10 +11,10 @@ import pytest
 from stored import a_record
 
 from fewbench.errors import BenchError
-from fewbench.measurement import measured, write
-from fewbench.record import Record
-from fewbench.store import Store
-from fewbench.tables.beyond import FIRST_ROWS, Value, chosen, columns, grids, rows
+from fewbench.report.tables.beyond import FIRST_ROWS, Value, chosen, columns, grids, rows
+from fewbench.store.measurement import measured, write
+from fewbench.store.record import Record
+from fewbench.store.store import Store
 from fewbench.types import Predictions
 
 TEACHER = [[0.5, 0.5], [1.0, 0.0], [0.9, 0.1], [0.2, 0.8]]

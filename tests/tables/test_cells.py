@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from test_record import a_record, a_run
 
-from fewbench.tables.blocks import build, to_rows, without_doubled
-from fewbench.tables.entry import entries
-from fewbench.tables.pivot import grids
-from fewbench.tables.table import CODES, DOUBLED
-from fewbench.today import DEFAULTS, DEFINITION
+from fewbench.report.tables.blocks import build, to_rows, without_doubled
+from fewbench.report.tables.entry import entries
+from fewbench.report.tables.pivot import grids
+from fewbench.report.tables.table import CODES, DOUBLED
+from fewbench.report.today import DEFAULTS, DEFINITION
 from fewbench.types import Inputs, ModelRef
 
 KNOWN = Inputs(

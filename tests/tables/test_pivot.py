@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fewbench.cell import Entrant, TaskCell, Terms
 from fewbench.errors import BenchError
-from fewbench.render import latex, markdown, terminal
-from fewbench.tables.blocks import Block, Row, Scores
-from fewbench.tables.entry import Entry, entries
-from fewbench.tables.grid import places
-from fewbench.tables.pivot import check_axes, grids
+from fewbench.report.render import latex, markdown, terminal
+from fewbench.report.tables.blocks import Block, Row, Scores
+from fewbench.report.tables.entry import Entry, entries
+from fewbench.report.tables.grid import places
+from fewbench.report.tables.pivot import check_axes, grids
+from fewbench.store.cell import Entrant, TaskCell, Terms
 
 SST, MR = (
     TaskCell(name, "glue", "", 1, "def", f"{name}-train", f"{name}-test", "accuracy") for name in ("sst-2", "mr")
@@ -151,7 +151,7 @@ def test_every_renderer_draws_every_table():
 def test_runs_of_one_method_by_several_teachers_stand_in_rows_of_their_own():
     from test_record import a_record, a_run
 
-    from fewbench.tables.blocks import build
+    from fewbench.report.tables.blocks import build
     from fewbench.types import ModelRef
 
     records = [

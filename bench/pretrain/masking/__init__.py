@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbench.errors import BenchError
-from fewbench.registry import MethodInfo
-from fewbench.settings import Chosen, bind
+from fewbench.registry.methods import MethodInfo
+from fewbench.registry.settings import Chosen, bind
 
 Ids: TypeAlias = NDArray[np.integer[Any]]
 Places: TypeAlias = NDArray[np.bool_]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fewbench.parts.kit import Kit
+from fewbench.nn.fit_context import Kit
 from fewbench.types import Example, Predictions, Predictor, Split, Task
 
 PAPER = "none: an example of a plug-in"

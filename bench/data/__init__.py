@@ -1,0 +1,1 @@
+"""Tasks and their rows: declared, read, checked and split. No torch."""

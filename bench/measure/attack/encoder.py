@@ -1,0 +1,82 @@
+"""A sentence encoder out of any masked language model: the mean of its last hidden states, calibrated.
+
+TextFooler's own is the Universal Sentence Encoder, which cannot be had offline. The hidden states of a masked language
+model all point nearly the same way, so that any two sentences seem alike and a threshold keeps nothing out. Hence the
+calibration: every dimension is centred and scaled by its mean and deviation over sentences of the data (the inputs that
+are attacked), by which unrelated sentences get cosines around 0, as they do there.
+
+Axes: n texts, d width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from fewbench.measure.attack.constraints import angular
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Encoded, Tokens, by_length, collate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+LONGEST = 64
+"""Tokens that are read of a text; windows are of 15 words."""
+TOKENS_A_BATCH = 8192
+
+
+class MeanPooled:
+    """The mean of a backbone's last hidden states, centred and scaled.
+
+    Args:
+        backbone: a masked language model.
+        sample: sentences to calibrate by.
+    """
+
+    def __init__(self, backbone: Backbone, sample: Sequence[str]) -> None:
+        self.backbone = backbone.eval()
+        self.places = min(LONGEST, backbone.places)
+        raw = self._mean_states(sample)
+        self.mean, self.deviation = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-6)
+        self.calibration = {
+            "sentences": len(sample),
+            "unrelated_before": _unrelated(raw),
+            "unrelated_after": _unrelated((raw - self.mean) / self.deviation),
+        }
+
+    def __call__(self, texts: Sequence[str]) -> Array:
+        """Return the vectors of some texts, [n, d]."""
+        vectors: Array = (self._mean_states(texts) - self.mean) / self.deviation
+        return vectors
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a record says of it: `unrelated` is the mean angular similarity of neighbours in the sample."""
+        ref = self.backbone.ref
+        return {
+            "name": f"{ref.name}, mean-pooled and calibrated",
+            "revision": ref.revision,
+            "stands_for": "the Universal Sentence Encoder, which cannot be had offline",
+            **self.calibration,
+        }
+
+    @torch.no_grad()
+    def _mean_states(self, texts: Sequence[str]) -> Array:
+        tokenised = self.backbone.tokenizer(list(texts), truncation=True, max_length=self.places)["input_ids"]
+        encoded = [Encoded((Tokens(tuple(ids), (0,) * len(ids)),), None) for ids in tokenised]
+        rows = np.empty((len(encoded), self.backbone.config.hidden_size), np.float32)
+        for indices in by_length(encoded, TOKENS_A_BATCH):
+            batch = collate([encoded[index] for index in indices], self.backbone.device)
+            states = self.backbone.hidden_states(batch)[-1]
+            spread = states[batch.grid] * batch.real[..., None]  # [S, T, d]
+            rows[indices] = (spread.sum(1) / batch.real.sum(1, keepdim=True)).float().cpu().numpy()
+        return rows
+
+
+def _unrelated(vectors: Array) -> float:
+    """Return the mean angular similarity of each vector and the next."""
+    return round(float(angular(vectors[:-1], vectors[1:]).mean()), 4) if len(vectors) > 1 else 1.0

@@ -1,0 +1,102 @@
+"""What TextFooler's attack takes besides the model: near words, stop words, a tagger. Each is a file, and named."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewbench.errors import BenchError
+from fewbench.measure.attack.neighbours import Table, Vectors, read_neighbours
+from fewbench.measure.attack.tagger import PERCEPTRON, Tagger, read_tagger
+
+NEIGHBOURS = "attack/counter_fitted_neighbours.json"
+"""Where in a data folder a table of neighbours is looked for."""
+STOP_WORDS = "corpora/stopwords"
+
+
+@dataclass(frozen=True, eq=False)
+class Resources:
+    """What an attack reads, and what a record says of it (`named`)."""
+
+    neighbours: Table | Vectors
+    stop_words: frozenset[str]
+    tagger: Tagger
+    named: dict[str, Any]
+
+
+def read_resources(neighbours: Path | None, nltk_data: Path | None, data: Path | None) -> Resources:
+    """Return the resources in some files.
+
+    Args:
+        neighbours: a table or vectors; None looks for `NEIGHBOURS` in `data`.
+        nltk_data: a folder of NLTK's data; None takes NLTK_DATA, then ~/nltk_data.
+        data: the data folder, if there is one.
+
+    Raises:
+        BenchError: one is not there, or in another format. Nothing is left out for want of it.
+    """
+    near = read_neighbours(_neighbours_file(neighbours, data))
+    folder = _nltk_folder(nltk_data)
+    stop_words, digest = _stop_words(folder)
+    tagger = read_tagger(folder)
+    named = {
+        "neighbours": near.describe(),
+        "stop_words": {
+            "name": "NLTK english",
+            "words": len(stop_words),
+            "revision": digest,
+            "stands_for": "Jin et al.'s own list, which is not in NLTK's data",
+        },
+        "tagger": {"name": PERCEPTRON.rpartition("/")[2], "revision": _digest(folder, PERCEPTRON)},
+    }
+    return Resources(near, stop_words, tagger, named)
+
+
+def _neighbours_file(given: Path | None, data: Path | None) -> Path:
+    if given is None and data is not None and (data / NEIGHBOURS).is_file():
+        return data / NEIGHBOURS
+    if given is None or not given.is_file():
+        raise BenchError(
+            f"no such file of neighbours: {given}" if given else "an attack needs words' neighbours",
+            allowed=f"a table or counter-fitted vectors; a data folder may hold {NEIGHBOURS}",
+            fix="--neighbours FILE",
+        )
+    return given
+
+
+def _nltk_folder(given: Path | None) -> Path:
+    known = [Path(place) for place in os.environ.get("NLTK_DATA", "").split(os.pathsep) if place]
+    places = [given] if given else [*known, Path.home() / "nltk_data"]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise BenchError(
+        "an attack needs a tagger and stop words, and there is no folder of NLTK's data",
+        where=", ".join(map(str, places)),
+        fix="--nltk-data FOLDER; python -m nltk.downloader averaged_perceptron_tagger_eng universal_tagset stopwords",
+    )
+
+
+def _stop_words(folder: Path) -> tuple[frozenset[str], str]:
+    plain, zipped = folder / STOP_WORDS / "english", folder / f"{STOP_WORDS}.zip"
+    try:
+        if plain.is_file():
+            raw = plain.read_bytes()
+        else:
+            with zipfile.ZipFile(zipped) as archive:
+                raw = archive.read("stopwords/english")
+        return frozenset(raw.decode().split()), hashlib.sha256(raw).hexdigest()[:16]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        fix = "--nltk-data FOLDER, or python -m nltk.downloader stopwords"
+        raise BenchError(f"the stop words cannot be read: {error}", where=str(zipped), fix=fix) from error
+
+
+def _digest(folder: Path, name: str) -> str:
+    digest = hashlib.sha256()
+    for file in sorted((folder / name).glob("*.json")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,139 @@
+"""A stored run brought back: its task, its test inputs and, if it was kept, its trained model.
+
+What is measured of a run after the fact (its cost, an attack on it) begins here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fewbench.data.reader import read_rows
+from fewbench.data.task_prompts import with_prompt
+from fewbench.errors import BenchError
+from fewbench.io.checked_json import key_of
+from fewbench.measure.tested_rows import check_definition, rows_of_run
+from fewbench.registry.pretrained import embedded_models, find_model
+from fewbench.runner.plan import choose_tasks
+from fewbench.store.record import Record
+from fewbench.store.store import Store
+from fewbench.types import Example, ModelRef, Rows, Task
+
+if TYPE_CHECKING:
+    from fewbench.nn.fit_context import Models
+    from fewbench.nn.task_model import TaskModel
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where the things lie that a record only names.
+
+    Args:
+        store: of the records, and beside them the kept models.
+        data: the folder of data files.
+        models: folders of backbones that are neither embedded nor on the hub.
+        tasks: TOML files of tasks that are not the project's.
+        offline: never use the network.
+    """
+
+    store: Store
+    data: Path | None = None
+    models: Sequence[str] = ()
+    tasks: Sequence[str] = ()
+    offline: bool = False
+
+
+def task_of(record: Record, world: World) -> Task:
+    """Return a run's task, with the prompt it had.
+
+    Raises:
+        BenchError: it is not declared any more, in another version, or otherwise than when it was run.
+    """
+    run = record.run
+    name = f"{run.task}@{run.source}"
+    task = next(task for task in choose_tasks([*world.tasks, name])[::-1] if task.name == run.task)
+    if task.version != run.task_version:
+        raise BenchError(
+            f"run {run.key[:8]} is of version {run.task_version} of {name}, which is now {task.version}",
+            fix="bench run makes one of this version",
+        )
+    asked = with_prompt(task, run.template) if run.template else task
+    check_definition(record, asked)
+    return asked
+
+
+def test_rows(record: Record, task: Task, world: World, rows: Rows | None = None) -> tuple[Example, ...]:
+    """Return the examples a run was tested on, labels included. Nothing that is measured here goes back into training.
+
+    Args:
+        record: of the run.
+        task: its task.
+        world: where the data lie.
+        rows: all rows of the task's source, if they were read before.
+
+    Raises:
+        BenchError: the data are not there, or not those of the run.
+    """
+    return rows_of_run(record, task, rows or read_rows(task, world.data, offline=world.offline))
+
+
+def backbone_of(record: Record, manifest_name: str, revision: str, world: World) -> ModelRef:
+    """Return the backbone that a kept model was made of: by its revision, wherever it lies.
+
+    Raises:
+        BenchError: it is found nowhere.
+    """
+    names = [*world.models, manifest_name]
+    for name in names:
+        try:
+            ref = find_model(name, offline=world.offline)
+        except BenchError:
+            if name in world.models:
+                raise
+            continue
+        if ref.revision == revision:
+            return ref
+    raise BenchError(
+        f"run {record.run.key[:8]} was made with the model {manifest_name} ({revision}), which is not found",
+        allowed=[*embedded_models(), "folders given by --model"],
+        fix=f"--model FOLDER, that of {manifest_name}",
+    )
+
+
+def model_of(record: Record, task: Task, models: Models, world: World) -> TaskModel:
+    """Return a run's trained model, in evaluation mode.
+
+    Raises:
+        BenchError: it was not kept, has no model, or its backbone is not found.
+        StoreDamaged: its file is not what was written.
+    """
+    from fewbench.nn.serialize import unpack
+
+    try:
+        manifest, content = world.store.artifacts.read(model_key(record))
+    except FileNotFoundError as error:
+        raise not_kept(record) from error
+    told = manifest["backbone"]
+    return unpack(manifest, content, task, backbone_of(record, told["name"], told["revision"], world), models)
+
+
+def model_key(record: Record) -> str:
+    """Return the key of a run's kept model: of its run, by the code that it ran."""
+    return key_of("model", record.run.key, record.method_code)
+
+
+def not_kept(record: Record) -> BenchError:
+    """Return the error of a run whose trained model is not there."""
+    run = record.run
+    where = f"{run.task}@{run.source} {run.method} k{run.k} s{run.seed}"
+    if record.status == "failed":
+        return BenchError(f"run {run.key[:8]} failed, so it has no model", where=where, fix="bench run --retry-failed")
+    if run.student is None and run.teacher is None:
+        return BenchError(f"the method '{run.method}' has no model", where=where, allowed="runs with a trained model")
+    return BenchError(
+        f"the model of run {run.key[:8]} was not kept",
+        where=where,
+        fix="the same bench run with --keep-models: it redoes only what has no model kept",
+    )

@@ -1,0 +1,75 @@
+"""The rows that a stored run was tested on, labels included, for whatever is measured or compared after the fact.
+
+Nothing of them goes back into training.
+"""
+
+from __future__ import annotations
+
+from fewbench.data.split import draw, fingerprint, make_split
+from fewbench.errors import BenchError
+from fewbench.store.inputs import task_hash
+from fewbench.store.record import Record
+from fewbench.types import Example, Rows, Task
+
+
+def whole_rows(record: Record, rows: Rows) -> tuple[Example, ...]:
+    """Return the test rows that a run's limit leaves; those that stand in its train or dev are still among them.
+
+    Raises:
+        BenchError: the rows are not those of the run.
+    """
+    whole = draw(rows.test, record.run.limit)
+    _check(record, fingerprint(whole), _whole_fingerprint(record))
+    return whole
+
+
+def rows_of_run(record: Record, task: Task, rows: Rows) -> tuple[Example, ...]:
+    """Return the very rows that a run was tested on.
+
+    Args:
+        record: of the run.
+        task: its task.
+        rows: all rows of the task's source.
+
+    Raises:
+        BenchError: the rows are not those of the run.
+    """
+    run, whole = record.run, whole_rows(record, rows)
+    if not run.drop_leaks:
+        return whole
+    split = make_split(task, rows, run.k, run.seed, limit=run.limit, drop_leaks=True)
+    _check(record, split.test_fingerprint, run.test_fingerprint)
+    tested = {example.id for example in split.test}
+    return tuple(example for example in whole if example.id in tested)
+
+
+def check_definition(record: Record, task: Task) -> None:
+    """Refuse a task, with its prompt, that is defined otherwise than the one a run was of.
+
+    Of a run of before schema 5 the definition is not known.
+
+    Raises:
+        BenchError: the definitions differ.
+    """
+    run = record.run
+    if run.inputs.known and (found := task_hash(task)) != run.inputs.task:
+        raise BenchError(
+            f"run {run.key[:8]} is of another definition of {task.full_name} than the one here",
+            where=f"{task.file or task.full_name}: {found[:8]} here, {run.inputs.task[:8]} in the record",
+            allowed="the template, label words, labels, metrics and length that the run had",
+            fix="take back the change, or bench run makes a run of the new definition",
+        )
+
+
+def _whole_fingerprint(record: Record) -> str:
+    return str(record.split.get("whole_test_fingerprint", record.run.test_fingerprint))
+
+
+def _check(record: Record, found: str, stored: str) -> None:
+    run = record.run
+    if found != stored:
+        raise BenchError(
+            f"the test rows here are not those that run {run.key[:8]} was tested on",
+            where=f"{run.task}@{run.source}: {found[:8]} here, {stored[:8]} in the record",
+            fix="bench data verify, or --data with the folder it was run on",
+        )

@@ -1,0 +1,1 @@
+"""What two methods or more are made of: models, training, losses. Torch lives here."""

@@ -1,0 +1,176 @@
+"""One view of every masked language model: hidden states, and scores at the mask alone.
+
+The vocabulary head is never applied to all positions, and where only some words are asked for, only their rows of the
+projection are multiplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fewbench.nn.batch import Batch, Encoded
+from fewbench.nn.encoder import embed, encode, encode_all, encode_maps, encode_reads
+from fewbench.nn.families import Embedder, Layer, family_of
+from fewbench.types import ModelRef
+
+Encodings = dict[str, dict[tuple[object, ...], Encoded]]
+
+
+class Trace(NamedTuple):
+    """What one forward pass computes: hidden states, layers + 1 of [N, d], and attention, layers of [S, h, T, T]."""
+
+    states: list[Tensor]
+    maps: list[Tensor]
+
+
+class Backbone(nn.Module):
+    """A masked language model and its tokenizer.
+
+    `encodings` holds token ids by view (template, task) and example (id, texts, options); copies of one backbone share
+    it. `changes` lists what was done to the model's structure, as `fewbench.nn.prune` can redo it.
+
+    Axes: S sequences, N tokens, d width, W words, V vocabulary.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Any, ref: ModelRef, encodings: Encodings | None = None) -> None:
+        super().__init__()
+        self.encodings: Encodings = {} if encodings is None else encodings
+        self.model = model
+        self.tokenizer = tokenizer
+        self.ref = ref
+        self.changes: list[dict[str, Any]] = []
+        self._adapt()
+
+    def _adapt(self) -> None:
+        """Find the layers, or refuse a model that this view does not know."""
+        self._family = family_of(self.model)
+
+    @property
+    def config(self) -> Any:
+        """The model's configuration."""
+        return self.model.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def places(self) -> int:
+        """How many tokens of one sequence the model has positions for."""
+        embedder = self._family.embedder(self.model)
+        return cast(nn.Embedding, embedder.positions).num_embeddings - embedder.first_position
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the last hidden state of the token that is read in each sequence (mask or first token), [S, d]."""
+        return encode(self._embedder(), self._family.layers(self.model), batch, self.training)
+
+    def hidden_states(self, batch: Batch) -> list[Tensor]:
+        """Return the embeddings' and every layer's hidden states of all tokens, [N, d] each."""
+        return encode_all(self._embedder(), self._family.layers(self.model), batch, self.training)
+
+    def reads(self, batch: Batch) -> list[Tensor]:
+        """Return every layer's hidden state of the token that is read in each sequence, [S, d] each."""
+        return encode_reads(self._embedder(), self.layers, batch, self.training)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Return what the first layer is given, [N, d]."""
+        return embed(self._embedder(), batch, self.training)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The model's layers, the first one first."""
+        return self._family.layers(self.model)
+
+    def _embedder(self) -> Embedder:
+        words = self.model.get_input_embeddings()  # type: ignore[operator]
+        return self._family.embedder(self.model)._replace(words=words)
+
+    def _before_vocabulary(self, batch: Batch) -> Tensor:
+        return self._family.transform(self.model, self.read(batch))
+
+    def word_scores(self, batch: Batch, words: Tensor) -> Tensor:
+        """Return the scores (logits) of some words at the mask, [S, W], for token ids `words` [W]."""
+        decoder = self._family.decoder(self.model)
+        embedding = self.model.get_input_embeddings()  # type: ignore[operator]
+        focused = isinstance(embedding, FocusedEmbedding) and embedding.full.weight is decoder.weight
+        rows = embedding(words) if focused else decoder.weight[words]
+        return F.linear(self._before_vocabulary(batch), rows, decoder.bias[words])
+
+    def vocabulary_scores(self, batch: Batch) -> Tensor:
+        """Return the scores (logits) of the whole vocabulary at the mask, [S, V]."""
+        scores: Tensor = self._family.decoder(self.model)(self._before_vocabulary(batch))
+        return scores
+
+    def trace(self, batch: Batch) -> Trace:
+        """Return the hidden states of all tokens, the embeddings' first, and every layer's attention probabilities."""
+        return Trace(*encode_maps(self._embedder(), self.layers, batch, self.training))
+
+    def vocabulary_scores_of(self, states: Tensor) -> Tensor:
+        """Return the scores (logits) of the whole vocabulary for last hidden states [M, d], [M, V]."""
+        scores: Tensor = self._family.decoder(self.model)(self.projected(states))
+        return scores
+
+    def projected(self, states: Tensor) -> Tensor:
+        """Return hidden states [..., d] as the language head maps them before its projection to the vocabulary."""
+        return self._family.transform(self.model, states)
+
+    def word_rows(self, words: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the rows and biases of some words in the projection to the vocabulary, for token ids `words` [W].
+
+        While only some embeddings are trained (`focused`), these are among them, as in `word_scores`.
+        """
+        decoder = self._family.decoder(self.model)
+        embedding = self.model.get_input_embeddings()  # type: ignore[operator]
+        focused = isinstance(embedding, FocusedEmbedding) and embedding.full.weight is decoder.weight
+        return embedding(words) if focused else decoder.weight[words], decoder.bias[words]
+
+    @contextmanager
+    def focused(self, tokens: Iterable[int]) -> Iterator[None]:
+        """Train only the embedding rows of `tokens` inside the block; the rest of the matrix costs nothing there.
+
+        A row that no batch contains has gradient zero, and Adam without weight decay leaves it where it is: the result
+        is the same, and the optimizer no longer walks the whole vocabulary (nine tenths of a tiny model) at each step.
+        Tokens outside `tokens` must not occur inside the block.
+        """
+        full = self.model.get_input_embeddings()  # type: ignore[operator]
+        rows = sorted({*tokens} | ({full.padding_idx} if full.padding_idx is not None else set()))
+        embedding = FocusedEmbedding(full, torch.tensor(rows, device=full.weight.device))
+        self.model.set_input_embeddings(embedding)  # type: ignore[operator]
+        full.weight.requires_grad_(False)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                full.weight[embedding.tokens] = embedding.weight
+            full.weight.requires_grad_(True)
+            self.model.set_input_embeddings(full)  # type: ignore[operator]
+
+
+class FocusedEmbedding(nn.Module):
+    """The rows `tokens` of an embedding as a trainable matrix of their own, looked up by the same token ids."""
+
+    def __init__(self, full: nn.Embedding, tokens: Tensor) -> None:
+        super().__init__()
+        object.__setattr__(self, "full", full)  # not a submodule: its weight is not trained here
+        self.full: nn.Embedding
+        self.tokens = tokens
+        self.weight = nn.Parameter(full.weight.detach()[tokens].clone())
+        self.row_of = torch.full((full.num_embeddings,), -1, device=tokens.device)
+        self.row_of[tokens] = torch.arange(len(tokens), device=tokens.device)
+        pad = full.padding_idx
+        self.padding_idx = None if pad is None else int(self.row_of[pad])
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the embeddings [..., d] of token ids [...].
+
+        Raises:
+            IndexError: a token that was not named when the focus began.
+        """
+        return F.embedding(self.row_of[ids], self.weight, self.padding_idx)

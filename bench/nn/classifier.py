@@ -1,0 +1,78 @@
+"""Fine-tuning's model: a linear head on the first token's hidden state; smash.md section 3.1.
+
+Axes: B batch, C classes, S sequences, d width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from fewbench.nn import losses
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch, Encoded, Tokens
+from fewbench.nn.task_model import TaskModel
+from fewbench.types import Example, Task
+
+
+class HeadModel(TaskModel):
+    """Scores softmax(W h) with h the hidden state of the first token and W new, normally distributed weights.
+
+    Pairs are encoded as two segments. A choice scores each option as a sequence of its own, passage before question and
+    option. Regression has one output, trained on values scaled to 0..1.
+    """
+
+    def __init__(self, backbone: Backbone, task: Task) -> None:
+        super().__init__(backbone, task)
+        config = backbone.config
+        self.dropout = nn.Dropout(getattr(config, "hidden_dropout_prob", getattr(config, "dropout", 0.1)))
+        outputs = 1 if task.is_regression or task.format == "choice" else len(task.labels)
+        self.output = nn.Linear(config.hidden_size, outputs).to(backbone.device)
+        nn.init.normal_(self.output.weight, std=getattr(config, "initializer_range", 0.02))
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return scores [B, C], or [B, 1] for regression."""
+        scores: Tensor = self.output(self.dropout(self.backbone.read(batch)))
+        return scores.view(-1, len(self.task.labels)) if self.task.format == "choice" else scores
+
+    def answer(self, scores: Tensor) -> Tensor:
+        """Return probabilities [B, C], or values [B] for regression."""
+        if self.task.bounds is None:
+            return scores.softmax(-1)
+        lower, upper = self.task.bounds
+        return lower + (upper - lower) * scores[:, 0]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return cross-entropy, or the squared error for regression."""
+        scores = self(batch)
+        if self.task.bounds is None:
+            return losses.cross_entropy(scores, batch.labels)
+        return losses.bounded_mse(scores[:, 0], batch.labels, self.task.bounds)
+
+    def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
+        pairs = [pair for example in examples for pair in _segments(example)]
+        if not pairs:
+            return []
+        tokenizer = self.backbone.tokenizer
+        first, second = [a for a, _ in pairs], [b for _, b in pairs if b is not None]
+        given = dict(return_token_type_ids=True, add_special_tokens=True)
+        whole = tokenizer(first, second or None, **given)
+        fitted = tokenizer(first, second or None, truncation=True, max_length=self.task.max_length, **given)
+        sequences = [
+            (Tokens(tuple(ids), tuple(segments)), len(full) - len(ids))
+            for full, ids, segments in zip(
+                whole["input_ids"], fitted["input_ids"], fitted["token_type_ids"], strict=True
+            )
+        ]
+        each = len(pairs) // len(examples)
+        groups = [sequences[start : start + each] for start in range(0, len(sequences), each)]
+        return [Encoded(tuple(s for s, _ in group), None, sum(cut for _, cut in group)) for group in groups]
+
+
+def _segments(example: Example) -> list[tuple[str, str | None]]:
+    if example.options:
+        passage, question = example.texts
+        return [(passage, f"{question} {option}") for option in example.options]
+    return [(example.texts[0], example.texts[1] if len(example.texts) > 1 else None)]

@@ -1,0 +1,208 @@
+"""What distillation is made of: a teacher's answers and hidden states, computed once a trial, and losses towards them.
+
+A teacher reads examples in its own way (tokenizer, prompt or head) and says what it thinks of them: student and teacher
+share nothing but the task.
+
+Axes: n examples, B batch, C classes, L layers, S sequences of an example, d width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fewbench.errors import BenchError
+from fewbench.nn import losses
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch, by_length, shuffled
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.task_model import TOKENS_A_BATCH, TaskModel
+from fewbench.types import Example, Split, Task
+
+
+def targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
+    """Return what a teacher says of examples: log-probabilities [n, C], or for regression values scaled to 0..1, [n].
+
+    Log-probabilities are its logits up to a constant a row, which no softmax sees.
+    """
+    given = torch.from_numpy(teacher.predict(examples).array).to(teacher.backbone.device)
+    if teacher.task.bounds is None:
+        return given.clamp(min=torch.finfo(given.dtype).tiny).log()
+    return _scaled(given, teacher.task.bounds)
+
+
+def said(teacher: TaskModel, scores: Tensor) -> Tensor:
+    """Return what a teacher's scores [B, C] say, as `targets` does, with gradients: [B, C], or values 0..1, [B]."""
+    return scores if teacher.task.bounds is None else _scaled(teacher.answer(scores), teacher.task.bounds)
+
+
+def head_teacher(model: TaskModel, name: str) -> HeadModel:
+    """Return a trained teacher whose first token is to be read.
+
+    Raises:
+        BenchError: it reads a mask; `name` says which method trained it.
+    """
+    if not isinstance(model, HeadModel):
+        raise BenchError(f"the teacher '{name}' does not read the first token, as the student does", fix="teacher=ft")
+    return model
+
+
+def word_targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
+    """Return a teacher's log-probabilities of a prompt's classes, [n, C]; for regression of its two words, [n, 2].
+
+    A value y between the bounds l and u stands for the shares (u - y) / (u - l) and (y - l) / (u - l), smash.md 3.1.
+    """
+    found = targets(teacher, examples)
+    if teacher.task.bounds is None:
+        return found
+    shares = torch.stack([1 - found, found], -1)
+    return shares.clamp(min=torch.finfo(shares.dtype).tiny).log()
+
+
+@torch.no_grad()
+def read_states(model: TaskModel, examples: Sequence[Example]) -> Tensor:
+    """Return every layer's hidden states of the token that is read in each sequence, [n, S, L, d]."""
+    was_training = model.training
+    model.eval()
+    encoded = model.encode([example.without_label() for example in examples])
+    order: list[int] = []
+    found: list[Tensor] = []
+    for indices in by_length(encoded, TOKENS_A_BATCH):
+        states = torch.stack(model.backbone.reads(model.collate([encoded[i] for i in indices])), 1)
+        found.append(states.view(len(indices), -1, *states.shape[1:]))
+        order += indices
+    model.train(was_training)
+    return torch.cat(found)[torch.tensor(order).argsort()]
+
+
+def draw_pool(split: Split, times: int) -> list[Example]:
+    """Return `times` |train| examples without labels from those that the split leaves over, drawn with replacement.
+
+    The split's seed decides: all trials, and all methods, get the same (prompt-distiller.md section 3.1).
+
+    Raises:
+        BenchError: the split leaves none over.
+    """
+    rest = split.unlabeled
+    if times and not rest:
+        raise BenchError(f"{split.task} leaves no texts over for a pool without labels", fix="no pool: n=0")
+    rows = np.random.default_rng(split.seed).integers(max(len(rest), 1), size=times * len(split.train))
+    return [rest[row] for row in rows]
+
+
+def stream(model: TaskModel, examples: Sequence[Example], batch_size: int, seed: int) -> Iterator[Batch]:
+    """Yield batches of examples without end, beside those that `kit.train` draws; `rows` are their numbers here.
+
+    A model trained on them is trained with `whole_vocabulary`: the loop does not know their tokens.
+    """
+    encoded = [example._replace(row=row) for row, example in enumerate(model.encode(examples))]
+    for indices in shuffled(len(encoded), batch_size, torch.Generator().manual_seed(seed)):
+        yield model.collate([encoded[i] for i in indices])
+
+
+def hard_loss(task: Task, scores: Tensor, labels: Tensor) -> Tensor:
+    """Return the task's own loss of scores [B, C] (from a regression head [B, 1]) and labels [B]."""
+    if task.bounds is None:
+        return losses.cross_entropy(scores, labels)
+    if scores.shape[1] == 1:
+        return losses.bounded_mse(scores[:, 0], labels, task.bounds)
+    return losses.interpolation_kl(scores, labels, task.bounds)
+
+
+def soft_loss(
+    model: TaskModel,
+    scores: Tensor,
+    wanted: Tensor,
+    temperature: float,
+    distance: Callable[[Tensor, Tensor, float], Tensor] = losses.distillation_kl,
+) -> Tensor:
+    """Return T^2 KL(teacher || student), or for regression the mean squared error of values scaled to 0..1.
+
+    Args:
+        model: the student, which made the scores.
+        scores: [B, C], or [B, 1] from a regression head.
+        wanted: the rows of `targets` that belong to the batch.
+        temperature: T.
+        distance: of two softened rows of scores, in place of T^2 KL.
+    """
+    if model.task.bounds is None:
+        return distance(scores, wanted, temperature)
+    return F.mse_loss(_scaled(model.answer(scores), model.task.bounds), wanted.to(scores.dtype))
+
+
+def head_scores(model: HeadModel, states: Tensor) -> Tensor:
+    """Return a head's scores of the last layer's first tokens [B x S, d], as `model(batch)` does: [B, C] or [B, 1]."""
+    scores: Tensor = model.output(model.dropout(states))
+    return scores.view(-1, len(model.task.labels)) if model.task.format == "choice" else scores
+
+
+def layer_map(student: int, teacher: int, strategy: str) -> list[int]:
+    """Return the teacher's layer, from 1, that each of the student's but the last learns from (Sun et al., 2019).
+
+    `skip` takes every teacher / student-th layer (12 to 6: 2, 4, 6, 8, 10), rounded down where that is no whole number;
+    `last` the topmost ones (7, 8, 9, 10, 11). The last layers meet in the predictions.
+    """
+    if strategy == "skip":
+        return [layer * teacher // student for layer in range(1, student)]
+    return [teacher - student + layer for layer in range(1, student)]
+
+
+def check_layers(student: Backbone, teacher: Backbone) -> None:
+    """Refuse two models whose hidden states cannot be compared layer by layer.
+
+    Raises:
+        BenchError: different widths, a teacher of fewer layers, or a student of one.
+    """
+    widths = [backbone.config.hidden_size for backbone in (student, teacher)]
+    if widths[0] != widths[1]:
+        raise BenchError(
+            f"hidden states of {student.ref.name} are {widths[0]} wide, those of the teacher {teacher.ref.name} "
+            f"{widths[1]}",
+            fix="a student and a teacher of one width, or vanilla-kd",
+        )
+    check_depth(student, teacher)
+    if len(student.layers) < 2:
+        raise BenchError(f"{student.ref.name} has no layer below its last", fix="a deeper student, or vanilla-kd")
+
+
+def check_depth(student: Backbone, teacher: Backbone) -> None:
+    """Refuse a teacher that has fewer layers than its student.
+
+    Raises:
+        BenchError: it has.
+    """
+    ours, theirs = len(student.layers), len(teacher.layers)
+    if theirs < ours:
+        raise BenchError(
+            f"the teacher {teacher.ref.name} has {theirs} layers, the student {student.ref.name} {ours}",
+            fix="a teacher of at least as many layers",
+        )
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature that is not above 0.
+
+    Raises:
+        BenchError: it is not.
+    """
+    if not temperature > 0:
+        raise BenchError(f"temperature={temperature}", allowed="a number above 0", fix="temperature=1")
+
+
+def check_pool(times: int) -> None:
+    """Refuse a pool of less than nothing.
+
+    Raises:
+        BenchError: `times` is negative.
+    """
+    if times < 0:
+        raise BenchError(f"n={times}", allowed="0 or more times the training examples", fix="n=10")
+
+
+def _scaled(values: Tensor, bounds: tuple[float, float]) -> Tensor:
+    lower, upper = bounds
+    return (values - lower) / (upper - lower)

@@ -1,0 +1,231 @@
+"""All that a method may ask of the world: backbones, training, randomness, and a place for notes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load as load_tensors
+from torch import Tensor
+
+from fewbench.data.documents import Document, documents
+from fewbench.data.metrics import score
+from fewbench.errors import BenchError
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.kinds import open_backbone
+from fewbench.nn.serialize import duplicate, unpack
+from fewbench.nn.task_model import TaskModel
+from fewbench.nn.trainer import History, Loss, train
+from fewbench.registry.protocol import Protocol
+from fewbench.store.artifacts import Artifacts, Built, Supplies
+from fewbench.types import CorpusRef, ModelRef, Split, Task
+
+
+class Models:
+    """Pretrained models by reference: read once a process, copied for each trial."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._loaded: dict[str, Backbone] = {}
+        self._shared: tuple[str, TaskModel] | None = None
+
+    def pretrained(self, ref: ModelRef) -> Backbone:
+        """Return the pretrained model itself, on the CPU; it is not to be changed."""
+        if ref.path not in self._loaded:
+            self._loaded[ref.path] = open_backbone(ref)
+        return self._loaded[ref.path]
+
+    def fresh(self, ref: ModelRef) -> Backbone:
+        """Return a copy of the pretrained model, on the device; copies share their tokenizer and encodings."""
+        original = self.pretrained(ref)
+        model = copy.deepcopy(original.model).to(self.device)
+        return type(original)(model, original.tokenizer, ref, original.encodings)
+
+    def shared(self, key: str, read: Callable[[], TaskModel]) -> TaskModel:
+        """Return the trained model of a key, read once for all trials of a run; the last one is kept."""
+        if self._shared is None or self._shared[0] != key:
+            self._shared = (key, read())
+        return self._shared[1]
+
+
+class World:
+    """What a method's `prepare` is handed: the models and the corpus, but no task.
+
+    Args:
+        models: reads and copies pretrained models.
+        protocol: the constants of the comparison.
+        seed: of dropout, new weights, the order of examples.
+        student: the student backbone, if the method needs one.
+        teacher: the teacher backbone, likewise.
+        corpus: unlabelled documents, likewise.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        protocol: Protocol,
+        seed: int,
+        student: ModelRef | None = None,
+        teacher: ModelRef | None = None,
+        corpus: CorpusRef | None = None,
+    ) -> None:
+        self.protocol = protocol
+        self.seed = seed
+        self.notes: dict[str, Any] = {}
+        self._models = models
+        self._refs: Mapping[str, ModelRef | CorpusRef | None] = {
+            "student": student,
+            "teacher": teacher,
+            "corpus": corpus,
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """Where models run."""
+        return self._models.device
+
+    def backbone(self, role: Literal["student", "teacher"] = "student") -> Backbone:
+        """Return a fresh copy of the student's or the teacher's pretrained model.
+
+        Raises:
+            BenchError: the method does not name the role in its NEEDS.
+        """
+        ref = self._asked(role)
+        assert isinstance(ref, ModelRef)
+        return self._models.fresh(ref)
+
+    def documents(self) -> Iterator[Document]:
+        """Yield the corpus's documents, each a list of sentences.
+
+        Raises:
+            BenchError: the method does not name `corpus` in its NEEDS.
+        """
+        return documents(self._asked("corpus").path)
+
+    def _asked(self, role: str) -> ModelRef | CorpusRef:
+        ref = self._refs[role]
+        if ref is None:
+            raise BenchError(f"this method asked for a {role} it does not name in NEEDS", fix=f'NEEDS = ("{role}",)')
+        return ref
+
+
+class Kit(World):
+    """What `fit` is handed besides task and split.
+
+    Args:
+        task: the run's task.
+        split: the run's split.
+        protocol: the run's protocol.
+        seed: of training: dropout, new weights, the order of examples.
+        models: reads and copies pretrained models.
+        student: the run's student backbone, if the method needs one.
+        teacher: its teacher backbone, likewise.
+        corpus: its corpus, likewise.
+        supplies: what it may fetch of what has been built.
+        artifacts: where that is.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        split: Split,
+        protocol: Protocol,
+        seed: int,
+        models: Models,
+        student: ModelRef | None = None,
+        teacher: ModelRef | None = None,
+        corpus: CorpusRef | None = None,
+        supplies: Supplies | None = None,
+        artifacts: Artifacts | None = None,
+    ) -> None:
+        super().__init__(models, protocol, seed, student, teacher, corpus)
+        self._task, self._split = task, split
+        self._supplies = supplies or Supplies()
+        self._artifacts = artifacts
+
+    def teacher(self) -> TaskModel:
+        """Return the trained teacher, frozen: the model of its own run on this split. All trials of a run share it.
+
+        Raises:
+            BenchError: the method has no setting `teacher`, or that run failed.
+        """
+        wanted, ref = self._supplies.teacher, self._refs["teacher"]
+        if wanted is None or not isinstance(ref, ModelRef):
+            raise BenchError("this method asked for a trained teacher", fix='NEEDS = ("teacher",), teacher: str = "ft"')
+
+        def read() -> TaskModel:
+            manifest, tensors = self._fetch(wanted)
+            with torch.random.fork_rng():  # rebuilding draws numbers, and only the first trial to ask rebuilds
+                return unpack(manifest, tensors, self._task, ref, self._models).requires_grad_(False)
+
+        return self._models.shared(wanted.key, read)
+
+    def source(self) -> TaskModel:
+        """Return a copy of the trained teacher, to be trained and changed: what a pipeline starts from."""
+        return duplicate(self.teacher())
+
+    def with_split(self, split: Split) -> Kit:
+        """Return a kit that trains on another split of the run's examples; notes go to the same place."""
+        other = copy.copy(self)
+        other._split = split
+        return other
+
+    def prepared(self) -> dict[str, Tensor]:
+        """Return what the method's `prepare` built for tasks of this format, on the CPU; the record tells of it.
+
+        Raises:
+            BenchError: PREPARES has nothing for the format, or `prepare` failed.
+        """
+        wanted = self._supplies.prepared
+        if wanted is None:
+            raise BenchError(f"nothing is prepared for tasks of the format '{self._task.format}'", fix="PREPARES = {…}")
+        manifest, tensors = self._fetch(wanted)
+        self.notes["prepared"] = {name: told for name, told in manifest.items() if name != "seconds"}
+        return load_tensors(tensors)
+
+    def _fetch(self, wanted: Built) -> tuple[dict[str, Any], bytes]:
+        assert self._artifacts is not None
+        try:
+            return self._artifacts.read(wanted.key)
+        except FileNotFoundError as error:
+            raise BenchError(f"{wanted.title} was not built: it failed", fix="bench run … --retry-failed") from error
+
+    def train(
+        self,
+        model: TaskModel,
+        *,
+        lr: float,
+        batch_size: int,
+        loss: Loss | None = None,
+        micro_batch: int | None = None,
+        whole_vocabulary: bool = False,
+    ) -> History:
+        """Train on the split's train part by the protocol, and leave the model at its best dev checkpoint.
+
+        See `fewbench.nn.trainer.train`; a batch's `rows` are the examples' numbers in `split.train`. The curve goes
+        into the record.
+        """
+        dev_labels = [example.label for example in self._split.dev if example.label is not None]
+
+        def evaluate() -> float:
+            return score(self._task, dev_labels, model.predict(self._split.dev))[self._task.metric]
+
+        history = train(
+            model,
+            [example._replace(row=row) for row, example in enumerate(model.encode(self._split.train))],
+            also_read=model.encode(self._split.dev),
+            evaluate=evaluate,
+            protocol=self.protocol,
+            lr=lr,
+            batch_size=batch_size,
+            seed=self.seed,
+            loss=loss,
+            micro_batch=micro_batch,
+            whole_vocabulary=whole_vocabulary,
+        )
+        self.notes["best_step"] = history.best_step
+        self.notes["curve"] = [[step, round(dev, 6)] for step, dev in history.curve]
+        self.notes["losses"] = [round(value, 6) for value in history.losses]
+        return history

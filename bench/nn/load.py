@@ -1,0 +1,154 @@
+"""Load a language model and its tokenizer whole, or say what is wrong. Safetensors only, no remote code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from fewbench.errors import ModelError
+from fewbench.nn.families import FAMILIES
+from fewbench.registry.pretrained import CAUSAL, ENCODER_DECODER, read_config
+from fewbench.types import ModelRef
+
+
+class Pretrained(NamedTuple):
+    """A model in evaluation mode, float32, and its fast tokenizer."""
+
+    model: nn.Module
+    tokenizer: Any
+
+
+def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = True) -> Pretrained:
+    """Load a language model, a masked one unless said otherwise.
+
+    Args:
+        ref: the model.
+        auto: the class of transformers that reads its kind.
+        masked: its tokenizer must have a mask token.
+
+    Raises:
+        ModelError: weights that are missing, truncated, of another shape or not finite; a tokenizer that has no mask
+            token or more tokens than the model has embeddings.
+    """
+    import transformers
+
+    folder = Path(ref.path)
+    config = _check_configuration(folder)
+    _check_type(config, folder)
+    _check_weights(folder)
+    try:
+        model, info = getattr(transformers, auto).from_pretrained(
+            folder,
+            dtype=torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # tokenizers raises bare Exception, and transformers ImportError in its place
+        reason = [*str(error).strip().splitlines(), type(error).__name__][0]
+        raise ModelError(f"this model cannot be loaded: {reason}", where=ref.path) from error
+    _check_complete(model, info, ref)
+    _check_tokenizer(model, tokenizer, ref, masked)
+    _read_whole(tokenizer)
+    return Pretrained(model.eval(), tokenizer)
+
+
+def _check_configuration(folder: Path) -> dict[str, Any]:
+    config = read_config(folder)
+    if config.get("auto_map"):
+        raise ModelError(
+            "this model wants to run code of its own (auto_map), which is never done here",
+            where=str(folder / "config.json"),
+            allowed="models that transformers knows",
+        )
+    return config
+
+
+def _check_type(config: dict[str, Any], folder: Path) -> None:
+    """Refuse a type that no view reads, by its name: transformers would speak of classes of its own."""
+    kind = config.get("model_type")
+    if kind not in (*FAMILIES, *CAUSAL, *ENCODER_DECODER):
+        raise ModelError(
+            f"language models of type '{kind}' are not known here",
+            where=str(folder / "config.json"),
+            allowed=f"masked: {', '.join(FAMILIES)}; causal: {', '.join(CAUSAL)}; "
+            f"encoder-decoder: {', '.join(ENCODER_DECODER)}",
+            given=str(kind),
+        )
+
+
+def _check_weights(folder: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, "pt") as opened:
+                opened.keys()
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"damaged weights: {error}", where=str(file), fix="copy or download this file again"
+            ) from error
+
+
+def _check_complete(model: nn.Module, info: dict[str, Any], ref: ModelRef) -> None:
+    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key and "position_ids" not in key)
+    if missing:
+        raise ModelError(
+            f"{len(missing)} weights are missing, {missing[0]} among them: they would be random",
+            where=ref.path,
+            fix="a checkpoint that was saved with its language-model head",
+        )
+    if beyond := _beyond(model, info.get("unexpected_keys") or ()):
+        raise ModelError(
+            f"{len(beyond)} weights are of layers that config.json does not count, {beyond[0]} among them",
+            where=ref.path,
+            fix="the configuration that was saved with these weights; the method truncate cuts layers off",
+        )
+    if info.get("mismatched_keys"):
+        raise ModelError(f"weights of another shape: {info['mismatched_keys'][0]}", where=ref.path)
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise ModelError(f"the weight {name} holds numbers that are not finite", where=ref.path)
+
+
+def _beyond(model: nn.Module, unexpected: Iterable[str]) -> list[str]:
+    """Return the weights that the model has under another number: those of more layers than it was made with."""
+    known = {re.sub(r"\d+", "#", name) for name, _ in model.named_parameters()}
+    return sorted(name for name in unexpected if re.sub(r"\d+", "#", name) in known)
+
+
+def _read_whole(tokenizer: Any) -> None:
+    """Turn off what a tokenizer was stored with: whoever saved it cut texts to a length, from a side, and padded them.
+
+    What is cut here is cut by the task's `max_length`, at a text's end.
+    """
+    tokenizer.truncation_side = "right"
+    if tokenizer.is_fast:
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+
+
+def _check_tokenizer(model: nn.Module, tokenizer: Any, ref: ModelRef, masked: bool) -> None:
+    for name in ("mask", "cls", "sep", "pad") if masked else ():
+        if getattr(tokenizer, f"{name}_token_id") is None:
+            raise ModelError(
+                f"the tokenizer has no {name} token",
+                where=ref.path,
+                allowed="masked language models, whose tokenizers name mask_token, cls_token, sep_token and pad_token",
+                fix=f'AutoTokenizer.from_pretrained(folder, {name}_token="…").save_pretrained(folder)',
+            )
+    rows = model.get_input_embeddings().num_embeddings  # type: ignore[operator]
+    tokens = max(len(tokenizer), *(number + 1 for number in tokenizer.get_vocab().values()))
+    if tokens > rows:
+        raise ModelError(
+            f"the tokenizer has {tokens} tokens and the model {rows} embeddings",
+            where=ref.path,
+            fix="the tokenizer that the model was trained with",
+        )

@@ -1,0 +1,108 @@
+"""Prompts: a template rendered to token ids with one mask, scored at the mask by label words.
+
+Axes: B batch, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor
+
+from fewbench.data.template import Piece, parse_template, piece_text
+from fewbench.errors import BenchError
+from fewbench.nn import losses
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch, Encoded, Tokens
+from fewbench.nn.prompt_pieces import tokenise
+from fewbench.nn.task_model import TaskModel
+from fewbench.nn.verbalizer import Verbalizer, word_ids
+from fewbench.types import Example, Task
+
+
+class PromptModel(TaskModel):
+    """Classifies by the label words' scores at the mask of a prompt (smash.md section 3.1; prompt-distiller.md eq. 1).
+
+    Regression answers l p(lower word) + u p(upper word).
+    """
+
+    def __init__(self, backbone: Backbone, task: Task) -> None:
+        super().__init__(backbone, task)
+        self.verbalizer = Verbalizer(word_ids(task, backbone.tokenizer)).to(backbone.device)
+        self.pieces = parse_template(task.template)
+
+    def extra_tokens(self) -> tuple[int, ...]:
+        """Return the label words' token ids."""
+        return tuple(self.verbalizer.words.tolist())
+
+    def describe(self) -> dict[str, object]:
+        """Return inputs cut, the template, and the label words as tokens."""
+        tokens = self.backbone.tokenizer.convert_ids_to_tokens(self.verbalizer.words.tolist())
+        return super().describe() | {"template": self.task.template, "label_words": tokens}
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return class scores (logits), [B, C]."""
+        scores: Tensor = self.verbalizer(self.backbone.word_scores(batch, self.verbalizer.words))
+        return scores
+
+    def answer(self, scores: Tensor) -> Tensor:
+        """Return probabilities [B, C], or values [B] for regression."""
+        probabilities = scores.softmax(-1)
+        if self.task.bounds is None:
+            return probabilities
+        lower, upper = self.task.bounds
+        return lower * probabilities[:, 0] + upper * probabilities[:, 1]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return cross-entropy, or the interpolation KL for regression (smash.md section 3.1)."""
+        scores = self(batch)
+        if self.task.bounds is None:
+            return losses.cross_entropy(scores, batch.labels)
+        return losses.interpolation_kl(scores, batch.labels, self.task.bounds)
+
+    def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
+        if not examples:
+            return []
+        tokenizer = self.backbone.tokenizer
+        columns = []
+        for before, piece in pairwise((Piece("mask", ""), *self.pieces)):
+            texts = [piece_text(piece, before, example) for example in examples]
+            if piece.kind == "mask":
+                columns.append([[tokenizer.mask_token_id]] * len(examples))
+            else:
+                columns.append(tokenise(tokenizer, texts, goes_on=before.kind != "mask"))
+        return [self._join([column[row] for column in columns]) for row in range(len(examples))]
+
+    def _join(self, parts: list[list[int]]) -> Encoded:
+        """Join the pieces of one prompt; only its texts are cut to fit, the longest first, from their ends."""
+        tokenizer = self.backbone.tokenizer
+        room = self.task.max_length - 2 - sum(len(part) for part in parts)
+        texts = [index for index, piece in enumerate(self.pieces) if piece.kind == "text"]
+        cut = max(0, -room)
+        lengths = [len(parts[index]) for index in texts]
+        if cut > sum(lengths):
+            raise BenchError(
+                f"{self.task.full_name}: the template and options alone exceed {self.task.max_length} tokens",
+                where=f"{self.task.file} [{self.task.name}] max_length",
+            )
+        for index, length in zip(texts, shortened(lengths, cut), strict=True):
+            parts[index] = parts[index][:length]
+        ids = [tokenizer.cls_token_id, *(token for part in parts for token in part), tokenizer.sep_token_id]
+        place = next(index for index, piece in enumerate(self.pieces) if piece.kind == "mask")
+        mask = 1 + sum(len(part) for part in parts[:place])
+        return Encoded((Tokens(tuple(ids), (0,) * len(ids), mask),), None, cut)
+
+
+def shortened(lengths: Sequence[int], cut: int) -> list[int]:
+    """Return lengths of which `cut` was taken, one by one from the longest (the first among equals)."""
+    left = sum(lengths) - cut
+    found = list(lengths)
+    longer = sorted(range(len(lengths)), key=lambda index: lengths[index])
+    while longer and lengths[longer[0]] <= left // len(longer):
+        left -= lengths[longer.pop(0)]
+    if longer:
+        share, more = divmod(left, len(longer))
+        for place, index in enumerate(sorted(longer)):
+            found[index] = share + (place >= len(longer) - more)
+    return found

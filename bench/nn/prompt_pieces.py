@@ -1,0 +1,50 @@
+"""Stretches of a prompt as token ids, tokenised one by one as if they were running text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fewbench.data.tokenizer_check import BOUNDARY
+
+
+def puts_boundary(tokenizer: Any) -> bool:
+    """Whether a tokenizer puts a word boundary before a text by itself (SentencePiece; Llama)."""
+    ids = tokenizer("a", add_special_tokens=False)["input_ids"]
+    return bool(ids) and str(tokenizer.convert_ids_to_tokens(ids[0])).startswith(BOUNDARY)
+
+
+def tokenise(tokenizer: Any, texts: Sequence[str], *, goes_on: bool) -> list[list[int]]:
+    """Return the token ids of texts without special tokens.
+
+    A boundary that the tokenizer puts itself stands for the space that a text begins with, and goes where a text goes
+    on without a space.
+
+    Args:
+        tokenizer: a fast one.
+        texts: the same stretch of several prompts.
+        goes_on: something that is read stands right before them.
+    """
+    if not puts_boundary(tokenizer):
+        found: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        return found
+    bare = [text.removeprefix(" ") for text in texts]
+    read = tokenizer(bare, add_special_tokens=False)["input_ids"]
+    joined = [goes_on and text == plain for text, plain in zip(texts, bare, strict=True)]
+    return [_without_boundary(tokenizer, ids) if on else ids for ids, on in zip(read, joined, strict=True)]
+
+
+def word_pieces(tokenizer: Any, word: str) -> list[int]:
+    """Return the token ids of a label word as it stands in running text: after a space, but before punctuation."""
+    text = word if word[0] in "<[.," or puts_boundary(tokenizer) else " " + word
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def _without_boundary(tokenizer: Any, ids: list[int]) -> list[int]:
+    """Return a text's ids without the boundary before it, if the vocabulary has its first piece alone, too."""
+    first = str(tokenizer.convert_ids_to_tokens(ids[0])) if ids else ""
+    if first == BOUNDARY:
+        return ids[1:]
+    alone = tokenizer.convert_tokens_to_ids(first.removeprefix(BOUNDARY)) if first.startswith(BOUNDARY) else None
+    return ids if alone in (None, tokenizer.unk_token_id) else [alone, *ids[1:]]

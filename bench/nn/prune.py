@@ -1,0 +1,119 @@
+"""Changes to a model's structure: layers kept, heads removed, weights in int8.
+
+What is done to a backbone is a JSON value, so that it can be redone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from fewbench.errors import ModelError
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.families import Layer
+from fewbench.nn.quantize import quantize
+
+STACKS = {
+    "bert": ("bert.encoder", "num_hidden_layers"),
+    "roberta": ("roberta.encoder", "num_hidden_layers"),
+    "electra": ("electra.encoder", "num_hidden_layers"),
+    "distilbert": ("distilbert.transformer", "n_layers"),
+}
+"""Where a model type keeps its list of layers, and what its configuration calls their number."""
+
+
+def apply(backbone: Backbone, change: Mapping[str, Any]) -> None:
+    """Make a change that a manifest names, and note it in `backbone.changes`."""
+    CHANGES[change["change"]](backbone, **{name: value for name, value in change.items() if name != "change"})
+
+
+def truncate(backbone: Backbone, layers: Sequence[int]) -> None:
+    """Leave only the encoder layers of these numbers (from 0), in this order.
+
+    Raises:
+        ModelError: a layer the model lacks, or a family whose layers are shared or named otherwise.
+    """
+    keep_layers(backbone.model, layers)
+    backbone.changes.append({"change": "truncate", "layers": [int(layer) for layer in layers]})
+
+
+def prune_heads(backbone: Backbone, heads: Mapping[Any, Sequence[int]]) -> None:
+    """Remove attention heads: their rows of query, key and value, their columns of the output.
+
+    Args:
+        backbone: changed in place; transformers' own forward pass still agrees with ours afterwards.
+        heads: by layer, the numbers of the heads to remove among those it has, both from 0.
+
+    Raises:
+        ModelError: a layer or head the model lacks, all heads of a layer, or layers that share their weights.
+    """
+    layers = backbone.layers
+    plan = {int(number): sorted({int(head) for head in gone}) for number, gone in heads.items()}
+    refuse_shared_layers(backbone)
+    for number, gone in plan.items():
+        if not 0 <= number < len(layers):
+            raise ModelError(f"the model has no layer {number}", allowed=f"0 to {len(layers) - 1}")
+        if gone and not 0 <= gone[0] <= gone[-1] < layers[number].heads:
+            raise ModelError(f"layer {number} has no heads {gone}", allowed=f"0 to {layers[number].heads - 1}")
+        if len(gone) == layers[number].heads:
+            raise ModelError(f"layer {number} would lose all its heads", allowed="at least one head a layer")
+    for number, gone in plan.items():
+        _drop_heads(backbone, layers[number], gone)
+    backbone.changes.append({"change": "prune_heads", "heads": {str(number): gone for number, gone in plan.items()}})
+
+
+def refuse_shared_layers(backbone: Backbone) -> None:
+    """Refuse a model whose layers are one and the same: what is done to one would be done to all.
+
+    Raises:
+        ModelError: an ALBERT.
+    """
+    queries = [id(layer.query) for layer in backbone.layers]
+    if len(set(queries)) < len(queries):
+        kind = backbone.config.model_type
+        raise ModelError(f"the layers of a '{kind}' share their weights, so none can be changed alone", allowed=STACKS)
+
+
+def _drop_heads(backbone: Backbone, layer: Layer, gone: Sequence[int]) -> None:
+    size = layer.query.out_features // layer.heads
+    keep = torch.tensor([unit for unit in range(layer.query.out_features) if unit // size not in set(gone)])
+    keep = keep.to(layer.query.weight.device)
+    for linear in (layer.query, layer.key, layer.value):
+        linear.weight = nn.Parameter(linear.weight.detach()[keep].clone())
+        linear.bias = nn.Parameter(linear.bias.detach()[keep].clone())
+        linear.out_features = len(keep)
+    layer.output.weight = nn.Parameter(layer.output.weight.detach()[:, keep].clone())
+    layer.output.in_features = len(keep)
+    attention = next(m for m in backbone.model.modules() if any(child is layer.query for child in m.children()))
+    counts = {"num_attention_heads": layer.heads - len(gone), "n_heads": layer.heads - len(gone)}
+    for name, value in (counts | {"all_head_size": len(keep), "dim": len(keep)}).items():
+        if hasattr(attention, name):  # what transformers' own forward pass goes by
+            setattr(attention, name, value)
+
+
+CHANGES: Mapping[str, Callable[..., None]] = {"truncate": truncate, "prune_heads": prune_heads, "quantize": quantize}
+
+
+def keep_layers(model: Any, keep: Sequence[int]) -> None:
+    """Leave only the given layers of a transformers model, in the given order; one named twice is copied.
+
+    DistilBERT's student starts from every other layer of its teacher; progressive stacking (Gong et al., 2019) doubles
+    the layers of a shallow model: 0, 1, 2, 0, 1, 2.
+
+    Raises:
+        ModelError: a layer the model lacks, or a family whose layers are shared or named otherwise.
+    """
+    kind = model.config.model_type
+    if kind not in STACKS:
+        raise ModelError(f"layers of a '{kind}' cannot be chosen", allowed=STACKS, given=kind)
+    place, number = STACKS[kind]
+    encoder = model.get_submodule(place)
+    count = len(encoder.layer)
+    if bad := [layer for layer in keep if not 0 <= layer < count]:
+        raise ModelError(f"the model has no layer {bad[0]}", allowed=f"0 to {count - 1}", fix="keep = [0, …]")
+    encoder.layer = nn.ModuleList([copy.deepcopy(encoder.layer[layer]) for layer in keep])
+    setattr(model.config, number, len(keep))

@@ -1,0 +1,95 @@
+"""Linear layers in int8: weights stored as whole numbers, inputs rounded as they come (dynamic quantisation).
+
+Zafrir et al., 2019 (Q8BERT): symmetric and linear, x ~ s q with s = max |x| / 127. The products are the processor's own
+int8 kernels. Axes: N tokens, i inputs, o outputs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fewbench.nn.backbone import Backbone
+
+WEIGHT_STEPS = 127
+INPUT_STEPS = 63
+"""Inputs have 7 bits: without VNNI, processors add two products in 16 bits, which 8 would overflow."""
+TINY = 1e-12
+
+
+class Int8Linear(nn.Module):
+    """A linear layer whose weights are int8 and whose inputs are rounded, each token by its own largest value.
+
+    By token, for then an answer does not depend on what else is in its batch. On a processor the products are int8; on
+    other devices the same rounding is computed in floating point, which saves no time.
+
+    Attributes:
+        weight: [o, i] int8.
+        scale: [o], what one step of a row's weights is worth.
+        bias: [o].
+    """
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, linear: nn.Linear, per_channel: bool = True) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        full = linear.weight.detach()
+        largest = full.abs().amax(1) if per_channel else full.abs().max().expand(self.out_features)
+        scale = (largest.clamp_min(TINY) / WEIGHT_STEPS).clone()
+        self.register_buffer("weight", (full / scale[:, None]).round().to(torch.int8))
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", linear.bias.detach().clone())
+        self._packed: Any = None
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return the outputs [..., o] of inputs [..., i]."""
+        unit = states.abs().amax(-1, keepdim=True).clamp_min(TINY)
+        if states.device.type != "cpu":
+            rounded = (states / unit * INPUT_STEPS).round() / INPUT_STEPS
+            return torch.addcmul(self.bias, F.linear(rounded, self.weight.float() * self.scale[:, None]), unit)
+        product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+            states / unit, 1 / INPUT_STEPS, INPUT_STEPS + 1, self._pack()
+        )
+        return torch.addcmul(self.bias, product, unit)
+
+    def _pack(self) -> Any:
+        """Return the weights in the kernel's order; made once, and never stored."""
+        if self._packed is None:
+            with warnings.catch_warnings():  # no other way to the kernels is offered yet
+                warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
+                zeros = torch.zeros(self.out_features, dtype=torch.long)
+                whole = torch._make_per_channel_quantized_tensor(self.weight, self.scale.double(), zeros, 0)
+            self._packed = torch.ops.quantized.linear_prepack(whole, None)
+        return self._packed
+
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
+        super()._load_from_state_dict(*arguments, **options)
+        self._packed = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_packed": None}  # a copy packs its own
+
+
+def quantize(backbone: Backbone, per_channel: bool = True) -> None:
+    """Turn the six linear layers of every Transformer layer into int8; embeddings, norms and heads stay as they are.
+
+    Args:
+        backbone: changed in place; it cannot be trained any more.
+        per_channel: a scale for each output; otherwise one for the whole matrix, as in the paper.
+    """
+    names = {id(module): name for name, module in backbone.model.named_modules()}
+    linears = {
+        names[id(linear)]: linear
+        for layer in backbone.layers
+        for linear in (layer.query, layer.key, layer.value, layer.output, layer.up, layer.down)
+    }
+    for name, linear in linears.items():
+        backbone.model.set_submodule(name, Int8Linear(linear, per_channel))
+    backbone.changes.append({"change": "quantize", "per_channel": per_channel})

@@ -1,0 +1,151 @@
+"""Encoder-decoder models (T5): the template's mask is the first sentinel, and the decoder says what stands there.
+
+smash.md appendix A: a prompt is an example of T5's span corruption, "x1? <extra_id_0>, x2 </s>"; the decoder's first
+token is always <extra_id_0>, so label words are scored as its second. A sequence that marks no sentinel (fine-tuning's)
+is read at the decoder's first token. No further position of the decoder is computed.
+
+Axes: S sequences, T positions, N tokens, d width, W words, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fewbench.data.template import Piece, piece_text
+from fewbench.errors import ModelError
+from fewbench.nn.backbone import Backbone, FocusedEmbedding
+from fewbench.nn.batch import Batch, Encoded, Tokens
+from fewbench.nn.prompt import PromptModel
+from fewbench.registry.pretrained import ENCODER_DECODER
+from fewbench.types import Example
+
+SENTINEL = "<extra_id_0>"
+
+
+class Seq2SeqBackbone(Backbone):
+    """T5 seen as a masked model: scores at the token that is read are the decoder's for what stands there.
+
+    The model's own forward pass runs, padded on the right; the sentinel becomes the tokenizer's mask token.
+
+    Raises:
+        ModelError: another encoder-decoder than T5, or a tokenizer that is not fast or has no sentinel.
+    """
+
+    def _adapt(self) -> None:
+        kind, where = self.config.model_type, self.ref.path
+        if kind not in ENCODER_DECODER:
+            raise ModelError(
+                f"encoder-decoders of type '{kind}' are not known here", where=where, allowed=ENCODER_DECODER
+            )
+        if not self.tokenizer.is_fast or SENTINEL not in self.tokenizer.get_vocab():
+            raise ModelError(f"the tokenizer is not fast, or has no token {SENTINEL}", where=where)
+        self.tokenizer.mask_token = SENTINEL
+
+    @property
+    def places(self) -> int:
+        """How many tokens of one sequence the model reads: T5's positions are relative, and without end."""
+        return sys.maxsize
+
+    def read(self, batch: Batch) -> Tensor:
+        """Return the decoder's last hidden state before the token in question, [S, d].
+
+        That is the one after <extra_id_0> where the batch marks a sentinel, and else the first.
+        """
+        model: Any = self.model
+        states = self._encoder_states(batch, every=False)[-1]
+        read = batch.ids[batch.read]
+        begin = torch.full_like(read, self.config.decoder_start_token_id)
+        prompted = bool((read == self.tokenizer.mask_token_id).all())
+        said = model.get_decoder()(
+            input_ids=torch.stack([begin, read] if prompted else [begin], 1),
+            encoder_hidden_states=states,
+            encoder_attention_mask=batch.real.long(),
+            use_cache=False,
+        )
+        last: Tensor = said.last_hidden_state[:, -1]
+        return last
+
+    def hidden_states(self, batch: Batch) -> list[Tensor]:
+        """Return the embeddings' and every encoder layer's hidden states of all tokens, [N, d] each."""
+        return [layer.flatten(0, 1)[batch.place] for layer in self._encoder_states(batch, every=True)]
+
+    def _encoder_states(self, batch: Batch, every: bool) -> tuple[Tensor, ...]:
+        encoder: Any = self.model.get_encoder()  # type: ignore[operator]
+        given = dict(input_ids=batch.ids[batch.grid], attention_mask=batch.real.long())
+        done = encoder(**given, output_hidden_states=every)
+        return done.hidden_states if every else (done.last_hidden_state,)
+
+    def _before_vocabulary(self, batch: Batch) -> Tensor:
+        """Return what the vocabulary projection takes, [S, d]: T5 scales the state where it ties the embeddings."""
+        scaled = getattr(self.config, "scale_decoder_outputs", self.config.tie_word_embeddings)  # transformers 5, 4
+        return self.read(batch) * (self.config.d_model**-0.5 if scaled else 1.0)
+
+    def word_scores(self, batch: Batch, words: Tensor) -> Tensor:
+        """Return the decoder's scores (logits) of some words, [S, W], for token ids `words` [W]."""
+        decoder = self.model.get_output_embeddings()  # type: ignore[operator]
+        embedding = self.model.get_input_embeddings()  # type: ignore[operator]
+        tied = isinstance(embedding, FocusedEmbedding) and embedding.full.weight is decoder.weight
+        return F.linear(self._before_vocabulary(batch), embedding(words) if tied else decoder.weight[words])
+
+    def vocabulary_scores(self, batch: Batch) -> Tensor:
+        """Return the decoder's scores (logits) of the whole vocabulary, [S, V]."""
+        scores: Tensor = self.model.get_output_embeddings()(self._before_vocabulary(batch))  # type: ignore[operator]
+        return scores
+
+    @contextmanager
+    def focused(self, tokens: Iterable[int]) -> Iterator[None]:
+        """Train only the embedding rows of `tokens`, and of the token that the decoder begins with."""
+        with super().focused({*tokens, self.config.decoder_start_token_id}):
+            yield
+
+
+class Seq2SeqPromptModel(PromptModel):
+    """A prompt without a token before it and </s> behind; a label word is the decoder's word for the sentinel.
+
+    The prompt is tokenised whole, as running text: alone, each of its pieces would begin with a word boundary of
+    SentencePiece. One place of the maximum length stays free, that of the token before a masked model's prompt.
+    """
+
+    def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
+        return [self._join(self._parts(example)) for example in examples]
+
+    def _parts(self, example: Example) -> list[list[int]]:
+        """Return the token ids of each piece of the template: a token goes to the piece of its last character."""
+        tokenizer = self.backbone.tokenizer
+        pairs = pairwise((Piece("literal", ""), *self.pieces))
+        texts = [
+            piece_text(piece, before, example, SENTINEL)
+            if piece.kind == "mask"
+            else self._plain(piece_text(piece, before, example))
+            for before, piece in pairs
+        ]
+        owners = [number for number, text in enumerate(texts) for _ in text]
+        given = dict(add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=False)
+        read = tokenizer("".join(texts), **given)
+        parts: list[list[int]] = [[] for _ in texts]
+        for token, (start, end) in zip(read["input_ids"], read["offset_mapping"], strict=True):
+            parts[owners[min(max(start, end - 1), len(owners) - 1)]].append(token)
+        mask = next(number for number, piece in enumerate(self.pieces) if piece.kind == "mask")
+        parts[mask] = [tokenizer.mask_token_id]  # less the word boundary that stands before it, if there is one
+        return parts
+
+    def _plain(self, text: str) -> str:
+        """Return a text in which nothing is spelt like a special token: a space goes into what is."""
+        for token in self.backbone.tokenizer.added_tokens_decoder.values():
+            if token.special and token.content in text:
+                text = text.replace(token.content, f"{token.content[:1]} {token.content[1:]}")
+        return text
+
+    def _join(self, parts: list[list[int]]) -> Encoded:
+        whole = super()._join(parts)
+        (tokens,) = whole.sequences  # one at each end belongs to masked models
+        ids = (*tokens.ids[1:-1], self.backbone.tokenizer.eos_token_id)
+        return Encoded((Tokens(ids, (0,) * len(ids), tokens.read - 1),), None, whole.truncated)

@@ -1,0 +1,184 @@
+"""Soft prompts: vectors before the input embeddings of a frozen model; ppt.md sections 2-3, Lester et al., 2021.
+
+A soft prompt is a value, a tensor [P, E]: `initial_prompt` makes one, and any other (a pretrained one, say) will do.
+
+Axes: P soft tokens, E width of the word embeddings, B batch, C classes, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from fewbench.errors import BenchError
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch, Encoded, Tokens
+from fewbench.nn.kinds import prompt_model
+from fewbench.nn.task_model import TaskModel
+from fewbench.nn.verbalizer import word_ids
+from fewbench.types import Example, Task
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Start = Literal["normal", "mask", "label", "vocabulary", "task"]
+"""ppt.md Table 2: random, label words, words of the vocabulary or the task's texts; and the mask, as its code does."""
+
+
+class SoftPromptModel(TaskModel):
+    """Scores label words at the mask of [P; f(x)], and trains P alone: ppt.md equation 2.
+
+    Where the model's positions end before P and the task's longest input do, the input is cut to what P leaves.
+
+    Args:
+        backbone: masked or encoder-decoder; it is frozen, and from now on reads soft tokens too.
+        task: its template f may be a hard prompt (hybrid) or hold the texts and the mask alone.
+        prompt: the soft prompt's values at the start, [P, E]; copied.
+
+    Raises:
+        BenchError: a prompt of another width, or one too long for the model's positions.
+    """
+
+    def __init__(self, backbone: Backbone, task: Task, prompt: Tensor) -> None:
+        words = backbone.model.get_input_embeddings()  # type: ignore[operator]
+        if prompt.ndim != 2 or prompt.shape[1] != words.embedding_dim:
+            shape = f"[tokens, {words.embedding_dim}]"
+            raise BenchError(f"a soft prompt of shape {list(prompt.shape)}", where=backbone.ref.path, allowed=shape)
+        task = behind(backbone, task, len(prompt))
+        super().__init__(backbone, task)
+        self.hard = prompt_model(backbone, task)
+        backbone.requires_grad_(False)
+        self.soft = nn.Parameter(prompt.detach().clone().to(backbone.device))
+        backbone.model.set_input_embeddings(SoftEmbedding(words, self.soft))  # type: ignore[operator]
+
+    def blueprint(self) -> dict[str, Any]:
+        """Return the number of soft tokens and the hard prompt, which need not be the task's own."""
+        return {"tokens": len(self.soft), "template": self.task.template, "words": self.task.words}
+
+    @classmethod
+    def rebuild(  # type: ignore[override]
+        cls, backbone: Backbone, task: Task, *, tokens: int, template: str, words: Sequence[Sequence[str]]
+    ) -> Self:
+        """Return a model with soft tokens of value 0."""
+        width = backbone.model.get_input_embeddings().embedding_dim  # type: ignore[operator]
+        read = replace(task, template=template, words=tuple(map(tuple, words)))
+        return cls(backbone, read, torch.zeros(tokens, width))
+
+    def encode(self, examples: Sequence[Example]) -> list[Encoded]:
+        """Return prompts as token ids behind those of the soft tokens, -P to -1."""
+        soft = tuple(range(-len(self.soft), 0))
+        return [
+            encoded._replace(
+                sequences=tuple(
+                    Tokens((*soft, *hard.ids), (0,) * len(soft) + hard.segments, len(soft) + hard.read)
+                    for hard in encoded.sequences
+                )
+            )
+            for encoded in self.hard.encode(examples)
+        ]
+
+    def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
+        return self.hard._encode_new(examples)
+
+    def forget(self) -> None:
+        """Forget what the hard prompt encoded."""
+        self.hard.forget()
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return class scores (logits), [B, C]."""
+        scores: Tensor = self.hard(batch)
+        return scores
+
+    def answer(self, scores: Tensor) -> Tensor:
+        """Return probabilities [B, C], or values [B] for regression."""
+        return self.hard.answer(scores)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the hard prompt's loss."""
+        return self.hard.loss(batch)
+
+    def describe(self) -> dict[str, object]:
+        """Return what the hard prompt tells, the number of soft tokens, and how many parameters are trained."""
+        soft = {"tokens": len(self.soft), "trained_parameters": self.soft.numel()}
+        return self.hard.describe() | {"soft_prompt": soft}
+
+
+def behind(backbone: Backbone, task: Task, tokens: int) -> Task:
+    """Return a task as it is read behind so many soft tokens: no longer than the positions they leave.
+
+    Raises:
+        BenchError: no soft tokens; or so many that an input is left neither its own length nor half of the positions.
+    """
+    if tokens < 1:
+        raise BenchError(f"a soft prompt of {tokens} tokens", allowed="1 or more")
+    room = backbone.places - tokens
+    least = min(task.max_length, backbone.places // 2)
+    if room < least:
+        raise BenchError(
+            f"{tokens} soft tokens before up to {task.max_length} of {task.full_name} leave {max(room, 0)} of the "
+            f"{backbone.places} positions of this model",
+            where=backbone.ref.path,
+            allowed=f"at most {backbone.places - least} soft tokens, so that {least} positions are left",
+        )
+    return replace(task, max_length=min(task.max_length, room))
+
+
+class SoftEmbedding(nn.Module):
+    """Word embeddings that look up the ids -P to -1 in a soft prompt [P, E]."""
+
+    def __init__(self, words: nn.Embedding, soft: nn.Parameter) -> None:
+        super().__init__()
+        self.words = words
+        self.soft = soft
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the embeddings [..., E] of ids [...]."""
+        soft = self.soft[ids.clamp(max=-1)]  # Python counts from the end too
+        return torch.where(ids[..., None] < 0, soft, self.words(ids.clamp(min=0)))
+
+
+def initial_prompt(
+    backbone: Backbone, task: Task, examples: Sequence[Example], tokens: int, start: Start, seed: int
+) -> Tensor:
+    """Return values for a soft prompt to start from, [P, E].
+
+    `normal` draws numbers of the word embeddings' own mean and deviation, as the paper gives none; `mask` repeats the
+    mask's embedding (the paper's code for vanilla PT, `protocols.md` K); `label` repeats those of the label words;
+    `vocabulary` and `task` draw words, with replacement. The paper's Top-1000 needs counts of the pretraining corpus.
+
+    Args:
+        backbone: gives the word embeddings.
+        task: gives the label words.
+        examples: give the texts that `task` draws from.
+        tokens: P, 1 or more.
+        start: how.
+        seed: of what is drawn.
+
+    Raises:
+        BenchError: there is no word to start from.
+    """
+    tokenizer = backbone.tokenizer
+    words: Tensor = backbone.model.get_input_embeddings().weight.detach()  # type: ignore[operator]
+    draw = torch.Generator().manual_seed(seed)
+    if start == "normal":
+        return words.mean().cpu() + words.std().cpu() * torch.randn(tokens, words.shape[1], generator=draw)
+    if start == "mask":
+        known = [tokenizer.mask_token_id]
+    elif start == "label":
+        known = [token for ids in word_ids(task, tokenizer) for token in ids]
+    elif start == "vocabulary":
+        known = sorted(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids))
+    else:
+        texts = [text for example in examples for text in (*example.texts, *example.options)]
+        known = [token for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] for token in ids]
+    if not known:
+        raise BenchError(
+            f"no word to start a soft prompt from: start={start}", where=task.full_name, fix="start=normal"
+        )
+    drawn = start in ("vocabulary", "task")
+    rows = torch.randint(len(known), (tokens,), generator=draw) if drawn else torch.arange(tokens) % len(known)
+    return words[torch.tensor(known)[rows].to(words.device)].cpu()

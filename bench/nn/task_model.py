@@ -1,0 +1,108 @@
+"""A backbone with a task's head: encodes examples, scores batches, predicts. Axes: B batch, C classes, n examples."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch, Encoded, by_length, collate
+from fewbench.types import Example, Predictions, Task
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+TOKENS_A_BATCH = 4096
+"""Padded tokens scored at once: a few MiB of activations for small models, and short texts still in large batches."""
+
+
+class TaskModel(nn.Module):
+    """What prompted and headed models share. Abstract: a model gives `_encode_new`, `forward`, `answer`, `loss`.
+
+    Args:
+        backbone: the model underneath; it remembers encodings, so that all trials of a run share them.
+        task: names format, labels, bounds and maximum length.
+    """
+
+    def __init__(self, backbone: Backbone, task: Task) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.task = task
+        view = f"{type(self).__name__} {task.full_name} {task.template} {task.max_length}"
+        self._encoded = backbone.encodings.setdefault(view, {})
+        self._read: set[tuple[object, ...]] = set()  # of them, what this model was given: other runs share the rest
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor:
+        """Return scores [B, C], or [B, 1] from a regression head."""
+
+    @abstractmethod
+    def answer(self, scores: Tensor) -> Tensor:
+        """Return probabilities [B, C], or values [B] for regression."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the task's own loss on a labelled batch, a scalar."""
+
+    @abstractmethod
+    def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]: ...
+
+    def extra_tokens(self) -> tuple[int, ...]:
+        """Return token ids the model looks up besides those of its inputs (label words)."""
+        return ()
+
+    def encode(self, examples: Sequence[Example]) -> list[Encoded]:
+        """Return the examples as token ids; each example is tokenised once a run."""
+        keys = [(example.id, example.texts, example.options) for example in examples]
+        new = {key: example for key, example in zip(keys, examples, strict=True) if key not in self._encoded}
+        self._encoded.update(zip(new, self._encode_new(list(new.values())), strict=True))
+        self._read.update(keys)
+        return [self._encoded[key]._replace(label=example.label) for key, example in zip(keys, examples, strict=True)]
+
+    def forget(self) -> None:
+        """Forget what was encoded: of a stream of examples each comes once."""
+        self._encoded.clear()
+        self._read.clear()
+
+    def describe(self) -> dict[str, object]:
+        """Return what a record says of the model: inputs that were cut to the maximum length."""
+        cuts = [cut for key in self._read if (cut := self._encoded[key].truncated)]
+        return {"truncated": {"examples": len(cuts), "tokens": sum(cuts), "of": len(self._read)}}
+
+    def blueprint(self) -> dict[str, Any]:
+        """Return what `rebuild` needs besides backbone and task, as JSON holds it; weights are stored apart."""
+        return {}
+
+    @classmethod
+    def rebuild(cls, backbone: Backbone, task: Task, **blueprint: Any) -> Self:
+        """Return a model like the one that gave the blueprint, its weights still to be loaded."""
+        return cls(backbone, task, **blueprint)
+
+    def collate(self, examples: Sequence[Encoded]) -> Batch:
+        """Return the batch of some encoded examples, on the model's device."""
+        return collate(examples, self.backbone.device)
+
+    @torch.no_grad()
+    def predict(self, examples: Sequence[Example]) -> Predictions:
+        """Predict examples, in batches of like length; the answers come in the examples' order.
+
+        Raises:
+            ValueError: the model gave numbers that are not finite.
+        """
+        was_training = self.training
+        self.eval()
+        encoded = self.encode([example.without_label() for example in examples])
+        rows: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None] = [None] * len(encoded)
+        for indices in by_length(encoded, TOKENS_A_BATCH):
+            answers = self.answer(self(self.collate([encoded[i] for i in indices])).float()).cpu().numpy()
+            for index, answer in zip(indices, answers, strict=True):
+                rows[index] = answer
+        self.train(was_training)
+        array = np.stack([row for row in rows if row is not None]).astype(np.float32)
+        ids = tuple(example.id for example in examples)
+        return Predictions(ids, values=array) if self.task.is_regression else Predictions(ids, probabilities=array)

@@ -1,1 +1,0 @@
-"""Pieces that methods are assembled from. Torch lives here."""

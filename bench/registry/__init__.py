@@ -1,0 +1,1 @@
+"""What can be run, by name: methods, pipelines, protocols and pretrained models. No torch."""

@@ -1,0 +1,277 @@
+"""The hash of the code that a method runs: its file, the user's modules it imports, and what it reaches of `fewbench`.
+
+The method's own file counts whole, and so do modules of the user's that it imports, directly or by way of others. Of
+`fewbench` counts what can be reached, by name: a module is looked into if a name that it gives stands in code that
+counts; a definition in it counts if its name does, and a method of a class if its own does too. Names that the runner
+asks for, and those Python and torch call by themselves, always count. So a new function in a shared module makes no
+record stale, and a change of one that is used does. Imports that only type checkers see are left out, and so is what
+libraries contain: a record names their versions.
+
+What escapes is a name put together at run time, and a module found by a path that is made at run time.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.machinery
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from fewbench.errors import BenchError
+from fewbench.io.file_hash import file_hash
+from fewbench.io.files import read_file
+from fewbench.registry.code_pieces import Piece, cut
+
+PACKAGE = "fewbench"
+ROOT = Path(__file__).resolve().parents[1]
+ASKED = frozenset({"predict", "describe", "forward", "backward", "fit", "Kit"})
+"""What is called without being named by a method: by the runner, or by torch."""
+
+HANDED = ("runner.steps", "nn.fit_context")
+"""The modules of what carries a method out: they count though no method imports them."""
+
+SAY_NOTHING = frozenset({"errors"})
+"""Modules that decide no number: what they hold is raised and read by people."""
+
+
+class Import(NamedTuple):
+    """What an import makes known: `bound` in the importing module, `name` in the modules of `files`."""
+
+    bound: str
+    name: str
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A module's pieces and its imports of modules that may count."""
+
+    pieces: tuple[Piece, ...]
+    imports: tuple[Import, ...]
+
+
+def parse(file: Path) -> ast.Module:
+    """Return a source's syntax tree.
+
+    Raises:
+        BenchError: no such file, or not Python.
+    """
+    try:
+        return ast.parse(read_file(file), str(file))
+    except FileNotFoundError as error:
+        raise BenchError(f"no such file: {file}", fix="bench ls methods") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise BenchError(f"not Python: {error or 'nested too deeply'}", where=str(file)) from error
+    except OSError as error:
+        raise BenchError(f"this file cannot be read: {error.strerror}", where=str(file)) from error
+
+
+def code_hash(file: Path) -> str:
+    """Return 16 hexadecimal digits that change with the code a method runs; comments and docstrings do not count."""
+    return _Reach(file).digest()
+
+
+class _Reach:
+    """The code that counts for one method, found by following names until nothing new is reached."""
+
+    def __init__(self, file: Path) -> None:
+        self.names = set(ASKED)
+        self.counted: set[str] = set()
+        self.waiting: set[Piece] = set()
+        self.imports: set[Import] = set()
+        self.seen: set[Path] = set()
+        self._enter(file.resolve(), whole=True)
+        for module in HANDED:
+            for part in _own_module(module.split(".")):
+                self._enter(part, whole=False)
+
+    def digest(self) -> str:
+        """Return the hash of all that counts."""
+        while self._follow_names() or self._follow_imports():
+            pass
+        return hashlib.sha256("\0".join(sorted(self.counted)).encode()).hexdigest()[:16]
+
+    def _enter(self, file: Path, *, whole: bool) -> None:
+        if file in self.seen:
+            return
+        self.seen.add(file)
+        source = _read(file)
+        self.imports |= set(source.imports)
+        if not whole:
+            self.waiting |= set(source.pieces)
+            return
+        for piece in source.pieces:
+            self._count(piece)
+        self.names |= {imported.bound for imported in source.imports}
+
+    def _count(self, piece: Piece) -> None:
+        self.counted.add(piece.code)
+        self.names |= piece.names | ({piece.name} if piece.name else set())
+
+    def _follow_names(self) -> bool:
+        reached = {piece for piece in self.waiting if self._is_named(piece)}
+        self.waiting -= reached
+        for piece in reached:
+            self._count(piece)
+        return bool(reached)
+
+    def _is_named(self, piece: Piece) -> bool:
+        return all(name is None or name in self.names for name in (piece.name, piece.owner))
+
+    def _follow_imports(self) -> bool:
+        used = {imported for imported in self.imports if imported.bound in self.names}
+        self.imports -= used
+        for imported in used:
+            self.names.add(imported.name)
+            for file in imported.files:
+                self._enter(file, whole=not _is_ours(file))
+        return bool(used)
+
+
+def _read(file: Path) -> Source:
+    """Return the pieces and imports of a module, read anew once its file has changed."""
+    try:
+        return _source(file, file_hash(file))
+    except FileNotFoundError as error:
+        raise BenchError(f"no such file: {file}", fix="bench ls methods") from error
+
+
+@lru_cache(maxsize=1024)
+def _source(file: Path, digest: bytes) -> Source:
+    tree = parse(file)
+    tree.body = [*_run_only(tree.body)]
+    imports = tuple(dict.fromkeys(_imports(tree, file)))  # first: pieces are cut out of the tree
+    pieces: list[Piece] = []
+    for node in tree.body:
+        pieces += cut(node)
+    return Source(tuple(pieces), imports)
+
+
+def _run_only(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield a module's statements without those that only type checkers see."""
+    for node in statements:
+        test = node.test if isinstance(node, ast.If) else None
+        name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
+        if isinstance(node, ast.If) and name == "TYPE_CHECKING":
+            yield from node.orelse
+        else:
+            yield node
+
+
+def _imports(tree: ast.Module, file: Path) -> Iterator[Import]:
+    """Yield what a module imports of `fewbench` and of the user's own modules, functions' imports included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                module = alias.name.split(".")
+                bound = alias.asname or module[0]
+                yield Import(bound, module[-1], tuple(_files(module, file)))
+        elif isinstance(node, ast.ImportFrom):
+            yield from _from_import(node, file)
+        elif (name := _imported_by_call(node)) is not None:
+            yield Import("import_module", name[-1], tuple(_files(name, file)))
+
+
+def _from_import(node: ast.ImportFrom, file: Path) -> Iterator[Import]:
+    start = [*("." * node.level)] if node.level else []
+    module = [*start, *((node.module or "").split(".") if node.module else [])]
+    for alias in node.names:
+        inner = [] if alias.name == "*" else [alias.name]
+        files = (*_files(module, file), *_files([*module, *inner], file))
+        bound = "import_module" if alias.name == "*" else alias.asname or alias.name  # a star gives any name
+        yield Import(bound, alias.name, tuple(dict.fromkeys(files)))
+
+
+def _imported_by_call(node: ast.AST) -> list[str] | None:
+    """Return the module that a call of `import_module` or `__import__` names, if it is written out."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return None
+    called = node.func
+    name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+    given = node.args[0]
+    if name not in ("import_module", "__import__") or not isinstance(given, ast.Constant):
+        return None
+    return str(given.value).split(".")
+
+
+def _files(module: list[str], importer: Path) -> Iterator[Path]:
+    """Yield the files of a module and of the packages around it, if they are ours or the user's own."""
+    dots = 0
+    while dots < len(module) and module[dots] == ".":
+        dots += 1
+    names = [name for name in module[dots:] if name]
+    if dots:
+        folder = importer.parents[min(dots, len(importer.parents)) - 1]
+        yield from _in_folder(folder, names)
+    elif names and names[0] == PACKAGE:
+        yield from _own_module(names[1:])
+    elif names:
+        yield from _users_module(names, importer)
+
+
+def _own_module(names: list[str]) -> Iterator[Path]:
+    if not names or names[0] not in SAY_NOTHING:
+        yield from _in_folder(ROOT, names)
+
+
+def _users_module(names: list[str], importer: Path) -> Iterator[Path]:
+    """Yield the files of a module of the user's: beside the file that imports it, or where Python would find it."""
+    beside = [*_in_folder(importer.parent, names)]
+    if beside:
+        yield from beside
+        return
+    place = _place(names[0])
+    if place is not None and not _is_librarys(place, importer):
+        yield from _in_folder(place.parent.parent if place.name == "__init__.py" else place.parent, names)
+
+
+def _in_folder(folder: Path, names: list[str]) -> Iterator[Path]:
+    """Yield the packages' `__init__.py` files and the module that dotted names lead to, as far as they are there."""
+    for number, name in enumerate(names, 1):
+        file = folder / f"{name}.py"
+        if file.is_file():
+            yield file
+        package = folder / name
+        if number < len(names) or not file.is_file():
+            if (package / "__init__.py").is_file():
+                yield package / "__init__.py"
+            folder = package
+
+
+@lru_cache(maxsize=1024)
+def _place(name: str) -> Path | None:
+    """Return the file of a top-level module, found without importing it."""
+    if name in sys.stdlib_module_names:
+        return None
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        spec: importlib.machinery.ModuleSpec | None = find(name, None) if find is not None else None
+        if spec is not None:
+            return Path(spec.origin).resolve() if spec.origin and spec.has_location else None
+    return None
+
+
+def _is_librarys(file: Path, importer: Path) -> bool:
+    """True for what was installed, unless the method itself comes with it."""
+    for place in _library_places():
+        if file.is_relative_to(place):
+            top = file.relative_to(place).parts[0]
+            return not importer.resolve().is_relative_to(place / top)
+    return any(part in ("site-packages", "dist-packages") for part in file.parts)
+
+
+@lru_cache
+def _library_places() -> frozenset[Path]:
+    return frozenset(Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib"))
+
+
+def _is_ours(file: Path) -> bool:
+    """True for what methods share. What lies beside a method in its own folder is the method's."""
+    return str(file).startswith(f"{ROOT}{os.sep}") and not str(file).startswith(f"{ROOT / 'methods'}{os.sep}")

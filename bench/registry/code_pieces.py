@@ -1,0 +1,78 @@
+"""Pieces of a module's code: what counts or does not in the hash of the code that a method runs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import NamedTuple
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+class Piece(NamedTuple):
+    """A statement of a module, or one method of a class: its code, the names in it, and the name it goes by.
+
+    `name` is None where it counts as soon as its owner does: a class's own statements, a dunder.
+    """
+
+    name: str | None
+    owner: str | None
+    code: str
+    names: frozenset[str]
+
+
+def cut(node: ast.stmt) -> Iterator[Piece]:
+    """Yield the pieces of a statement of a module; docstrings are taken out of it, and methods out of classes."""
+    if isinstance(node, ast.ClassDef):
+        yield from _class_pieces(node)
+    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        yield _piece(node, node.name)
+    elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        for target in targets:
+            yield _piece(node, target.id if isinstance(target, ast.Name) else None)
+    elif not _says_nothing(node):
+        yield _piece(node, None)
+
+
+def _says_nothing(node: ast.stmt) -> bool:
+    """True for imports, which are followed by what they name, and for texts."""
+    return isinstance(node, (ast.Import, ast.ImportFrom)) or _is_text(node)
+
+
+def _class_pieces(node: ast.ClassDef) -> Iterator[Piece]:
+    functions = [item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    node.body = [item for item in node.body if item not in functions] or [ast.Pass()]
+    yield _piece(node, node.name)
+    for function in functions:
+        called = function.name.startswith("__")
+        yield _piece(function, None if called else function.name, owner=node.name)
+
+
+def _piece(node: ast.stmt, name: str | None, owner: str | None = None) -> Piece:
+    names: set[str] = set()
+    node = _WithoutImports().visit(node)
+    for inner in ast.walk(node):
+        if isinstance(inner, Definition) and inner.body and _is_text(inner.body[0]):
+            inner.body = inner.body[1:] or [ast.Pass()]
+        elif isinstance(inner, ast.Name):
+            names.add(inner.id)
+        elif isinstance(inner, ast.Attribute):
+            names.add(inner.attr)
+        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):  # getattr, quoted annotations
+            names.add(inner.value)
+    return Piece(name, owner, f"{owner or ''}: {ast.unparse(node)}", frozenset(names))
+
+
+class _WithoutImports(ast.NodeTransformer):
+    """Takes imports out of functions, too: what they name is followed, and a module may move."""
+
+    def visit_Import(self, node: ast.Import) -> None:
+        """Leave it out."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        """Leave it out."""
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

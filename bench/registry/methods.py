@@ -1,0 +1,265 @@
+"""The file-name registry: a file or a folder in `methods/` is a method, a table in `tasks/*.toml` a task.
+
+Listing imports nothing. A method's name, settings, paper and needs are read from its source by `ast`, so
+`bench ls methods` and the binding of `--methods pkd:beta=50` never load torch. Other packages join through the
+entry-point groups `fewbench.methods` (a module) and `fewbench.tasks` (a package that holds TOML files, or
+`package:file.toml`); users by a path.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
+
+from fewbench.errors import BenchError
+from fewbench.refs import NAME
+from fewbench.registry.code_hash import code_hash, parse
+from fewbench.types import KINDS, BackboneKind
+
+FOLDER = "__init__.py"
+"""The file of a method that is a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodInfo:
+    """What a method's source says of it.
+
+    `settings` are the keyword arguments of its `fit` and its `prepare` with their defaults; `search` those that a grid
+    may vary, the protocol's or, for settings of its own, `grid` (the preferred value first); `search_if` the settings
+    under which there is anything to search. `needs` is what it asks for: `student`, `teacher`, the `template` (and with
+    it label `words` of one token each), the `unlabeled` pool, a `corpus`. `kinds` are the tasks it takes, `backbones`
+    the models it reads. `presets` are named settings. `checks` says whether it has a `check` of models and settings.
+    The setting `teacher` names the method whose run on the same split, with the teacher's backbone, makes its trained
+    teacher.
+
+    `prepares` says, by format of the task, which of its preparations (`prepare`) a run uses; a setting named there that
+    is on goes before the format. `prepare_settings` are the arguments of `prepare`, `fit_settings` those of `fit` (or
+    `transform`): a setting may be of both. `prepare_checks` says whether it has a `check_prepare` of the corpus. A
+    `step` has a `transform` (model to model) in place of `fit`: alone it starts at the trained teacher, and it composes
+    with others (`fewbench.registry.pipeline`); after a `last` step nothing may follow, and `pipelines` are those that
+    begin with it and belong to `all`. `study` names the module of `nn/` whose `study` tells of its kept models
+    (`bench show --text`). `by_path` says that the user named its file: a method that is being worked on, so that runs
+    of its earlier code are run again.
+    """
+
+    name: str
+    file: Path
+    summary: str
+    paper: str
+    needs: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    search: tuple[str, ...] = ()
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    search_if: Mapping[str, Any] = field(default_factory=dict)
+    kinds: tuple[str, ...] = KINDS
+    backbones: tuple[str, ...] = ("masked",)
+    prepares: Mapping[str, str] = field(default_factory=dict)
+    prepare_settings: tuple[str, ...] = ()
+    fit_settings: tuple[str, ...] = ()
+    prepare_checks: bool = False
+    step: bool = False
+    last: bool = False
+    pipelines: tuple[str, ...] = ()
+    checks: bool = False
+    study: str = ""
+    by_path: bool = False
+
+    @property
+    def steps(self) -> tuple[MethodInfo, ...]:
+        """The transforms it is made of, in order; none for a method that fits."""
+        return (self,) if self.step else ()
+
+    @property
+    def trained_by(self) -> str | None:
+        """The setting that names the method of its trained teacher; None where it has none."""
+        return "teacher" if "teacher" in self.needs and "teacher" in self.settings else None
+
+    def searched(self, fixed: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the settings that a grid may vary when those of `fixed` are given."""
+        given = {**self.settings, **fixed}
+        return self.search if all(given.get(name) == value for name, value in self.search_if.items()) else ()
+
+    def prepared_kind(self, form: str, fixed: Mapping[str, Any]) -> str | None:
+        """Return which preparation a run uses, if any, on a task of a format when the settings of `fixed` are given."""
+        given = {**self.settings, **fixed}
+        named = (kind for name, kind in self.prepares.items() if given.get(name) is True)
+        return next(named, self.prepares.get(form))
+
+    def code_hash(self) -> str:
+        """Return a hash of the code the method runs (`fewbench.registry.code_hash`)."""
+        return code_hash(self.file)
+
+    def module(self) -> ModuleType:
+        """Import the method. Torch loads here."""
+        called = self.name.replace("-", "_")
+        if self.file in _own("methods", f"{called}.py") + _own("methods", f"{called}/{FOLDER}"):
+            return importlib.import_module(f"fewbench.methods.{called}")
+        qualified = "fewbench_method_" + hashlib.sha256(str(self.file).encode()).hexdigest()[:12]
+        spec = importlib.util.spec_from_file_location(qualified, self.file)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+
+def methods(extra: Iterable[Path] = ()) -> dict[str, MethodInfo]:
+    """Return every method by name: the project's, those of installed packages, and the files of `extra`.
+
+    Raises:
+        BenchError: a file that is no method, or two files of one name.
+    """
+    found: dict[str, MethodInfo] = {}
+    installed = [*_own("methods", "[!_]*.py"), *_own("methods", "*/__init__.py"), *_entry_files("fewbench.methods")]
+    for file, by_path in [*((file, False) for file in installed), *((file, True) for file in extra)]:
+        info = replace(read_method(file), by_path=by_path)
+        if info.name in found and found[info.name].file.resolve() != file.resolve():
+            raise BenchError(
+                f"two methods are called '{info.name}'",
+                where=f"{found[info.name].file} and {file}",
+                fix="give one of the files another name",
+            )
+        found[info.name] = info
+    return dict(sorted(found.items()))
+
+
+def task_files(extra: Iterable[Path] = ()) -> list[Path]:
+    """Return every task file: the project's, those of installed packages, and `extra`."""
+    files = [*_own("tasks", "*.toml"), *_entry_files("fewbench.tasks"), *extra]
+    return list(dict.fromkeys(file.resolve() for file in files))
+
+
+def figure_files() -> list[Path]:
+    """Return every file of `plots/`; those with a `draw` are figures (`fewbench.report.figures`)."""
+    return _own("plots", "*.py")
+
+
+def read_method(file: Path) -> MethodInfo:
+    """Read a method's name, settings, paper and needs from its source, without running it.
+
+    Raises:
+        BenchError: no such file, not Python, no `fit`, or a setting whose default is not a literal.
+    """
+    tree = parse(file)
+    called = file.parent.name if file.name == FOLDER else file.stem
+    name = called.replace("_", "-")
+    if not NAME.fullmatch(name):
+        raise BenchError(f"'{called}' is no method name", where=str(file), allowed="lower-case letters, digits, '_'")
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    fit = functions.get("fit") or functions.get("transform")
+    if fit is None:
+        raise BenchError(
+            "a method file must define fit(task, split, kit, *, <settings with defaults>)",
+            where=str(file),
+            fix="see CONTRIBUTING.md, 'Add a method in one file'",
+        )
+    constants = _constants(tree)
+    fitted, annotations = _settings(fit, file)
+    shared, noted = _settings(functions["prepare"], file) if "prepare" in functions else ({}, {})
+    if differ := [setting for setting in shared if fitted.get(setting, shared[setting]) != shared[setting]]:
+        raise BenchError(f"the setting '{differ[0]}' has one default in fit and another in prepare", where=str(file))
+    settings = shared | fitted
+    needs = tuple(_literal(constants.get("NEEDS"), file, "NEEDS", ()))
+    if "fit" not in functions:
+        _check_step(file, needs, settings)
+    return MethodInfo(
+        name=name,
+        file=file,
+        summary=(ast.get_docstring(tree) or "").split("\n", 1)[0],
+        paper=_literal(constants.get("PAPER"), file, "PAPER", ""),
+        needs=needs,
+        settings=settings,
+        annotations=noted | annotations,
+        search=tuple(_literal(constants.get("SEARCH"), file, "SEARCH", ())),
+        presets=_literal(constants.get("PRESETS"), file, "PRESETS", {}),
+        prepares=_literal(constants.get("PREPARES"), file, "PREPARES", {}),
+        prepare_settings=tuple(shared),
+        fit_settings=tuple(fitted),
+        prepare_checks="check_prepare" in functions,
+        step="fit" not in functions,
+        last=_literal(constants.get("LAST"), file, "LAST", False),
+        pipelines=tuple(_literal(constants.get("PIPELINES"), file, "PIPELINES", ())),
+        grid=_literal(constants.get("GRID"), file, "GRID", {}),
+        search_if=_literal(constants.get("SEARCH_IF"), file, "SEARCH_IF", {}),
+        kinds=_among(KINDS, constants.get("KINDS"), file, "KINDS", KINDS),
+        backbones=_among(get_args(BackboneKind), constants.get("BACKBONES"), file, "BACKBONES", ("masked",)),
+        checks="check" in functions,
+        study=_literal(constants.get("STUDY"), file, "STUDY", ""),
+    )
+
+
+def _settings(function: ast.FunctionDef, file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a function's keyword arguments with their defaults, and the annotations of those that have one."""
+    arguments = function.args.kwonlyargs
+    settings = {}
+    for argument, default in zip(arguments, function.args.kw_defaults, strict=True):
+        if default is None:
+            raise BenchError(f"the setting '{argument.arg}' has no default", where=f"{file}, line {function.lineno}")
+        settings[argument.arg] = _literal(default, file, argument.arg, None)
+    return settings, {a.arg: ast.unparse(a.annotation) for a in arguments if a.annotation}
+
+
+def _constants(tree: ast.Module) -> dict[str, ast.expr]:
+    return {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+
+
+def _check_step(file: Path, needs: tuple[str, ...], settings: Mapping[str, Any]) -> None:
+    if "teacher" not in needs or not isinstance(settings.get("teacher"), str):
+        raise BenchError(
+            "a step starts at a trained teacher when it is first, so it needs one and names the method that trains it",
+            where=str(file),
+            fix='NEEDS = ("teacher",) and the setting teacher: str = "ft"',
+        )
+
+
+def _among(
+    known: tuple[str, ...], node: ast.expr | None, file: Path, name: str, default: tuple[str, ...]
+) -> tuple[str, ...]:
+    values = tuple(_literal(node, file, name, default))
+    wrong = [value for value in values if value not in known]
+    if wrong or not values:
+        raise BenchError(f"{name} is {values}", where=str(file), allowed=known, given=str(wrong[0]) if wrong else None)
+    return values
+
+
+def _literal(node: ast.expr | None, file: Path, name: str, default: Any) -> Any:
+    if node is None:
+        return default
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise BenchError(f"'{name}' must be a literal value", where=f"{file}, line {node.lineno}") from error
+
+
+def _own(folder: str, pattern: str) -> list[Path]:
+    here = importlib.util.find_spec(f"fewbench.{folder}")
+    places = list(here.submodule_search_locations or []) if here else []
+    found = (file for place in places for file in Path(place).glob(pattern))
+    return sorted(file for file in found if not (file.parent if file.name == FOLDER else file).name.startswith("_"))
+
+
+def _entry_files(group: str) -> Iterator[Path]:
+    for point in sorted(entry_points(group=group), key=lambda point: point.name):
+        spec = importlib.util.find_spec(point.module)
+        if spec is None or spec.origin is None:
+            raise BenchError(f"the entry point '{point.name}' of {group} names no module '{point.module}'")
+        origin = Path(spec.origin)
+        if group == "fewbench.methods":
+            yield origin
+        else:
+            yield from [origin.parent / point.attr] if point.attr else sorted(origin.parent.glob("*.toml"))

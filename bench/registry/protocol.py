@@ -1,0 +1,105 @@
+"""Protocols: grid, steps, selection and averaging, by name (`protocols.toml`)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from fewbench.errors import BenchError
+from fewbench.io import toml
+
+Tie = Literal["first", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """The constants of a comparison. `max_steps` and `eval_every` count optimizer updates.
+
+    `checkpoint_tie` and `trial_tie` say which of several best dev scores wins: the `first` (LM-BFF, a strict >) or the
+    `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation. `prepare` gives settings of what
+    methods build once for all their runs, where their defaults, the papers', would take too long. `grows_from` is the
+    number of classes that `max_steps` is meant for: tasks of more classes, whose train set is as much larger, get as
+    many more updates. Without it the updates are the same for all tasks.
+    """
+
+    name: str
+    title: str
+    paper: str
+    k: int
+    seeds: tuple[int, ...]
+    grid: Mapping[str, tuple[Any, ...]]
+    max_steps: int
+    eval_every: int
+    schedule: Literal["linear", "constant"]
+    warmup_steps: int
+    weight_decay: float
+    max_grad_norm: float
+    eval_batch_size: int
+    checkpoint_tie: Tie
+    trial_tie: Tie
+    ddof: int
+    prepare: Mapping[str, Any] = field(default_factory=dict)
+    grows_from: int | None = None
+
+    def of_classes(self, classes: int) -> Protocol:
+        """Return the protocol with the updates that a task of so many classes gets, and as many evaluations."""
+        if self.grows_from is None or classes <= self.grows_from:
+            return self
+        grown = (steps * classes // self.grows_from for steps in (self.max_steps, self.eval_every, self.warmup_steps))
+        max_steps, eval_every, warmup_steps = grown
+        return replace(self, max_steps=max_steps, eval_every=eval_every, warmup_steps=warmup_steps)
+
+    def trials(
+        self, search: Iterable[str], fixed: Mapping[str, Any], own: Mapping[str, Sequence[Any]] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the settings of each trial: the grid over `search`, in the grid's order, less what is `fixed`.
+
+        `own` are values of settings that the method alone has, the preferred one first. They add no trials, for a
+        method that is tried more often has more chances to be lucky on dev: the trials of the grid go through them in
+        turn. Where the grid has nothing to vary, nothing is trained, and all of them are tried. Of trials that tie,
+        the one with the preferred value comes first or last, as `trial_tie` prefers.
+        """
+        open_to = [name for name in search if name not in fixed]
+        shared = _product({name: values for name, values in self.grid.items() if name in open_to})
+        mine = _product({name: values for name, values in (own or {}).items() if name in {*open_to} - {*self.grid}})
+        turns = list(itertools.islice(itertools.cycle(mine), len(shared))) if shared != [{}] else mine
+        if self.trial_tie == "last":
+            turns.reverse()
+        return [one | other for one, other in zip(itertools.cycle(shared), turns, strict=False)]
+
+
+def _product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the values of some settings."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def better(score: float, best: float | None, tie: Tie) -> bool:
+    """Whether a dev score takes the place of the best so far."""
+    return best is None or score > best or (tie == "last" and score == best)
+
+
+def protocols() -> dict[str, Protocol]:
+    """Return every protocol by name."""
+    tables = toml.load(Path(__file__).parent / "protocols.toml")
+    return {name: from_table(name, table) for name, table in tables.items()}
+
+
+def get_protocol(name: str) -> Protocol:
+    """Return a protocol.
+
+    Raises:
+        BenchError: no such name.
+    """
+    known = protocols()
+    if name not in known:
+        raise BenchError(f"unknown protocol '{name}'", allowed=known, given=name, fix="bench ls protocols")
+    return known[name]
+
+
+def from_table(name: str, table: dict[str, Any]) -> Protocol:
+    """Return the protocol that a table of a TOML file states."""
+    grid = {setting: tuple(values) for setting, values in table.pop("grid").items()}
+    return Protocol(name=name, grid=grid, seeds=tuple(table.pop("seeds")), **table)

@@ -1,0 +1,174 @@
+"""What each test item adds to the scores of paired records, from stored predictions and the task's test labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbench.data.reader import read_rows
+from fewbench.data.task_file import declared, with_source
+from fewbench.errors import BenchError, StoreDamaged
+from fewbench.measure.tested_rows import whole_rows
+from fewbench.registry.methods import task_files
+from fewbench.report.compare.pairing import Pair, score_of
+from fewbench.report.statistics.sums import SUMMED, Floats, Summed
+from fewbench.store.cell import question_of
+from fewbench.store.record import Record
+from fewbench.store.store import Store
+from fewbench.types import Predictions, Rows, Task
+
+TOLERANCE = 1e-4
+"""How far a score of stored predictions, which are float32, may lie from the recorded one."""
+
+
+class Items(NamedTuple):
+    """What n items add to the scores of two methods with S seeds, [S, n, F] each, and the score of their sums."""
+
+    first: Floats
+    second: Floats
+    value: Callable[[Floats], Floats]
+
+
+class NoItems(Exception):
+    """Why a pair can only be compared by seed."""
+
+
+class Gold(NamedTuple):
+    """The labels of the rows that runs were tested on, [n], and the place of each row in them, by its id."""
+
+    labels: NDArray[Any]
+    places: Mapping[str, int]
+    names: Sequence[str]
+    """What the classes are called."""
+
+
+class Labels:
+    """The test labels of tasks, read once each.
+
+    Args:
+        data: the data folder.
+        files: task files besides the project's own.
+    """
+
+    def __init__(self, data: Path | None, files: Sequence[Path] = ()) -> None:
+        self._data = data
+        self._tasks = declared(task_files(files)).tasks
+        self._rows: dict[tuple[str, str], tuple[Task, Rows]] = {}
+        self._gold: dict[tuple[str, str, int | None, str], Gold] = {}
+
+    def of(self, record: Record) -> Gold:
+        """Return the labels of the test rows that a record's limit leaves, leaked ones among them.
+
+        Raises:
+            NoItems: the task, its data, or this very test set is not here.
+        """
+        run = record.run
+        shared = (run.task, run.source, run.limit, question_of(record).task.test_set)
+        if shared not in self._gold:
+            task, rows = self._read(run.task, run.source)
+            try:
+                tested = whole_rows(record, rows)
+            except BenchError as error:
+                raise NoItems("the data here has another test set") from error
+            places = {row.id: place for place, row in enumerate(tested)}
+            self._gold[shared] = Gold(np.asarray([row.label for row in tested]), places, task.labels)
+        return self._gold[shared]
+
+    def _read(self, name: str, source: str) -> tuple[Task, Rows]:
+        if (name, source) not in self._rows:
+            try:
+                task = with_source(self._tasks[name], source)
+                self._rows[name, source] = task, read_rows(task, self._data, offline=True)
+            except KeyError as error:
+                raise NoItems(f"the task {name} is not declared here (--tasks FILE.toml)") from error
+            except BenchError as error:
+                raise NoItems("its data is not here (--data DIR)") from error
+        return self._rows[name, source]
+
+
+def items(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> Items:
+    """Return what the items of a pair add to its scores. Items that a seed's test set lacks add nothing.
+
+    Args:
+        pair: on the same test sets.
+        stores: the store of the first's records and that of the second's.
+        labels: gives the test labels.
+
+    Raises:
+        NoItems: labels or predictions are not here, the test sets differ, or the metric is none of sums.
+        BenchError: predictions that do not give the recorded score.
+    """
+    if any("test sets" in text or "limit" in text for text in pair.unlike):
+        raise NoItems("the test sets differ")
+    if pair.metric not in SUMMED:
+        raise NoItems(f"{pair.metric} is no function of sums over items")
+    metric = SUMMED[pair.metric]
+    first, second = (
+        np.stack([_added(record, store, labels.of(record), metric) for record in records])
+        for records, store in zip((pair.first, pair.second), stores, strict=True)
+    )
+    return Items(first, second, metric.value)
+
+
+def vary(records: Sequence[Record], store: Store) -> bool:
+    """Return whether a method's answers hang on the split seed; of a single run it is not known, and taken to be so.
+
+    Where no predictions are stored, equal scores count as equal answers.
+
+    Args:
+        records: of one question, a seed each.
+        store: of their predictions.
+    """
+    if len(records) < 2 or len({round(score_of(record), 9) for record in records}) > 1:
+        return True
+    try:
+        each = [_predictions(store, record) for record in records]
+    except NoItems:
+        return False
+    given = [dict(zip(one.ids, one.answers.tolist(), strict=True)) for one in each]
+    return any(given[0].get(name, answer) != answer for own in given[1:] for name, answer in own.items())
+
+
+def _added(record: Record, store: Store, gold: Gold, metric: Summed) -> Floats:
+    """Return what each item adds to a record's score, [n, F]; and check that together it is its score."""
+    found = _predictions(store, record)
+    rows = np.asarray([gold.places.get(name, -1) for name in found.ids])
+    if (rows < 0).any():
+        raise NoItems("the data here lacks test items")
+    classes = 0 if found.probabilities is None else found.array.shape[1]
+    own = metric.features(gold.labels[rows], found.answers, classes, _positive(record, gold.names))
+    _check(record, float(metric.value(own.sum(0))))
+    added = np.zeros((len(gold.labels), own.shape[1]))
+    added[rows] = own
+    return added
+
+
+def _positive(record: Record, names: Sequence[str]) -> int:
+    """Return the class that F1 is of: the one the record names; of earlier ones the second."""
+    name = question_of(record).task.positive
+    if name and name not in names:
+        raise NoItems(f"the task here has no class '{name}'")
+    return names.index(name) if name else 1
+
+
+def _predictions(store: Store, record: Record) -> Predictions:
+    try:
+        return store.predictions(record)
+    except StoreDamaged:
+        raise
+    except BenchError as error:
+        raise NoItems("no predictions are stored") from error
+
+
+def _check(record: Record, found: float) -> None:
+    if abs(found - score_of(record)) > TOLERANCE:
+        metric = record.selection["metric"]
+        raise BenchError(
+            f"the predictions of run {record.run.key[:8]} give {metric} {found:.4f}, "
+            f"and its record says {score_of(record):.4f}",
+            fix="bench run --force redoes it",
+        )

@@ -1,0 +1,242 @@
+"""Figures by name: a file in `plots/` with a `draw` is one. Stored records in, a figure out; listing imports nothing.
+
+`draw(material, **settings)` returns a matplotlib figure; its settings are keywords with defaults, `pareto:cost=latency`
+to the user. Matplotlib loads when something is drawn.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fewbench.errors import BenchError, visible
+from fewbench.io.atomic import write_whole
+from fewbench.registry.code_hash import parse
+from fewbench.registry.methods import figure_files
+from fewbench.report.published import Published
+from fewbench.report.tables.blocks import in_order, places
+from fewbench.report.tables.names import Names, protocol_names, telling
+from fewbench.store.cell import TaskCell, Terms, question_of
+from fewbench.store.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fewbench.store.measurement import Measurement
+    from fewbench.store.store import Store
+
+FORMATS = (".svg", ".png", ".pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a figure is drawn from.
+
+    Args:
+        records: those that the user chose, failed ones left out and those that share cell and seed with another.
+        store: where they stand, with measurements and predictions beside them.
+        published: numbers of the papers, where they are asked for.
+    """
+
+    records: Sequence[Record]
+    store: Store
+    published: Sequence[Published] = ()
+
+    def measured(self, record: Record, kind: str) -> list[Measurement]:
+        """Return the measurements of a kind that fit a record, by file name."""
+        from fewbench.store.measurement import measurements
+
+        return list(measurements(self.store, record, kind))
+
+
+class FigureInfo(NamedTuple):
+    """A figure by name, and what its file says of itself."""
+
+    name: str
+    summary: str
+    file: Path
+
+
+class Panel(NamedTuple):
+    """Records that may share axes: one task as it was asked, under the same terms, but for what varies within it."""
+
+    cell: TaskCell
+    terms: Terms
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.cell.task
+
+    @property
+    def metric(self) -> str:
+        """The headline metric."""
+        return self.cell.metric
+
+
+def figures() -> dict[str, FigureInfo]:
+    """Return all figures by name."""
+    found = {}
+    for file in figure_files():
+        tree = parse(file)
+        if any(isinstance(node, ast.FunctionDef) and node.name == "draw" for node in tree.body):
+            name = file.stem.replace("_", "-")
+            found[name] = FigureInfo(name, (ast.get_docstring(tree) or "").split("\n", 1)[0], file)
+    return found
+
+
+def find(request: str) -> FigureInfo:
+    """Return the figure that a request names.
+
+    Raises:
+        BenchError: there is none.
+    """
+    name, known = request.partition(":")[0], figures()
+    if name not in known:
+        raise BenchError(f"there is no figure '{name}'", allowed=known, given=name, fix="bench ls figures")
+    return known[name]
+
+
+def draw(request: str, material: Material) -> Figure:
+    """Return a figure by name, with its settings if any: `pareto:cost=latency`.
+
+    Raises:
+        BenchError: no such figure or setting, or the records it needs are not there.
+    """
+    import matplotlib
+
+    from fewbench.plots._style import STYLE
+
+    module = importlib.import_module(f"fewbench.plots.{find(request).file.stem}")
+    settings = _bind(request, inspect.signature(module.draw).parameters)
+    with matplotlib.rc_context(STYLE):
+        figure: Figure = module.draw(material, **settings)
+        figure.draw_without_rendering()
+    return figure
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure, whole or not at all; the ending says as what.
+
+    Raises:
+        BenchError: another ending, or the file cannot be written.
+    """
+    import matplotlib
+
+    from fewbench.plots._style import STYLE
+
+    check_format(file)
+    stream = io.BytesIO()
+    dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}[file.suffix]  # the same bytes again
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(stream, format=file.suffix[1:], metadata=dated)
+    try:
+        write_whole(file, stream.getvalue())
+    except OSError as error:
+        raise BenchError(f"the figure cannot be written: {error.strerror}", where=str(file)) from error
+
+
+def check_format(file: Path) -> None:
+    """Refuse a file whose ending is none of a figure's."""
+    if file.suffix not in FORMATS:
+        raise BenchError(
+            f"'{file.suffix}' is no format of figures", where=str(file), allowed=FORMATS, fix="--out x.svg"
+        )
+
+
+def _bind(request: str, parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    name, _, tail = request.partition(":")
+    known = {key: parameter.default for key, parameter in parameters.items() if key != "material"}
+    settings = {}
+    for piece in filter(None, tail.split(",")):
+        key, equals, value = piece.partition("=")
+        if key not in known or not equals:
+            raise BenchError(f"the figure '{name}' has no setting '{piece}'", allowed=known or "none", given=key)
+        try:
+            settings[key] = value if isinstance(known[key], str) else type(known[key])(ast.literal_eval(value))
+        except (ValueError, SyntaxError, TypeError) as error:
+            problem = f"{key}={value} is no {type(known[key]).__name__}"
+            raise BenchError(problem, fix=f"{name}:{key}={known[key]}") from error
+    return settings
+
+
+def score(record: Record) -> float:
+    """Return a record's headline test score in hundredths."""
+    return 100 * float(record.scores["test"][str(record.selection["metric"])])
+
+
+def panels(records: Sequence[Record], *, over: str = "") -> dict[Panel, list[Record]]:
+    """Return records by panel, in the order of tasks; `over` names what varies within one (`k`, `template`)."""
+    found: dict[Panel, list[Record]] = {}
+    for record in records:
+        question = question_of(record)
+        task, terms = question.task, question.terms
+        terms = terms._replace(k=0) if over == "k" else terms
+        found.setdefault(Panel(task, terms), []).append(record)
+    joined = _over_templates(found) if over == "template" else found
+    return {panel: joined[panel] for panel in sorted(joined, key=lambda one: (one.cell, in_order(one.terms)))}
+
+
+def _over_templates(found: Mapping[Panel, list[Record]]) -> dict[Panel, list[Record]]:
+    """Join the panels of one task's templates: the n-th definition of each, where one has several."""
+    joined: dict[Panel, list[Record]] = {}
+    counts: dict[tuple[Panel, str], int] = {}
+    for panel in sorted(found, key=lambda one: (one.cell, in_order(one.terms))):
+        bare = panel._replace(cell=panel.cell._replace(template="", definition=""))
+        number = counts.setdefault((bare, panel.cell.template), 0)
+        counts[bare, panel.cell.template] += 1
+        definition = str(number or "")
+        joined.setdefault(bare._replace(cell=bare.cell._replace(definition=definition)), []).extend(found[panel])
+    return joined
+
+
+def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
+    """Return what to call each panel: its task, and whatever else tells it from the others."""
+    several_k = len({panel.terms.k for panel in shown}) > 1
+    protocols = protocol_names({panel.terms[1:3]: () for panel in shown})
+    found = {}
+    for one in shown:
+        twins = [p for p in shown if p.task == one.task]
+        source = f"@{one.cell.source}" if len({p.cell.source for p in twins}) > 1 else ""
+        metric = "" if one.metric == "accuracy" else f" ({one.cell.metric_name})"
+        parts = [one.task + source + metric + (f"+{one.cell.template}" if one.cell.template else "")]
+        parts += [f"K={one.terms.k}"] if one.terms.k and several_k else []
+        parts += [protocols[one.terms[1:3]]] if len(protocols) > 1 else []
+        alike = {p.cell: () for p in twins if p.terms == one.terms}
+        parts += [line for line in Names(alike, {}).column(one.cell).lines if line.startswith("#")]
+        parts += [f"{one.terms.limit} drawn test rows"] if one.terms.limit else []
+        parts += ["leaks dropped"] if one.terms.drop_leaks else []
+        found[one] = visible(" · ".join(parts))
+    return found
+
+
+def by_name(records: Sequence[Record], among: Sequence[Record] | None = None) -> dict[str, list[Record]]:
+    """Return records by what a legend calls them: method and settings, and the student where there are several.
+
+    Args:
+        records: of one panel, say.
+        among: of the whole figure; a method has the same name in all its panels, whichever students they have.
+    """
+    rows = {place.row for place in places(list(among or records))}
+    rows |= {place.row for place in places(list(records))}
+    shown = telling(rows)
+    names = Names({}, {shown[row]: () for row in rows})
+    several = len({row.student for row in rows if row.student}) > 1
+    found: dict[str, list[Record]] = {}
+    for record, place in zip(records, places(list(records)), strict=True):
+        student = f" ({place.row.student})" if place.row.student and several else ""
+        found.setdefault(visible(names.row(shown[place.row]) + student), []).append(record)
+    return found
+
+
+def chunks(names: Sequence[str], size: int) -> Iterator[list[str]]:
+    """Yield names in groups of nearly equal length, of `size` at most."""
+    groups = -(-len(names) // size)
+    for group in range(groups):
+        yield list(names[group * len(names) // groups : (group + 1) * len(names) // groups])

@@ -1,0 +1,8 @@
+"""A grid's text: for a terminal, Markdown, LaTeX or CSV, one file each."""
+
+from fewbench.report.render.comma import to_csv
+from fewbench.report.render.latex import latex
+from fewbench.report.render.markdown import markdown
+from fewbench.report.render.terminal import terminal
+
+__all__ = ["latex", "markdown", "terminal", "to_csv"]

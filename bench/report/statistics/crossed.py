@@ -1,0 +1,147 @@
+"""A difference of two methods over tasks, seeds and items: its interval, and the p that decides.
+
+A cluster holds the rows that are not independent of each other: one task by several K, templates or protocols. Its
+rows are averaged first and the clusters then, so a task weighs the same whichever K it was run with. Seeds and items
+are crossed, and both are drawn for all rows of a cluster together (decision 014).
+
+Axes: S seeds, B resamples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fewbench.report.statistics.resample import p_value
+from fewbench.report.statistics.sums import Floats
+
+LEVEL = 0.05
+
+
+class Paired(NamedTuple):
+    """Two methods in one row.
+
+    `differences` [S] are those of the scores by seed. `resampled` and `null` [B] are the difference of mean scores on
+    resampled items, and with answers swapped item by item; None where items are not known. `fixed` says that neither
+    method's answers vary over seeds, so that all seeds are one pair of runs.
+    """
+
+    seeds: tuple[int, ...]
+    differences: Floats
+    resampled: Floats | None = None
+    null: Floats | None = None
+    fixed: bool = False
+
+    @property
+    def difference(self) -> float:
+        """The mean over seeds."""
+        return float(self.differences.mean())
+
+
+Cluster = Sequence[Paired]
+
+
+class Part(NamedTuple):
+    """One source of chance: the variance it gives a difference, and how many degrees of freedom tell that."""
+
+    variance: float
+    freedom: float
+
+
+class Estimate(NamedTuple):
+    """A difference, its interval, and p: the larger of that over items alone and that over seeds and items."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def estimate(clusters: Sequence[Cluster], p_items: float | None = None) -> Estimate:
+    """Return the mean difference over clusters, and what seeds and items leave open of it.
+
+    With one seed of methods that may vary, nothing is known of other seeds: bounds and p are nan.
+
+    Args:
+        clusters: of one row or more each.
+        p_items: the exact p over items, if there is one; else it is drawn from the rows' `null`.
+    """
+    shares = [1 / (len(clusters) * len(rows)) for rows in clusters for _ in rows]
+    flat = [row for rows in clusters for row in rows]
+    difference = sum(share * row.difference for share, row in zip(shares, flat, strict=True))
+    parts = [part for rows in clusters for part in _parts(rows)]
+    scaled = [Part(part.variance / len(clusters) ** 2, part.freedom) for part in parts]
+    margin, p = _t_test(difference, scaled)
+    nulls = [row.null for row in flat if row.null is not None]
+    if p_items is None and len(nulls) == len(flat):
+        null = sum(share * drawn for share, drawn in zip(shares, nulls, strict=True))
+        p_items = p_value(np.asarray(null), difference)
+    if p_items is not None and not math.isnan(p):
+        p = max(p, p_items)
+    return Estimate(difference, difference - margin, difference + margin, p)
+
+
+def pairs_of_runs(clusters: Sequence[Cluster]) -> int:
+    """Return how many pairs of runs are independent: the seeds of each task, however many K it was run with."""
+    return sum(_seeds_of(rows) for rows in clusters)
+
+
+def least_seeds(clusters: Sequence[Cluster]) -> int:
+    """Return how many seeds the row with the fewest has; methods that do not vary need no more than one."""
+    varying = [len(row.seeds) for rows in clusters for row in rows if not row.fixed]
+    return min(varying, default=1)
+
+
+def _seeds_of(rows: Cluster) -> int:
+    varying = {seed for row in rows if not row.fixed for seed in row.seeds}
+    return max(len(varying), 1)
+
+
+def _parts(rows: Cluster) -> Iterator[Part]:
+    """Yield the sources of chance in the mean of a cluster's rows."""
+    drawn = [row.resampled for row in rows if row.resampled is not None]
+    if drawn:
+        yield Part(float((np.sum(drawn, 0) / len(rows)).var()), math.inf)
+    varying = [row for row in rows if not row.fixed]
+    if varying:
+        yield Part(_seed_variance(varying, len(rows)), least_seeds([rows]) - 1)
+
+
+def _seed_variance(varying: Cluster, rows: int) -> float:
+    """Return the variance that seeds give the mean of so many rows.
+
+    What one seed adds is summed over all rows before it is squared: with the same seed the examples of a smaller K are
+    among those of a larger one. Of a single row it is the variance of S scores (ddof 1) over S.
+    """
+    added: dict[int, float] = {}
+    for row in varying:
+        count = len(row.seeds)
+        if count < 2:
+            return math.nan
+        stretch = math.sqrt(count / (count - 1)) / (count * rows)
+        for seed, own in zip(row.seeds, row.differences - row.difference, strict=True):
+            added[seed] = added.get(seed, 0.0) + stretch * float(own)
+    return sum(value**2 for value in added.values())
+
+
+def _t_test(difference: float, parts: Sequence[Part]) -> tuple[float, float]:
+    """Return half the width of the interval, and p: Student's t, its degrees of freedom by Satterthwaite (1946).
+
+    Where nothing varies there is no t: p is then the chance that all seeds lie on one side.
+    """
+    from scipy.stats import t
+
+    variance = sum(part.variance for part in parts)
+    if math.isnan(variance):
+        return math.nan, math.nan
+    if variance < 1e-24:
+        least = min((part.freedom for part in parts), default=0.0)
+        return 0.0, 1.0 if abs(difference) < 1e-12 else 2.0**-least
+    shares = sum(part.variance**2 / part.freedom for part in parts)
+    freedom = variance**2 / shares if shares else math.inf
+    error = math.sqrt(variance)
+    p = 2 * float(t.sf(abs(difference) / error, freedom))
+    return float(t.isf(LEVEL / 2, freedom)) * error, p

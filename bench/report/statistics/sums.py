@@ -1,0 +1,111 @@
+"""Metrics as functions of sums over items, so that thousands of resamples of the items are one matrix product.
+
+What an item adds to the sums does not hang on the other items; the score is a function of the sums alone. Accuracy, F1,
+the correlation of Matthews and that of Pearson are of this kind; Spearman's is not, since ranks hang on all items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class Features(Protocol):
+    """Gives what each item adds to the sums, [n, F]."""
+
+    def __call__(self, gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
+        """Return it for gold labels [n] and answers [n] of C classes; F1 is of the class `positive`."""
+        ...
+
+
+class Summed(NamedTuple):
+    """A metric: what each item adds, and the score of the sums.
+
+    `value` takes sums [..., F] and gives scores [...]. Both sides of a comparison must be given the same number of
+    classes.
+    """
+
+    features: Features
+    value: Callable[[Floats], Floats]
+
+
+def divide(above: Floats, below: Floats) -> Floats:
+    """Return above / below, and 0 where there is nothing to divide by: the convention of our metrics."""
+    return np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
+
+
+def _right(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
+    """[n, 2]: right, one."""
+    return np.stack([gold == answers, np.ones(len(gold))], 1).astype(float)
+
+
+def _accuracy(sums: Floats) -> Floats:
+    return divide(sums[..., 0], sums[..., 1])
+
+
+def _by_class(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
+    """[n, 3C]: a class right, answered, and gold."""
+    each = np.arange(classes)
+    answered, golden = answers[:, None] == each, gold[:, None] == each
+    return np.concatenate([answered & golden, answered, golden], 1).astype(float)
+
+
+def _three(sums: Floats) -> tuple[Floats, Floats, Floats]:
+    right, answered, golden = np.split(sums, 3, axis=-1)
+    return right, answered, golden
+
+
+def _of_class(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
+    """[n, 3]: the positive class right, answered, and gold."""
+    answered, golden = answers == positive, gold == positive
+    return np.stack([answered & golden, answered, golden], 1).astype(float)
+
+
+def _f1(sums: Floats) -> Floats:
+    """2 tp / (answered + gold)."""
+    right, answered, golden = np.moveaxis(sums, -1, 0)
+    return divide(2 * right, answered + golden)
+
+
+def _macro_f1(sums: Floats) -> Floats:
+    """The mean of F1 over classes that are answered or gold at all."""
+    right, answered, golden = _three(sums)
+    there = answered + golden
+    return divide(divide(2 * right, there).sum(-1), (there > 0).sum(-1).astype(float))
+
+
+def _mcc(sums: Floats) -> Floats:
+    """Gorodkin, 2004: the correlation of C classes; with two, that of Matthews."""
+    right, answered, golden = _three(sums)
+    n = golden.sum(-1)
+    covariance = n * right.sum(-1) - (answered * golden).sum(-1)
+    spread = (n**2 - (answered**2).sum(-1)) * (n**2 - (golden**2).sum(-1))
+    return divide(covariance, np.sqrt(spread))
+
+
+def _moments(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
+    """[n, 6]: 1, x, y, xx, yy, xy, both about the mean of gold, so that little is lost in the subtraction below."""
+    x, y = gold - gold.mean(), answers - gold.mean()
+    return np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], 1).astype(float)
+
+
+def _pearson(sums: Floats) -> Floats:
+    n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    spread = np.stack([n * xx - x * x, n * yy - y * y])
+    constant = (spread <= 1e-10 * np.stack([n * xx, n * yy])).any(0)  # rounding leaves a trifle of no spread at all
+    return divide(n * xy - x * y, np.where(constant, 0.0, np.sqrt(np.abs(spread.prod(0)))))
+
+
+SUMMED: Mapping[str, Summed] = {
+    "accuracy": Summed(_right, _accuracy),
+    "f1": Summed(_of_class, _f1),
+    "macro_f1": Summed(_by_class, _macro_f1),
+    "mcc": Summed(_by_class, _mcc),
+    "pearson": Summed(_moments, _pearson),
+}
+"""By the names of `fewbench.data.metrics.METRICS`."""

@@ -1,0 +1,179 @@
+"""What a stored run was made from, beside what its names stand for today: a task's definition, constants, defaults.
+
+A record keeps hashes of what its run was made from (`fewbench.store.inputs`). Where today's are others, it is no answer
+to today's question, and whatever shows it says so. Only rows that lie beside their task's own file are read for this.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from fewbench.data.reader import find_file, read_rows
+from fewbench.data.task_file import declared, with_source
+from fewbench.data.task_prompts import with_prompt
+from fewbench.errors import BenchError
+from fewbench.registry.methods import MethodInfo, methods, task_files
+from fewbench.registry.pipeline import info_of
+from fewbench.registry.protocol import protocols
+from fewbench.store.inputs import RowHashes, protocol_hash, row_hashes, settings_hash, task_hash, trials_hash, trials_of
+from fewbench.store.record import Record
+from fewbench.types import Run, Task
+
+UNRECORDED = "not recorded"
+DEFINITION, TRAIN, TEST = "definition", "train rows", "test rows"
+CONSTANTS = "constants"
+DEFAULTS, UNLABELED, TRIALS = "defaults", "unlabelled rows", "trials"
+
+OF_TASK, OF_PROTOCOL, OF_METHOD = (DEFINITION, TRAIN, TEST), (CONSTANTS,), (DEFAULTS, UNLABELED, TRIALS)
+"""The parts that may differ from today's, by what they belong to."""
+
+SAID = {
+    UNRECORDED: "does not say what it was made from (a record of before schema 5)",
+    DEFINITION: "made by another definition of its task",
+    TRAIN: "trained on other rows",
+    TEST: "tested on other rows",
+    CONSTANTS: "made by other constants of its protocol",
+    DEFAULTS: "made by other default settings of its method",
+    TRIALS: "made with other trials or updates",
+    UNLABELED: "made from other rows without labels",
+}
+"""What each part is in words, of one record."""
+
+EARLIER = "made from earlier versions of their {parts}: bench run makes runs of today's"
+NOT_RECORDED = "do not say what they were made from (before schema 5): bench run makes runs that do"
+"""What is said of several records that are not of today."""
+
+SMALL = 32 * 2**20
+"""Bytes of a task's own files that are read at most, to compare rows."""
+
+
+class Today:
+    """The tasks, protocols and methods that are here today.
+
+    Args:
+        files: TOML files of tasks that are the user's own.
+
+    Raises:
+        BenchError: a mistake in one of the files.
+    """
+
+    def __init__(self, files: Iterable[Path] = ()) -> None:
+        self.tasks: Mapping[str, Task] = declared(task_files(files)).tasks
+        self.methods: Mapping[str, MethodInfo] = methods()
+        self._protocols = protocols()
+        self._task = cache(self._find_task)
+        self._rows = cache(self._find_rows)
+        self._method = cache(lambda name: info_of(name, self.methods))
+        self._settings: dict[tuple[str, str], str] = {}
+        self._changed: dict[Hashable, tuple[str, ...]] = {}
+
+    def changed(self, record: Record) -> tuple[str, ...]:
+        """Return which parts of what a run was made from are not today's, as far as can be told.
+
+        Of a task, protocol or method that is not here nothing can be told, so nothing is said of it.
+        """
+        run = record.run
+        if not run.inputs.known:
+            return (UNRECORDED,)
+        task = (run.task, run.task_version, run.source, run.template)
+        place = (*task, run.protocol, run.method, repr(sorted(run.settings.items())), run.inputs)
+        if place not in self._changed:
+            self._changed[place] = self._parts(run)
+        return self._changed[place]
+
+    def _parts(self, run: Run) -> tuple[str, ...]:
+        here = self._here(run)
+        recorded = {
+            DEFINITION: run.inputs.task,
+            TRAIN: run.inputs.train_set,
+            TEST: run.inputs.test_set,
+            CONSTANTS: run.inputs.protocol,
+            DEFAULTS: run.inputs.settings,
+            UNLABELED: run.inputs.unlabeled,
+            TRIALS: run.inputs.trials,
+        }
+        return tuple(part for part, value in here.items() if value not in (None, recorded[part]))
+
+    def told(self, records: Sequence[Record]) -> list[str]:
+        """Return what is to be said once of records that are not of today, with how many they are."""
+        counts = Counter(part for record in records for part in self.changed(record))
+        return [
+            f"{count} of {len(records)} runs {'' if part == UNRECORDED else 'were '}{earlier([part])}"
+            for part, count in counts.items()
+        ]
+
+    def unknown_tasks(self, records: Iterable[Record]) -> list[str]:
+        """Return the tasks of some records that are not declared here."""
+        return sorted({record.run.task for record in records} - self.tasks.keys())
+
+    def with_data(self, run: Run, rows: RowHashes) -> tuple[str, ...]:
+        """Return which parts of a run's data are not some rows, which were read for it."""
+        found = {TRAIN: (run.inputs.train_set, rows.train), TEST: (run.inputs.test_set, rows.test)}
+        if run.inputs.unlabeled:
+            found[UNLABELED] = run.inputs.unlabeled, rows.unlabeled
+        return tuple(part for part, (there, here) in found.items() if there != here)
+
+    def _here(self, run: Run) -> dict[str, str | None]:
+        """Return today's hashes, by part; None where there is none to compare with."""
+        protocol = self._protocols.get(run.protocol)
+        task = self._task(run.task, run.source, run.template)
+        rows = None if task is None else self._rows(run.task, run.source)
+        definition = None
+        if run.task in self.tasks:
+            same_version = task is not None and task.version == run.task_version
+            definition = task_hash(task) if task is not None and same_version else ""
+        return {
+            DEFINITION: definition,
+            TRAIN: None if rows is None else rows.train,
+            TEST: None if rows is None else rows.test,
+            CONSTANTS: None if protocol is None else protocol_hash(protocol),
+            DEFAULTS: self._defaults(run),
+            UNLABELED: rows.unlabeled if rows and run.inputs.unlabeled else None,
+            TRIALS: self._trials(run, task),
+        }
+
+    def _defaults(self, run: Run) -> str | None:
+        place = run.method, repr(sorted(run.settings.items()))
+        if place not in self._settings:
+            info = self._method(run.method)
+            self._settings[place] = "" if info is None else settings_hash(info, run.settings)
+        return self._settings[place] or None
+
+    def _trials(self, run: Run, task: Task | None) -> str | None:
+        """Return the hash of the trials that the run would have today; None where its constants are not today's."""
+        protocol, method = self._protocols.get(run.protocol), self._method(run.method)
+        if protocol is None or method is None or task is None or protocol_hash(protocol) != run.inputs.protocol:
+            return None
+        return trials_hash(*trials_of(protocol, task, method, run.settings))
+
+    def _find_task(self, name: str, source: str, template: str) -> Task | None:
+        """Return a task with a source and a prompt; None if it, or either of these, is not here."""
+        if name not in self.tasks:
+            return None
+        try:
+            task = with_source(self.tasks[name], source)
+            return with_prompt(task, template) if template else task
+        except BenchError:
+            return None
+
+    def _find_rows(self, name: str, source: str) -> RowHashes | None:
+        """Return the hashes of a source's rows, if they lie beside the task's file, are small, and can be read."""
+        task = with_source(self.tasks[name], source)
+        if task.source.root is None:
+            return None
+        try:
+            files = [find_file(task, None, split) for split in task.source.splits]
+            if sum(file.stat().st_size for file in files if file is not None) > SMALL:
+                return None
+            return row_hashes(read_rows(task, None, offline=True))
+        except (BenchError, OSError):
+            return None
+
+
+def earlier(parts: Iterable[str]) -> str:
+    """Return what is said of several records by which parts of what they were made from are not of today."""
+    names = [part for part in parts if part != UNRECORDED]
+    return EARLIER.format(parts=" and ".join(names)) if names else NOT_RECORDED

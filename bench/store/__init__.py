@@ -1,0 +1,1 @@
+"""What has been run: records, predictions, measurements and artifacts, one file each. No torch."""

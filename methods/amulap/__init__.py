@@ -1,0 +1,74 @@
+"""AMuLaP: many label words a class, found by the model's own probabilities at the mask of the training examples.
+
+efficient-nlp-thesis.md sections 6.3 and 6.4.1: a token goes to the class whose examples give it the largest mean
+probability (without `dedup`, to every class), each class keeps its k likeliest, and their probabilities are added up
+(equation 6.2). One forward pass serves every k. Setting 1 trains nothing and tunes k on train, setting 2 tunes it on
+dev, both over 1, 2, 4, …, 1024; setting 3 fine-tunes (equation 6.3) and searches k over 1, 2, 4, 8, 16 with the
+protocol's grid. Of equal k the largest wins. `random` draws the words instead (Table 6.4).
+
+Departs from the paper: tokens that the tokenizer does not name are never label words. Classes alone, no regression.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from fewbench.nn.fit_context import Kit
+from fewbench.types import Count, Positive, Predictor, Split, Task
+
+from .model import ManyWordsModel
+from .search import best_k, class_means, cut, random_words, rank_words, scores_by_k
+
+PAPER = "Wang, Xu and McAuley, 2022 (AMuLaP); efficient-nlp-thesis.md chapter 6"
+NEEDS = ("student", "template")
+KINDS = ("single", "pair", "choice")
+SEARCH = ("k", "lr", "batch_size")
+SEARCH_IF = {"setting": 3}
+GRID = {"k": (16, 8, 4, 2, 1)}
+PRESETS = {
+    "setting-1": {"setting": 1},
+    "setting-3": {"setting": 3},
+    "no-dedup": {"dedup": False},
+    "one-word": {"k": 1},
+    "random": {"random": True},
+    "random-one-word": {"random": True, "k": 1},
+    "ft-no-dedup": {"setting": 3, "dedup": False},
+    "ft-one-word": {"setting": 3, "k": 1},
+    "ft-random": {"setting": 3, "random": True},
+    "ft-random-one-word": {"setting": 3, "random": True, "k": 1},
+}
+KS = tuple(2**power for power in range(11))
+
+
+def fit(
+    task: Task,
+    split: Split,
+    kit: Kit,
+    *,
+    setting: Literal[1, 2, 3] = 2,
+    k: Count | None = None,
+    dedup: bool = True,
+    random: bool = False,
+    lr: Positive = 1e-5,
+    batch_size: Count = 8,
+) -> Predictor:
+    """Rank the vocabulary for each class, choose k unless it is given, and train in setting 3."""
+    model = ManyWordsModel(kit.backbone("student"), task)
+    seen = model.distributions(split.train)
+    if random:
+        ranking = random_words(seen.shape[1], len(task.labels), np.random.default_rng(kit.seed))
+    else:
+        labels = [int(example.label) for example in split.train if example.label is not None]
+        ranking = rank_words(class_means(seen, labels, len(task.labels)), dedup=dedup)
+    if k is None:
+        tuned, examples = (seen, split.train) if setting == 1 else (model.distributions(split.dev), split.dev)
+        scores = scores_by_k(task, tuned, examples, ranking, KS)
+        k = best_k(KS, scores)
+        kit.notes["k_scores"] = [[tried, round(found, 6)] for tried, found in zip(KS, scores, strict=True)]
+    kit.notes["k"] = k
+    model.use(cut(ranking, k))
+    if setting == 3:
+        kit.train(model, lr=lr, batch_size=batch_size, whole_vocabulary=True)
+    return model

@@ -1,0 +1,83 @@
+"""Search for label words in the whole vocabulary, without gradient: AMuLaP, efficient-nlp-thesis.md section 6.3.2.
+
+All of it works on probabilities at the mask that one forward pass gave; no model is asked again, whatever k.
+
+Axes: n examples, C classes, V vocabulary, k words a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbench.data.metrics import score
+from fewbench.errors import BenchError
+from fewbench.types import Example, Predictions, Task
+
+Probabilities = NDArray[np.floating]
+Ranking = list[NDArray[np.intp]]
+"""Token ids a class, the best first."""
+
+
+def class_means(probabilities: Probabilities, labels: Sequence[int], classes: int) -> NDArray[np.float64]:
+    """Return z [C, V], the mean of the distributions [n, V] of each class's examples (step 1)."""
+    gold = np.asarray(labels)
+    return np.stack([probabilities[gold == label].mean(0, dtype=np.float64) for label in range(classes)])
+
+
+def rank_words(means: NDArray[np.float64], *, dedup: bool) -> Ranking:
+    """Return each class's tokens, the most probable first (steps 2 to 5, before the cut to k).
+
+    With `dedup` a token belongs to the one class where its mean is largest, of equal ones to the class listed first;
+    without, to all. Of equal tokens the one of lower id comes first (`protocols.md` E). A class where no token is
+    likelier than elsewhere, which the paper does not speak of, keeps its own likeliest token.
+    """
+    owner = means.argmax(0)
+    orders = [np.argsort(-row, kind="stable") for row in means]
+    if not dedup:
+        return orders
+    own = [order[owner[order] == label] for label, order in enumerate(orders)]
+    return [kept if len(kept) else order[:1] for kept, order in zip(own, orders, strict=True)]
+
+
+def random_words(vocabulary: int, classes: int, rng: np.random.Generator) -> Ranking:
+    """Return a random ranking, no token in two classes: Table 6.4, random M'."""
+    order = rng.permutation(vocabulary)
+    return [order[label::classes] for label in range(classes)]
+
+
+def cut(ranking: Ranking, k: int) -> tuple[tuple[int, ...], ...]:
+    """Return the first k token ids of each class, or all where there are fewer.
+
+    Raises:
+        BenchError: k is below 1.
+    """
+    if k < 1:
+        raise BenchError(f"k is {k}", allowed="1 label word a class, or more")
+    return tuple(tuple(order[:k].tolist()) for order in ranking)
+
+
+def scores_by_k(
+    task: Task, probabilities: Probabilities, examples: Sequence[Example], ranking: Ranking, ks: Sequence[int]
+) -> list[float]:
+    """Return the task's headline metric for each k, from the same distributions [n, V] of labelled examples.
+
+    A class's probability is the sum over its first k tokens (equation 6.2): a running sum along the ranking has it for
+    every k.
+    """
+    labels = [example.label for example in examples if example.label is not None]
+    ids = tuple(example.id for example in examples)
+    sums = [probabilities[:, order[: max(ks)]].cumsum(1, dtype=np.float64) for order in ranking]
+    found = []
+    for k in ks:
+        classes = np.stack([running[:, min(k, running.shape[1]) - 1] for running in sums], 1)
+        share = (classes / classes.sum(1, keepdims=True).clip(min=np.finfo(float).tiny)).astype(np.float32)
+        found.append(score(task, labels, Predictions(ids, probabilities=share))[task.metric])
+    return found
+
+
+def best_k(ks: Sequence[int], scores: Sequence[float]) -> int:
+    """Return the k of the highest score; of equal scores the largest (section 6.4.1)."""
+    return max(zip(scores, ks, strict=True))[1]

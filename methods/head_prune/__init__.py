@@ -1,0 +1,50 @@
+"""A step: remove the attention heads that the task's loss needs least, 45% of them (thesis sections 4.2 and 4.4).
+
+Importance is the expected size of the loss's gradient by a mask on each head, over the train set, normalised by layer
+(Michel et al., 2019, eq. 2); the least important heads of the whole model go at once. Their weights are really removed.
+At least one head a layer stays, so that a share may fall short in a model of few heads; the record tells which went.
+
+Departs from Michel et al.: importance is measured on the split's K-shot train part, and once, not again after each
+tenth of the heads. ALBERT is refused, for its layers share their heads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fewbench.errors import BenchError
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.fit_context import Kit
+from fewbench.nn.prune import prune_heads, refuse_shared_layers
+from fewbench.nn.task_model import TaskModel
+from fewbench.types import Share, Split, Task
+
+from .head_importance import head_importance, least_important
+
+PAPER = "Michel, Levy and Neubig, 2019; thesis section 4.4"
+NEEDS = ("teacher",)
+PIPELINES = ("head-prune+finetune", "head-prune+kd", "head-prune+kd+ptq")
+
+
+def transform(
+    model: TaskModel, task: Task, split: Split, kit: Kit, *, teacher: str = "ft", share: Share = 0.45
+) -> TaskModel:
+    """Remove a share of all heads, rounded to whole heads."""
+    importance = head_importance(model, model.encode(split.train))
+    total = sum(layer.heads for layer in model.backbone.layers)
+    gone = least_important(importance, round(share * total))
+    prune_heads(model.backbone, gone)
+    kit.notes["heads_pruned"] = {str(layer): heads for layer, heads in gone.items()}
+    kit.notes["heads"] = {"of": total, "left": total - sum(map(len, gone.values()))}
+    return model
+
+
+def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: Any) -> None:
+    """Refuse a share that is none, and a model whose layers are shared.
+
+    Raises:
+        BenchError: see above.
+    """
+    if not 0 < settings["share"] < 1:
+        raise BenchError(f"head-prune: share is {settings['share']}", allowed="between 0 and 1", fix="share=0.45")
+    refuse_shared_layers(teacher)

@@ -1,0 +1,52 @@
+"""In-context learning: demonstrations from the training set stand before each query, and nothing is trained.
+
+Brown et al., 2020; the baseline of efficient-nlp-thesis.md section 6.4 (Table 6.2, setting 1) and of LM-BFF, whose 32
+demonstrations are the default: as many of them as the model's positions hold, balanced over the classes. Masked models
+read the label words at the query's mask, causal ones as the next token; regression interpolates between its two words.
+
+Neither paper says what happens to demonstrations that do not fit. Here all queries share one set, a demonstration is
+cut to an equal share of the room, and a class never has more of them than another.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fewbench.errors import BenchError
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.fit_context import Kit
+from fewbench.types import Natural, Predictor, Split, Task
+
+from .demonstrations import InContextModel, demonstrate
+
+PAPER = "Brown et al., 2020; efficient-nlp-thesis.md section 6.4"
+NEEDS = ("student", "words")
+BACKBONES = ("masked", "causal")
+
+
+def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
+    """Refuse fewer demonstrations than classes, of which each gets as many as another: not one would be shown."""
+    classes, most = len(task.words), settings["demonstrations"]
+    if 0 < most < classes:
+        raise BenchError(
+            f"{task.full_name} has {classes} classes, and of {most} demonstrations not one a class can be shown",
+            allowed=f"{classes} or more, or 0 for none",
+            fix=f"--methods in-context:demonstrations={classes}, or --methods zero-shot",
+        )
+
+
+def fit(task: Task, split: Split, kit: Kit, *, demonstrations: Natural = 32) -> Predictor:
+    """Choose and order the demonstrations by the seed; dev is not looked at.
+
+    Raises:
+        BenchError: not one of each class fits beside a query.
+    """
+    backbone = kit.backbone("student")
+    shown = demonstrate(backbone, task, split.train, demonstrations, kit.seed)
+    if demonstrations and not shown:  # its scores would be zero-shot's under another name
+        raise BenchError(
+            f"{task.full_name}: not one demonstration of each of {len(task.words)} classes fits beside a query in the "
+            f"{backbone.places} tokens that {backbone.ref.name} reads",
+            fix="a model that reads more, a task with a smaller max_length, or --methods zero-shot",
+        )
+    return InContextModel(backbone, task, shown, len(split.train))

@@ -1,0 +1,89 @@
+"""PPT: soft prompts pre-trained on a corpus, once for all tasks of a format, start prompt tuning; ppt.md section 3.
+
+Sentence pairs start from next-sentence prediction (eq. 3), choices from selecting the next of six sentences (eq. 4),
+single texts from sentences with pseudo labels (eq. 5); tasks are read in the same form. `hybrid` reads the task's own
+hard prompt behind the same soft one. `unified` casts every task into a choice among its labels and starts from choices
+of 2 to 16 sentences (section 3.3). `chinese` has the forms of appendix B.
+
+Departs from the paper: the backbone itself labels sentences, asked by the hard prompt (each word's scores less their
+mean, the surest half of each label), in place of a RoBERTa trained on reviews. Options are cut where positions are few.
+Probabilities are over label words, in the code over the vocabulary. The random start is prompt-tuning's. Updates are
+those at which the code takes its prompts, of a run of 200,000.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from fewbench.errors import BenchError
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.fit_context import Kit, World
+from fewbench.nn.soft_prompt import SoftPromptModel, initial_prompt
+from fewbench.types import Count, Natural, Positive, Predictor, Split, Task
+
+from .formats import annotator, check_forms, form_task, read_as
+from .pretraining import draw, pretrain, stream
+
+PAPER = "Gu, Han, Liu and Huang, 2022 (PPT); ppt.md section 3"
+NEEDS = ("student", "words", "corpus")
+BACKBONES = ("masked", "encoder-decoder")
+SEARCH = ("prompt_lr", "batch_size")
+GRID = {"prompt_lr": (5e-3, 1e-2, 2e-2, 5e-2)}
+PREPARES = {"single": "single", "pair": "pair", "choice": "choice", "unified": "unified"}
+PRESETS = {"hybrid": {"hybrid": True}, "unified": {"unified": True}, "chinese": {"chinese": True}}
+UPDATES = {"single": 22_000, "pair": 8_000, "choice": 8_000, "unified": 16_000}
+
+
+def fit(
+    task: Task,
+    split: Split,
+    kit: Kit,
+    *,
+    hybrid: bool = False,
+    unified: bool = False,
+    chinese: bool = False,
+    prompt_lr: Positive = 1e-2,
+    batch_size: Count = 16,
+) -> Predictor:
+    """Train the pre-trained prompt alone by the protocol."""
+    read = read_as(task, hybrid=hybrid, unified=unified, chinese=chinese)
+    model = SoftPromptModel(kit.backbone("student"), read, kit.prepared()["prompt"])
+    kit.train(model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True)  # no word's embedding is trained
+    return model
+
+
+def prepare(
+    kind: str,
+    world: World,
+    *,
+    tokens: Count = 100,
+    chinese: bool = False,
+    pretrain_steps: Natural = 0,
+    pretrain_lr: Positive = 0.1,
+    pretrain_batch: Count = 64,
+) -> dict[str, Tensor]:
+    """Pre-train a prompt for tasks of one format; 0 steps stand for the paper's."""
+    backbone = world.backbone("student")
+    form = form_task(kind, backbone, tokens, chinese=chinese)
+    model = SoftPromptModel(backbone, form, initial_prompt(backbone, form, (), tokens, "normal", world.seed))
+    labels = annotator(form, world.backbone("student"), chinese=chinese) if kind == "single" else None
+    drawn = stream(kind, draw(kind, world.documents, len(form.words), world.seed), model.hard, labels)
+    updates = pretrain_steps or UPDATES[kind]
+    world.notes["pretraining"] = pretrain(model, drawn, updates=updates, batch_size=pretrain_batch, lr=pretrain_lr)
+    return {"prompt": model.soft}
+
+
+def check_prepare(kind: str, world: World, **settings: Any) -> None:
+    """Refuse a corpus that has too few documents, or too short ones, to draw a first example from."""
+    next(draw(kind, world.documents, 2, world.seed))
+
+
+def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
+    """Refuse a prompt that does not fit the model or the form, label words that it lacks, and numbers of nothing."""
+    forms = {name: settings[name] for name in ("tokens", "hybrid", "unified", "chinese")}
+    check_forms(task, student, **forms)
+    for name, least in (("pretrain_steps", 0), ("pretrain_batch", 1), ("pretrain_lr", 0)):
+        if (given := settings[name]) < least:
+            raise BenchError(f"{name}={given}", allowed=f"{least} or more")

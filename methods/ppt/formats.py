@@ -1,0 +1,137 @@
+"""The forms that soft prompts are pre-trained in, by kind of task, as tasks; ppt.md equations 3 to 5 and appendix B."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from fewbench.data.task_prompts import with_prompt
+from fewbench.data.template import MARKS
+from fewbench.data.unified import UNIFIED
+from fewbench.errors import BenchError
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.kinds import prompt_model
+from fewbench.nn.prompt import PromptModel
+from fewbench.nn.soft_prompt import behind
+from fewbench.types import Example, Format, Source, Task
+
+
+class Form(NamedTuple):
+    """What a kind of pre-training asks: its template and label words, and the length of its inputs, soft tokens too."""
+
+    format: Format
+    template: str
+    words: tuple[str, ...]
+    length: int = 512
+
+
+LETTERS = tuple(mark[0] for mark in MARKS["options"])
+NUMERALS = tuple(mark[0] for mark in MARKS["options|chinese"][:10])  # those of one character
+ENGLISH = {
+    "pair": Form("pair", "{0} {mask}. {1}", ("no", "maybe", "yes")),
+    "choice": Form("choice", "{0}? {options}. Answer is {mask}.", LETTERS[:6]),
+    "single": Form("single", "{0}. {mask}.", ("terrible", "bad", "maybe", "good", "great")),
+    "unified": Form("choice", "{0}? {options}. Answer is {mask}.", LETTERS, 768),
+}
+CHINESE = {
+    "pair": Form("pair", "{0}{mask}。{1}", ("矛盾", "中立", "相似")),
+    "choice": Form("choice", "{0}？{options|chinese}。答案是{mask}。", NUMERALS[:6]),
+    "single": Form("single", "{0}。{mask}。", ("差", "不好", "一般", "好", "赞")),
+    "unified": Form("choice", "{0}？{options|chinese}。答案是{mask}。", NUMERALS, 768),
+}
+ASKED = {False: "{0} It was {mask}.", True: "{0}这很{mask}。"}
+"""The hard prompt (appendix D, Table 1) in which a model that is to label sentences is asked; by `chinese`."""
+SIX_OPTIONS = 86
+"""Tokens of each of six options (`protocols.md` K)."""
+
+
+def form_task(kind: str, backbone: Backbone, tokens: int, *, chinese: bool = False) -> Task:
+    """Return a kind of pre-training as a task, its inputs as long as the model reads behind so many soft tokens."""
+    form = (CHINESE if chinese else ENGLISH)[kind]
+    return Task(
+        name=f"ppt-{kind}",
+        title="Pre-training of soft prompts",
+        format=form.format,
+        labels=form.words,
+        metric="accuracy",
+        template=form.template,
+        words=tuple((word,) for word in form.words),
+        sources=(Source("corpus", "", "", "", "", ("text",), "", hub=False),),
+        paper="Gu et al., 2022 (PPT)",
+        licence="",
+        max_length=min(form.length, backbone.places) - tokens,
+        file="the form that prompts are pre-trained in",
+    )
+
+
+def read_as(task: Task, *, hybrid: bool, unified: bool, chinese: bool) -> Task:
+    """Return a task as it is read behind a pre-trained prompt: in the form of the pre-training (ppt.md section 3.2).
+
+    A choice takes the form of equation 4. The others take its template and keep their label words, less a capital that
+    the form's own words (yes, no) do not have. With `hybrid` the task is asked by its own hard prompt, with `unified`
+    as a choice among its labels.
+
+    Raises:
+        BenchError: a task that has no unified view.
+    """
+    if unified or (task.format == "choice" and not hybrid):
+        return with_prompt(task, UNIFIED)
+    if hybrid:
+        return task
+    form = (CHINESE if chinese else ENGLISH)[task.format]
+    words = [tuple(word.lower() if word.lower() in form.words else word for word in words) for words in task.words]
+    return replace(task, template=form.template, words=tuple(words))
+
+
+def check_forms(task: Task, backbone: Backbone, tokens: int, *, hybrid: bool, unified: bool, chinese: bool) -> None:
+    """Refuse a task or a model that does not fit the form of the pre-training.
+
+    Raises:
+        BenchError: both forms at once, a prompt of another form, label words that the model lacks, or no room for
+            sentences behind the soft tokens.
+    """
+    if unified and hybrid:
+        raise BenchError("unified and hybrid at once", allowed="one: the unified form has no hard prompt of the task's")
+    if task.prompt == UNIFIED and not unified:
+        raise BenchError("the template 'unified' behind a prompt of another form", fix="--methods ppt:unified")
+    prompt_model(backbone, behind(backbone, read_as(task, hybrid=hybrid, unified=unified, chinese=chinese), tokens))
+    kind = "unified" if unified else task.format
+    form = prompt_model(backbone, form_task(kind, backbone, tokens, chinese=chinese))
+    if form.task.format == "choice":
+        option_rooms(kind, form)
+    else:
+        form.encode([Example("frame", ("", ""))])
+
+
+def annotator(form: Task, backbone: Backbone, *, chinese: bool = False) -> PromptModel:
+    """Return the model that gives sentences their pseudo labels: the backbone untrained, asked by a hard prompt."""
+    return prompt_model(backbone, replace(form, template=ASKED[chinese])).eval()
+
+
+def option_rooms(kind: str, model: PromptModel) -> dict[int, int]:
+    """Return how many tokens an option may have, by the number of options: the paper's, or what the model has room for.
+
+    Raises:
+        BenchError: not one.
+    """
+    most = len(model.task.labels)
+    longest = {most: SIX_OPTIONS} if kind == "choice" else {n: _longest(n) for n in range(2, most + 1)}
+    return {n: min(tokens, _share(model, n)) for n, tokens in longest.items()}
+
+
+def _longest(options: int) -> int:
+    """Return the tokens of an option where their number varies: "from 50 to 20", as the code has it."""
+    return 50 if options < 5 else 40 if options < 7 else 30 if options < 10 else 20
+
+
+def _share(model: PromptModel, options: int) -> int:
+    """Return an even share of the model's places for each of so many options and the query."""
+    (frame,) = model.encode([Example(f"frame-{options}", ("", ""), options=("A",) * options)])
+    share = (model.task.max_length - (frame.length - options)) // (options + 1)
+    if share < 1:
+        raise BenchError(
+            f"{options} options leave no room for sentences in the {model.task.max_length} tokens behind the prompt",
+            where=model.backbone.ref.path,
+            fix="fewer soft tokens (tokens=20), or a model with more positions",
+        )
+    return share

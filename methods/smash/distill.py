@@ -1,0 +1,227 @@
+"""Distilling a pretrained student on text: the loop without a dev set, masked words, and what two models must share.
+
+Axes: N tokens of a batch, M masked places, V vocabulary, d width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fewbench.errors import BenchError
+from fewbench.nn import losses
+from fewbench.nn.backbone import Backbone
+from fewbench.nn.batch import Batch, Encoded
+from fewbench.nn.distil import check_depth
+from fewbench.nn.fit_context import World
+from fewbench.nn.task_model import TaskModel
+from fewbench.nn.trainer import Loss, train
+from fewbench.registry.pretrained import backbone_kind
+
+MICRO = 32
+"""Examples a forward pass: the distribution over a vocabulary at every masked word of 128 passages is large."""
+SHARE = 0.15
+"""Of a passage's tokens, as in BERT."""
+
+
+def learn(
+    model: TaskModel,
+    examples: Sequence[Encoded],
+    world: World,
+    *,
+    loss: Loss,
+    steps: int,
+    lr: float,
+    batch_size: int,
+) -> None:
+    """Train a model on what is no task of anybody's, and leave it as it is after the last update.
+
+    Schedule, clipping and weight decay are the protocol's. The mean losses, ten in all, go into the notes.
+
+    Args:
+        model: trained in place, all its weights.
+        examples: what is read; `loss` of a batch says what for.
+        world: gives protocol and seed, and takes the notes.
+        loss: of a batch, a scalar mean over it.
+        steps: updates.
+        lr: the peak learning rate.
+        batch_size: examples an update.
+    """
+    protocol = replace(world.protocol, max_steps=steps, eval_every=-(-steps // 10), checkpoint_tie="last")
+    history = train(
+        model,
+        examples,
+        evaluate=lambda: 0.0,  # every checkpoint is as good as any, and of equal ones the last is kept
+        protocol=protocol,
+        lr=lr,
+        batch_size=batch_size,
+        seed=world.seed,
+        loss=loss,
+        micro_batch=MICRO,
+        whole_vocabulary=True,
+    )
+    world.notes |= {"examples": len(examples), "steps": steps, "losses": [round(loss, 6) for loss in history.losses]}
+
+
+def imitation(student: Backbone, teacher: Backbone, batch: Batch, hidden: float, attention: float) -> Tensor:
+    """Return L_ce + hidden L_hidn + attention L_attn of a batch of prompts: smash.md eq. 2, 3 and 4.
+
+    L_ce is over the tokenizer's vocabulary: a T5 has rows beyond it, and one more of them than another.
+    """
+    words = len(student.tokenizer)
+    if not hidden and not attention:
+        with torch.no_grad():
+            wanted = teacher.vocabulary_scores(batch)[:, :words]
+        return losses.soft_cross_entropy(student.vocabulary_scores(batch)[:, :words], wanted)
+    with torch.no_grad():
+        theirs = teacher.trace(batch)
+        wanted = teacher.vocabulary_scores_of(theirs.states[-1][batch.read])[:, :words]
+    ours = student.trace(batch)
+    scores = student.vocabulary_scores_of(ours.states[-1][batch.read])[:, :words]
+    return (
+        losses.soft_cross_entropy(scores, wanted)
+        + hidden * losses.hidden_mse(ours.states, theirs.states)
+        + attention * losses.attention_mse(ours.maps, theirs.maps, batch.real)
+    )
+
+
+def lesson(objective: str, model: TaskModel, teacher: Backbone, hidden: float, attention: float) -> Loss:
+    """Return what a batch is to teach: `ce` the teacher's view of prompts, `distilbert` of raw text, `rule` labels."""
+    student = model.backbone
+    if objective == "rule":
+        return model.loss
+    if objective == "distilbert":
+        return lambda batch: distilbert_loss(student, teacher, batch)
+    return lambda batch: imitation(student, teacher, batch, hidden, attention)
+
+
+class Masked(NamedTuple):
+    """A batch with masks in it: the places [M] among its tokens, in order, and what stood there [M]."""
+
+    batch: Batch
+    places: Tensor
+    answers: Tensor
+
+
+def mask_words(batch: Batch, tokenizer: Any) -> Masked:
+    """Hide 15% of a batch's ordinary tokens, one at least: 80% masks, 10% any token, 10% left (BERT)."""
+    ids = batch.ids.cpu()
+    special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
+    count = max(1, round(SHARE * int((~special).sum())))
+    places = torch.rand(len(ids)).masked_fill(special, -1.0).topk(count).indices.sort().values
+    fate = torch.rand(count)
+    answers = ids[places]
+    shown = torch.where(fate < 0.9, torch.randint(len(tokenizer), (count,)), answers)
+    shown = torch.where(fate < 0.8, torch.tensor(tokenizer.mask_token_id), shown)
+    device = batch.ids.device
+    hidden = replace(batch, ids=ids.index_copy(0, places, shown).to(device))
+    return Masked(hidden, places.to(device), answers.to(device))
+
+
+def distilbert_loss(student: Backbone, teacher: Backbone, batch: Batch) -> Tensor:
+    """Return DistilBERT's loss of a batch of raw passages, masked anew.
+
+    All three terms are taken at the masked places; its code takes the first and the last at all, which costs the
+    vocabulary head seven times over.
+    """
+    masked, places, answers = mask_words(batch, student.tokenizer)
+    with torch.no_grad():
+        wanted = teacher.hidden_states(masked)[-1][places]
+        targets = teacher.vocabulary_scores_of(wanted)
+    states = student.hidden_states(masked)[-1][places]
+    return losses.masked_distillation(student.vocabulary_scores_of(states), targets, answers, states, wanted)
+
+
+def weights(backbone: Backbone) -> dict[str, Tensor]:
+    """Return a model's weights by name, those that are tied once."""
+    return {name: parameter.detach() for name, parameter in backbone.model.named_parameters()}
+
+
+@torch.no_grad()
+def load_weights(backbone: Backbone, tensors: Mapping[str, Tensor]) -> Backbone:
+    """Give a model other weights, as `weights` returned them, and return it."""
+    for name, parameter in backbone.model.named_parameters():
+        parameter.copy_(tensors[name])
+    return backbone
+
+
+def check_models(
+    student: Backbone,
+    teacher: Backbone,
+    *,
+    objective: str,
+    hidden: float,
+    attention: float,
+    keep: float,
+    pretrain_steps: int,
+    pretrain_batch: int,
+    **others: Any,
+) -> None:
+    """Refuse amounts out of bounds, and a student and a teacher that an objective cannot compare.
+
+    Raises:
+        BenchError: what does not go together.
+    """
+    for name, amount, least in (
+        ("hidden", hidden, 0),
+        ("attention", attention, 0),
+        ("pretrain_steps", pretrain_steps, 1),
+        ("pretrain_batch", pretrain_batch, 1),
+    ):
+        if amount < least:
+            raise BenchError(f"{name}={amount}", allowed=f"{least} or more")
+    if not 0 < keep <= 1:
+        raise BenchError(f"keep={keep}", allowed="a share above 0, at most 1")
+    if objective == "rule":
+        return
+    _check_vocabulary(student, teacher)
+    if objective == "distilbert" or hidden or attention:
+        raw = objective == "distilbert"
+        _check_inside(student, teacher, width=raw or hidden > 0, heads=not raw and attention > 0)
+
+
+def _check_vocabulary(student: Backbone, teacher: Backbone) -> None:
+    """Refuse two models that do not speak of the same tokens.
+
+    Raises:
+        BenchError: one is masked and one an encoder-decoder, or their vocabularies differ.
+    """
+    kinds = [backbone_kind(backbone.ref) for backbone in (student, teacher)]
+    vocabularies = [backbone.tokenizer.get_vocab() for backbone in (student, teacher)]
+    if kinds[0] != kinds[1]:
+        problem = f"the student {student.ref.name} is {kinds[0]}, the teacher {teacher.ref.name} {kinds[1]}"
+    elif vocabularies[0] != vocabularies[1]:
+        shared = len(vocabularies[0].items() & vocabularies[1].items())
+        problem = (
+            f"the student {student.ref.name} has {len(vocabularies[0])} tokens, the teacher {teacher.ref.name} "
+            f"{len(vocabularies[1])}, and {shared} are the same: no distribution over one is one over the other"
+        )
+    else:
+        return
+    raise BenchError(problem, fix="a teacher with the student's tokenizer")
+
+
+def _check_inside(student: Backbone, teacher: Backbone, *, width: bool = False, heads: bool = False) -> None:
+    """Refuse two models whose inner states cannot be compared (smash.md section 3.2, below eq. 4).
+
+    Raises:
+        BenchError: no masked models, a teacher of fewer layers, other widths or numbers of heads where these count.
+    """
+    if backbone_kind(student.ref) != "masked":
+        raise BenchError(
+            f"{student.ref.name} is no masked model, and inner states are those of one", fix="objective=ce"
+        )
+    for asked, what, ours, theirs in (
+        (width, "width", student.config.hidden_size, teacher.config.hidden_size),
+        (heads, "number of heads", student.layers[0].heads, teacher.layers[0].heads),
+    ):
+        if asked and ours != theirs:
+            raise BenchError(
+                f"the {what} of {student.ref.name} is {ours}, that of the teacher {teacher.ref.name} {theirs}",
+                fix="objective=ce, or a teacher of the same",
+            )
+    check_depth(student, teacher)
