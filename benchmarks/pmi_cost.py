@@ -28,7 +28,7 @@ MIB = 1 << 20
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True, help='JSONL of {"sentences": [...]}, plain or .gz')
-    tokenizer = PROJECT / "bench" / "models" / "fewbench-micro"
+    tokenizer = PROJECT / "bench" / "registry" / "models" / "fewbench-micro"
     parser.add_argument("--tokenizer", type=Path, default=tokenizer, help="model folder (default: fewbench-micro)")
     parser.add_argument("--tokens", type=float, default=1e6, help="of the corpus (default: 1e6)")
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default: %(default)s)")

@@ -1,7 +1,7 @@
 """Train the embedded models from scratch: fewbench-mini, the teacher, and fewbench-micro, the student distilled of it.
 
     python scripts/train_embedded.py --corpora DATA/corpora/imdb-unlabeled DATA/corpora/wikipedia-en \
-        --work FOLDER --out bench/models
+        --work FOLDER --out bench/registry/models
 
 Three pretrainings, each by its recipe in scripts/embedded/: a stem of three layers; the stem grown to six and trained
 further; every other layer of those, distilled. Killed and started again, it goes on where it was.
@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--corpora", nargs="+", required=True)
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and packed text, some 500 MiB")
-    parser.add_argument("--out", type=Path, default=Path("bench/models"))
+    parser.add_argument("--out", type=Path, default=Path("bench/registry/models"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()

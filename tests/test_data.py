@@ -80,7 +80,7 @@ def test_a_death_between_two_files_leaves_the_first_whole(death, hub, task, data
 KILLED = """
 import os, sys
 from pathlib import Path
-from fewbench import mirror
+from fewbench.data import data_folder as mirror
 from fewbench.data.task_file import load_file
 
 task, data, left = load_file(Path(sys.argv[1])).tasks["mood"], Path(sys.argv[2]), int(sys.argv[3])

@@ -41,7 +41,7 @@ def jsonl(rows):
 def test_lm_bffs_layout_is_copied_as_it_is(folder, by_hand, data):
     done = import_folder(by_hand, folder, data, layout="lm-bff")
     assert [tuple(one) for one in done] == [(f"lm-bff/original/mood/{s}.csv", 8, "imported") for s in ("train", "test")]
-    assert files_in(data) == ["lm-bff/original/manifest.json", *sorted(one.file for one in done)]
+    assert files_in(data) == ["lm-bff/original/checksums.json", *sorted(one.file for one in done)]
     assert (data / "lm-bff/original/mood/train.csv").read_text() == TABLE
     assert [check.known and check.error is None for check in verify(by_hand, data)] == [True, True]
     assert len(read_rows(by_hand, data, offline=True).train) == 8

@@ -114,7 +114,7 @@ def test_setting_3_trains_and_searches_k_of_equal_ones_the_largest(tiny_model):
     method = methods()["amulap"]
     job = toy_job(method, tiny_model, settings=bind(method, ["setting-3"]))
     assert [trial["k"] for trial in job.trials] == [16, 8]
-    assert toy_job(method, tiny_model).trials == toy_job(method, tiny_model, settings={"setting": 1}).trials == [{}]
+    assert toy_job(method, tiny_model).trials == toy_job(method, tiny_model, settings={"setting": 1}).trials == ({},)
     record, _ = carry_out(job, Models(torch.device("cpu")), 1)
     tried = [(trial["dev"]["accuracy"], trial["settings"]["k"]) for trial in record.selection["trials"]]
     assert record.selection["settings"]["k"] == max(tried)[1] == record.details["k"]

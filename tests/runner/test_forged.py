@@ -71,14 +71,16 @@ WRONG = {
 def test_forged_answers_that_do_not_fit_fail_the_run(store, tmp_path, tiny_model, told, reason):
     arrays = BOTH.replace("{", "{'dev1:answers': shares(split.dev), ")
     job = forged(tmp_path, tiny_model, told, arrays)
-    job = replace(job, protocol=toy_protocol(grid={"lr": (1.0, 2.0)}))
+    protocol = toy_protocol(grid={"lr": (1.0, 2.0)})
     file = job.method.file
     source = file.read_text().replace(
         "def fit(task, split, kit)", 'SEARCH = ("lr",)\ndef fit(task, split, kit, *, lr=0.0)'
     )
     file.write_text(source)
 
-    record = run(replace(job, method=read_method(file)), store)
+    method = read_method(file)
+    trials = tuple(protocol.trials(method.search, {}, method.grid))
+    record = run(replace(job, method=method, protocol=protocol, trials=trials), store)
     assert record.status == "failed" and reason in record.error, record.error
 
 

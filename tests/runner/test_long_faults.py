@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from fewbench.store import Store
+from fewbench.store.store import Store
 
 pytestmark = pytest.mark.slow
 

@@ -26,7 +26,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files of records that were read."""
-    from fewbench.store.store import store
+    from fewbench.store import store
 
     read, load = [], store.load
     monkeypatch.setattr(store, "load", lambda file: read.append(file) or load(file))

@@ -168,8 +168,8 @@ class TestNames:
         def clashing(run: Run) -> str:
             return "0" * 20 + hashlib.sha256(run.fingerprint.encode()).hexdigest()[:12]
 
-        for module in ("store", "layout", "fsck"):
-            monkeypatch.setattr(f"fewbench.{module}.run_key", clashing)
+        for module in ("store", "paths", "fsck"):
+            monkeypatch.setattr(f"fewbench.store.{module}.run_key", clashing)
         runs = [a_record(fingerprint=letter) for letter in "abc"]
         for number, record in enumerate(runs[:2]):
             store.save(record, some_predictions(number / 4))
