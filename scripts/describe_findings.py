@@ -18,6 +18,7 @@ from fewbench.errors import BenchError
 from fewbench.io.atomic import write_whole
 from fewbench.io.toml import load
 from fewbench.measure.loyalty import label_loyalty, own_teacher, probability_loyalty
+from fewbench.registry.protocol import get_protocol
 from fewbench.report.compare.clusters import by_task
 from fewbench.report.compare.items import vary
 from fewbench.report.compare.pairing import Pair, pairs
@@ -26,6 +27,7 @@ from fewbench.report.figures import score
 from fewbench.report.query import Wanted, by_label, find_label, models_apart
 from fewbench.report.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
 from fewbench.report.statistics.paired import holm
+from fewbench.store.inputs import protocol_hash
 from fewbench.store.record import Record
 from fewbench.store.store import Store
 
@@ -45,7 +47,8 @@ overall difference is the mean over tasks, the rows of a task averaged first; it
 Student's t, the seeds of a task's rows taken together, and p is of the same t. A claim **shows** if p is below 0.05,
 corrected for the number of claims (Holm,
 1979); its opposite shows likewise; else nothing can be told. Protocol `{protocol}`. The students ({students}) are
-embedded: far smaller than the papers' models, and they have read far less.
+embedded: far smaller than the papers' models, and they have read far less. Both runs of a row marked † were made by
+earlier constants of the protocol, under which taught methods had one trial; rows without the mark by today's.
 
 ![Score against K on mr, sst-2 and trec](figures/k-scaling.svg)
 
@@ -176,7 +179,7 @@ def compare(finding: Finding, records: Sequence[Record], measures: Measures) -> 
         drawn.append(Paired(pair.seeds, gain, fixed=not measures.vary(pair)))
         means = [f"{side.mean():.1f} ±{side.std():.1f}" for side in (first, second)]
         cells = [
-            pair.question.task.task,
+            pair.question.task.task + _age(pair),
             pair.question.k,
             *means,
             f"{gain.mean():+.1f}",
@@ -196,6 +199,12 @@ def compare(finding: Finding, records: Sequence[Record], measures: Measures) -> 
     told = found.p if enough else None
     count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}"
     return Compared("\n".join(table), found.difference, found.low, found.high, told, count, finding.reading)
+
+
+def _age(pair: Pair) -> str:
+    """Return what marks a row whose runs were made by earlier constants of their protocol."""
+    today = protocol_hash(get_protocol(pair.question.protocol))
+    return "" if pair.question.constants == today else " †"
 
 
 def _p(p: float) -> str:

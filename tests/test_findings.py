@@ -58,7 +58,7 @@ def test_difference_spread_and_seeds_by_hand(store):
         save(store, "new", seed, new)
         save(store, "old", seed, old)
     text = told(store)
-    assert "| mood | 16 | 70.0 ±8.2 | 61.7 ±2.4 | +8.3 | 2 of 3 |" in text
+    assert "| mood † | 16 | 70.0 ±8.2 | 61.7 ±2.4 | +8.3 | 2 of 3 |" in text
     assert "Mean of 1 task +8.3 [" in text and "too few seeds to tell" in text
     assert "| New is above old | not told apart |" in text
 
@@ -89,7 +89,7 @@ def test_spread_is_the_distance_from_the_mean_of_the_seeds(store):
     for seed, (new, old) in enumerate([(0.4, 0.5), (0.6, 0.5), (0.4, 0.52), (0.6, 0.48)]):
         save(store, "new", seed, new)
         save(store, "old", seed, old)
-    assert "| mood | 16 | 10.0 ±0.0 | 1.0 ±1.0 | +9.0 | 4 of 4 |" in told(store, measure="spread")
+    assert "| mood † | 16 | 10.0 ±0.0 | 1.0 ±1.0 | +9.0 | 4 of 4 |" in told(store, measure="spread")
 
 
 def test_loyalty_is_to_each_runs_own_teacher(store):
@@ -97,7 +97,7 @@ def test_loyalty_is_to_each_runs_own_teacher(store):
     taught = {"teacher": {"run": teacher, "code": "0" * 16}}
     save(store, "new", 0, 0.5, rows=[[0.7, 0.3], [0.4, 0.6]], **taught)
     save(store, "old", 0, 0.5, rows=[[0.7, 0.3], [0.6, 0.4]], **taught)
-    assert "| mood | 16 | 100.0 ±0.0 | 50.0 ±0.0 | +50.0 | 1 of 1 |" in told(store, measure="label-loyalty")
+    assert "| mood † | 16 | 100.0 ±0.0 | 50.0 ±0.0 | +50.0 | 1 of 1 |" in told(store, measure="label-loyalty")
 
 
 def test_what_was_not_run_is_said(store):
