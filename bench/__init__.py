@@ -1,4 +1,4 @@
-"""A benchmark harness for few-shot learning and compression of small language models, as Python functions.
+"""A benchmark harness for few-shot learning and compression of small language models.
 
     import fewbench
 
@@ -7,12 +7,14 @@
     fewbench.table(frame, rows="method", columns="task")
     fewbench.compare("prompt-ft", "ft", results="results")
 
-They do what the commands of `bench` do, and raise `fewbench.errors.BenchError` where those end in an error. Nothing
+These functions do what the commands of `bench` do. Where a command ends in an error they raise
+`fewbench.errors.BenchError`, and what a command says in passing they say as a warning. Nothing
 heavy is imported before a function is called.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,9 +54,10 @@ def run(
     force: bool = False,
     offline: bool = False,
 ) -> list[Record]:
-    """Run methods on tasks, what has no record yet and nothing twice, as `bench run` does.
+    """Run methods on tasks: what has no record yet, and nothing twice.
 
-    Runs are carried out in processes of their own: a script that calls this needs `if __name__ == "__main__":`.
+    Runs are carried out in processes of their own: a script that calls this needs
+    `if __name__ == "__main__":`.
 
     Args:
         methods: names, `name:setting=value`, `all`, or paths of .py files.
@@ -63,7 +66,8 @@ def run(
         seeds: split seeds; None for the protocol's.
         protocol: the constants of the comparison.
         student: the model that is trained: an embedded name, a folder or a hub name.
-        teacher: likewise, for methods that need one; None for the embedded one of the embedded student.
+        teacher: likewise, for methods that need one; None for the embedded one of the embedded
+            student.
         corpus: unlabelled documents, for methods that prepare on some.
         template: names of prompts that take the place of the task's own.
         data: the folder of data files.
@@ -82,11 +86,14 @@ def run(
     Raises:
         BenchError: anything asked for that cannot be had; nothing was run then.
     """
+    from fewbench.data.hub import go_offline
     from fewbench.runner.local import choose_device, execute
     from fewbench.runner.plan import Request, make_plan
     from fewbench.runner.refusals import without_refused
     from fewbench.store.store import Store
 
+    if offline:
+        go_offline()
     request = Request(
         methods=_names(methods),
         tasks=_names(tasks),
@@ -95,39 +102,59 @@ def run(
         student=student,
         teacher=teacher,
         protocol=protocol,
-        data=None if data is None else Path(data),
+        data=_path(data),
         limit=limit,
         offline=offline,
         templates=_names(template),
         corpus=corpus,
         keep_models=keep_models,
     )
-    store = Store(Path(results).absolute())
+    store = Store(Path(results).absolute(), on_damage=lambda damage: _warn(str(damage)))
     plan = make_plan(request, store)
     plan = without_refused(plan, plan.todo(force=force))
+    for reason in plan.left_out:
+        _warn(f"left out: {reason}")
     stages = plan.stages(plan.todo(force=force))
     if stages:
-        where = choose_device(device)
-        execute(stages, store, workers=workers, device=where, threads=threads, on_done=lambda work, outcome: None)
+        execute(
+            stages,
+            store,
+            workers=workers,
+            device=choose_device(device),
+            threads=threads,
+            on_done=lambda work, outcome: None,
+        )
     records = [store.get(job.run) for job in plan.jobs]
     return [record for record in records if record is not None]
 
 
-def results(folder: Path | str = "results") -> pd.DataFrame:
-    """Return the stored runs of a folder, one row a run: names, what it was made from, scores in hundredths.
+def results(folder: Path | str = "results", *, tasks: Names = ()) -> pd.DataFrame:
+    """Return the stored runs of a folder, one row a run.
+
+    A row has the run's names, hashes of what it was made from, and scores in hundredths (missing
+    where it failed). `earlier` says what of it is not of today; it is empty where nothing is.
+
+    Args:
+        folder: of the records.
+        tasks: .toml files of tasks that are your own, so that what is of today can be told.
 
     Raises:
-        BenchError: the folder cannot be read.
+        BenchError: the folder cannot be read, or a mistake in one of the files.
     """
     from fewbench.report.frame import to_frame
-    from fewbench.report.query import models_apart
+    from fewbench.report.query import models_apart, own_files
+    from fewbench.report.today import Today
     from fewbench.store.store import Store
 
-    return to_frame(models_apart(Store(Path(folder)).records()))
+    store = Store(Path(folder), on_damage=lambda damage: _warn(str(damage)))
+    return to_frame(models_apart(store.records()), Today(own_files(_names(tasks))))
 
 
 def table(frame: pd.DataFrame, rows: Names = "method", columns: Names = "task") -> pd.DataFrame:
-    """Return means over split seeds, with columns that end in `mean`, `std` and `n`, in hundredths.
+    """Return means over split seeds, in hundredths: columns end in `mean`, `std` and `n`.
+
+    Failed runs are left out. A warning tells of runs that are not of today, and of cells whose runs
+    were made by two versions of their method's code.
 
     Args:
         frame: of `results`, or some of its rows.
@@ -135,7 +162,7 @@ def table(frame: pd.DataFrame, rows: Names = "method", columns: Names = "task") 
         columns: likewise, of the table's columns.
 
     Raises:
-        BenchError: no such column, or a cell that would hold runs of several questions, or of one seed twice.
+        BenchError: no such column, or a cell that would hold several questions or a seed twice.
     """
     from fewbench.report.frame import mean_table
 
@@ -156,11 +183,25 @@ def compare(
     data: Path | str | None = None,
     resamples: int = 5000,
 ) -> pd.DataFrame:
-    """Compare a stored method with others on the same splits and test items, as `bench compare` does.
+    """Compare a stored method with others on the same splits and test items.
+
+    Args:
+        new: a method as it is stored, or a folder of results with one method.
+        against: methods as they are stored, or `all` others.
+        results: the folder of their records.
+        tasks: only these: tasks, suites, your own .toml files.
+        k: only these K.
+        seeds: only these split seeds.
+        protocol: only this protocol.
+        student: only this student, by its name.
+        teacher: only this teacher, by its name.
+        data: the folder of data files, for test labels.
+        resamples: of the bootstrap and of the permutations.
 
     Returns:
-        one row a question and other method, and one of their mean over tasks: means and difference in hundredths, the
-        interval at 95 %, p, p after Holm, Hedges' g, wins, ties and losses, and the verdict.
+        one row a question and other method, and one of their mean over tasks: means and difference
+        in hundredths, the interval at 95 %, p, p after Holm, Hedges' g, wins, ties and losses, and
+        the verdict (decision 014).
 
     Raises:
         BenchError: no runs of such a method, or none that can be compared.
@@ -169,26 +210,30 @@ def compare(
 
     from fewbench.report.compare.items import Labels
     from fewbench.report.compare.rows import to_object
-    from fewbench.report.compare.sides import Side, versus_all
-    from fewbench.report.query import Wanted, by_label, find_label, models_apart, own_files, task_names
-    from fewbench.store.store import Store
+    from fewbench.report.compare.sides import sides_of, versus_all
+    from fewbench.report.query import Wanted, own_files, task_names
 
-    asked = _names(tasks or ())
-    wanted = Wanted(task_names(asked) if asked else None, _numbers(k), _numbers(seeds), protocol, student, teacher)
-    store = Store(Path(results))
-    stored = by_label(record for record in models_apart(store.summaries()) if record in wanted)
-    names = [find_label(name, stored, str(results)) for name in (new, *_names(against))]
-    mine, *others = (Side(name, stored[name], store) for name in names)
-    labels = Labels(None if data is None else Path(data), own_files(asked))
-    found = versus_all(mine, others, labels, resamples)
-    rows = [(one, row) for one in found for row in [*one.rows, *([one.overall] if one.overall else [])]]
-    return pd.DataFrame([{"new": one.first, "against": one.second, **to_object(row)} for one, row in rows])
+    wanted = Wanted(
+        tasks=task_names(_names(tasks)) if tasks else None,
+        ks=_numbers(k),
+        seeds=_numbers(seeds),
+        protocol=protocol,
+        student=student,
+        teacher=teacher,
+    )
+    mine, others = sides_of(new, _names(against), Path(results), wanted, _warn)
+    labels = Labels(_path(data), own_files(_names(tasks or ())))
+    rows = []
+    for one in versus_all(mine, others, labels, resamples, notify=_warn):
+        names = {"new": one.first, "against": one.second}
+        rows += [names | to_object(row) for row in [*one.rows, one.overall] if row is not None]
+    return pd.DataFrame(rows)
 
 
 def split(
     task: str, k: int | None = None, seed: int = 13, *, data: Path | str | None = None, offline: bool = False
 ) -> Split:
-    """Return what a method may see of a task: K examples a label to train on, as many for dev, and test rows.
+    """Return what a method may see of a task: train, dev as large as train, and test rows.
 
     Args:
         task: a name, `task@source`, or the path of a .toml file.
@@ -204,7 +249,7 @@ def split(
     from fewbench.data.split import make_split
 
     one = load_task(task)
-    rows = read_rows(one, None if data is None else Path(data), offline=offline)
+    rows = read_rows(one, _path(data), offline=offline)
     return make_split(one, rows, k, seed)
 
 
@@ -219,14 +264,17 @@ def load_task(name: str) -> Task:
 
     found = choose_tasks([name])
     if len(found) != 1:
-        raise BenchError(f"'{name}' names {len(found)} tasks", allowed=[task.name for task in found] or "one task")
+        names = [task.name for task in found]
+        raise BenchError(f"'{name}' names {len(found)} tasks", allowed=names or "one task")
     return found[0]
 
 
 def load_model(
     results: Path | str, key: str, *, models: Iterable[str] = (), tasks: Iterable[str] = (), device: str = "cpu"
 ) -> TaskModel:
-    """Return the trained model of a run that was made with `keep_models`, in evaluation mode; it has `predict`.
+    """Return the model of a run that was made with `keep_models`, in evaluation mode.
+
+    It is a torch module whose `predict` takes examples and returns predictions.
 
     Args:
         results: the folder of the records.
@@ -251,23 +299,41 @@ def load_model(
 
 
 def plot(
-    figure: str, *, results: Path | str = "results", tasks: Names | None = None, methods: Names | None = None
+    figure: str,
+    *,
+    results: Path | str = "results",
+    tasks: Names | None = None,
+    methods: Names = (),
+    k: Numbers | None = None,
+    protocol: str | None = None,
+    student: str | None = None,
 ) -> Figure:
-    """Return a figure of stored runs, as `bench plot` draws it: `k-scaling`, `pareto:cost=flops` (`bench ls figures`).
+    """Return a figure of stored runs, as `bench plot` draws it.
+
+    Args:
+        figure: its name, with its settings if any: `k-scaling`, `pareto:cost=flops`
+            (`bench ls figures` lists them).
+        results: the folder of the records.
+        tasks: only these: tasks, suites, your own .toml files.
+        methods: only these, whatever their settings.
+        k: only these K.
+        protocol: only this protocol.
+        student: only this student, by its name.
 
     Raises:
-        BenchError: no such figure, or the records it needs are not there.
+        BenchError: no such figure or method, or the records it needs are not there.
     """
-    from fewbench.report.figures import Material, draw
-    from fewbench.report.query import Wanted, models_apart, task_names
-    from fewbench.report.tables.blocks import without_doubled
+    from fewbench.report.figures import Material, draw, drawable
+    from fewbench.report.query import Wanted, task_names
     from fewbench.store.store import Store
 
-    store = Store(Path(results))
-    wanted = Wanted(task_names(_names(tasks)) if tasks else None)
-    records = [record for record in models_apart(store.records()) if record.status == "ok" and record in wanted]
-    chosen = [record for record in records if methods is None or record.run.method in _names(methods)]
-    return draw(figure, Material(without_doubled(chosen), store))
+    store = Store(Path(results), on_damage=lambda damage: _warn(str(damage)))
+    names = task_names(_names(tasks)) if tasks else None
+    wanted = Wanted(names, _numbers(k), None, protocol, student)
+    records, left_out = drawable(store, wanted, _names(methods))
+    if left_out:
+        _warn(f"{left_out} runs share cell and split seed with another, and are not drawn")
+    return draw(figure, Material(records, store))
 
 
 def _names(given: Names) -> tuple[str, ...]:
@@ -276,3 +342,12 @@ def _names(given: Names) -> tuple[str, ...]:
 
 def _numbers(given: Numbers | None) -> tuple[int, ...] | None:
     return None if given is None else (given,) if isinstance(given, int) else tuple(given)
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _warn(text: str) -> None:
+    """Tell the caller of a function of this module."""
+    warnings.warn(text, stacklevel=3)

@@ -39,7 +39,7 @@ import numpy as np
 from fewbench.errors import BenchError
 from fewbench.io import toml
 from fewbench.io.atomic import remove
-from fewbench.io.checked_json import key_of
+from fewbench.io.checked_json import joint_hash
 from fewbench.registry.methods import methods
 from fewbench.registry.pipeline import PLUS, info_of
 from fewbench.runner.jobs import Job
@@ -233,7 +233,7 @@ def hash_of(method: str, hashes: dict[str, str]) -> str | None:
     parts = method.split(PLUS)
     if any(part not in hashes for part in parts):
         return None
-    return hashes[method] if len(parts) == 1 else key_of([hashes[part] for part in parts])[:16]
+    return hashes[method] if len(parts) == 1 else joint_hash([hashes[part] for part in parts])[:16]
 
 
 def proof(records: list[Record], store: Store, data: Path) -> str:

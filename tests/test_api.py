@@ -57,9 +57,31 @@ def test_a_cell_holds_one_question(folder):
         fewbench.table(twice, rows=["method", "k"])
 
 
+def test_runs_of_earlier_constants_and_other_code_are_told_of(folder):
+    frame = fewbench.results(folder)
+    assert set(frame["earlier"]) == {""}
+    frame = frame[frame["k"] == 2].assign(code=[f"{n % 2}" * 16 for n in range(4)], earlier="constants")
+    with pytest.warns() as told:
+        fewbench.table(frame, rows="method")
+    texts = [str(one.message) for one in told]
+    assert texts[0] == "4 of 4 runs are not of today: constants"
+    assert any("several versions of their method's code" in text for text in texts[1:])
+    assert {one.filename for one in told} == {__file__}  # at the caller's line
+
+
+def test_what_is_left_out_is_told_of(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("fewbench.runner.local.execute", lambda *given, **options: 0)
+    given = {"student": str(tiny_model), "results": tmp_path, "offline": True, "k": 2, "seeds": 13}
+    with pytest.warns(UserWarning, match="left out: ") as told:
+        assert fewbench.run("all", "demo-similarity", **given) == []
+    assert {one.filename for one in told} == {__file__}
+
+
 def test_comparison(folder):
     found = fewbench.compare("prompt-ft", "zero-shot", results=folder, k=2, resamples=200)
     assert list(found["new"]) == ["prompt-ft:lr=0.001"] and list(found["verdict"]) == ["too few seeds"]
+    every = fewbench.compare("prompt-ft", "all", results=folder, k=2, resamples=200)
+    assert every.equals(found)
     with pytest.raises(BenchError, match="no stored run has the method 'fit'"):
         fewbench.compare("fit", "zero-shot", results=folder)
 
@@ -85,6 +107,9 @@ def test_a_kept_model_answers_as_it_did(folder, tiny_model):
 def test_a_figure(folder):
     figure = fewbench.plot("k-scaling", results=folder)
     assert [axes.get_xlabel() for axes in figure.axes]
+    with pytest.raises(BenchError, match="has the method 'promptft'") as caught:
+        fewbench.plot("k-scaling", results=folder, methods="promptft")
+    assert caught.value.nearest == ["prompt-ft"]
     with pytest.raises(BenchError, match="no figure 'k-scalin'"):
         fewbench.plot("k-scalin", results=folder)
 

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from stored import files
 
 from fewbench.errors import StoreDamaged, StoreFull, StoreUnwritable
-from fewbench.io.checked_json import key_of
+from fewbench.io.checked_json import joint_hash
 from fewbench.store.artifacts import Artifacts
 from fewbench.store.store import Store
 
@@ -84,7 +84,7 @@ def older(tensors: bytes) -> bytes:
 
 def test_what_an_older_version_wrote_counts_as_none_and_is_told(tmp_path):
     """It cannot be told from another's, so it is built anew where it is needed; fsck leaves it where it is."""
-    store, key = Store(tmp_path), key_of("x")
+    store, key = Store(tmp_path), joint_hash("x")
     store.artifacts.root.mkdir()
     store.artifacts.file(key).write_bytes(older(save(TENSORS)))
     assert not store.artifacts.has(key)
@@ -111,7 +111,7 @@ def test_a_disk_that_takes_no_more_is_no_fault_of_the_artifact(artifacts, monkey
 
 
 def test_fsck_tells_and_mends(tmp_path):
-    store, key, other = Store(tmp_path), key_of("x"), key_of("y")
+    store, key, other = Store(tmp_path), joint_hash("x"), joint_hash("y")
     store.artifacts.save(key, {}, save(TENSORS))
     store.artifacts.save(other, {}, save(TENSORS))
     store.artifacts.file(other).replace(store.artifacts.file(key))
@@ -136,6 +136,6 @@ def test_a_file_cut_short_is_noticed(artifacts, size):
 
 
 def test_a_key_tells_its_determinants_apart():
-    keys = {key_of("model", "a", {"x": 1}), key_of("model", "a", {"x": 2}), key_of("model", "a")}
+    keys = {joint_hash("model", "a", {"x": 1}), joint_hash("model", "a", {"x": 2}), joint_hash("model", "a")}
     assert len(keys) == 3
-    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
+    assert joint_hash({"a": 1, "b": 2}) == joint_hash({"b": 2, "a": 1})

@@ -174,6 +174,41 @@ def test_a_users_module_found_on_the_path(hashed, tmp_path, monkeypatch):
     assert hashed(method) != before
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("from torch.nn.functional import mse_loss as loss", "from torch.nn.functional import l1_loss as loss"),
+        ("from math import sqrt", "from cmath import sqrt"),
+        ("import torch.nn.functional as loss", "import torch.nn.quantized as loss"),
+        ("from fewbench.nn.outer import x as loss", "from fewbench.nn.outer import y as loss"),
+    ],
+)
+def test_another_name_under_the_same_alias_is_other_code(hashed, one, other):
+    """At the top of the file, inside a function, and in a shared module."""
+    use = FIT.replace("return task", "return x(), y(), loss, sqrt")
+    parts = {"outer": "def x():\n    return 1\ndef y():\n    return 2\n"}
+    top = [hashed(f"from fewbench.nn.outer import x, y\n{line}\n{use}", **parts) for line in (one, other)]
+    inner = use.replace("    return", "    {line}\n    return")
+    local = [hashed("from fewbench.nn.outer import x, y\n" + inner.format(line=line), **parts) for line in (one, other)]
+    assert len({*top}) == len({*local}) == 2
+    shared = "from fewbench.nn.shared import f\n" + FIT.replace("return task", "return f()")
+    given = [parts | {"shared": f"{line}\ndef f():\n    return loss, sqrt\n"} for line in (one, other)]
+    assert hashed(shared, **given[0]) != hashed(shared, **given[1])
+
+
+def test_an_import_that_a_shared_module_uses_elsewhere_makes_nothing_older(hashed):
+    method = "from fewbench.nn.shared import f\n" + FIT.replace("return task", "return f(), split.replace")
+    shared = "def f():\n    return 1\n"
+    more = "from dataclasses import replace\n" + shared + "def new(x):\n    return replace(x)\n"
+    assert hashed(method, shared=shared) == hashed(method, shared=more)
+
+
+def test_a_module_that_moves_makes_nothing_older(hashed):
+    method = FIT.replace("return task", "from fewbench.{place}outer import x\n    return x()")
+    outer = {"outer": "def x():\n    return 1\n"}
+    assert hashed(method.format(place="nn."), **outer) == hashed(method.format(place=""), **outer)
+
+
 def test_libraries_do_not_count(hashed):
     for line in ("import json\n", "import torch\n", "import numpy as np\n"):
         assert hashed(line + FIT) == hashed(FIT), line

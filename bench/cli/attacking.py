@@ -52,10 +52,12 @@ def attack(
     json: JsonOption = False,
 ) -> None:
     """Attack stored runs whose models were kept, and store accuracy under attack, queries and adversarial texts."""
-    if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
+    from fewbench.data.hub import go_offline
     from fewbench.measure.stored import World
     from fewbench.store.store import Store
+
+    if offline:
+        go_offline()
 
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     world = World(store, data, model or (), task_files or (), offline)

@@ -15,8 +15,7 @@ from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.report.compare.rows import Versus
-    from fewbench.report.compare.sides import Ranked, Side
-    from fewbench.report.query import Wanted
+    from fewbench.report.compare.sides import Ranked
     from fewbench.store.record import Record
 
 FORMATS = ("terminal", "markdown", "latex", "json")
@@ -47,9 +46,10 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare a method with others on the same splits and test items: differences, intervals, p-values, ranks."""
+    from fewbench.registry.settings import split_list
     from fewbench.report.compare.items import Labels
     from fewbench.report.compare.rows import to_object
-    from fewbench.report.compare.sides import ranking, versus_all
+    from fewbench.report.compare.sides import ranking, sides_of, versus_all
     from fewbench.report.query import Wanted, own_files, task_names
     from fewbench.report.today import Today
 
@@ -65,7 +65,8 @@ def compare(
         student=student,
         teacher=teacher,
     )
-    mine, others = _sides(new, against, results, wanted)
+    gc.disable()  # a process that reads ten thousand records and ends
+    mine, others = sides_of(new, split_list(against, "--against"), results, wanted, note)
     tables = versus_all(mine, others, Labels(data, own_files(tasks)), resamples, anyway=anyway, notify=note)
     ranks = ranking([mine, *others])
     used = [record for side in (mine, *others) for record in side.records]
@@ -130,53 +131,3 @@ def _draw(ranks: Ranked, figure: Path) -> None:
     except OSError as error:
         raise BenchError(f"this cannot be written: {error.strerror}", where=str(figure)) from error
     note(f"wrote {figure}")
-
-
-def _sides(new: str, against: str, results: Path, wanted: Wanted) -> tuple[Side, list[Side]]:
-    """Return who is compared.
-
-    Raises:
-        BenchError: a method of which nothing is stored, or a folder with several.
-    """
-    from fewbench.registry.settings import split_list
-    from fewbench.report.compare.sides import Side
-    from fewbench.report.query import by_label, find_label, models_apart
-    from fewbench.store.store import Store
-
-    here = _read(results)
-    there = _read(Path(new)) if Path(new).is_dir() else []
-    named = models_apart([*here, *there])
-    stored = by_label(record for record in named[: len(here)] if record in wanted)
-    if Path(new).is_dir():
-        folder = Path(new)
-        found = by_label(record for record in named[len(here) :] if record in wanted)
-        if len(found) != 1:
-            raise BenchError(
-                f"this folder holds runs of {len(found)} methods of that kind",
-                where=new,
-                allowed=found or "a folder with runs/ in it, of one method",
-                fix=f"bench compare METHOD --results {new}",
-            )
-        name, mine = next((f"{name} in {folder.name}", records) for name, records in found.items())
-    else:
-        folder, name = results, find_label(new, stored, str(results))
-        mine = stored[name]
-    others = (
-        [other for other in stored if other != name]
-        if against == "all"
-        else [find_label(other, stored, str(results)) for other in split_list(against, "--against")]
-    )
-    if not others:
-        raise BenchError("there is no other method to compare with", where=str(results), fix="bench run --methods all")
-    return Side(name, mine, Store(folder)), [Side(other, stored[other], Store(results)) for other in others]
-
-
-def _read(folder: Path) -> list[Record]:
-    from fewbench.store.store import Store
-
-    store = Store(folder)
-    gc.disable()  # a process that reads ten thousand records and ends
-    records = list(store.summaries())
-    for damage in store.damaged:
-        note(f"damaged: {damage}")
-    return records

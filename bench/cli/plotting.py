@@ -9,7 +9,6 @@ import typer
 
 from fewbench.cli.listing import ResultsOption, TasksOption
 from fewbench.cli.out import absolute, note, numbers
-from fewbench.errors import BenchError
 
 
 def plot(
@@ -27,8 +26,7 @@ def plot(
     from fewbench.registry.settings import split_list
     from fewbench.report import figures
     from fewbench.report.published import read_published
-    from fewbench.report.query import Wanted, count_stale, models_apart, own_files, task_names
-    from fewbench.report.tables.blocks import without_doubled
+    from fewbench.report.query import Wanted, count_stale, own_files, task_names
     from fewbench.report.today import UNRECORDED, Today
     from fewbench.store.store import Store
 
@@ -36,14 +34,9 @@ def plot(
     figures.find(figure)
     store = Store(results)
     wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
-    records = [record for record in models_apart(store.records()) if record.status == "ok" and record in wanted]
-    if methods:
-        asked, known = set(split_list(",".join(methods), "--methods")), {r.run.method for r in records}
-        for name in sorted(asked - known):
-            raise BenchError(f"no such run has the method '{name}'", where=str(results), allowed=known, given=name)
-        records = [record for record in records if record.run.method in asked]
-    chosen, records = records, without_doubled(records)
-    if left_out := len(chosen) - len(records):
+    asked = split_list(",".join(methods), "--methods") if methods else ()
+    records, left_out = figures.drawable(store, wanted, asked)
+    if left_out:
         note(f"{left_out} runs share cell and split seed with another, and are not drawn: bench table names them")
     today = Today(own_files(tasks))
     earlier = sum(bool({*today.changed(record)} - {UNRECORDED}) for record in records)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as encoder
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,11 +40,12 @@ def probe(
 ) -> None:
     """Ask masked language models for facts: the mean reciprocal rank of the right token."""
     from fewbench.data.facts import read_facts
+    from fewbench.data.hub import go_offline
     from fewbench.registry.pretrained import find_model
     from fewbench.runner.plan import STUDENT, choose_facts
 
     if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
+        go_offline()
     if out is not None and out.is_dir():
         raise BenchError(f"--out is a folder: {out}", fix=f"--out {out / 'probe.json'}")
     facts = read_facts(choose_facts(task), data)

@@ -68,13 +68,14 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Run methods on tasks: what has no record yet, and nothing twice."""
+    from fewbench.data.hub import go_offline
     from fewbench.registry.settings import split_list
     from fewbench.runner.plan import STUDENT, Request, make_plan
     from fewbench.runner.refusals import without_refused
     from fewbench.store.store import Store
 
     if offline:
-        os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+        go_offline()
     asked = tuple(split_list(",".join(tasks or ["demo"]), "--tasks"))
     request = Request(
         methods=tuple(split_list(",".join(methods or ["all"]), "--methods")),

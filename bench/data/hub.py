@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,11 @@ from fewbench.types import Source
 def place_of(source: Source, split: str, extension: str = "") -> str:
     """Return where a split stands: on the hub, and as a file below a data folder."""
     return "/".join(part for part in (source.path, source.config, f"{split}{extension}") if part)
+
+
+def go_offline() -> None:
+    """Keep the hub's libraries off the network, in this process and in those it starts."""
+    os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 
 def load_split(source: Source, split: str) -> list[Mapping[str, Any]]:

@@ -137,7 +137,7 @@ def _unfit(value: Any, place: str = "") -> str | None:
     return next((found for key, item in pairs if (found := _unfit(item, f"{place}.{key}".lstrip(".")))), None)
 
 
-def key_of(*determinants: object) -> str:
-    """Return the key of what some things (as JSON holds them) determine: 32 hex digits."""
+def joint_hash(*determinants: object) -> str:
+    """Return a hash of several things together, as JSON holds them: 32 hexadecimal digits."""
     text = json.dumps(determinants, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]

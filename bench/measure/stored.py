@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fewbench.data.reader import read_rows
 from fewbench.data.task_prompts import with_prompt
 from fewbench.errors import BenchError
-from fewbench.io.checked_json import key_of
+from fewbench.io.checked_json import joint_hash
 from fewbench.measure.tested_rows import check_definition, rows_of_run
 from fewbench.registry.pretrained import embedded_models, find_model
 from fewbench.runner.plan import choose_tasks
@@ -121,7 +121,7 @@ def model_of(record: Record, task: Task, models: Models, world: World) -> TaskMo
 
 def model_key(record: Record) -> str:
     """Return the key of a run's kept model: of its run, by the code that it ran."""
-    return key_of("model", record.run.key, record.method_code)
+    return joint_hash("model", record.run.key, record.method_code)
 
 
 def not_kept(record: Record) -> BenchError:

@@ -4,8 +4,8 @@ The method's own file counts whole, and so do modules of the user's that it impo
 `fewbench` counts what can be reached, by name: a module is looked into if a name that it gives stands in code that
 counts; a definition in it counts if its name does, and a method of a class if its own does too. Names that the runner
 asks for, and those Python and torch call by themselves, always count. So a new function in a shared module makes no
-record stale, and a change of one that is used does. Imports that only type checkers see are left out, and so is what
-libraries contain: a record names their versions.
+record stale, and a change of one that is used does. Imports that only type checkers see are left out. Of what is used
+of a library counts where it is from, not what it contains: a record names the versions.
 
 What escapes is a name put together at run time, and a module found by a path that is made at run time.
 """
@@ -18,7 +18,7 @@ import importlib.machinery
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -42,11 +42,22 @@ SAY_NOTHING = frozenset({"errors"})
 
 
 class Import(NamedTuple):
-    """What an import makes known: `bound` in the importing module, `name` in the modules of `files`."""
+    """What an import makes known: `bound` in the importing module, `name` in the modules of `files`.
+
+    `code` is what counts of the import itself where its name is used: which name of a library, or that
+    a name is bound as another. Of our own modules the name is followed, so that they may move.
+    """
 
     bound: str
     name: str
     files: tuple[Path, ...]
+    code: str = ""
+
+
+def _import(bound: str, module: list[str], name: str, files: Iterable[Path]) -> Import:
+    found = tuple(dict.fromkeys(files))
+    origin = name if found else ".".join([*module, name])
+    return Import(bound, name, found, "" if found and bound == name else f"{origin} as {bound}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +159,14 @@ def _source(file: Path, digest: bytes) -> Source:
     tree = parse(file)
     tree.body = [*_run_only(tree.body)]
     imports = tuple(dict.fromkeys(_imports(tree, file)))  # first: pieces are cut out of the tree
-    pieces: list[Piece] = []
-    for node in tree.body:
-        pieces += cut(node)
-    return Source(tuple(pieces), imports)
+    pieces = [piece for node in tree.body for piece in cut(node)]
+    return Source(tuple(_with_imports(piece, imports) for piece in pieces), imports)
+
+
+def _with_imports(piece: Piece, imports: Iterable[Import]) -> Piece:
+    """Return a piece whose code tells where the names of libraries that it uses are from."""
+    used = {imported.code for imported in imports if imported.code and imported.bound in piece.names}
+    return piece._replace(code="\n".join([*sorted(used), piece.code]))
 
 
 def _run_only(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -172,11 +187,11 @@ def _imports(tree: ast.Module, file: Path) -> Iterator[Import]:
             for alias in node.names:
                 module = alias.name.split(".")
                 bound = alias.asname or module[0]
-                yield Import(bound, module[-1], tuple(_files(module, file)))
+                yield _import(bound, module[:-1], module[-1], _files(module, file))
         elif isinstance(node, ast.ImportFrom):
             yield from _from_import(node, file)
         elif (name := _imported_by_call(node)) is not None:
-            yield Import("import_module", name[-1], tuple(_files(name, file)))
+            yield _import("import_module", name[:-1], name[-1], _files(name, file))
 
 
 def _from_import(node: ast.ImportFrom, file: Path) -> Iterator[Import]:
@@ -186,7 +201,7 @@ def _from_import(node: ast.ImportFrom, file: Path) -> Iterator[Import]:
         inner = [] if alias.name == "*" else [alias.name]
         files = (*_files(module, file), *_files([*module, *inner], file))
         bound = "import_module" if alias.name == "*" else alias.asname or alias.name  # a star gives any name
-        yield Import(bound, alias.name, tuple(dict.fromkeys(files)))
+        yield _import(bound, module, alias.name, files)
 
 
 def _imported_by_call(node: ast.AST) -> list[str] | None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from fewbench.errors import BenchError
-from fewbench.io.checked_json import key_of
+from fewbench.io.checked_json import joint_hash
 from fewbench.registry.methods import MethodInfo
 
 PLUS = "+"
@@ -40,7 +40,7 @@ class Pipeline(MethodInfo):
 
     def code_hash(self) -> str:
         """Return a hash of the code of all steps."""
-        return key_of([step.code_hash() for step in self.parts])[:16]
+        return joint_hash([step.code_hash() for step in self.parts])[:16]
 
 
 def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:

@@ -10,7 +10,7 @@ import ast
 import importlib
 import inspect
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +20,8 @@ from fewbench.io.atomic import write_whole
 from fewbench.registry.code_hash import parse
 from fewbench.registry.methods import figure_files
 from fewbench.report.published import Published
-from fewbench.report.tables.blocks import in_order, places
+from fewbench.report.query import Wanted, models_apart
+from fewbench.report.tables.blocks import in_order, places, without_doubled
 from fewbench.report.tables.names import Names, protocol_names, telling
 from fewbench.store.cell import TaskCell, Terms, question_of
 from fewbench.store.record import Record
@@ -101,6 +102,26 @@ def find(request: str) -> FigureInfo:
     if name not in known:
         raise BenchError(f"there is no figure '{name}'", allowed=known, given=name, fix="bench ls figures")
     return known[name]
+
+
+def drawable(store: Store, wanted: Wanted, methods: Collection[str] = ()) -> tuple[list[Record], int]:
+    """Return the finished runs of a kind, and how many were left out for sharing cell and split seed with another.
+
+    Args:
+        store: of the runs.
+        wanted: which records count.
+        methods: only these, whatever their settings; all if there are none.
+
+    Raises:
+        BenchError: no such run has one of the methods.
+    """
+    records = [r for r in models_apart(store.records()) if r.status == "ok" and r in wanted]
+    known = {record.run.method for record in records}
+    for name in sorted({*methods} - known):
+        raise BenchError(f"no such run has the method '{name}'", where=str(store.root), allowed=known, given=name)
+    chosen = [record for record in records if not methods or record.run.method in methods]
+    kept = without_doubled(chosen)
+    return kept, len(chosen) - len(kept)
 
 
 def draw(request: str, material: Material) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,27 +14,47 @@ from fewbench.store.record import Record
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fewbench.report.today import Today
+
 QUESTION = ("source", "template", "k", "protocol", "limit", "drop_leaks", "metric", "positive")
 """Columns that a question is asked by, beside its task."""
 
-HASHES = ("definition", "train_set", "test_set", "constants", "trials", "settings_hash", "unlabeled")
+ENTRANT = ("method", "student", "teacher", "corpus")
+
+HASHES = (
+    "definition",
+    "train_set",
+    "test_set",
+    "constants",
+    "trials",
+    "settings_hash",
+    "unlabeled",
+)
 """Columns that say what a run was made from, beside the names it goes by."""
 
-ENTRANT = ("method", "student", "teacher", "corpus")
-COLUMNS = ("task", *QUESTION[:4], *ENTRANT, "seed", "status", *QUESTION[4:], "score", "dev", "seconds", "key", *HASHES)
+OUTCOME = ("seed", "status", "score", "dev", "seconds", "earlier", "code", "key")
+COLUMNS = ("task", *QUESTION, *ENTRANT, *OUTCOME, *HASHES)
+ALIKE = ("task", *QUESTION, *ENTRANT, *HASHES)
+"""Columns that the runs of one cell share."""
 
 
-def to_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Return one row a run, in the order of `COLUMNS`; scores are in hundredths, and missing where a run failed."""
+def to_frame(records: Iterable[Record], today: Today) -> pd.DataFrame:
+    """Return one row a run, with the columns of `COLUMNS`.
+
+    Scores are in hundredths, and missing where a run failed. `earlier` says what of a run is not of
+    today, and `code` is the hash of its method's code.
+    """
     import pandas as pd
 
-    return pd.DataFrame([_row(record) for record in records], columns=list(COLUMNS))
+    rows = [_row(record) | {"earlier": ", ".join(today.changed(record))} for record in records]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _row(record: Record) -> dict[str, Any]:
-    run, cell = record.run, cell_of(record)
-    task, question, metric = cell.question.task, cell.question, str(record.selection.get("metric", ""))
-    score, dev = score_of(record), record.scores.get("dev", {}).get(metric)
+    cell = cell_of(record)
+    question, task = cell.question, cell.question.task
+    score = score_of(record)
+    dev = record.scores.get("dev", {}).get(task.metric)
     return {
         "task": task.task,
         "source": task.source,
@@ -41,16 +62,17 @@ def _row(record: Record) -> dict[str, Any]:
         "k": question.k,
         "protocol": question.protocol,
         **cell.entrant._asdict(),
-        "seed": run.seed,
+        "seed": record.run.seed,
         "status": record.status,
         "limit": question.limit,
         "drop_leaks": question.drop_leaks,
-        "metric": metric,
+        "metric": task.metric,
         "positive": task.positive,
         "score": None if score is None else 100 * score,
         "dev": None if dev is None else 100 * dev,
         "seconds": record.timing.get("total_seconds"),
-        "key": run.key,
+        "code": record.method_code,
+        "key": record.run.key,
         "definition": task.definition,
         "train_set": task.train_set,
         "test_set": task.test_set,
@@ -70,28 +92,37 @@ def mean_table(frame: pd.DataFrame, rows: Sequence[str], columns: Sequence[str])
         columns: likewise, of the table's columns.
 
     Raises:
-        BenchError: no such column, or a cell that would hold several questions or two runs of one seed.
+        BenchError: no such column, or a cell that would hold several questions or a seed twice.
     """
     import pandas as pd
 
     axes = [*rows, *columns]
     for name in axes:
         if name not in frame.columns:
-            raise BenchError(f"the frame has no column '{name}'", allowed=list(frame.columns), given=name)
+            allowed = list(frame.columns)
+            raise BenchError(f"the frame has no column '{name}'", allowed=allowed, given=name)
     done = frame[frame["status"] == "ok"]
+    _tell_of_earlier(done)
+    ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
     found: dict[tuple[Any, ...], dict[str, float | int]] = {}
     for place, runs in done.groupby(axes, sort=True, dropna=False):
         assert isinstance(place, tuple)
         _check_cell(dict(zip(axes, place, strict=True)), runs)
-        ddof = _ddof(str(runs["protocol"].iloc[0]))
-        std = float(runs["score"].std(ddof=ddof)) if len(runs) > 1 else float("nan")
-        found[place] = {"mean": float(runs["score"].mean()), "std": std, "n": len(runs)}
+        scores = runs["score"]
+        ddof = ddofs.get(str(runs["protocol"].iloc[0]), 0)
+        std = float(scores.std(ddof=ddof)) if len(scores) > 1 else float("nan")
+        found[place] = {"mean": float(scores.mean()), "std": std, "n": len(scores)}
     long = pd.DataFrame.from_dict(found, orient="index")
     if long.empty:
         return long
     long.index = pd.MultiIndex.from_tuples(list(found), names=axes)
-    if not columns:
-        return long
+    return _wide(long, columns) if columns else long
+
+
+def _wide(long: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a frame with some of its index's levels as columns, above mean, std and n."""
+    import pandas as pd
+
     wide = long.unstack(list(columns))
     assert isinstance(wide, pd.DataFrame)
     places = dict.fromkeys(name[1:] for name in wide.columns)
@@ -100,21 +131,29 @@ def mean_table(frame: pd.DataFrame, rows: Sequence[str], columns: Sequence[str])
 
 
 def _check_cell(place: dict[str, Any], runs: pd.DataFrame) -> None:
-    """Refuse to take the mean of runs that answer several questions, or of one seed twice."""
-    names = ("task", *QUESTION, *ENTRANT, *HASHES)
-    for name in names:
+    """Refuse the mean of runs that answer several questions, or of one seed twice."""
+    for name in ALIKE:
         values = sorted(map(str, runs[name].unique()))
         if name not in place and len(values) > 1:
             raise BenchError(
                 f"the cell {place} holds runs of several {name}: {', '.join(values[:4])}",
                 allowed="one question a cell",
-                fix=f'choose one, as in frame[frame["{name}"] == {values[0]!r}], or add it to rows',
+                fix=f"choose one of them by the frame's column '{name}', or add it to rows",
             )
-    if runs["seed"].duplicated().any():
-        seed = runs["seed"][runs["seed"].duplicated()].iloc[0]
+    again = runs["seed"].duplicated()
+    if again.any():
+        seed = runs["seed"][again].iloc[0]
         raise BenchError(f"the cell {place} holds seed {seed} twice", allowed="one run a seed")
+    if runs["code"].nunique() > 1:
+        _warn(f"the runs of the cell {place} were made by several versions of their method's code")
 
 
-def _ddof(protocol: str) -> int:
-    known = protocols().get(protocol)
-    return known.ddof if known else 0
+def _tell_of_earlier(runs: pd.DataFrame) -> None:
+    for what, count in runs["earlier"].value_counts().items():
+        if what:
+            _warn(f"{count} of {len(runs)} runs are not of today: {what}")
+
+
+def _warn(text: str) -> None:
+    """Tell the caller of `fewbench.table`."""
+    warnings.warn(text, stacklevel=5)

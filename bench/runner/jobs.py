@@ -9,7 +9,7 @@ from typing import Any
 from fewbench.data.blind import hidden
 from fewbench.data.metrics import Scorer
 from fewbench.errors import BenchError
-from fewbench.io.checked_json import key_of
+from fewbench.io.checked_json import joint_hash
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.protocol import Protocol
 from fewbench.store.artifacts import Artifacts, Built, Supplies
@@ -39,7 +39,7 @@ class Preparation:
         """What identifies it: its method's code, weights and corpus by their revisions, constants and settings."""
         refs = [ref and ref.revision for ref in (self.student, self.teacher, self.corpus)]
         constants = [protocol_hash(self.protocol), self.kind, dict(self.settings)]
-        return key_of("prepared", self.method.name, self.method.code_hash(), refs, constants)
+        return joint_hash("prepared", self.method.name, self.method.code_hash(), refs, constants)
 
     @property
     def title(self) -> str:
@@ -83,7 +83,7 @@ class Job:
     @property
     def model_key(self) -> str:
         """The key of its trained model: of its run, by its method's code of today."""
-        return key_of("model", self.run.key, self.method.code_hash())
+        return joint_hash("model", self.run.key, self.method.code_hash())
 
     @property
     def title(self) -> str:

@@ -17,7 +17,6 @@ from typing import Any
 
 from torch import Tensor
 
-from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.fit_context import Kit, World
 from fewbench.nn.soft_prompt import SoftPromptModel, initial_prompt
@@ -81,9 +80,6 @@ def check_prepare(kind: str, world: World, **settings: Any) -> None:
 
 
 def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
-    """Refuse a prompt that does not fit the model or the form, label words that it lacks, and numbers of nothing."""
+    """Refuse a prompt that does not fit the model or the form, and label words that it lacks."""
     forms = {name: settings[name] for name in ("tokens", "hybrid", "unified", "chinese")}
     check_forms(task, student, **forms)
-    for name, least in (("pretrain_steps", 0), ("pretrain_batch", 1), ("pretrain_lr", 0)):
-        if (given := settings[name]) < least:
-            raise BenchError(f"{name}={given}", allowed=f"{least} or more")

@@ -20,11 +20,11 @@ from safetensors.numpy import save
 from stored import a_record, some_predictions
 
 from fewbench.errors import BenchError
-from fewbench.io.checked_json import key_of
+from fewbench.io.checked_json import joint_hash
 from fewbench.store.measurement import attachment, measured, measurements, write
 from fewbench.store.store import Store
 
-KEYS = tuple(key_of("model", number) for number in range(3))
+KEYS = tuple(joint_hash("model", number) for number in range(3))
 RECORDS = tuple(a_record(seed=seed) for seed in (13, 21, 42))
 
 

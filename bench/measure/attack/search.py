@@ -1,6 +1,6 @@
 """Which words to change first, and which candidate to take: greedy search, as a generator that yields what it asks.
 
-Many searches are answered together (`fewbench.measure.attack.together`): none of them knows the model.
+Many searches are answered together (`fewbench.measure.attack.asking`): none of them knows the model.
 """
 
 from __future__ import annotations

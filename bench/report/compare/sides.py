@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from fewbench.report.compare.clusters import by_task
 from fewbench.report.compare.items import Labels, NoItems, items, vary
 from fewbench.report.compare.pairing import Pair, in_common, left_out, pairs
 from fewbench.report.compare.rows import Found, Versus, adjust, compare
+from fewbench.report.query import Wanted, by_label, find_label, models_apart
 from fewbench.report.statistics.ranks import Ranking, fewest_tasks, rank
 from fewbench.store.cell import Question
 from fewbench.store.record import Record
@@ -27,6 +29,65 @@ class Side:
     name: str
     records: Sequence[Record]
     store: Store
+
+
+def sides_of(
+    new: str,
+    against: Sequence[str],
+    results: Path,
+    wanted: Wanted,
+    notify: Callable[[str], None] = lambda text: None,
+) -> tuple[Side, list[Side]]:
+    """Return who is compared.
+
+    Args:
+        new: a method as it is stored, or a folder of results with one method.
+        against: methods as they are stored, or `all` others.
+        results: the folder of their records.
+        wanted: which records count.
+        notify: hears of damaged files.
+
+    Raises:
+        BenchError: a method of which nothing is stored, or a folder with several.
+    """
+    here = _read(results, notify)
+    there = _read(Path(new), notify) if Path(new).is_dir() else []
+    named = models_apart([*here, *there])
+    stored = by_label(record for record in named[: len(here)] if record in wanted)
+    if Path(new).is_dir():
+        found = by_label(record for record in named[len(here) :] if record in wanted)
+        mine = _only(found, Path(new))
+    else:
+        name = find_label(new, stored, str(results))
+        mine = Side(name, stored[name], Store(results))
+    names = [find_label(other, stored, str(results)) for other in against if other != "all"]
+    if "all" in against:
+        names = [other for other in stored if other != mine.name]
+    if not names:
+        fix = "bench run --methods all"
+        raise BenchError("there is no other method to compare with", where=str(results), fix=fix)
+    return mine, [Side(other, stored[other], Store(results)) for other in names]
+
+
+def _only(found: Mapping[str, Sequence[Record]], folder: Path) -> Side:
+    """Return the one method of a folder."""
+    if len(found) != 1:
+        raise BenchError(
+            f"this folder holds runs of {len(found)} methods of that kind",
+            where=str(folder),
+            allowed=found or "a folder with runs/ in it, of one method",
+            fix=f"bench compare METHOD --results {folder}",
+        )
+    ((name, records),) = found.items()
+    return Side(f"{name} in {folder.name}", records, Store(folder))
+
+
+def _read(folder: Path, notify: Callable[[str], None]) -> list[Record]:
+    store = Store(folder)
+    records = list(store.summaries())
+    for damage in store.damaged:
+        notify(f"damaged: {damage}")
+    return records
 
 
 def versus_all(
