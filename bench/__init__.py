@@ -14,23 +14,29 @@ heavy is imported before a function is called.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from fewbench.report.asked import (
+    Names,
+    Numbers,
+    compare,
+    names_of,
+    numbers_of,
+    path_of,
+    plot,
+    results,
+    table,
+    warn,
+)
 
+if TYPE_CHECKING:
     from fewbench.nn.task_model import TaskModel
     from fewbench.store.record import Record
     from fewbench.types import Split, Task
 
 __all__ = ["compare", "load_model", "load_task", "plot", "results", "run", "split", "table"]
-
-Names = str | Sequence[str]
-Numbers = int | Sequence[int]
 
 
 def run(
@@ -95,25 +101,25 @@ def run(
     if offline:
         go_offline()
     request = Request(
-        methods=_names(methods),
-        tasks=_names(tasks),
-        k=_numbers(k),
-        seeds=_numbers(seeds),
+        methods=names_of(methods),
+        tasks=names_of(tasks),
+        k=numbers_of(k),
+        seeds=numbers_of(seeds),
         student=student,
         teacher=teacher,
         protocol=protocol,
-        data=_path(data),
+        data=path_of(data),
         limit=limit,
         offline=offline,
-        templates=_names(template),
+        templates=names_of(template),
         corpus=corpus,
         keep_models=keep_models,
     )
-    store = Store(Path(results).absolute(), on_damage=lambda damage: _warn(str(damage)))
+    store = Store(Path(results).absolute(), on_damage=lambda damage: warn(str(damage)))
     plan = make_plan(request, store)
     plan = without_refused(plan, plan.todo(force=force))
     for reason in plan.left_out:
-        _warn(f"left out: {reason}")
+        warn(f"left out: {reason}")
     stages = plan.stages(plan.todo(force=force))
     if stages:
         execute(
@@ -126,108 +132,6 @@ def run(
         )
     records = [store.get(job.run) for job in plan.jobs]
     return [record for record in records if record is not None]
-
-
-def results(folder: Path | str = "results", *, tasks: Names = ()) -> pd.DataFrame:
-    """Return the stored runs of a folder, one row a run.
-
-    A row has the run's names, hashes of what it was made from, and scores in hundredths (missing
-    where it failed). `earlier` says what of it is not of today; it is empty where nothing is.
-
-    Args:
-        folder: of the records.
-        tasks: .toml files of tasks that are your own, so that what is of today can be told.
-
-    Raises:
-        BenchError: the folder cannot be read, or a mistake in one of the files.
-    """
-    from fewbench.report.frame import to_frame
-    from fewbench.report.query import models_apart, own_files
-    from fewbench.report.today import Today
-    from fewbench.store.store import Store
-
-    store = Store(Path(folder), on_damage=lambda damage: _warn(str(damage)))
-    return to_frame(models_apart(store.records()), Today(own_files(_names(tasks))))
-
-
-def table(frame: pd.DataFrame, rows: Names = "method", columns: Names = "task") -> pd.DataFrame:
-    """Return means over split seeds, in hundredths: columns end in `mean`, `std` and `n`.
-
-    Failed runs are left out. A warning tells of runs that are not of today, and of cells whose runs
-    were made by two versions of their method's code.
-
-    Args:
-        frame: of `results`, or some of its rows.
-        rows: names of columns of the frame that make rows.
-        columns: likewise, of the table's columns.
-
-    Raises:
-        BenchError: no such column, or a cell that would hold several questions or a seed twice.
-    """
-    from fewbench.report.frame import mean_table
-
-    return mean_table(frame, _names(rows), _names(columns))
-
-
-def compare(
-    new: str,
-    against: Names,
-    *,
-    results: Path | str = "results",
-    tasks: Names | None = None,
-    k: Numbers | None = None,
-    seeds: Numbers | None = None,
-    protocol: str | None = None,
-    student: str | None = None,
-    teacher: str | None = None,
-    data: Path | str | None = None,
-    resamples: int = 5000,
-) -> pd.DataFrame:
-    """Compare a stored method with others on the same splits and test items.
-
-    Args:
-        new: a method as it is stored, or a folder of results with one method.
-        against: methods as they are stored, or `all` others.
-        results: the folder of their records.
-        tasks: only these: tasks, suites, your own .toml files.
-        k: only these K.
-        seeds: only these split seeds.
-        protocol: only this protocol.
-        student: only this student, by its name.
-        teacher: only this teacher, by its name.
-        data: the folder of data files, for test labels.
-        resamples: of the bootstrap and of the permutations.
-
-    Returns:
-        one row a question and other method, and one of their mean over tasks: means and difference
-        in hundredths, the interval at 95 %, p, p after Holm, Hedges' g, wins, ties and losses, and
-        the verdict (decision 014).
-
-    Raises:
-        BenchError: no runs of such a method, or none that can be compared.
-    """
-    import pandas as pd
-
-    from fewbench.report.compare.items import Labels
-    from fewbench.report.compare.rows import to_object
-    from fewbench.report.compare.sides import sides_of, versus_all
-    from fewbench.report.query import Wanted, own_files, task_names
-
-    wanted = Wanted(
-        tasks=task_names(_names(tasks)) if tasks else None,
-        ks=_numbers(k),
-        seeds=_numbers(seeds),
-        protocol=protocol,
-        student=student,
-        teacher=teacher,
-    )
-    mine, others = sides_of(new, _names(against), Path(results), wanted, _warn)
-    labels = Labels(_path(data), own_files(_names(tasks or ())))
-    rows = []
-    for one in versus_all(mine, others, labels, resamples, notify=_warn):
-        names = {"new": one.first, "against": one.second}
-        rows += [names | to_object(row) for row in [*one.rows, one.overall] if row is not None]
-    return pd.DataFrame(rows)
 
 
 def split(
@@ -249,7 +153,7 @@ def split(
     from fewbench.data.split import make_split
 
     one = load_task(task)
-    rows = read_rows(one, _path(data), offline=offline)
+    rows = read_rows(one, path_of(data), offline=offline)
     return make_split(one, rows, k, seed)
 
 
@@ -296,58 +200,3 @@ def load_model(
     record = store.find(key)
     world = World(store, models=tuple(models), tasks=tuple(tasks))
     return model_of(record, task_of(record, world), Models(torch.device(device)), world)
-
-
-def plot(
-    figure: str,
-    *,
-    results: Path | str = "results",
-    tasks: Names | None = None,
-    methods: Names = (),
-    k: Numbers | None = None,
-    protocol: str | None = None,
-    student: str | None = None,
-) -> Figure:
-    """Return a figure of stored runs, as `bench plot` draws it.
-
-    Args:
-        figure: its name, with its settings if any: `k-scaling`, `pareto:cost=flops`
-            (`bench ls figures` lists them).
-        results: the folder of the records.
-        tasks: only these: tasks, suites, your own .toml files.
-        methods: only these, whatever their settings.
-        k: only these K.
-        protocol: only this protocol.
-        student: only this student, by its name.
-
-    Raises:
-        BenchError: no such figure or method, or the records it needs are not there.
-    """
-    from fewbench.report.figures import Material, draw, drawable
-    from fewbench.report.query import Wanted, task_names
-    from fewbench.store.store import Store
-
-    store = Store(Path(results), on_damage=lambda damage: _warn(str(damage)))
-    names = task_names(_names(tasks)) if tasks else None
-    wanted = Wanted(names, _numbers(k), None, protocol, student)
-    records, left_out = drawable(store, wanted, _names(methods))
-    if left_out:
-        _warn(f"{left_out} runs share cell and split seed with another, and are not drawn")
-    return draw(figure, Material(records, store))
-
-
-def _names(given: Names) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(map(str, given))
-
-
-def _numbers(given: Numbers | None) -> tuple[int, ...] | None:
-    return None if given is None else (given,) if isinstance(given, int) else tuple(given)
-
-
-def _path(given: Path | str | None) -> Path | None:
-    return None if given is None else Path(given)
-
-
-def _warn(text: str) -> None:
-    """Tell the caller of a function of this module."""
-    warnings.warn(text, stacklevel=3)

@@ -15,6 +15,7 @@ from fewbench.methods.ppt.pretraining import pretrain
 from fewbench.nn.fit_context import Kit, Models, World
 from fewbench.registry.methods import methods
 from fewbench.registry.protocol import get_protocol
+from fewbench.registry.settings import bind
 from fewbench.runner.jobs import Job, Plan, Preparation
 from fewbench.runner.local import execute
 from fewbench.runner.preflight import ask_method
@@ -123,13 +124,17 @@ def test_the_same_corpus_and_settings_make_the_same_prompt(tiny_model, tmp_path,
         ({"tokens": 200}, "200 soft tokens before up to 48"),
         ({"unified": True, "hybrid": True}, "unified and hybrid at once"),
         ({"chinese": True}, "the label word '矛盾'"),
-        ({"pretrain_steps": -1}, "pretrain_steps=-1"),
-        ({"pretrain_batch": 0}, "pretrain_batch=0"),
     ],
 )
 def test_refused_before_anything_runs(tiny_model, settings, problem):
     with pytest.raises(BenchError, match=problem):
         ask_method(job_of(tiny_model, **settings), Models(torch.device("cpu")))
+
+
+@pytest.mark.parametrize("setting", ["pretrain_steps=-1", "pretrain_batch=0", "pretrain_lr=0"])
+def test_numbers_of_nothing_are_refused_as_they_are_typed(setting):
+    with pytest.raises(BenchError, match="does not fit ppt"):
+        bind(PPT, [setting])
 
 
 @pytest.mark.parametrize("name", ["prompt-tuning", "ppt"])

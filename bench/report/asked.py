@@ -1,0 +1,178 @@
+"""What is asked of stored runs from Python: `fewbench.results`, `table`, `compare` and `plot`.
+
+Nothing heavy is imported before a function is called.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Names = str | Sequence[str]
+Numbers = int | Sequence[int]
+
+
+def results(folder: Path | str = "results", *, tasks: Names = ()) -> pd.DataFrame:
+    """Return the stored runs of a folder, one row a run.
+
+    A row has the run's names, hashes of what it was made from, and scores in hundredths (missing
+    where it failed). `earlier` says what of it is not of today; it is empty where nothing is.
+
+    Args:
+        folder: of the records.
+        tasks: .toml files of tasks that are your own, so that what is of today can be told.
+
+    Raises:
+        BenchError: the folder cannot be read, or a mistake in one of the files.
+    """
+    from fewbench.report.frame import to_frame
+    from fewbench.report.query import models_apart, own_files
+    from fewbench.report.today import Today
+    from fewbench.store.store import Store
+
+    store = Store(Path(folder), on_damage=lambda damage: warn(str(damage)))
+    return to_frame(models_apart(store.records()), Today(own_files(names_of(tasks))))
+
+
+def table(frame: pd.DataFrame, rows: Names = "method", columns: Names = "task") -> pd.DataFrame:
+    """Return means over split seeds, in hundredths: columns end in `mean`, `std` and `n`.
+
+    Failed runs are left out. A warning tells of runs that are not of today, and of cells whose runs
+    were made by two versions of their method's code.
+
+    Args:
+        frame: of `results`, or some of its rows.
+        rows: names of columns of the frame that make rows.
+        columns: likewise, of the table's columns.
+
+    Raises:
+        BenchError: no such column, or a cell that would hold several questions or a seed twice.
+    """
+    from fewbench.report.frame import mean_table
+
+    return mean_table(frame, names_of(rows), names_of(columns))
+
+
+def compare(
+    new: str,
+    against: Names,
+    *,
+    results: Path | str = "results",
+    tasks: Names | None = None,
+    k: Numbers | None = None,
+    seeds: Numbers | None = None,
+    protocol: str | None = None,
+    student: str | None = None,
+    teacher: str | None = None,
+    data: Path | str | None = None,
+    resamples: int = 5000,
+) -> pd.DataFrame:
+    """Compare a stored method with others on the same splits and test items.
+
+    Args:
+        new: a method as it is stored, or a folder of results with one method.
+        against: methods as they are stored, or `all` others.
+        results: the folder of their records.
+        tasks: only these: tasks, suites, your own .toml files.
+        k: only these K.
+        seeds: only these split seeds.
+        protocol: only this protocol.
+        student: only this student, by its name.
+        teacher: only this teacher, by its name.
+        data: the folder of data files, for test labels.
+        resamples: of the bootstrap and of the permutations.
+
+    Returns:
+        one row a question and other method, and one of their mean over tasks: means and difference
+        in hundredths, the interval at 95 %, p, p after Holm, Hedges' g, wins, ties and losses, and
+        the verdict (decision 014).
+
+    Raises:
+        BenchError: no runs of such a method, or none that can be compared.
+    """
+    import pandas as pd
+
+    from fewbench.report.compare.items import Labels
+    from fewbench.report.compare.rows import to_object
+    from fewbench.report.compare.sides import sides_of, versus_all
+    from fewbench.report.query import Wanted, own_files, task_names
+
+    wanted = Wanted(
+        tasks=task_names(names_of(tasks)) if tasks else None,
+        ks=numbers_of(k),
+        seeds=numbers_of(seeds),
+        protocol=protocol,
+        student=student,
+        teacher=teacher,
+    )
+    mine, others = sides_of(new, names_of(against), Path(results), wanted, warn)
+    labels = Labels(path_of(data), own_files(names_of(tasks or ())))
+    rows = []
+    for one in versus_all(mine, others, labels, resamples, notify=warn):
+        names = {"new": one.first, "against": one.second}
+        rows += [names | to_object(row) for row in [*one.rows, one.overall] if row is not None]
+    return pd.DataFrame(rows)
+
+
+def plot(
+    figure: str,
+    *,
+    results: Path | str = "results",
+    tasks: Names | None = None,
+    methods: Names = (),
+    k: Numbers | None = None,
+    protocol: str | None = None,
+    student: str | None = None,
+) -> Figure:
+    """Return a figure of stored runs, as `bench plot` draws it.
+
+    Args:
+        figure: its name, with its settings if any: `k-scaling`, `pareto:cost=flops`
+            (`bench ls figures` lists them).
+        results: the folder of the records.
+        tasks: only these: tasks, suites, your own .toml files.
+        methods: only these, whatever their settings.
+        k: only these K.
+        protocol: only this protocol.
+        student: only this student, by its name.
+
+    Raises:
+        BenchError: no such figure or method, or the records it needs are not there.
+    """
+    from fewbench.report.figures import Material, draw, drawable
+    from fewbench.report.query import Wanted, task_names
+    from fewbench.store.store import Store
+
+    store = Store(Path(results), on_damage=lambda damage: warn(str(damage)))
+    names = task_names(names_of(tasks)) if tasks else None
+    wanted = Wanted(names, numbers_of(k), None, protocol, student)
+    records, left_out = drawable(store, wanted, names_of(methods))
+    if left_out:
+        warn(f"{left_out} runs share cell and split seed with another, and are not drawn")
+    return draw(figure, Material(records, store))
+
+
+def names_of(given: Names) -> tuple[str, ...]:
+    """Return one name or several as several."""
+    return (given,) if isinstance(given, str) else tuple(map(str, given))
+
+
+def numbers_of(given: Numbers | None) -> tuple[int, ...] | None:
+    """Return one number or several as several; None stays None."""
+    return None if given is None else (given,) if isinstance(given, int) else tuple(given)
+
+
+def path_of(given: Path | str | None) -> Path | None:
+    """Return what a path is given as; None stays None."""
+    return None if given is None else Path(given)
+
+
+def warn(text: str) -> None:
+    """Tell the caller of one of the public functions."""
+    warnings.warn(text, stacklevel=3)
