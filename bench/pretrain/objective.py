@@ -112,15 +112,8 @@ def check_teacher(teacher: Any, student: Any, recipe: Recipe) -> None:
 
 def states_at(model: Any, rows: Masked) -> Tensor:
     """Return the last layer's states at the masked places, [M, d]."""
-    family = family_of(model)
-    embedder, layers = family.embedder(model), family.layers(model)
-    positions = torch.arange(rows.ids.shape[1], device=rows.ids.device) + embedder.first_position
-    states = embedder.words(rows.ids) + embedder.positions(positions)
-    if embedder.segments is not None:
-        states = states + embedder.segments(torch.zeros_like(rows.ids[0]))
-    states = F.dropout(embedder.norm(states), embedder.dropout, model.training)
-    if embedder.project is not None:
-        states = embedder.project(states)
+    layers = family_of(model).layers(model)
+    states = _embed(model, rows.ids)
     for layer in layers[:-1]:
         states = _finish(layer, states, _attend(layer, states, model.training), model.training)
     last = _attend(layers[-1], states, model.training)
@@ -128,10 +121,29 @@ def states_at(model: Any, rows: Masked) -> Tensor:
     return _finish(layers[-1], read, mixed, model.training)
 
 
+def hidden_states(model: Any, ids: Tensor) -> list[Tensor]:
+    """Return the states [n, L, d] of ids [n, L] after the embeddings and after each layer."""
+    states = [_embed(model, ids)]
+    for layer in family_of(model).layers(model):
+        states.append(_finish(layer, states[-1], _attend(layer, states[-1], model.training), model.training))
+    return states
+
+
 def vocabulary_scores(model: Any, states: Tensor) -> Tensor:
     """Return the scores of all tokens for states [M, d]: [M, V]."""
     family = family_of(model)
     return family.decoder(model)(family.transform(model, states))  # type: ignore[no-any-return]
+
+
+def _embed(model: Any, ids: Tensor) -> Tensor:
+    """Return what the first layer reads for ids [n, L]: [n, L, d]."""
+    embedder = family_of(model).embedder(model)
+    positions = torch.arange(ids.shape[1], device=ids.device) + embedder.first_position
+    states = embedder.words(ids) + embedder.positions(positions)
+    if embedder.segments is not None:
+        states = states + embedder.segments(torch.zeros_like(ids[0]))
+    states = F.dropout(embedder.norm(states), embedder.dropout, model.training)
+    return states if embedder.project is None else embedder.project(states)
 
 
 def _attend(layer: Layer, states: Tensor, training: bool) -> Tensor:

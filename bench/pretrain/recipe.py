@@ -11,7 +11,7 @@ from typing import Any
 from fewbench.errors import BenchError
 from fewbench.io import toml
 
-OBJECTIVES = ("mlm", "distil")
+OBJECTIVES = ("mlm", "distil", "states")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 EMBEDDINGS = ("random", "pmi")
 ATTENTION = ("random", "neighbours")
@@ -22,7 +22,8 @@ class Recipe:
     """How a model is pretrained. Counts are optimizer updates unless they say otherwise.
 
     Args:
-        objective: `mlm` (masked words) or `distil` (DistilBERT's three losses; needs a teacher).
+        objective: `mlm` (masked words); `distil` (DistilBERT's three losses; needs a teacher of the same vocabulary);
+            `states` (a teacher's hidden states, of any width and vocabulary, and masked words).
         masking: a strategy and its settings, `informask:candidates=30`.
         context: the share of every masked place's answer that goes to the words around its row, in the same document
             (`fewbench.pretrain.context`); the masked word has the rest.
@@ -43,6 +44,8 @@ class Recipe:
             new layer, which adds nothing at the start.
         temperature, soft, hard, hidden: the distillation temperature and the weights of its three losses
             (DistilBERT: 2; 5, 2, 1).
+        hard, hidden, pooled: of `states`, the weights of the masked words and of the distances to the teacher's
+            states of words and of whole rows.
         seed: of initial weights, order and masks.
     """
 
@@ -73,6 +76,7 @@ class Recipe:
     soft: float = 5.0
     hard: float = 2.0
     hidden: float = 1.0
+    pooled: float = 0.0
     seed: int = 0
 
     @property
@@ -116,6 +120,7 @@ def _taken(table: toml.Table, name: str, default: Any) -> Any:
 def _check(recipe: Recipe, where: str | None) -> None:
     positive = "tokens batch accumulate lr clip evaluate_every checkpoint_every layers width heads temperature".split()
     shares = ("context", "warmup", "optimizer_beta2")
+    weights = ("weight_decay", "soft", "hard", "hidden", "pooled")
     rules: list[tuple[str, bool, Any]] = [
         ("objective", recipe.objective in OBJECTIVES, OBJECTIVES),
         ("precision", recipe.precision in PRECISIONS, PRECISIONS),
@@ -123,7 +128,7 @@ def _check(recipe: Recipe, where: str | None) -> None:
         ("attention", recipe.attention in ATTENTION, ATTENTION),
         *((name, getattr(recipe, name) > 0, "a number above 0") for name in positive),
         *((name, 0 <= getattr(recipe, name) < 1, "0 up to, and not, 1") for name in shares),
-        *((name, getattr(recipe, name) >= 0, "0 or more") for name in ("weight_decay", "soft", "hard", "hidden")),
+        *((name, getattr(recipe, name) >= 0, "0 or more") for name in weights),
         ("length", recipe.length >= 8, "8 or more"),
         ("vocabulary", recipe.vocabulary >= 1000, "1000 or more"),
         ("accumulate", recipe.batch % max(1, recipe.accumulate) == 0, f"a divisor of batch, which is {recipe.batch}"),

@@ -30,11 +30,14 @@ from fewbench.pretrain.masking import Choose, Vocabulary, build, parse
 from fewbench.pretrain.objective import Objective, check_teacher, distillation, masked_words
 from fewbench.pretrain.packing import held_out_rows, pack
 from fewbench.pretrain.recipe import Recipe
+from fewbench.pretrain.states import Targets, Words, states_objective
 from fewbench.pretrain.train import Precision, Progress, Text, Watch, train
 from fewbench.pretrain.wordpiece import label_words, learn
 from fewbench.types import ModelRef
 
 TOKENIZER_DOCUMENTS = 4  # every fourth document settles the pieces
+MAPS = "state_maps"
+"""The name under which a model holds the maps to a teacher's states while it is trained."""
 PMI_ROWS = 60_000  # rows of each corpus that the PMI matrix of initial embeddings is counted on
 
 
@@ -102,10 +105,12 @@ def pretrain(
     say(f"{sum(part.size for part in rows) / 1e6:.1f}M tokens to train on, {text.held_out.size} held out to measure")
     model = _model(request, tokenizer, text, fresh=not (work / "checkpoint.safetensors").exists(), say=say)
     dropout = models.stop_dropout(model)
-    objective = _objective(request, model)
+    objective = _objective(request, model, tokenizer, text)
     choose: Choose = build(request.recipe.masking, np.concatenate(rows), vocabulary)
     watch = Watch(on_update, lambda model: request.measure(model, tokenizer))
     progress = train(request.recipe, model, text, choose, objective, work / "checkpoint.safetensors", watch)
+    if hasattr(model, MAPS):
+        delattr(model, MAPS)
     report = _report(request, model, progress, text)
     model.config.update(dropout)
     _write(request.out, work, model, tokenizer, report)
@@ -124,11 +129,11 @@ def check_request(request: Request) -> None:
             corpus_files(source)
     if not request.corpora:
         raise BenchError("there is no corpus to train on", fix="--corpus FOLDER, once for each corpus")
-    if (request.recipe.objective == "distil") != (request.teacher is not None):
+    if (request.recipe.objective != "mlm") != (request.teacher is not None):
         wanted = "needs a teacher" if request.teacher is None else "takes no teacher"
         raise BenchError(
             f"the objective '{request.recipe.objective}' {wanted}",
-            fix="--teacher MODEL" if request.teacher is None else "--objective distil",
+            fix="--teacher MODEL" if request.teacher is None else "--objective distil, or --objective states",
         )
     if request.recipe.batch < len(request.corpora):
         raise BenchError(f"a batch of {request.recipe.batch} rows for {len(request.corpora)} corpora", fix="--batch")
@@ -179,7 +184,8 @@ def _some(corpora: Sequence[str]) -> Iterator[str]:
 def _tokenizer(request: Request, work: Path, say: Callable[[str], None]) -> Any:
     from transformers import AutoTokenizer
 
-    given = request.start or request.tokenizer or request.teacher
+    shared = request.teacher if request.recipe.objective == "distil" else None
+    given = request.start or request.tokenizer or shared
     folder = Path(given.path) if given else work / "tokenizer"
     if given is None and not folder.exists():
         say(f"learning a tokenizer of {request.recipe.vocabulary} tokens")
@@ -227,12 +233,21 @@ def _model(request: Request, tokenizer: Any, text: Text, *, fresh: bool, say: Ca
     return model.to(request.device)
 
 
-def _objective(request: Request, model: Any) -> Objective:
+def _objective(request: Request, model: Any, tokenizer: Any, text: Text) -> Objective:
     if request.teacher is None:
         return masked_words
-    teacher = load(request.teacher).model.to(request.device)
-    check_teacher(teacher, model, request.recipe)
-    return distillation(teacher, request.recipe)
+    loaded = load(request.teacher)
+    teacher: Any = loaded.model.to(request.device)
+    if request.recipe.objective == "distil":
+        check_teacher(teacher, model, request.recipe)
+        return distillation(teacher, request.recipe)
+    words = Words(text.train, tokenizer, loaded.tokenizer, text.vocabulary, request.device)
+    longest = min(request.recipe.length, teacher.config.max_position_embeddings)
+    torch.manual_seed(request.recipe.seed)
+    targets = Targets(teacher.base_model.eval().requires_grad_(False), words, model, longest).to(request.device)
+    targets.measure(text.train)
+    model.add_module(MAPS, targets.maps)  # so optimizer and checkpoint hold them
+    return states_objective(targets, request.recipe)
 
 
 def _report(request: Request, model: Any, progress: Progress, text: Text) -> dict[str, Any]:
