@@ -36,7 +36,16 @@ if TYPE_CHECKING:
     from fewbench.store.record import Record
     from fewbench.types import Split, Task
 
-__all__ = ["compare", "load_model", "load_task", "plot", "results", "run", "split", "table"]
+__all__ = ["__version__", "compare", "load_model", "load_task", "plot", "results", "run", "split", "table"]
+
+
+def __getattr__(name: str) -> str:
+    """Give `__version__`, which is looked up when it is asked for."""
+    if name != "__version__":
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from importlib.metadata import version
+
+    return version("fewbench")
 
 
 def run(
@@ -174,7 +183,13 @@ def load_task(name: str) -> Task:
 
 
 def load_model(
-    results: Path | str, key: str, *, models: Iterable[str] = (), tasks: Iterable[str] = (), device: str = "cpu"
+    results: Path | str,
+    key: str,
+    *,
+    models: Iterable[str] = (),
+    tasks: Iterable[str] = (),
+    methods: Iterable[str] = (),
+    device: str = "cpu",
 ) -> TaskModel:
     """Return the model of a run that was made with `keep_models`, in evaluation mode.
 
@@ -185,6 +200,7 @@ def load_model(
         key: the first four or more digits of the run's key.
         models: folders of backbones that are neither embedded nor on the hub.
         tasks: .toml files of tasks that are not the project's.
+        methods: files of methods that are not installed.
         device: where it goes.
 
     Raises:
@@ -198,5 +214,5 @@ def load_model(
 
     store = Store(Path(results))
     record = store.find(key)
-    world = World(store, models=tuple(models), tasks=tuple(tasks))
+    world = World(store, models=tuple(models), tasks=tuple(tasks), methods=tuple(methods))
     return model_of(record, task_of(record, world), Models(torch.device(device)), world)

@@ -80,7 +80,7 @@ class BenchError(Exception):
             ("in", self.where),
             ("nearest", ", ".join(self.nearest)),
             ("allowed", self.allowed),
-            ("to mend", self.fix),
+            ("fix", self.fix),
         )
         told = [self.problem, *(f"  {name}: {text}" for name, text in rows if text)]
         return "\n".join(visible(text, lines=True).replace("\n", "\n    ") for text in told)

@@ -260,7 +260,7 @@ def check_predictor(method: MethodInfo, model_folder: Path, kind: Kind, artifact
     _check(np.allclose(alone, array, atol=1e-5), method, f"predictions that depend on the batch ({kind})")
     if isinstance(predictor, TaskModel):
         ref = predictor.backbone.ref
-        read = unpack(*pack(predictor), job.task, ref, models)
+        read = unpack(*pack(predictor, job.method.sources), job.task, ref, models, job.method.sources)
         # Weights that lie elsewhere in memory may be multiplied in another order: not always the same bits.
         same = np.allclose(read.predict(bare).array, array, atol=1e-6)
         _check(same, method, f"a kept model that predicts otherwise ({kind})")

@@ -1,8 +1,8 @@
 """Fine-tuning: a new linear classification head on the first token, all weights trained.
 
-smash.md section 3.1, prompt-distiller.md Table 1 (FT). Regression trains one output by squared error on values scaled
+smash, section 3.1, prompt-distiller, Table 1 (FT). Regression trains one output by squared error on values scaled
 to 0..1; a choice scores each option as a sequence of its own. In an encoder-decoder the head reads the decoder's first
-state; ppt.md's full-model tuning of T5 is text to text instead, and here that is prompt-ft.
+state; ppt's full-model tuning of T5 is text to text instead, and here that is prompt-ft.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import Kit
 from fewbench.types import Count, Positive, Predictor, Split, Task
 
-PAPER = "Devlin et al., 2019; smash.md section 3.1"
+PAPER = "Devlin et al., 2019; smash, section 3.1"
 NEEDS = ("student",)
 BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("lr", "batch_size")

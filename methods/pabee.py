@@ -1,6 +1,6 @@
 """PABEE, patience-based early exit: a classifier after every layer, and a stop where their predictions settle.
 
-efficient-nlp-thesis.md chapter 3: eq. 3.1 (layers), 3.2-3.3 (the patience counter), 3.4-3.6 (the joint loss). How to
+thesis, chapter 3: eq. 3.1 (layers), 3.2-3.3 (the patience counter), 3.4-3.6 (the joint loss). How to
 exit is no part of training: `kit.train` keeps the checkpoint whose last classifier is best on dev, and the patience (or
 the threshold or depth of the other rules) is then the one given, or else the best on dev from one pass through all
 layers.
@@ -26,7 +26,7 @@ from fewbench.nn.exits import CHOICE, choose_rule, head_exits
 from fewbench.nn.fit_context import Kit
 from fewbench.types import Count, Natural, Positive, Predictor, Split, Task, Weight
 
-PAPER = "Zhou, Xu et al., 2020 (BERT Loses Patience); efficient-nlp-thesis.md chapter 3"
+PAPER = "Zhou, Xu et al., 2020 (BERT Loses Patience); thesis, chapter 3"
 NEEDS = ("student",)
 SEARCH = ("lr", "batch_size")
 PRESETS = {

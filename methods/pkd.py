@@ -3,7 +3,7 @@
 L = alpha T^2 KL(teacher || student) + (1 - alpha) CE + beta PT, where PT is the mean squared difference of [CLS] hidden
 states, each divided by its length, between each of the student's layers but the last and the teacher's layer that
 `strategy` gives it: every m/n-th one (`skip`) or the topmost ones (`last`). Sun et al., 2019; thesis section 5.3; the
-BERT-PKD of prompt-distiller.md Table 1; `protocols.md` L. Defaults: alpha 0.5, beta 100, T 5, as MetaDistil's code has.
+BERT-PKD of prompt-distiller, Table 1. Defaults: alpha 0.5, beta 100, T 5, as MetaDistil's code has.
 
 Departs from the paper: the student is the run's own backbone, not the teacher's first layers (Turc et al., 2019, as
 thesis section 5.3 recommends). Departs from MetaDistil's code, whose soft loss is a squared error of softmaxes.

@@ -1,4 +1,4 @@
-"""Prompt-Distiller: a prompted student learns from its prompt-tuned and its pretrained teacher; prompt-distiller.md.
+"""Prompt-Distiller: a prompted student learns from its prompt-tuned and its pretrained teacher; prompt-distiller.
 
 L = L_MLM(X) + lambda1 (L_KD(X) + L_KD(X')) + lambda2 (L_CPD(X) + L_CPD(X')), eq. 8. X is train, taught by the trained
 teacher (eq. 3); X' are n |X| texts without labels, drawn with replacement from what the split leaves over, the same for
@@ -27,7 +27,7 @@ from fewbench.nn.sparse_embeddings import focus_on
 from fewbench.nn.top_tokens import token_study
 from fewbench.types import Count, Natural, Positive, Predictor, Split, Task, Weight
 
-PAPER = "Hou et al., 2023 (Prompt-Distiller); prompt-distiller.md"
+PAPER = "Hou et al., 2023 (Prompt-Distiller); prompt-distiller"
 NEEDS = ("student", "teacher", "words", "unlabeled")
 KINDS = ("single", "pair", "choice")
 STUDY = "top_tokens"

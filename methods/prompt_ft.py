@@ -1,9 +1,9 @@
 """Prompt-based fine-tuning: the label words' scores at the mask, all weights trained (LM-BFF with manual prompts).
 
-smash.md section 3.1; prompt-distiller.md eq. 1-2. Classification minimises cross-entropy of the softmax over label
+smash, section 3.1; prompt-distiller, eq. 1-2. Classification minimises cross-entropy of the softmax over label
 words; regression the KL divergence to the interpolation weights of two opposing words, gold in front (see
 `fewbench.nn.losses.interpolation_kl`). In an encoder-decoder the mask is <extra_id_0> and the label word the second
-generated token (smash.md appendix A).
+generated token (smash, appendix A).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fewbench.nn.fit_context import Kit
 from fewbench.nn.kinds import prompt_model
 from fewbench.types import Count, Positive, Predictor, Split, Task
 
-PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash.md section 3.1"
+PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash, section 3.1"
 NEEDS = ("student", "words")
 BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("lr", "batch_size")

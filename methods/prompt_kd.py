@@ -1,6 +1,6 @@
 """Prompt-KD: prompt-based fine-tuning of a student on labels and on a prompt-tuned teacher's label-word probabilities.
 
-L = L_MLM + lambda1 L_KD: prompt-distiller.md eq. 2 and 3, the baseline "Prompt-KD" of Table 1 (no unlabelled texts, no
+L = L_MLM + lambda1 L_KD: prompt-distiller, eq. 2 and 3, the baseline "Prompt-KD" of Table 1 (no unlabelled texts, no
 contrast). `temperature` is the paper's alpha.
 
 Eq. 3 prints CE(p_T / alpha, p_S) and calls alpha a temperature. Divided after the softmax it would only weigh the
@@ -23,7 +23,7 @@ from fewbench.nn.kinds import prompt_model
 from fewbench.nn.losses import distillation_kl, soft_cross_entropy
 from fewbench.types import Count, Positive, Predictor, Split, Task, Weight
 
-PAPER = "Hou et al., 2023; prompt-distiller.md eq. 2-3"
+PAPER = "Hou et al., 2023; prompt-distiller, eq. 2-3"
 NEEDS = ("student", "teacher", "words")
 SEARCH = ("temperature", "lambda1", "lr", "batch_size")
 STUDY = "top_tokens"

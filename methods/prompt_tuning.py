@@ -1,6 +1,6 @@
 """Prompt tuning: vectors before the input are trained by the label words at the mask, and the model stays frozen.
 
-Lester et al., 2021, as in ppt.md sections 2 and 3.1, equation 2: 100 soft tokens, learning rates of their own (appendix
+Lester et al., 2021, as in ppt, sections 2 and 3.1, equation 2: 100 soft tokens, learning rates of their own (appendix
 C.2). Vanilla prompt tuning reads the texts, options and mask alone, in the order of the task's template (Table 1, hard
 prompt "None"); hybrid reads the whole template. The other presets are Table 2's starts from real words, and the one of
 the paper's code.
@@ -20,7 +20,7 @@ from fewbench.nn.fit_context import Kit
 from fewbench.nn.soft_prompt import SoftPromptModel, behind, initial_prompt
 from fewbench.types import Count, Positive, Predictor, Split, Task
 
-PAPER = "Lester, Al-Rfou and Constant, 2021; ppt.md sections 2 and 3.1"
+PAPER = "Lester, Al-Rfou and Constant, 2021; ppt, sections 2 and 3.1"
 NEEDS = ("student", "words")
 BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("prompt_lr", "batch_size")

@@ -1,6 +1,6 @@
 """Prompt the pretrained model without any training: label words at the mask of the manual template.
 
-smash.md section 3.1 and the zero-shot rows of its Table 2.
+smash, section 3.1 and the zero-shot rows of its Table 2.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from fewbench.nn.fit_context import Kit
 from fewbench.nn.kinds import prompt_model
 from fewbench.types import Predictor, Split, Task
 
-PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash.md Table 2, zero-shot rows"
+PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash, Table 2, zero-shot rows"
 NEEDS = ("student", "words")
 BACKBONES = ("masked", "encoder-decoder")
 

@@ -1,4 +1,4 @@
-"""Score against the steps of an intermediate task, a line a way to distil: smash.md Figure 2."""
+"""Score against the steps of an intermediate task, a line a way to distil: smash, Figure 2."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Score against K, the training examples a class: mean and one standard deviation over split seeds.
 
-As smash.md Figure 4, prompt-distiller.md Figure 2, ppt.md Figure 4 and thesis Figure 6.2. With `--published` a line is
+As smash, Figure 4, prompt-distiller, Figure 2, ppt, Figure 4 and thesis Figure 6.2. With `--published` a line is
 drawn at what the thesis prints for RoBERTa-large fine-tuned on all training data (Table 6.2): another backbone.
 """
 

@@ -1,4 +1,4 @@
-"""Score by template and label words: the task's own beside others, as smash.md Figure 3 and ppt.md Table 1."""
+"""Score by template and label words: the task's own beside others, as smash, Figure 3 and ppt, Table 1."""
 
 from __future__ import annotations
 

@@ -5,6 +5,10 @@
 
 Three pretrainings, each by its recipe in scripts/embedded/: a stem of three layers; the stem grown to six and trained
 further; every other layer of those, distilled. Killed and started again, it goes on where it was.
+
+    python scripts/train_embedded.py --states ENCODER --device cuda …
+
+With a better encoder at hand, two more: the embedded teacher learns its hidden states, and the student after it.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -43,12 +47,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("bench/registry/models"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--states", metavar="ENCODER", help="a folder of the encoder whose hidden states to learn")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     told: list[str] = []
     try:
-        for name, start, teacher in (("stem", None, None), (TEACHER, "stem", None), (STUDENT, TEACHER, TEACHER)):
-            report = train(args, name, start, teacher)
+        for step in with_states(args.states, args.work) if args.states else from_scratch(args.work):
+            name = step.name
+            report = train(args, step)
             if name != "stem":
                 install(args.work / name, args.out / name, "\n".join(told))
                 save_curves({name: report["curve"]}, args.out / name / "curves.png", measures=("held_out_loss",))
@@ -60,15 +66,36 @@ def main() -> None:
         sys.exit(f"error: {error}")
 
 
-def train(args: argparse.Namespace, name: str, start: str | None, teacher: str | None) -> dict[str, Any]:
+class Step(NamedTuple):
+    """One pretraining: the model's name, its recipe, the model to start from, and the teacher."""
+
+    name: str
+    recipe: str
+    start: str | None = None
+    teacher: str | None = None
+
+
+def from_scratch(work: Path) -> tuple[Step, ...]:
+    """Return the steps that need nothing but text."""
+    stem, teacher = str(work / "stem"), str(work / TEACHER)
+    return Step("stem", "stem"), Step(TEACHER, "mini", stem), Step(STUDENT, "micro", teacher, teacher)
+
+
+def with_states(encoder: str, work: Path) -> tuple[Step, ...]:
+    """Return the steps that go on from the embedded teacher with an encoder's hidden states."""
+    grown = Step(TEACHER, "mini-states", TEACHER, encoder)
+    return grown, Step(STUDENT, "micro-states", str(work / TEACHER), encoder)
+
+
+def train(args: argparse.Namespace, step: Step) -> dict[str, Any]:
     """Do one step, or find it done; return its report."""
-    print(f"== {name}")
+    print(f"== {step.name}")
     request = Request(
-        read_recipe(RECIPES / f"{name.removeprefix('fewbench-')}.toml", {}),
+        read_recipe(RECIPES / f"{step.recipe}.toml", {}),
         args.corpora,
-        args.work / name,
-        start=find_model(str(args.work / start)) if start else None,
-        teacher=find_model(str(args.work / teacher)) if teacher else None,
+        args.work / step.name,
+        start=find_model(step.start) if step.start else None,
+        teacher=find_model(step.teacher) if step.teacher else None,
         device=args.device,
         cache=args.work,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 
 import pytest
 
 from fewbench.registry import code_hash
+from fewbench.registry.code_pieces import written
 from fewbench.registry.methods import methods
 
 FIT = "def fit(task, split, kit, *, lr: float = 0.5):\n    return task\n"
@@ -45,6 +47,20 @@ def test_comments_and_docstrings_do_not_count(hashed):
     assert len(plain) == 16
     assert hashed('"""A method."""\n# why\n' + FIT.replace("return", '"""Fit."""\n    return')) == plain
     assert hashed(FIT.replace("    return task", "\n    return task  # it")) == plain
+
+
+def test_code_is_written_the_same_on_every_python():
+    """By hand: 3.10, 3.11 and 3.12 unparse this function in three ways, and dump it in two."""
+    function = ast.parse("def f(x, *, y=None) -> 'é':\n    return x[1, 2], f'{y!r:>3}'").body[0]
+    slots = "Subscript(value=Name(id='x'), slice=Tuple(elts=[Constant(value=1), Constant(value=2)]))"
+    text = "JoinedStr(values=[FormattedValue(value=Name(id='y'), conversion=114, format_spec=JoinedStr(values=[{}]))])"
+    returned = f"Return(value=Tuple(elts=[{slots}, {text.format(CONSTANT)}]))"
+    arguments = "arguments(args=[arg(arg='x')], kwonlyargs=[arg(arg='y')], kw_defaults=[Constant()])"
+    wanted = f"FunctionDef(name='f', args={arguments}, body=[{returned}], returns=Constant(value='\\xe9'))"
+    assert written(function) == wanted
+
+
+CONSTANT = "Constant(value='>3')"
 
 
 def test_the_methods_own_file_counts(hashed):

@@ -1,4 +1,4 @@
-"""Loyalty against eq. 4.1 to 4.4 of efficient-nlp-thesis.md worked by hand, and against scipy."""
+"""Loyalty against eq. 4.1 to 4.4 of thesis worked by hand, and against scipy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_probability_loyalty_by_hand(base, number):
 
 
 def test_disjoint_answers_are_the_least_loyal():
-    assert probability_loyalty([[1, 0]], [[0, 1]]) == pytest.approx(0.167445, abs=1e-6)  # protocols.md F
+    assert probability_loyalty([[1, 0]], [[0, 1]]) == pytest.approx(0.167445, abs=1e-6)
     assert probability_loyalty([[1, 0]], [[0, 1]], base="2") == pytest.approx(0)
     assert probability_loyalty([[1, 0]], [[1, 0]]) == 1
 

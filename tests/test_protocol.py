@@ -160,7 +160,7 @@ def test_where_nothing_is_trained_all_own_values_are_tried():
 
 
 def test_ppt_constants():
-    """ppt.md appendix C and `protocols.md` K: 50 epochs of 32 examples in batches of 16."""
+    """ppt, appendix C, and its code: 50 epochs of 32 examples in batches of 16."""
     protocol = get_protocol("ppt-v1")
     assert protocol.max_steps == 50 * 32 // 16 and protocol.k * 2 == 32
     assert protocol.seeds == (10, 20, 30, 40, 50)

@@ -34,7 +34,7 @@ NOT_MIRRORED |= {f"{name}@fewclue" for name in ("csldcp", "iflytek", "cluewsc")}
 
 SEEDS = (100, 13, 21, 42, 87)
 K = {"cb": 8, "yahoo-answers": 8, "tnews": 8}
-"""16, but 8 where there are many labels (ppt.md, section 4.1), and where a class has 16 rows for train and dev."""
+"""16, but 8 where there are many labels (ppt, section 4.1), and where a class has 16 rows for train and dev."""
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""The unified view: any classification as a multiple choice, in the form of ppt.md's equation 4 and appendix B."""
+"""The unified view: any classification as a multiple choice, in the form of ppt's equation 4 and appendix B."""
 
 from __future__ import annotations
 

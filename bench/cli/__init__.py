@@ -9,10 +9,13 @@ import os
 import shlex
 import sys
 import warnings
-from typing import cast
+from collections.abc import Callable
+from typing import Annotated, cast
 
 import typer
+import typer.core
 
+import fewbench
 from fewbench.cli import (
     attacking,
     comparing,
@@ -36,34 +39,100 @@ ClickException = cast("type[Exception]", typer.BadParameter.__mro__[2])
 
 INTERRUPTED = 130
 
+typer.core.HAS_RICH = False  # plain help, for any terminal, pipe or screen reader
+
 app = typer.Typer(
     name="bench",
-    help="Few-shot learning and compression of small language models, compared fairly.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(running.run)
-app.command("probe")(probing.probe)
-app.command("attack")(attacking.attack)
-app.command("table")(results.table)
-app.command("compare")(comparing.compare)
-app.command("plot")(plotting.plot)
-app.command("show")(results.show)
-app.command("loyalty")(measuring.loyalty)
-app.command("cost")(measuring.cost)
-app.command("leaderboard")(page.leaderboard)
-app.command("fsck")(results.fsck)
-app.command("ls")(listing.ls)
-app.command("doctor")(listing.doctor)
-app.command("split")(tasks.split)
-app.command("validate")(tasks.validate)
-app.command("pretrain")(pretraining.pretrain)
-app.command("submit")(sharing.submit)
-app.command("merge")(sharing.merge)
-app.add_typer(sharing.export, name="export")
-app.add_typer(data.app, name="data")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"bench {fewbench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version and exit", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Compare methods for few-shot learning and compression of small language models, fairly."""
+
+
+def _add(name: str, command: Callable[..., None], summary: str, *examples: str) -> None:
+    """Register a command with its line in `bench --help` and the examples below its own help."""
+    shown = "\n".join(["\b", "Examples:", *(f"  {example}" for example in examples)])
+    app.command(name, short_help=summary, epilog=shown)(command)
+
+
+_add(
+    "run",
+    running.run,
+    "Run methods on tasks: all that has no record yet.",
+    "bench run",
+    "bench run --methods ft,prompt-ft --tasks sst-2 --k 16 --seeds 13,21,42",
+    "bench run --methods my_method.py,prompt-ft --tasks my-task.toml --dry-run",
+)
+_add(
+    "table",
+    results.table,
+    "Show stored runs, a row a method and a column a task.",
+    "bench table",
+    "bench table --tasks sst-2,mr --rows method --columns task,k",
+    "bench table --with loyalty,attack,cost --format latex",
+)
+_add(
+    "compare",
+    comparing.compare,
+    "Compare a method with others on the same splits and items.",
+    "bench compare prompt-ft --against ft",
+    "bench compare my-method --against all --tasks sst-2,mr --format markdown",
+)
+_add(
+    "plot",
+    plotting.plot,
+    "Draw a figure of stored runs.",
+    "bench plot k-scaling --tasks sst-2 --out k-scaling.pdf",
+)
+_add(
+    "show",
+    results.show,
+    "Show one record: what was run, how it was chosen, its scores.",
+    "bench show 1f3a",
+    "bench show 1f3a --text 'a fine film'",
+)
+_add("attack", attacking.attack, "Attack kept models with TextFooler.", "bench attack 1f3a 77c0 --limit 100")
+_add("loyalty", measuring.loyalty, "Measure how far a student answers as its teacher.", "bench loyalty 1f3a 77c0")
+_add("cost", measuring.cost, "Measure size, operations and latency of kept models.", "bench cost 1f3a 77c0")
+_add("leaderboard", page.leaderboard, "Write stored runs as one HTML page.", "bench leaderboard --out board.html")
+_add("fsck", results.fsck, "Check that every stored file is what was written.", "bench fsck", "bench fsck --repair")
+_add("ls", listing.ls, "List tasks, methods, suites, models, protocols, figures.", "bench ls methods")
+_add("doctor", listing.doctor, "Check this installation, and say how to get what is missing.", "bench doctor")
+_add("split", tasks.split, "Show the K-shot split of a task.", "bench split sst-2 --k 16 --seed 13")
+_add("validate", tasks.validate, "Check files: tasks, methods and records.", "bench validate my-task.toml my_method.py")
+_add(
+    "pretrain",
+    pretraining.pretrain,
+    "Pretrain a masked language model from documents.",
+    "bench pretrain --corpus wikipedia/ --out my-model --tokens 50000000",
+    "bench pretrain --corpus wikipedia/ --out small --objective states --teacher T",
+)
+_add(
+    "probe",
+    probing.probe,
+    "Ask masked language models for facts.",
+    "bench probe lama --student fewbench-mini",
+)
+_add("submit", sharing.submit, "Check records from elsewhere and copy them in.", "bench submit their-results --dry-run")
+_add("merge", sharing.merge, "Put several results folders into one.", "bench merge laptop/ cluster/ --into all/")
+app.add_typer(sharing.export, name="export", short_help="Write results as CSV or as a model card.")
+app.add_typer(data.app, name="data", short_help="List, fetch, verify and import data.")
 
 
 def main() -> None:
@@ -88,7 +157,7 @@ def _guarded() -> int:
     except ClickException as error:
         context = getattr(error, "ctx", None)
         message = getattr(error, "format_message", error.__str__)()
-        return _say(f"error: {message}\n  to mend: {context.command_path if context else 'bench'} --help", 2)
+        return _say(f"error: {message}\n  fix: {context.command_path if context else 'bench'} --help", 2)
     except (typer.Abort, KeyboardInterrupt):  # some versions of typer make an exit code of it, others raise
         return _interrupted()
     except BrokenPipeError:

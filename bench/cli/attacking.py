@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
+from fewbench.cli.options import DataOption, JsonOption, MethodFiles, ResultsOption
 from fewbench.cli.out import note, print_grid, print_json
 from fewbench.errors import BenchError
 
@@ -43,6 +43,7 @@ def attack(
         list[str] | None, typer.Option("--model", help="folder of a run's backbone, if it is not embedded")
     ] = None,
     task_files: Annotated[list[str] | None, typer.Option("--tasks", help="your own .toml, if a run is of it")] = None,
+    methods: MethodFiles = None,
     data: DataOption = None,
     results: ResultsOption = Path("results"),
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
@@ -60,7 +61,7 @@ def attack(
         go_offline()
 
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
-    world = World(store, data, model or (), task_files or (), offline)
+    world = World(store, data, model or (), task_files or (), offline, methods or ())
     one = _attacker(recipe, neighbours, nltk_data, encoder, world, device, threads, limit=limit, force=force)
     done: list[tuple[Target, Measurement]] = []
     failed: list[BenchError] = []

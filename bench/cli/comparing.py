@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
+from fewbench.cli.options import DataOption, JsonOption, ResultsOption
 from fewbench.cli.out import note, numbers, print_grids, print_json
 from fewbench.errors import BenchError
 

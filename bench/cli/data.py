@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.listing import DataOption, JsonOption
+from fewbench.cli.options import DataOption, JsonOption
 from fewbench.cli.out import note, print_grid, print_json, say
 from fewbench.errors import BenchError, NeedsNetwork
 
@@ -26,7 +26,7 @@ CHEAP = 2**26
 """Bytes of a file whose rows are still counted for a list."""
 
 
-@app.command("ls")
+@app.command("ls", short_help="List where files stand, which are there, how to get others.")
 def ls(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
     """List where each source's files stand, which are there, and how to get the others.
 
@@ -121,7 +121,7 @@ def fetch(
     _finish(reports, json)
 
 
-@app.command("verify")
+@app.command("verify", short_help="Check the files that are there.")
 def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
     """Check the files that are there: their sums where known, and their rows as the loader reads them.
 
@@ -141,7 +141,7 @@ def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOptio
     _finish(reports, json)
 
 
-@app.command("import")
+@app.command("import", short_help="Check files of your own, and copy them in.")
 def import_(
     folder: Annotated[Path, typer.Argument(help="the folder that holds the files of every split")],
     task: Annotated[str, typer.Option("--task", help="a task, or task@source: whose files they are")],

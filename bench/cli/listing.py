@@ -7,28 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.out import absolute, print_grid, print_json
+from fewbench.cli.options import DataOption, JsonOption, ResultsOption
+from fewbench.cli.out import print_grid, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.data.facts import FactTask
     from fewbench.registry.protocol import Protocol
-
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", envvar="FEWBENCH_DATA", help="folder of data files", callback=absolute),
-]
-ResultsOption = Annotated[
-    Path,
-    typer.Option("--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs", callback=absolute),
-]
-AllowOption = Annotated[
-    bool, typer.Option("--allow-metric-code", help="let a task's metric be a script: of a path, or a hub user's")
-]
-TasksOption = Annotated[
-    list[str] | None, typer.Option("--tasks", help="only these: tasks, task@source, suites, your own .toml")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def ls(
@@ -204,4 +189,4 @@ def doctor(data: DataOption = None, results: ResultsOption = Path("results"), js
     if json:
         print_json([finding._asdict() for finding in findings])
     else:
-        print_grid(("", "what", "found", "to mend"), [(f.mark, f.what, f.found, f.mend) for f in findings])
+        print_grid(("", "what", "found", "fix"), [(f.mark, f.what, f.found, f.mend) for f in findings])

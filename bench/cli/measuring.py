@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.listing import DataOption, JsonOption, ResultsOption
+from fewbench.cli.options import DataOption, JsonOption, MethodFiles, ResultsOption
 from fewbench.cli.out import note, print_grid, print_grids, print_json
 from fewbench.errors import BenchError
 
@@ -60,6 +60,7 @@ def cost(
         list[str] | None, typer.Option("--model", help="folder of a backbone that the runs were made of")
     ] = None,
     tasks: Annotated[list[str] | None, typer.Option("--tasks", help="TOML file of tasks that are your own")] = None,
+    methods: MethodFiles = None,
     examples: Annotated[int, typer.Option("--examples", min=1, help="test inputs to measure on")] = 64,
     rounds: Annotated[int, typer.Option("--rounds", min=2, help="measured rounds of each model")] = 5,
     threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads")] = 1,
@@ -85,7 +86,7 @@ def cost(
     store = Store(results)
     records = [store.find(key) for key in runs]
     teachers = {"": store.find(against)} if against else {}
-    world = World(store, data, model or (), tasks or (), offline)
+    world = World(store, data, model or (), tasks or (), offline, methods or ())
     conditions = Conditions(device, threads, examples, rounds, codecarbon() if energy else None)
     found: list[tuple[Record, Measurement]] = []
     for record in records:

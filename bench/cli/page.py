@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fewbench.cli.listing import JsonOption, ResultsOption, TasksOption
+from fewbench.cli.options import JsonOption, ResultsOption, TasksOption
 from fewbench.cli.out import absolute, note, print_json
 
 

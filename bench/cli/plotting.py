@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fewbench.cli.listing import ResultsOption, TasksOption
+from fewbench.cli.options import ResultsOption, TasksOption
 from fewbench.cli.out import absolute, note, numbers
 
 

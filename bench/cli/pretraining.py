@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.listing import DataOption, JsonOption
+from fewbench.cli.options import DataOption, JsonOption
 from fewbench.cli.out import absolute, note, print_json, say
 from fewbench.errors import BenchError
 
@@ -37,7 +37,7 @@ def pretrain(
     start: Annotated[str | None, typer.Option("--start", help="a model to continue from; default a new one")] = None,
     teacher: Annotated[str | None, typer.Option("--teacher", help="a model to distil")] = None,
     tokenizer: Annotated[str | None, typer.Option("--tokenizer", help="a model whose tokenizer to use")] = None,
-    objective: Annotated[str | None, typer.Option("--objective", help="mlm or distil")] = None,
+    objective: Annotated[str | None, typer.Option("--objective", help="mlm, distil or states")] = None,
     masking: Annotated[
         str | None, typer.Option("--masking", help="random, whole-word, span, pmi, informask, token-rates; :name=value")
     ] = None,

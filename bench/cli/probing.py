@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.listing import DataOption, JsonOption
+from fewbench.cli.options import DataOption, JsonOption
 from fewbench.cli.out import absolute, note, print_grid, print_json, say_wrapped
 from fewbench.errors import BenchError
 

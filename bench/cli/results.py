@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from fewbench.cli.listing import JsonOption, ResultsOption, TasksOption
+from fewbench.cli.options import JsonOption, MethodFiles, ResultsOption, TasksOption
 from fewbench.cli.out import note, numbers, print_grid, print_grids, print_json, say
 from fewbench.errors import BenchError
 
@@ -142,6 +142,7 @@ def show(
         list[str] | None, typer.Option("--model", help="folder of a backbone that the run was made of")
     ] = None,
     tasks: Annotated[list[str] | None, typer.Option("--tasks", help="your own .toml, if the run is of it")] = None,
+    methods: MethodFiles = None,
     results: ResultsOption = Path("results"),
     json: JsonOption = False,
 ) -> None:
@@ -159,7 +160,7 @@ def show(
         from fewbench.measure.case_study import study
         from fewbench.measure.stored import World
 
-        told = study(record, text, top, World(store, models=model or (), offline=True))
+        told = study(record, text, top, World(store, models=model or (), offline=True, methods=methods or ()))
         if json:
             print_json(told)
         else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.earlier import failed_earlier, of_older_code
-from fewbench.cli.listing import AllowOption, DataOption, JsonOption, ResultsOption
+from fewbench.cli.options import AllowOption, DataOption, JsonOption, ResultsOption
 from fewbench.cli.out import duration, note, numbers, print_grid, print_json
 from fewbench.data.metrics import shown_metric
 from fewbench.errors import BenchError, visible

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.listing import DataOption, JsonOption, ResultsOption, TasksOption
+from fewbench.cli.options import DataOption, JsonOption, ResultsOption, TasksOption
 from fewbench.cli.out import absolute, note, numbers, print_json, say
 from fewbench.errors import BenchError
 
@@ -23,7 +23,7 @@ KeepOption = Annotated[
 ]
 
 
-@export.command("card")
+@export.command("card", short_help="Print results as the metadata of a model card.")
 def card(
     method: Annotated[str, typer.Argument(help="a method as it is stored")],
     name: Annotated[str | None, typer.Option("--name", help="the model's name; default the student's")] = None,
@@ -62,7 +62,7 @@ def card(
         say(front_matter(metadata))
 
 
-@export.command("csv")
+@export.command("csv", short_help="Write runs.csv, trials.csv and cells.csv.")
 def csv(
     out: Annotated[Path, typer.Option("--out", help="the folder to write to", callback=absolute)],
     tasks: TasksOption = None,

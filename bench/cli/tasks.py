@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from fewbench.cli.listing import AllowOption, DataOption, JsonOption
+from fewbench.cli.options import AllowOption, DataOption, JsonOption
 from fewbench.cli.out import note, print_grid, print_json, say
 from fewbench.errors import BenchError
 

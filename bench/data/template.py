@@ -21,7 +21,7 @@ MARKS = {
         f"{number}、" for number in (*"一二三四五六七八九十", *(f"十{n}" for n in "一二三四五六"))
     ),
 }
-"""What stands before each option, for up to 16 (ppt.md, equation 4, appendix B, section 3.3)."""
+"""What stands before each option, for up to 16 (ppt, equation 4, appendix B, section 3.3)."""
 
 
 class Piece(NamedTuple):
@@ -75,7 +75,7 @@ def _field(field: str, template: str) -> Piece:
 
 
 def without_words(template: str) -> str:
-    """Return a template's texts, options and mask alone, in its order: ppt.md Table 1, hard prompt "None".
+    """Return a template's texts, options and mask alone, in its order: ppt, Table 1, hard prompt "None".
 
     >>> without_words("{0|cut}? {mask}, {1|lower}")
     '{0} {mask} {1}'

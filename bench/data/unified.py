@@ -1,4 +1,4 @@
-"""The unified view: any classification task as a multiple choice among its labels (ppt.md, section 3.3).
+"""The unified view: any classification task as a multiple choice among its labels (ppt, section 3.3).
 
 The query is the task's text, or its two texts one after the other; the options are the labels, and the answer at the
 mask is an option's letter. The form is the one that PPT pre-trains prompts in: equation 4, and for Chinese appendix B's

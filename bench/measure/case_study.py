@@ -7,7 +7,7 @@ from importlib import import_module
 
 from fewbench.errors import BenchError
 from fewbench.measure.stored import World, backbone_of, model_key, model_of, task_of
-from fewbench.registry.methods import MethodInfo, methods
+from fewbench.registry.methods import MethodInfo, known_methods
 from fewbench.registry.protocol import get_protocol
 from fewbench.store.artifacts import Built, Supplies
 from fewbench.store.record import Record
@@ -27,7 +27,7 @@ def study(record: Record, texts: Sequence[str], top: int, world: World) -> list[
     Raises:
         BenchError: a method without a case study, texts that make no examples, a model that is not there any more.
     """
-    known = methods()
+    known = known_methods(world.methods)
     method = known.get(record.run.method)
     if method is None or not method.study:
         offer = [name for name, info in known.items() if info.study]
@@ -48,7 +48,7 @@ def study(record: Record, texts: Sequence[str], top: int, world: World) -> list[
         models,
         _found(record, run.student, world),
         _found(record, run.teacher, world),
-        supplies=Supplies(teacher=_teacher(record, method, world.store)),
+        supplies=Supplies(teacher=_teacher(record, method, world.store), methods=known),
         artifacts=world.store.artifacts,
     )
     rows: list[dict[str, str]] = import_module(f"fewbench.nn.{method.study}").study(model, kit, examples, top)

@@ -1,4 +1,4 @@
-"""How closely a model's predictions resemble another's (efficient-nlp-thesis.md section 4.3.1).
+"""How closely a model's predictions resemble another's (thesis, section 4.3.1).
 
 From stored predictions alone, after the fact. Logarithms are natural unless said otherwise: the authors' advice is
 scipy's `jensenshannon` as it stands. Disjoint predictions then give 1 - sqrt(ln 2) = 0.167, and 0 in base 2 (the

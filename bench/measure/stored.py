@@ -15,6 +15,7 @@ from fewbench.data.task_prompts import with_prompt
 from fewbench.errors import BenchError
 from fewbench.io.checked_json import joint_hash
 from fewbench.measure.tested_rows import check_definition, rows_of_run
+from fewbench.registry.methods import known_methods
 from fewbench.registry.pretrained import embedded_models, find_model
 from fewbench.runner.plan import choose_tasks
 from fewbench.store.record import Record
@@ -35,6 +36,7 @@ class World:
         data: the folder of data files.
         models: folders of backbones that are neither embedded nor on the hub.
         tasks: TOML files of tasks that are not the project's.
+        methods: files of methods that are not installed, for the classes of their models.
         offline: never use the network.
     """
 
@@ -43,6 +45,7 @@ class World:
     models: Sequence[str] = ()
     tasks: Sequence[str] = ()
     offline: bool = False
+    methods: Sequence[str] = ()
 
 
 def task_of(record: Record, world: World) -> Task:
@@ -116,7 +119,8 @@ def model_of(record: Record, task: Task, models: Models, world: World) -> TaskMo
     except FileNotFoundError as error:
         raise not_kept(record) from error
     told = manifest["backbone"]
-    return unpack(manifest, content, task, backbone_of(record, told["name"], told["revision"], world), models)
+    backbone = backbone_of(record, told["name"], told["revision"], world)
+    return unpack(manifest, content, task, backbone, models, known_methods(world.methods))
 
 
 def model_key(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""Fine-tuning's model: a linear head on the first token's hidden state; smash.md section 3.1.
+"""Fine-tuning's model: a linear head on the first token's hidden state; smash, section 3.1.
 
 Axes: B batch, C classes, S sequences, d width.
 """

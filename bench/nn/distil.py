@@ -54,7 +54,7 @@ def head_teacher(model: TaskModel, name: str) -> HeadModel:
 def word_targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
     """Return a teacher's log-probabilities of a prompt's classes, [n, C]; for regression of its two words, [n, 2].
 
-    A value y between the bounds l and u stands for the shares (u - y) / (u - l) and (y - l) / (u - l), smash.md 3.1.
+    A value y between the bounds l and u stands for the shares (u - y) / (u - l) and (y - l) / (u - l), smash, 3.1.
     """
     found = targets(teacher, examples)
     if teacher.task.bounds is None:
@@ -82,7 +82,7 @@ def read_states(model: TaskModel, examples: Sequence[Example]) -> Tensor:
 def draw_pool(split: Split, times: int) -> list[Example]:
     """Return `times` |train| examples without labels from those that the split leaves over, drawn with replacement.
 
-    The split's seed decides: all trials, and all methods, get the same (prompt-distiller.md section 3.1).
+    The split's seed decides: all trials, and all methods, get the same (prompt-distiller, section 3.1).
 
     Raises:
         BenchError: the split leaves none over.

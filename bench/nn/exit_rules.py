@@ -38,7 +38,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Leave when the prediction stayed the same `t` times in a row; efficient-nlp-thesis.md eq. 3.2 and 3.3 (PABEE).
+    """Leave when the prediction stayed the same `t` times in a row; thesis, eq. 3.2 and 3.3 (PABEE).
 
     The counter of eq. 3.2 reaches t for the first time where the last t + 1 predictions agree, each with the one
     before. So t = 0 leaves at the first layer, and from t = L - 1 on all layers are run: t = L - 1 is fulfilled at the

@@ -1,6 +1,6 @@
 """A model with a classifier after every layer, and the rules by which an example stops at one of them.
 
-efficient-nlp-thesis.md chapter 3 (PABEE) and the criteria it compares with. Layers above an example's exit are not
+thesis, chapter 3 (PABEE) and the criteria it compares with. Layers above an example's exit are not
 computed for it: a batch goes on with the examples that have not left.
 
 Axes: L layers, B batch, C classes, S sequences, n examples, d width.
@@ -67,7 +67,7 @@ class ExitModel(TaskModel):
         return self._base.answer(scores)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the weighted average of the classifiers' losses; efficient-nlp-thesis.md eq. 3.6."""
+        """Return the weighted average of the classifiers' losses; thesis, eq. 3.6."""
         each = [self.score_loss(scores, batch.labels) for scores in self(batch)]
         return losses.weighted_average(torch.stack(each), self.weights)
 

@@ -158,7 +158,8 @@ class Kit(World):
         def read() -> TaskModel:
             manifest, tensors = self._fetch(wanted)
             with torch.random.fork_rng():  # rebuilding draws numbers, and only the first trial to ask rebuilds
-                return unpack(manifest, tensors, self._task, ref, self._models).requires_grad_(False)
+                model = unpack(manifest, tensors, self._task, ref, self._models, self._supplies.methods)
+            return model.requires_grad_(False)
 
         return self._models.shared(wanted.key, read)
 

@@ -9,7 +9,7 @@ from torch import Tensor, stack
 
 
 def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean of -log softmax(scores)[label]; prompt-distiller.md eq. 1-2, smash.md section 3.1.
+    """Return the mean of -log softmax(scores)[label]; prompt-distiller, eq. 1-2, smash, section 3.1.
 
     Args:
         scores: [B, C], any real numbers.
@@ -19,7 +19,7 @@ def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def interpolation_kl(scores: Tensor, values: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """Return the KL loss of regression as interpolation between two opposing words; smash.md section 3.1.
+    """Return the KL loss of regression as interpolation between two opposing words; smash, section 3.1.
 
     p_pred = softmax(scores), p_gold = [(u - y) / (u - l), (y - l) / (u - l)]; the loss is the mean over the batch of
     sum p_gold log(p_gold / p_pred). The paper writes KL(p_pred | p_gold); read with p_pred in front it is infinite at
@@ -42,13 +42,13 @@ def bounded_mse(outputs: Tensor, values: Tensor, bounds: tuple[float, float]) ->
 
 
 def weighted_average(each: Tensor, weights: Tensor) -> Tensor:
-    """Return sum_j w_j L_j / sum_j w_j for losses and weights [L]; efficient-nlp-thesis.md eq. 3.6 has w_j = j."""
+    """Return sum_j w_j L_j / sum_j w_j for losses and weights [L]; thesis, eq. 3.6 has w_j = j."""
     weights = weights.to(each)
     return (weights * each).sum() / weights.sum()
 
 
 def soft_cross_entropy(scores: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return the cross-entropy to a softened teacher; smash.md eq. 1, prompt-distiller.md eq. 3-4.
+    """Return the cross-entropy to a softened teacher; smash, eq. 1, prompt-distiller, eq. 3-4.
 
     q = softmax(targets / T), s = softmax(scores); the mean over the batch of -sum_c q_c log s_c. The student is not
     softened.
@@ -64,7 +64,7 @@ def soft_cross_entropy(scores: Tensor, targets: Tensor, temperature: float = 1.0
 def distillation_kl(scores: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
     """Return T^2 KL(q || s), both softened: q = softmax(targets / T), s = softmax(scores / T) (Hinton et al., 2015).
 
-    The mean over the batch; T^2 keeps the gradient's size when T changes. Efficient-nlp-thesis.md eq. 4.2 has T = 1.
+    The mean over the batch; T^2 keeps the gradient's size when T changes. thesis, eq. 4.2 has T = 1.
 
     Args:
         scores: [B, C], the student's.
@@ -93,7 +93,7 @@ def patient_mse(states: Tensor, wanted: Tensor) -> Tensor:
 
 
 def contrastive(own: Tensor, wanted: Tensor, labels: Tensor, *, log: bool, crossed: bool) -> Tensor:
-    """Return the contrastive loss of two models' probabilities; prompt-distiller.md eq. 5-7.
+    """Return the contrastive loss of two models' probabilities; prompt-distiller, eq. 5-7.
 
     The matching score of a student's and a teacher's probabilities is f(s, t) = exp(s . t): with s and t each the mean
     over a model's probes, that is eq. 5. An example's negatives N(x) are those of the batch with another label; one
@@ -121,7 +121,7 @@ def contrastive(own: Tensor, wanted: Tensor, labels: Tensor, *, log: bool, cross
 
 
 def hidden_mse(states: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Return sum_m MSE(H_m, H_g(m)) over the embeddings and all layers; smash.md eq. 3.
+    """Return sum_m MSE(H_m, H_g(m)) over the embeddings and all layers; smash, eq. 3.
 
     g(m) = m M_tea / M_stu, rounded down where that is no whole number.
 
@@ -134,7 +134,7 @@ def hidden_mse(states: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
 
 
 def attention_mse(maps: Sequence[Tensor], wanted: Sequence[Tensor], real: Tensor) -> Tensor:
-    """Return sum_m sum_h MSE(A_mh, A_g(m)h) over layers and heads, g as in `hidden_mse`; smash.md eq. 4.
+    """Return sum_m sum_h MSE(A_mh, A_g(m)h) over layers and heads, g as in `hidden_mse`; smash, eq. 4.
 
     The mean is over the pairs of tokens of the batch's sequences: padding counts for nothing.
 
@@ -150,7 +150,7 @@ def attention_mse(maps: Sequence[Tensor], wanted: Sequence[Tensor], real: Tensor
 
 
 def masked_distillation(scores: Tensor, targets: Tensor, answers: Tensor, states: Tensor, wanted: Tensor) -> Tensor:
-    """Return 5 L_ce + 2 L_mlm + L_cos of masked words (Sanh et al., 2019; smash.md section 4.3, setting 5, and A.1).
+    """Return 5 L_ce + 2 L_mlm + L_cos of masked words (Sanh et al., 2019; smash, section 4.3, setting 5, and A.1).
 
     L_ce softens both sides at temperature 2 and L_cos is 1 - cos(h_s, h_t), as DistilBERT's code has them.
 

@@ -22,7 +22,7 @@ from fewbench.types import Example, Task
 
 
 class PromptModel(TaskModel):
-    """Classifies by the label words' scores at the mask of a prompt (smash.md section 3.1; prompt-distiller.md eq. 1).
+    """Classifies by the label words' scores at the mask of a prompt (smash, section 3.1; prompt-distiller, eq. 1).
 
     Regression answers l p(lower word) + u p(upper word).
     """
@@ -55,7 +55,7 @@ class PromptModel(TaskModel):
         return lower * probabilities[:, 0] + upper * probabilities[:, 1]
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return cross-entropy, or the interpolation KL for regression (smash.md section 3.1)."""
+        """Return cross-entropy, or the interpolation KL for regression (smash, section 3.1)."""
         scores = self(batch)
         if self.task.bounds is None:
             return losses.cross_entropy(scores, batch.labels)

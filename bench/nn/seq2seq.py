@@ -1,6 +1,6 @@
 """Encoder-decoder models (T5): the template's mask is the first sentinel, and the decoder says what stands there.
 
-smash.md appendix A: a prompt is an example of T5's span corruption, "x1? <extra_id_0>, x2 </s>"; the decoder's first
+smash, appendix A: a prompt is an example of T5's span corruption, "x1? <extra_id_0>, x2 </s>"; the decoder's first
 token is always <extra_id_0>, so label words are scored as its second. A sequence that marks no sentinel (fine-tuning's)
 is read at the decoder's first token. No further position of the decoder is computed.
 

@@ -18,29 +18,34 @@ from fewbench.types import ModelRef, Task
 
 if TYPE_CHECKING:
     from fewbench.nn.fit_context import Models
+    from fewbench.registry.methods import MethodInfo
 
 OURS = ("fewbench.nn.", "fewbench.methods.")
-"""The packages whose classes can be kept and rebuilt."""
+"""The packages whose classes are found by their own names; those of other methods by the method's."""
 
 
-def pack(model: object) -> tuple[dict[str, Any], bytes]:
+def pack(model: object, methods: Mapping[str, MethodInfo]) -> tuple[dict[str, Any], bytes]:
     """Return a trained model's manifest and its tensors as safetensors bytes.
 
     The manifest names the class, what it is rebuilt from (`TaskModel.blueprint`), the backbone, what was done to
     it (`Backbone.changes`), and which names share one tensor.
 
+    Args:
+        model: what a method returned.
+        methods: by name, those whose modules may hold its class.
+
     Raises:
-        BenchError: this predictor is no model of a class in `fewbench.nn` or `fewbench.methods`.
+        BenchError: it is no model, or its class stands neither in `fewbench` nor in one of the methods.
     """
-    if not isinstance(model, TaskModel) or not type(model).__module__.startswith(OURS):
+    if not isinstance(model, TaskModel):
         raise BenchError(
             f"a predictor of class {type(model).__name__} cannot be kept",
-            allowed="models of the classes in bench/nn and in a method of methods/",
+            allowed="a TaskModel (bench/nn/task_model.py): a class of bench/nn or one of the method's own",
         )
     tensors, tied = _untied(model.state_dict())
     ref = model.backbone.ref
     manifest = {
-        "class": f"{type(model).__module__}:{type(model).__name__}",
+        "class": _class_name(type(model), methods),
         "blueprint": model.blueprint(),
         "backbone": {"name": ref.name, "revision": ref.revision},
         "changes": model.backbone.changes,
@@ -49,7 +54,14 @@ def pack(model: object) -> tuple[dict[str, Any], bytes]:
     return manifest, save(tensors)
 
 
-def unpack(manifest: Mapping[str, Any], content: bytes, task: Task, ref: ModelRef, models: Models) -> TaskModel:
+def unpack(
+    manifest: Mapping[str, Any],
+    content: bytes,
+    task: Task,
+    ref: ModelRef,
+    models: Models,
+    methods: Mapping[str, MethodInfo],
+) -> TaskModel:
     """Return the model that `pack` took apart, on the device and in evaluation mode.
 
     Args:
@@ -58,23 +70,54 @@ def unpack(manifest: Mapping[str, Any], content: bytes, task: Task, ref: ModelRe
         task: the model's task.
         ref: its backbone.
         models: reads and copies pretrained models.
+        methods: by name, those whose modules may hold the model's class; no other code is run.
 
     Raises:
-        BenchError: made of another backbone, or by a class of another package.
+        BenchError: made of another backbone, or of a class that is not there.
     """
     if manifest["backbone"]["revision"] != ref.revision:
         raise BenchError(f"this model was made of {manifest['backbone']}, not of {ref.name} ({ref.revision})")
-    module, _, name = str(manifest["class"]).partition(":")
-    if not module.startswith(OURS):
-        raise BenchError(f"no model class of '{module}' can be rebuilt", allowed=", ".join(f"{name}…" for name in OURS))
+    kind = _class_of(str(manifest["class"]), methods)
     backbone = models.fresh(ref)
     for change in manifest["changes"]:
         prune.apply(backbone, change)
-    model: TaskModel = getattr(import_module(module), name).rebuild(backbone, task, **manifest["blueprint"])
+    model: TaskModel = kind.rebuild(backbone, task, **manifest["blueprint"])
     tensors = load(content)
     tensors |= {alias: tensors[original] for alias, original in manifest["tied"].items()}
     model.load_state_dict(tensors)
     return model.eval()
+
+
+def _class_name(kind: type, methods: Mapping[str, MethodInfo]) -> str:
+    """Return how a manifest names a class: `fewbench.nn.prompt:PromptModel`, or `my-method:MyModel`."""
+    if kind.__module__.startswith(OURS):
+        return f"{kind.__module__}:{kind.__name__}"
+    owner = next((name for name, method in methods.items() if method.owns(kind)), None)
+    if owner is None:
+        raise BenchError(
+            f"a model of class {kind.__name__} cannot be kept: no method's file knows it by that name",
+            where=", ".join(str(method.file) for method in methods.values()),
+            fix=f"in that file, from {kind.__module__} import {kind.__name__}",
+        )
+    return f"{owner}:{kind.__name__}"
+
+
+def _class_of(written: str, methods: Mapping[str, MethodInfo]) -> type[TaskModel]:
+    """Return the class that a manifest names."""
+    place, _, name = written.partition(":")
+    if place.startswith(OURS):
+        found = getattr(import_module(place), name, None)
+    elif place in methods:
+        found = getattr(methods[place].module(), name, None)
+    else:
+        raise BenchError(
+            f"this model's class {name} is of the method '{place}', which is not here",
+            allowed=f"{', '.join(f'{package}…' for package in OURS)} and {', '.join(methods) or 'no method'}",
+            fix=f"--methods FILE, the file of {place}",
+        )
+    if not (isinstance(found, type) and issubclass(found, TaskModel)):
+        raise BenchError(f"'{place}' has no model class '{name}' any more", fix="the same bench run with --force")
+    return found
 
 
 def duplicate(model: TaskModel) -> TaskModel:

@@ -1,4 +1,4 @@
-"""Soft prompts: vectors before the input embeddings of a frozen model; ppt.md sections 2-3, Lester et al., 2021.
+"""Soft prompts: vectors before the input embeddings of a frozen model; ppt, sections 2-3, Lester et al., 2021.
 
 A soft prompt is a value, a tensor [P, E]: `initial_prompt` makes one, and any other (a pretrained one, say) will do.
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Start = Literal["normal", "mask", "label", "vocabulary", "task"]
-"""ppt.md Table 2: random, label words, words of the vocabulary or the task's texts; and the mask, as its code does."""
+"""ppt, Table 2: random, label words, words of the vocabulary or the task's texts; and the mask, as its code does."""
 
 
 class SoftPromptModel(TaskModel):
-    """Scores label words at the mask of [P; f(x)], and trains P alone: ppt.md equation 2.
+    """Scores label words at the mask of [P; f(x)], and trains P alone: ppt, equation 2.
 
     Where the model's positions end before P and the task's longest input do, the input is cut to what P leaves.
 
@@ -147,7 +147,7 @@ def initial_prompt(
     """Return values for a soft prompt to start from, [P, E].
 
     `normal` draws numbers of the word embeddings' own mean and deviation, as the paper gives none; `mask` repeats the
-    mask's embedding (the paper's code for vanilla PT, `protocols.md` K); `label` repeats those of the label words;
+    mask's embedding (the paper's code for vanilla PT); `label` repeats those of the label words;
     `vocabulary` and `task` draw words, with replacement. The paper's Top-1000 needs counts of the pretraining corpus.
 
     Args:

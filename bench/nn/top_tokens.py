@@ -40,7 +40,7 @@ def top_tokens(model: PromptModel, examples: Sequence[Example], count: int) -> l
 
 
 def token_study(models: Mapping[str, PromptModel], examples: Sequence[Example], *, first: int = 3) -> dict[str, object]:
-    """Return the five likeliest tokens at the mask of the first examples by each model, as prompt-distiller.md Table 4.
+    """Return the five likeliest tokens at the mask of the first examples by each model, as prompt-distiller, Table 4.
 
     Examples go by their ids: a record holds no texts.
     """
@@ -50,7 +50,7 @@ def token_study(models: Mapping[str, PromptModel], examples: Sequence[Example], 
 
 
 def study(model: TaskModel, kit: Kit, examples: Sequence[Example], top: int) -> list[dict[str, str]]:
-    """Return rows on what a student, its trained teacher and the pretrained one say; prompt-distiller.md Table 4.
+    """Return rows on what a student, its trained teacher and the pretrained one say; prompt-distiller, Table 4.
 
     For each example and model there is a row a layer, the last one first: that is the answer. The layers below are
     those that are probed.

@@ -13,7 +13,7 @@ from fewbench.types import Task
 
 
 class Verbalizer(nn.Module):
-    """Maps scores of label words to scores of classes: the mean over a class's words (PET; `protocols.md` G).
+    """Maps scores of label words to scores of classes: the mean over a class's words (PET).
 
     `words` holds the token ids of all words, [W].
     """
@@ -38,7 +38,7 @@ class Verbalizer(nn.Module):
 
 
 class SumVerbalizer(Verbalizer):
-    """Adds the probabilities of a class's words up instead: efficient-nlp-thesis.md equation 6.2, in logarithms."""
+    """Adds the probabilities of a class's words up instead: thesis, equation 6.2, in logarithms."""
 
     def forward(self, scores: Tensor) -> Tensor:
         """Return the log of each class's summed exp(score), [B, C], for word scores [B, W]."""

@@ -61,7 +61,7 @@ def cross_entropy(scores: Tensor, rows: Masked) -> tuple[Tensor, dict[str, float
 def distillation(teacher: Any, recipe: Recipe) -> Objective:
     """Return DistilBERT's loss: soft * KL at temperature T, times T^2, + hard * masked words + hidden * (1 - cosine).
 
-    Sanh et al. (2019), section 3; smash.md section 4.3, setting 5. The cosine is between the last hidden states of
+    Sanh et al. (2019), section 3; smash, section 4.3, setting 5. The cosine is between the last hidden states of
     teacher and student. All three are taken at the masked places; DistilBERT's code takes KL and cosine at all places,
     which costs the vocabulary head and the last layer seven times over.
 

@@ -59,7 +59,8 @@ class Words(nn.Module):
         device: where rows will be.
     """
 
-    begins: Tensor
+    continues: Tensor
+    special: Tensor
     powers: Tensor
     keys: Tensor
     pieces: Tensor
@@ -69,7 +70,8 @@ class Words(nn.Module):
     ) -> None:
         super().__init__()
         powers = np.random.default_rng(0).integers(1 << 20, 1 << 62, PIECES) | 1
-        self.register_buffer("begins", torch.from_numpy(~vocabulary.continues))
+        self.register_buffer("continues", torch.from_numpy(vocabulary.continues))
+        self.register_buffer("special", torch.from_numpy(vocabulary.special))
         self.register_buffer("powers", torch.from_numpy(powers))
         self.pad = int(teacher.pad_token_id)
         found: dict[int, tuple[int, ...]] = {}
@@ -84,9 +86,8 @@ class Words(nn.Module):
 
     def _collect(self, ids: Tensor, found: dict[int, tuple[int, ...]]) -> None:
         """Add the words of rows to `found`, by their key."""
-        number, keys = self._keys(ids.to(self.begins.device))
-        begins = self.begins[ids.to(number.device)].flatten()
-        starts = begins.nonzero()[:, 0]
+        begins, number, keys = self._keys(ids.to(self.powers.device))
+        starts = begins.flatten().nonzero()[:, 0]
         seen, inverse = torch.unique(keys.gather(1, number).flatten()[starts], return_inverse=True)
         first = torch.full_like(seen, len(starts)).scatter_reduce_(
             0, inverse, torch.arange(len(starts), device=seen.device), "amin"
@@ -97,19 +98,23 @@ class Words(nn.Module):
                 start = ends[place]
                 found[key] = tuple(flat[start : min(ends[place + 1], start + PIECES)].tolist())
 
-    def _keys(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the word of each place [n, L] and the key of each word [n, L + 1]."""
-        begins = self.begins[ids]
+    def _keys(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return where words begin [n, L], the word of each place [n, L], and the key of each word [n, L + 1].
+
+        A piece that continues a word begins one where there is none before it: at a row's start.
+        """
+        begins = ~self.continues[ids]
+        begins[:, 1:] |= self.special[ids[:, :-1]]
         number = begins.cumsum(1)
         places = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         inside = places - torch.where(begins, places, 0).cummax(1).values
         powers = torch.where(inside < PIECES, self.powers[inside.clamp(max=PIECES - 1)], 0)
         keys = torch.zeros(len(ids), ids.shape[1] + 1, dtype=torch.int64, device=ids.device)
-        return number, keys.scatter_add_(1, number, (ids + 1) * powers)
+        return begins, number, keys.scatter_add_(1, number, (ids + 1) * powers)
 
     def layout(self, ids: Tensor, longest: int) -> Layout:
         """Return rows [n, L] of the student's ids, unmasked, for the teacher: at most `longest` tokens each."""
-        number, keys = self._keys(ids)
+        _, number, keys = self._keys(ids)
         index = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
         known = (self.keys[index] == keys) & (keys != 0)
         known[:, 0] = False

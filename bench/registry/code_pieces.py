@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
+UNWRITTEN = frozenset({"ctx", "kind", "type_comment"})
+"""Fields of a syntax tree that change nothing of what code does."""
+
 
 class Piece(NamedTuple):
     """A statement of a module, or one method of a class: its code, the names in it, and the name it goes by.
@@ -61,7 +64,22 @@ def _piece(node: ast.stmt, name: str | None, owner: str | None = None) -> Piece:
             names.add(inner.attr)
         elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):  # getattr, quoted annotations
             names.add(inner.value)
-    return Piece(name, owner, f"{owner or ''}: {ast.unparse(node)}", frozenset(names))
+    return Piece(name, owner, f"{owner or ''}: {written(node)}", frozenset(names))
+
+
+def written(node: object) -> str:
+    """Return a syntax tree as text, the same on every version of Python that parses it alike.
+
+    `ast.unparse` and `ast.dump` write the same tree otherwise from version to version. What is empty
+    or not there is left out, for a new version adds fields that old code leaves empty.
+    """
+    if isinstance(node, ast.AST):
+        given = [(name, value) for name, value in ast.iter_fields(node) if name not in UNWRITTEN]
+        parts = [f"{name}={written(value)}" for name, value in given if value is not None and value != []]
+        return f"{type(node).__name__}({', '.join(parts)})"
+    if isinstance(node, list):
+        return f"[{', '.join(written(part) for part in node)}]"
+    return ascii(node)
 
 
 class _WithoutImports(ast.NodeTransformer):

@@ -12,6 +12,7 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
@@ -99,17 +100,33 @@ class MethodInfo:
         """Return a hash of the code the method runs (`fewbench.registry.code_hash`)."""
         return code_hash(self.file)
 
+    @property
+    def sources(self) -> dict[str, MethodInfo]:
+        """The methods whose modules hold the classes of its models, by name: itself, or its steps."""
+        return {method.name: method for method in self.steps or (self,)}
+
     def module(self) -> ModuleType:
-        """Import the method. Torch loads here."""
+        """Import the method, once in a process as long as its file is the same. Torch loads here."""
         called = self.name.replace("-", "_")
         if self.file in _own("methods", f"{called}.py") + _own("methods", f"{called}/{FOLDER}"):
             return importlib.import_module(f"fewbench.methods.{called}")
-        qualified = "fewbench_method_" + hashlib.sha256(str(self.file).encode()).hexdigest()[:12]
-        spec = importlib.util.spec_from_file_location(qualified, self.file)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        content = hashlib.sha256(str(self.file.resolve()).encode() + b"\0" + self.file.read_bytes())
+        qualified = f"fewbench_method_{content.hexdigest()[:12]}"
+        if qualified not in sys.modules:
+            spec = importlib.util.spec_from_file_location(qualified, self.file)
+            assert spec is not None and spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[qualified] = module  # dataclasses, pickle and relative imports look it up there
+            try:
+                spec.loader.exec_module(module)
+            except BaseException:
+                del sys.modules[qualified]
+                raise
+        return sys.modules[qualified]
+
+    def owns(self, kind: type) -> bool:
+        """True if a class is the method's own: its file defines it, or imports it by its name."""
+        return getattr(self.module(), kind.__name__, None) is kind
 
 
 def methods(extra: Iterable[Path] = ()) -> dict[str, MethodInfo]:
@@ -132,6 +149,23 @@ def methods(extra: Iterable[Path] = ()) -> dict[str, MethodInfo]:
     return dict(sorted(found.items()))
 
 
+def known_methods(files: Iterable[str | Path] = ()) -> dict[str, MethodInfo]:
+    """Return every method by name, those of some files included; a folder stands for its `__init__.py`."""
+    return methods(method_file(file) for file in files)
+
+
+def method_file(path: str | Path) -> Path:
+    """Return the file of a method's path: of a folder, its `__init__.py`."""
+    path = Path(path)
+    return path / FOLDER if path.is_dir() else path
+
+
+def method_name(path: str | Path) -> str:
+    """Return what the method of a file or a folder is called."""
+    file = method_file(path)
+    return (file.parent.name if file.name == FOLDER else file.stem).replace("_", "-")
+
+
 def task_files(extra: Iterable[Path] = ()) -> list[Path]:
     """Return every task file: the project's, those of installed packages, and `extra`."""
     files = [*_own("tasks", "*.toml"), *_entry_files("fewbench.tasks"), *extra]
@@ -150,10 +184,11 @@ def read_method(file: Path) -> MethodInfo:
         BenchError: no such file, not Python, no `fit`, or a setting whose default is not a literal.
     """
     tree = parse(file)
-    called = file.parent.name if file.name == FOLDER else file.stem
-    name = called.replace("_", "-")
+    name = method_name(file)
     if not NAME.fullmatch(name):
-        raise BenchError(f"'{called}' is no method name", where=str(file), allowed="lower-case letters, digits, '_'")
+        raise BenchError(
+            f"'{name.replace('-', '_')}' is no method name", where=str(file), allowed="lower-case letters, digits, '_'"
+        )
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     fit = functions.get("fit") or functions.get("transform")
     if fit is None:

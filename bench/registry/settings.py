@@ -7,11 +7,10 @@ import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from fewbench.errors import LONGEST, BenchError, shortened
-from fewbench.registry.methods import MethodInfo, methods
+from fewbench.registry.methods import MethodInfo, known_methods, method_name
 from fewbench.registry.pipeline import PLUS, pipeline
 
 
@@ -23,20 +22,33 @@ class Chosen(NamedTuple):
     named: bool = True
 
 
-def choose_methods(requests: Sequence[str]) -> list[Chosen]:
-    """Return what `--methods` names: names, `a+b`, `all`, paths to a `.py`, each with `:setting=value` or `:preset`.
+def methods_of(requests: Sequence[str]) -> dict[str, MethodInfo]:
+    """Return every method by name, those whose files or folders `--methods` names included.
+
+    Raises:
+        BenchError: a path that is no method, or two methods of one name.
+    """
+    return known_methods(head for head, _ in map(_split, requests) if _is_path(head))
+
+
+def choose_methods(requests: Sequence[str], known: Mapping[str, MethodInfo] | None = None) -> list[Chosen]:
+    """Return what `--methods` names: names, `a+b`, `all`, paths, each with `:setting=value` or `:preset`.
+
+    Args:
+        requests: as typed.
+        known: what `methods_of` gives for them, if it was asked before.
 
     Raises:
         BenchError: an unknown method or setting, or a value that does not fit.
     """
     split = [_split(request) for request in requests]
-    known = methods(Path(head) for head, _ in split if _is_path(head))
+    known = methods_of(requests) if known is None else known
     chosen: list[Chosen] = []
     for head, tail in split:
         if head == "all" and not tail:
             chosen += [Chosen(info, {}, named=False) for info in _all(known)]
             continue
-        name = Path(head).stem.replace("_", "-") if _is_path(head) else head
+        name = method_name(head) if _is_path(head) else head
         if PLUS in name:
             method = pipeline(name, known)
             chosen.append(Chosen(method, bind(method, tail)))

@@ -116,6 +116,7 @@ class Job:
         return Supplies(
             teacher=Built(taught.model_key, f"the teacher ({taught.title})") if taught else None,
             prepared=Built(self.preparation.key, self.preparation.title) if self.preparation else None,
+            methods=taught.method.sources if taught else {},
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -15,11 +15,10 @@ from fewbench.data.split import make_split
 from fewbench.data.task_file import declared, with_source
 from fewbench.data.task_prompts import OWN, with_prompt
 from fewbench.errors import BenchError
-from fewbench.registry.methods import methods as registered
-from fewbench.registry.methods import task_files
+from fewbench.registry.methods import MethodInfo, task_files
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.protocol import Protocol, get_protocol
-from fewbench.registry.settings import choose_methods
+from fewbench.registry.settings import choose_methods, methods_of
 from fewbench.runner.compatibility import match
 from fewbench.runner.jobs import Job, Maker, Plan
 from fewbench.store.inputs import row_hashes
@@ -64,11 +63,12 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
         BenchError: anything asked for that cannot be had.
     """
     protocol = get_protocol(request.protocol)
-    chosen = choose_methods(request.methods)
+    known = methods_of(request.methods)
+    chosen = choose_methods(request.methods, known)
     tasks = [replace(task, metric_code=request.metric_code) for task in choose_tasks(request.tasks)]
     for task in tasks:
         check_metrics(task)
-    maker = _maker(request, protocol, {need for choice in chosen for need in choice.method.needs})
+    maker = _maker(request, protocol, known, {need for choice in chosen for need in choice.method.needs})
     prompted = {task: [with_prompt(task, name) for name in request.templates or (OWN,)] for task in tasks}
     jobs: dict[str, Job] = {}
     named: set[str] = set()
@@ -94,12 +94,12 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
     return Plan(tuple(jobs.values()), records, store.artifacts, left_out, frozenset(jobs.keys() - named))
 
 
-def _maker(request: Request, protocol: Protocol, needs: set[str]) -> Maker:
+def _maker(request: Request, protocol: Protocol, known: Mapping[str, MethodInfo], needs: set[str]) -> Maker:
     teacher = request.teacher or (TEACHER if request.student == STUDENT else None)
     roles = {"student": request.student, "teacher": teacher}
     return Maker(
         protocol=protocol,
-        known=registered(),
+        known=known,
         refs={
             role: find_model(name, offline=request.offline) if name is not None and role in needs else None
             for role, name in roles.items()

@@ -78,7 +78,7 @@ def attempt(job: Job, models: Models, artifacts: Artifacts | None = None) -> byt
             }
             content = channel.pack(told, run.arrays)
             if job.keep and artifacts is not None:
-                packed = serialize.pack(run.best)
+                packed = serialize.pack(run.best, job.method.sources)
         except BaseException as error:  # whatever a method does wrong, sys.exit too, the other runs go on
             return failed(error)
     if job.keep and artifacts is not None:

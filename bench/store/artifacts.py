@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 from fewbench.errors import StoreDamaged, StoreUnwritable
@@ -112,10 +113,14 @@ class Built(NamedTuple):
 
 
 class Supplies(NamedTuple):
-    """What a run may fetch: its trained teacher, and what its method prepared. No job, for a job knows test labels."""
+    """What a run may fetch: its trained teacher, and what its method prepared. No job, for a job knows test labels.
+
+    `methods` are those whose modules may hold the class of the teacher's model, by name.
+    """
 
     teacher: Built | None = None
     prepared: Built | None = None
+    methods: Mapping[str, Any] = MappingProxyType({})
 
 
 def _whole(stream: BinaryIO) -> bytes:

@@ -1,6 +1,6 @@
 """AMuLaP: many label words a class, found by the model's own probabilities at the mask of the training examples.
 
-efficient-nlp-thesis.md sections 6.3 and 6.4.1: a token goes to the class whose examples give it the largest mean
+thesis, sections 6.3 and 6.4.1: a token goes to the class whose examples give it the largest mean
 probability (without `dedup`, to every class), each class keeps its k likeliest, and their probabilities are added up
 (equation 6.2). One forward pass serves every k. Setting 1 trains nothing and tunes k on train, setting 2 tunes it on
 dev, both over 1, 2, 4, …, 1024; setting 3 fine-tunes (equation 6.3) and searches k over 1, 2, 4, 8, 16 with the
@@ -21,7 +21,7 @@ from fewbench.types import Count, Positive, Predictor, Split, Task
 from .model import ManyWordsModel
 from .search import best_k, class_means, cut, random_words, rank_words, scores_by_k
 
-PAPER = "Wang, Xu and McAuley, 2022 (AMuLaP); efficient-nlp-thesis.md chapter 6"
+PAPER = "Wang, Xu and McAuley, 2022 (AMuLaP); thesis, chapter 6"
 NEEDS = ("student", "template")
 KINDS = ("single", "pair", "choice")
 SEARCH = ("k", "lr", "batch_size")

@@ -1,4 +1,4 @@
-"""A prompt read by sets of label words that are found, not given: efficient-nlp-thesis.md section 6.3.1.
+"""A prompt read by sets of label words that are found, not given: thesis, section 6.3.1.
 
 Axes: B batch, C classes, n examples, V vocabulary.
 """

@@ -1,4 +1,4 @@
-"""Search for label words in the whole vocabulary, without gradient: AMuLaP, efficient-nlp-thesis.md section 6.3.2.
+"""Search for label words in the whole vocabulary, without gradient: AMuLaP, thesis, section 6.3.2.
 
 All of it works on probabilities at the mask that one forward pass gave; no model is asked again, whatever k.
 
@@ -31,7 +31,7 @@ def rank_words(means: NDArray[np.float64], *, dedup: bool) -> Ranking:
     """Return each class's tokens, the most probable first (steps 2 to 5, before the cut to k).
 
     With `dedup` a token belongs to the one class where its mean is largest, of equal ones to the class listed first;
-    without, to all. Of equal tokens the one of lower id comes first (`protocols.md` E). A class where no token is
+    without, to all. Of equal tokens the one of lower id comes first. A class where no token is
     likelier than elsewhere, which the paper does not speak of, keeps its own likeliest token.
     """
     owner = means.argmax(0)

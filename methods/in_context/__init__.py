@@ -1,6 +1,6 @@
 """In-context learning: demonstrations from the training set stand before each query, and nothing is trained.
 
-Brown et al., 2020; the baseline of efficient-nlp-thesis.md section 6.4 (Table 6.2, setting 1) and of LM-BFF, whose 32
+Brown et al., 2020; the baseline of thesis, section 6.4 (Table 6.2, setting 1) and of LM-BFF, whose 32
 demonstrations are the default: as many of them as the model's positions hold, balanced over the classes. Masked models
 read the label words at the query's mask, causal ones as the next token; regression interpolates between its two words.
 
@@ -19,7 +19,7 @@ from fewbench.types import Natural, Predictor, Split, Task
 
 from .demonstrations import InContextModel, demonstrate
 
-PAPER = "Brown et al., 2020; efficient-nlp-thesis.md section 6.4"
+PAPER = "Brown et al., 2020; thesis, section 6.4"
 NEEDS = ("student", "words")
 BACKBONES = ("masked", "causal")
 

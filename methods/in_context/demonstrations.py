@@ -1,6 +1,6 @@
 """In-context learning: labelled prompts put before the query's, so that the model learns without training.
 
-Brown et al., 2020; as in LM-BFF (`protocols.md` C) the answers of the demonstrations stand in their masks. Axes: B
+Brown et al., 2020; as in LM-BFF the answers of the demonstrations stand in their masks. Axes: B
 batch, C classes.
 """
 
@@ -107,7 +107,7 @@ def demonstrate(backbone: Backbone, task: Task, train: Sequence[Example], most: 
     They come in rounds of one example a class, drawn by the seed; a round that does not fit gives way to the next.
     Each is cut to its class's share of the room, so that one round fits unless a template or options alone are longer.
     The order of those chosen is drawn too. A regression has two classes: its lower word up to the middle of its
-    bounds, its upper word above (`protocols.md` C).
+    bounds, its upper word above.
     """
     words = [ids[0] for ids in word_ids(task, backbone.tokenizer)]
     separator = _separator(backbone)

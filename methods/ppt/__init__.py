@@ -1,4 +1,4 @@
-"""PPT: soft prompts pre-trained on a corpus, once for all tasks of a format, start prompt tuning; ppt.md section 3.
+"""PPT: soft prompts pre-trained on a corpus, once for all tasks of a format, start prompt tuning; ppt, section 3.
 
 Sentence pairs start from next-sentence prediction (eq. 3), choices from selecting the next of six sentences (eq. 4),
 single texts from sentences with pseudo labels (eq. 5); tasks are read in the same form. `hybrid` reads the task's own
@@ -25,7 +25,7 @@ from fewbench.types import Count, Natural, Positive, Predictor, Split, Task
 from .formats import annotator, check_forms, form_task, read_as
 from .pretraining import draw, pretrain, stream
 
-PAPER = "Gu, Han, Liu and Huang, 2022 (PPT); ppt.md section 3"
+PAPER = "Gu, Han, Liu and Huang, 2022 (PPT); ppt, section 3"
 NEEDS = ("student", "words", "corpus")
 BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("prompt_lr", "batch_size")

@@ -1,4 +1,4 @@
-"""The forms that soft prompts are pre-trained in, by kind of task, as tasks; ppt.md equations 3 to 5 and appendix B."""
+"""The forms that soft prompts are pre-trained in, by kind of task, as tasks; ppt, equations 3 to 5 and appendix B."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CHINESE = {
 ASKED = {False: "{0} It was {mask}.", True: "{0}这很{mask}。"}
 """The hard prompt (appendix D, Table 1) in which a model that is to label sentences is asked; by `chinese`."""
 SIX_OPTIONS = 86
-"""Tokens of each of six options (`protocols.md` K)."""
+"""Tokens of each of six options."""
 
 
 def form_task(kind: str, backbone: Backbone, tokens: int, *, chinese: bool = False) -> Task:
@@ -65,7 +65,7 @@ def form_task(kind: str, backbone: Backbone, tokens: int, *, chinese: bool = Fal
 
 
 def read_as(task: Task, *, hybrid: bool, unified: bool, chinese: bool) -> Task:
-    """Return a task as it is read behind a pre-trained prompt: in the form of the pre-training (ppt.md section 3.2).
+    """Return a task as it is read behind a pre-trained prompt: in the form of the pre-training (ppt, section 3.2).
 
     A choice takes the form of equation 4. The others take its template and keep their label words, less a capital that
     the form's own words (yes, no) do not have. With `hybrid` the task is asked by its own hard prompt, with `unified`

@@ -1,8 +1,9 @@
-"""Sentences of unlabelled documents as examples: next-sentence prediction and selection; ppt.md section 3.2.
+"""Sentences of unlabelled documents as examples: next-sentence prediction and selection; ppt, section 3.2.
 
-`protocols.md` K: documents of five sentences or more, sentences of five tokens or more; every sentence is a query once
-a pass, and its neighbour may stand before or behind it. A passage here drops short sentences, not the document that has
-one, and still knows which of the others were neighbours; tokens are words and marks, a Chinese character being a word.
+As its code does it: documents of five sentences or more, sentences of five tokens or more; every sentence is a query
+once a pass, and its neighbour may stand before or behind it. A passage here drops short sentences, not the document
+that has one, and still knows which of the others were neighbours; tokens are words and marks, a Chinese character being
+a word.
 
 Documents are read in blocks, and other documents are those of the same block: nothing else is kept in memory.
 """
@@ -86,7 +87,7 @@ def blocks(documents: Iterable[Document], fewest: int) -> Iterator[list[Passage]
 
 
 def next_sentences(block: Block, query: Query, rng: Random) -> tuple[tuple[str, ...], tuple[str, ...], int]:
-    """Return two sentences and how they belong together, each label with one third (ppt.md section 3.2.1).
+    """Return two sentences and how they belong together, each label with one third (ppt, section 3.2.1).
 
     Label 0: the second is of another document; 1: of the same document, but not next to the first; 2: next to it.
     """
@@ -100,7 +101,7 @@ def next_sentences(block: Block, query: Query, rng: Random) -> tuple[tuple[str, 
 
 
 def selection(options: Callable[[Random], int]) -> Make:
-    """Return what makes a query and options, one of which was next to it (ppt.md sections 3.2.2 and 3.3).
+    """Return what makes a query and options, one of which was next to it (ppt, sections 3.2.2 and 3.3).
 
     One is the right answer, one, two (of more than six) or three (of more than ten) are of the same document, and the
     others are of up to four other documents, as evenly as they go.

@@ -1,4 +1,4 @@
-"""Soft prompts pre-trained once for a kind of tasks, on a corpus, with the model frozen: ppt.md section 3.
+"""Soft prompts pre-trained once for a kind of tasks, on a corpus, with the model frozen: ppt, section 3.
 
 Axes: n sentences, C classes.
 """
@@ -72,7 +72,7 @@ def stream(kind: str, drawn: Iterator[Example], model: PromptModel, annotator: P
 
 
 def pseudo_labelled(drawn: Iterator[Example], annotator: PromptModel) -> Iterator[Example]:
-    """Yield single sentences with the labels that a model gives them when it is asked: ppt.md section 3.2.3.
+    """Yield single sentences with the labels that a model gives them when it is asked: ppt, section 3.2.3.
 
     The surest half of each label is kept, of some hundred sentences at a time.
     """
@@ -108,7 +108,7 @@ def pretrain(
 ) -> dict[str, Any]:
     """Train a soft prompt on a stream of examples, and return how it went: loss and accuracy of each tenth.
 
-    As the paper's code does it (`protocols.md` K): Adam with weight decay 0.01, gradients clipped at 1, and the
+    As the paper's code does it: Adam with weight decay 0.01, gradients clipped at 1, and the
     learning rate lr / sqrt(t) at update t, which is Noam's schedule without warm-up.
 
     Args:

@@ -1,4 +1,4 @@
-"""Smash: a student distilled on an intermediate task, once for all tasks of its format, then prompted; smash.md 3.2.
+"""Smash: a student distilled on an intermediate task, once for all tasks of its format, then prompted; smash, 3.2.
 
 The intermediate task is pairs of sentences more or less near in a corpus, or single sentences of which the teacher is
 sure. The student learns the pretrained teacher's distribution over the vocabulary at the mask (eq. 2); `hidden` adds
@@ -24,7 +24,7 @@ from fewbench.types import Count, Natural, Positive, Predictor, Share, Split, Ta
 from .data import check_corpus, check_words, examples, learner, passages
 from .distill import check_models, learn, lesson, load_weights, weights
 
-PAPER = "Making Small Language Models Better Few-Shot Learners (SMASH); smash.md"
+PAPER = "Making Small Language Models Better Few-Shot Learners (SMASH); smash"
 NEEDS = ("student", "teacher", "words", "corpus")
 KINDS = ("single", "pair", "regression")
 BACKBONES = ("masked", "encoder-decoder")

@@ -1,4 +1,4 @@
-"""Intermediate tasks: unlabelled documents made into prompted examples that a student is distilled on; smash.md 3.2.
+"""Intermediate tasks: unlabelled documents made into prompted examples that a student is distilled on; smash, 3.2.
 
 Pairs of sentences stand far, near or side by side in a corpus; of single sentences, those are taken whose opinion a
 pretrained teacher is sure of. Raw passages serve the comparison with plain masked language modelling (section 4.3).
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from fewbench.nn.fit_context import World
 
 SIZES = {"pair": 1_300_000, "single": 2_560_000}
-"""At most so many examples, smash.md 4.1."""
+"""At most so many examples, smash, 4.1."""
 PASSAGE = 512
-"""Tokens of a raw passage, smash.md A.1."""
+"""Tokens of a raw passage, smash, A.1."""
 SENTENCES = 4
 """Sentences of a document that pairs are drawn from: in one of three, the middle one has neighbours alone."""
 
@@ -48,7 +48,7 @@ def _task(form: Format, labels: tuple[str, ...], template: str, words: tuple[str
         template=template,
         words=tuple((word,) for word in words),
         sources=(Source("corpus", "", "", "", "", (), "", hub=False),),
-        paper="smash.md section 3.2",
+        paper="smash, section 3.2",
         licence="the corpus's",
         max_length=max_length,
         file="methods/smash/data.py",

@@ -68,7 +68,7 @@ def learn(
 
 
 def imitation(student: Backbone, teacher: Backbone, batch: Batch, hidden: float, attention: float) -> Tensor:
-    """Return L_ce + hidden L_hidn + attention L_attn of a batch of prompts: smash.md eq. 2, 3 and 4.
+    """Return L_ce + hidden L_hidn + attention L_attn of a batch of prompts: smash, eq. 2, 3 and 4.
 
     L_ce is over the tokenizer's vocabulary: a T5 has rows beyond it, and one more of them than another.
     """
@@ -206,7 +206,7 @@ def _check_vocabulary(student: Backbone, teacher: Backbone) -> None:
 
 
 def _check_inside(student: Backbone, teacher: Backbone, *, width: bool = False, heads: bool = False) -> None:
-    """Refuse two models whose inner states cannot be compared (smash.md section 3.2, below eq. 4).
+    """Refuse two models whose inner states cannot be compared (smash, section 3.2, below eq. 4).
 
     Raises:
         BenchError: no masked models, a teacher of fewer layers, other widths or numbers of heads where these count.

@@ -68,7 +68,7 @@ def test_patience_comes_on_top_of_vanilla_kd(tiny_model, artifacts, kind):
 
 
 def test_prompt_distiller_without_both_techniques_is_prompt_kd(tiny_model, artifacts):
-    """prompt-distiller.md Tables 1 and 2."""
+    """prompt-distiller, Tables 1 and 2."""
     fixed = {"temperature": 10.0, "lambda1": 0.2}
     _, neither = run("prompt-distiller", tiny_model, artifacts, **fixed, **KNOWN["prompt-distiller"].presets["neither"])
     _, plain = run("prompt-kd", tiny_model, artifacts, **fixed)

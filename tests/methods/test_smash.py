@@ -67,7 +67,7 @@ def same(one, other):
 
 
 def test_by_protocol_and_by_the_paper():
-    """smash.md A.1: 200k updates of 128 at 1e-4; rule and raw text at 1e-5; `quick` and `demo` shorten it."""
+    """smash, A.1: 200k updates of 128 at 1e-4; rule and raw text at 1e-5; `quick` and `demo` shorten it."""
     paper = {name: SMASH.settings[name] for name in ("pretrain_steps", "pretrain_batch", "pretrain_lr")}
     assert paper == {"pretrain_steps": 200_000, "pretrain_batch": 128, "pretrain_lr": 1e-4}
     assert [SMASH.presets[name]["pretrain_lr"] for name in ("distilbert", "rule")] == [1e-5, 1e-5]

@@ -53,7 +53,7 @@ def backbone(tiny_model):
 
 
 def test_soft_cross_entropy_softens_the_teacher_alone():
-    """smash.md eq. 1; prompt-distiller.md eq. 3 as read."""
+    """smash, eq. 1; prompt-distiller, eq. 3 as read."""
     rows = zip(STUDENT.tolist(), TEACHER.tolist(), strict=True)
     each = [-sum(q * math.log(s) for q, s in zip(softmax(z, 10), softmax(x), strict=True)) for x, z in rows]
     assert float(soft_cross_entropy(STUDENT, TEACHER, 10)) == pytest.approx(sum(each) / 2)
@@ -78,7 +78,7 @@ def test_patient_mse():
 @pytest.mark.parametrize("log", [True, False])
 @pytest.mark.parametrize("crossed", [True, False])
 def test_contrastive(log, crossed):
-    """prompt-distiller.md eq. 6, example by example."""
+    """prompt-distiller, eq. 6, example by example."""
     own = torch.tensor([[0.7, 0.3], [0.4, 0.6], [0.2, 0.8]])
     wanted = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]])
     labels = [0, 0, 1]

@@ -1,4 +1,4 @@
-"""The forms of pre-training: equations 3 to 5 of ppt.md and its appendix B by hand, and what does not fit them."""
+"""The forms of pre-training: equations 3 to 5 of ppt and its appendix B by hand, and what does not fit them."""
 
 from __future__ import annotations
 

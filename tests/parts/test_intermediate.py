@@ -1,4 +1,4 @@
-"""Intermediate tasks made of documents small enough to work by hand; smash.md section 3.2."""
+"""Intermediate tasks made of documents small enough to work by hand; smash, section 3.2."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def drawn(make, n, read=corpus, fewest=5, apart=1, seed=1):
 
 
 def test_pairs_have_the_relation_that_their_label_says():
-    """ppt.md section 3.2.1: 2 next to each other, 1 of one document, 0 of two."""
+    """ppt, section 3.2.1: 2 next to each other, 1 of one document, 0 of two."""
     made = drawn(next_sentences, 3000, fewest=2)
     assert all(relation(*example.texts) == example.label and not example.options for example in made)
     shares = Counter(example.label for example in made)
@@ -53,7 +53,7 @@ def test_every_sentence_is_a_query_once_a_pass_in_another_order():
     assert len({example.id for example in made}) == 2 * n
 
 
-# By hand, after the table of `protocols.md` K: options, and how many of them are of the query's own document (besides
+# By hand, as in the paper's code: options, and how many of them are of the query's own document (besides
 # the right one) and of each other document.
 BY_HAND = {2: (1, []), 3: (1, [1]), 6: (1, [1] * 4), 7: (2, [1] * 4), 8: (2, [1, 1, 1, 2]), 10: (2, [1, 2, 2, 2])} | {
     11: (3, [1, 2, 2, 2]),
@@ -63,7 +63,7 @@ BY_HAND = {2: (1, []), 3: (1, [1]), 6: (1, [1] * 4), 7: (2, [1] * 4), 8: (2, [1,
 
 @pytest.mark.parametrize("n", BY_HAND)
 def test_one_option_stands_next_to_the_query(n):
-    """ppt.md section 3.2.2: the others are not adjacent, or of up to four other documents; none stands twice."""
+    """ppt, section 3.2.2: the others are not adjacent, or of up to four other documents; none stands twice."""
     made = drawn(selection(lambda rng: n), 100, apart=3)
     for example in made:
         assert len(example.options) == len(set(example.options)) == n

@@ -67,7 +67,7 @@ def check_installed() -> None:
 
 @contextmanager
 def its_own_affair() -> Iterator[None]:
-    """Silence warnings: what TextAttack and its dependencies call deprecated is not for our users to mend."""
+    """Silence warnings: what TextAttack and its dependencies call deprecated is no business of our users."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

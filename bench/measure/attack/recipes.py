@@ -1,7 +1,7 @@
 """TextFooler's recipes by name: how its pieces are put together, and at which thresholds.
 
 `textfooler-paper` is Jin et al. (2020) with the similarity threshold that its authors name to reproduce the paper, 0.5;
-`textfooler-cli` has that of their program, 0.7, which the thesis used off the shelf (efficient-nlp-thesis.md 4.3.2).
+`textfooler-cli` has that of their program, 0.7, which the thesis used off the shelf (thesis, 4.3.2).
 `textattack-jin2019` is TextAttack's recipe of that name. They differ in more than the threshold: see `RECIPES`.
 
 Departs from all three, for what cannot be had offline, as the record says of each: the Universal Sentence Encoder (a
