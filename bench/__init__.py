@@ -208,11 +208,11 @@ def load_model(
     """
     import torch
 
-    from fewbench.measure.stored import World, model_of, task_of
+    from fewbench.measure.stored import Locations, model_of, task_of
     from fewbench.nn.fit_context import Models
     from fewbench.store.store import Store
 
     store = Store(Path(results))
     record = store.find(key)
-    world = World(store, models=tuple(models), tasks=tuple(tasks), methods=tuple(methods))
+    world = Locations(store, models=tuple(models), tasks=tuple(tasks), methods=tuple(methods))
     return model_of(record, task_of(record, world), Models(torch.device(device)), world)

@@ -23,7 +23,7 @@ from fewbench.data.metrics import Scorer
 from fewbench.data.split import make_split
 from fewbench.data.unified import unified
 from fewbench.errors import BenchError
-from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.fit_context import FitContext, Models
 from fewbench.nn.serialize import pack, unpack
 from fewbench.nn.task_model import TaskModel
 from fewbench.registry.methods import MethodInfo, methods
@@ -243,7 +243,7 @@ def check_predictor(method: MethodInfo, model_folder: Path, kind: Kind, artifact
     run_job(job, artifacts)  # builds what it needs
     models = Models(torch.device("cpu"))
     refs = (job.run.student, job.run.teacher, job.run.corpus)
-    kit = Kit(job.task, job.split, job.protocol, 1, models, *refs, job.supplies, artifacts)
+    kit = FitContext(job.task, job.split, job.protocol, 1, models, *refs, job.supplies, artifacts)
     torch.manual_seed(1)
     predictor = fit(method, job.task, job.split, kit, job.trials[0])
     bare = [example.without_label() for example in job.split.dev]

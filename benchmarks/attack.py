@@ -23,7 +23,7 @@ from measure import Seconds, filled, interleave, model_ref, options, read_exampl
 from fewbench.measure.attack.adapter import attack_item, load_textattack, local_textfooler
 from fewbench.measure.attack.encoder import MeanPooled
 from fewbench.measure.attack.recipes import RECIPES
-from fewbench.measure.attack.report import Outcome, summary
+from fewbench.measure.attack.report import AttackOutcome, summary
 from fewbench.measure.attack.resources import read_resources
 from fewbench.measure.attack.run import blocks, forget
 from fewbench.measure.attack.tagger import read_tagger
@@ -54,7 +54,7 @@ class Padded:
         return Predictions(tuple(example.id for example in examples), probabilities=probabilities)
 
 
-def told(outcome: Outcome) -> tuple[str, tuple[str, ...], int]:
+def told(outcome: AttackOutcome) -> tuple[str, tuple[str, ...], int]:
     """Return what two attacks must agree in; probabilities hang on the batch in their last bits."""
     return outcome.status, outcome.adversarial, outcome.queries
 
@@ -75,7 +75,7 @@ def main() -> None:
     encoder = MeanPooled(open_backbone(ref), [item.texts[0] for item in items])
     resources = read_resources(arguments.neighbours, arguments.nltk_data, None)
     recipe = RECIPES["textattack-jin2019"]
-    found: dict[str, list[Outcome]] = {}
+    found: dict[str, list[AttackOutcome]] = {}
 
     def ours() -> Seconds:
         object.__setattr__(resources, "tagger", read_tagger(arguments.nltk_data))  # what it remembers is gone

@@ -20,7 +20,7 @@ from fewbench.pretrain.context import Context
 from fewbench.pretrain.masking import Vocabulary, build
 from fewbench.pretrain.objective import masked_words
 from fewbench.pretrain.recipe import Recipe
-from fewbench.pretrain.train import Precision, Text, Watch, train
+from fewbench.pretrain.train import Precision, TrainingText, Watch, train
 
 VOCABULARY, SPECIAL, SEPARATOR, MASK = 8192, 5, 3, 4
 
@@ -45,7 +45,7 @@ def main() -> None:
     def side(precision: str, context: float = 0.0) -> Seconds:
         model = new_model()
         around = Context([rows], vocabulary, SEPARATOR) if context else None
-        text = Text([rows], rows[:1], vocabulary, MASK, around)
+        text = TrainingText([rows], rows[:1], vocabulary, MASK, around)
         chosen = replace(recipe, precision=precision, context=context)
         choose = build(recipe.masking, rows, vocabulary)
         with tempfile.TemporaryDirectory() as folder:

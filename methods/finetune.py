@@ -5,7 +5,7 @@ After `truncate` it is the thesis's "Truncate & Finetune", after `head-prune` it
 
 from __future__ import annotations
 
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Count, Positive, Split, Task
 
@@ -18,7 +18,7 @@ def transform(
     model: TaskModel,
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     teacher: str = "ft",
     lr: Positive = 1e-5,

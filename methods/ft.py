@@ -8,7 +8,7 @@ state; ppt's full-model tuning of T5 is text to text instead, and here that is p
 from __future__ import annotations
 
 from fewbench.nn.classifier import HeadModel
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.types import Count, Positive, Predictor, Split, Task
 
 PAPER = "Devlin et al., 2019; smash, section 3.1"
@@ -17,7 +17,7 @@ BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 
 
-def fit(task: Task, split: Split, kit: Kit, *, lr: Positive = 1e-5, batch_size: Count = 8) -> Predictor:
+def fit(task: Task, split: Split, kit: FitContext, *, lr: Positive = 1e-5, batch_size: Count = 8) -> Predictor:
     """Train backbone and head by the protocol."""
     model = HeadModel(kit.backbone("student"), task)
     kit.train(model, lr=lr, batch_size=batch_size)

@@ -15,7 +15,7 @@ from torch import Tensor
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
 from fewbench.nn.distil import check_temperature, soft_loss, targets
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Count, Positive, Split, Task
 
@@ -29,7 +29,7 @@ def transform(
     model: TaskModel,
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     teacher: str = "ft",
     temperature: Positive = 10.0,

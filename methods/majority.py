@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.types import Example, Predictions, Predictor, Split, Task
 
 PAPER = "none: a baseline"
@@ -29,7 +29,7 @@ class Constant:
         return Predictions(ids, probabilities=array) if self.row.ndim else Predictions(ids, values=array)
 
 
-def fit(task: Task, split: Split, kit: Kit) -> Predictor:
+def fit(task: Task, split: Split, kit: FitContext) -> Predictor:
     """Count the training labels."""
     labels = np.array([example.label for example in split.train])
     if task.is_regression:

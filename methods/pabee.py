@@ -23,7 +23,7 @@ from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.exit_rules import Depth, rules_to_try
 from fewbench.nn.exits import CHOICE, choose_rule, head_exits
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.types import Count, Natural, Positive, Predictor, Split, Task, Weight
 
 PAPER = "Zhou, Xu et al., 2020 (BERT Loses Patience); thesis, chapter 3"
@@ -40,7 +40,7 @@ PRESETS = {
 def fit(
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     lr: Positive = 2e-5,
     batch_size: Count = 32,

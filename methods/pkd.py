@@ -31,7 +31,7 @@ from fewbench.nn.distil import (
     soft_loss,
     targets,
 )
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.losses import patient_mse
 from fewbench.types import Count, Positive, Predictor, Share, Split, Task, Weight
 
@@ -44,7 +44,7 @@ PRESETS = {"last": {"strategy": "last"}}
 def fit(
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     teacher: str = "ft",
     strategy: Literal["skip", "last"] = "skip",

@@ -19,7 +19,7 @@ from torch import Tensor
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
 from fewbench.nn.distil import check_pool, check_temperature, draw_pool, stream
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.kinds import prompt_model
 from fewbench.nn.layer_probes import Lesson, check_probes, contrasted, lesson, probed, prompt_teacher, scores_at
 from fewbench.nn.losses import cross_entropy, soft_cross_entropy
@@ -44,7 +44,7 @@ PRESETS = {
 def fit(
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     teacher: str = "prompt-ft",
     temperature: Positive = 10.0,

@@ -8,7 +8,7 @@ generated token (smash, appendix A).
 
 from __future__ import annotations
 
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.kinds import prompt_model
 from fewbench.types import Count, Positive, Predictor, Split, Task
 
@@ -18,7 +18,7 @@ BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 
 
-def fit(task: Task, split: Split, kit: Kit, *, lr: Positive = 1e-5, batch_size: Count = 8) -> Predictor:
+def fit(task: Task, split: Split, kit: FitContext, *, lr: Positive = 1e-5, batch_size: Count = 8) -> Predictor:
     """Train the prompted backbone by the protocol."""
     model = prompt_model(kit.backbone("student"), task)
     kit.train(model, lr=lr, batch_size=batch_size)

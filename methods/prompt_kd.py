@@ -18,7 +18,7 @@ from torch import Tensor
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
 from fewbench.nn.distil import check_temperature, hard_loss, word_targets
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.kinds import prompt_model
 from fewbench.nn.losses import distillation_kl, soft_cross_entropy
 from fewbench.types import Count, Positive, Predictor, Split, Task, Weight
@@ -33,7 +33,7 @@ GRID = {"temperature": (10.0, 2.0), "lambda1": (0.2, 1.0)}
 def fit(
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     teacher: str = "prompt-ft",
     temperature: Positive = 10.0,

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from fewbench.data.template import without_words
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.soft_prompt import SoftPromptModel, behind, initial_prompt
 from fewbench.types import Count, Positive, Predictor, Split, Task
 
@@ -46,7 +46,7 @@ def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: A
 def fit(
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     tokens: Count = 100,
     hybrid: bool = False,

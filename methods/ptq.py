@@ -10,7 +10,7 @@ stay in floating point.
 
 from __future__ import annotations
 
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.quantize import quantize
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Split, Task
@@ -23,7 +23,7 @@ LAST = True
 
 
 def transform(
-    model: TaskModel, task: Task, split: Split, kit: Kit, *, teacher: str = "ft", per_channel: bool = True
+    model: TaskModel, task: Task, split: Split, kit: FitContext, *, teacher: str = "ft", per_channel: bool = True
 ) -> TaskModel:
     """Turn the model's layers into int8."""
     quantize(model.backbone, per_channel)

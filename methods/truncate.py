@@ -9,7 +9,7 @@ from typing import Any
 
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.prune import truncate
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Count, Split, Task
@@ -25,7 +25,7 @@ def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: A
 
 
 def transform(
-    model: TaskModel, task: Task, split: Split, kit: Kit, *, teacher: str = "ft", layers: Count | None = None
+    model: TaskModel, task: Task, split: Split, kit: FitContext, *, teacher: str = "ft", layers: Count | None = None
 ) -> TaskModel:
     """Leave the first `layers` layers; None means half, rounded up."""
     truncate(model.backbone, range(_count(model.backbone, layers)))

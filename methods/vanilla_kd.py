@@ -17,7 +17,7 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.distil import check_temperature, hard_loss, soft_loss, targets
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.types import Count, Positive, Predictor, Share, Split, Task
 
 PAPER = "Hinton, Vinyals and Dean, 2015; thesis section 5.2.1"
@@ -28,7 +28,7 @@ SEARCH = ("lr", "batch_size")
 def fit(
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     teacher: str = "ft",
     alpha: Share = 0.5,

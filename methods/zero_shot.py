@@ -5,7 +5,7 @@ smash, section 3.1 and the zero-shot rows of its Table 2.
 
 from __future__ import annotations
 
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.kinds import prompt_model
 from fewbench.types import Predictor, Split, Task
 
@@ -14,6 +14,6 @@ NEEDS = ("student", "words")
 BACKBONES = ("masked", "encoder-decoder")
 
 
-def fit(task: Task, split: Split, kit: Kit) -> Predictor:
+def fit(task: Task, split: Split, kit: FitContext) -> Predictor:
     """Return the prompted model as it is; no example is looked at."""
     return prompt_model(kit.backbone("student"), task)

@@ -79,7 +79,7 @@ def mean_and_band(values: Sequence[float]) -> tuple[float, float]:
     return statistics.fmean(values), statistics.pstdev(values)
 
 
-class Row(NamedTuple):
+class PanelRow(NamedTuple):
     """A row of panels with room for a legend of its own below."""
 
     figure: SubFigure
@@ -92,7 +92,7 @@ class Row(NamedTuple):
         self.figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
 
 
-def stack(rows: Sequence[Sequence[str]], columns: int, *, height: float = 1.9) -> tuple[Figure, list[Row]]:
+def stack(rows: Sequence[Sequence[str]], columns: int, *, height: float = 1.9) -> tuple[Figure, list[PanelRow]]:
     """Return a figure of rows of panels.
 
     Args:
@@ -106,7 +106,7 @@ def stack(rows: Sequence[Sequence[str]], columns: int, *, height: float = 1.9) -
     heights = [height + 0.14 * -(-len(names) // _columns(names, width)) for names in rows]
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
-    return figure, [Row(part, list(part.subplots(1, columns, squeeze=False)[0])) for part in parts]
+    return figure, [PanelRow(part, list(part.subplots(1, columns, squeeze=False)[0])) for part in parts]
 
 
 def _columns(names: Sequence[str], width: float) -> int:

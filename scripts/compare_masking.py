@@ -25,7 +25,7 @@ from fewbench.errors import BenchError
 from fewbench.io.atomic import write_whole
 from fewbench.pretrain.probing import FactMeasure
 from fewbench.pretrain.recipe import read_recipe
-from fewbench.pretrain.run import Request, pretrain
+from fewbench.pretrain.run import PretrainRequest, pretrain
 from fewbench.pretrain.wordpiece import learn
 from fewbench.types import ModelRef
 
@@ -70,7 +70,7 @@ def compare(args: argparse.Namespace) -> None:
             if file.exists():
                 continue
             recipe = read_recipe(RECIPE, {"masking": strategy, "seed": seed, "tokens": args.tokens})
-            request = Request(
+            request = PretrainRequest(
                 recipe,
                 [args.corpus],
                 args.out / file.stem,

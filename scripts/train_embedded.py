@@ -24,7 +24,7 @@ from fewbench.errors import BenchError
 from fewbench.io.atomic import write_whole
 from fewbench.plots.pretraining import save_curves
 from fewbench.pretrain.recipe import read_recipe
-from fewbench.pretrain.run import Request, pretrain
+from fewbench.pretrain.run import PretrainRequest, pretrain
 from fewbench.registry.pretrained import find_model
 
 RECIPES = Path(__file__).parent / "embedded"
@@ -90,7 +90,7 @@ def with_states(encoder: str, work: Path) -> tuple[Step, ...]:
 def train(args: argparse.Namespace, step: Step) -> dict[str, Any]:
     """Do one step, or find it done; return its report."""
     print(f"== {step.name}")
-    request = Request(
+    request = PretrainRequest(
         read_recipe(RECIPES / f"{step.recipe}.toml", {}),
         args.corpora,
         args.work / step.name,

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from fewbench.data.manifest import Entry, as_bytes
+from fewbench.data.manifest import ManifestEntry, as_bytes
 from fewbench.errors import BenchError
 
 TASK = """
@@ -136,7 +136,7 @@ def known(mirror, **changes) -> None:
     facts = dict(
         sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw), rows=12, origin="import", revision=None, date="2026"
     )
-    entry = Entry(**{**facts, **changes})
+    entry = ManifestEntry(**{**facts, **changes})
     (train(mirror).parent / "checksums.json").write_bytes(as_bytes({"train.jsonl": entry}))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from rows import with_
 
-from fewbench.data.rows import Row, to_example
+from fewbench.data.rows import DataRow, to_example
 from fewbench.errors import DataError
 
 
 def example_of(columns, *names):
-    return to_example(with_(texts=names), Row("x.jsonl, line 1", columns), "train-0")
+    return to_example(with_(texts=names), DataRow("x.jsonl, line 1", columns), "train-0")
 
 
 def test_a_text_of_several_columns():

@@ -19,7 +19,7 @@ from fewbench.registry.protocol import protocols
 from fewbench.report import render
 from fewbench.report.published import COLUMNS, METRICS, PROTOCOLS, Published, beside, read_published
 from fewbench.report.tables.beside import published_entries, published_rows
-from fewbench.report.tables.blocks import Block, Row, Scores
+from fewbench.report.tables.blocks import Block, Scores, TableRow
 from fewbench.report.tables.entry import entries
 from fewbench.report.tables.pivot import grids
 from fewbench.store.cell import Entrant, TaskCell, Terms
@@ -201,7 +201,7 @@ def test_a_number_printed_twice_stands_once_with_its_std():
 
 def a_block():
     column = TaskCell("sst-2", "lm-bff", "", 1, "", "", "0" * 16, "accuracy")
-    ours = Row(Entrant("prompt-ft", "splade-tiny-mlm"))
+    ours = TableRow(Entrant("prompt-ft", "splade-tiny-mlm"))
     return Block(Terms(16, "lm-bff-v1"), 0, [ours], [column], {(ours, column): Scores({13: 0.8, 21: 0.9})})
 
 

@@ -120,10 +120,10 @@ def test_tables_tell_an_edited_task_from_todays(bench, moods, record):
 def test_a_submission_is_checked_against_the_users_own_task(moods, record):
     from pathlib import PurePosixPath
 
-    from fewbench.report.share.gather import Found
+    from fewbench.report.share.gather import FoundRecord
     from fewbench.report.share.submit import Checker
 
-    found = [Found(PurePosixPath("x.json"), record, b"", None)]
+    found = [FoundRecord(PurePosixPath("x.json"), record, b"", None)]
     assert any("is not declared here" in text for text in Checker(None).check(found).problems)
     fresh = Checker(None, [moods]).check(found).problems
     assert not any("definition" in text or "rows" in text for text in fresh)

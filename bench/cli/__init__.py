@@ -121,7 +121,7 @@ _add(
     pretraining.pretrain,
     "Pretrain a masked language model from documents.",
     "bench pretrain --corpus wikipedia/ --out my-model --tokens 50000000",
-    "bench pretrain --corpus wikipedia/ --out small --objective states --teacher T",
+    "bench pretrain --corpus text/ --out small --objective states --teacher big/",
 )
 _add(
     "probe",

@@ -15,7 +15,7 @@ from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.measure.attack.run import Target
-    from fewbench.measure.stored import World
+    from fewbench.measure.stored import Locations
     from fewbench.nn.fit_context import Models
     from fewbench.store.measurement import Measurement
 
@@ -54,14 +54,14 @@ def attack(
 ) -> None:
     """Attack stored runs whose models were kept, and store accuracy under attack, queries and adversarial texts."""
     from fewbench.data.hub import go_offline
-    from fewbench.measure.stored import World
+    from fewbench.measure.stored import Locations
     from fewbench.store.store import Store
 
     if offline:
         go_offline()
 
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
-    world = World(store, data, model or (), task_files or (), offline, methods or ())
+    world = Locations(store, data, model or (), task_files or (), offline, methods or ())
     one = _attacker(recipe, neighbours, nltk_data, encoder, world, device, threads, limit=limit, force=force)
     done: list[tuple[Target, Measurement]] = []
     failed: list[BenchError] = []
@@ -83,7 +83,7 @@ def _attacker(
     neighbours: Path | None,
     nltk_data: Path | None,
     encoder: str | None,
-    world: World,
+    world: Locations,
     device: str,
     threads: int,
     *,

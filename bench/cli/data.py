@@ -14,7 +14,7 @@ from fewbench.cli.out import note, print_grid, print_json, say
 from fewbench.errors import BenchError, NeedsNetwork
 
 if TYPE_CHECKING:
-    from fewbench.data.data_folder import Place
+    from fewbench.data.data_folder import SplitPlace
     from fewbench.types import Task
 
 app = typer.Typer(
@@ -58,7 +58,7 @@ def _size(count: int | None) -> str:
     return f"{count / 2**20:.1f}M" if count >= 2**20 else f"{max(1, round(count / 2**10))}K"
 
 
-def _row(place: Place) -> dict[str, Any]:
+def _row(place: SplitPlace) -> dict[str, Any]:
     source, entry = place.task.source, place.entry
     fetchable = source.hub and source.root is None
     state = "here" if place.files else "missing" if entry else "hub" if fetchable else "by hand"
@@ -76,7 +76,7 @@ def _row(place: Place) -> dict[str, Any]:
     }
 
 
-def _count(place: Place) -> int | None:
+def _count(place: SplitPlace) -> int | None:
     """Return the rows that a file has, or None where that takes more than counting its lines."""
     if place.entry is not None:
         return place.entry.rows
@@ -104,7 +104,7 @@ def fetch(
     from fewbench.runner.plan import choose_tasks
 
     folder = _needed(data)
-    asked: dict[tuple[str, str], Place] = {}
+    asked: dict[tuple[str, str], SplitPlace] = {}
     for place in _places(choose_tasks(split_list(",".join(tasks), "TASKS")), folder):
         asked.setdefault(place.key, place)
     reports: list[dict[str, Any]] = []
@@ -193,7 +193,7 @@ def _needed(data: Path | None) -> Path:
     return data
 
 
-def _places(tasks: Sequence[Task], data: Path | None) -> list[Place]:
+def _places(tasks: Sequence[Task], data: Path | None) -> list[SplitPlace]:
     from fewbench.data.data_folder import places
 
     return [place for task in tasks for place in places(task, data)]

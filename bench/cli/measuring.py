@@ -73,8 +73,8 @@ def cost(
     """Measure what stored runs' models cost, beside their teacher in the same process, and store it with them."""
     import torch
 
-    from fewbench.measure.stored import World
-    from fewbench.measure.stored_cost import Conditions, codecarbon
+    from fewbench.measure.stored import Locations
+    from fewbench.measure.stored_cost import CostConditions, codecarbon
     from fewbench.measure.stored_cost import cost as measure
     from fewbench.nn.fit_context import Models
     from fewbench.runner.local import choose_device
@@ -86,8 +86,8 @@ def cost(
     store = Store(results)
     records = [store.find(key) for key in runs]
     teachers = {"": store.find(against)} if against else {}
-    world = World(store, data, model or (), tasks or (), offline, methods or ())
-    conditions = Conditions(device, threads, examples, rounds, codecarbon() if energy else None)
+    world = Locations(store, data, model or (), tasks or (), offline, methods or ())
+    conditions = CostConditions(device, threads, examples, rounds, codecarbon() if energy else None)
     found: list[tuple[Record, Measurement]] = []
     for record in records:
         try:

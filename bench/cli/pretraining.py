@@ -107,12 +107,12 @@ def _carry_out(
 
     from fewbench.plots.pretraining import save_curves
     from fewbench.pretrain.probing import FactMeasure
-    from fewbench.pretrain.run import Request, pretrain
+    from fewbench.pretrain.run import PretrainRequest, pretrain
     from fewbench.runner.local import choose_device
 
     if threads:
         torch.set_num_threads(threads)
-    request = Request(recipe, corpora, out, device=choose_device(device), **refs)
+    request = PretrainRequest(recipe, corpora, out, device=choose_device(device), **refs)
     if facts is not None:
         request = replace(request, measure=FactMeasure(facts))
     with _shown(recipe) as on_update:

@@ -158,9 +158,9 @@ def show(
     record = store.find(key)
     if text:
         from fewbench.measure.case_study import study
-        from fewbench.measure.stored import World
+        from fewbench.measure.stored import Locations
 
-        told = study(record, text, top, World(store, models=model or (), offline=True, methods=methods or ()))
+        told = study(record, text, top, Locations(store, models=model or (), offline=True, methods=methods or ()))
         if json:
             print_json(told)
         else:

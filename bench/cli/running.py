@@ -125,10 +125,10 @@ def run(
 def _refuse(stages: Sequence[Sequence[Work]], device: str) -> None:
     """Refuse what a run would refuse before anything is carried out."""
     from fewbench.runner.local import choose_device, preflight
-    from fewbench.runner.processes import Conditions
+    from fewbench.runner.processes import WorkConditions
 
     works = [work for stage in stages for work in stage]
-    preflight(works, Conditions(choose_device(device), 1), _cores())
+    preflight(works, WorkConditions(choose_device(device), 1), _cores())
 
 
 def _carry_out(

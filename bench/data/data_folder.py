@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from fewbench.data.hub import load_split, place_of
 from fewbench.data.manifest import (
-    Entry,
+    ManifestEntry,
     changed,
     entry_of,
     folder_of,
@@ -34,7 +34,7 @@ FETCHED = ".jsonl"
 """What a fetched file is."""
 
 
-class Place(NamedTuple):
+class SplitPlace(NamedTuple):
     """Where a split of a task's source stands.
 
     `name` is the path within the data folder, without extension; `files` are those that are there, which should be one
@@ -45,7 +45,7 @@ class Place(NamedTuple):
     split: str
     name: str
     files: tuple[Path, ...] = ()
-    entry: Entry | None = None
+    entry: ManifestEntry | None = None
     missing: str = ""
 
     @property
@@ -69,24 +69,24 @@ class Checked(NamedTuple):
     error: BenchError | None
 
 
-def places(task: Task, data: Path | None) -> list[Place]:
+def places(task: Task, data: Path | None) -> list[SplitPlace]:
     """Return where the splits of a task's source in use stand, and what is there."""
     source = task.source
     root = source.root or data
     if root is None:
-        return [Place(task, split, place_of(source, split)) for split in source.splits]
+        return [SplitPlace(task, split, place_of(source, split)) for split in source.splits]
     sums = read_sums(sums_file(source, root))
     return [_place(task, split, root, sums) for split in source.splits]
 
 
-def _place(task: Task, split: str, root: Path, sums: Mapping[str, Entry]) -> Place:
+def _place(task: Task, split: str, root: Path, sums: Mapping[str, ManifestEntry]) -> SplitPlace:
     source = task.source
     files = tuple(files_of(folder_of(source, root), split))
     names = {key_of(source, file.name): file for file in files}
     listed = next((key for key in sums if key in names), None)
     gone = next((key for key in sums if not files and _stem(key) == key_of(source, split)), None)
     entry = sums[listed] if listed else sums[gone] if gone else None
-    return Place(task, split, place_of(source, split), files, entry, gone or "")
+    return SplitPlace(task, split, place_of(source, split), files, entry, gone or "")
 
 
 def _stem(key: str) -> str:
@@ -94,7 +94,7 @@ def _stem(key: str) -> str:
 
 
 def fetch(
-    place: Place, data: Path, *, force: bool = False, notify: Callable[[str], None] = lambda text: None
+    place: SplitPlace, data: Path, *, force: bool = False, notify: Callable[[str], None] = lambda text: None
 ) -> Literal["fetched", "there"]:
     """Fetch a split from the hub, unless it is there as it was written. `notify` hears of a download that begins.
 
@@ -120,7 +120,7 @@ def fetch(
     return "fetched"
 
 
-def _by_hand(place: Place) -> DataError:
+def _by_hand(place: SplitPlace) -> DataError:
     name, source = place.task.full_name, place.task.source
     others = [f"{place.task.name}@{other.name}" for other in place.task.sources[1:] if other.hub]
     fix = "put the file there" if source.root else f"bench data import FOLDER --task {name} --data DIR"
@@ -131,7 +131,7 @@ def _by_hand(place: Place) -> DataError:
     )
 
 
-def _is_there(place: Place, file: Path, force: bool) -> bool:
+def _is_there(place: SplitPlace, file: Path, force: bool) -> bool:
     """Whether the file is there as it was written; one that is not ours is refused, but for `force`."""
     if len(place.files) > 1:
         raise _in_the_way(place)
@@ -152,12 +152,12 @@ def _is_there(place: Place, file: Path, force: bool) -> bool:
     return False
 
 
-def _in_the_way(place: Place) -> DataError:
+def _in_the_way(place: SplitPlace) -> DataError:
     names = " and ".join(file.name for file in place.files)
     return DataError(f"the split '{place.split}' stands there as {names}", where=place.name, fix="move it away")
 
 
-def _as_lines(place: Place, rows: Sequence[Mapping[str, Any]]) -> bytes:
+def _as_lines(place: SplitPlace, rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Return rows as JSON lines, with the hub's own columns."""
     where = f"hub: {place.name}@{place.task.source.revision}"
     done: list[str] = []
@@ -169,12 +169,12 @@ def _as_lines(place: Place, rows: Sequence[Mapping[str, Any]]) -> bytes:
         raise DataError(f"this row is no JSON: {error}", where=f"{where}, row {len(done) + 1}") from error
 
 
-def verify(asked: Sequence[Place]) -> Iterator[Checked]:
+def verify(asked: Sequence[SplitPlace]) -> Iterator[Checked]:
     """Check every file that is there, or should be: its sum where it is known, and its rows as the loader reads them.
 
     A file that several tasks read is checked for each of them, and reported once.
     """
-    together: dict[tuple[str, str], list[Place]] = {}
+    together: dict[tuple[str, str], list[SplitPlace]] = {}
     for place in asked:
         together.setdefault(place.key, []).append(place)
     begun = {(place.task.name, place.task.source.name) for place in asked if place.files or place.entry}
@@ -186,14 +186,14 @@ def verify(asked: Sequence[Place]) -> Iterator[Checked]:
             yield Checked(first.shown, None, first.entry is not None, _missing(first))
 
 
-def _missing(place: Place) -> DataError:
+def _missing(place: SplitPlace) -> DataError:
     name = place.task.full_name
     known = f"; it was written on {place.entry.date} as {place.missing}" if place.entry else ""
     fix = f"bench data fetch {name}" if place.task.source.hub else f"bench data import FOLDER --task {name}"
     return DataError(f"{name}: this file is missing, and others of the task are there{known}", fix=fix)
 
 
-def _check(users: Sequence[Place]) -> Checked:
+def _check(users: Sequence[SplitPlace]) -> Checked:
     first = users[0]
     rows = None
     try:

@@ -17,7 +17,7 @@ from typing import Any
 
 from fewbench.errors import DataError
 from fewbench.io.jsonl import A_TEXT, is_text, objects, read_bytes
-from fewbench.io.toml import Table
+from fewbench.io.toml import TomlTable
 
 KIND = "facts"
 """What a table says of its kind."""
@@ -101,7 +101,7 @@ class FactSet:
         return replace(self, facts=facts, duplicates=_repeated(facts), limit=limit, seed=seed)
 
 
-def fact_task(table: Table) -> FactTask:
+def fact_task(table: TomlTable) -> FactTask:
     """Return what a table of the kind `facts` declares.
 
     Raises:

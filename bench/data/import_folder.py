@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from fewbench.data.manifest import (
-    Entry,
+    ManifestEntry,
     entry_of,
     folder_of,
     key_of,
@@ -162,7 +162,7 @@ def _write(task: Task, reads: Sequence[_Read], data: Path, force: bool) -> list[
     source = task.source
     folder, sums = folder_of(source, data), sums_file(source, data)
     known = read_sums(sums)
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ManifestEntry] = {}
     files: dict[Path, bytes] = {}
     results: list[Imported] = []
     for read in reads:

@@ -27,7 +27,7 @@ SUMS = "checksums.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManifestEntry:
     """What a file was when it was written: its sum and size, its rows, and where it came from, when."""
 
     sha256: str
@@ -53,7 +53,7 @@ def sums_file(source: Source, root: Path) -> Path:
     return root / source.path / SUMS
 
 
-def read_sums(file: Path) -> dict[str, Entry]:
+def read_sums(file: Path) -> dict[str, ManifestEntry]:
     """Return what is known of a data set's files; nothing, if there is no file of sums.
 
     Raises:
@@ -62,7 +62,7 @@ def read_sums(file: Path) -> dict[str, Entry]:
     if not file.is_file():
         return {}
     try:
-        entries = {name: Entry(**entry) for name, entry in parse_json(read_bytes(file))["files"].items()}
+        entries = {name: ManifestEntry(**entry) for name, entry in parse_json(read_bytes(file))["files"].items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         fix = "remove it (the data stay; their sums are then unknown)"
         raise DataError(f"this file of sums is damaged: {error}", where=str(file), fix=fix) from error
@@ -87,7 +87,7 @@ def check_known(task: Task, file: Path, root: Path, found: str) -> None:
         raise error
 
 
-def changed(task: Task, file: Path, entry: Entry, found: str) -> DataError | None:
+def changed(task: Task, file: Path, entry: ManifestEntry, found: str) -> DataError | None:
     """Return what is to say of a file that is not what it was when it was written."""
     if entry.sha256 == found:
         return None
@@ -102,7 +102,7 @@ def changed(task: Task, file: Path, entry: Entry, found: str) -> DataError | Non
     )
 
 
-def moved(task: Task, file: Path, entry: Entry) -> DataError | None:
+def moved(task: Task, file: Path, entry: ManifestEntry) -> DataError | None:
     """Return what is to say of a file that was fetched at another revision than the task pins."""
     pinned = task.source.revision
     if entry.revision in (None, pinned):
@@ -111,7 +111,7 @@ def moved(task: Task, file: Path, entry: Entry) -> DataError | None:
     return DataError(problem, where=str(file), fix=f"bench data fetch {task.full_name}")
 
 
-def as_bytes(entries: Mapping[str, Entry]) -> bytes:
+def as_bytes(entries: Mapping[str, ManifestEntry]) -> bytes:
     """Return the contents of a file of sums."""
     content = {"files": {name: asdict(entry) for name, entry in sorted(entries.items())}}
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
@@ -129,10 +129,10 @@ def write(file: Path, raw: bytes) -> None:
         raise DataError(f"this file cannot be written: {error.strerror}", where=str(file)) from error
 
 
-def entry_of(raw: bytes, rows: int, origin: Literal["hub", "import"], revision: str | None) -> Entry:
+def entry_of(raw: bytes, rows: int, origin: Literal["hub", "import"], revision: str | None) -> ManifestEntry:
     """Return the entry of a file that is written now."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Entry(hashlib.sha256(raw).hexdigest(), len(raw), rows, origin, revision, now)
+    return ManifestEntry(hashlib.sha256(raw).hexdigest(), len(raw), rows, origin, revision, now)
 
 
 def refuse_outside(root: Path, file: Path) -> None:
@@ -147,7 +147,7 @@ def refuse_outside(root: Path, file: Path) -> None:
         raise DataError(f"this file would be written outside the data folder: {leads}", where=str(file), fix=fix)
 
 
-def write_listed(root: Path, sums: Path, entries: Mapping[str, Entry], files: Mapping[Path, bytes]) -> None:
+def write_listed(root: Path, sums: Path, entries: Mapping[str, ManifestEntry], files: Mapping[Path, bytes]) -> None:
     """Write files of one data set, and before them what will be known of them: all, or none.
 
     Where one cannot be written, all are put back as they were. Signals wait until the end, and other processes that

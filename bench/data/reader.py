@@ -17,7 +17,7 @@ from typing import Any
 
 from fewbench.data.hub import load_split, place_of
 from fewbench.data.manifest import check_known
-from fewbench.data.rows import Row, check_ids, is_dropped, to_example
+from fewbench.data.rows import DataRow, check_ids, is_dropped, to_example
 from fewbench.errors import DataError, NeedsNetwork
 from fewbench.io.jsonl import NEWLINE, decode, lines, objects, read_bytes
 from fewbench.types import Example, Rows, Source, Task
@@ -74,7 +74,7 @@ def _read(
     return check_rows(task, split, rows, str(file or fact["file"])), {**fact, "rows": len(rows)}
 
 
-def check_rows(task: Task, split: str, rows: Sequence[Row], where: str) -> tuple[Example, ...]:
+def check_rows(task: Task, split: str, rows: Sequence[DataRow], where: str) -> tuple[Example, ...]:
     """Return a split's rows as examples, without those that the source drops.
 
     Raises:
@@ -120,7 +120,7 @@ def shards_of(file: Path) -> list[Path]:
     return there
 
 
-def read_file(source: Source, file: Path) -> tuple[list[Row], str]:
+def read_file(source: Source, file: Path) -> tuple[list[DataRow], str]:
     """Return the rows of a split's file, or of its shards, and the sha256 of their bytes.
 
     Raises:
@@ -173,7 +173,7 @@ def _with(task: Task, split: str) -> str:
     return f"with {place_of(task.source, split, '.jsonl')} in it"
 
 
-def _from_file(task: Task, file: Path, data: Path | None) -> tuple[list[Row], dict[str, Any]]:
+def _from_file(task: Task, file: Path, data: Path | None) -> tuple[list[DataRow], dict[str, Any]]:
     root = task.source.root or data
     digest = hashlib.sha256()
     for shard in shards_of(file):
@@ -185,7 +185,7 @@ def _from_file(task: Task, file: Path, data: Path | None) -> tuple[list[Row], di
     return rows, {"file": shown, "sha256": found}
 
 
-def parse(source: Source, raw: bytes, file: Path) -> list[Row]:
+def parse(source: Source, raw: bytes, file: Path) -> list[DataRow]:
     """Return the rows that a file's bytes hold; its name says which kind of file it is.
 
     Raises:
@@ -201,7 +201,7 @@ def parse(source: Source, raw: bytes, file: Path) -> list[Row]:
         raise
 
 
-def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> tuple[list[Row], dict[str, Any]]:
+def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> tuple[list[DataRow], dict[str, Any]]:
     source = task.source
     if offline:
         place = place_of(source, split, ".jsonl")
@@ -211,19 +211,19 @@ def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> tuple
             fix=f"bench data fetch {task.full_name} --data DIR, or --data DIR (or FEWBENCH_DATA) {_with(task, split)}",
         )
     name = f"hub: {place_of(source, split)}@{source.revision}"
-    rows = [Row(f"{name}, row {n}", columns) for n, columns in enumerate(load_split(source, split), 1)]
+    rows = [DataRow(f"{name}, row {n}", columns) for n, columns in enumerate(load_split(source, split), 1)]
     return rows, {"file": name, "sha256": None}
 
 
-def _read_jsonl(raw: bytes, where: str, source: Source) -> Iterator[Row]:
-    return (Row(place, columns) for place, columns in objects(raw, where))
+def _read_jsonl(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
+    return (DataRow(place, columns) for place, columns in objects(raw, where))
 
 
-def _read_tsv(raw: bytes, where: str, source: Source) -> Iterator[Row]:
+def _read_tsv(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
     return _table(((place, line.split("\t")) for place, line in lines(raw, where)), where, source)
 
 
-def _read_csv(raw: bytes, where: str, source: Source) -> Iterator[Row]:
+def _read_csv(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
     csv.field_size_limit(LONGEST_FIELD)  # the module's own limit is 128 KiB
     reader = csv.reader(io.StringIO(decode(raw, where), newline=""), strict=True)
 
@@ -241,17 +241,17 @@ def _read_csv(raw: bytes, where: str, source: Source) -> Iterator[Row]:
     return _table(cells(), where, source)
 
 
-def _table(rows: Iterator[tuple[str, list[str]]], where: str, source: Source) -> Iterator[Row]:
+def _table(rows: Iterator[tuple[str, list[str]]], where: str, source: Source) -> Iterator[DataRow]:
     header = list(source.columns) if source.columns else next(rows, (where, []))[1]
     if len(set(header)) != len(header):
         raise DataError("two columns have one name", where=f"{where}, line 1", allowed=f"different names, not {header}")
     for place, row in rows:
         if len(row) != len(header):
             raise DataError(f"{len(row)} fields, and there are {len(header)} columns: {', '.join(header)}", where=place)
-        yield Row(place, dict(zip(header, row, strict=True)), untyped=True)
+        yield DataRow(place, dict(zip(header, row, strict=True)), untyped=True)
 
 
-def _read_parquet(raw: bytes, where: str, source: Source) -> Iterator[Row]:
+def _read_parquet(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -260,10 +260,10 @@ def _read_parquet(raw: bytes, where: str, source: Source) -> Iterator[Row]:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"not Parquet, or cut short: {error}", where=where) from error
     for number, columns in enumerate(rows, 1):
-        yield Row(f"{where}, row {number}", columns)
+        yield DataRow(f"{where}, row {number}", columns)
 
 
-_READERS: dict[str, Callable[[bytes, str, Source], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[bytes, str, Source], Iterator[DataRow]]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_jsonl,  # what CLUE and FewCLUE publish under this name holds a row a line, too
     ".csv": _read_csv,

@@ -22,7 +22,7 @@ FIELD = re.compile(r"\{([^{}]+)\}")
 """A column within a text that is made of several: `texts = ["text", "{pronoun} means {noun}"]`."""
 
 
-class Row(NamedTuple):
+class DataRow(NamedTuple):
     """A row as its file gives it, and where it stands. In CSV and TSV every value is a text (`untyped`)."""
 
     where: str
@@ -30,7 +30,7 @@ class Row(NamedTuple):
     untyped: bool = False
 
 
-def to_example(task: Task, row: Row, name: str, *, labelled: bool = True) -> Example:
+def to_example(task: Task, row: DataRow, name: str, *, labelled: bool = True) -> Example:
     """Return a row as an example. A row that is not `labelled` needs no label, and one it has is not looked at.
 
     Raises:
@@ -47,7 +47,7 @@ def to_example(task: Task, row: Row, name: str, *, labelled: bool = True) -> Exa
     return Example(name, texts, label, options)
 
 
-def check_ids(task: Task, rows: Sequence[Row]) -> None:
+def check_ids(task: Task, rows: Sequence[DataRow]) -> None:
     """Refuse two rows of one id, where the rows have a column of ids. Examples have ids of our own; this is a guard.
 
     Raises:
@@ -83,17 +83,17 @@ def check_classes(task: Task, train: Sequence[Example], where: str) -> None:
         raise DataError(problem, where=where, allowed=allowed, fix="add rows of it, or declare another label list")
 
 
-def is_dropped(task: Task, row: Row) -> bool:
+def is_dropped(task: Task, row: DataRow) -> bool:
     """Whether a row's label is one of those whose rows the source leaves out."""
     value = _column(task, row, task.source.label) if task.source.drop else None
     return any(_same(known, value, row.untyped) for known in task.source.drop)
 
 
-def _refused(task: Task, row: Row, problem: str, **more: Any) -> DataError:
+def _refused(task: Task, row: DataRow, problem: str, **more: Any) -> DataError:
     return DataError(f"{task.full_name}: {problem}", where=row.where, **more)
 
 
-def _column(task: Task, row: Row, column: str) -> Any:
+def _column(task: Task, row: DataRow, column: str) -> Any:
     """Return a column's value; `a.b` is column `b` of the object in column `a`, unless a column has that name."""
     outer, _, inner = column.partition(".")
     if inner and column not in row.columns and isinstance(nested := row.columns.get(outer), Mapping):
@@ -104,7 +104,7 @@ def _column(task: Task, row: Row, column: str) -> Any:
     return row.columns[column]
 
 
-def _text(task: Task, row: Row, column: str) -> str:
+def _text(task: Task, row: DataRow, column: str) -> str:
     if "{" in column:
         return FIELD.sub(lambda field: _text(task, row, field[1]), column)
     value = _column(task, row, column)
@@ -119,7 +119,7 @@ def _text(task: Task, row: Row, column: str) -> str:
     return text
 
 
-def _options(task: Task, row: Row, column: str) -> tuple[str, ...]:
+def _options(task: Task, row: DataRow, column: str) -> tuple[str, ...]:
     """Return one option a class; what a row lacks is empty."""
     options, wanted = _column(task, row, column), len(task.labels)
     fits = isinstance(options, list) and all(is_text(option) and option.strip() for option in options)
@@ -137,7 +137,7 @@ def _short(value: object) -> str:
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
-def _index(task: Task, row: Row, value: Any, options: tuple[str, ...]) -> Label:
+def _index(task: Task, row: DataRow, value: Any, options: tuple[str, ...]) -> Label:
     """Return the class index of a label; text files hold digits, the others must hold integers."""
     values, count = task.source.values, len(task.labels)
     if values is not None:
@@ -163,7 +163,7 @@ def _same(known: str | int, value: object, untyped: bool) -> bool:
     return type(known) is type(value) and known == value
 
 
-def _value(task: Task, row: Row, value: Any) -> Label:
+def _value(task: Task, row: DataRow, value: Any) -> Label:
     assert task.bounds is not None
     lower, upper = task.bounds
     number = float(value) if row.untyped and NUMBER.fullmatch(value) else value

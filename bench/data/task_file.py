@@ -19,7 +19,7 @@ from fewbench.data.task_sources import FORMATS, take_sources
 from fewbench.data.template import MARKS
 from fewbench.errors import BenchError
 from fewbench.io import toml
-from fewbench.io.toml import Table
+from fewbench.io.toml import TomlTable
 from fewbench.refs import NAME
 from fewbench.types import Task
 
@@ -115,11 +115,11 @@ def load_file(path: Path) -> TaskFile:
     if not path.is_file():
         raise BenchError(f"no such task file: {path}", fix="bench ls tasks")
     tables = toml.load(path)
-    head = Table(path, "suite", tables.pop("suite", {}))
+    head = TomlTable(path, "suite", tables.pop("suite", {}))
     tasks: dict[str, Task] = {}
     facts: dict[str, FactTask] = {}
     for name, content in tables.items():
-        table = Table(path, name, content)
+        table = TomlTable(path, name, content)
         if not NAME.fullmatch(name):
             raise table.error("", f"'{name}' is no task name", allowed="lower-case letters, digits and single '-'")
         kind = table.take("kind", str, "task")
@@ -135,7 +135,7 @@ def load_file(path: Path) -> TaskFile:
     return TaskFile(path, suite, tasks, facts)
 
 
-def _task(table: Table) -> Task:
+def _task(table: TomlTable) -> Task:
     form = table.take("format", str)
     if form not in FORMATS:
         raise table.error("format", f"unknown format '{form}'", allowed=FORMATS, given=form)
@@ -172,7 +172,7 @@ def _task(table: Table) -> Task:
     return task
 
 
-def _check_metrics(table: Table, task: Task) -> None:
+def _check_metrics(table: TomlTable, task: Task) -> None:
     for name in (task.metric, *task.metrics):
         if name.startswith("evaluate:") and name not in OF_ONE_CLASS:
             continue
@@ -184,7 +184,7 @@ def _check_metrics(table: Table, task: Task) -> None:
             raise table.error(key, f"{name} is for two classes, and there are {len(task.labels)}", fix='"macro_f1"')
 
 
-def _check_positive(table: Table, task: Task) -> None:
+def _check_positive(table: TomlTable, task: Task) -> None:
     """Refuse a metric of one class where the table does not say of which."""
     named = [name for name in (task.metric, *task.metrics) if name in OF_ONE_CLASS]
     if task.positive and not named:
@@ -197,14 +197,14 @@ def _check_positive(table: Table, task: Task) -> None:
     raise table.error("positive", problem, allowed=task.labels, given=task.positive or None, fix=fix)
 
 
-def _metric(table: Table, key: str, name: str) -> str:
+def _metric(table: TomlTable, key: str, name: str) -> str:
     if name not in METRICS and not re.fullmatch(r"evaluate:[\w./-]+", name):
         allowed = [*METRICS, "evaluate:NAME"]
         raise table.error(key, f"unknown metric '{name}'", allowed=allowed, given=name)
     return name
 
 
-def _bounds(table: Table, form: str, labels: tuple[str, ...]) -> tuple[float, float] | None:
+def _bounds(table: TomlTable, form: str, labels: tuple[str, ...]) -> tuple[float, float] | None:
     bounds = table.take("bounds", list, None)
     if bounds is None:
         return None
@@ -220,7 +220,7 @@ def _bounds(table: Table, form: str, labels: tuple[str, ...]) -> tuple[float, fl
     return float(bounds[0]), float(bounds[1])
 
 
-def _rule(table: Table) -> Any:
+def _rule(table: TomlTable) -> Any:
     rule = table.take("rule", str, "shuffle")
     if rule not in ("shuffle", "chained"):
         raise table.error("rule", f"unknown split rule '{rule}'", allowed=["shuffle", "chained"], given=rule)

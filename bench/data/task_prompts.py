@@ -7,7 +7,7 @@ from dataclasses import replace
 from fewbench.data.template import parse_template
 from fewbench.data.unified import UNIFIED, take_names, unified
 from fewbench.errors import BenchError
-from fewbench.io.toml import Table
+from fewbench.io.toml import TomlTable
 from fewbench.refs import NAME
 from fewbench.types import Prompt, Task
 
@@ -15,7 +15,7 @@ OWN = "own"
 """What `--template` calls a task's own prompt."""
 
 
-def take_prompts(table: Table, form: str, labels: tuple[str, ...], texts: int) -> list[Prompt]:
+def take_prompts(table: TomlTable, form: str, labels: tuple[str, ...], texts: int) -> list[Prompt]:
     """Return the prompts of a task's table, its own first. A named one has a template, label words, or both.
 
     Last comes the unified view, where the labels allow one and the table has none of its own.
@@ -26,7 +26,7 @@ def take_prompts(table: Table, form: str, labels: tuple[str, ...], texts: int) -
     own = Prompt("", _template(table, form, texts), _words(table, labels))
     prompts = [own]
     for name, content in table.take("templates", dict, {}).items():
-        given = Table(table.path, f"{table.name}.templates.{name}", content)
+        given = TomlTable(table.path, f"{table.name}.templates.{name}", content)
         if not NAME.fullmatch(name) or name == OWN:
             raise given.error(
                 "", f"'{name}' is no template's name", allowed="lower-case letters, digits and single '-'"
@@ -63,7 +63,7 @@ def with_prompt(task: Task, name: str) -> Task:
     return replace(task, template=prompts[name].template, words=prompts[name].words, prompt=name)
 
 
-def _template(table: Table, form: str, texts: int) -> str:
+def _template(table: TomlTable, form: str, texts: int) -> str:
     template: str = table.take("template", str)
     try:
         pieces = parse_template(template)
@@ -78,7 +78,7 @@ def _template(table: Table, form: str, texts: int) -> str:
     return template
 
 
-def _words(table: Table, labels: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+def _words(table: TomlTable, labels: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     given = {label: [words] if isinstance(words, str) else words for label, words in table.take("words", dict).items()}
     for label, words in given.items():
         if label not in labels:

@@ -6,7 +6,7 @@ import re
 from typing import Any, Literal
 
 from fewbench.data.rows import FIELD
-from fewbench.io.toml import Table
+from fewbench.io.toml import TomlTable
 from fewbench.refs import NAME
 from fewbench.types import Source
 
@@ -17,7 +17,7 @@ MOST_FOLDS = 1000
 """Every one of them is two files and a run of every method."""
 
 
-def take_sources(table: Table, form: str, labels: tuple[str, ...]) -> tuple[Source, ...]:
+def take_sources(table: TomlTable, form: str, labels: tuple[str, ...]) -> tuple[Source, ...]:
     """Return the sources of a task's table, the default one first.
 
     Raises:
@@ -25,7 +25,7 @@ def take_sources(table: Table, form: str, labels: tuple[str, ...]) -> tuple[Sour
     """
     found: dict[str, Source] = {}
     for content in table.take("source", list):
-        source = _source(Table(table.path, f"{table.name}.source", content), form, labels)
+        source = _source(TomlTable(table.path, f"{table.name}.source", content), form, labels)
         if source.name in found:
             raise table.error("source", f"two sources are called '{source.name}'")
         found[source.name] = source
@@ -36,7 +36,7 @@ def take_sources(table: Table, form: str, labels: tuple[str, ...]) -> tuple[Sour
     return tuple(found.values())
 
 
-def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
+def _source(table: TomlTable, form: str, labels: tuple[str, ...]) -> Source:
     texts = _texts(table, form)
     for key in ("options", "may_repeat_options", "may_lack_options"):
         if table.has(key) and form != "choice":
@@ -81,7 +81,7 @@ def _source(table: Table, form: str, labels: tuple[str, ...]) -> Source:
     return source
 
 
-def _texts(table: Table, form: str) -> tuple[str, ...]:
+def _texts(table: TomlTable, form: str) -> tuple[str, ...]:
     texts: tuple[str, ...] = tuple(table.take("texts", list, of=str))
     if len(texts) not in FORMATS[form]:
         allowed = " or ".join(map(str, FORMATS[form]))
@@ -91,7 +91,7 @@ def _texts(table: Table, form: str) -> tuple[str, ...]:
     return texts
 
 
-def _check_folds(table: Table, source: Source) -> None:
+def _check_folds(table: TomlTable, source: Source) -> None:
     if source.folds > MOST_FOLDS:
         raise table.error("folds", f"'folds' is {source.folds}", allowed=f"at most {MOST_FOLDS}")
     if bool(source.folds) != (source.dev is not None) or source.folds < 0:
@@ -105,7 +105,7 @@ def _check_folds(table: Table, source: Source) -> None:
         raise table.error("dev", "train, dev and test are not different splits")
 
 
-def _values(table: Table, form: str, labels: tuple[str, ...]) -> tuple[str | int, ...] | Literal["options"] | None:
+def _values(table: TomlTable, form: str, labels: tuple[str, ...]) -> tuple[str | int, ...] | Literal["options"] | None:
     values = table.take("values", (list, str), None)
     if values is None:
         return None
@@ -120,7 +120,7 @@ def _values(table: Table, form: str, labels: tuple[str, ...]) -> tuple[str | int
     return tuple(values)
 
 
-def _drop(table: Table) -> tuple[str | int, ...]:
+def _drop(table: TomlTable) -> tuple[str | int, ...]:
     drop = table.take("drop", list, None)
     if drop is not None and not _alike(drop):
         raise table.error("drop", f"'drop' is {drop}", allowed="label values of rows to leave out: texts, or integers")
@@ -132,7 +132,7 @@ def _alike(values: list[Any]) -> bool:
     return {type(value) for value in values} in ({str}, {int}) and len(set(values)) == len(values)
 
 
-def _join(table: Table) -> str | None:
+def _join(table: TomlTable) -> str | None:
     # A blank or a line break is a good text here, and `take` refuses blank ones.
     join = table.take("join", list, None, of=str)
     if join is not None and len(join) != 1:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fewbench.data.template import MARKS
-from fewbench.io.toml import Table
+from fewbench.io.toml import TomlTable
 from fewbench.types import Prompt
 
 UNIFIED = "unified"
@@ -23,7 +23,7 @@ ONE_CHARACTER = 10
 """Chinese numerals above ten are no one character, so more options than that are counted in letters (no paper does)."""
 
 
-def take_names(table: Table, form: str, labels: tuple[str, ...]) -> dict[str, str]:
+def take_names(table: TomlTable, form: str, labels: tuple[str, ...]) -> dict[str, str]:
     """Return what a task's table calls its labels as options, if it does: `names = { label = "text", … }`.
 
     Raises:

@@ -37,7 +37,7 @@ def load(path: Path) -> dict[str, Any]:
         raise BenchError(f"not TOML: {problem}", where=str(path), fix="see https://toml.io for the syntax") from error
 
 
-class Table:
+class TomlTable:
     """A TOML table whose keys are taken one by one; what is left at the end is a mistake."""
 
     def __init__(self, path: Path, name: str, content: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from fewbench.errors import BenchError
-from fewbench.measure.stored import World, backbone_of, model_key, model_of, task_of
+from fewbench.measure.stored import Locations, backbone_of, model_key, model_of, task_of
 from fewbench.registry.methods import MethodInfo, known_methods
 from fewbench.registry.protocol import get_protocol
 from fewbench.store.artifacts import Built, Supplies
@@ -15,7 +15,7 @@ from fewbench.store.store import Store
 from fewbench.types import Example, ModelRef, Split, Task
 
 
-def study(record: Record, texts: Sequence[str], top: int, world: World) -> list[dict[str, str]]:
+def study(record: Record, texts: Sequence[str], top: int, world: Locations) -> list[dict[str, str]]:
     """Return the rows of a case study, all with the same columns. No data is read: record and models are enough.
 
     Args:
@@ -36,11 +36,11 @@ def study(record: Record, texts: Sequence[str], top: int, world: World) -> list[
     examples = _examples(task, texts)
     import torch
 
-    from fewbench.nn.fit_context import Kit, Models
+    from fewbench.nn.fit_context import FitContext, Models
 
     run, models = record.run, Models(torch.device("cpu"))
     model = model_of(record, task, models, world)
-    kit = Kit(
+    kit = FitContext(
         task,
         Split(task.full_name, run.k, run.seed, (), (), (), (), run.fingerprint, run.test_fingerprint, {}),
         get_protocol(run.protocol).of_classes(len(task.labels)),
@@ -64,7 +64,7 @@ def _examples(task: Task, texts: Sequence[str]) -> list[Example]:
     return [Example(f"text-{n}", tuple(texts[start : start + each])) for n, start in enumerate(starts)]
 
 
-def _found(record: Record, ref: ModelRef | None, world: World) -> ModelRef | None:
+def _found(record: Record, ref: ModelRef | None, world: Locations) -> ModelRef | None:
     return ref and backbone_of(record, ref.name, ref.revision, world)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Locations:
     """Where the things lie that a record only names.
 
     Args:
@@ -48,7 +48,7 @@ class World:
     methods: Sequence[str] = ()
 
 
-def task_of(record: Record, world: World) -> Task:
+def task_of(record: Record, world: Locations) -> Task:
     """Return a run's task, with the prompt it had.
 
     Raises:
@@ -67,7 +67,7 @@ def task_of(record: Record, world: World) -> Task:
     return asked
 
 
-def test_rows(record: Record, task: Task, world: World, rows: Rows | None = None) -> tuple[Example, ...]:
+def test_rows(record: Record, task: Task, world: Locations, rows: Rows | None = None) -> tuple[Example, ...]:
     """Return the examples a run was tested on, labels included. Nothing that is measured here goes back into training.
 
     Args:
@@ -82,7 +82,7 @@ def test_rows(record: Record, task: Task, world: World, rows: Rows | None = None
     return rows_of_run(record, task, rows or read_rows(task, world.data, offline=world.offline))
 
 
-def backbone_of(record: Record, manifest_name: str, revision: str, world: World) -> ModelRef:
+def backbone_of(record: Record, manifest_name: str, revision: str, world: Locations) -> ModelRef:
     """Return the backbone that a kept model was made of: by its revision, wherever it lies.
 
     Raises:
@@ -105,7 +105,7 @@ def backbone_of(record: Record, manifest_name: str, revision: str, world: World)
     )
 
 
-def model_of(record: Record, task: Task, models: Models, world: World) -> TaskModel:
+def model_of(record: Record, task: Task, models: Models, world: Locations) -> TaskModel:
     """Return a run's trained model, in evaluation mode.
 
     Raises:

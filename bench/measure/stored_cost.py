@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fewbench.measure.stored import World, model_key, model_of, task_of, test_rows
+from fewbench.measure.stored import Locations, model_key, model_of, task_of, test_rows
 from fewbench.runner.environment import environment
 from fewbench.store.measurement import Measurement, measured
 from fewbench.store.record import Record
@@ -25,7 +25,7 @@ Energy = Callable[[Callable[[], object]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class CostConditions:
     """How costs are measured.
 
     Args:
@@ -43,7 +43,9 @@ class Conditions:
     energy: Energy | None = None
 
 
-def cost(record: Record, teacher: Record | None, world: World, models: Models, conditions: Conditions) -> Measurement:
+def cost(
+    record: Record, teacher: Record | None, world: Locations, models: Models, conditions: CostConditions
+) -> Measurement:
     """Return what a run's model costs, and its speed-up over the teacher in the same process if one is given.
 
     The two are timed in turn on the same test inputs. The layer ratio that papers give as speed-up stands beside it.

@@ -50,7 +50,7 @@ class Models:
         return self._shared[1]
 
 
-class World:
+class PrepareContext:
     """What a method's `prepare` is handed: the models and the corpus, but no task.
 
     Args:
@@ -111,7 +111,7 @@ class World:
         return ref
 
 
-class Kit(World):
+class FitContext(PrepareContext):
     """What `fit` is handed besides task and split.
 
     Args:
@@ -167,7 +167,7 @@ class Kit(World):
         """Return a copy of the trained teacher, to be trained and changed: what a pipeline starts from."""
         return duplicate(self.teacher())
 
-    def with_split(self, split: Split) -> Kit:
+    def with_split(self, split: Split) -> FitContext:
         """Return a kit that trains on another split of the run's examples; notes go to the same place."""
         other = copy.copy(self)
         other._split = split

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from fewbench.nn.distil import read_states
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.kinds import prompt_model
 from fewbench.nn.layer_probes import prompt_teacher
 from fewbench.nn.prompt import PromptModel
@@ -49,7 +49,7 @@ def token_study(models: Mapping[str, PromptModel], examples: Sequence[Example], 
     return {f"top_tokens {e.id}": {name: tokens[name][row] for name in models} for row, e in enumerate(shown)}
 
 
-def study(model: TaskModel, kit: Kit, examples: Sequence[Example], top: int) -> list[dict[str, str]]:
+def study(model: TaskModel, kit: FitContext, examples: Sequence[Example], top: int) -> list[dict[str, str]]:
     """Return rows on what a student, its trained teacher and the pretrained one say; prompt-distiller, Table 4.
 
     For each example and model there is a row a layer, the last one first: that is the answer. The layers below are

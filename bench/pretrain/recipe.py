@@ -96,7 +96,7 @@ def read_recipe(file: Path | None, chosen: Mapping[str, Any]) -> Recipe:
     if file is not None:
         if not file.is_file():
             raise BenchError(f"no recipe at {file}", fix="--recipe FILE.toml")
-        table = toml.Table(file, "recipe", toml.load(file))
+        table = toml.TomlTable(file, "recipe", toml.load(file))
         for name, field in fields.items():
             if table.has(name):
                 values[name] = _taken(table, name, field.default)
@@ -109,7 +109,7 @@ def read_recipe(file: Path | None, chosen: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def _taken(table: toml.Table, name: str, default: Any) -> Any:
+def _taken(table: toml.TomlTable, name: str, default: Any) -> Any:
     if isinstance(default, tuple):
         return tuple(table.take(name, list, of=int if name == "keep" else str))
     if isinstance(default, float):

@@ -30,8 +30,8 @@ from fewbench.pretrain.masking import Choose, Vocabulary, build, parse
 from fewbench.pretrain.objective import Objective, check_teacher, distillation, masked_words
 from fewbench.pretrain.packing import held_out_rows, pack
 from fewbench.pretrain.recipe import Recipe
-from fewbench.pretrain.states import Targets, Words, states_objective
-from fewbench.pretrain.train import Precision, Progress, Text, Watch, train
+from fewbench.pretrain.states import Targets, WordPairing, states_objective
+from fewbench.pretrain.train import Precision, TrainingProgress, TrainingText, Watch, train
 from fewbench.pretrain.wordpiece import label_words, learn
 from fewbench.types import ModelRef
 
@@ -42,7 +42,7 @@ PMI_ROWS = 60_000  # rows of each corpus that the PMI matrix of initial embeddin
 
 
 @dataclass(frozen=True)
-class Request:
+class PretrainRequest:
     """What to pretrain.
 
     Args:
@@ -78,7 +78,7 @@ class Request:
 
 
 def pretrain(
-    request: Request,
+    request: PretrainRequest,
     say: Callable[[str], None],
     on_update: Callable[[int, dict[str, float]], None] = lambda update, terms: None,
 ) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def pretrain(
     vocabulary = vocabulary_of(tokenizer)
     rows = [p.train for p in packed]
     around = Context(rows, vocabulary, tokenizer.sep_token_id) if request.recipe.context else None
-    text = Text(rows, held_out_rows(packed), vocabulary, tokenizer.mask_token_id, around)
+    text = TrainingText(rows, held_out_rows(packed), vocabulary, tokenizer.mask_token_id, around)
     say(f"{sum(part.size for part in rows) / 1e6:.1f}M tokens to train on, {text.held_out.size} held out to measure")
     model = _model(request, tokenizer, text, fresh=not (work / "checkpoint.safetensors").exists(), say=say)
     dropout = models.stop_dropout(model)
@@ -117,7 +117,7 @@ def pretrain(
     return report
 
 
-def check_request(request: Request) -> None:
+def check_request(request: PretrainRequest) -> None:
     """Refuse what does not fit together before anything is read.
 
     Raises:
@@ -154,7 +154,7 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
     return Vocabulary(special, continues & ~special)
 
 
-def _claim(request: Request, work: Path) -> None:
+def _claim(request: PretrainRequest, work: Path) -> None:
     """Write down whose folder it is, or refuse one of another recipe."""
     file = work / "recipe.json"
     wanted = json.loads(json.dumps(request.identity()))
@@ -181,7 +181,7 @@ def _some(corpora: Sequence[str]) -> Iterator[str]:
                 yield " ".join(document)
 
 
-def _tokenizer(request: Request, work: Path, say: Callable[[str], None]) -> Any:
+def _tokenizer(request: PretrainRequest, work: Path, say: Callable[[str], None]) -> Any:
     from transformers import AutoTokenizer
 
     shared = request.teacher if request.recipe.objective == "distil" else None
@@ -206,7 +206,9 @@ def _tokenizer(request: Request, work: Path, say: Callable[[str], None]) -> Any:
     return tokenizer
 
 
-def _model(request: Request, tokenizer: Any, text: Text, *, fresh: bool, say: Callable[[str], None]) -> Any:
+def _model(
+    request: PretrainRequest, tokenizer: Any, text: TrainingText, *, fresh: bool, say: Callable[[str], None]
+) -> Any:
     recipe = request.recipe
     if request.start is None:
         model = models.new_model(recipe, tokenizer)
@@ -233,7 +235,7 @@ def _model(request: Request, tokenizer: Any, text: Text, *, fresh: bool, say: Ca
     return model.to(request.device)
 
 
-def _objective(request: Request, model: Any, tokenizer: Any, text: Text) -> Objective:
+def _objective(request: PretrainRequest, model: Any, tokenizer: Any, text: TrainingText) -> Objective:
     if request.teacher is None:
         return masked_words
     loaded = load(request.teacher)
@@ -241,7 +243,7 @@ def _objective(request: Request, model: Any, tokenizer: Any, text: Text) -> Obje
     if request.recipe.objective == "distil":
         check_teacher(teacher, model, request.recipe)
         return distillation(teacher, request.recipe)
-    words = Words(text.train, tokenizer, loaded.tokenizer, text.vocabulary, request.device)
+    words = WordPairing(text.train, tokenizer, loaded.tokenizer, text.vocabulary, request.device)
     longest = min(request.recipe.length, teacher.config.max_position_embeddings)
     torch.manual_seed(request.recipe.seed)
     targets = Targets(teacher.base_model.eval().requires_grad_(False), words, model, longest).to(request.device)
@@ -250,7 +252,7 @@ def _objective(request: Request, model: Any, tokenizer: Any, text: Text) -> Obje
     return states_objective(targets, request.recipe)
 
 
-def _report(request: Request, model: Any, progress: Progress, text: Text) -> dict[str, Any]:
+def _report(request: PretrainRequest, model: Any, progress: TrainingProgress, text: TrainingText) -> dict[str, Any]:
     from fewbench.runner.environment import environment
 
     return {

@@ -46,7 +46,7 @@ class Layout(NamedTuple):
     theirs: Tensor
 
 
-class Words(nn.Module):
+class WordPairing(nn.Module):
     """Knows how the teacher's tokenizer writes each word of the corpora.
 
     A word is the run of pieces that the student's tokenizer makes of it, so a row of the student's
@@ -145,7 +145,7 @@ class Targets(nn.Module):
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, teacher: Any, words: Words, student: Any, longest: int) -> None:
+    def __init__(self, teacher: Any, words: WordPairing, student: Any, longest: int) -> None:
         super().__init__()
         self.teacher, self.words, self.longest = teacher, words, longest
         ours, theirs = len(family_of(student).layers(student)), teacher.config.num_hidden_layers

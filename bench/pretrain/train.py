@@ -30,7 +30,7 @@ HELD_OUT_SHARE, HELD_OUT_SEED = 0.15, 1_000_003
 Each of them is [MASK]: a token that is kept can be copied, and copying says nothing of what a model knows."""
 
 
-class Text(NamedTuple):
+class TrainingText(NamedTuple):
     """What is trained and measured on: rows of each corpus, held-out rows, and what the tokens are.
 
     `context` looks up the words around a row, where the recipe wants them.
@@ -44,7 +44,7 @@ class Text(NamedTuple):
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """How far training is. `curve` holds a measurement each: update, tokens, seconds, train and held-out loss."""
 
     update: int = 0
@@ -63,12 +63,12 @@ class Watch(NamedTuple):
 def train(
     recipe: Recipe,
     model: Any,
-    text: Text,
+    text: TrainingText,
     choose: Choose,
     objective: Objective,
     checkpoint: Path,
     watch: Watch,
-) -> Progress:
+) -> TrainingProgress:
     """Train a model in place, from its checkpoint if there is one.
 
     Args:
@@ -85,11 +85,11 @@ def train(
     """
     optimizer = make_optimizer(model, recipe)
     precision = Precision(recipe.precision, model)
-    progress = Progress()
+    progress = TrainingProgress()
     if checkpoint.exists():
         state = load_checkpoint(checkpoint, model, optimizer)
         precision.scaler.load_state_dict(state.pop("scaler"))
-        progress = Progress(**state)
+        progress = TrainingProgress(**state)
     order = Order(text.train, recipe.batch, recipe.seed)
     model.train()
     started = time.monotonic() - progress.seconds
@@ -162,7 +162,7 @@ def _update(
     optimizer: torch.optim.Optimizer,
     precision: Precision,
     order: Order,
-    text: Text,
+    text: TrainingText,
     choose: Choose,
     objective: Objective,
 ) -> dict[str, float]:
@@ -190,7 +190,9 @@ def _update(
     return sums or {"loss": 0.0}
 
 
-def _measurement(model: Any, text: Text, recipe: Recipe, progress: Progress, watch: Watch) -> dict[str, Any]:
+def _measurement(
+    model: Any, text: TrainingText, recipe: Recipe, progress: TrainingProgress, watch: Watch
+) -> dict[str, Any]:
     model.eval()
     row = {
         "update": progress.update,
@@ -205,7 +207,7 @@ def _measurement(model: Any, text: Text, recipe: Recipe, progress: Progress, wat
 
 
 @torch.no_grad()
-def held_out(model: Any, text: Text) -> dict[str, float]:
+def held_out(model: Any, text: TrainingText) -> dict[str, float]:
     """Return the loss (nats a masked token) and accuracy on held-out text, always under the same random masks."""
     device = next(model.parameters()).device
     rng = np.random.default_rng(HELD_OUT_SEED)

@@ -27,11 +27,11 @@ from typing import NamedTuple
 from fewbench.errors import BenchError
 from fewbench.io.file_hash import file_hash
 from fewbench.io.files import read_file
-from fewbench.registry.code_pieces import Piece, cut
+from fewbench.registry.code_pieces import CodePiece, cut
 
 PACKAGE = "fewbench"
 ROOT = Path(__file__).resolve().parents[1]
-ASKED = frozenset({"predict", "describe", "forward", "backward", "fit", "Kit"})
+ASKED = frozenset({"predict", "describe", "forward", "backward", "fit", "FitContext"})
 """What is called without being named by a method: by the runner, or by torch."""
 
 HANDED = ("runner.steps", "nn.fit_context")
@@ -61,10 +61,10 @@ def _import(bound: str, module: list[str], name: str, files: Iterable[Path]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModuleSource:
     """A module's pieces and its imports of modules that may count."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[CodePiece, ...]
     imports: tuple[Import, ...]
 
 
@@ -95,7 +95,7 @@ class _Reach:
     def __init__(self, file: Path) -> None:
         self.names = set(ASKED)
         self.counted: set[str] = set()
-        self.waiting: set[Piece] = set()
+        self.waiting: set[CodePiece] = set()
         self.imports: set[Import] = set()
         self.seen: set[Path] = set()
         self._enter(file.resolve(), whole=True)
@@ -122,7 +122,7 @@ class _Reach:
             self._count(piece)
         self.names |= {imported.bound for imported in source.imports}
 
-    def _count(self, piece: Piece) -> None:
+    def _count(self, piece: CodePiece) -> None:
         self.counted.add(piece.code)
         self.names |= piece.names | ({piece.name} if piece.name else set())
 
@@ -133,7 +133,7 @@ class _Reach:
             self._count(piece)
         return bool(reached)
 
-    def _is_named(self, piece: Piece) -> bool:
+    def _is_named(self, piece: CodePiece) -> bool:
         return all(name is None or name in self.names for name in (piece.name, piece.owner))
 
     def _follow_imports(self) -> bool:
@@ -146,7 +146,7 @@ class _Reach:
         return bool(used)
 
 
-def _read(file: Path) -> Source:
+def _read(file: Path) -> ModuleSource:
     """Return the pieces and imports of a module, read anew once its file has changed."""
     try:
         return _source(file, file_hash(file))
@@ -155,15 +155,15 @@ def _read(file: Path) -> Source:
 
 
 @lru_cache(maxsize=1024)
-def _source(file: Path, digest: bytes) -> Source:
+def _source(file: Path, digest: bytes) -> ModuleSource:
     tree = parse(file)
     tree.body = [*_run_only(tree.body)]
     imports = tuple(dict.fromkeys(_imports(tree, file)))  # first: pieces are cut out of the tree
     pieces = [piece for node in tree.body for piece in cut(node)]
-    return Source(tuple(_with_imports(piece, imports) for piece in pieces), imports)
+    return ModuleSource(tuple(_with_imports(piece, imports) for piece in pieces), imports)
 
 
-def _with_imports(piece: Piece, imports: Iterable[Import]) -> Piece:
+def _with_imports(piece: CodePiece, imports: Iterable[Import]) -> CodePiece:
     """Return a piece whose code tells where the names of libraries that it uses are from."""
     used = {imported.code for imported in imports if imported.code and imported.bound in piece.names}
     return piece._replace(code="\n".join([*sorted(used), piece.code]))

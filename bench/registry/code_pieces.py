@@ -12,7 +12,7 @@ UNWRITTEN = frozenset({"ctx", "kind", "type_comment"})
 """Fields of a syntax tree that change nothing of what code does."""
 
 
-class Piece(NamedTuple):
+class CodePiece(NamedTuple):
     """A statement of a module, or one method of a class: its code, the names in it, and the name it goes by.
 
     `name` is None where it counts as soon as its owner does: a class's own statements, a dunder.
@@ -24,7 +24,7 @@ class Piece(NamedTuple):
     names: frozenset[str]
 
 
-def cut(node: ast.stmt) -> Iterator[Piece]:
+def cut(node: ast.stmt) -> Iterator[CodePiece]:
     """Yield the pieces of a statement of a module; docstrings are taken out of it, and methods out of classes."""
     if isinstance(node, ast.ClassDef):
         yield from _class_pieces(node)
@@ -43,7 +43,7 @@ def _says_nothing(node: ast.stmt) -> bool:
     return isinstance(node, (ast.Import, ast.ImportFrom)) or _is_text(node)
 
 
-def _class_pieces(node: ast.ClassDef) -> Iterator[Piece]:
+def _class_pieces(node: ast.ClassDef) -> Iterator[CodePiece]:
     functions = [item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))]
     node.body = [item for item in node.body if item not in functions] or [ast.Pass()]
     yield _piece(node, node.name)
@@ -52,7 +52,7 @@ def _class_pieces(node: ast.ClassDef) -> Iterator[Piece]:
         yield _piece(function, None if called else function.name, owner=node.name)
 
 
-def _piece(node: ast.stmt, name: str | None, owner: str | None = None) -> Piece:
+def _piece(node: ast.stmt, name: str | None, owner: str | None = None) -> CodePiece:
     names: set[str] = set()
     node = _WithoutImports().visit(node)
     for inner in ast.walk(node):
@@ -64,7 +64,7 @@ def _piece(node: ast.stmt, name: str | None, owner: str | None = None) -> Piece:
             names.add(inner.attr)
         elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):  # getattr, quoted annotations
             names.add(inner.value)
-    return Piece(name, owner, f"{owner or ''}: {written(node)}", frozenset(names))
+    return CodePiece(name, owner, f"{owner or ''}: {written(node)}", frozenset(names))
 
 
 def written(node: object) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fewbench.errors import BenchError
 from fewbench.runner.jobs import Job, Work
 from fewbench.runner.preflight import Checks, checks_of, error_of
-from fewbench.runner.processes import Conditions, End, each, get_ready
+from fewbench.runner.processes import End, WorkConditions, each, get_ready
 from fewbench.runner.verdict import failure, judge, problem_of, refusals_of
 from fewbench.store.record import Record
 from fewbench.store.store import Store, StoreUnwritable
@@ -64,7 +64,7 @@ def execute(
     works = [work for stage in stages for work in stage]
     if not works:
         return 0
-    conditions = Conditions(choose_device(device), threads, store.artifacts, timeout)
+    conditions = WorkConditions(choose_device(device), threads, store.artifacts, timeout)
     preflight(works, conditions, workers)
     failed = 0
     for stage in stages:
@@ -77,7 +77,7 @@ def execute(
     return failed
 
 
-def preflight(works: Sequence[Work], conditions: Conditions, workers: int) -> None:
+def preflight(works: Sequence[Work], conditions: WorkConditions, workers: int) -> None:
     """Refuse a plan of which something does not fit, before anything is carried out.
 
     Raises:
@@ -89,7 +89,7 @@ def preflight(works: Sequence[Work], conditions: Conditions, workers: int) -> No
             raise error
 
 
-def refused(asked: Sequence[Checks], conditions: Conditions, workers: int) -> list[BenchError | None]:
+def refused(asked: Sequence[Checks], conditions: WorkConditions, workers: int) -> list[BenchError | None]:
     """Return what is refused of all that is asked, in the order of what is asked: None where nothing is."""
     conditions = conditions._replace(device="cpu")
     found: dict[int, list[BenchError | None]] = {}
@@ -107,7 +107,7 @@ def _refusals(checks: Checks, end: End) -> list[BenchError | None]:
 
 
 def _outcomes(
-    stage: Sequence[Work], store: Store, conditions: Conditions, workers: int
+    stage: Sequence[Work], store: Store, conditions: WorkConditions, workers: int
 ) -> Generator[tuple[Work, Outcome], None, None]:
     """Yield each piece of work as it is done; after all others, alone, those whose processes were killed."""
     again: list[Work] = []
@@ -124,7 +124,7 @@ def _outcomes(
             yield work, _outcome(work, end, store, conditions)
 
 
-def _outcome(work: Work, end: End, store: Store, conditions: Conditions) -> Outcome:
+def _outcome(work: Work, end: End, store: Store, conditions: WorkConditions) -> Outcome:
     """Return what became of a piece of work, its record stored if it is a run."""
     if not isinstance(work, Job):
         return Outcome(problem=end.death or problem_of(end.answer))

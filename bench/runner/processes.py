@@ -43,7 +43,7 @@ LONGEST = 1 << 30
 W = TypeVar("W", bound=Job | Preparation | Checks)
 
 
-class Conditions(NamedTuple):
+class WorkConditions(NamedTuple):
     """How pieces of work are carried out.
 
     Args:
@@ -95,7 +95,7 @@ def get_ready() -> BaseContext:
     return context
 
 
-def each(works: Sequence[W], conditions: Conditions, workers: int) -> Generator[tuple[W, End], None, None]:
+def each(works: Sequence[W], conditions: WorkConditions, workers: int) -> Generator[tuple[W, End], None, None]:
     """Carry out some works, at most `workers` at a time, and yield each as it ends.
 
     Close the generator to end what is under way.
@@ -115,7 +115,7 @@ def each(works: Sequence[W], conditions: Conditions, workers: int) -> Generator[
         _stop(running)
 
 
-def _start(context: BaseContext, work: W, conditions: Conditions) -> _Child[W]:
+def _start(context: BaseContext, work: W, conditions: WorkConditions) -> _Child[W]:
     from fewbench.runner.child import Start, main
 
     sent = work.sent() if isinstance(work, Job) else work
@@ -148,7 +148,7 @@ def _process(context: BaseContext, target: Callable[..., None], given: tuple[Any
     return process
 
 
-def _ended(running: Sequence[_Child[W]], conditions: Conditions) -> list[_Child[W]]:
+def _ended(running: Sequence[_Child[W]], conditions: WorkConditions) -> list[_Child[W]]:
     """Wait until something happens, read what was answered, and return the children that are gone."""
     dues = [child.due for child in running if child.due is not None]
     wait = max(0.0, min(dues) - time.monotonic()) if dues else None
@@ -161,7 +161,7 @@ def _ended(running: Sequence[_Child[W]], conditions: Conditions) -> list[_Child[
     return [child for child in running if child.process.exitcode is not None]
 
 
-def _end_late(child: _Child[W], conditions: Conditions) -> None:
+def _end_late(child: _Child[W], conditions: WorkConditions) -> None:
     """Abort a child whose time is over, so that it says where it was; kill it if it is still there a while later."""
     if child.verdict is None:
         child.verdict = f"it took longer than {conditions.timeout:g} s (--timeout)"

@@ -22,12 +22,12 @@ def without_refused(plan: Plan, todo: Sequence[Job]) -> Plan:
         return plan
     from fewbench.runner.local import refused as ask
     from fewbench.runner.preflight import own_checks
-    from fewbench.runner.processes import Conditions
+    from fewbench.runner.processes import WorkConditions
 
     checks = own_checks(asked)
     jobs = [job for one in checks for job in one.works if isinstance(job, Job)]
     answers: dict[tuple[str, str], BenchError | None] = {}
-    for job, error in zip(jobs, ask(checks, Conditions("cpu", 1), 1), strict=True):
+    for job, error in zip(jobs, ask(checks, WorkConditions("cpu", 1), 1), strict=True):
         answers[_asked(job)] = answers.get(_asked(job)) or error
     refused = {job.key for job in asked if answers[_asked(job)]}
     kept = tuple(job for job in plan.jobs if job.key not in refused)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fewbench.data.metrics import score
 from fewbench.errors import BenchError
 from fewbench.nn import serialize
-from fewbench.nn.fit_context import Kit, Models, World
+from fewbench.nn.fit_context import FitContext, Models, PrepareContext
 from fewbench.registry.protocol import better
 from fewbench.runner import channel, steps
 from fewbench.runner.environment import peak_memory_mib
@@ -121,10 +121,10 @@ def build(preparation: Preparation, models: Models, artifacts: Artifacts) -> byt
     return _save(artifacts, preparation.key, manifest, content) or done
 
 
-def world_of(preparation: Preparation, models: Models) -> World:
+def world_of(preparation: Preparation, models: Models) -> PrepareContext:
     """Return what a method's `prepare` is handed."""
     refs = (preparation.student, preparation.teacher, preparation.corpus)
-    return World(models, preparation.protocol, PREPARED_WITH, *refs)
+    return PrepareContext(models, preparation.protocol, PREPARED_WITH, *refs)
 
 
 def _save(artifacts: Artifacts, key: str, manifest: Mapping[str, Any], content: bytes) -> bytes | None:
@@ -155,7 +155,7 @@ def _trial(job: Job, settings: Mapping[str, Any], models: Models, artifacts: Art
     seed = job.run.seed
     _seed_all(seed)
     refs = (job.run.student, job.run.teacher, job.run.corpus)
-    kit = Kit(job.task, job.split, job.protocol, seed, models, *refs, job.supplies, artifacts)
+    kit = FitContext(job.task, job.split, job.protocol, seed, models, *refs, job.supplies, artifacts)
     clock = time.perf_counter()
     predictor = steps.fit(job.method, job.task, job.split, kit, {**job.run.settings, **settings})
     bare = [example.without_label() for example in job.split.dev]

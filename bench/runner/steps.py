@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.pipeline import settings_of
 from fewbench.types import Predictor, Split, Task
 
 
-def fit(method: MethodInfo, task: Task, split: Split, kit: Kit, settings: Mapping[str, Any]) -> Predictor:
+def fit(method: MethodInfo, task: Task, split: Split, kit: FitContext, settings: Mapping[str, Any]) -> Predictor:
     """Return the predictor that a method makes with some settings."""
     if not method.steps:
         spent = set(method.prepare_settings) - set(method.fit_settings)

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.types import Count, Positive, Predictor, Split, Task
 
 from .model import ManyWordsModel
@@ -45,7 +45,7 @@ KS = tuple(2**power for power in range(11))
 def fit(
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     setting: Literal[1, 2, 3] = 2,
     k: Count | None = None,

@@ -14,7 +14,7 @@ from typing import Any
 
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.prune import prune_heads, refuse_shared_layers
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Share, Split, Task
@@ -27,7 +27,7 @@ PIPELINES = ("head-prune+finetune", "head-prune+kd", "head-prune+kd+ptq")
 
 
 def transform(
-    model: TaskModel, task: Task, split: Split, kit: Kit, *, teacher: str = "ft", share: Share = 0.45
+    model: TaskModel, task: Task, split: Split, kit: FitContext, *, teacher: str = "ft", share: Share = 0.45
 ) -> TaskModel:
     """Remove a share of all heads, rounded to whole heads."""
     importance = head_importance(model, model.encode(split.train))

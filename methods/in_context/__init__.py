@@ -14,7 +14,7 @@ from typing import Any
 
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.types import Natural, Predictor, Split, Task
 
 from .demonstrations import InContextModel, demonstrate
@@ -35,7 +35,7 @@ def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: A
         )
 
 
-def fit(task: Task, split: Split, kit: Kit, *, demonstrations: Natural = 32) -> Predictor:
+def fit(task: Task, split: Split, kit: FitContext, *, demonstrations: Natural = 32) -> Predictor:
     """Choose and order the demonstrations by the seed; dev is not looked at.
 
     Raises:

@@ -24,7 +24,7 @@ from fewbench.nn import distil
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
 from fewbench.nn.classifier import HeadModel
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.losses import distillation_kl, patient_mse, softened_mse
 from fewbench.nn.sparse_embeddings import focus_on
 from fewbench.types import Count, Positive, Predictor, Share, Split, Task, Weight
@@ -40,7 +40,7 @@ PRESETS = {"no-pilot": {"pilot": False}, "reference": {"beta": 100.0, "temperatu
 def fit(
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     teacher: str = "ft",
     alpha: Share = 0.5,

@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.fit_context import Kit, World
+from fewbench.nn.fit_context import FitContext, PrepareContext
 from fewbench.nn.soft_prompt import SoftPromptModel, initial_prompt
 from fewbench.types import Count, Natural, Positive, Predictor, Split, Task
 
@@ -38,7 +38,7 @@ UPDATES = {"single": 22_000, "pair": 8_000, "choice": 8_000, "unified": 16_000}
 def fit(
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     hybrid: bool = False,
     unified: bool = False,
@@ -55,7 +55,7 @@ def fit(
 
 def prepare(
     kind: str,
-    world: World,
+    world: PrepareContext,
     *,
     tokens: Count = 100,
     chinese: bool = False,
@@ -74,7 +74,7 @@ def prepare(
     return {"prompt": model.soft}
 
 
-def check_prepare(kind: str, world: World, **settings: Any) -> None:
+def check_prepare(kind: str, world: PrepareContext, **settings: Any) -> None:
     """Refuse a corpus that has too few documents, or too short ones, to draw a first example from."""
     next(draw(kind, world.documents, 2, world.seed))
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.fit_context import Kit, World
+from fewbench.nn.fit_context import FitContext, PrepareContext
 from fewbench.nn.kinds import prompt_model
 from fewbench.types import Count, Natural, Positive, Predictor, Share, Split, Task, Weight
 
@@ -42,7 +42,7 @@ PRESETS = {
 
 def prepare(
     kind: str,
-    world: World,
+    world: PrepareContext,
     *,
     objective: Literal["ce", "distilbert", "rule"] = "ce",
     hidden: Weight = 0.0,
@@ -65,7 +65,7 @@ def prepare(
 
 
 def fit(
-    task: Task, split: Split, kit: Kit, *, tune: bool = True, lr: Positive = 1e-5, batch_size: Count = 4
+    task: Task, split: Split, kit: FitContext, *, tune: bool = True, lr: Positive = 1e-5, batch_size: Count = 4
 ) -> Predictor:
     """Prompt the distilled student, and tune it as prompt-ft does."""
     model = prompt_model(load_weights(kit.backbone("student"), kit.prepared()), task)
@@ -74,7 +74,7 @@ def fit(
     return model
 
 
-def check_prepare(kind: str, world: World, **settings: Any) -> None:
+def check_prepare(kind: str, world: PrepareContext, **settings: Any) -> None:
     """Refuse a corpus that is too small."""
     check_corpus(kind, world)
 

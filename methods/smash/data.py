@@ -28,7 +28,7 @@ from fewbench.types import Example, Format, Source, Task
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fewbench.nn.fit_context import World
+    from fewbench.nn.fit_context import PrepareContext
 
 SIZES = {"pair": 1_300_000, "single": 2_560_000}
 """At most so many examples, smash, 4.1."""
@@ -70,7 +70,9 @@ def learner(backbone: Backbone, kind: str) -> PromptModel:
     return prompt_model(backbone, TASKS[kind])
 
 
-def examples(kind: str, world: World, model: PromptModel, teacher: Backbone, count: int, keep: float) -> list[Encoded]:
+def examples(
+    kind: str, world: PrepareContext, model: PromptModel, teacher: Backbone, count: int, keep: float
+) -> list[Encoded]:
     """Return an intermediate task's examples, with their labels, as token ids.
 
     Args:
@@ -152,7 +154,7 @@ def sure_sentences(
     return [Example(asked[n].id, asked[n].texts, int(said[n].argmax())) for n in sorted(surest.tolist())]
 
 
-def passages(world: World, backbone: Backbone, count: int) -> list[Encoded]:
+def passages(world: PrepareContext, backbone: Backbone, count: int) -> list[Encoded]:
     """Return documents as raw text, in pieces of 512 tokens or as many as the model holds; at most `count`."""
     tokenizer, room = backbone.tokenizer, min(PASSAGE, backbone.places) - 2
     texts = (tokenizer(" ".join(document), add_special_tokens=False)["input_ids"] for document in world.documents())
@@ -171,7 +173,7 @@ def check_words(kind: str, *backbones: Backbone) -> None:
         prompt_model(backbone, TASKS[kind])
 
 
-def check_corpus(kind: str, world: World) -> None:
+def check_corpus(kind: str, world: PrepareContext) -> None:
     """Refuse a corpus without text, or one too small for pairs.
 
     Raises:

@@ -17,7 +17,7 @@ from fewbench.nn import losses
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch, Encoded
 from fewbench.nn.distil import check_depth
-from fewbench.nn.fit_context import World
+from fewbench.nn.fit_context import PrepareContext
 from fewbench.nn.task_model import TaskModel
 from fewbench.nn.trainer import Loss, train
 from fewbench.registry.pretrained import backbone_kind
@@ -31,7 +31,7 @@ SHARE = 0.15
 def learn(
     model: TaskModel,
     examples: Sequence[Encoded],
-    world: World,
+    world: PrepareContext,
     *,
     loss: Loss,
     steps: int,
@@ -99,7 +99,7 @@ def lesson(objective: str, model: TaskModel, teacher: Backbone, hidden: float, a
     return lambda batch: imitation(student, teacher, batch, hidden, attention)
 
 
-class Masked(NamedTuple):
+class MaskedBatch(NamedTuple):
     """A batch with masks in it: the places [M] among its tokens, in order, and what stood there [M]."""
 
     batch: Batch
@@ -107,7 +107,7 @@ class Masked(NamedTuple):
     answers: Tensor
 
 
-def mask_words(batch: Batch, tokenizer: Any) -> Masked:
+def mask_words(batch: Batch, tokenizer: Any) -> MaskedBatch:
     """Hide 15% of a batch's ordinary tokens, one at least: 80% masks, 10% any token, 10% left (BERT)."""
     ids = batch.ids.cpu()
     special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
@@ -119,7 +119,7 @@ def mask_words(batch: Batch, tokenizer: Any) -> Masked:
     shown = torch.where(fate < 0.8, torch.tensor(tokenizer.mask_token_id), shown)
     device = batch.ids.device
     hidden = replace(batch, ids=ids.index_copy(0, places, shown).to(device))
-    return Masked(hidden, places.to(device), answers.to(device))
+    return MaskedBatch(hidden, places.to(device), answers.to(device))
 
 
 def distilbert_loss(student: Backbone, teacher: Backbone, batch: Batch) -> Tensor:

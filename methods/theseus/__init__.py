@@ -21,7 +21,7 @@ from torch import Tensor
 
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.nn.prune import refuse_shared_layers, truncate
 from fewbench.nn.serialize import duplicate
 from fewbench.nn.task_model import TaskModel
@@ -40,7 +40,7 @@ def transform(
     model: TaskModel,
     task: Task,
     split: Split,
-    kit: Kit,
+    kit: FitContext,
     *,
     teacher: str = "ft",
     lr: Positive = 2e-5,

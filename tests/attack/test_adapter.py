@@ -84,11 +84,11 @@ def test_a_recipe_of_textattack_attacks_a_stored_run(textattack, tmp_path):
         Request(("zero-shot",), ("demo-inference",), seeds=(13,), protocol="demo", keep_models=True), store
     )
     execute(plan.stages(plan.jobs), store, workers=1, device="cpu", threads=1, on_done=lambda *_: None)
-    from fewbench.measure.stored import World, model_of, task_of, test_rows
+    from fewbench.measure.stored import Locations, model_of, task_of, test_rows
     from fewbench.nn.fit_context import Models
 
     (record,) = store.records()
-    world = World(store, offline=True)
+    world = Locations(store, offline=True)
     task = task_of(record, world)
     import torch
 

@@ -11,7 +11,7 @@ import pytest
 from fewbench.measure.attack.asking import Ask, Remembered, answer_together
 from fewbench.measure.attack.goal import Untargeted
 from fewbench.measure.attack.recipes import RECIPES
-from fewbench.measure.attack.report import Outcome, summary
+from fewbench.measure.attack.report import AttackOutcome, summary
 from fewbench.measure.attack.run import blocks
 from fewbench.measure.attack.search import Tried, by_deletion, by_unknown, first_winners, most_similar_winner
 from fewbench.measure.attack.text import words
@@ -248,7 +248,7 @@ def test_figures_and_their_denominators():
     """Of four: one wrong, one that withstands (10 queries), two that fall (20 and 30; 1 of 4 and 2 of 4 words)."""
 
     def outcome(status, queries, changed):
-        return Outcome("x", status, 0, ("a b c d",), ("",), (1.0,), (1.0,), queries, changed, 4)
+        return AttackOutcome("x", status, 0, ("a b c d",), ("",), (1.0,), (1.0,), queries, changed, 4)
 
     found = summary(
         [outcome("skipped", 1, 0), outcome("failed", 10, 3), outcome("succeeded", 20, 1), outcome("succeeded", 30, 2)]

@@ -17,10 +17,10 @@ import pytest
 from fewbench.data.reader import read_rows
 from fewbench.data.split import draw
 from fewbench.errors import BenchError, ModelError
-from fewbench.measure.attack.progress import Progress, lines_of
-from fewbench.measure.attack.report import Outcome, outcome_of
+from fewbench.measure.attack.progress import AttackProgress, lines_of
+from fewbench.measure.attack.report import AttackOutcome, outcome_of
 from fewbench.measure.attack.run import Target, probabilities
-from fewbench.measure.stored import World, task_of
+from fewbench.measure.stored import Locations, task_of
 from fewbench.measure.tested_rows import check_definition, rows_of_run
 from fewbench.runner.local import execute
 from fewbench.runner.plan import Request, make_plan
@@ -113,7 +113,7 @@ def test_rows_are_drawn_as_a_limit_draws_them_and_counted_by_class(store, busy):
     run_attack(store, busy, key[:8])
     record = store.find(key)
     (measurement,) = measurements(store, record, "attack")
-    world = World(store, offline=True)
+    world = Locations(store, offline=True)
     tested = rows_of_run(record, task := task_of(record, world), read_rows(task, None, offline=True))
     drawn = draw(tested, 12)
     rows = [json.loads(line) for line in attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()]
@@ -131,7 +131,7 @@ def test_rows_are_drawn_as_a_limit_draws_them_and_counted_by_class(store, busy):
 def test_a_model_or_a_definition_that_is_not_the_records_is_refused(store, busy):
     key, _ = keys(store)
     record = store.find(key)
-    world = World(store, offline=True)
+    world = Locations(store, offline=True)
     task = task_of(record, world)
     with pytest.raises(BenchError, match="another definition"):
         check_definition(record, replace(task, words=task.words[::-1]))
@@ -185,12 +185,12 @@ def outcomes(n):
 
 
 def outcome(n):
-    return Outcome(f"test-{n}", "failed", 0, ("a é",), ("b\u2028",), (0.5, 0.5), (0.4, 0.6), n, 1, 2)
+    return AttackOutcome(f"test-{n}", "failed", 0, ("a é",), ("b\u2028",), (0.5, 0.5), (0.4, 0.6), n, 1, 2)
 
 
 def test_progress_is_whole_blocks_of_the_same_attack(tmp_path):
     file = tmp_path / "a.jsonl"
-    with Progress(file, {"x": 1}, 2, 5) as progress:
+    with AttackProgress(file, {"x": 1}, 2, 5) as progress:
         progress.add(outcomes(2))
         progress.add(outcomes(5)[2:4])
     whole = file.read_bytes()
@@ -203,21 +203,21 @@ def test_progress_is_whole_blocks_of_the_same_attack(tmp_path):
         (b"\0\0\0", 4),
     ):
         file.write_bytes(whole + tail)
-        with Progress(file, {"x": 1}, 2, 5) as progress:
+        with AttackProgress(file, {"x": 1}, 2, 5) as progress:
             assert progress.outcomes == outcomes(5)[:kept]
         assert len(file.read_bytes().splitlines()) == 1 + kept
     file.write_bytes(whole)
-    with Progress(file, {"x": 1}, 3, 9) as progress:
+    with AttackProgress(file, {"x": 1}, 3, 9) as progress:
         assert progress.outcomes == outcomes(3)
-    with Progress(file, {"x": 2}, 3, 9) as progress:
+    with AttackProgress(file, {"x": 2}, 3, 9) as progress:
         assert progress.outcomes == []
 
 
 def test_two_processes_do_not_write_one_attack(tmp_path):
-    with Progress(tmp_path / "a.jsonl", {}, 2, 4):
+    with AttackProgress(tmp_path / "a.jsonl", {}, 2, 4):
         with pytest.raises(BenchError, match="another process"):
-            Progress(tmp_path / "a.jsonl", {}, 2, 4).__enter__()
-    with Progress(tmp_path / "a.jsonl", {}, 2, 4):
+            AttackProgress(tmp_path / "a.jsonl", {}, 2, 4).__enter__()
+    with AttackProgress(tmp_path / "a.jsonl", {}, 2, 4):
         pass
 
 

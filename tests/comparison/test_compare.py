@@ -15,7 +15,7 @@ from versus import TASK, add, demo, of, versus  # noqa: F401
 from fewbench.errors import BenchError
 from fewbench.report.compare.items import Labels
 from fewbench.report.compare.pairing import in_common, pairs
-from fewbench.report.compare.rows import FEWEST_SEEDS, Found, adjust, compare, to_object
+from fewbench.report.compare.rows import FEWEST_SEEDS, PairFound, adjust, compare, to_object
 from fewbench.report.compare.sides import Side, ranking, versus_all
 from fewbench.report.compare.text import legend, ranks_grid, to_grid
 from fewbench.report.render import markdown, terminal
@@ -208,6 +208,6 @@ def test_verdicts_need_as_many_seeds_as_the_document_says():
 def test_adjust_leaves_a_lone_row_as_it_is(add, store):
     add("new"), add("old", draw=1)
     (table,) = adjust(
-        [compare(("a", "b"), [Found(pairs(of(store, "new"), of(store, "old"))[0], "not asked")], str, 200)]
+        [compare(("a", "b"), [PairFound(pairs(of(store, "new"), of(store, "old"))[0], "not asked")], str, 200)]
     )
     assert table.overall is None and np.isnan(table.rows[0].p)

@@ -11,7 +11,7 @@ import torch
 from fewbench.errors import BenchError
 from fewbench.methods.amulap.model import SHOWN, ManyWordsModel
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.fit_context import FitContext, Models
 from fewbench.registry.methods import methods
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.settings import bind
@@ -31,7 +31,7 @@ def fit(tiny_model):
     def run(change=lambda split: split, **settings):
         job = toy_job(methods()["amulap"], tiny_model, k=3)
         split = change(job.split)
-        kit = Kit(job.task, split, job.protocol, 13, Models(torch.device("cpu")), job.run.student, None)
+        kit = FitContext(job.task, split, job.protocol, 13, Models(torch.device("cpu")), job.run.student, None)
         torch.manual_seed(13)
         return job.method.module().fit(job.task, split, kit, **settings), job, kit.notes
 

@@ -10,7 +10,7 @@ import torch
 
 from fewbench.errors import BenchError
 from fewbench.nn.distil import targets
-from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.fit_context import FitContext, Models
 from fewbench.nn.losses import distillation_kl
 from fewbench.registry.methods import methods
 from fewbench.registry.pipeline import pipeline
@@ -42,7 +42,7 @@ def test_the_teacher_is_not_trained(name, tiny_model, artifacts):
     run_job(job, artifacts)
     models = Models(torch.device("cpu"))
     refs = (job.run.student, job.run.teacher, job.run.corpus)
-    kit = Kit(job.task, job.split, job.protocol, 1, models, *refs, job.supplies, artifacts)
+    kit = FitContext(job.task, job.split, job.protocol, 1, models, *refs, job.supplies, artifacts)
     teacher, original = kit.teacher(), models.pretrained(job.run.teacher)
     before = [p.clone() for p in (*teacher.parameters(), *original.parameters())]
     fit(KNOWN[name], job.task, job.split, kit, job.trials[0])
@@ -115,7 +115,7 @@ def test_kd_goes_towards_the_teacher_whatever_the_labels(tiny_model, artifacts):
     other = replace(job.split, train=tuple(replace(e, label=0) for e in job.split.train))
     found = []
     for split in (job.split, other):
-        kit = Kit(
+        kit = FitContext(
             job.task,
             split,
             protocol,
@@ -148,7 +148,7 @@ def test_rebuilding_the_teacher_moves_no_random_numbers(tiny_model, artifacts):
     job = toy_job(KNOWN["vanilla-kd"], tiny_model, settings=QUICK)
     run_job(job, artifacts)
     refs = (job.run.student, job.run.teacher, None)
-    kit = Kit(job.task, job.split, job.protocol, 1, Models(torch.device("cpu")), *refs, job.supplies, artifacts)
+    kit = FitContext(job.task, job.split, job.protocol, 1, Models(torch.device("cpu")), *refs, job.supplies, artifacts)
     state = torch.random.get_rng_state()
     kit.teacher()
     assert torch.equal(torch.random.get_rng_state(), state)

@@ -11,7 +11,7 @@ import torch
 
 from fewbench.errors import BenchError
 from fewbench.methods.in_context.demonstrations import InContextModel, demonstrate
-from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.fit_context import FitContext, Models
 from fewbench.nn.prompt import PromptModel
 from fewbench.registry.methods import methods
 from fewbench.registry.pretrained import find_model
@@ -28,7 +28,7 @@ def fit(tiny):
     def run(kind="single", family="bert", change=lambda split: split, seed=13, k=2, **settings):
         job = toy_job(methods()["in-context"], tiny(family), toy_task(kind), k=k)
         models = Models(torch.device("cpu"))
-        kit = Kit(job.task, change(job.split), job.protocol, seed, models, job.run.student, None)
+        kit = FitContext(job.task, change(job.split), job.protocol, seed, models, job.run.student, None)
         return job.method.module().fit(job.task, change(job.split), kit, **settings), job
 
     return run

@@ -12,7 +12,7 @@ import torch
 
 from fewbench.errors import BenchError
 from fewbench.methods.metadistil.bilevel import cut_quiz
-from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.fit_context import FitContext, Models
 from fewbench.registry.methods import methods
 from fewbench.runner.preflight import ask_method
 from fewbench.store.artifacts import Artifacts
@@ -50,7 +50,7 @@ def fitted(built, split=None, *, name="metadistil", max_steps=3, **settings):
     protocol = replace(job.protocol, max_steps=max_steps, eval_every=max_steps)
     refs = (job.run.student, job.run.teacher, None)
     split = split or job.split
-    kit = Kit(job.task, split, protocol, 1, Models(torch.device("cpu")), *refs, job.supplies, artifacts)
+    kit = FitContext(job.task, split, protocol, 1, Models(torch.device("cpu")), *refs, job.supplies, artifacts)
     torch.manual_seed(1)
     return KNOWN[name].module().fit(job.task, split, kit, **RATES | settings).predict(job.split.dev).array
 

@@ -7,7 +7,7 @@ import torch
 
 from fewbench.data.metrics import score
 from fewbench.errors import BenchError
-from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.fit_context import FitContext, Models
 from fewbench.registry.methods import methods
 from fewbench.registry.settings import bind
 from fewbench.runner.local import execute
@@ -25,7 +25,7 @@ def models() -> Models:
 
 def fitted(job, **settings):
     torch.manual_seed(1)
-    kit = Kit(job.task, job.split, job.protocol, 1, models(), job.run.student)
+    kit = FitContext(job.task, job.split, job.protocol, 1, models(), job.run.student)
     return PABEE.module().fit(job.task, job.split, kit, **QUICK, **settings), kit
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load
 from fewbench.data.corpora import corpus_ref
 from fewbench.errors import BenchError
 from fewbench.methods.ppt.pretraining import pretrain
-from fewbench.nn.fit_context import Kit, Models, World
+from fewbench.nn.fit_context import FitContext, Models, PrepareContext
 from fewbench.registry.methods import methods
 from fewbench.registry.protocol import get_protocol
 from fewbench.registry.settings import bind
@@ -41,7 +41,7 @@ def job_of(folder, kind="pair", name="toy", **settings):
 def kit_of(job, artifacts):
     refs = (job.run.student, None, job.run.corpus)
     models = Models(torch.device("cpu"))
-    return Kit(job.task, job.split, job.protocol, 13, models, *refs, job.supplies, artifacts)
+    return FitContext(job.task, job.split, job.protocol, 13, models, *refs, job.supplies, artifacts)
 
 
 def test_two_tasks_of_a_format_share_a_prompt_that_is_found_again(folder, tmp_path, monkeypatch):
@@ -97,7 +97,7 @@ def test_pretraining_moves_the_prompt_and_no_weight(folder, monkeypatch):
     module, job = PPT.module(), job_of(folder)
     models, seen = Models(torch.device("cpu")), []
     monkeypatch.setattr(module, "pretrain", lambda model, *a, **k: seen.append(model) or pretrain(model, *a, **k))
-    world = World(models, job.protocol, 0, job.run.student, None, job.run.corpus)
+    world = PrepareContext(models, job.protocol, 0, job.run.student, None, job.run.corpus)
     start = module.initial_prompt(models.pretrained(job.run.student), job.task, (), 5, "normal", 0)
     prompt = module.prepare("pair", world, tokens=5, pretrain_steps=3, pretrain_batch=4)["prompt"]
     assert (prompt - start).abs().max() > 0.01

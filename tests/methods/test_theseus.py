@@ -8,7 +8,7 @@ import torch
 from fewbench.errors import BenchError
 from fewbench.methods.theseus.mixture import Mixture, constant_rate, groups, linear_rate, replacing
 from fewbench.nn.classifier import HeadModel
-from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.fit_context import FitContext, Models
 from fewbench.nn.prune import truncate
 from fewbench.nn.serialize import duplicate
 from fewbench.registry.methods import methods
@@ -65,7 +65,7 @@ def test_only_successors_are_trained(tiny_model, tmp_path):
     record, _ = run_job(job, artifacts)
     assert (record.status, record.error) == ("ok", None)
     assert record.details["replacing"] == {"first_rate": 0.3, "last_rate": 1.0, "updates": 3}
-    kit = Kit(
+    kit = FitContext(
         job.task, job.split, job.protocol, 1, Models(torch.device("cpu")), job.run.student, job.run.teacher,
         None, job.supplies, artifacts,
     )  # fmt: skip

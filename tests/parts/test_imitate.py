@@ -22,7 +22,7 @@ from fewbench.methods.smash.distill import (
     weights,
 )
 from fewbench.nn.batch import Encoded, Tokens, collate
-from fewbench.nn.fit_context import Models, World
+from fewbench.nn.fit_context import Models, PrepareContext
 from fewbench.nn.kinds import open_backbone
 from fewbench.nn.losses import attention_mse, hidden_mse, masked_distillation
 from fewbench.nn.prompt import PromptModel
@@ -172,7 +172,7 @@ def test_distilbert_is_what_pretraining_has(opened):
 
 def test_learning_goes_on_to_the_last_update_and_ends_near_the_teacher(opened):
     student, teacher = opened("bert"), opened("distilbert")
-    world = World(Models(CPU), replace(toy_protocol(), schedule="constant"), 0)
+    world = PrepareContext(Models(CPU), replace(toy_protocol(), schedule="constant"), 0)
     model = PromptModel(student, toy_task("single"))
     read = model.encode(toy_rows(model.task).train)
     batch = model.collate(read)

@@ -18,7 +18,7 @@ from fewbench.methods.smash.data import (
     sentence_pairs,
     sure_sentences,
 )
-from fewbench.nn.fit_context import Models, World
+from fewbench.nn.fit_context import Models, PrepareContext
 from fewbench.nn.kinds import open_backbone
 from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_protocol
@@ -36,10 +36,10 @@ def backbone(tiny_model):
 
 @pytest.fixture
 def world(tmp_path):
-    def make(text: str) -> World:
+    def make(text: str) -> PrepareContext:
         (tmp_path / "c.txt").write_text(text)
         corpus = CorpusRef("c", str(tmp_path / "c.txt"), "0")
-        return World(Models(torch.device("cpu")), toy_protocol(), 0, corpus=corpus)
+        return PrepareContext(Models(torch.device("cpu")), toy_protocol(), 0, corpus=corpus)
 
     return make
 

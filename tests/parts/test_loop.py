@@ -15,7 +15,7 @@ from fewbench.data.split import make_split
 from fewbench.errors import BenchError
 from fewbench.nn import trainer
 from fewbench.nn.classifier import HeadModel
-from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.fit_context import FitContext, Models
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.trainer import train
 from fewbench.registry.pretrained import find_model
@@ -265,7 +265,7 @@ def test_the_kit_trains_by_dev_score_and_notes_it(tiny_model):
     task = toy_task("single")
     split = make_split(task, toy_rows(task), 2, 13)
     ref = find_model(str(tiny_model))
-    kit = Kit(task, split, protocol_of(4, 2), 13, Models(CPU), ref)
+    kit = FitContext(task, split, protocol_of(4, 2), 13, Models(CPU), ref)
     model = PromptModel(kit.backbone("student"), task)
     history = kit.train(model, lr=1e-3, batch_size=4)
     assert [step for step, _ in history.curve] == [2, 4]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from fewbench.data.template import without_words
 from fewbench.errors import BenchError
-from fewbench.nn.fit_context import Kit, Models
+from fewbench.nn.fit_context import FitContext, Models
 from fewbench.nn.soft_prompt import SoftPromptModel, behind, initial_prompt
 from fewbench.nn.verbalizer import word_ids
 from fewbench.registry.methods import methods
@@ -83,7 +83,7 @@ def test_training_moves_the_prompt_alone_and_lowers_the_loss(folder, protocol):
     constants = replace(get_protocol(protocol), max_steps=150, eval_every=50)  # ppt-v1 decays weights: the prompt's
     models = Models(CPU)
     before = {name: p.clone() for name, p in models.pretrained(job.run.student).model.named_parameters()}
-    kit = Kit(job.task, job.split, constants, 13, models, job.run.student)
+    kit = FitContext(job.task, job.split, constants, 13, models, job.run.student)
     torch.manual_seed(13)
     model = job.method.module().fit(job.task, job.split, kit, tokens=P, prompt_lr=0.05, batch_size=6)
     after = {name.replace(".words.", "."): p for name, p in model.backbone.model.named_parameters()}
@@ -97,7 +97,7 @@ def test_training_moves_the_prompt_alone_and_lowers_the_loss(folder, protocol):
 def test_vanilla_reads_texts_and_mask_alone_and_hybrid_the_template(folder):
     job = toy_job(methods()["prompt-tuning"], folder)
     for hybrid, template in ((False, "{0} {mask}"), (True, job.task.template)):
-        kit = Kit(job.task, job.split, job.protocol, 13, Models(CPU), job.run.student)
+        kit = FitContext(job.task, job.split, job.protocol, 13, Models(CPU), job.run.student)
         model = job.method.module().fit(job.task, job.split, kit, tokens=P, hybrid=hybrid)
         assert model.describe()["template"] == template
 

@@ -19,7 +19,7 @@ from fewbench.errors import BenchError, ModelError, StoreDamaged
 from fewbench.pretrain.batches import Order, mask
 from fewbench.pretrain.masking import Vocabulary
 from fewbench.pretrain.recipe import Recipe, read_recipe
-from fewbench.pretrain.run import Request, check_request, pretrain, vocabulary_of
+from fewbench.pretrain.run import PretrainRequest, check_request, pretrain, vocabulary_of
 from fewbench.pretrain.train import Precision, learning_rate
 from fewbench.registry.pretrained import find_model
 
@@ -44,7 +44,7 @@ class Killed(Exception):
 
 
 def request(corpus, out, tokenizer=None, **recipe):
-    return Request(Recipe(**{**SMALL, **recipe}), [str(corpus)], out, tokenizer=tokenizer)
+    return PretrainRequest(Recipe(**{**SMALL, **recipe}), [str(corpus)], out, tokenizer=tokenizer)
 
 
 def quiet(text):
@@ -155,7 +155,7 @@ def test_it_learns_and_the_folder_is_a_model(corpus, tmp_path):
 def test_a_student_from_a_teachers_layers(corpus, tmp_path, tiny_model):
     ref = find_model(str(tiny_model))
     recipe = Recipe(**{**SMALL, "objective": "distil", "keep": (1,)})
-    report = pretrain(Request(recipe, [str(corpus)], tmp_path / "s", start=ref, teacher=ref), quiet)
+    report = pretrain(PretrainRequest(recipe, [str(corpus)], tmp_path / "s", start=ref, teacher=ref), quiet)
     student = AutoModelForMaskedLM.from_pretrained(tmp_path / "s")
     assert student.config.num_hidden_layers == 1
     assert report["curve"][-1]["held_out_loss"] < report["curve"][0]["held_out_loss"]
@@ -182,19 +182,19 @@ def test_a_damaged_checkpoint_is_named(corpus, tmp_path):
 
 def test_what_does_not_fit_together(corpus, tmp_path, tiny_model):
     ref = find_model(str(tiny_model))
-    make = lambda recipe={}, **more: Request(Recipe(**{**SMALL, **recipe}), [str(corpus)], tmp_path, **more)  # noqa: E731
+    make = lambda recipe={}, **more: PretrainRequest(Recipe(**{**SMALL, **recipe}), [str(corpus)], tmp_path, **more)  # noqa: E731
     for wrong, said in (
         (make({"objective": "distil"}), "needs a teacher"),
         (make(teacher=ref), "takes no teacher"),
         (make({"keep": (0,)}), "keeps layers"),
-        (Request(Recipe(), [], tmp_path), "no corpus"),
+        (PretrainRequest(Recipe(), [], tmp_path), "no corpus"),
     ):
         with pytest.raises(BenchError, match=said):
             check_request(wrong)
     with pytest.raises(ModelError, match="no layer 5"):
-        pretrain(Request(Recipe(**SMALL, keep=(5,)), [str(corpus)], tmp_path / "a", start=ref), quiet)
+        pretrain(PretrainRequest(Recipe(**SMALL, keep=(5,)), [str(corpus)], tmp_path / "a", start=ref), quiet)
     with pytest.raises(BenchError, match="model in this folder already"):
-        pretrain(Request(Recipe(**SMALL), [str(corpus)], tiny_model), quiet)
+        pretrain(PretrainRequest(Recipe(**SMALL), [str(corpus)], tiny_model), quiet)
 
 
 def test_recipes_are_read_strictly(tmp_path):

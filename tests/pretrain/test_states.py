@@ -12,8 +12,8 @@ from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM, PreT
 
 from fewbench.pretrain.objective import Masked, hidden_states, masked_words
 from fewbench.pretrain.recipe import Recipe
-from fewbench.pretrain.run import Request, pretrain, vocabulary_of
-from fewbench.pretrain.states import PIECES, Targets, Words, states_objective
+from fewbench.pretrain.run import PretrainRequest, pretrain, vocabulary_of
+from fewbench.pretrain.states import PIECES, Targets, WordPairing, states_objective
 from fewbench.registry.pretrained import find_model
 
 PIECES_OF_TEACHER = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]", "film", "s", "##i", "##lms", "the", "m", "##ovie"]
@@ -50,7 +50,7 @@ def rows(tokenizers):
 
 @pytest.fixture(scope="module")
 def words(tokenizers, rows):
-    return Words([rows], *tokenizers, vocabulary_of(tokenizers[0]))
+    return WordPairing([rows], *tokenizers, vocabulary_of(tokenizers[0]))
 
 
 WANTED = (
@@ -84,7 +84,7 @@ def test_of_a_long_word_the_first_pieces_count(tokenizers):
     student = tokenizers[0]
     word = student.convert_tokens_to_ids(["a", *["##b"] * 20])
     row = np.array([[student.cls_token_id, *word, student.sep_token_id]])
-    layout = Words([row], *tokenizers, vocabulary_of(student)).layout(torch.from_numpy(row), 40)
+    layout = WordPairing([row], *tokenizers, vocabulary_of(student)).layout(torch.from_numpy(row), 40)
     assert layout.theirs[0][layout.read[0]].tolist() == [1, *[2] * PIECES, 3]
 
 
@@ -171,7 +171,7 @@ def test_a_whole_pretraining_killed_and_gone_on_with(corpus, tmp_path, tiny_mode
     found = find_model(str(tiny_model))
 
     def asked(out):
-        return Request(recipe, [str(corpus)], tmp_path / out, start=found, teacher=find_model(str(teacher)))
+        return PretrainRequest(recipe, [str(corpus)], tmp_path / out, start=found, teacher=find_model(str(teacher)))
 
     told = []
     whole = pretrain(asked("whole"), lambda text: None, lambda update, terms: told.append(terms))

@@ -14,12 +14,15 @@ from fewbench.errors import visible
 from fewbench.report.render import latex, markdown, terminal, to_csv
 from fewbench.report.render.latex import ESCAPES, escape
 from fewbench.report.render.markdown import escape as escape_markdown
-from fewbench.report.tables.grid import Grid, Text
+from fewbench.report.tables.grid import Grid, GridCell
 
 GRID = Grid(
     "a caption",
     ["method", "sst-2\n@glue", "average"],
-    [[Text("ft_1&co"), Text("60.0 ±1.0", 2), Text("–")], [Text("kd|x"), Text("70.0 ±1.0†", 1), Text("70.0")]],
+    [
+        [GridCell("ft_1&co"), GridCell("60.0 ±1.0", 2), GridCell("–")],
+        [GridCell("kd|x"), GridCell("70.0 ±1.0†", 1), GridCell("70.0")],
+    ],
     ["† stale: see_this"],
 )
 
@@ -51,7 +54,7 @@ def test_a_caption_of_several_lines_stays_a_comment():
 
 
 def test_names_that_a_terminal_or_a_table_would_obey():
-    hostile = GRID._replace(rows=[[Text("\x1b]0;x\x07\x1b[2J"), Text("1\n\n2"), Text("\u202e3")]])
+    hostile = GRID._replace(rows=[[GridCell("\x1b]0;x\x07\x1b[2J"), GridCell("1\n\n2"), GridCell("\u202e3")]])
     text = terminal(hostile, 80, styled=True)
     assert "\x1b" not in text and "\u202e" not in text and r"\x1b]0;x\x07\x1b[2J" in text and r"\u202e3" in text
     assert "| 1  2 |" in markdown(hostile) and "& 1  2 &" in latex(hostile)
@@ -69,7 +72,7 @@ def test_markdown():
 @pytest.mark.parametrize("width", [20, 40, 80])
 def test_the_terminal_is_never_wider_than_asked(width):
     wide = Grid("c " * 50, ["method", *(f"task-{n}" for n in range(9))], [], ["n " * 60])
-    wide = wide._replace(rows=[[Text("a method with a long name " * 2), *(Text(f"{n}0.0") for n in range(9))]])
+    wide = wide._replace(rows=[[GridCell("a method with a long name " * 2), *(GridCell(f"{n}0.0") for n in range(9))]])
     text = terminal(wide, width)
     assert max(map(len, text.splitlines())) <= width
     assert all(f"task-{n}" in text and f"{n}0.0" in text for n in range(9))
@@ -82,7 +85,7 @@ def test_styles_do_not_shift_columns():
 
 
 def test_chinese_counts_as_two_columns():
-    grid = Grid("", ["method", "任务"], [[Text("ft"), Text("70.0")], [Text("方法"), Text("60.0")]], [])
+    grid = Grid("", ["method", "任务"], [[GridCell("ft"), GridCell("70.0")], [GridCell("方法"), GridCell("60.0")]], [])
     lines = terminal(grid, 40).splitlines()
     assert lines[2:6] == ["method  任务", "────────────", "ft      70.0", "方法    60.0"]
 
@@ -141,5 +144,5 @@ def test_a_caption_begins_neither_a_heading_nor_a_list(text):
 
 @pytest.mark.parametrize("text", ["[5cm]", "*", " [x"])
 def test_latex_takes_no_cell_for_what_ends_a_row(text):
-    assert rf"{{}}{text}" in latex(GRID._replace(rows=[[Text(text), Text("1"), Text("2")]]))
+    assert rf"{{}}{text}" in latex(GRID._replace(rows=[[GridCell(text), GridCell("1"), GridCell("2")]]))
     assert rf"{{}}{text}" in latex(GRID._replace(header=["a", f"b\n{text}", "c"]))

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load, save
 
 from fewbench.errors import BenchError
-from fewbench.measure.stored import World, model_key, model_of, not_kept, task_of, test_rows
-from fewbench.measure.stored_cost import Conditions, cost, spaced
+from fewbench.measure.stored import Locations, model_key, model_of, not_kept, task_of, test_rows
+from fewbench.measure.stored_cost import CostConditions, cost, spaced
 from fewbench.nn.fit_context import Models
 from fewbench.runner.local import execute
 from fewbench.runner.plan import Request, make_plan
@@ -56,8 +56,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[St
     return run(tmp_path_factory.mktemp("kept"), tiny_model, keep=True)
 
 
-def world(store: Store, *models: Path) -> World:
-    return World(store, models=[str(model) for model in models], offline=True)
+def world(store: Store, *models: Path) -> Locations:
+    return Locations(store, models=[str(model) for model in models], offline=True)
 
 
 def test_a_kept_model_predicts_what_it_predicted(kept, tiny_model):
@@ -100,7 +100,7 @@ def test_beside_a_teacher_and_with_energy(kept, tiny_model):
         work()
         return {"joules": 6.0, "by": "a meter"}
 
-    conditions = Conditions(examples=2, rounds=2, energy=energy)
+    conditions = CostConditions(examples=2, rounds=2, energy=energy)
     found = cost(record, teacher, world(store, tiny_model), Models(torch.device("cpu")), conditions)
     assert found.settings["against"] == teacher.run.key
     assert found.scores["layer_ratio"] == 1

@@ -10,7 +10,7 @@ import pytest
 
 from fewbench.errors import BenchError
 from fewbench.measure.case_study import _examples, study
-from fewbench.measure.stored import World
+from fewbench.measure.stored import Locations
 from fewbench.nn.kinds import open_backbone, prompt_model
 from fewbench.nn.top_tokens import layer_tokens, top_tokens
 from fewbench.registry.pretrained import find_model
@@ -51,7 +51,7 @@ def test_layers_from_the_last_one_down(tiny_model):
 
 def test_teachers_and_student_layer_by_layer(stored, capsys):
     store, records, folder = stored
-    rows = study(records["prompt-kd"], TEXTS, 4, World(store, models=[str(folder)]))
+    rows = study(records["prompt-kd"], TEXTS, 4, Locations(store, models=[str(folder)]))
     assert [row["text"] for row in rows] == [TEXTS[0]] * 6 + [TEXTS[1]] * 6
     assert [(row["model"], row["layer"]) for row in rows[:4]] == [
         ("trained teacher", "2, the answer"),
@@ -77,7 +77,7 @@ def test_teachers_and_student_layer_by_layer(stored, capsys):
 def test_what_has_none(stored, method, texts, problem):
     store, records, _ = stored
     with pytest.raises(BenchError, match=problem):
-        study(records[method], texts, 4, World(store))
+        study(records[method], texts, 4, Locations(store))
 
 
 def test_texts_come_in_the_tasks_number():
@@ -90,6 +90,6 @@ def test_texts_come_in_the_tasks_number():
 def test_models_that_are_not_there(stored, tiny, tmp_path):
     store, records, folder = stored
     with pytest.raises(BenchError, match="was not kept"):
-        study(records["prompt-kd"], TEXTS, 4, World(Store(tmp_path), models=[str(folder)]))
+        study(records["prompt-kd"], TEXTS, 4, Locations(Store(tmp_path), models=[str(folder)]))
     with pytest.raises(BenchError, match="which is not found"):
-        study(records["prompt-kd"], TEXTS, 4, World(store, models=[str(tiny("roberta"))], offline=True))
+        study(records["prompt-kd"], TEXTS, 4, Locations(store, models=[str(tiny("roberta"))], offline=True))

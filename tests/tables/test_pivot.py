@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fewbench.errors import BenchError
 from fewbench.report.render import latex, markdown, terminal
-from fewbench.report.tables.blocks import Block, Row, Scores
+from fewbench.report.tables.blocks import Block, Scores, TableRow
 from fewbench.report.tables.entry import Entry, entries
 from fewbench.report.tables.grid import places
 from fewbench.report.tables.pivot import check_axes, grids
@@ -22,7 +22,7 @@ SST, MR = (
 def cell(method, column, mean, k=16, **changes):
     given = {"std": 1.0, "median": mean, "n": 5, **changes}
     terms = Terms(k, "quick", "", given.pop("limit", None), given.pop("drop_leaks", False))
-    return Entry(Row(Entrant(method, given.pop("student", "tiny"))), column, terms, mean=mean, **given)
+    return Entry(TableRow(Entrant(method, given.pop("student", "tiny"))), column, terms, mean=mean, **given)
 
 
 def texts(grid):
@@ -119,7 +119,7 @@ def test_published_cells_stand_in_rows_of_their_own_marked_and_never_best():
 
 
 def test_entries_are_the_cells_of_blocks_in_hundredths():
-    row = Row(Entrant("ft", "tiny"))
+    row = TableRow(Entrant("ft", "tiny"))
     scores = Scores({13: 0.5, 21: 0.75, 42: 1.0}, failed=1, stale=2)
     block = Block(Terms(16, "quick"), 1, [row], [SST], {(row, SST): scores})
     (entry,) = entries([block])

@@ -20,9 +20,9 @@ import numpy as np
 
 from fewbench.errors import BenchError
 from fewbench.io.atomic import remove
-from fewbench.measure.attack.progress import Progress, lines_of
+from fewbench.measure.attack.progress import AttackProgress, lines_of
 from fewbench.measure.attack.recipes import JIN_2019
-from fewbench.measure.attack.report import Outcome, Status, summary
+from fewbench.measure.attack.report import AttackOutcome, Status, summary
 from fewbench.measure.attack.run import (
     Target,
     clean_accuracy,
@@ -134,7 +134,7 @@ def attack_by_textattack(
     if force:
         remove(file)
     clean = clean_accuracy(store, target, items)
-    with Progress(file, key, 1, len(items)) as progress:
+    with AttackProgress(file, key, 1, len(items)) as progress:
         for number in range(len(progress.outcomes), len(items)):
             on_item(number, len(items))
             progress.add([attack_item(recipe, items[number], seed=number)])
@@ -191,7 +191,7 @@ def wrap(package: Any, model: Predictor) -> Any:
     return Wrapped()
 
 
-def attack_item(recipe: Any, item: Example, *, seed: int) -> Outcome:
+def attack_item(recipe: Any, item: Example, *, seed: int) -> AttackOutcome:
     """Return what one of TextAttack's attacks makes of an item. Recipes that draw at random are seeded by item."""
     import torch
 
@@ -204,7 +204,7 @@ def attack_item(recipe: Any, item: Example, *, seed: int) -> Outcome:
     first, last = result.original_result, result.perturbed_result
     statuses: dict[str, Status] = {"SuccessfulAttackResult": "succeeded", "SkippedAttackResult": "skipped"}
     texts = last.attacked_text.tokenizer_input  # a text, or a tuple of them: some recipes change the premise too
-    return Outcome(
+    return AttackOutcome(
         id=item.id,
         status=statuses.get(type(result).__name__, "failed"),
         label=int(item.label or 0),

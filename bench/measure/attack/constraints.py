@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fewbench.measure.attack.asking import Ask, Search
 from fewbench.measure.attack.tagger import Tagger
-from fewbench.measure.attack.text import Words
+from fewbench.measure.attack.text import WordSequence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ class NotStopWords:
 
     stop_words: frozenset[str]
 
-    def __call__(self, text: Words) -> list[int]:
+    def __call__(self, text: WordSequence) -> list[int]:
         """Return the places of the other words."""
         return [place for place, word in enumerate(text.words) if word not in self.stop_words]
 
@@ -44,7 +44,7 @@ class SameTag:
     tagger: Tagger
     context: Literal["original", "current"]
 
-    def __call__(self, original: Words, candidates: Sequence[Words], index: int) -> list[bool]:
+    def __call__(self, original: WordSequence, candidates: Sequence[WordSequence], index: int) -> list[bool]:
         """Return which of the texts, each with another word at a place, keep its part of speech."""
         if self.context == "current":
             wanted = self.tagger.tag(original.words, index)
@@ -79,7 +79,9 @@ class Similar:
     short: float | None
     window: int = 15
 
-    def __call__(self, current: Words, candidates: Sequence[Words], index: int) -> Search[tuple[Any, Array]]:
+    def __call__(
+        self, current: WordSequence, candidates: Sequence[WordSequence], index: int
+    ) -> Search[tuple[Any, Array]]:
         """Return which of the texts are similar enough, [n], and how similar they are, [n]."""
         import numpy as np
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fewbench.measure.attack.neighbours import Neighbours
-from fewbench.measure.attack.text import Words
+from fewbench.measure.attack.text import WordSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Swap:
     neighbours: Neighbours
     limit: int = 50
 
-    def __call__(self, text: Words, index: int) -> list[Words]:
+    def __call__(self, text: WordSequence, index: int) -> list[WordSequence]:
         """Return the texts with each of the neighbours of a word in its place, the nearest first."""
         word = text.words[index]
         found = (in_case(other, word) for other in self.neighbours.of(word.lower(), self.limit))

@@ -34,7 +34,7 @@ class Neighbours(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class NeighbourTable:
     """Neighbours as someone else found them: how near they are is not in the table, and cannot be checked."""
 
     name: str
@@ -98,7 +98,7 @@ class Vectors:
         return {**named, "dimensions": self.matrix.shape[1], "cosine": f"at least {COSINE}"}
 
 
-def read_neighbours(file: Path) -> Table | Vectors:
+def read_neighbours(file: Path) -> NeighbourTable | Vectors:
     """Return the neighbours that a table (.json) lists or that vectors (.txt) give.
 
     Raises:
@@ -108,7 +108,7 @@ def read_neighbours(file: Path) -> Table | Vectors:
     raw = read_bytes(file)
     revision = hashlib.sha256(raw).hexdigest()[:16]
     if file.suffix == ".json":
-        return Table(file.stem, revision, _table(raw, file))
+        return NeighbourTable(file.stem, revision, _table(raw, file))
     if file.suffix == ".txt":
         words, matrix = _vectors(raw, file)
         return Vectors(file.stem, revision, words, matrix)

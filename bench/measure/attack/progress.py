@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import IO, Any
 
 from fewbench.errors import BenchError
-from fewbench.measure.attack.report import Outcome, outcome_of
+from fewbench.measure.attack.report import AttackOutcome, outcome_of
 
 
-class Progress:
+class AttackProgress:
     """An attack's file while it is under way; no other process writes to it meanwhile. Use it as a context.
 
     Args:
@@ -33,10 +33,10 @@ class Progress:
 
     def __init__(self, file: Path, attack: Mapping[str, Any], block: int, total: int) -> None:
         self.file, self.block, self.total = file, block, total
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[AttackOutcome] = []
         self._head = json.dumps({"attack": dict(attack)}, sort_keys=True).encode() + b"\n"
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> AttackProgress:
         """Open the file, and leave in it what is whole.
 
         Raises:
@@ -62,7 +62,7 @@ class Progress:
         """Close the file; other processes may open it."""
         self._stream.close()
 
-    def add(self, outcomes: Sequence[Outcome]) -> None:
+    def add(self, outcomes: Sequence[AttackOutcome]) -> None:
         """Write a block's outcomes durably."""
         self._write(lines_of(outcomes))
         self.outcomes += outcomes
@@ -97,7 +97,7 @@ class Progress:
             ) from error
 
 
-def lines_of(outcomes: Sequence[Outcome]) -> bytes:
+def lines_of(outcomes: Sequence[AttackOutcome]) -> bytes:
     """Return outcomes as JSON lines."""
     return b"".join(json.dumps(o.row(), sort_keys=True, ensure_ascii=False).encode() + b"\n" for o in outcomes)
 

@@ -31,7 +31,7 @@ JIN_2019 = 0.840845057
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class AttackRecipe:
     """An attack by name.
 
     Attributes:
@@ -48,7 +48,7 @@ class Recipe:
     says: dict[str, Any]
 
 
-def _jin(name: str, threshold: float) -> Recipe:
+def _jin(name: str, threshold: float) -> AttackRecipe:
     angle = from_radians(threshold)
 
     def assemble(resources: Resources) -> Assembly:
@@ -69,10 +69,10 @@ def _jin(name: str, threshold: float) -> Recipe:
         "short_texts": {"one_minus_radians": 0.1, "angular": round(from_radians(0.1), 9), "below_words": 15},
         "asks": "all candidates",
     }
-    return Recipe(name, True, angle, assemble, says)
+    return AttackRecipe(name, True, angle, assemble, says)
 
 
-def _textattack(name: str) -> Recipe:
+def _textattack(name: str) -> AttackRecipe:
     def assemble(resources: Resources) -> Assembly:
         return Assembly(
             take_apart=words,
@@ -91,7 +91,7 @@ def _textattack(name: str) -> Recipe:
         "short_texts": {"below_words": 15, "passed": True},
         "asks": "candidates that meet all constraints",
     }
-    return Recipe(name, False, JIN_2019, assemble, says)
+    return AttackRecipe(name, False, JIN_2019, assemble, says)
 
 
 RECIPES = {
@@ -100,7 +100,7 @@ RECIPES = {
 }
 
 
-def get_recipe(name: str) -> Recipe:
+def get_recipe(name: str) -> AttackRecipe:
     """Return the recipe of a name.
 
     Raises:

@@ -30,7 +30,7 @@ DENOMINATORS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttackOutcome:
     """What became of one item.
 
     Attributes:
@@ -62,14 +62,14 @@ class Outcome:
         return asdict(self)
 
 
-def outcome_of(row: dict[str, Any]) -> Outcome:
+def outcome_of(row: dict[str, Any]) -> AttackOutcome:
     """Return the outcome that a row holds."""
     lists = ("texts", "adversarial", "before", "after")
     values: Any = {name: tuple(value) if name in lists else value for name, value in row.items()}
-    return Outcome(**values)
+    return AttackOutcome(**values)
 
 
-def summary(outcomes: Sequence[Outcome], labels: Sequence[str] = ()) -> dict[str, Any]:
+def summary(outcomes: Sequence[AttackOutcome], labels: Sequence[str] = ()) -> dict[str, Any]:
     """Return the figures over some outcomes, at least one; None where there is nothing to take a mean of.
 
     Args:

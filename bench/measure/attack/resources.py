@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fewbench.errors import BenchError
-from fewbench.measure.attack.neighbours import Table, Vectors, read_neighbours
+from fewbench.measure.attack.neighbours import NeighbourTable, Vectors, read_neighbours
 from fewbench.measure.attack.tagger import PERCEPTRON, Tagger, read_tagger
 
 NEIGHBOURS = "attack/counter_fitted_neighbours.json"
@@ -22,7 +22,7 @@ STOP_WORDS = "corpora/stopwords"
 class Resources:
     """What an attack reads, and what a record says of it (`named`)."""
 
-    neighbours: Table | Vectors
+    neighbours: NeighbourTable | Vectors
     stop_words: frozenset[str]
     tagger: Tagger
     named: dict[str, Any]

@@ -14,9 +14,9 @@ from fewbench.errors import BenchError, ModelError
 from fewbench.io.atomic import remove
 from fewbench.measure.attack.asking import Remembered, answer_together
 from fewbench.measure.attack.encoder import MeanPooled
-from fewbench.measure.attack.progress import Progress, lines_of
-from fewbench.measure.attack.recipes import Recipe
-from fewbench.measure.attack.report import Outcome, summary
+from fewbench.measure.attack.progress import AttackProgress, lines_of
+from fewbench.measure.attack.recipes import AttackRecipe
+from fewbench.measure.attack.report import AttackOutcome, summary
 from fewbench.measure.attack.resources import Resources
 from fewbench.measure.attack.search import Assembly
 from fewbench.nn.backbone import Backbone
@@ -65,7 +65,7 @@ class Target:
 def attack(
     store: Store,
     target: Target,
-    recipe: Recipe,
+    recipe: AttackRecipe,
     resources: Resources,
     encoder: Backbone,
     *,
@@ -104,7 +104,7 @@ def attack(
         remove(file)
     clean = clean_accuracy(store, target, drawn)
     key = {**settings, "run": target.record.run.key, "predictions": target.record.predictions}
-    with Progress(file, key, BLOCK, len(items)) as progress:
+    with AttackProgress(file, key, BLOCK, len(items)) as progress:
         on_block(len(progress.outcomes), len(items))
         for outcomes in blocks(recipe.assemble(resources), target.model, pooled, items[len(progress.outcomes) :]):
             progress.add(outcomes)
@@ -176,7 +176,7 @@ def clean_accuracy(store: Store, target: Target, drawn: Sequence[Example]) -> fl
     return right / len(drawn)
 
 
-def prepared(item: Example, recipe: Recipe) -> Example:
+def prepared(item: Example, recipe: AttackRecipe) -> Example:
     """Return an item with its texts as the recipe reads them."""
     texts = tuple(text.lower() for text in item.texts) if recipe.lower else item.texts
     return Example(item.id, texts, item.label)
@@ -184,7 +184,7 @@ def prepared(item: Example, recipe: Recipe) -> Example:
 
 def blocks(
     assembly: Assembly, model: Predictor, encoder: Callable[[Sequence[str]], Array], items: Sequence[Example]
-) -> Iterator[list[Outcome]]:
+) -> Iterator[list[AttackOutcome]]:
     """Yield the outcomes of items, block by block; of a pair the second text is attacked, and the first one fixed.
 
     Within a block every text is answered once. Nothing is remembered from one block to the next, so that a block's
@@ -205,7 +205,7 @@ def forget(model: Predictor) -> None:
 
 def _block(
     assembly: Assembly, model: Predictor, encoder: Callable[[Sequence[str]], Array], block: Sequence[Example]
-) -> list[Outcome]:
+) -> list[AttackOutcome]:
     scored = Remembered(lambda keys: probabilities(model, keys))
     encoded = Remembered(lambda keys: encoder([key[0] for key in keys]))
     found = answer_together(
@@ -216,7 +216,7 @@ def _block(
         },
     )
     return [
-        Outcome(
+        AttackOutcome(
             id=item.id,
             status=result.status,
             label=int(item.label or 0),
@@ -246,7 +246,9 @@ def probabilities(model: Predictor, texts: Sequence[tuple[str, ...]]) -> Array:
     return np.asarray(found)
 
 
-def _settings(target: Target, recipe: Recipe, resources: Resources, encoder: MeanPooled, items: int) -> dict[str, Any]:
+def _settings(
+    target: Target, recipe: AttackRecipe, resources: Resources, encoder: MeanPooled, items: int
+) -> dict[str, Any]:
     """Return what determines the outcome, as JSON holds it."""
     settings = {
         "recipe": recipe.name,

@@ -13,7 +13,7 @@ from fewbench.measure.attack.asking import Ask, Search
 from fewbench.measure.attack.constraints import NotStopWords, SameTag, Similar
 from fewbench.measure.attack.goal import Untargeted
 from fewbench.measure.attack.moves import Swap
-from fewbench.measure.attack.text import Words
+from fewbench.measure.attack.text import WordSequence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ UNKNOWN = "<oov>"
 Status = Literal["succeeded", "failed", "skipped"]
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """What a search ends with: the text, what the model made of the first one and of it, and the words changed."""
 
     status: Status
@@ -44,7 +44,7 @@ class Tried(NamedTuple):
     similarity: Array
 
 
-Rank = Callable[[Words, Sequence[int], "Array", Untargeted], Search[list[int]]]
+Rank = Callable[[WordSequence, Sequence[int], "Array", Untargeted], Search[list[int]]]
 Choose = Callable[[Untargeted, Tried, "Array", "Array"], "int | None"]
 
 
@@ -64,7 +64,7 @@ class Assembly:
             of those alone that meet them all.
     """
 
-    take_apart: Callable[[str], Words]
+    take_apart: Callable[[str], WordSequence]
     changeable: NotStopWords
     rank: Rank
     swap: Swap
@@ -73,13 +73,13 @@ class Assembly:
     choose: Choose
     ask_all: bool
 
-    def __call__(self, text: str, label: int) -> Search[Found]:
+    def __call__(self, text: str, label: int) -> Search[SearchResult]:
         """Attack one text; the first question is the text itself."""
         goal, original = Untargeted(label), self.take_apart(text)
         before = yield Ask("model", [text])
         current, now, changed = original, before, 0
         if goal.reached(before)[0]:
-            return Found("skipped", text, before[0].tolist(), before[0].tolist(), 0, len(original))
+            return SearchResult("skipped", text, before[0].tolist(), before[0].tolist(), 0, len(original))
         order = yield from self.rank(original, self.changeable(original), before, goal)
         for place in order:
             step = yield from self._step(original, current, place, (goal, before, now))
@@ -88,11 +88,11 @@ class Assembly:
                 if goal.reached(now)[0]:
                     break
         status: Status = "succeeded" if goal.reached(now)[0] else "failed"
-        return Found(status, current.text, before[0].tolist(), now[0].tolist(), changed, len(original))
+        return SearchResult(status, current.text, before[0].tolist(), now[0].tolist(), changed, len(original))
 
     def _step(
-        self, original: Words, current: Words, place: int, known: tuple[Untargeted, Array, Array]
-    ) -> Search[tuple[Words, Array] | None]:
+        self, original: WordSequence, current: WordSequence, place: int, known: tuple[Untargeted, Array, Array]
+    ) -> Search[tuple[WordSequence, Array] | None]:
         """Return the text with the best word at a place and the model's probabilities [1, C], if one is taken."""
         import numpy as np
 
@@ -120,7 +120,7 @@ class Assembly:
         return None if best is None else (candidates[best], rows[best : best + 1])
 
 
-def by_deletion(text: Words, places: Sequence[int], before: Array, goal: Untargeted) -> Search[list[int]]:
+def by_deletion(text: WordSequence, places: Sequence[int], before: Array, goal: Untargeted) -> Search[list[int]]:
     """Order words by how far the right class falls without them (TextAttack's ranking by deletion)."""
     import numpy as np
 
@@ -133,7 +133,7 @@ def by_deletion(text: Words, places: Sequence[int], before: Array, goal: Untarge
     return order
 
 
-def by_unknown(text: Words, places: Sequence[int], before: Array, goal: Untargeted) -> Search[list[int]]:
+def by_unknown(text: WordSequence, places: Sequence[int], before: Array, goal: Untargeted) -> Search[list[int]]:
     """Order words by their importance, with an out-of-vocabulary token in their place (Jin et al., eq. 2).
 
     I(w) = p(y) - p'(y), and where the class turns to y', also + p'(y') - p(y'). All words are asked about, and those

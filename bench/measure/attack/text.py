@@ -13,7 +13,7 @@ _EDGES = "'-_*@"
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class WordSequence:
     """A text, taken apart: `gaps[0] + words[0] + gaps[1] + ... + words[-1] + gaps[-1]`."""
 
     words: tuple[str, ...]
@@ -27,9 +27,9 @@ class Words:
         """The text put together."""
         return "".join(part for pair in zip(self.gaps, (*self.words, ""), strict=True) for part in pair)
 
-    def replace(self, index: int, word: str) -> Words:
+    def replace(self, index: int, word: str) -> WordSequence:
         """Return the text with another word at a place."""
-        return Words((*self.words[:index], word, *self.words[index + 1 :]), self.gaps)
+        return WordSequence((*self.words[:index], word, *self.words[index + 1 :]), self.gaps)
 
     def delete(self, index: int) -> str:
         """Return the text without a word and one of the spaces beside it: the one before, or at the start after."""
@@ -38,17 +38,17 @@ class Words:
             after = after.removeprefix(" ")
         else:
             before = before.removesuffix(" ")
-        left = Words(self.words[:index], (*self.gaps[:index], before)).text
-        return left + Words(self.words[index + 1 :], (after, *self.gaps[index + 2 :])).text
+        left = WordSequence(self.words[:index], (*self.gaps[:index], before)).text
+        return left + WordSequence(self.words[index + 1 :], (after, *self.gaps[index + 2 :])).text
 
     def window(self, index: int, size: int) -> str:
         """Return the text of `size` words around a place; at an edge they are taken from the other side."""
         start = max(0, min(index - size // 2, len(self.words) - size))
         words = self.words[start : start + size]
-        return Words(words, ("", *self.gaps[start + 1 : start + len(words)], "")).text
+        return WordSequence(words, ("", *self.gaps[start + 1 : start + len(words)], "")).text
 
 
-def tokens(text: str) -> Words:
+def tokens(text: str) -> WordSequence:
     """Take a text apart as the paper's data is: at spaces, and marks count as words.
 
     The paper's files are tokenised, and there nothing else happens. In plain text, marks at a word's edges and the full
@@ -67,7 +67,7 @@ def tokens(text: str) -> Words:
     return _apart(text, spans)
 
 
-def words(text: str) -> Words:
+def words(text: str) -> WordSequence:
     """Take a text apart as TextAttack does: a word is letters, digits and inner apostrophes, hyphens, stars and ats."""
     spans = []
     for match in _WORD.finditer(text):
@@ -78,7 +78,7 @@ def words(text: str) -> Words:
     return _apart(text, spans)
 
 
-def _apart(text: str, spans: Iterable[tuple[int, int]]) -> Words:
+def _apart(text: str, spans: Iterable[tuple[int, int]]) -> WordSequence:
     found: list[str] = []
     gaps: list[str] = []
     end = 0
@@ -86,4 +86,4 @@ def _apart(text: str, spans: Iterable[tuple[int, int]]) -> Words:
         gaps.append(text[end:start])
         found.append(text[start:stop])
         end = stop
-    return Words(tuple(found), (*gaps, text[end:]))
+    return WordSequence(tuple(found), (*gaps, text[end:]))

@@ -42,7 +42,7 @@ class Vocabulary(NamedTuple):
         return len(self.special)
 
 
-class Words(NamedTuple):
+class WordRuns(NamedTuple):
     """The words of a batch: runs of pieces, broken by special tokens and by pieces that begin a word.
 
     `number` [n, L] is the word of each place, counted from 0 in each sequence, -1 at special tokens. By word, in the
@@ -55,7 +55,7 @@ class Words(NamedTuple):
     segment: NDArray[np.int64]
 
 
-def find_words(ids: Ids, vocabulary: Vocabulary) -> Words:
+def find_words(ids: Ids, vocabulary: Vocabulary) -> WordRuns:
     """Return the words of token ids [n, L]. A continuing piece with no word before it begins one."""
     special = vocabulary.special[ids]
     after_break = np.ones_like(special)
@@ -65,7 +65,7 @@ def find_words(ids: Ids, vocabulary: Vocabulary) -> Words:
     segment = np.zeros(ids.shape, dtype=np.int64)
     rows, places = np.nonzero(starts)
     segment[rows, number[rows, places]] = np.cumsum(special, axis=1)[rows, places]
-    return Words(number, lengths(number), segment)
+    return WordRuns(number, lengths(number), segment)
 
 
 def lengths(units: NDArray[np.int64]) -> NDArray[np.int64]:

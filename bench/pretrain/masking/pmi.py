@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbench.errors import BenchError
-from fewbench.pretrain.masking import Choose, Ids, Places, Vocabulary, Words, find_words, take_units
+from fewbench.pretrain.masking import Choose, Ids, Places, Vocabulary, WordRuns, find_words, take_units
 
 PAPER = "Levine et al., 2021, section 3"
 ROWS = 8192
@@ -137,7 +137,7 @@ def best(grams: Grams, score: NDArray[np.float64], share: float) -> Hashes:
     return np.sort(grams.codes[order])
 
 
-def find_units(hashed: Hashes, words: Words, collocations: list[Hashes]) -> NDArray[np.int64]:
+def find_units(hashed: Hashes, words: WordRuns, collocations: list[Hashes]) -> NDArray[np.int64]:
     """Return the unit [n, L] of each word: its n-gram if one is found, longest first and leftmost first, or itself.
 
     Args:
@@ -156,7 +156,7 @@ def find_units(hashed: Hashes, words: Words, collocations: list[Hashes]) -> NDAr
     return np.cumsum(~inner, axis=1) - 1
 
 
-def stands(words: Words, n: int) -> Places:
+def stands(words: WordRuns, n: int) -> Places:
     """Return whether n words in a row, with no special token between, begin at each word: [n, L - n + 1]."""
     width = max(0, words.length.shape[1] - n + 1)
     first, last = slice(0, width), slice(n - 1, n - 1 + width)
@@ -164,7 +164,7 @@ def stands(words: Words, n: int) -> Places:
     return whole
 
 
-def hash_words(ids: Ids, words: Words) -> Hashes:
+def hash_words(ids: Ids, words: WordRuns) -> Hashes:
     """Return a hash of the pieces of each word [n, L]; 0 after the last word of a row."""
     hashed = np.zeros(ids.shape, dtype=np.uint64)
     rows, places = np.nonzero(words.number >= 0)

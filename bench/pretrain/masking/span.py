@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbench.errors import BenchError
-from fewbench.pretrain.masking import Choose, Ids, Places, Vocabulary, Words, find_words, within_budget
+from fewbench.pretrain.masking import Choose, Ids, Places, Vocabulary, WordRuns, find_words, within_budget
 
 PAPER = "Joshi et al., 2020, section 3.1"
 
@@ -47,7 +47,7 @@ def span_lengths(p: float, longest: int) -> NDArray[np.float64]:
 
 
 def take_spans(
-    words: Words, budget: NDArray[np.float64], chances: NDArray[np.float64], rng: np.random.Generator
+    words: WordRuns, budget: NDArray[np.float64], chances: NDArray[np.float64], rng: np.random.Generator
 ) -> Places:
     """Choose spans of words until each row's budget of tokens is spent.
 

@@ -18,7 +18,7 @@ from fewbench.store.record import Record
 EARLIER = "what a run of before schema 5 was made from is not known"
 
 
-class Place(NamedTuple):
+class NamedQuestion(NamedTuple):
     """What a question is about by its names alone: a task from a source, by a template, with K examples a label."""
 
     task: str
@@ -55,7 +55,7 @@ class Pair:
         return [score_of(record) for record in self.first], [score_of(record) for record in self.second]
 
 
-_Side = dict[Place, dict[Question, dict[int, Record]]]
+_Side = dict[NamedQuestion, dict[Question, dict[int, Record]]]
 
 
 def pairs(first: Iterable[Record], second: Iterable[Record], *, anyway: bool = False) -> list[Pair]:
@@ -157,7 +157,7 @@ def _side(records: Iterable[Record]) -> _Side:
         run = record.run
         if record.status != "ok":
             continue
-        place = Place(run.task, run.source, run.template, run.k)
+        place = NamedQuestion(run.task, run.source, run.template, run.k)
         seeds = side.setdefault(place, {}).setdefault(question_of(record), {})
         if run.seed in seeds:
             raise _twice(place, seeds[run.seed], record)
@@ -165,7 +165,7 @@ def _side(records: Iterable[Record]) -> _Side:
     return side
 
 
-def _twice(place: Place, one: Record, other: Record) -> BenchError:
+def _twice(place: NamedQuestion, one: Record, other: Record) -> BenchError:
     for role in ("student", "teacher", "corpus"):
         names = sorted({ref.name if (ref := getattr(record.run, role)) else "none" for record in (one, other)})
         if len(names) > 1:
@@ -180,7 +180,7 @@ def _twice(place: Place, one: Record, other: Record) -> BenchError:
 
 
 def _matching(
-    place: Place, one: Iterable[Question], other: Iterable[Question], anyway: bool
+    place: NamedQuestion, one: Iterable[Question], other: Iterable[Question], anyway: bool
 ) -> list[tuple[Question, Question]]:
     """Return the questions to pair in a place: those both have; without any, and `anyway`, the two most alike."""
     shared = sorted({*one} & {*other})
@@ -197,7 +197,7 @@ def _matching(
 
 
 def _pair(
-    place: Place,
+    place: NamedQuestion,
     question: Question,
     against: Question,
     one: Mapping[int, Record],

@@ -31,7 +31,7 @@ FEWEST_EACH = 3
 """The overall row has many pairs, but of two seeds a task the spread is hardly known: it needs three on each."""
 
 
-class Found(NamedTuple):
+class PairFound(NamedTuple):
     """A pair, its items or why there are none, and whether neither method's answers vary over seeds."""
 
     pair: Pair
@@ -99,7 +99,7 @@ class Versus(NamedTuple):
 
 def compare(
     names: tuple[str, str],
-    found: Sequence[Found],
+    found: Sequence[PairFound],
     name: Callable[[Pair], str],
     resamples: int,
     kept: str = "",
@@ -142,7 +142,7 @@ def _adjusted(rows: Sequence[Comparison]) -> list[Comparison]:
     return [row if math.isnan(row.p) else replace(row, holm=next(adjusted)) for row in rows]
 
 
-def _paired(found: Found, resamples: int) -> Paired:
+def _paired(found: PairFound, resamples: int) -> Paired:
     """Return a pair's scores, and how they would be on other items: the same ones for all that share a test set."""
     pair, given, fixed = found
     first, second = map(np.asarray, pair.scores)
@@ -159,7 +159,7 @@ def _generator(draws: str, pair: Pair) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(f"{draws} {pair.question.task.test_set}".encode()))
 
 
-def _row(found: Found, drawn: Paired, name: str) -> Comparison:
+def _row(found: PairFound, drawn: Paired, name: str) -> Comparison:
     pair, given, fixed = found
     first, second = (float(np.mean(scores)) for scores in pair.scores)
     exact = _mcnemar(found)
@@ -185,7 +185,7 @@ def _row(found: Found, drawn: Paired, name: str) -> Comparison:
     )
 
 
-def _mcnemar(found: Found) -> float | None:
+def _mcnemar(found: PairFound) -> float | None:
     """Return the exact p over items where there is one pair of answers to each: McNemar's, of accuracy."""
     pair, given, fixed = found
     if isinstance(given, str) or pair.metric != "accuracy" or not fixed or pair.question.drop_leaks:

@@ -14,7 +14,7 @@ from fewbench.errors import BenchError
 from fewbench.report.compare.clusters import by_task
 from fewbench.report.compare.items import Labels, NoItems, items, vary
 from fewbench.report.compare.pairing import Pair, in_common, left_out, pairs
-from fewbench.report.compare.rows import Found, Versus, adjust, compare
+from fewbench.report.compare.rows import PairFound, Versus, adjust, compare
 from fewbench.report.query import Wanted, by_label, find_label, models_apart
 from fewbench.report.statistics.ranks import Ranking, fewest_tasks, rank
 from fewbench.store.cell import Question
@@ -186,12 +186,12 @@ def shared_by_all(records: Sequence[Record]) -> str:
     return " · ".join(word + next(iter(values)) for word, values in facts.items() if len(values) == 1)
 
 
-def _found(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> Found:
+def _found(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> PairFound:
     fixed = not (vary(pair.first, stores[0]) or vary(pair.second, stores[1]))
     try:
-        return Found(pair, items(pair, stores, labels), fixed)
+        return PairFound(pair, items(pair, stores, labels), fixed)
     except NoItems as error:
-        return Found(pair, str(error), fixed)
+        return PairFound(pair, str(error), fixed)
 
 
 def _namer(found: Sequence[Pair]) -> Callable[[Pair], str]:

@@ -9,7 +9,7 @@ from fewbench.report.compare.rows import FEWEST_EACH, FEWEST_SEEDS, Comparison, 
 from fewbench.report.compare.sides import Ranked
 from fewbench.report.statistics.crossed import LEVEL
 from fewbench.report.statistics.ranks import Ranking
-from fewbench.report.tables.grid import Grid, Text
+from fewbench.report.tables.grid import Grid, GridCell
 
 MARKS = {"better": "▲", "worse": "▼", "not told apart": "=", "too few seeds": "?"}
 HEADER = ["task", "new", "other", "diff.", "95 %", "p", "Holm", "g", "w/t/l"]
@@ -31,18 +31,18 @@ def _rows(tables: Sequence[Versus]) -> list[Comparison]:
     return [row for table in tables for row in [*table.rows, *filter(None, [table.overall])]]
 
 
-def _row(row: Comparison) -> list[Text]:
+def _row(row: Comparison) -> list[GridCell]:
     best = {1: (1, 0), -1: (0, 1), 0: (0, 0)}[(row.difference > 0) - (row.difference < 0)]
     return [
-        Text(row.name.partition(" (")[0] + ("≠" if row.unlike else "") + ("§" if row.why_no_items else "")),
-        Text(f"{100 * row.first:.1f}", best[0]),
-        Text(f"{100 * row.second:.1f}", best[1]),
-        Text(f"{MARKS[row.verdict]} {100 * row.difference:+.1f}"),
-        Text("–" if math.isnan(row.low) else f"{100 * row.low:+.1f} {100 * row.high:+.1f}"),
-        Text(_p(row.p)),
-        Text(_p(row.holm)),
-        Text("–" if row.effect is None else f"{row.effect:+.1f}"),
-        Text(str(row.tally)),
+        GridCell(row.name.partition(" (")[0] + ("≠" if row.unlike else "") + ("§" if row.why_no_items else "")),
+        GridCell(f"{100 * row.first:.1f}", best[0]),
+        GridCell(f"{100 * row.second:.1f}", best[1]),
+        GridCell(f"{MARKS[row.verdict]} {100 * row.difference:+.1f}"),
+        GridCell("–" if math.isnan(row.low) else f"{100 * row.low:+.1f} {100 * row.high:+.1f}"),
+        GridCell(_p(row.p)),
+        GridCell(_p(row.holm)),
+        GridCell("–" if row.effect is None else f"{row.effect:+.1f}"),
+        GridCell(str(row.tally)),
     ]
 
 
@@ -125,7 +125,7 @@ def ranks_grid(ranked: Ranked) -> Grid | None:
     if ranking is None:
         return None
     rows = [
-        [Text(name), Text(f"{rank:.2f}", place)]
+        [GridCell(name), GridCell(f"{rank:.2f}", place)]
         for name, rank, place in zip(ranking.methods, ranking.ranks, _places(ranking), strict=True)
     ]
     apart = [f"not told apart: {', '.join(ranking.methods[first : last + 1])}" for first, last in ranking.groups] or [

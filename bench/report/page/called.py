@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fewbench.report.tables.blocks import Block, Row
+from fewbench.report.tables.blocks import Block, TableRow
 from fewbench.report.tables.names import Names, protocol_names, telling
 from fewbench.store.cell import TaskCell, Terms
 
@@ -15,7 +15,7 @@ class Called:
 
     def __init__(self, blocks: Sequence[Block]) -> None:
         columns: dict[TaskCell, set[str]] = {}
-        rows: dict[Row, set[str]] = {}
+        rows: dict[TableRow, set[str]] = {}
         terms: dict[tuple[str, str], set[str]] = {}
         for block in blocks:
             for (row, column), cell in block.cells.items():
@@ -34,7 +34,7 @@ class Called:
         told = {"task": column.task, "source": column.source, "template": column.template}
         return {**told, "name": name, "mark": mark, "metric": column.metric_name, "title": title}
 
-    def row(self, row: Row, method: str) -> dict[str, Any]:
+    def row(self, row: TableRow, method: str) -> dict[str, Any]:
         """Return a row as the page has it."""
         shown = self._shown[row]
         teacher = " ".join(filter(None, (shown.entrant.teacher, shown.entrant.corpus)))

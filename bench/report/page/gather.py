@@ -27,7 +27,7 @@ from fewbench.report.page.published import rows as published_rows
 from fewbench.report.published import Published
 from fewbench.report.query import models_apart
 from fewbench.report.tables.beyond import loyalties, named
-from fewbench.report.tables.blocks import Block, Place, build
+from fewbench.report.tables.blocks import Block, CellPlace, build
 from fewbench.report.tables.blocks import places as places_of
 from fewbench.report.today import UNRECORDED, Today
 from fewbench.store.damage import Damage
@@ -148,7 +148,7 @@ class _Runs:
 
     def __init__(
         self,
-        stands: Mapping[str, Place],
+        stands: Mapping[str, CellPlace],
         places: Mapping[str, Mapping[Any, int]],
         code: Mapping[str, str],
         values: Values,

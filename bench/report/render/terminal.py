@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from fewbench.errors import visible
-from fewbench.report.tables.grid import Grid, Text
+from fewbench.report.tables.grid import Grid, GridCell
 
 STYLES = {0: "{}", 1: "\x1b[1m{}\x1b[0m", 2: "\x1b[4m{}\x1b[0m"}
 GAP = "  "
@@ -26,7 +26,7 @@ def terminal(grid: Grid, width: int, *, styled: bool = False) -> str:
     """
     rows = [[_plain(cell) for cell in row] for row in grid.rows]
     folded = [[*(_fold(cell, width // 2) for cell in row[: grid.labels]), *row[grid.labels :]] for row in rows]
-    heads = [[_plain(Text(line)) for line in head.split("\n")] for head in grid.header]
+    heads = [[_plain(GridCell(line)) for line in head.split("\n")] for head in grid.header]
     sizes = [
         max(_width(line) for cell in (*head, *column) for line in cell.text.split("\n"))
         for head, column in zip_longest(heads, zip(*folded, strict=True), fillvalue=())
@@ -37,7 +37,9 @@ def terminal(grid: Grid, width: int, *, styled: bool = False) -> str:
         shown = [(sizes[number], number < grid.labels) for number in columns]
         rows = [[row[number] for number in columns] for row in folded]
         height = max(len(heads[number]) for number in columns)
-        top = [[([Text("")] * height + heads[number])[-height:][line] for number in columns] for line in range(height)]
+        top = [
+            [([GridCell("")] * height + heads[number])[-height:][line] for number in columns] for line in range(height)
+        ]
         lines += ["", *(_line(row, shown, styled=False) for row in top)]
         lines.append("─" * (sum(size for size, _ in shown) + len(GAP) * (len(shown) - 1)))
         lines += [line for row in rows for line in _lines(row, shown, styled)]
@@ -58,16 +60,16 @@ def _parts(sizes: Sequence[int], labels: int, width: int) -> Iterator[range]:
         start = end
 
 
-def _lines(row: Sequence[Text], shown: Sequence[tuple[int, bool]], styled: bool) -> Iterator[str]:
+def _lines(row: Sequence[GridCell], shown: Sequence[tuple[int, bool]], styled: bool) -> Iterator[str]:
     """Yield the lines of a row: more than one where a label is folded."""
     if not any("\n" in cell.text for cell in row):
         yield _line(row, shown, styled)
         return
-    for cells in zip_longest(*([Text(line, cell.place) for line in cell.text.split("\n")] for cell in row)):
-        yield _line([cell or Text("") for cell in cells], shown, styled)
+    for cells in zip_longest(*([GridCell(line, cell.place) for line in cell.text.split("\n")] for cell in row)):
+        yield _line([cell or GridCell("") for cell in cells], shown, styled)
 
 
-def _line(row: Sequence[Text], shown: Sequence[tuple[int, bool]], styled: bool) -> str:
+def _line(row: Sequence[GridCell], shown: Sequence[tuple[int, bool]], styled: bool) -> str:
     cells = []
     for cell, (size, left) in zip(row, shown, strict=True):
         blank = " " * (size - _width(cell.text))
@@ -76,17 +78,17 @@ def _line(row: Sequence[Text], shown: Sequence[tuple[int, bool]], styled: bool) 
     return GAP.join(cells).rstrip()
 
 
-def _fold(cell: Text, width: int) -> Text:
-    return cell if len(cell.text) <= width else Text("\n".join(textwrap.wrap(cell.text, width)), cell.place)
+def _fold(cell: GridCell, width: int) -> GridCell:
+    return cell if len(cell.text) <= width else GridCell("\n".join(textwrap.wrap(cell.text, width)), cell.place)
 
 
-def _plain(cell: Text) -> Text:
+def _plain(cell: GridCell) -> GridCell:
     """Return a cell without what a terminal would obey: names may come from anybody's records."""
-    return cell if cell.text.isprintable() else Text(visible(cell.text), cell.place)
+    return cell if cell.text.isprintable() else GridCell(visible(cell.text), cell.place)
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    return textwrap.wrap(_plain(Text(text)).text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    return textwrap.wrap(_plain(GridCell(text)).text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _width(text: str) -> int:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.io.atomic import finish_writing, remove, write_whole
-from fewbench.report.share.gather import Found, Measured
+from fewbench.report.share.gather import FoundRecord, Measured
 from fewbench.store import paths
 from fewbench.store.measurement import attached_file, read, remove_others, to_bytes
 from fewbench.store.record import Record
@@ -31,7 +31,7 @@ class Copied(NamedTuple):
     other_code: int
 
 
-def copy_into(store: Store, found: Sequence[Found], keep: Keep | None = None, *, attached: bool = True) -> Copied:
+def copy_into(store: Store, found: Sequence[FoundRecord], keep: Keep | None = None, *, attached: bool = True) -> Copied:
     """Write records, their predictions and their measurements into a store.
 
     A measurement goes where its run came out as it did when it was measured, and where none of its kind stands.
@@ -73,9 +73,9 @@ def copy_into(store: Store, found: Sequence[Found], keep: Keep | None = None, *,
     return Copied(len(new), there, len(measured), other_code)
 
 
-def _new(store: Store, found: Sequence[Found], keep: Keep | None) -> tuple[dict[str, Found], int, int]:
+def _new(store: Store, found: Sequence[FoundRecord], keep: Keep | None) -> tuple[dict[str, FoundRecord], int, int]:
     """Return the records to write, by key; how many need not be; of these, how many are of other code than stands."""
-    new: dict[str, Found] = {}
+    new: dict[str, FoundRecord] = {}
     clashes, there, other_code = [], 0, 0
     for one in found:
         key = one.record.run.key
@@ -114,7 +114,7 @@ def _place_of(store: Store, record: Record) -> PurePosixPath:
 
 
 def _measured(
-    store: Store, found: Sequence[Found], stand: Mapping[str, tuple[PurePosixPath, Record]]
+    store: Store, found: Sequence[FoundRecord], stand: Mapping[str, tuple[PurePosixPath, Record]]
 ) -> dict[PurePosixPath, Measured]:
     """Return the measurements to write, by place: those that fit the record that will stand, where none does yet."""
     new: dict[PurePosixPath, Measured] = {}

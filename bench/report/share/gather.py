@@ -33,7 +33,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundRecord:
     """A record as it lies in a folder: the bytes that were checked are those that are copied.
 
     `measured` are the measurements that fit it.
@@ -57,7 +57,7 @@ class Found:
         return {**files, self.place: self.text}
 
 
-def gather(folder: Path) -> tuple[list[Found], list[str]]:
+def gather(folder: Path) -> tuple[list[FoundRecord], list[str]]:
     """Return the whole records of a results folder, and all that is wrong with it, a line each.
 
     Raises:
@@ -121,7 +121,7 @@ def _files(runs: Path) -> tuple[set[PurePosixPath], list[str]]:
     return files, problems
 
 
-def _found(runs: Path, place: PurePosixPath, files: set[PurePosixPath]) -> Found:
+def _found(runs: Path, place: PurePosixPath, files: set[PurePosixPath]) -> FoundRecord:
     text = _read(runs / place, LARGEST_RECORD)
     try:
         record = from_json(text.decode("utf-8"), str(place))
@@ -134,13 +134,13 @@ def _found(runs: Path, place: PurePosixPath, files: set[PurePosixPath]) -> Found
         raise BenchError(f"it belongs to {expected.as_posix()}")
     beside = paths.beside(Path(place), record)
     if beside is None:
-        return Found(place, record, text, None)
+        return FoundRecord(place, record, text, None)
     if PurePosixPath(beside.as_posix()) not in files:
         raise BenchError(f"its predictions are not there: {beside.name}")
     data = _read(runs / beside, LARGEST_PREDICTIONS)
     if hashlib.sha256(data).hexdigest() != record.predictions:
         raise BenchError("its predictions are not those that it names: another checksum")
-    found = Found(place, record, text, data)
+    found = FoundRecord(place, record, text, data)
     found.loaded()  # and they can be read
     return found
 

@@ -16,7 +16,7 @@ from fewbench.errors import BenchError
 from fewbench.refs import NAME
 from fewbench.registry.pipeline import PLUS, info_of
 from fewbench.registry.protocol import protocols
-from fewbench.report.share.gather import Found
+from fewbench.report.share.gather import FoundRecord
 from fewbench.report.tables.beyond import COLUMNS
 from fewbench.report.today import SAID, UNRECORDED, Today
 from fewbench.store.inputs import RowHashes, row_hashes
@@ -61,7 +61,7 @@ class Checker:
         self._row_hashes: dict[str, RowHashes] = {}
         self._splits: dict[tuple[str, int, int], Split] = {}
 
-    def check(self, found: Sequence[Found]) -> Report:
+    def check(self, found: Sequence[FoundRecord]) -> Report:
         """Return what is wrong with records that are whole, and what is to be known of them."""
         report = Report()
         for one in found:
@@ -69,7 +69,7 @@ class Checker:
                 report.problems.append(f"{one.place}: {problem}")
         return report
 
-    def _problems(self, one: Found, report: Report) -> list[str]:
+    def _problems(self, one: FoundRecord, report: Report) -> list[str]:
         record = one.record
         problems = [problem for check in (_general, self._code) for problem in check(record, report)]
         try:
@@ -109,7 +109,7 @@ class Checker:
             raise BenchError(f"'{run.task}' is of version {task.version} here, and of {run.task_version} there")
         return with_prompt(task, run.template) if run.template else task
 
-    def _against_data(self, one: Found, task: Task, report: Report) -> list[str]:
+    def _against_data(self, one: FoundRecord, task: Task, report: Report) -> list[str]:
         """Make the split again, and score the predictions again."""
         run = one.record.run
         rows = self._read(task, report)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from fewbench.report.published import Beside, Published, beside
-from fewbench.report.tables.blocks import Block, Row, to_rows
+from fewbench.report.tables.blocks import Block, TableRow, to_rows
 from fewbench.report.tables.entry import Entry
 from fewbench.store.cell import Entrant, TaskCell
 
@@ -17,7 +17,7 @@ def published_entries(blocks: Iterable[Block], numbers: Sequence[Published]) -> 
     """Return the published numbers of all methods and tasks in some blocks, in rows of their own."""
     return [
         Entry(
-            Row(Entrant(cell.method, cell.backbone)),
+            TableRow(Entrant(cell.method, cell.backbone)),
             column,
             block.terms,
             block.ddof,

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.measure.loyalty import label_loyalty, own_teacher, paired, probability_loyalty
-from fewbench.report.tables.blocks import Changed, Place, nothing_changed, without_doubled, worst_first
+from fewbench.report.tables.blocks import CellPlace, Changed, nothing_changed, without_doubled, worst_first
 from fewbench.report.tables.blocks import places as places_of
-from fewbench.report.tables.grid import Grid, Text, places
+from fewbench.report.tables.grid import Grid, GridCell, places
 from fewbench.report.tables.names import Names, protocol_names, telling
 from fewbench.store.cell import Terms, score_of
 from fewbench.store.measurement import Measurement, Shelf
@@ -38,7 +38,7 @@ class Value(NamedTuple):
     digits: int
 
 
-class Row(NamedTuple):
+class MeasuredRow(NamedTuple):
     """A method on a task: `values` by column's name; `n` runs."""
 
     task: str
@@ -106,7 +106,7 @@ def chosen(text: str) -> list[str]:
     return kinds
 
 
-def columns(rows: Iterable[Row]) -> list[str]:
+def columns(rows: Iterable[MeasuredRow]) -> list[str]:
     """Return the names of all columns that some rows have, in the order of `COLUMNS`."""
     return in_order(name for row in rows for name in row.values)
 
@@ -150,7 +150,7 @@ def rows(
     store: Store,
     kinds: Sequence[str],
     changed: Changed = nothing_changed,
-) -> list[Row]:
+) -> list[MeasuredRow]:
     """Return a row for each cell: task as asked, terms and entrant.
 
     Args:
@@ -162,7 +162,7 @@ def rows(
     """
     teachers = {record.run.key: record for record in known}
     finished = without_doubled([record for record in records if score_of(record) is not None])
-    groups: dict[Place, list[Record]] = {}
+    groups: dict[CellPlace, list[Record]] = {}
     for record, place in zip(finished, places_of(finished, changed), strict=True):
         groups.setdefault(place, []).append(record)
     parts = {place: changed(group[0]) for place, group in groups.items()}
@@ -184,7 +184,7 @@ def rows(
         }
         task, method = names.column(place.column).name, names.row(shown[place.row])
         protocol = protocols[place.terms[1:3]] + _cut(place.terms)
-        found.append(Row(task, place.terms.k, protocol, method, place.row.student, len(group), means))
+        found.append(MeasuredRow(task, place.terms.k, protocol, method, place.row.student, len(group), means))
     return found
 
 
@@ -194,18 +194,18 @@ def _cut(terms: Terms) -> str:
     return limit + (" · without leaked test rows" if terms.drop_leaks else "")
 
 
-def grids(rows: Sequence[Row]) -> list[Grid]:
+def grids(rows: Sequence[MeasuredRow]) -> list[Grid]:
     """Return a table for each task, K and protocol: a row a method, by score, the best last and marked.
 
     A figure that not all runs of its row have says in brackets how many have it.
     """
-    tables: dict[tuple[str, int, str], list[Row]] = {}
+    tables: dict[tuple[str, int, str], list[MeasuredRow]] = {}
     for row in rows:
         tables.setdefault((row.task, row.k, row.protocol), []).append(row)
     return [_grid(*place, {(row.method, row.student): row for row in group}) for place, group in tables.items()]
 
 
-def _grid(task: str, k: int, protocol: str, group: Mapping[tuple[str, str], Row]) -> Grid:
+def _grid(task: str, k: int, protocol: str, group: Mapping[tuple[str, str], MeasuredRow]) -> Grid:
     names = columns(group.values())
     order = worst_first((place, row.values["score"].mean) for place, row in group.items())
     ranked = dict(zip(order, places([group[place].values["score"].mean for place in order]), strict=True))
@@ -214,10 +214,10 @@ def _grid(task: str, k: int, protocol: str, group: Mapping[tuple[str, str], Row]
     body = []
     for place in order:
         row = group[place]
-        line = [Text(row.method), *([Text(row.student)] if len(students) > 1 else [])]
-        line += [] if n else [Text(str(row.n))]
+        line = [GridCell(row.method), *([GridCell(row.student)] if len(students) > 1 else [])]
+        line += [] if n else [GridCell(str(row.n))]
         for name in names:
-            line.append(Text(_mean(row.values.get(name), row.n), ranked[place] if name == "score" else 0))
+            line.append(GridCell(_mean(row.values.get(name), row.n), ranked[place] if name == "score" else 0))
         body.append(line)
     caption = [task, f"K={k}", protocol, *([f"model {next(iter(students))}"] if len(students) == 1 else [])]
     caption.append(f"means over n={n} split seeds" if n else "means over n split seeds")
@@ -233,7 +233,7 @@ def _mean(value: Value | None, n: int) -> str:
     return f"{value.mean:.{value.digits}f}" + (f" ({value.n})" if value.n != n else "")
 
 
-def flat(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def flat(rows: Sequence[MeasuredRow]) -> list[dict[str, Any]]:
     """Return the rows as plain values, one object each: a figure's mean, None if no run has it, and how many have."""
     found = []
     names = columns(rows)

@@ -27,7 +27,7 @@ def nothing_changed(record: Record) -> tuple[str, ...]:
     return ()
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """An entrant; `variant` tells rows of one entrant apart that would hold two answers to one question."""
 
     entrant: Entrant
@@ -44,16 +44,16 @@ class Row(NamedTuple):
         return self.entrant.student
 
     @property
-    def as_method(self) -> Row:
+    def as_method(self) -> TableRow:
         """The row whoever its student is: what stands on the axis of methods."""
         return self._replace(entrant=self.entrant._replace(student=""))
 
 
-class Place(NamedTuple):
+class CellPlace(NamedTuple):
     """Where a record stands: the block, the row and the column."""
 
     terms: Terms
-    row: Row
+    row: TableRow
     column: TaskCell
 
 
@@ -103,12 +103,12 @@ class Block:
 
     terms: Terms
     ddof: int
-    rows: list[Row]
+    rows: list[TableRow]
     columns: list[TaskCell]
-    cells: dict[tuple[Row, TaskCell], Scores]
+    cells: dict[tuple[TableRow, TaskCell], Scores]
 
 
-def places(records: Sequence[Record], changed: Changed = nothing_changed) -> list[Place]:
+def places(records: Sequence[Record], changed: Changed = nothing_changed) -> list[CellPlace]:
     """Return where each of some records stands among the others.
 
     A failed run that names no metric stands in the one column that is equal in all else, if there is one. Variants of
@@ -121,8 +121,8 @@ def places(records: Sequence[Record], changed: Changed = nothing_changed) -> lis
     found = []
     for cell, old in zip(cells, earlier, strict=True):
         variant = cell.variant if old or cell.entrant in apart else Variant()
-        row = Row(cell.entrant, variant)
-        found.append(Place(cell.question.terms, row, columns[cell.question.task]))
+        row = TableRow(cell.entrant, variant)
+        found.append(CellPlace(cell.question.terms, row, columns[cell.question.task]))
     return found
 
 
@@ -160,7 +160,7 @@ def build(
         changed: what of a record is not today's.
     """
     records = list(records)
-    groups: dict[Place, list[Record]] = {}
+    groups: dict[CellPlace, list[Record]] = {}
     for record, place in zip(records, places(records, changed), strict=True):
         groups.setdefault(place, []).append(record)
     blocks: dict[Terms, Block] = {}
@@ -203,7 +203,7 @@ def _scores(group: Sequence[Record], code: Mapping[str, str], changed: Changed) 
 
 def without_doubled(records: Sequence[Record]) -> list[Record]:
     """Return the records but those that share cell and seed with another finished one: none is the run of that seed."""
-    counts: dict[tuple[Place, int], int] = {}
+    counts: dict[tuple[CellPlace, int], int] = {}
     seats = [(place, record.run.seed) for place, record in zip(places(records), records, strict=True)]
     for seat, record in zip(seats, records, strict=True):
         counts[seat] = counts.get(seat, 0) + (score_of(record) is not None)
@@ -233,7 +233,7 @@ def to_rows(blocks: Sequence[Block]) -> list[dict[str, Any]]:
     ]
 
 
-def _flat(block: Block, row: Row, column: TaskCell, cell: Scores) -> dict[str, Any]:
+def _flat(block: Block, row: TableRow, column: TaskCell, cell: Scores) -> dict[str, Any]:
     std = cell.std(block.ddof) if cell.n else None
     return {
         "task": column.task,

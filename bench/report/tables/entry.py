@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fewbench.report.tables.blocks import Block, Row
+from fewbench.report.tables.blocks import Block, TableRow
 from fewbench.store.cell import TaskCell, Terms
 
 AXES = ("task", "method", "student", "k", "protocol")
@@ -21,7 +21,7 @@ class Entry:
     never best.
     """
 
-    row: Row
+    row: TableRow
     column: TaskCell
     terms: Terms
     ddof: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Text(NamedTuple):
+class GridCell(NamedTuple):
     """A cell as shown, and its place among those it is compared with: 1 is best, 2 second, 0 any other."""
 
     text: str
@@ -21,7 +21,7 @@ class Grid(NamedTuple):
 
     caption: str
     header: list[str]
-    rows: list[list[Text]]
+    rows: list[list[GridCell]]
     notes: list[str]
     labels: int = 1
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from fewbench.report.tables.blocks import Row
+from fewbench.report.tables.blocks import TableRow
 from fewbench.report.today import OF_METHOD, OF_PROTOCOL, OF_TASK, UNRECORDED
 from fewbench.store.cell import TaskCell
 
@@ -51,7 +51,7 @@ class Names:
         rows: likewise.
     """
 
-    def __init__(self, columns: Mapping[TaskCell, Iterable[str]], rows: Mapping[Row, Iterable[str]]) -> None:
+    def __init__(self, columns: Mapping[TaskCell, Iterable[str]], rows: Mapping[TableRow, Iterable[str]]) -> None:
         mixed = len({column.known for column in columns}) > 1
         earlier = {column: _earlier(parts, OF_TASK) for column, parts in columns.items()}
         self.columns = _told_apart(columns, lambda column: _plain(column, earlier[column], mixed))
@@ -63,12 +63,12 @@ class Names:
         """Return a column's header."""
         return Column(self.columns[column])
 
-    def row(self, row: Row) -> str:
+    def row(self, row: TableRow) -> str:
         """Return a method as its row is called, with its teacher or corpus (see `telling`)."""
         return self._rows[row.as_method]
 
 
-def telling(rows: Iterable[Row]) -> dict[Row, Row]:
+def telling(rows: Iterable[TableRow]) -> dict[TableRow, TableRow]:
     """Return each row without its teacher or corpus where its method and student have but that one."""
     rows = list(rows)
     blank = {
@@ -82,7 +82,7 @@ def telling(rows: Iterable[Row]) -> dict[Row, Row]:
     return shown
 
 
-def _names_of(rows: Iterable[Row], field: str) -> dict[tuple[str, str], set[str]]:
+def _names_of(rows: Iterable[TableRow], field: str) -> dict[tuple[str, str], set[str]]:
     """Return the teachers or the corpora of each method and student."""
     found: dict[tuple[str, str], set[str]] = {}
     for row in rows:
@@ -173,7 +173,7 @@ def _varies(columns: Sequence[TaskCell], field: str) -> bool:
     return len({getattr(column, field) for column in columns}) > 1
 
 
-def _row_names(earlier: Mapping[Row, str]) -> dict[Row, str]:
+def _row_names(earlier: Mapping[TableRow, str]) -> dict[TableRow, str]:
     """Return the name of each row, whoever its student is; twins have the first digits of what they differ in."""
     plain = {}
     for row, remark in earlier.items():

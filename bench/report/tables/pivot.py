@@ -13,7 +13,7 @@ from fewbench.errors import BenchError
 from fewbench.report.tables.entry import AXES, Entry
 from fewbench.report.tables.grid import Grid
 from fewbench.report.tables.names import protocol_names, telling
-from fewbench.report.tables.table import Explain, Table
+from fewbench.report.tables.table import Explain, ResultTable
 
 ROWS, COLUMNS = ("method", "student"), ("task",)
 
@@ -62,4 +62,4 @@ def grids(
         tables.setdefault(tuple(cell.axis(name) for name in apart), []).append(cell)
     ordered = sorted(tables, key=lambda place: [(value is not None, value) for value in place])
     protocols = protocol_names(changed)
-    return [Table(tables[place], rows, columns, median, takes, protocols).grid() for place in ordered]
+    return [ResultTable(tables[place], rows, columns, median, takes, protocols).grid() for place in ordered]

@@ -8,7 +8,7 @@ from typing import Any
 
 from fewbench.report.tables.blocks import worst_first
 from fewbench.report.tables.entry import AXES, Entry
-from fewbench.report.tables.grid import Grid, Text, places
+from fewbench.report.tables.grid import Grid, GridCell, places
 from fewbench.report.tables.names import Names
 from fewbench.report.today import UNRECORDED, earlier
 from fewbench.store.cell import TaskCell
@@ -24,7 +24,7 @@ MOST = 3
 """Of runs that share cell and seed: so many are named below a table."""
 
 
-class Table:
+class ResultTable:
     """Lays cells out.
 
     Args:
@@ -72,13 +72,13 @@ class Table:
         header = [*self.rows, *(self._head(across, self.columns) for across in self.across)]
         body = []
         for down, average in zip(self.down, averages, strict=True):
-            line = [Text(self._label(down, place)) for place in range(len(self.rows))]
+            line = [GridCell(self._label(down, place)) for place in range(len(self.rows))]
             for across in self.across:
                 cell = self.cells.get((down, across))
                 text = self._missing(down, across) if cell is None else self._text(cell)
-                line.append(Text(text, ranked.get((down, across), 0)))
+                line.append(GridCell(text, ranked.get((down, across), 0)))
             if with_average:
-                line.append(Text("–" if average is None else f"{average:.1f}"))
+                line.append(GridCell("–" if average is None else f"{average:.1f}"))
             body.append(line)
         return Grid(self._caption(), [*header, *["average"] * with_average], body, self._notes(body), len(self.rows))
 
@@ -176,7 +176,7 @@ class Table:
             caption += " · without test rows that stand in train or dev: NOT COMPARABLE with scores on all rows"
         return caption
 
-    def _notes(self, body: Sequence[Sequence[Text]]) -> list[str]:
+    def _notes(self, body: Sequence[Sequence[GridCell]]) -> list[str]:
         start, end = len(self.rows), len(self.rows) + len(self.across)  # the average is no run
         shown = {cell.text for line in body for cell in line[start:end]}
         cells = self.cells.values()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fewbench.nn.fit_context import Kit
+from fewbench.nn.fit_context import FitContext
 from fewbench.types import Example, Predictions, Predictor, Split, Task
 
 PAPER = "none: an example of a plug-in"
@@ -34,6 +34,6 @@ class Overlap:
         return float((1 + len(first & second)) ** self.sharpness)
 
 
-def fit(task: Task, split: Split, kit: Kit, *, sharpness: float = 4.0) -> Predictor:
+def fit(task: Task, split: Split, kit: FitContext, *, sharpness: float = 4.0) -> Predictor:
     """Keep the training examples."""
     return Overlap(task, split.train, sharpness)
