@@ -5,8 +5,10 @@ Nothing heavy is imported before a function is called.
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,7 +157,15 @@ def plot(
     records, left_out = drawable(store, wanted, names_of(methods))
     if left_out:
         warn(f"{left_out} runs share cell and split seed with another, and are not drawn")
-    return draw(figure, Material(records, store))
+    drawn = draw(figure, Material(records, store))
+    vars(drawn)["_repr_png_"] = partial(_png, drawn)  # how a notebook shows an object; matplotlib's own way is pyplot
+    return drawn
+
+
+def _png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=144)
+    return stream.getvalue()
 
 
 def names_of(given: Names) -> tuple[str, ...]:
