@@ -26,7 +26,7 @@ def test_a_pruned_and_quantised_model_is_kept(tiny_model, tmp_path):
     assert [change["change"] for change in manifest["changes"]] == ["prune_heads", "quantize"]
     ref = job.run.teacher
     assert ref is not None and predictions is not None
-    kept = unpack(manifest, content, job.task, ref, Models(torch.device("cpu")))
+    kept = unpack(manifest, content, job.task, ref, Models(torch.device("cpu")), {})
     assert np.allclose(kept.predict(job.split.test).array, predictions.array, atol=1e-6)
 
 

@@ -80,7 +80,7 @@ def test_a_pruned_model_is_the_masked_one(made, family):
     assert [layer.heads for layer in model.backbone.layers] == [2, 3]
     assert whole - sum(p.numel() for p in model.parameters()) == 3 * (4 * 4 * 16 + 3 * 4)
 
-    read = unpack(*pack(model), model.task, model.backbone.ref, models)
+    read = unpack(*pack(model, {}), model.task, model.backbone.ref, models, {})
     assert np.array_equal(read.predict(test).array, pruned)
 
     # transformers' own forward pass, and a second cut that counts the heads that are left
@@ -92,7 +92,8 @@ def test_a_pruned_model_is_the_masked_one(made, family):
     prune_heads(model.backbone, {"1": [0, 1]})
     assert [layer.heads for layer in model.backbone.layers] == [2, 1]
     assert np.array_equal(
-        unpack(*pack(model), model.task, model.backbone.ref, models).predict(test).array, model.predict(test).array
+        unpack(*pack(model, {}), model.task, model.backbone.ref, models, {}).predict(test).array,
+        model.predict(test).array,
     )
 
 

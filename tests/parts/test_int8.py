@@ -66,9 +66,9 @@ def test_a_model_in_int8_is_close_and_can_be_kept(tiny, family):
     quantize(model.backbone)
     found = model.predict(test).array
     assert 0 < np.abs(found - full).max() < 0.05
-    manifest, content = pack(model)
+    manifest, content = pack(model, {})
     assert manifest["changes"] == [{"change": "quantize", "per_channel": True}]
     layers = 1 if family == "albert" else 2
     assert sum(tensor.dtype == torch.int8 for tensor in load(content).values()) == 6 * layers
-    assert np.array_equal(unpack(manifest, content, model.task, ref, models).predict(test).array, found)
+    assert np.array_equal(unpack(manifest, content, model.task, ref, models, {}).predict(test).array, found)
     assert np.array_equal(copy.deepcopy(model).predict(test).array, found)
