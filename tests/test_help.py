@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import warnings
 
@@ -52,7 +53,7 @@ def test_version(bench):
         _ = fewbench.nothing
 
 
-def test_completion_can_be_had(bench, monkeypatch):
-    assert (
-        "complete" in bench("--show-completion", "bash").stdout or "shell" in bench("--show-completion").stdout.lower()
-    )
+def test_a_shell_completes_commands(bench):
+    asked = {"_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "bench le", "COMP_CWORD": "1"}
+    assert bench(env=os.environ | asked).stdout.split() == ["leaderboard"]
+    assert "--install-completion" in bench("-h").stdout
