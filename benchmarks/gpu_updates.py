@@ -20,12 +20,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from measure import DEMO, filled, model_ref, read_examples, sentiment_task
+from measure import DEMO, filled, model_ref, read_examples, sentiment_task, trial_protocol
 
 SHAPE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
 TOKENS = 50_265
 PER_CLASS = 16
 MAX_LENGTH = 128
+PATIENCE = 600
+"""Seconds to wait for the other runs: one that died would be waited for without end."""
 
 
 def main() -> None:
@@ -40,11 +42,11 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     for runs in map(int, given.runs.split(",")):
         rates: dict[str, list[float]] = {"ours": [], "Trainer": []}
-        barrier, answers = context.Barrier(runs), context.Queue()
+        barrier, answers = context.Barrier(runs, timeout=PATIENCE), context.Queue()
         workers = [context.Process(target=work, args=(given, barrier, answers, list(rates))) for _ in range(runs)]
         for worker in workers:
             worker.start()
-        told = [answers.get() for _ in workers]
+        told = [answers.get(timeout=PATIENCE) for _ in workers]
         for worker in workers:
             worker.join()
         for name, found in rates.items():
@@ -96,29 +98,15 @@ def make_sides(given: Any) -> tuple[Callable[[], float], Callable[[], float]]:
     def ours() -> float:
         from fewbench.nn.prompt import PromptModel
         from fewbench.nn.trainer import train
-        from fewbench.registry.protocol import Protocol
 
         copied = PromptModel(Backbone(copy.deepcopy(model).to(given.device), tokenizer, ref), task)
-        protocol = Protocol(
-            name="benchmark",
-            title="",
-            paper="none",
-            k=PER_CLASS,
-            seeds=(0,),
-            grid={},
-            max_steps=given.updates,
-            eval_every=given.updates,
-            schedule="linear",
-            warmup_steps=0,
-            weight_decay=0.0,
-            max_grad_norm=1.0,
-            eval_batch_size=64,
-            checkpoint_tie="first",
-            trial_tie="first",
-            ddof=0,
-        )
         encoded = copied.encode(examples)
-        settings = {"protocol": protocol, "lr": 1e-5, "batch_size": given.batch_size, "seed": 0}
+        settings = {
+            "protocol": trial_protocol(given.updates, PER_CLASS),
+            "lr": 1e-5,
+            "batch_size": given.batch_size,
+            "seed": 0,
+        }
         return synchronized(lambda: train(copied, encoded, evaluate=lambda: 0.0, **settings))
 
     return ours, lambda: synchronized(trainer(given, model, tokenizer, task, examples).train)

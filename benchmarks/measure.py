@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.registry.pretrained import embedded_models, find_model
+from fewbench.registry.protocol import Protocol
 from fewbench.types import Example, ModelRef, Source, Task
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -108,6 +109,28 @@ def model_ref(name: str | None) -> ModelRef:
         return find_model(names[0], offline=True)
     except BenchError as error:
         raise SystemExit(f"error: {error}") from error
+
+
+def trial_protocol(updates: int, k: int) -> Protocol:
+    """Return the protocol of one trial: linear from its peak to 0, no warm-up, no decay, dev read once, at the end."""
+    return Protocol(
+        name="benchmark",
+        title="",
+        paper="none",
+        k=k,
+        seeds=(0,),
+        grid={},
+        max_steps=updates,
+        eval_every=updates,
+        schedule="linear",
+        warmup_steps=0,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        eval_batch_size=64,
+        checkpoint_tie="first",
+        trial_tie="first",
+        ddof=0,
+    )
 
 
 def sentiment_task() -> Task:

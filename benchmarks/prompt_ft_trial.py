@@ -19,7 +19,18 @@ import time
 from typing import Any
 
 import torch
-from measure import DEMO, Seconds, filled, interleave, model_ref, options, read_examples, sentiment_task, set_threads
+from measure import (
+    DEMO,
+    Seconds,
+    filled,
+    interleave,
+    model_ref,
+    options,
+    read_examples,
+    sentiment_task,
+    set_threads,
+    trial_protocol,
+)
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,7 +38,6 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.load import Pretrained, load
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.trainer import train
-from fewbench.registry.protocol import Protocol
 from fewbench.types import Example, ModelRef, Task
 
 MAX_LENGTH = 128
@@ -72,24 +82,7 @@ def ours(
     """Return the seconds of one trial by our loop."""
     model = PromptModel(Backbone(copy.deepcopy(pretrained.model), pretrained.tokenizer, ref), task)
     encoded = model.encode(examples)
-    protocol = Protocol(
-        name="benchmark",
-        title="",
-        paper="none",
-        k=PER_CLASS,
-        seeds=(0,),
-        grid={},
-        max_steps=updates,
-        eval_every=updates,
-        schedule="linear",
-        warmup_steps=0,
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        eval_batch_size=64,
-        checkpoint_tie="first",
-        trial_tie="first",
-        ddof=0,
-    )
+    protocol = trial_protocol(updates, PER_CLASS)
     return Seconds.of(
         lambda: train(model, encoded, evaluate=lambda: 0.0, protocol=protocol, lr=lr, batch_size=batch_size, seed=0)
     )

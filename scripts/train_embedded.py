@@ -14,6 +14,7 @@ With a better encoder at hand, two more: the embedded teacher learns its hidden 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,10 +33,15 @@ TEACHER, STUDENT = "fewbench-mini", "fewbench-micro"
 LIMITS = """
 ## Limits
 
-Trained on a processor, on a small part of the text a language model wants: it knows which words stand beside each
-other and little of the world. It is here so that methods can be compared on a laptop without a network, and so that
+Trained on a small part of the text a language model wants: it knows which words stand beside each other and little of
+the world. It is here so that methods can be compared on a laptop without a network, and so that
 teacher and student share tokenizer, width and heads. Film reviews are half of its text: they are the domain of several
 sentiment tasks, and no label was seen. Which test rows stand in its text is counted in `docs/overlap.md`.
+"""
+TAUGHT = """
+## Its teacher
+
+It learned the hidden states of `{encoder}` as well. What that model's licence asks holds for these weights, too.
 """
 
 
@@ -51,19 +57,22 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     told: list[str] = []
+    cards: dict[str, str] = {}
     try:
         for step in with_states(args.states, args.work) if args.states else from_scratch(args.work):
-            name = step.name
             report = train(args, step)
-            if name != "stem":
-                install(args.work / name, args.out / name, "\n".join(told))
-                save_curves({name: report["curve"]}, args.out / name / "curves.png", measures=("held_out_loss",))
+            if step.name != "stem":
+                cards[step.name] = card_end(told, step.teacher if args.states else None)
+                curves = args.work / step.name / "curves.png"
+                save_curves({step.name: report["curve"]}, curves, measures=("held_out_loss",))
             told.append(
-                f"- {name}: {report['tokens'] / 1e6:.1f}M tokens in {report['seconds'] / 60:.0f} minutes, "
+                f"- {step.name}: {report['tokens'] / 1e6:.1f}M tokens in {report['seconds'] / 60:.0f} minutes, "
                 f"to a held-out loss of {report['curve'][-1]['held_out_loss']:.3f}"
             )
     except BenchError as error:
         sys.exit(f"error: {error}")
+    for name, more in cards.items():
+        install(args.work / name, args.out / name, more)
 
 
 class Step(NamedTuple):
@@ -83,7 +92,10 @@ def from_scratch(work: Path) -> tuple[Step, ...]:
 
 def with_states(encoder: str, work: Path) -> tuple[Step, ...]:
     """Return the steps that go on from the embedded teacher with an encoder's hidden states."""
-    grown = Step(TEACHER, "mini-states", TEACHER, encoder)
+    start = work / "before" / TEACHER  # a copy, for the finished one takes the place of the one it starts from
+    if not start.exists():
+        shutil.copytree(find_model(TEACHER).path, start)
+    grown = Step(TEACHER, "mini-states", str(start), encoder)
     return grown, Step(STUDENT, "micro-states", str(work / TEACHER), encoder)
 
 
@@ -111,12 +123,19 @@ def train(args: argparse.Namespace, step: Step) -> dict[str, Any]:
     return report
 
 
-def install(model: Path, target: Path, before: str) -> None:
-    """Put a finished model where the package finds it; the card says what was trained before it, and its limits."""
-    for file in sorted(path for path in model.iterdir() if path.is_file() and path.suffix != ".png"):
+def card_end(told: list[str], encoder: str | None) -> str:
+    """Return what a card says after its tables: the curves, what was trained before, the teacher, and limits."""
+    before = "\n## Trained before it\n\n" + "\n".join(told) + "\n" if told else ""
+    taught = TAUGHT.format(encoder=Path(encoder).name) if encoder else ""
+    return f"\n![curves](curves.png)\n{before}{taught}{LIMITS}"
+
+
+def install(model: Path, target: Path, more: str) -> None:
+    """Put a finished model where the package finds it, with more to its card."""
+    for file in sorted(path for path in model.iterdir() if path.is_file()):
         data = file.read_bytes()
         if file.name == "README.md":
-            data += f"\n![curves](curves.png)\n\n## Trained before it\n\n{before}\n{LIMITS}".encode()
+            data += more.encode()
         write_whole(target / file.name, data)
 
 

@@ -57,3 +57,11 @@ def test_a_shell_completes_commands(bench):
     asked = {"_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "bench le", "COMP_CWORD": "1"}
     assert bench(env=os.environ | asked).stdout.split() == ["leaderboard"]
     assert "--install-completion" in bench("-h").stdout
+
+
+@pytest.mark.parametrize("name", ["", "data", "export"])
+def test_a_command_alone_shows_its_help(bench, name):
+    done = bench(*name.split())
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: bench")
+    assert not done.stderr

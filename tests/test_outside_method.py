@@ -106,11 +106,12 @@ def test_without_its_file_nothing_of_it_runs(results):
     assert "--methods" in str(caught.value.fix)
 
 
-def test_its_file_with_another_class_is_refused(results, mine, tmp_path):
+def test_its_file_with_other_code_is_refused(results, tmp_path):
     other = tmp_path / "shifted_head"
     other.mkdir()
-    (other / "__init__.py").write_text(METHOD.replace("from .model import Shifted", "Shifted = None"), "utf-8")
-    with pytest.raises(BenchError, match="no model class 'Shifted'"):
+    (other / "__init__.py").write_text(METHOD, "utf-8")
+    (other / "model.py").write_text(MODEL.replace("+ self.shift", "- self.shift"), "utf-8")
+    with pytest.raises(BenchError, match="code of shifted-head has changed"):
         fewbench.load_model(results, keys(results)[0], methods=[other])
 
 

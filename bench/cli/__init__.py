@@ -157,6 +157,9 @@ def _guarded() -> int:
     except ClickException as error:
         context = getattr(error, "ctx", None)
         message = getattr(error, "format_message", error.__str__)()
+        if type(error).__name__ == "NoArgsIsHelpError":  # `bench` or `bench data` alone: its message is the help
+            print(message)
+            return 0
         return _say(f"error: {message}\n  fix: {context.command_path if context else 'bench'} --help", 2)
     except (typer.Abort, KeyboardInterrupt):  # some versions of typer make an exit code of it, others raise
         return _interrupted()

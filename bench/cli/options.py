@@ -1,4 +1,4 @@
-"""Options that several commands share: one name, one meaning, one help text."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ What is measured of a run after the fact (its cost, an attack on it) begins here
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,8 @@ from fewbench.data.task_prompts import with_prompt
 from fewbench.errors import BenchError
 from fewbench.io.checked_json import joint_hash
 from fewbench.measure.tested_rows import check_definition, rows_of_run
-from fewbench.registry.methods import known_methods
+from fewbench.registry.methods import MethodInfo, known_methods
+from fewbench.registry.pipeline import info_of
 from fewbench.registry.pretrained import embedded_models, find_model
 from fewbench.runner.plan import choose_tasks
 from fewbench.store.record import Record
@@ -109,7 +110,7 @@ def model_of(record: Record, task: Task, models: Models, world: Locations) -> Ta
     """Return a run's trained model, in evaluation mode.
 
     Raises:
-        BenchError: it was not kept, has no model, or its backbone is not found.
+        BenchError: it was not kept, has no model, its backbone is not found, or its method's named file has changed.
         StoreDamaged: its file is not what was written.
     """
     from fewbench.nn.serialize import unpack
@@ -120,7 +121,20 @@ def model_of(record: Record, task: Task, models: Models, world: Locations) -> Ta
         raise not_kept(record) from error
     told = manifest["backbone"]
     backbone = backbone_of(record, told["name"], told["revision"], world)
-    return unpack(manifest, content, task, backbone, models, known_methods(world.methods))
+    known = known_methods(world.methods)
+    _check_code(record, known)
+    return unpack(manifest, content, task, backbone, models, known)
+
+
+def _check_code(record: Record, known: Mapping[str, MethodInfo]) -> None:
+    """Refuse a method of the user's own whose code is not the run's: old weights in a new class are another model."""
+    method = info_of(record.run.method, known)
+    if method is not None and method.by_path and method.code_hash() != record.method_code:
+        raise BenchError(
+            f"the code of {method.name} has changed since run {record.run.key[:8]}",
+            where=str(method.file),
+            fix="the same bench run: it does again what a named file's earlier code made",
+        )
 
 
 def model_key(record: Record) -> str:

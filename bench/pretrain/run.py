@@ -244,7 +244,8 @@ def _objective(request: PretrainRequest, model: Any, tokenizer: Any, text: Train
         check_teacher(teacher, model, request.recipe)
         return distillation(teacher, request.recipe)
     words = WordPairing(text.train, tokenizer, loaded.tokenizer, text.vocabulary, request.device)
-    longest = min(request.recipe.length, teacher.config.max_position_embeddings)
+    positions = teacher.config.max_position_embeddings - family_of(teacher).embedder(teacher).first_position
+    longest = min(request.recipe.length, positions)
     torch.manual_seed(request.recipe.seed)
     targets = Targets(teacher.base_model.eval().requires_grad_(False), words, model, longest).to(request.device)
     targets.measure(text.train)

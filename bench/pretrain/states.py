@@ -2,8 +2,9 @@
 
 Every word of the text is a target, not the masked ones alone: after each layer of the student, a
 learned map of the mean of a word's states must give the mean of its states in a layer of the teacher
-(TinyBERT's hidden loss, Jiao et al., 2020, equation 8, on words in the place of tokens). The student
-reads the text with masks and the teacher reads it without (data2vec, Baevski et al., 2022).
+(TinyBERT's loss of hidden states, Jiao et al., 2020, section 3.1, on words in the place of tokens).
+The student reads the text with masks and the teacher reads it without (data2vec, Baevski et al.,
+2022). Ours is that each dimension of the targets is standardised: else a few wide ones are the loss.
 
 Axes: n rows, L places of the student, T of the teacher, W words of a row, P pieces of a word,
 d and e the widths of student and teacher.
