@@ -1,8 +1,15 @@
-"""Finds the packages: `fewbench` is `bench/`, `fewbench.methods` is `methods/`, and so on (decision 001)."""
+"""Finds the packages: `fewbench` is `bench/`, `fewbench.methods` is `methods/`, and so on (decision
+001).
+"""
 
 from setuptools import find_packages, setup
 
-FOLDERS = {"fewbench": "bench", "fewbench.methods": "methods", "fewbench.tasks": "tasks", "fewbench.plots": "plots"}
+FOLDERS = {
+    "fewbench": "bench",
+    "fewbench.methods": "methods",
+    "fewbench.tasks": "tasks",
+    "fewbench.plots": "plots",
+}
 
 setup(
     package_dir=FOLDERS,

@@ -36,7 +36,17 @@ if TYPE_CHECKING:
     from fewbench.store.record import Record
     from fewbench.types import Split, Task
 
-__all__ = ["__version__", "compare", "load_model", "load_task", "plot", "results", "run", "split", "table"]
+__all__ = [
+    "__version__",
+    "compare",
+    "load_model",
+    "load_task",
+    "plot",
+    "results",
+    "run",
+    "split",
+    "table",
+]
 
 
 def __getattr__(name: str) -> str:
@@ -144,7 +154,12 @@ def run(
 
 
 def split(
-    task: str, k: int | None = None, seed: int = 13, *, data: Path | str | None = None, offline: bool = False
+    task: str,
+    k: int | None = None,
+    seed: int = 13,
+    *,
+    data: Path | str | None = None,
+    offline: bool = False,
 ) -> Split:
     """Return what a method may see of a task: train, dev as large as train, and test rows.
 

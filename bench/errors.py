@@ -1,7 +1,8 @@
-"""The errors a user can cause: each says what was given, what is allowed, the nearest name, and what to type.
+"""The errors a user can cause: each says what was given, what is allowed, the nearest name, and
+what to type.
 
-Names and texts in records, task files, corpora and file names may be anybody's: what would steer a terminal or reorder
-a line is shown as a visible escape (`visible`), and every way out calls that.
+Names and texts in records, task files, corpora and file names may be anybody's: what would steer a
+terminal or reorder a line is shown as a visible escape (`visible`), and every way out calls that.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ JOINERS = "\u200c\u200d"
 """Format characters that words of some scripts, and emoji, are spelt with."""
 
 _STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-"""Categories of Unicode: control, format (direction among it), lone surrogates, separators of lines and paragraphs."""
+"""Categories of Unicode: control, format (direction among it), lone surrogates, separators of lines
+and paragraphs.
+"""
 
 
 def visible(text: str, *, lines: bool = False) -> str:
@@ -26,11 +29,16 @@ def visible(text: str, *, lines: bool = False) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(_shown(letter) if steers(letter) and not (lines and letter == "\n") else letter for letter in text)
+    return "".join(
+        _shown(letter) if steers(letter) and not (lines and letter == "\n") else letter
+        for letter in text
+    )
 
 
 def steers(letter: str) -> bool:
-    """Whether a character is not shown but changes what is: controls, direction marks, lone surrogates."""
+    """Whether a character is not shown but changes what is: controls, direction marks, lone
+    surrogates.
+    """
     return unicodedata.category(letter) in _STEERING and letter not in JOINERS
 
 
@@ -87,11 +95,19 @@ class BenchError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle whole: worker processes hand errors to their parent."""
-        return (_rebuild, (type(self), self.problem, self.where, self.allowed, self.nearest, self.fix))
+        return (
+            _rebuild,
+            (type(self), self.problem, self.where, self.allowed, self.nearest, self.fix),
+        )
 
 
 def _rebuild(
-    kind: type[BenchError], problem: str, where: str | None, allowed: str | None, nearest: list[str], fix: str | None
+    kind: type[BenchError],
+    problem: str,
+    where: str | None,
+    allowed: str | None,
+    nearest: list[str],
+    fix: str | None,
 ) -> BenchError:
     error = kind(problem, where=where, allowed=allowed, fix=fix)
     error.nearest = nearest

@@ -1,6 +1,7 @@
 """The conformance suite: what every method must do, checked on toy tasks with a tiny model.
 
-Other packages use it in a test of their own, with any small masked language model whose vocabulary has common words:
+Other packages use it in a test of their own, with any small masked language model whose vocabulary
+has common words:
 
     check_method(read_method(Path("my_method.py")), Path("tiny-bert"))
 """
@@ -44,18 +45,33 @@ OPINIONS = ("wonderful and lovely", "dull , a bit", "boring , a waste")
 SOURCE = Source("toy", "toy", "default", "train", "test", ("text",), "label", hub=False)
 FORMS: Mapping[Kind, Mapping[str, Any]] = {
     "single": dict(
-        labels=("bad", "fair", "good"), template="{0} It was {mask}.", words=(("terrible",), ("okay",), ("great",))
+        labels=("bad", "fair", "good"),
+        template="{0} It was {mask}.",
+        words=(("terrible",), ("okay",), ("great",)),
     ),
     "pair": dict(
-        labels=("no", "maybe", "yes"), template="{0|cut}? {mask}, {1|lower}", words=(("no",), ("maybe",), ("yes",))
+        labels=("no", "maybe", "yes"),
+        template="{0|cut}? {mask}, {1|lower}",
+        words=(("no",), ("maybe",), ("yes",)),
     ),
-    "choice": dict(labels=("A", "B", "C"), template="{0} {1} {options} answer: {mask}", words=(("A",), ("B",), ("C",))),
-    "regression": dict(labels=(), template="{0} It was {mask}.", words=(("terrible",), ("great",)), bounds=(0.0, 5.0)),
+    "choice": dict(
+        labels=("A", "B", "C"),
+        template="{0} {1} {options} answer: {mask}",
+        words=(("A",), ("B",), ("C",)),
+    ),
+    "regression": dict(
+        labels=(),
+        template="{0} It was {mask}.",
+        words=(("terrible",), ("great",)),
+        bounds=(0.0, 5.0),
+    ),
 }
 
 
 def toy_task(kind: Kind, **changes: Any) -> Task:
-    """Return a task of a format (three classes or options), or a regression on single texts; classes can be unified."""
+    """Return a task of a format (three classes or options), or a regression on single texts;
+    classes can be unified.
+    """
     form: dict[str, Any] = {
         "name": f"toy-{kind}",
         "title": "A toy",
@@ -92,7 +108,11 @@ def _toy_example(task: Task, part: str, row: int) -> Example:
     if task.format == "single":
         return Example(f"{part}-{row}", (text,), value)
     if task.format == "pair":
-        return Example(f"{part}-{row}", (text, f"{SUBJECTS[(row + 1) % 8].capitalize()} was {OPINIONS[0]}."), value)
+        return Example(
+            f"{part}-{row}",
+            (text, f"{SUBJECTS[(row + 1) % 8].capitalize()} was {OPINIONS[0]}."),
+            value,
+        )
     options = tuple(OPINIONS[(row // 3 + shift) % 3] for shift in range(3))
     return Example(f"{part}-{row}", (text, "was it ?"), options.index(OPINIONS[label]), options)
 
@@ -147,7 +167,8 @@ def check_method(method: MethodInfo, model_folder: Path, scratch: Path | None = 
 
     Args:
         method: as `fewbench.registry.methods.read_method` reads it.
-        model_folder: a small masked language model and its tokenizer, used as student and as teacher.
+        model_folder: a small masked language model and its tokenizer, used as student and as
+            teacher.
         scratch: a folder for what runs build for others; a temporary one if None.
 
     Raises:
@@ -173,12 +194,28 @@ def taken(method: MethodInfo) -> list[Kind]:
 
 
 def check_settings(method: MethodInfo) -> None:
-    """Check that settings are bound by the source before anything is loaded, and that the source says true."""
-    _check(not set(method.search) - set(method.settings), method, f"SEARCH names no setting: {method.search}")
-    strange = (set(method.grid) - set(method.search)) | (set(method.search_if) - set(method.settings))
-    _check(not strange, method, f"GRID or SEARCH_IF names what is no setting, or not searched: {strange}")
+    """Check that settings are bound by the source before anything is loaded, and that the source
+    says true.
+    """
+    _check(
+        not set(method.search) - set(method.settings),
+        method,
+        f"SEARCH names no setting: {method.search}",
+    )
+    strange = (set(method.grid) - set(method.search)) | (
+        set(method.search_if) - set(method.settings)
+    )
+    _check(
+        not strange,
+        method,
+        f"GRID or SEARCH_IF names what is no setting, or not searched: {strange}",
+    )
     for name, preset in method.presets.items():
-        _check(not set(preset) - set(method.settings), method, f"the preset '{name}' names no setting: {preset}")
+        _check(
+            not set(preset) - set(method.settings),
+            method,
+            f"the preset '{name}' names no setting: {preset}",
+        )
     try:
         bind(method, ["no_such_setting=1"])
     except BenchError:
@@ -189,19 +226,32 @@ def check_settings(method: MethodInfo) -> None:
     shared = inspect.signature(module.prepare).parameters if method.prepare_settings else {}
     parameters = inspect.signature(module.transform if method.step else module.fit).parameters
     first = [*(["model"] if method.step else []), "task", "split", "kit"]
-    _check(list(parameters)[: len(first)] == first, method, f"it takes {list(parameters)[: len(first)]} first")
-    defaults = {name: p.default for name, p in {**shared, **parameters}.items() if p.kind is p.KEYWORD_ONLY}
-    _check(defaults == method.settings, method, f"it has the defaults {defaults}, its source says {method.settings}")
+    _check(
+        list(parameters)[: len(first)] == first,
+        method,
+        f"it takes {list(parameters)[: len(first)]} first",
+    )
+    defaults = {
+        name: p.default for name, p in {**shared, **parameters}.items() if p.kind is p.KEYWORD_ONLY
+    }
+    _check(
+        defaults == method.settings,
+        method,
+        f"it has the defaults {defaults}, its source says {method.settings}",
+    )
     if method.checks:
         given = {name: value for name, value in method.settings.items() if name != "teacher"}
         try:
             inspect.signature(method.module().check).bind(None, None, None, **given)
         except TypeError as error:
-            raise AssertionError(f"{method.name}: check(task, student, teacher, **settings): {error}") from error
+            raise AssertionError(
+                f"{method.name}: check(task, student, teacher, **settings): {error}"
+            ) from error
 
 
 def check_runs(method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Artifacts) -> None:
-    """Check that a run succeeds, changes nothing it is given, and is the same when it is done again.
+    """Check that a run succeeds, changes nothing it is given, and is the same when it is done
+    again.
 
     Batches of two examples and three classes: some label is missing from each.
     """
@@ -210,23 +260,45 @@ def check_runs(method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Ar
     given = copy.deepcopy((job.task, job.split, job.protocol))
     first, predictions = run_job(job, artifacts)
     _check(first.status == "ok", method, f"a run on a {kind} task failed: {first.error}")
-    _check(given == (job.task, job.split, job.protocol), method, f"fit changed the task, split or protocol ({kind})")
+    _check(
+        given == (job.task, job.split, job.protocol),
+        method,
+        f"fit changed the task, split or protocol ({kind})",
+    )
     assert predictions is not None
     shape = (len(job.split.test), *(() if job.task.is_regression else (3,)))
-    _check(predictions.array.shape == shape, method, f"predictions of shape {predictions.array.shape}, not {shape}")
-    _check(bool(np.isfinite(predictions.array).all()), method, f"predictions that are not finite ({kind})")
-    _check(predictions.ids == tuple(e.id for e in job.split.test), method, f"ids out of order ({kind})")
+    _check(
+        predictions.array.shape == shape,
+        method,
+        f"predictions of shape {predictions.array.shape}, not {shape}",
+    )
+    _check(
+        bool(np.isfinite(predictions.array).all()),
+        method,
+        f"predictions that are not finite ({kind})",
+    )
+    _check(
+        predictions.ids == tuple(e.id for e in job.split.test), method, f"ids out of order ({kind})"
+    )
     if not job.task.is_regression:
         sums = predictions.array.sum(axis=1)
-        _check(np.allclose(sums, 1, atol=1e-4), method, f"probabilities that add up to {sums} ({kind})")
+        _check(
+            np.allclose(sums, 1, atol=1e-4), method, f"probabilities that add up to {sums} ({kind})"
+        )
     second, again = run_job(job, artifacts)
     assert again is not None
-    _check(np.array_equal(predictions.array, again.array), method, f"the same seed gave other predictions ({kind})")
+    _check(
+        np.array_equal(predictions.array, again.array),
+        method,
+        f"the same seed gave other predictions ({kind})",
+    )
     _check(untimed(first) == untimed(second), method, f"the same seed gave another record ({kind})")
 
 
 def check_preset(method: MethodInfo, model_folder: Path, preset: str, artifacts: Artifacts) -> None:
-    """Check that a run with a preset's settings succeeds, unless the method refuses them for so small a model."""
+    """Check that a run with a preset's settings succeeds, unless the method refuses them for so
+    small a model.
+    """
     job = toy_job(method, model_folder, toy_task(taken(method)[0]), settings=method.presets[preset])
     if method.checks:
         try:
@@ -237,8 +309,12 @@ def check_preset(method: MethodInfo, model_folder: Path, preset: str, artifacts:
     _check(record.status == "ok", method, f"a run of the preset '{preset}' failed: {record.error}")
 
 
-def check_predictor(method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Artifacts) -> None:
-    """Check that no label is looked at, that an answer depends on its example alone, and that a model can be kept."""
+def check_predictor(
+    method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Artifacts
+) -> None:
+    """Check that no label is looked at, that an answer depends on its example alone, and that a
+    model can be kept.
+    """
     job = toy_job(method, model_folder, toy_task(kind))
     run_job(job, artifacts)  # builds what it needs
     models = Models(torch.device("cpu"))
@@ -248,20 +324,32 @@ def check_predictor(method: MethodInfo, model_folder: Path, kind: Kind, artifact
     predictor = fit(method, job.task, job.split, kit, job.trials[0])
     bare = [example.without_label() for example in job.split.dev]
     array = predictor.predict(bare).array
-    for name, examples in {"dev": job.split.dev, "wrong": [replace(e, label=0) for e in bare]}.items():
+    for name, examples in {
+        "dev": job.split.dev,
+        "wrong": [replace(e, label=0) for e in bare],
+    }.items():
         same = np.array_equal(predictor.predict(examples).array, array)
         _check(same, method, f"predictions that change with the {name} labels ({kind})")
     for order in (np.arange(len(bare))[::-1], np.random.RandomState(1).permutation(len(bare))):
         turned = predictor.predict([bare[row] for row in order])
-        _check(turned.ids == tuple(bare[row].id for row in order), method, f"ids out of order ({kind})")
+        _check(
+            turned.ids == tuple(bare[row].id for row in order), method, f"ids out of order ({kind})"
+        )
         same = np.allclose(turned.array, array[order], atol=1e-5)
         _check(same, method, f"predictions that depend on the order ({kind})")
     alone = np.concatenate([predictor.predict([example]).array for example in bare])
-    _check(np.allclose(alone, array, atol=1e-5), method, f"predictions that depend on the batch ({kind})")
+    _check(
+        np.allclose(alone, array, atol=1e-5),
+        method,
+        f"predictions that depend on the batch ({kind})",
+    )
     if isinstance(predictor, TaskModel):
         ref = predictor.backbone.ref
-        read = unpack(*pack(predictor, job.method.sources), job.task, ref, models, job.method.sources)
-        # Weights that lie elsewhere in memory may be multiplied in another order: not always the same bits.
+        read = unpack(
+            *pack(predictor, job.method.sources), job.task, ref, models, job.method.sources
+        )
+        # Weights that lie elsewhere in memory may be multiplied in another order: not always the
+        # same bits.
         same = np.allclose(read.predict(bare).array, array, atol=1e-6)
         _check(same, method, f"a kept model that predicts otherwise ({kind})")
 
@@ -270,8 +358,16 @@ def check_failure(method: MethodInfo, model_folder: Path, artifacts: Artifacts) 
     """Check that a run whose `fit` raises becomes a record that says why."""
     job = toy_job(method, model_folder, toy_task(taken(method)[0]), settings={"no_such_setting": 1})
     record, predictions = run_job(job, artifacts)
-    _check(record.status == "failed" and predictions is None, method, "a run with an unknown setting succeeded")
-    _check("no_such_setting" in (record.error or ""), method, f"a failure without its reason: {record.error}")
+    _check(
+        record.status == "failed" and predictions is None,
+        method,
+        "a run with an unknown setting succeeded",
+    )
+    _check(
+        "no_such_setting" in (record.error or ""),
+        method,
+        f"a failure without its reason: {record.error}",
+    )
 
 
 def untimed(record: Record) -> Record:

@@ -1,6 +1,7 @@
 """The nouns of the harness: small, frozen and typed. No torch here.
 
-Axes in every docstring: n examples, C classes (or options of a choice), B batch, T positions, V vocabulary, d width.
+Axes in every docstring: n examples, C classes (or options of a choice), B batch, T positions, V
+vocabulary, d width.
 """
 
 from __future__ import annotations
@@ -31,19 +32,21 @@ Natural = int
 Positive = float
 Weight = float
 Share = float
-"""What a method's settings are annotated with; `bench.settings` reads the names. Whole numbers from 1 (`Count`) or 0
-(`Natural`), numbers above 0 (`Positive`), of 0 or more (`Weight`), and from 0 to 1 (`Share`)."""
+"""What a method's settings are annotated with; `bench.settings` reads the names. Whole numbers from
+1 (`Count`) or 0 (`Natural`), numbers above 0 (`Positive`), of 0 or more (`Weight`), and from 0 to 1
+(`Share`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """One item of a task.
 
-    `texts` holds one text (single), two (pair: premise and hypothesis), or passage and question (choice; the question
-    is empty where there is one text). `options` is empty but for a choice, which has one a class; an empty option is
-    none. `label` is a class index, a value for regression, or None where it is withheld. `id` is `<split>-<row>`, the
-    row counted from 0 in the source file; where a method is handed test or unlabelled rows, in an order that tells
-    nothing (`fewbench.data.blind`).
+    `texts` holds one text (single), two (pair: premise and hypothesis), or passage and question
+    (choice; the question is empty where there is one text). `options` is empty but for a choice,
+    which has one a class; an empty option is none. `label` is a class index, a value for
+    regression, or None where it is withheld. `id` is `<split>-<row>`, the row counted from 0 in the
+    source file; where a method is handed test or unlabelled rows, in an order that tells nothing
+    (`fewbench.data.blind`).
     """
 
     id: str
@@ -60,19 +63,21 @@ class Example:
 class Source:
     """Where a task's rows come from: a hub data set, or a folder of the same layout.
 
-    Files stand at `<data>/<path>/<config>/<split>.<jsonl|csv|tsv|parquet>`. `texts`, `label` and `options` name
-    columns (`a.b`: a column of an object; and a text may be made of several, as in `{a} means {b}`); `columns` names
-    those of a file without header; `values` are the file's own label values, in the order of the task's labels (None:
-    the label's index; "options": a choice's label is the right option itself); `revision` pins the hub's commit, and a
-    source with `hub=False` exists only as files. `root` overrides the data folder (the embedded demo, a user's own
-    TOML).
+    Files stand at `<data>/<path>/<config>/<split>.<jsonl|csv|tsv|parquet>`. `texts`, `label` and
+    `options` name columns (`a.b`: a column of an object; and a text may be made of several, as in
+    `{a} means {b}`); `columns` names those of a file without header; `values` are the file's own
+    label values, in the order of the task's labels (None: the label's index; "options": a choice's
+    label is the right option itself); `revision` pins the hub's commit, and a source with
+    `hub=False` exists only as files. `root` overrides the data folder (the embedded demo, a user's
+    own TOML).
 
-    A data set that publishes its own few-shot splits has `folds` of them: `train` and `dev` name their files, `{fold}`
-    standing for 0, 1, … `unlabeled` names published rows without labels.
+    A data set that publishes its own few-shot splits has `folds` of them: `train` and `dev` name
+    their files, `{fold}` standing for 0, 1, … `unlabeled` names published rows without labels.
 
-    What the real data has is said, not guessed: `may_be_empty` accepts empty texts, `may_repeat_options` a row with two
-    equal options, `may_lack_options` a row with fewer options than labels, `join` puts together a text that is a list
-    (turns of a dialogue), and rows whose label is in `drop` are left out.
+    What the real data has is said, not guessed: `may_be_empty` accepts empty texts,
+    `may_repeat_options` a row with two equal options, `may_lack_options` a row with fewer options
+    than labels, `join` puts together a text that is a list (turns of a dialogue), and rows whose
+    label is in `drop` are left out.
     """
 
     name: str
@@ -108,12 +113,16 @@ class Source:
     @property
     def splits(self) -> tuple[str, ...]:
         """The names of all that is read: train (and dev) of every fold, test, unlabelled rows."""
-        trained = [name for pair in zip(*self.published, strict=True) for name in pair] or [self.train]
+        trained = [name for pair in zip(*self.published, strict=True) for name in pair] or [
+            self.train
+        ]
         return (*trained, self.test, *filter(None, [self.unlabeled]))
 
 
 class Prompt(NamedTuple):
-    """A template and label words under a name: another prompt for a task. `words` holds one tuple a class."""
+    """A template and label words under a name: another prompt for a task. `words` holds one tuple a
+    class.
+    """
 
     name: str
     template: str
@@ -124,12 +133,13 @@ class Prompt(NamedTuple):
 class Task:
     """A data set with a format, labels, a headline metric, and its manual template and label words.
 
-    `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last character of a text,
-    `{1|lower}` lower-cases its first letter, `{options|chinese}` counts options in Chinese. `words` holds one tuple of
-    label words a class. Regression has `bounds` and two opposing words. `rule` names the split rule.
-    `prompts` are those that may take the place of the task's own; `prompt` names the one that did. `positive` is the
-    label whose F1 is meant, where a metric is of one class. `metric_code` says that the user lets its metrics run code
-    of others; no task file can.
+    `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last
+    character of a text, `{1|lower}` lower-cases its first letter, `{options|chinese}` counts
+    options in Chinese. `words` holds one tuple of label words a class. Regression has `bounds` and
+    two opposing words. `rule` names the split rule. `prompts` are those that may take the place of
+    the task's own; `prompt` names the one that did. `positive` is the label whose F1 is meant,
+    where a metric is of one class. `metric_code` says that the user lets its metrics run code of
+    others; no task file can.
     """
 
     name: str
@@ -170,19 +180,25 @@ class Task:
 
     @property
     def positive_index(self) -> int:
-        """The class that metrics of one class are of: that of `positive`, or the second where none is named."""
+        """The class that metrics of one class are of: that of `positive`, or the second where none
+        is named.
+        """
         return self.labels.index(self.positive) if self.positive else 1
 
     @property
     def full_name(self) -> str:
-        """Name, source, and the prompt that is not its own, as in `sst-2@lm-bff` and `sst-2@lm-bff+man-2`."""
+        """Name, source, and the prompt that is not its own, as in `sst-2@lm-bff` and
+        `sst-2@lm-bff+man-2`.
+        """
         return f"{self.name}@{self.source.name}" + (f"+{self.prompt}" if self.prompt else "")
 
 
 class Rows(NamedTuple):
-    """All rows of a task's source, labels included. Only `make_split` and `Scorer` see the test rows' labels.
+    """All rows of a task's source, labels included. Only `make_split` and `Scorer` see the test
+    rows' labels.
 
-    With published folds, `folds` holds each one's train and dev, and `train` is the train rows of all.
+    With published folds, `folds` holds each one's train and dev, and `train` is the train rows of
+    all.
     """
 
     train: tuple[Example, ...]
@@ -197,10 +213,11 @@ class Rows(NamedTuple):
 class Split:
     """What a method may see of one (task, K, split seed).
 
-    |dev| = |train|; `test` and `unlabeled` carry no labels. `fingerprint` hashes the normalised texts and labels of
-    train and dev, `test_fingerprint` those of test. `leaks` counts test rows that also stand in train or dev; where
-    they were left out of `test`, `dropped` says how many, and `whole_fingerprint` is that of test with them. Where a
-    limit drew test rows, `drawn_of` says from how many.
+    |dev| = |train|; `test` and `unlabeled` carry no labels. `fingerprint` hashes the normalised
+    texts and labels of train and dev, `test_fingerprint` those of test. `leaks` counts test rows
+    that also stand in train or dev; where they were left out of `test`, `dropped` says how many,
+    and `whole_fingerprint` is that of test with them. Where a limit drew test rows, `drawn_of` says
+    from how many.
     """
 
     task: str
@@ -220,12 +237,15 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """A predictor's answer for n examples, in their order: `probabilities` [n, C], or `values` [n] for regression.
+    """A predictor's answer for n examples, in their order: `probabilities` [n, C], or `values` [n]
+    for regression.
 
-    `extras` holds what else a predictor tells of each example, by name: int32 [n] (the layer it exited by, say).
+    `extras` holds what else a predictor tells of each example, by name: int32 [n] (the layer it
+    exited by, say).
 
     Raises:
-        ValueError: neither or both given, a shape that does not fit, or a number that is not finite.
+        ValueError: neither or both given, a shape that does not fit, or a number that is not
+            finite.
     """
 
     ids: tuple[str, ...]
@@ -238,13 +258,19 @@ class Predictions:
 
         if (self.probabilities is None) == (self.values is None):
             raise ValueError("predictions hold either probabilities [n, C] or values [n]")
-        if self.array.ndim != (1 if self.probabilities is None else 2) or len(self.array) != len(self.ids):
-            raise ValueError(f"predictions of shape {self.array.shape} for {len(self.ids)} examples")
+        if self.array.ndim != (1 if self.probabilities is None else 2) or len(self.array) != len(
+            self.ids
+        ):
+            raise ValueError(
+                f"predictions of shape {self.array.shape} for {len(self.ids)} examples"
+            )
         if not np.isfinite(self.array).all():
             raise ValueError("predictions hold numbers that are not finite")
         for name, extra in self.extras.items():
             if extra.shape != (len(self.ids),) or extra.dtype != np.int32:
-                raise ValueError(f"{extra.dtype} {name} of shape {extra.shape} for {len(self.ids)} examples")
+                raise ValueError(
+                    f"{extra.dtype} {name} of shape {extra.shape} for {len(self.ids)} examples"
+                )
 
     @property
     def array(self) -> NDArray[np.float32]:
@@ -269,13 +295,15 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One cell of the plan: a task and method, a backbone, K, a split seed, a protocol; tested once.
+    """One cell of the plan: a task and method, a backbone, K, a split seed, a protocol; tested
+    once.
 
-    `settings` are those the user fixed; the protocol's grid varies the method's others. `limit` tests on a draw of so
-    many rows, which makes the record not comparable. `template` names the prompt that took the place of the task's own.
-    `corpus` is what the method's shared preparation has read. With `drop_leaks`, test rows that also stand in train or
-    dev are left out, and `test_fingerprint` is that of the rest. The names alone do not say what decides a number: a
-    task may be declared anew, its data cleaned, a protocol changed. `inputs` does.
+    `settings` are those the user fixed; the protocol's grid varies the method's others. `limit`
+    tests on a draw of so many rows, which makes the record not comparable. `template` names the
+    prompt that took the place of the task's own. `corpus` is what the method's shared preparation
+    has read. With `drop_leaks`, test rows that also stand in train or dev are left out, and
+    `test_fingerprint` is that of the rest. The names alone do not say what decides a number: a task
+    may be declared anew, its data cleaned, a protocol changed. `inputs` does.
     """
 
     task: str

@@ -1,12 +1,16 @@
-"""Attacks: our TextFooler, in blocks of examples side by side, against TextAttack's, one example after another.
+"""Attacks: our TextFooler, in blocks of examples side by side, against TextAttack's, one example
+after another.
 
-All attack the same prompted model (zero-shot) with the same neighbours, stop words and sentence encoder, and ours and
-the first of TextAttack's find the same texts with as many queries (`tests/attack/test_adapter.py`). TextAttack runs
+All attack the same prompted model (zero-shot) with the same neighbours, stop words and sentence
+encoder, and ours and the first of TextAttack's find the same texts with as many queries
+(`tests/attack/test_adapter.py`). TextAttack runs
 
-- with our parts alone, which are faster than its own: its search and its texts are what is left of it;
+- with our parts alone, which are faster than its own: its search and its texts are what is left of
+it;
 - with NLTK's tagger, as it comes;
-- and then with inputs padded to a fixed length too, as its wrapper of transformers models does it (to the tokenizer's
-  longest, 512 for most; here to the task's 128, and by the model's plain forward pass).
+- and then with inputs padded to a fixed length too, as its wrapper of transformers models does it
+  (to the tokenizer's longest, 512 for most; here to the task's 128, and by the model's plain
+  forward pass).
 
 Nothing is remembered from one round to the next. What is loaded is loaded before the clock starts.
 """
@@ -18,7 +22,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from measure import Seconds, filled, interleave, model_ref, options, read_examples, sentiment_task, set_threads
+from measure import (
+    Seconds,
+    filled,
+    interleave,
+    model_ref,
+    options,
+    read_examples,
+    sentiment_task,
+    set_threads,
+)
 
 from fewbench.measure.attack.adapter import attack_item, load_textattack, local_textfooler
 from fewbench.measure.attack.encoder import MeanPooled
@@ -33,7 +46,8 @@ from fewbench.types import Example, Predictions, Predictor
 
 
 class Padded:
-    """A prompted model asked as TextAttack's wrapper asks one: every text padded to the same length.
+    """A prompted model asked as TextAttack's wrapper asks one: every text padded to the same
+    length.
 
     Args:
         model: of label words.
@@ -48,7 +62,9 @@ class Padded:
         tokenizer = self.backbone.tokenizer
         texts = [filled(self.task, example, tokenizer.mask_token) for example in examples]
         longest = self.task.max_length
-        batch = tokenizer(texts, padding="max_length", max_length=longest, truncation=True, return_tensors="pt")
+        batch = tokenizer(
+            texts, padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
+        )
         logits = self.backbone.model(**batch).logits[batch["input_ids"] == tokenizer.mask_token_id]
         probabilities = logits[:, self.words].softmax(-1).numpy()
         return Predictions(tuple(example.id for example in examples), probabilities=probabilities)
@@ -61,8 +77,12 @@ def told(outcome: AttackOutcome) -> tuple[str, tuple[str, ...], int]:
 
 def main() -> None:
     parser = options(__doc__, Path("textfooler/mr/test.jsonl"))
-    parser.add_argument("--examples", type=int, default=64, help="how many are attacked (default: %(default)s)")
-    parser.add_argument("--neighbours", type=Path, required=True, help="table of neighbours (.json)")
+    parser.add_argument(
+        "--examples", type=int, default=64, help="how many are attacked (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--neighbours", type=Path, required=True, help="table of neighbours (.json)"
+    )
     parser.add_argument("--nltk-data", type=Path, required=True, help="folder of NLTK's data")
     arguments = parser.parse_args()
     set_threads(arguments.threads)
@@ -78,11 +98,15 @@ def main() -> None:
     found: dict[str, list[AttackOutcome]] = {}
 
     def ours() -> Seconds:
-        object.__setattr__(resources, "tagger", read_tagger(arguments.nltk_data))  # what it remembers is gone
+        object.__setattr__(
+            resources, "tagger", read_tagger(arguments.nltk_data)
+        )  # what it remembers is gone
         assembly = recipe.assemble(resources)
 
         def work() -> None:
-            found["ours"] = [outcome for block in blocks(assembly, model, encoder, items) for outcome in block]
+            found["ours"] = [
+                outcome for block in blocks(assembly, model, encoder, items) for outcome in block
+            ]
 
         return Seconds.of(work)
 
@@ -108,7 +132,9 @@ def main() -> None:
     }
     medians = interleave(sides, arguments.rounds)
     for name, outcomes in found.items():
-        same = sum(told(one) == told(other) for one, other in zip(outcomes, found["ours"], strict=True))
+        same = sum(
+            told(one) == told(other) for one, other in zip(outcomes, found["ours"], strict=True)
+        )
         figures = summary(outcomes)
         print(
             f"{name}: {len(items) / medians[name].wall:.2f} examples/s ({len(items) / medians[name].cpu:.2f} by "

@@ -1,6 +1,8 @@
-"""The statistics of `bench compare` on one task: 10,000 items, five seeds, 5,000 resamples and 5,000 permutations.
+"""The statistics of `bench compare` on one task: 10,000 items, five seeds, 5,000 resamples and
+5,000 permutations.
 
-The other side scores a few resamples one by one by the metric's own function: multiply its seconds up.
+The other side scores a few resamples one by one by the metric's own function: multiply its seconds
+up.
 """
 
 from __future__ import annotations
@@ -18,11 +20,19 @@ from fewbench.report.statistics.sums import SUMMED, Floats
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=10_000, help="test items (default: %(default)s)")
+    parser.add_argument(
+        "--items", type=int, default=10_000, help="test items (default: %(default)s)"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="split seeds (default: %(default)s)")
-    parser.add_argument("--resamples", type=int, default=5000, help="of each kind (default: %(default)s)")
-    parser.add_argument("--looped", type=int, default=20, help="resamples of the loop (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="measured rounds of each (default: %(default)s)")
+    parser.add_argument(
+        "--resamples", type=int, default=5000, help="of each kind (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--looped", type=int, default=20, help="resamples of the loop (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="measured rounds of each (default: %(default)s)"
+    )
     given = parser.parse_args()
     for name in ("accuracy", "mcc", "pearson"):
         gold, first, second = answers(name, given.items, given.seeds)
@@ -48,7 +58,9 @@ def by_sums(sides: list[Floats], value: Value, resamples: int) -> None:
     permuted(*sides, value, resamples, rng)
 
 
-def by_loop(metric: Metric, gold: np.ndarray, first: np.ndarray, second: np.ndarray, resamples: int) -> None:
+def by_loop(
+    metric: Metric, gold: np.ndarray, first: np.ndarray, second: np.ndarray, resamples: int
+) -> None:
     """Score each resample of the items by the metric's own function."""
     rng = np.random.default_rng(0)
     for _ in range(resamples):
@@ -65,7 +77,9 @@ def answers(name: str, items: int, seeds: int) -> tuple[np.ndarray, np.ndarray, 
         gold = rng.uniform(0, 5, items)
         return gold, *(gold + rng.normal(0, scale, (seeds, items)) for scale in (1, 2))
     gold = rng.integers(2, size=items)
-    return gold, *(np.where(rng.random((seeds, items)) < right, gold, 1 - gold) for right in (0.8, 0.75))
+    return gold, *(
+        np.where(rng.random((seeds, items)) < right, gold, 1 - gold) for right in (0.8, 0.75)
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Counts prompt-ft updates a second on one GPU, ours against the transformers Trainer, with several runs at once.
+"""Counts prompt-ft updates a second on one GPU, ours against the transformers Trainer, with several
+runs at once.
 
     python benchmarks/gpu_updates.py --runs 1,4,8
 
-Every run is a process of its own with a model of roberta-base's shape (12 layers, 768 wide, 50,265 tokens) and random
-weights. Ours is `fewbench.nn.trainer.train` on a PromptModel; the peer is `Trainer` with `bf16=True`, the head at all
-places and inputs padded to the longest of each batch. Both see the same examples, in bfloat16, with AdamW and dropout.
-A figure is the updates of all runs over the wall seconds of the slowest, after one trial that is not counted.
+Every run is a process of its own with a model of roberta-base's shape (12 layers, 768 wide, 50,265
+tokens) and random weights. Ours is `fewbench.nn.trainer.train` on a PromptModel; the peer is
+`Trainer` with `bf16=True`, the head at all places and inputs padded to the longest of each batch.
+Both see the same examples, in bfloat16, with AdamW and dropout. A figure is the updates of all runs
+over the wall seconds of the slowest, after one trial that is not counted.
 """
 
 from __future__ import annotations
@@ -22,7 +24,12 @@ from typing import Any
 
 from measure import DEMO, filled, model_ref, read_examples, sentiment_task, trial_protocol
 
-SHAPE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+SHAPE = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+}
 TOKENS = 50_265
 PER_CLASS = 16
 MAX_LENGTH = 128
@@ -31,19 +38,34 @@ PATIENCE = 600
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DEMO / "train.jsonl", help='JSONL of {"text", "label"}')
-    parser.add_argument("--runs", default="1,4,8", help="runs at once, by commas (default: %(default)s)")
-    parser.add_argument("--updates", type=int, default=100, help="updates a trial (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=8, help="examples an update (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="counted trials of each (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=DEMO / "train.jsonl", help='JSONL of {"text", "label"}'
+    )
+    parser.add_argument(
+        "--runs", default="1,4,8", help="runs at once, by commas (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--updates", type=int, default=100, help="updates a trial (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=8, help="examples an update (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="counted trials of each (default: %(default)s)"
+    )
     parser.add_argument("--device", default="cuda")
     given = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     for runs in map(int, given.runs.split(",")):
         rates: dict[str, list[float]] = {"ours": [], "Trainer": []}
         barrier, answers = context.Barrier(runs, timeout=PATIENCE), context.Queue()
-        workers = [context.Process(target=work, args=(given, barrier, answers, list(rates))) for _ in range(runs)]
+        workers = [
+            context.Process(target=work, args=(given, barrier, answers, list(rates)))
+            for _ in range(runs)
+        ]
         for worker in workers:
             worker.start()
         told = [answers.get(timeout=PATIENCE) for _ in workers]
@@ -53,8 +75,12 @@ def main() -> None:
             for number in range(given.rounds):
                 found.append(runs * given.updates / max(seconds[name][number] for seconds in told))
         ours, peer = (statistics.median(found) for found in rates.values())
-        shown = "; ".join(f"{name} {' '.join(f'{rate:.1f}' for rate in found)}" for name, found in rates.items())
-        print(f"{runs} at once: ours {ours:.1f} updates/s, Trainer {peer:.1f}, ratio {ours / peer:.2f} ({shown})")
+        shown = "; ".join(
+            f"{name} {' '.join(f'{rate:.1f}' for rate in found)}" for name, found in rates.items()
+        )
+        print(
+            f"{runs} at once: ours {ours:.1f} updates/s, Trainer {peer:.1f}, ratio {ours / peer:.2f} ({shown})"
+        )
 
 
 def work(given: Any, barrier: Any, answers: Any, names: Any) -> None:
@@ -82,9 +108,13 @@ def make_sides(given: Any) -> tuple[Callable[[], float], Callable[[], float]]:
     torch.set_num_threads(1)
     ref, task = model_ref(None), sentiment_task()
     tokenizer = load(ref).tokenizer
-    model = BertForMaskedLM(BertConfig(vocab_size=TOKENS, pad_token_id=tokenizer.pad_token_id, **SHAPE))
+    model = BertForMaskedLM(
+        BertConfig(vocab_size=TOKENS, pad_token_id=tokenizer.pad_token_id, **SHAPE)
+    )
     rows = read_examples(given.data)
-    examples = [row for label in (0, 1) for row in [row for row in rows if row.label == label][:PER_CLASS]]
+    examples = [
+        row for label in (0, 1) for row in [row for row in rows if row.label == label][:PER_CLASS]
+    ]
 
     wait = torch.cuda.synchronize if given.device.startswith("cuda") else lambda: None
 
@@ -119,8 +149,13 @@ def trainer(given: Any, model: Any, tokenizer: Any, task: Any, examples: Any) ->
 
     texts = [filled(task, example, tokenizer.mask_token) for example in examples]
     encodings = [tokenizer(text, truncation=True, max_length=MAX_LENGTH) for text in texts]
-    rows = [dict(encoding) | {"labels": row.label} for encoding, row in zip(encodings, examples, strict=True)]
-    words = torch.tensor([tokenizer(word[0], add_special_tokens=False)["input_ids"][0] for word in task.words])
+    rows = [
+        dict(encoding) | {"labels": row.label}
+        for encoding, row in zip(encodings, examples, strict=True)
+    ]
+    words = torch.tensor(
+        [tokenizer(word[0], add_special_tokens=False)["input_ids"][0] for word in task.words]
+    )
     words, mask = words.to(given.device), tokenizer.mask_token_id
 
     class PromptTrainer(transformers.Trainer):  # type: ignore[misc]

@@ -1,7 +1,8 @@
-"""Int8 against fp32: fine-tuning's model on token ids made before the clock starts, one by one and in batches of 32.
+"""Int8 against fp32: fine-tuning's model on token ids made before the clock starts, one by one and
+in batches of 32.
 
-Both sides are one architecture with random weights (time does not depend on them), as wide and deep as asked for. The
-int8 side rounds each token's activations as it goes, which is part of its time.
+Both sides are one architecture with random weights (time does not depend on them), as wide and deep
+as asked for. The int8 side rounds each token's activations as it goes, which is part of its time.
 """
 
 from __future__ import annotations
@@ -23,13 +24,25 @@ from fewbench.types import ModelRef
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hidden", type=int, nargs="+", default=[256, 768], help="widths (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--hidden", type=int, nargs="+", default=[256, 768], help="widths (default: %(default)s)"
+    )
     parser.add_argument("--layers", type=int, default=6, help="(default: %(default)s)")
-    parser.add_argument("--length", type=int, default=128, help="tokens a sequence (default: %(default)s)")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 32], help="sequences (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=7, help="measured rounds of each side (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="torch's threads (default: %(default)s)")
+    parser.add_argument(
+        "--length", type=int, default=128, help="tokens a sequence (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=[1, 32], help="sequences (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="measured rounds of each side (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="torch's threads (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     set_threads(arguments.threads)
     for hidden in arguments.hidden:
@@ -38,7 +51,9 @@ def main() -> None:
         quantize(small.backbone)
         for size in arguments.batches:
             batch = make_batch(size, arguments.length)
-            print(f"\nhidden {hidden}, {arguments.layers} layers, {size} x {arguments.length} tokens")
+            print(
+                f"\nhidden {hidden}, {arguments.layers} layers, {size} x {arguments.length} tokens"
+            )
             interleave({"int8": timed(small, batch), "fp32": timed(full, batch)}, arguments.rounds)
 
 

@@ -1,6 +1,8 @@
-"""What the benchmarks share: rounds in turn, medians and ratios, and a sentiment task over a plain JSONL file.
+"""What the benchmarks share: rounds in turn, medians and ratios, and a sentiment task over a plain
+JSONL file.
 
-No number here is asserted on: a busy machine makes everything slower, but both sides of a ratio alike.
+No number here is asserted on: a busy machine makes everything slower, but both sides of a ratio
+alike.
 """
 
 from __future__ import annotations
@@ -27,11 +29,21 @@ TEMPLATE = "{0} It was {mask}."
 
 def options(description: str | None, data: Path) -> argparse.ArgumentParser:
     """Return a parser with what every model benchmark takes."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="embedded name or folder of a masked language model (default: embedded)")
-    parser.add_argument("--data", type=Path, default=data, help='JSONL of {"text", "label"}, labels 0 and 1')
-    parser.add_argument("--rounds", type=int, default=5, help="measured rounds of each side (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="torch and tokenizer threads (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--model", help="embedded name or folder of a masked language model (default: embedded)"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=data, help='JSONL of {"text", "label"}, labels 0 and 1'
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measured rounds of each side (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="torch and tokenizer threads (default: %(default)s)"
+    )
     return parser
 
 
@@ -68,9 +80,11 @@ def _cpu() -> float:
 
 
 def interleave(sides: Mapping[str, Callable[[], Seconds]], rounds: int) -> dict[str, Seconds]:
-    """Run every side once unmeasured, then all in turn; print seconds, medians and ratios to the first.
+    """Run every side once unmeasured, then all in turn; print seconds, medians and ratios to the
+    first.
 
-    A side returns the seconds of its measured part. Every other round goes backwards, so that none always comes first.
+    A side returns the seconds of its measured part. Every other round goes backwards, so that none
+    always comes first.
 
     Args:
         sides: ours first, then the baselines.
@@ -96,7 +110,10 @@ def interleave(sides: Mapping[str, Callable[[], Seconds]], rounds: int) -> dict[
             f"{name:{width}}  median {median.wall:7.3f} s (x{median.wall / ours.wall:.2f})  "
             f"cpu {median.cpu:7.3f} s (x{median.cpu / ours.cpu:.2f})  rounds {rows}"
         )
-    print("first round, not counted: " + ", ".join(f"{name} {one.wall:.2f} s" for name, one in first.items()))
+    print(
+        "first round, not counted: "
+        + ", ".join(f"{name} {one.wall:.2f} s" for name, one in first.items())
+    )
     return medians
 
 
@@ -112,7 +129,9 @@ def model_ref(name: str | None) -> ModelRef:
 
 
 def trial_protocol(updates: int, k: int) -> Protocol:
-    """Return the protocol of one trial: linear from its peak to 0, no warm-up, no decay, dev read once, at the end."""
+    """Return the protocol of one trial: linear from its peak to 0, no warm-up, no decay, dev read
+    once, at the end.
+    """
     return Protocol(
         name="benchmark",
         title="",
@@ -151,12 +170,16 @@ def sentiment_task() -> Task:
 
 
 def read_examples(file: Path) -> list[Example]:
-    """Return the rows of a JSONL file with a text and a label of 0 or 1 (or the demo's two label names)."""
+    """Return the rows of a JSONL file with a text and a label of 0 or 1 (or the demo's two label
+    names).
+    """
     if not file.is_file():
         raise SystemExit(f"error: no file at {file}; give --data FILE.jsonl")
     rows = [json.loads(line) for line in file.read_text("utf-8").split("\n") if line.strip()]
     numbers = {0: 0, 1: 1, "0": 0, "1": 1, "negative": 0, "positive": 1}
-    return [Example(f"row-{i}", (row["text"],), numbers[row["label"]]) for i, row in enumerate(rows)]
+    return [
+        Example(f"row-{i}", (row["text"],), numbers[row["label"]]) for i, row in enumerate(rows)
+    ]
 
 
 def filled(task: Task, example: Example, mask: str) -> str:

@@ -1,8 +1,10 @@
-"""How long `bench leaderboard` takes over 10,000 records, and how long Chromium takes to open what it writes.
+"""How long `bench leaderboard` takes over 10,000 records, and how long Chromium takes to open what
+it writes.
 
-The records are those of `table_10000.py`. The page is opened from disk with the network off; its time goes from the
-navigation to the drawn board, that of a sort from the click to the next frame. Where itables is installed, a board of
-`--rows` methods on fourteen tasks is opened as this page shows it and as itables does (DataTables inlined).
+The records are those of `table_10000.py`. The page is opened from disk with the network off; its
+time goes from the navigation to the drawn board, that of a sort from the click to the next frame.
+Where itables is installed, a board of `--rows` methods on fourteen tasks is opened as this page
+shows it and as itables does (DataTables inlined).
 """
 
 from __future__ import annotations
@@ -36,10 +38,21 @@ SORT = """async () => {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=int, default=10_000, help="how many (default: %(default)s)")
-    parser.add_argument("--rows", type=int, default=1000, help="methods of the compared board (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="measured rounds of each (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--records", type=int, default=10_000, help="how many (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rows",
+        type=int,
+        default=1000,
+        help="methods of the compared board (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measured rounds of each (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -49,9 +62,13 @@ def main() -> None:
         bench = [sys.executable, "-m", "fewbench"]
         interleave(
             {
-                "bench leaderboard": process([*bench, "leaderboard", "--results", str(root), "--out", str(page)]),
+                "bench leaderboard": process(
+                    [*bench, "leaderboard", "--results", str(root), "--out", str(page)]
+                ),
                 "bench table": process([*bench, "table", "--results", str(root)]),
-                "reading the files alone": lambda: Seconds.of(lambda: [file.read_bytes() for file in files]),
+                "reading the files alone": lambda: Seconds.of(
+                    lambda: [file.read_bytes() for file in files]
+                ),
                 "python -c pass": process([sys.executable, "-c", "pass"]),
             },
             arguments.rounds,
@@ -67,15 +84,31 @@ def boards(root: Path, rows: int) -> dict[str, tuple[str, Path]]:
     """Write the same scores as this page shows them, and as itables does if it is installed."""
     dice = random.Random(0)
     scores = [[round(dice.uniform(50, 95), 1) for _ in TASKS] for _ in range(rows)]
-    column = {"source": "x", "version": 1, "test_fingerprint": "x", "metric": "accuracy", "template": "", "title": ""}
+    column = {
+        "source": "x",
+        "version": 1,
+        "test_fingerprint": "x",
+        "metric": "accuracy",
+        "template": "",
+        "title": "",
+    }
     block = {"k": 16, "protocol": "quick", "limit": None, "drop_leaks": False, "ddof": 0}
     data = {
         "version": "0",
         "suites": [],
         "columns": [{"task": task, **column} for task in TASKS],
-        "rows": [{"label": f"method-{n}", "method": f"method-{n}", "student": "x"} for n in range(rows)],
+        "rows": [
+            {"label": f"method-{n}", "method": f"method-{n}", "student": "x"} for n in range(rows)
+        ],
         "blocks": [
-            block | {"cells": [[r, c, s, None, 1, 0, 0] for r, row in enumerate(scores) for c, s in enumerate(row)]}
+            block
+            | {
+                "cells": [
+                    [r, c, s, None, 1, 0, 0]
+                    for r, row in enumerate(scores)
+                    for c, s in enumerate(row)
+                ]
+            }
         ],
         "published": [],
         "methods": {},
@@ -97,7 +130,9 @@ def by_itables(scores: list[list[float]]) -> str:
     import pandas as pd
     from itables.javascript import generate_init_offline_itables_html
 
-    frame = pd.DataFrame(scores, columns=list(TASKS), index=[f"method-{n}" for n in range(len(scores))])
+    frame = pd.DataFrame(
+        scores, columns=list(TASKS), index=[f"method-{n}" for n in range(len(scores))]
+    )
     bundle = Path(itables.__file__).parent / "html" / "dt_bundle.js"
     init = generate_init_offline_itables_html(bundle)
     table = itables.to_html_datatable(frame, connected=False, paging=False, maxBytes=0)
@@ -105,7 +140,9 @@ def by_itables(scores: list[list[float]]) -> str:
 
 
 def browse(pages: Mapping[str, tuple[str, Path]], rounds: int) -> None:
-    """Open every page in turn, and sort this page's by the third column; print medians and all times."""
+    """Open every page in turn, and sort this page's by the third column; print medians and all
+    times.
+    """
     from playwright.sync_api import sync_playwright
 
     taken: dict[tuple[str, str], list[float]] = {}
@@ -119,7 +156,9 @@ def browse(pages: Mapping[str, tuple[str, Path]], rounds: int) -> None:
         browser.close()
     for (title, what), times in taken.items():
         counted = times[1:]  # the first round is not
-        print(f"{title}, {what}: {statistics.median(counted):.2f} s ({' '.join(f'{t:.2f}' for t in counted)})")
+        print(
+            f"{title}, {what}: {statistics.median(counted):.2f} s ({' '.join(f'{t:.2f}' for t in counted)})"
+        )
 
 
 def _visit(browser: Any, kind: str, file: Path) -> dict[str, float]:

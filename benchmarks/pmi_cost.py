@@ -1,7 +1,9 @@
-"""What masking costs: PMI seconds and MiB a million tokens, and each strategy's time for 1,000 sequences of 128.
+"""What masking costs: PMI seconds and MiB a million tokens, and each strategy's time for 1,000
+sequences of 128.
 
-Documents are tokenised one after another, [CLS] before and [SEP] after each, and cut into full sequences; tokenising is
-outside the clock. Seconds are the medians of the rounds, by the clock and by the processor.
+Documents are tokenised one after another, [CLS] before and [SEP] after each, and cut into full
+sequences; tokenising is outside the clock. Seconds are the medians of the rounds, by the clock and
+by the processor.
 """
 
 from __future__ import annotations
@@ -26,16 +28,29 @@ MIB = 1 << 20
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, required=True, help='JSONL of {"sentences": [...]}, plain or .gz')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--corpus", type=Path, required=True, help='JSONL of {"sentences": [...]}, plain or .gz'
+    )
     tokenizer = PROJECT / "bench" / "registry" / "models" / "fewbench-micro"
-    parser.add_argument("--tokenizer", type=Path, default=tokenizer, help="model folder (default: fewbench-micro)")
+    parser.add_argument(
+        "--tokenizer", type=Path, default=tokenizer, help="model folder (default: fewbench-micro)"
+    )
     parser.add_argument("--tokens", type=float, default=1e6, help="of the corpus (default: 1e6)")
-    parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="measured rounds (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     tokenizer = Tokenizer.from_file(str(arguments.tokenizer / "tokenizer.json"))
-    vocabulary, corpus = vocabulary_of(tokenizer), read_corpus(arguments.corpus, tokenizer, int(arguments.tokens))
-    print(f"{corpus.size:,} tokens, {len(corpus):,} sequences of {LENGTH}, vocabulary of {vocabulary.size:,}\n")
+    vocabulary, corpus = (
+        vocabulary_of(tokenizer),
+        read_corpus(arguments.corpus, tokenizer, int(arguments.tokens)),
+    )
+    print(
+        f"{corpus.size:,} tokens, {len(corpus):,} sequences of {LENGTH}, vocabulary of {vocabulary.size:,}\n"
+    )
     cost_of_pmi(corpus, vocabulary, arguments.rounds)
     cost_of_strategies(corpus, vocabulary, arguments.rounds)
 
@@ -67,7 +82,9 @@ def cost_of_strategies(corpus: Ids, vocabulary: Vocabulary, rounds: int) -> None
     print(f"{'strategy':24}{'build s':>14}{'cpu':>8}{'choose ms / 1,000':>19}{'cpu':>8}{'rate':>8}")
     for name in strategies():
         made: list[Choose] = []
-        building = Seconds.of(lambda name=name, made=made: made.append(build(name, corpus, vocabulary)))
+        building = Seconds.of(
+            lambda name=name, made=made: made.append(build(name, corpus, vocabulary))
+        )
         choose, rng = made[0], np.random.default_rng(0)
         chosen = choose(batch, rng)
         wall, cpu = median(lambda choose=choose, rng=rng: choose(batch, rng), rounds)
@@ -109,7 +126,9 @@ def read_corpus(file: Path, tokenizer: Tokenizer, tokens: int) -> Ids:
             if len(ids) >= tokens:
                 break
     kept = ids[: max(1, min(len(ids), tokens) // LENGTH) * LENGTH]
-    return np.array(kept, dtype=np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32).reshape(-1, LENGTH)
+    return np.array(
+        kept, dtype=np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
+    ).reshape(-1, LENGTH)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Updates of `bench pretrain` in bfloat16, which `auto` takes where the processor multiplies it, and in float32.
+"""Updates of `bench pretrain` in bfloat16, which `auto` takes where the processor multiplies it,
+and in float32.
 
-A new six-layer model on rows of random tokens; the first weights are outside the clock, one held-out row and the last
-checkpoint inside, on all sides alike.
+A new six-layer model on rows of random tokens; the first weights are outside the clock, one
+held-out row and the last checkpoint inside, on all sides alike.
 """
 
 from __future__ import annotations
@@ -26,20 +27,40 @@ VOCABULARY, SPECIAL, SEPARATOR, MASK = 8192, 5, 3, 4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--updates", type=int, default=20, help="a round (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=32, help="rows an update (default: %(default)s)")
-    parser.add_argument("--length", type=int, default=64, help="tokens a row (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="measured rounds of each side (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="torch threads (default: %(default)s)")
+    parser.add_argument(
+        "--batch", type=int, default=32, help="rows an update (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--length", type=int, default=64, help="tokens a row (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="measured rounds of each side (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="torch threads (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     set_threads(arguments.threads)
     tokens = arguments.updates * arguments.batch * arguments.length
-    recipe = Recipe(tokens=tokens, batch=arguments.batch, length=arguments.length, lr=1e-4, masking="random:rate=0.3")
+    recipe = Recipe(
+        tokens=tokens,
+        batch=arguments.batch,
+        length=arguments.length,
+        lr=1e-4,
+        masking="random:rate=0.3",
+    )
     recipe = replace(recipe, evaluate_every=arguments.updates, checkpoint_every=arguments.updates)
     ids = np.arange(VOCABULARY)
     vocabulary = Vocabulary(ids < SPECIAL, np.zeros(VOCABULARY, bool))
-    rows = np.random.default_rng(0).integers(SPECIAL, VOCABULARY, (1000, arguments.length)).astype(np.uint16)
+    rows = (
+        np.random.default_rng(0)
+        .integers(SPECIAL, VOCABULARY, (1000, arguments.length))
+        .astype(np.uint16)
+    )
     print(f"`auto` is {Precision('auto', new_model()).name} here; {tokens:,} tokens a round")
 
     def side(precision: str, context: float = 0.0) -> Seconds:
@@ -50,7 +71,9 @@ def main() -> None:
         choose = build(recipe.masking, rows, vocabulary)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "checkpoint.safetensors"
-            return Seconds.of(lambda: train(chosen, model, text, choose, masked_words, file, Watch()))
+            return Seconds.of(
+                lambda: train(chosen, model, text, choose, masked_words, file, Watch())
+            )
 
     sides = {
         "bfloat16": lambda: side("bfloat16"),

@@ -1,4 +1,6 @@
-"""How long the command line takes to start: whole processes, in turn with an interpreter that does nothing."""
+"""How long the command line takes to start: whole processes, in turn with an interpreter that does
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from measure import Seconds, interleave
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="measured rounds of each (default: %(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="measured rounds of each (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     bench = Path(sys.executable).with_name("bench")
     command = [str(bench)] if bench.exists() else [sys.executable, "-m", "fewbench"]
@@ -35,9 +39,13 @@ def process(command: Sequence[str]) -> Callable[[], Seconds]:
     """
 
     def run() -> None:
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+        )
         if done.returncode:
-            raise SystemExit(f"error: {' '.join(command)} ended with {done.returncode}\n{done.stderr}")
+            raise SystemExit(
+                f"error: {' '.join(command)} ended with {done.returncode}\n{done.stderr}"
+            )
 
     return lambda: Seconds.of(run)
 

@@ -1,8 +1,10 @@
-"""What whole commands take over large stores: seconds and peak memory, each in a process of its own.
+"""What whole commands take over large stores: seconds and peak memory, each in a process of its
+own.
 
-The records are those of `table_10000.py`. Every command is run twice in a row: the first time without an index where
-the store can have one (`fewbench.store.index`), the second time with what the first left. Nothing is warmed up
-otherwise: the files were written just before, so that they are in the system's cache.
+The records are those of `table_10000.py`. Every command is run twice in a row: the first time
+without an index where the store can have one (`fewbench.store.index`), the second time with what
+the first left. Nothing is warmed up otherwise: the files were written just before, so that they are
+in the system's cache.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ SIDES = ("method-0:temperature=0.0", "method-1:temperature=1.0")
 
 
 class Taken(NamedTuple):
-    """What a process took: seconds of the clock and of the processor, MB at its peak, and how it ended."""
+    """What a process took: seconds of the clock and of the processor, MB at its peak, and how it
+    ended.
+    """
 
     seconds: float
     cpu: float
@@ -38,17 +42,21 @@ class Taken(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=int, nargs="+", default=[10_000, 100_000], help="(default: %(default)s)")
-    parser.add_argument("--patience", type=float, default=180, help="seconds that a command may take")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--records", type=int, nargs="+", default=[10_000, 100_000], help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--patience", type=float, default=180, help="seconds that a command may take"
+    )
     parser.add_argument("--only", nargs="+", help="only these commands")
     arguments = parser.parse_args()
     for count in arguments.records:
         with tempfile.TemporaryDirectory() as name:
             root = Path(name)
-            writer = (
-                f"import sys; from pathlib import Path; from table_10000 import write; write(Path({name!r}), {count})"
-            )
+            writer = f"import sys; from pathlib import Path; from table_10000 import write; write(Path({name!r}), {count})"
             subprocess.run([sys.executable, "-c", writer], check=True, cwd=Path(__file__).parent)
             print(f"{count} records", flush=True)
             for title, command in commands(root).items():
@@ -88,13 +96,20 @@ def taken(command: Sequence[str], patience: float) -> Taken:
         sys.executable,
         [sys.executable, "-m", "fewbench", *command],
         os.environ,
-        file_actions=[(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)],
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)
+        ],
     )
     while time.monotonic() - start < patience:
         done, status, usage = os.wait4(child, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
-            return Taken(time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, code)
+            return Taken(
+                time.monotonic() - start,
+                usage.ru_utime + usage.ru_stime,
+                usage.ru_maxrss * 1024 / 1e6,
+                code,
+            )
         time.sleep(0.01)
     os.kill(child, 9)
     os.wait4(child, 0)

@@ -1,6 +1,8 @@
-"""How long `bench table` takes over 10,000 records: whole processes over a temporary store of synthetic records.
+"""How long `bench table` takes over 10,000 records: whole processes over a temporary store of
+synthetic records.
 
-The records are the size of real ones: nine trials, ten dev checkpoints, label words, an environment.
+The records are the size of real ones: nine trials, ten dev checkpoints, label words, an
+environment.
 """
 
 from __future__ import annotations
@@ -22,7 +24,22 @@ from fewbench.store import paths
 from fewbench.store.record import Record, run_key, to_json
 from fewbench.types import ModelRef, Run
 
-TASKS = ("sst-2", "mr", "cr", "mpqa", "subj", "trec", "sst-5", "mnli", "snli", "qnli", "rte", "mrpc", "qqp", "sts-b")
+TASKS = (
+    "sst-2",
+    "mr",
+    "cr",
+    "mpqa",
+    "subj",
+    "trec",
+    "sst-5",
+    "mnli",
+    "snli",
+    "qnli",
+    "rte",
+    "mrpc",
+    "qqp",
+    "sts-b",
+)
 SEEDS = (13, 21, 42, 87, 100)
 SIZES = (16, 8, 4)
 STUDENT = ModelRef("synthetic", "", "0" * 16)
@@ -30,8 +47,12 @@ STUDENT = ModelRef("synthetic", "", "0" * 16)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=10_000, help="how many (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="measured rounds of each (default: %(default)s)")
+    parser.add_argument(
+        "--records", type=int, default=10_000, help="how many (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measured rounds of each (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -45,7 +66,9 @@ def main() -> None:
         interleave(
             {
                 "python -c pass": process([sys.executable, "-c", "pass"]),
-                "reading the files alone": lambda: Seconds.of(lambda: [file.read_bytes() for file in files]),
+                "reading the files alone": lambda: Seconds.of(
+                    lambda: [file.read_bytes() for file in files]
+                ),
                 "bench table, no records": process([*bench, str(empty)]),
                 "bench table": process([*bench, str(root)]),
                 "bench table --format csv": process([*bench, str(root), "--format", "csv"]),
@@ -69,7 +92,9 @@ def write(root: Path, count: int) -> None:
 
 
 def runs() -> Iterator[Run]:
-    """Yield runs for ever: fourteen tasks in three sizes with five seeds, then the same with another setting."""
+    """Yield runs for ever: fourteen tasks in three sizes with five seeds, then the same with
+    another setting.
+    """
     for variant in itertools.count():
         for k, task, seed in itertools.product(SIZES, TASKS, SEEDS):
             run = Run(
@@ -94,13 +119,27 @@ def record(run: Run) -> Record:
     dice = random.Random(run.key)
     metric = {"sts-b": "pearson", "mrpc": "f1", "qqp": "f1"}.get(run.task, "accuracy")
     grid = [{"lr": lr, "batch_size": size} for lr in (1e-5, 2e-5, 5e-5) for size in (2, 4, 8)]
-    trials = [{"settings": one, "seed": run.seed, "dev": {metric: dice.random()}, "step": 100} for one in grid]
+    trials = [
+        {"settings": one, "seed": run.seed, "dev": {metric: dice.random()}, "step": 100}
+        for one in grid
+    ]
     return Record(
         run=run,
         status="ok",
         scores={part: {metric: dice.uniform(0.5, 0.95)} for part in ("dev", "test")},
-        selection={"metric": metric, "settings": grid[0], "trial": 0, "trials": trials, "tied_best": 1},
-        split={"n_train": 2 * run.k, "n_dev": 2 * run.k, "n_test": 2000, "leaks": {"train": 0, "dev": 0}},
+        selection={
+            "metric": metric,
+            "settings": grid[0],
+            "trial": 0,
+            "trials": trials,
+            "tied_best": 1,
+        },
+        split={
+            "n_train": 2 * run.k,
+            "n_dev": 2 * run.k,
+            "n_test": 2000,
+            "leaks": {"train": 0, "dev": 0},
+        },
         details={
             "best_step": 100,
             "curve": [[step, dice.random()] for step in range(100, 1001, 100)],
@@ -110,7 +149,10 @@ def record(run: Run) -> Record:
         },
         method_code="0" * 16,
         environment={"python": "3", "torch": "2", "device": "cpu", "threads": 1},
-        timing={"total_seconds": dice.uniform(10, 100), "trial_seconds": [dice.uniform(1, 10) for _ in grid]},
+        timing={
+            "total_seconds": dice.uniform(10, 100),
+            "trial_seconds": [dice.uniform(1, 10) for _ in grid],
+        },
     )
 
 

@@ -1,8 +1,10 @@
-"""Scoring test sentences: ours against the plain loop that LM-BFF's code runs. From raw texts, tokenisation included.
+"""Scoring test sentences: ours against the plain loop that LM-BFF's code runs. From raw texts,
+tokenisation included.
 
-Ours is `PromptModel.predict` with an empty cache of encodings. The baseline goes through the file in order in batches
-of 16, each tokenised and padded to 128, with the model's masked-LM head over all positions; a second one pads to the
-longest of each batch. The largest difference between their answers is printed at the end.
+Ours is `PromptModel.predict` with an empty cache of encodings. The baseline goes through the file
+in order in batches of 16, each tokenised and padded to 128, with the model's masked-LM head over
+all positions; a second one pads to the longest of each batch. The largest difference between their
+answers is printed at the end.
 """
 
 from __future__ import annotations
@@ -11,7 +13,17 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from measure import DEMO, Seconds, filled, interleave, model_ref, options, read_examples, sentiment_task, set_threads
+from measure import (
+    DEMO,
+    Seconds,
+    filled,
+    interleave,
+    model_ref,
+    options,
+    read_examples,
+    sentiment_task,
+    set_threads,
+)
 from numpy.typing import NDArray
 
 from fewbench.nn.backbone import Backbone
@@ -27,7 +39,9 @@ Probabilities = NDArray[np.float32]
 
 def main() -> None:
     parser = options(__doc__, DEMO / "test.jsonl")
-    parser.add_argument("--sentences", type=int, default=2000, help="how many (repeating the file if it is shorter)")
+    parser.add_argument(
+        "--sentences", type=int, default=2000, help="how many (repeating the file if it is shorter)"
+    )
     arguments = parser.parse_args()
     set_threads(arguments.threads)
 
@@ -37,7 +51,9 @@ def main() -> None:
     # Each sentence has an id of its own, so that a repeated one is not found in the cache.
     examples = [Example(f"test-{i}", text) for i, text in enumerate(texts)]
     pretrained = load(ref)
-    print(f"{ref.name}: {len(examples)} sentences, {arguments.threads} threads, torch {torch.__version__}")
+    print(
+        f"{ref.name}: {len(examples)} sentences, {arguments.threads} threads, torch {torch.__version__}"
+    )
 
     answers: dict[str, Probabilities] = {}
 
@@ -46,7 +62,9 @@ def main() -> None:
 
     sides: dict[str, Callable[[], Probabilities]] = {
         "ours": lambda: ours(pretrained, ref, task, examples),
-        f"plain loop, padded to {MAX_LENGTH}": lambda: plain(pretrained, task, examples, "max_length"),
+        f"plain loop, padded to {MAX_LENGTH}": lambda: plain(
+            pretrained, task, examples, "max_length"
+        ),
         "plain loop, padded to longest": lambda: plain(pretrained, task, examples, "longest"),
     }
     interleave({name: timed(name, side) for name, side in sides.items()}, arguments.rounds)
@@ -55,7 +73,9 @@ def main() -> None:
     print(f"largest difference of a probability: {difference:.1e}")
 
 
-def ours(pretrained: Pretrained, ref: ModelRef, task: Task, examples: list[Example]) -> Probabilities:
+def ours(
+    pretrained: Pretrained, ref: ModelRef, task: Task, examples: list[Example]
+) -> Probabilities:
     """Return the probabilities [n, 2] by our model; a new backbone has no encodings yet."""
     model = PromptModel(Backbone(pretrained.model, pretrained.tokenizer, ref), task)
     probabilities = model.predict(examples).probabilities
@@ -64,14 +84,23 @@ def ours(pretrained: Pretrained, ref: ModelRef, task: Task, examples: list[Examp
 
 
 @torch.no_grad()
-def plain(pretrained: Pretrained, task: Task, examples: list[Example], padding: str) -> Probabilities:
-    """Return the probabilities [n, 2] by the model's own forward pass, batch by batch in file order."""
+def plain(
+    pretrained: Pretrained, task: Task, examples: list[Example], padding: str
+) -> Probabilities:
+    """Return the probabilities [n, 2] by the model's own forward pass, batch by batch in file
+    order.
+    """
     model, tokenizer = pretrained.model.eval(), pretrained.tokenizer
     words = [tokenizer(word[0], add_special_tokens=False)["input_ids"][0] for word in task.words]
     found = []
     for start in range(0, len(examples), BATCH_SIZE):
-        texts = [filled(task, example, tokenizer.mask_token) for example in examples[start : start + BATCH_SIZE]]
-        batch = tokenizer(texts, padding=padding, truncation=True, max_length=MAX_LENGTH, return_tensors="pt")
+        texts = [
+            filled(task, example, tokenizer.mask_token)
+            for example in examples[start : start + BATCH_SIZE]
+        ]
+        batch = tokenizer(
+            texts, padding=padding, truncation=True, max_length=MAX_LENGTH, return_tensors="pt"
+        )
         scores = model(**batch).logits[batch["input_ids"] == tokenizer.mask_token_id]
         found.append(scores[:, words].softmax(-1).numpy())
     return np.concatenate(found)

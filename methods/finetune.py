@@ -1,6 +1,7 @@
 """A step: train a model further on the task, on labels alone (thesis Table 4.2, "+Finetune").
 
-After `truncate` it is the thesis's "Truncate & Finetune", after `head-prune` its "Head Prune + Finetune".
+After `truncate` it is the thesis's "Truncate & Finetune", after `head-prune` its "Head Prune +
+Finetune".
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Fine-tuning: a new linear classification head on the first token, all weights trained.
 
-smash, section 3.1, prompt-distiller, Table 1 (FT). Regression trains one output by squared error on values scaled
-to 0..1; a choice scores each option as a sequence of its own. In an encoder-decoder the head reads the decoder's first
-state; ppt's full-model tuning of T5 is text to text instead, and here that is prompt-ft.
+smash, section 3.1, prompt-distiller, Table 1 (FT). Regression trains one output by squared error on
+values scaled to 0..1; a choice scores each option as a sequence of its own. In an encoder-decoder
+the head reads the decoder's first state; ppt's full-model tuning of T5 is text to text instead, and
+here that is prompt-ft.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 
 
-def fit(task: Task, split: Split, kit: FitContext, *, lr: Positive = 1e-5, batch_size: Count = 8) -> Predictor:
+def fit(
+    task: Task, split: Split, kit: FitContext, *, lr: Positive = 1e-5, batch_size: Count = 8
+) -> Predictor:
     """Train backbone and head by the protocol."""
     model = HeadModel(kit.backbone("student"), task)
     kit.train(model, lr=lr, batch_size=batch_size)

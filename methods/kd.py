@@ -1,9 +1,10 @@
-"""A step: train a model further by the predictions of the trained teacher alone, without labels ("Pure KD").
+"""A step: train a model further by the predictions of the trained teacher alone, without labels
+("Pure KD").
 
-Thesis sections 4.2 and 4.5: KL(teacher || student), eq. 4.2, both softened at a temperature of 10 and multiplied by its
-square (Hinton et al., 2015). After `truncate` it is Table 4.1's "Pure KD", after `head-prune` Table 4.2's "+KD".
-Labels still choose the checkpoint, on dev. The paper has no regression: there it is the squared error to the teacher's
-values, scaled to 0..1.
+Thesis sections 4.2 and 4.5: KL(teacher || student), eq. 4.2, both softened at a temperature of 10
+and multiplied by its square (Hinton et al., 2015). After `truncate` it is Table 4.1's "Pure KD",
+after `head-prune` Table 4.2's "+KD". Labels still choose the checkpoint, on dev. The paper has no
+regression: there it is the squared error to the teacher's values, scaled to 0..1.
 """
 
 from __future__ import annotations

@@ -1,16 +1,19 @@
-"""PABEE, patience-based early exit: a classifier after every layer, and a stop where their predictions settle.
+"""PABEE, patience-based early exit: a classifier after every layer, and a stop where their
+predictions settle.
 
-thesis, chapter 3: eq. 3.1 (layers), 3.2-3.3 (the patience counter), 3.4-3.6 (the joint loss). How to
-exit is no part of training: `kit.train` keeps the checkpoint whose last classifier is best on dev, and the patience (or
-the threshold or depth of the other rules) is then the one given, or else the best on dev from one pass through all
-layers.
+thesis, chapter 3: eq. 3.1 (layers), 3.2-3.3 (the patience counter), 3.4-3.6 (the joint loss). How
+to exit is no part of training: `kit.train` keeps the checkpoint whose last classifier is best on
+dev, and the patience (or the threshold or depth of the other rules) is then the one given, or else
+the best on dev from one pass through all layers.
 
-Presets: the thresholds of BranchyNet and Shallow-Deep on the same classifiers (Tables 3.1, 3.2, 3.5), a fixed depth of
-them, and the thesis's patience of 6. With `joint=False` only the classifier of `depth` is trained, as in (AL)BERT-6L.
+Presets: the thresholds of BranchyNet and Shallow-Deep on the same classifiers (Tables 3.1, 3.2,
+3.5), a fixed depth of them, and the thesis's patience of 6. With `joint=False` only the classifier
+of `depth` is trained, as in (AL)BERT-6L.
 
-Departs from the paper: classifiers read the first token's hidden state without BERT's pooler, which masked language
-models lack (the reference implementation shares one among all layers); regression is trained on values scaled to 0..1.
-Departs from the reference implementation: patience 0 exits at the first layer, as eq. 3.2 has it, not at the last.
+Departs from the paper: classifiers read the first token's hidden state without BERT's pooler, which
+masked language models lack (the reference implementation shares one among all layers); regression
+is trained on values scaled to 0..1. Departs from the reference implementation: patience 0 exits at
+the first layer, as eq. 3.2 has it, not at the last.
 """
 
 from __future__ import annotations
@@ -54,9 +57,14 @@ def fit(
     """Train all classifiers together, then take the rule that is given or best on dev."""
     model = head_exits(kit.backbone("student"), task)
     layers = len(model.classifiers)
-    rules = rules_to_try(task, layers, rule, patience=patience, threshold=threshold, depth=depth, tau=tau)
+    rules = rules_to_try(
+        task, layers, rule, patience=patience, threshold=threshold, depth=depth, tau=tau
+    )
     if not joint and depth is not None:
-        model.rule, model.weights = Depth(depth), one_hot(model.weights.long()[depth - 1] - 1, layers)
+        model.rule, model.weights = (
+            Depth(depth),
+            one_hot(model.weights.long()[depth - 1] - 1, layers),
+        )
     kit.train(model, lr=lr, batch_size=batch_size)
     kit.notes["exits_on_dev"] = choose_rule(model, rules, split.dev)
     kit.notes["exit_chosen_by"] = CHOICE
@@ -67,9 +75,12 @@ def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: A
     """Refuse an exit that the model or task cannot have.
 
     Raises:
-        BenchError: a patience or depth beyond the layers, thresholds for a regression, one classifier of no depth.
+        BenchError: a patience or depth beyond the layers, thresholds for a regression, one
+            classifier of no depth.
     """
     exits = {name: settings[name] for name in ("rule", "patience", "threshold", "depth", "tau")}
     rules_to_try(task, len(student.layers), **exits)
     if not settings["joint"] and settings["depth"] is None:
-        raise BenchError("joint=False trains the classifier of one depth", fix="rule=depth,depth=3,joint=False")
+        raise BenchError(
+            "joint=False trains the classifier of one depth", fix="rule=depth,depth=3,joint=False"
+        )

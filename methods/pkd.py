@@ -1,13 +1,14 @@
 """Patient KD: a student also learns the teacher's first-token states of intermediate layers.
 
-L = alpha T^2 KL(teacher || student) + (1 - alpha) CE + beta PT, where PT is the mean squared difference of [CLS] hidden
-states, each divided by its length, between each of the student's layers but the last and the teacher's layer that
-`strategy` gives it: every m/n-th one (`skip`) or the topmost ones (`last`). Sun et al., 2019; thesis section 5.3; the
-BERT-PKD of prompt-distiller, Table 1. Defaults: alpha 0.5, beta 100, T 5, as MetaDistil's code has.
+L = alpha T^2 KL(teacher || student) + (1 - alpha) CE + beta PT, where PT is the mean squared
+difference of [CLS] hidden states, each divided by its length, between each of the student's layers
+but the last and the teacher's layer that `strategy` gives it: every m/n-th one (`skip`) or the
+topmost ones (`last`). Sun et al., 2019; thesis section 5.3; the BERT-PKD of prompt-distiller, Table
+1. Defaults: alpha 0.5, beta 100, T 5, as MetaDistil's code has.
 
-Departs from the paper: the student is the run's own backbone, not the teacher's first layers (Turc et al., 2019, as
-thesis section 5.3 recommends). Departs from MetaDistil's code, whose soft loss is a squared error of softmaxes.
-Regression as in vanilla-kd.
+Departs from the paper: the student is the run's own backbone, not the teacher's first layers (Turc
+et al., 2019, as thesis section 5.3 recommends). Departs from MetaDistil's code, whose soft loss is
+a squared error of softmaxes. Regression as in vanilla-kd.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def fit(
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse models of other widths, a teacher of fewer layers, and a temperature that is not above 0."""
+    """Refuse models of other widths, a teacher of fewer layers, and a temperature that is not above
+    0.
+    """
     check_temperature(settings["temperature"])
     check_layers(student, teacher)

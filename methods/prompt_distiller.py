@@ -1,13 +1,16 @@
-"""Prompt-Distiller: a prompted student learns from its prompt-tuned and its pretrained teacher; prompt-distiller.
+"""Prompt-Distiller: a prompted student learns from its prompt-tuned and its pretrained teacher;
+prompt-distiller.
 
-L = L_MLM(X) + lambda1 (L_KD(X) + L_KD(X')) + lambda2 (L_CPD(X) + L_CPD(X')), eq. 8. X is train, taught by the trained
-teacher (eq. 3); X' are n |X| texts without labels, drawn with replacement from what the split leaves over, the same for
-all trials, and taught by the pretrained one (eq. 4). Eq. 3 and 4 are read as in prompt-kd; Table 2 is the presets.
+L = L_MLM(X) + lambda1 (L_KD(X) + L_KD(X')) + lambda2 (L_CPD(X) + L_CPD(X')), eq. 8. X is train,
+taught by the trained teacher (eq. 3); X' are n |X| texts without labels, drawn with replacement
+from what the split leaves over, the same for all trials, and taught by the pretrained one (eq. 4).
+Eq. 3 and 4 are read as in prompt-kd; Table 2 is the presets.
 
-L_CPD (eq. 5-7) compares probes of intermediate layers, whose training is ours. Eq. 6 prints no logarithm, and f(x')
-with both models on x': over all examples that nearly cancels. We read contrastive predictive coding, which the paper
-cites: -log, and the student on x against the teacher on x' (`log`, `crossed`; the preset `printed` has neither).
-Negatives have another label in the batch; in X' the pretrained teacher guesses labels. lambda2 is not searched.
+L_CPD (eq. 5-7) compares probes of intermediate layers, whose training is ours. Eq. 6 prints no
+logarithm, and f(x') with both models on x': over all examples that nearly cancels. We read
+contrastive predictive coding, which the paper cites: -log, and the student on x against the teacher
+on x' (`log`, `crossed`; the preset `printed` has neither). Negatives have another label in the
+batch; in X' the pretrained teacher guesses labels. lambda2 is not searched.
 """
 
 from __future__ import annotations
@@ -21,7 +24,15 @@ from fewbench.nn.batch import Batch
 from fewbench.nn.distil import check_pool, check_temperature, draw_pool, stream
 from fewbench.nn.fit_context import FitContext
 from fewbench.nn.kinds import prompt_model
-from fewbench.nn.layer_probes import Lesson, check_probes, contrasted, lesson, probed, prompt_teacher, scores_at
+from fewbench.nn.layer_probes import (
+    Lesson,
+    check_probes,
+    contrasted,
+    lesson,
+    probed,
+    prompt_teacher,
+    scores_at,
+)
 from fewbench.nn.losses import cross_entropy, soft_cross_entropy
 from fewbench.nn.sparse_embeddings import focus_on
 from fewbench.nn.top_tokens import token_study
@@ -56,7 +67,9 @@ def fit(
     lr: Positive = 1e-5,
     batch_size: Count = 4,
 ) -> Predictor:
-    """Train probes on the frozen models, then the student on eq. 8; what the teachers say is computed before."""
+    """Train probes on the frozen models, then the student on eq. 8; what the teachers say is
+    computed before.
+    """
     tuned = prompt_teacher(kit.teacher(), teacher)
     pretrained = prompt_model(kit.backbone("teacher"), task).requires_grad_(False)
     model, pool = prompt_model(kit.backbone("student"), task), draw_pool(split, n)
@@ -69,21 +82,33 @@ def fit(
     def learn(batch: Batch, taught: Lesson) -> tuple[Tensor, Tensor]:
         *below, last = model.backbone.reads(batch)
         scores = scores_at(model, last)
-        cpd = contrasted(probes, below, taught, batch.rows, log=log, crossed=crossed) if probes else 0
-        return scores, lambda1 * soft_cross_entropy(scores, taught.scores[batch.rows], temperature) + lambda2 * cpd
+        cpd = (
+            contrasted(probes, below, taught, batch.rows, log=log, crossed=crossed) if probes else 0
+        )
+        return scores, lambda1 * soft_cross_entropy(
+            scores, taught.scores[batch.rows], temperature
+        ) + lambda2 * cpd
 
     def loss(batch: Batch) -> Tensor:
         scores, distilled = learn(batch, labelled)
-        return cross_entropy(scores, batch.labels) + distilled + (learn(next(more), unlabelled)[1] if unlabelled else 0)
+        return (
+            cross_entropy(scores, batch.labels)
+            + distilled
+            + (learn(next(more), unlabelled)[1] if unlabelled else 0)
+        )
 
     with focus_on(model, kit.protocol, split.train, split.dev, pool):
         kit.train(model, lr=lr, batch_size=batch_size, loss=loss, whole_vocabulary=True)
-    kit.notes |= token_study({"tuned": tuned, "pretrained": pretrained, "student": model}, split.dev)
+    kit.notes |= token_study(
+        {"tuned": tuned, "pretrained": pretrained, "student": model}, split.dev
+    )
     return model
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse a temperature that is not above 0, a pool of less than nothing, and models without a layer to probe."""
+    """Refuse a temperature that is not above 0, a pool of less than nothing, and models without a
+    layer to probe.
+    """
     check_temperature(settings["temperature"])
     check_pool(settings["n"])
     if settings["lambda2"]:

@@ -1,9 +1,10 @@
-"""Prompt-based fine-tuning: the label words' scores at the mask, all weights trained (LM-BFF with manual prompts).
+"""Prompt-based fine-tuning: the label words' scores at the mask, all weights trained (LM-BFF with
+manual prompts).
 
-smash, section 3.1; prompt-distiller, eq. 1-2. Classification minimises cross-entropy of the softmax over label
-words; regression the KL divergence to the interpolation weights of two opposing words, gold in front (see
-`fewbench.nn.losses.interpolation_kl`). In an encoder-decoder the mask is <extra_id_0> and the label word the second
-generated token (smash, appendix A).
+smash, section 3.1; prompt-distiller, eq. 1-2. Classification minimises cross-entropy of the softmax
+over label words; regression the KL divergence to the interpolation weights of two opposing words,
+gold in front (see `fewbench.nn.losses.interpolation_kl`). In an encoder-decoder the mask is
+<extra_id_0> and the label word the second generated token (smash, appendix A).
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 
 
-def fit(task: Task, split: Split, kit: FitContext, *, lr: Positive = 1e-5, batch_size: Count = 8) -> Predictor:
+def fit(
+    task: Task, split: Split, kit: FitContext, *, lr: Positive = 1e-5, batch_size: Count = 8
+) -> Predictor:
     """Train the prompted backbone by the protocol."""
     model = prompt_model(kit.backbone("student"), task)
     kit.train(model, lr=lr, batch_size=batch_size)

@@ -1,12 +1,14 @@
-"""Prompt-KD: prompt-based fine-tuning of a student on labels and on a prompt-tuned teacher's label-word probabilities.
+"""Prompt-KD: prompt-based fine-tuning of a student on labels and on a prompt-tuned teacher's
+label-word probabilities.
 
-L = L_MLM + lambda1 L_KD: prompt-distiller, eq. 2 and 3, the baseline "Prompt-KD" of Table 1 (no unlabelled texts, no
-contrast). `temperature` is the paper's alpha.
+L = L_MLM + lambda1 L_KD: prompt-distiller, eq. 2 and 3, the baseline "Prompt-KD" of Table 1 (no
+unlabelled texts, no contrast). `temperature` is the paper's alpha.
 
-Eq. 3 prints CE(p_T / alpha, p_S) and calls alpha a temperature. Divided after the softmax it would only weigh the
-term, as lambda1 does; so p_T / alpha is read as the teacher's distribution softened at alpha, softmax(log p_T / alpha).
-The student's p_S is eq. 1's, not softened (`soften=teacher`); `soften=both` is Hinton's loss, alpha^2 KL with both
-softened. Regression distils the shares of the two opposing words.
+Eq. 3 prints CE(p_T / alpha, p_S) and calls alpha a temperature. Divided after the softmax it would
+only weigh the term, as lambda1 does; so p_T / alpha is read as the teacher's distribution softened
+at alpha, softmax(log p_T / alpha). The student's p_S is eq. 1's, not softened (`soften=teacher`);
+`soften=both` is Hinton's loss, alpha^2 KL with both softened. Regression distils the shares of the
+two opposing words.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""Prompt tuning: vectors before the input are trained by the label words at the mask, and the model stays frozen.
+"""Prompt tuning: vectors before the input are trained by the label words at the mask, and the model
+stays frozen.
 
-Lester et al., 2021, as in ppt, sections 2 and 3.1, equation 2: 100 soft tokens, learning rates of their own (appendix
-C.2). Vanilla prompt tuning reads the texts, options and mask alone, in the order of the task's template (Table 1, hard
-prompt "None"); hybrid reads the whole template. The other presets are Table 2's starts from real words, and the one of
-the paper's code.
+Lester et al., 2021, as in ppt, sections 2 and 3.1, equation 2: 100 soft tokens, learning rates of
+their own (appendix C.2). Vanilla prompt tuning reads the texts, options and mask alone, in the
+order of the task's template (Table 1, hard prompt "None"); hybrid reads the whole template. The
+other presets are Table 2's starts from real words, and the one of the paper's code.
 
-Departs from the paper: the random start has the mean and deviation of the model's word embeddings, where the paper
-gives no numbers; Table 2's Top-1000 is left out. AdamW takes the place of Adam.
+Departs from the paper: the random start has the mean and deviation of the model's word embeddings,
+where the paper gives no numbers; Table 2's Top-1000 is left out. AdamW takes the place of Adam.
 """
 
 from __future__ import annotations
@@ -59,5 +60,7 @@ def fit(
     prompt = initial_prompt(backbone, task, split.train, tokens, start, kit.seed)
     read = task if hybrid else replace(task, template=without_words(task.template))
     model = SoftPromptModel(backbone, read, prompt)
-    kit.train(model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True)  # no word's embedding is trained
+    kit.train(
+        model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True
+    )  # no word's embedding is trained
     return model

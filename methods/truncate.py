@@ -1,6 +1,8 @@
-"""A step: keep the first layers of the trained teacher, half of them by default (thesis section 4.4.1).
+"""A step: keep the first layers of the trained teacher, half of them by default (thesis section
+4.4.1).
 
-The student of Patient KD and of BERT-of-Theseus starts like that too (Sun et al., 2019; Xu et al., 2020).
+The student of Patient KD and of BERT-of-Theseus starts like that too (Sun et al., 2019; Xu et al.,
+2020).
 """
 
 from __future__ import annotations
@@ -25,7 +27,13 @@ def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: A
 
 
 def transform(
-    model: TaskModel, task: Task, split: Split, kit: FitContext, *, teacher: str = "ft", layers: Count | None = None
+    model: TaskModel,
+    task: Task,
+    split: Split,
+    kit: FitContext,
+    *,
+    teacher: str = "ft",
+    layers: Count | None = None,
 ) -> TaskModel:
     """Leave the first `layers` layers; None means half, rounded up."""
     truncate(model.backbone, range(_count(model.backbone, layers)))
@@ -41,5 +49,7 @@ def _count(backbone: Backbone, layers: int | None) -> int:
     whole = int(backbone.config.num_hidden_layers)
     count = (whole + 1) // 2 if layers is None else layers
     if not 0 < count <= whole:
-        raise BenchError(f"truncate:layers={count}", allowed=f"1 to {whole}, the layers of {backbone.ref.name}")
+        raise BenchError(
+            f"truncate:layers={count}", allowed=f"1 to {whole}, the layers of {backbone.ref.name}"
+        )
     return count

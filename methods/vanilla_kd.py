@@ -1,10 +1,12 @@
-"""Vanilla KD: fine-tune a student on labels and on the softened predictions of a fine-tuned teacher.
+"""Vanilla KD: fine-tune a student on labels and on the softened predictions of a fine-tuned
+teacher.
 
-L = alpha T^2 KL(softmax(z_t / T) || softmax(z_s / T)) + (1 - alpha) CE (Hinton et al., 2015; thesis section 5.2.1;
-prompt-distiller, Table 1 "Vanilla KD"; smash, eq. 1). The student has a head of its own, the teacher is frozen.
+L = alpha T^2 KL(softmax(z_t / T) || softmax(z_s / T)) + (1 - alpha) CE (Hinton et al., 2015; thesis
+section 5.2.1; prompt-distiller, Table 1 "Vanilla KD"; smash, eq. 1). The student has a head of its
+own, the teacher is frozen.
 
-The papers have no regression: there both terms are squared errors on values scaled to 0..1, to the teacher's value and
-to the label.
+The papers have no regression: there both terms are squared errors on values scaled to 0..1, to the
+teacher's value and to the label.
 """
 
 from __future__ import annotations

@@ -46,7 +46,9 @@ def draw_curves(
             for place, name in enumerate(group):
                 if curve := found[panel].get(name):
                     shift = 0.0 if joined else 0.11 * (place - (len(group) - 1) / 2)
-                    handles.setdefault(name, _line(axes, curve, name, order.index(name), shift, joined=joined))
+                    handles.setdefault(
+                        name, _line(axes, curve, name, order.index(name), shift, joined=joined)
+                    )
             handles |= {line.get_label(): line for line in levels(axes, panel)}
             dress(axes, sorted({x for curve in found[panel].values() for x in curve}))
             _same_height(axes, found[panel])
@@ -61,8 +63,12 @@ def draw_curves(
     return figure
 
 
-def _rows(shown: Sequence[Panel], groups: Sequence[list[str]]) -> list[list[tuple[Panel, list[str]]]]:
-    """Return what stands where: tasks side by side and groups of methods below, or the groups of one task in lines."""
+def _rows(
+    shown: Sequence[Panel], groups: Sequence[list[str]]
+) -> list[list[tuple[Panel, list[str]]]]:
+    """Return what stands where: tasks side by side and groups of methods below, or the groups of
+    one task in lines.
+    """
     if len(shown) == 1:
         cells = [(shown[0], group) for group in groups]
         return [cells[start : start + PER_ROW] for start in range(0, len(cells), PER_ROW)]
@@ -71,7 +77,9 @@ def _rows(shown: Sequence[Panel], groups: Sequence[list[str]]) -> list[list[tupl
 
 
 def _order(found: Mapping[Panel, Mapping[str, Curve]]) -> list[str]:
-    """Return all methods: the reference first, then by their mean over tasks at the last place each has."""
+    """Return all methods: the reference first, then by their mean over tasks at the last place each
+    has.
+    """
     last: dict[str, list[float]] = {}
     for curves in found.values():
         for name, curve in curves.items():
@@ -84,7 +92,10 @@ def _groups(order: Sequence[str]) -> list[list[str]]:
     if len(order) <= PER_PANEL:
         return [list(order)]
     reference = [name for name in order if name == REFERENCE]
-    return [[*reference, *group] for group in chunks([n for n in order if n != REFERENCE], PER_PANEL - len(reference))]
+    return [
+        [*reference, *group]
+        for group in chunks([n for n in order if n != REFERENCE], PER_PANEL - len(reference))
+    ]
 
 
 def _line(axes: Axes, curve: Curve, name: str, number: int, shift: float, *, joined: bool) -> Any:
@@ -93,7 +104,9 @@ def _line(axes: Axes, curve: Curve, name: str, number: int, shift: float, *, joi
     means, bands = zip(*(mean_and_band(curve[x]) for x in places), strict=True)
     if not joined:
         look["linestyle"] = "none"
-        bars = axes.errorbar([x + shift for x in places], means, bands, label=name, elinewidth=0.8, **look)
+        bars = axes.errorbar(
+            [x + shift for x in places], means, bands, label=name, elinewidth=0.8, **look
+        )
         return bars
     (line,) = axes.plot(places, means, label=name, **look)
     low, high = ([m + sign * s for m, s in zip(means, bands, strict=True)] for sign in (-1, 1))
@@ -103,7 +116,12 @@ def _line(axes: Axes, curve: Curve, name: str, number: int, shift: float, *, joi
 
 def _same_height(axes: Axes, curves: Mapping[str, Curve]) -> None:
     """Give all panels of a task one y axis, whichever methods stand in them."""
-    ends = [m + sign * s for c in curves.values() for m, s in map(mean_and_band, c.values()) for sign in (-1, 1)]
+    ends = [
+        m + sign * s
+        for c in curves.values()
+        for m, s in map(mean_and_band, c.values())
+        for sign in (-1, 1)
+    ]
     low, high = axes.get_ylim()
     margin = 0.04 * (max(ends) - min(ends) or 1)
     axes.set_ylim(min(low, min(ends) - margin), max(high, max(ends) + margin))

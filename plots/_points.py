@@ -28,7 +28,9 @@ class Point(NamedTuple):
         return mean_and_band(self.x)[0], mean_and_band(self.y)[0]
 
 
-def draw_points(found: Mapping[Panel, Mapping[str, Point]], x: str, y: str) -> tuple[Figure, dict[Panel, Axes]]:
+def draw_points(
+    found: Mapping[Panel, Mapping[str, Point]], x: str, y: str
+) -> tuple[Figure, dict[Panel, Axes]]:
     """Draw means over split seeds, with one standard deviation as thin bars.
 
     Args:
@@ -60,6 +62,15 @@ def draw_points(found: Mapping[Panel, Mapping[str, Point]], x: str, y: str) -> t
 def _mark(axes: Axes, name: str, point: Point, number: int) -> Line2D:
     look = point_look(number)
     (x, y), spreads = point.mean, (mean_and_band(point.x)[1], mean_and_band(point.y)[1])
-    axes.errorbar([x], [y], xerr=[spreads[0]], yerr=[spreads[1]], fmt="none", ecolor="0.75", elinewidth=0.6, zorder=1)
+    axes.errorbar(
+        [x],
+        [y],
+        xerr=[spreads[0]],
+        yerr=[spreads[1]],
+        fmt="none",
+        ecolor="0.75",
+        elinewidth=0.6,
+        zorder=1,
+    )
     (mark,) = axes.plot([x], [y], label=name, **look)
     return mark

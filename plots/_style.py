@@ -1,4 +1,6 @@
-"""One look for all figures: the width of a column, small plain type, lines and marks told apart without colour."""
+"""One look for all figures: the width of a column, small plain type, lines and marks told apart
+without colour.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ FILLS = ("full", "none", "bottom")
 
 
 def line_look(number: int) -> dict[str, Any]:
-    """Return the style of a figure's n-th line: 40 pairs of dash and mark, so that grey tells them apart."""
+    """Return the style of a figure's n-th line: 40 pairs of dash and mark, so that grey tells them
+    apart.
+    """
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": DASHES[number % len(DASHES)],
@@ -92,7 +96,9 @@ class PanelRow(NamedTuple):
         self.figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
 
 
-def stack(rows: Sequence[Sequence[str]], columns: int, *, height: float = 1.9) -> tuple[Figure, list[PanelRow]]:
+def stack(
+    rows: Sequence[Sequence[str]], columns: int, *, height: float = 1.9
+) -> tuple[Figure, list[PanelRow]]:
     """Return a figure of rows of panels.
 
     Args:
@@ -106,11 +112,15 @@ def stack(rows: Sequence[Sequence[str]], columns: int, *, height: float = 1.9) -
     heights = [height + 0.14 * -(-len(names) // _columns(names, width)) for names in rows]
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
-    return figure, [PanelRow(part, list(part.subplots(1, columns, squeeze=False)[0])) for part in parts]
+    return figure, [
+        PanelRow(part, list(part.subplots(1, columns, squeeze=False)[0])) for part in parts
+    ]
 
 
 def _columns(names: Sequence[str], width: float) -> int:
-    """Return in how many columns a legend of these names fits a width in inches, the lines as even as can be."""
+    """Return in how many columns a legend of these names fits a width in inches, the lines as even
+    as can be.
+    """
     widest = max((len(name) for name in names), default=1)
     fitting = max(1, int(width / (0.05 * widest + 0.5)))
     lines = -(-len(names) // fitting) or 1

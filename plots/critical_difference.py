@@ -1,4 +1,5 @@
-"""The critical-difference diagram: average ranks of methods on a line, those not told apart joined by bars.
+"""The critical-difference diagram: average ranks of methods on a line, those not told apart joined
+by bars.
 
 Demšar, 2006, "Statistical comparisons of classifiers over multiple data sets", Figure 1.
 """
@@ -16,7 +17,8 @@ LINE = 0.19
 
 
 def save(ranking: Ranking, file: Path) -> None:
-    """Draw a ranking in the width of a column, black on white: the better half of the methods left, the others right.
+    """Draw a ranking in the width of a column, black on white: the better half of the methods left,
+    the others right.
 
     Args:
         ranking: of two methods or more.
@@ -44,7 +46,12 @@ def save(ranking: Ranking, file: Path) -> None:
     spare = 0.01 * (k - 1)
     for (first, last), level in bars.items():
         y = -0.1 - LINE * level
-        axes.plot([ranking.ranks[first] - spare, ranking.ranks[last] + spare], [y, y], color="0.35", linewidth=3.5)
+        axes.plot(
+            [ranking.ranks[first] - spare, ranking.ranks[last] + spare],
+            [y, y],
+            color="0.35",
+            linewidth=3.5,
+        )
     with rc_context({"svg.hashsalt": "fewbench"}):  # else its ids are drawn at random
         figure.savefig(file, dpi=200, bbox_inches="tight", metadata=_undated(file))
 
@@ -66,9 +73,19 @@ def _scale(axes: Any, k: int, critical: float) -> None:
         axes.plot([rank, rank], [0, 0.07], color="black", linewidth=1, clip_on=False)
         axes.text(rank, 0.1, str(rank), ha="center", va="bottom", fontsize=8)
     shown = min(critical, k - 1)
-    axes.plot([1, 1 + shown], [0.42, 0.42], color="black", linewidth=1.2, marker="|", markersize=6, clip_on=False)
+    axes.plot(
+        [1, 1 + shown],
+        [0.42, 0.42],
+        color="black",
+        linewidth=1.2,
+        marker="|",
+        markersize=6,
+        clip_on=False,
+    )
     wide = "" if critical <= k - 1 else ", wider than the line"
-    axes.text(1, 0.5, f"critical difference {critical:.2f}{wide}", ha="left", va="bottom", fontsize=8)
+    axes.text(
+        1, 0.5, f"critical difference {critical:.2f}{wide}", ha="left", va="bottom", fontsize=8
+    )
 
 
 def _name(axes: Any, text: str, rank: float, y: float, left: bool) -> None:

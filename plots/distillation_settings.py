@@ -21,7 +21,9 @@ MAKE = "bench run --methods smash:pretrain_steps=500,smash:pretrain_steps=2000,p
 
 
 def draw(material: Material) -> Figure:
-    """Draw a panel a task with runs at two or more `pretrain_steps`; methods without such a task are levels."""
+    """Draw a panel a task with runs at two or more `pretrain_steps`; methods without such a task
+    are levels.
+    """
     found: dict[Panel, dict[str, dict[float, list[float]]]] = {}
     groups = panels(material.records)
     for panel, records in groups.items():
@@ -29,7 +31,11 @@ def draw(material: Material) -> Figure:
             if record.run.settings.get(STEPS):
                 curve = found.setdefault(panel, {}).setdefault(_name(record), {})
                 curve.setdefault(record.run.settings[STEPS], []).append(score(record))
-    found = {panel: curves for panel, curves in found.items() if len({x for c in curves.values() for x in c}) > 1}
+    found = {
+        panel: curves
+        for panel, curves in found.items()
+        if len({x for c in curves.values() for x in c}) > 1
+    }
     if not found:
         problem = "distillation-settings needs runs of one task at two or more steps of distilling; none are stored"
         raise BenchError(problem, fix=MAKE)

@@ -1,7 +1,8 @@
 """Score against K, the training examples a class: mean and one standard deviation over split seeds.
 
-As smash, Figure 4, prompt-distiller, Figure 2, ppt, Figure 4 and thesis Figure 6.2. With `--published` a line is
-drawn at what the thesis prints for RoBERTa-large fine-tuned on all training data (Table 6.2): another backbone.
+As smash, Figure 4, prompt-distiller, Figure 2, ppt, Figure 4 and thesis Figure 6.2. With
+`--published` a line is drawn at what the thesis prints for RoBERTa-large fine-tuned on all training
+data (Table 6.2): another backbone.
 """
 
 from __future__ import annotations
@@ -30,11 +31,17 @@ def draw(material: Material) -> Figure:
         if curves := {name: scores for name, scores in by_k.items() if len(scores) > 1}:
             found[panel] = curves
     if not found:
-        raise BenchError("k-scaling needs runs of one task at two or more K, and none are stored", fix=MAKE)
+        raise BenchError(
+            "k-scaling needs runs of one task at two or more K, and none are stored", fix=MAKE
+        )
 
     def full_data(axes: Axes, panel: Panel) -> list[Any]:
         for number in material.published:
-            if (number.paper, number.table, number.k, number.task, number.metric) == (*FULL, panel.task, panel.metric):
+            if (number.paper, number.table, number.k, number.task, number.metric) == (
+                *FULL,
+                panel.task,
+                panel.metric,
+            ):
                 axes.axhline(number.value, color="0.35", linestyle=(0, (1, 1.2)), linewidth=0.9)
                 axes.annotate(
                     f"all data, {number.backbone} (thesis 6.2)",

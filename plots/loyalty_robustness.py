@@ -1,4 +1,6 @@
-"""How like its teacher a compressed model answers, and its accuracy under attack: thesis Tables 4.1 to 4.3."""
+"""How like its teacher a compressed model answers, and its accuracy under attack: thesis Tables 4.1
+to 4.3.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +21,34 @@ ATTACKED = "after_attack_accuracy"
 def draw(material: Material, *, loyalty: str = "label") -> Figure:
     """Draw a panel for each task and K that has attacked runs whose teacher's run is stored too."""
     if loyalty not in ("label", "probability"):
-        raise BenchError(f"no loyalty is called '{loyalty}'", allowed=("label", "probability"), given=loyalty)
+        raise BenchError(
+            f"no loyalty is called '{loyalty}'", allowed=("label", "probability"), given=loyalty
+        )
     stored = {record.run.key: record for record in material.store.records()}
     found: dict[Panel, dict[str, Point]] = {}
     for panel, records in panels(material.records).items():
         for name, some in by_name(records, material.records).items():
             pairs = [pair for record in some if (pair := _pair(record, material, stored, loyalty))]
             if pairs:
-                found.setdefault(panel, {})[name] = Point([x for x, _ in pairs], [y for _, y in pairs])
+                found.setdefault(panel, {})[name] = Point(
+                    [x for x, _ in pairs], [y for _, y in pairs]
+                )
     if not found:
-        problem = "loyalty-robustness needs attacked runs of methods with a teacher, and none are stored"
-        raise BenchError(problem, fix="bench run --methods truncate+kd,ptq --keep-models, then bench attack")
+        problem = (
+            "loyalty-robustness needs attacked runs of methods with a teacher, and none are stored"
+        )
+        raise BenchError(
+            problem, fix="bench run --methods truncate+kd,ptq --keep-models, then bench attack"
+        )
     return draw_points(found, f"{loyalty} loyalty (%)", "accuracy under attack (%)")[0]
 
 
-def _pair(record: Record, material: Material, stored: dict[str, Record], loyalty: str) -> tuple[float, float] | None:
-    """Return the loyalty of a run to its teacher and its accuracy under attack, in hundredths, if both are known."""
+def _pair(
+    record: Record, material: Material, stored: dict[str, Record], loyalty: str
+) -> tuple[float, float] | None:
+    """Return the loyalty of a run to its teacher and its accuracy under attack, in hundredths, if
+    both are known.
+    """
     attacks = [one for one in material.measured(record, "attack") if ATTACKED in one.scores]
     teacher = own_teacher(record, stored)
     if not attacks or teacher is None:

@@ -1,6 +1,8 @@
-"""What models pretrained with different masks know, as they learn: LAMA's macro average, thesis Figure 7.3.
+"""What models pretrained with different masks know, as they learn: LAMA's macro average, thesis
+Figure 7.3.
 
-From the reports of pretrainings kept under `<results>/pretraining/masking/`, one file a strategy and seed.
+From the reports of pretrainings kept under `<results>/pretraining/masking/`, one file a strategy
+and seed.
 """
 
 from __future__ import annotations
@@ -29,9 +31,13 @@ def draw(material: Material) -> Figure:
             report = json.loads(file.read_text("utf-8"))
             curves.setdefault(report["recipe"]["masking"], []).append(report["curve"])
         except (ValueError, KeyError, TypeError) as error:
-            raise BenchError("this is no report of a pretraining", where=str(file), fix=MAKE) from error
+            raise BenchError(
+                "this is no report of a pretraining", where=str(file), fix=MAKE
+            ) from error
     if not curves:
-        raise BenchError("masking needs reports of pretrainings, and none are kept", where=str(folder), fix=MAKE)
+        raise BenchError(
+            "masking needs reports of pretrainings, and none are kept", where=str(folder), fix=MAKE
+        )
     figure, (row,) = stack([list(curves)], 2)
     handles = {}
     for axes, (measure, title) in zip(row.panels, MEASURES.items(), strict=True):
@@ -46,7 +52,9 @@ def draw(material: Material) -> Figure:
     return figure
 
 
-def _band(runs: Sequence[Sequence[Mapping[str, Any]]], measure: str, scale: float) -> tuple[list[float], ...]:
+def _band(
+    runs: Sequence[Sequence[Mapping[str, Any]]], measure: str, scale: float
+) -> tuple[list[float], ...]:
     """Return tokens, mean, and mean ± std over seeds at each point that all have."""
     points = [p for p in zip(*runs, strict=False) if all(one.get(measure) is not None for one in p)]
     spread = [mean_and_band([scale * one[measure] for one in point]) for point in points]

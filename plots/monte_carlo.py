@@ -1,9 +1,11 @@
-"""How good each classifier must be for patience to match one classifier: thesis section 3.8 and Figure 3.5, simulated.
+"""How good each classifier must be for patience to match one classifier: thesis section 3.8 and
+Figure 3.5, simulated.
 
-A binary task and twelve classifiers, each right with the same chance, independently. Panel (a) is Figure 3.5a as lines,
-one a patience, where the thesis has a surface; panel (b) is Figure 3.5b as shades. The counter is that of equation 3.2:
-an example leaves where the last t + 1 answers agree. So counted, a patience of 2 asks least of the classifiers, and 3
-hardly more; the thesis reads "around 3" off its figure.
+A binary task and twelve classifiers, each right with the same chance, independently. Panel (a) is
+Figure 3.5a as lines, one a patience, where the thesis has a surface; panel (b) is Figure 3.5b as
+shades. The counter is that of equation 3.2: an example leaves where the last t + 1 answers agree.
+So counted, a patience of 2 asks least of the classifiers, and 3 hardly more; the thesis reads
+"around 3" off its figure.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ def draw(material: Material, *, samples: int = 10_000, seed: int = 0) -> Figure:
     bar = figure.colorbar(shades, ax=right)
     bar.set_label("accuracy spared (points)")
     best = needed.argmin(0)[5:-5] + 1
-    right.plot(best, 100 * original[5:-5], "o", color="#d55e00", markersize=2.5, label="best patience")
+    right.plot(
+        best, 100 * original[5:-5], "o", color="#d55e00", markersize=2.5, label="best patience"
+    )
     right.set_xlabel("patience t")
     right.set_ylabel("accuracy without patience (%)")
     right.set_title("(b)")
@@ -52,8 +56,11 @@ def draw(material: Material, *, samples: int = 10_000, seed: int = 0) -> Figure:
     return figure
 
 
-def needed_accuracy(original: NDArray[np.float64], *, samples: int, seed: int) -> NDArray[np.float64]:
-    """Return the accuracy that each classifier needs for patience t to reach an accuracy, [11, n] for t = 1 to 11.
+def needed_accuracy(
+    original: NDArray[np.float64], *, samples: int, seed: int
+) -> NDArray[np.float64]:
+    """Return the accuracy that each classifier needs for patience t to reach an accuracy, [11, n]
+    for t = 1 to 11.
 
     Args:
         original: accuracies [n], 0.5 to 1.
@@ -64,7 +71,9 @@ def needed_accuracy(original: NDArray[np.float64], *, samples: int, seed: int) -
 
     chances = np.linspace(0.5, 1, 201)
     draws = np.random.default_rng(seed).random((samples, LAYERS))
-    reached = np.maximum.accumulate([patience_accuracy(draws < chance) for chance in chances])  # [201, 11]
+    reached = np.maximum.accumulate(
+        [patience_accuracy(draws < chance) for chance in chances]
+    )  # [201, 11]
     return np.array([np.interp(original, reached[:, t], chances) for t in range(LAYERS - 1)])
 
 
@@ -72,13 +81,16 @@ def patience_accuracy(right: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the accuracy of early exit with patience 1 to 11, [11].
 
     Args:
-        right: whether each classifier is right about each example, [n, 12]; of two classes, those alike answer alike.
+        right: whether each classifier is right about each example, [n, 12]; of two classes, those
+            alike answer alike.
     """
     import numpy as np
 
     count = np.zeros(right.shape, int)  # equation 3.2
     for layer in range(1, LAYERS):
-        count[:, layer] = np.where(right[:, layer] == right[:, layer - 1], count[:, layer - 1] + 1, 0)
+        count[:, layer] = np.where(
+            right[:, layer] == right[:, layer - 1], count[:, layer - 1] + 1, 0
+        )
     accuracies = []
     for t in range(1, LAYERS):
         leaves = count >= t

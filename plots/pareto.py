@@ -1,4 +1,6 @@
-"""Score against cost (`pareto:cost=latency`, macs, parameters, size, memory), and the front that no method beats."""
+"""Score against cost (`pareto:cost=latency`, macs, parameters, size, memory), and the front that no
+method beats.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +27,28 @@ COSTS: dict[str, tuple[tuple[str, ...], float, str]] = {
 def draw(material: Material, *, cost: str = "latency") -> Figure:
     """Draw a panel for each task and K whose runs have their cost measured."""
     if cost not in COSTS:
-        raise BenchError(f"no cost is called '{cost}'", allowed=COSTS, given=cost, fix="pareto:cost=latency")
+        raise BenchError(
+            f"no cost is called '{cost}'", allowed=COSTS, given=cost, fix="pareto:cost=latency"
+        )
     path, scale, title = COSTS[cost]
     found: dict[Panel, dict[str, Point]] = {}
     for panel, records in panels(material.records).items():
         for name, some in by_name(records, material.records).items():
-            costs = [(_at(measured.scores, path), r) for r in some for measured in material.measured(r, "cost")[:1]]
+            costs = [
+                (_at(measured.scores, path), r)
+                for r in some
+                for measured in material.measured(r, "cost")[:1]
+            ]
             pairs = [(scale * value, score(record)) for value, record in costs if value is not None]
             if pairs:
-                found.setdefault(panel, {})[name] = Point([x for x, _ in pairs], [y for _, y in pairs])
+                found.setdefault(panel, {})[name] = Point(
+                    [x for x, _ in pairs], [y for _, y in pairs]
+                )
     if not found:
         fix = "bench run --methods ft,prompt-ft --tasks sst-2 --keep-models, then bench cost KEY …"
-        raise BenchError(f"pareto needs runs whose {cost} was measured, and none are stored", fix=fix)
+        raise BenchError(
+            f"pareto needs runs whose {cost} was measured, and none are stored", fix=fix
+        )
     figure, drawn = draw_points(found, title, "test score")
     for panel, axes in drawn.items():
         front = pareto_front(point.mean for point in found[panel].values())
@@ -53,7 +65,9 @@ def _at(scores: Mapping[str, Any], path: Iterable[str]) -> float | None:
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the (cost, score) that no other beats: none cheaper or as cheap has a score as high. Cheapest first."""
+    """Return the (cost, score) that no other beats: none cheaper or as cheap has a score as high.
+    Cheapest first.
+    """
     front: list[tuple[float, float]] = []
     for cost, gained in sorted(points, key=lambda point: (point[0], -point[1])):
         if not front or gained > front[-1][1]:

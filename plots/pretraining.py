@@ -1,4 +1,6 @@
-"""Loss against tokens, of one or several pretrainings; with a probe's scores it is thesis Figure 7.3."""
+"""Loss against tokens, of one or several pretrainings; with a probe's scores it is thesis Figure
+7.3.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,11 @@ MARKERS = "os^vDP"
 LABELS = {"held_out_loss": "masked-word loss (nats)", "mrr": "LAMA MRR (macro)"}
 
 
-def save_curves(curves: Mapping[str, Curve], file: Path, *, measures: Sequence[str] = ("held_out_loss",)) -> None:
-    """Draw measures against millions of tokens, a panel each and a line a run; told apart by dashes and marks too.
+def save_curves(
+    curves: Mapping[str, Curve], file: Path, *, measures: Sequence[str] = ("held_out_loss",)
+) -> None:
+    """Draw measures against millions of tokens, a panel each and a line a run; told apart by dashes
+    and marks too.
 
     Args:
         curves: by name, the points of a training report.
@@ -40,7 +45,11 @@ def save_curves(curves: Mapping[str, Curve], file: Path, *, measures: Sequence[s
                 **style,
             )
             if measure == "held_out_loss" and len(curves) == 1:
-                training = [(p["tokens"] / 1e6, p["train_loss"]) for p in curve if p.get("train_loss") is not None]
+                training = [
+                    (p["tokens"] / 1e6, p["train_loss"])
+                    for p in curve
+                    if p.get("train_loss") is not None
+                ]
                 panel.plot(
                     [x for x, _ in training],
                     [y for _, y in training],

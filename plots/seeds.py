@@ -23,7 +23,9 @@ def draw(material: Material) -> Figure:
 
     found = panels(material.records)
     if not found:
-        raise BenchError("there are no runs to draw", fix="bench run --methods ft,prompt-ft --tasks sst-2")
+        raise BenchError(
+            "there are no runs to draw", fix="bench run --methods ft,prompt-ft --tasks sst-2"
+        )
     called = titles(list(found))
     names = _order(by_name(material.records))
     widest = max(map(len, called.values()))
@@ -47,7 +49,9 @@ def draw(material: Material) -> Figure:
 
 def _order(runs: Mapping[str, Sequence[Record]]) -> list[str]:
     """Return methods, the best mean over all their runs first."""
-    return sorted(runs, key=lambda name: (-mean_and_band([score(record) for record in runs[name]])[0], name))
+    return sorted(
+        runs, key=lambda name: (-mean_and_band([score(record) for record in runs[name]])[0], name)
+    )
 
 
 def _dots(axes: Axes, rows: Sequence[Sequence[Record]]) -> None:
@@ -55,7 +59,17 @@ def _dots(axes: Axes, rows: Sequence[Sequence[Record]]) -> None:
         scores = [score(record) for record in records]
         if not scores:
             continue
-        axes.plot(scores, [row] * len(scores), "o", color="0.25", markerfacecolor="none", markersize=3.2, clip_on=False)
-        axes.plot([mean_and_band(scores)[0]] * 2, [row - 0.36, row + 0.36], color="black", linewidth=1.6)
+        axes.plot(
+            scores,
+            [row] * len(scores),
+            "o",
+            color="0.25",
+            markerfacecolor="none",
+            markersize=3.2,
+            clip_on=False,
+        )
+        axes.plot(
+            [mean_and_band(scores)[0]] * 2, [row - 0.36, row + 0.36], color="black", linewidth=1.6
+        )
     axes.tick_params(axis="y", length=0)
     axes.locator_params(axis="x", nbins=4)

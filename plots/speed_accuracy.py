@@ -1,4 +1,6 @@
-"""Score against speed-up of early exit, a line a rule, a mark a threshold or patience: thesis Figure 3.3."""
+"""Score against speed-up of early exit, a line a rule, a mark a threshold or patience: thesis
+Figure 3.3.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ PER_ROW = 3
 
 
 def draw(material: Material) -> Figure:
-    """Draw a panel for each task and K; methods that do not exit early are left out, but for the level of `ft`."""
+    """Draw a panel for each task and K; methods that do not exit early are left out, but for the
+    level of `ft`.
+    """
     groups = panels(material.records)
     found = {panel: lines for panel, records in groups.items() if (lines := _lines(records))}
     if not found:
@@ -49,15 +53,22 @@ def draw(material: Material) -> Figure:
 
 
 def _lines(records: Sequence[Record]) -> dict[str, list[tuple[float, float]]]:
-    """Return the (speed-up, score) of each rule, a pair a setting of its knob, means over seeds, slowest first."""
+    """Return the (speed-up, score) of each rule, a pair a setting of its knob, means over seeds,
+    slowest first.
+    """
     points: dict[str, dict[str, list[Record]]] = {}
     for name, some in by_name([record for record in records if "exits" in record.details]).items():
         run = some[0].run
-        rule = label(run.method, {key: value for key, value in run.settings.items() if key not in KNOBS})
+        rule = label(
+            run.method, {key: value for key, value in run.settings.items() if key not in KNOBS}
+        )
         points.setdefault(rule, {})[name] = some
     return {
         rule: sorted(
-            (mean_and_band([r.details["exits"]["speed_up"] for r in some])[0], mean_and_band([*map(score, some)])[0])
+            (
+                mean_and_band([r.details["exits"]["speed_up"] for r in some])[0],
+                mean_and_band([*map(score, some)])[0],
+            )
             for some in variants.values()
         )
         for rule, variants in points.items()
@@ -65,7 +76,9 @@ def _lines(records: Sequence[Record]) -> dict[str, list[tuple[float, float]]]:
 
 
 def _level(axes: Axes, records: Sequence[Record]) -> dict[str, Any]:
-    plain = [score(record) for record in records if record.run.method == "ft" and not record.run.settings]
+    plain = [
+        score(record) for record in records if record.run.method == "ft" and not record.run.settings
+    ]
     if not plain:
         return {}
     style: dict[str, Any] = {"color": "0.45", "linestyle": (0, (1, 1.2)), "linewidth": 0.9}

@@ -1,4 +1,6 @@
-"""Score by template and label words: the task's own beside others, as smash, Figure 3 and ppt, Table 1."""
+"""Score by template and label words: the task's own beside others, as smash, Figure 3 and ppt,
+Table 1.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,13 @@ def draw(material: Material) -> Figure:
         if len({record.run.template for record in records}) > 1
     }
     if not groups:
-        raise BenchError("templates needs runs of one task with two or more templates, and none are stored", fix=MAKE)
-    names = sorted({record.run.template for records in groups.values() for record in records})  # "", its own, is first
+        raise BenchError(
+            "templates needs runs of one task with two or more templates, and none are stored",
+            fix=MAKE,
+        )
+    names = sorted(
+        {record.run.template for records in groups.values() for record in records}
+    )  # "", its own, is first
     found: dict[Panel, dict[str, dict[float, list[float]]]] = {}
     for panel, records in groups.items():
         for name, some in by_name(records, material.records).items():
@@ -34,7 +41,9 @@ def draw(material: Material) -> Figure:
                 curve.setdefault(names.index(record.run.template), []).append(score(record))
 
     def dress(axes: Axes, places: list[float]) -> None:
-        axes.set_xticks(range(len(names)), [name or OWN for name in names], rotation=30 if len(names) > 4 else 0)
+        axes.set_xticks(
+            range(len(names)), [name or OWN for name in names], rotation=30 if len(names) > 4 else 0
+        )
         axes.set_xlim(-0.5, len(names) - 0.5)
         axes.set_xlabel("template")
         axes.grid(axis="x", visible=False)

@@ -1,17 +1,19 @@
 """Carry stored runs over a change that alters none of their numbers, where that can be proven.
 
-Two things age in a record without its number changing: the constants of its protocol, where those that changed are not
-among what the run used, and the hash of its method's code, where the code moved, was renamed or is hashed by another
-rule.
+Two things age in a record without its number changing: the constants of its protocol, where those
+that changed are not among what the run used, and the hash of its method's code, where the code
+moved, was renamed or is hashed by another rule.
 
-**Constants.** The planner of today makes the run again. It is the same run if all it is made from is the same but the
-protocol's hash, its trials are those that the record tells of, in their order, and every other constant of its
-protocol, as the record's own commit states it, is what the run would have today. It then takes today's key. A run with
-a trained teacher needs that the teacher's run was carried, too.
+**Constants.** The planner of today makes the run again. It is the same run if all it is made from
+is the same but the protocol's hash, its trials are those that the record tells of, in their order,
+and every other constant of its protocol, as the record's own commit states it, is what the run
+would have today. It then takes today's key. A run with a trained teacher needs that the teacher's
+run was carried, too.
 
-**Code.** For each method whose records were current at a commit, one of its runs is done again by the code of today.
-If all answers are the same, and all probabilities within 1e-5, its records take today's hash. They need not be the same
-to the byte: rows that stand in other batches differ in their last bits.
+**Code.** For each method whose records were current at a commit, one of its runs is done again by
+the code of today. If all answers are the same, and all probabilities within 1e-5, its records take
+today's hash. They need not be the same to the byte: rows that stand in other batches differ in
+their last bits.
 
     python scripts/carry.py constants results --data DATA
     python scripts/carry.py code results --data DATA --since COMMIT [--methods ft,kd]
@@ -57,7 +59,9 @@ CLOSE = 1e-5
 """How far probabilities may be apart."""
 
 NO_CONSTANT = ("title", "paper", "k", "seeds", "ddof", "grid", "grid_taught", "grows_from")
-"""What of a protocol's table is no constant of one run, or is compared by the trials and updates that come of it."""
+"""What of a protocol's table is no constant of one run, or is compared by the trials and updates
+that come of it.
+"""
 
 
 def request_of(runs: Iterable[Run], data: Path) -> Request:
@@ -83,11 +87,15 @@ def request_of(runs: Iterable[Run], data: Path) -> Request:
 
 def place_of(run: Run) -> tuple[Any, ...]:
     """Return what runs of one request share."""
-    models = tuple(None if ref is None else ref.name for ref in (run.student, run.teacher, run.corpus))
+    models = tuple(
+        None if ref is None else ref.name for ref in (run.student, run.teacher, run.corpus)
+    )
     return run.task, run.source, run.template, run.protocol, run.limit, run.drop_leaks, models
 
 
-def jobs_of_today(records: Iterable[Record], store: Store, data: Path) -> Iterator[tuple[Record, Job]]:
+def jobs_of_today(
+    records: Iterable[Record], store: Store, data: Path
+) -> Iterator[tuple[Record, Job]]:
     """Yield each record with the run of today that goes by the same names, if there is one."""
     groups: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
     for record in records:
@@ -96,7 +104,10 @@ def jobs_of_today(records: Iterable[Record], store: Store, data: Path) -> Iterat
         try:
             plan = make_plan(request_of([record.run for record in group], data), store)
         except BenchError as error:
-            print(f"not planned today: {group[0].run.task} {group[0].run.protocol}: {error.problem}", file=sys.stderr)
+            print(
+                f"not planned today: {group[0].run.task} {group[0].run.protocol}: {error.problem}",
+                file=sys.stderr,
+            )
             continue
         found = {_named(job.run): job for job in plan.jobs}
         for record in group:
@@ -133,19 +144,27 @@ def unlike(record: Record, job: Job, keys: dict[str, str]) -> str:
     """
     old, new = record.run, job.run
     teacher = keys.get(old.inputs.teacher, old.inputs.teacher)
-    inputs = replace(old.inputs, protocol=new.inputs.protocol, trials=new.inputs.trials, teacher=teacher)
+    inputs = replace(
+        old.inputs, protocol=new.inputs.protocol, trials=new.inputs.trials, teacher=teacher
+    )
     again = replace(old, inputs=inputs, key=new.key, student=new.student, teacher=new.teacher)
     if again != new or _models(old) != _models(new):
         return "it is made from other things"
     trials = [trial["settings"] for trial in record.selection.get("trials", [])]
-    if [{**trial} for trial in job.trials] != trials and [{**new.settings, **trial} for trial in job.trials] != trials:
+    if [{**trial} for trial in job.trials] != trials and [
+        {**new.settings, **trial} for trial in job.trials
+    ] != trials:
         return "its trials are others"
     commit = record.environment.get("commit")
     if not isinstance(commit, str) or record.environment.get("dirty"):
         return "no clean commit made it"
     before = constants_at(commit).get(old.protocol, {})
     today = asdict(job.protocol)
-    other = [name for name, value in before.items() if name not in NO_CONSTANT and today.get(name) != value]
+    other = [
+        name
+        for name, value in before.items()
+        if name not in NO_CONSTANT and today.get(name) != value
+    ]
     return f"another {other[0]}" if other else ""
 
 
@@ -155,7 +174,11 @@ def _models(run: Run) -> list[str | None]:
 
 def carry_constants(store: Store, data: Path) -> Counter[str]:
     """Give today's keys to the runs that today's constants make the same, teachers first."""
-    pairs = [(record, job) for record, job in jobs_of_today(_known(store), store, data) if record.run.key != job.key]
+    pairs = [
+        (record, job)
+        for record, job in jobs_of_today(_known(store), store, data)
+        if record.run.key != job.key
+    ]
     keys: dict[str, str] = {}
     outcome: Counter[str] = Counter()
     for taught in (False, True):
@@ -175,7 +198,8 @@ def carry_constants(store: Store, data: Path) -> Counter[str]:
 
 
 def rewrite(store: Store, old: Record, new: Record, keys: Mapping[str, str]) -> None:
-    """Store a record under its new key, with its predictions and measurements, and remove the old one.
+    """Store a record under its new key, with its predictions and measurements, and remove the old
+    one.
 
     Args:
         store: of both.
@@ -190,18 +214,28 @@ def rewrite(store: Store, old: Record, new: Record, keys: Mapping[str, str]) -> 
     new = store.find(new.run.key)
     for one in measured:
         beside = paths.measurement(file, one.what)
-        attached = {e: attached_file(beside, e, digest).read_bytes() for e, digest in one.files.items()}
-        named = {
-            name: keys.get(value, value) if isinstance(value, str) else value for name, value in one.settings.items()
+        attached = {
+            e: attached_file(beside, e, digest).read_bytes() for e, digest in one.files.items()
         }
-        write(store, new, replace(one, run=new.run.key, predictions=new.predictions, settings=named), attached)
+        named = {
+            name: keys.get(value, value) if isinstance(value, str) else value
+            for name, value in one.settings.items()
+        }
+        write(
+            store,
+            new,
+            replace(one, run=new.run.key, predictions=new.predictions, settings=named),
+            attached,
+        )
     for other in [*file.parent.glob(f"{file.stem}.*")]:
         if other.stem != place.stem:
             remove(other)
 
 
 def _known(store: Store) -> list[Record]:
-    return [record for record in store.records() if record.run.inputs.known and record.status == "ok"]
+    return [
+        record for record in store.records() if record.run.inputs.known and record.status == "ok"
+    ]
 
 
 HASHES = """
@@ -215,7 +249,9 @@ print(json.dumps({name: method.code_hash() for name, method in methods().items()
 
 
 def hashes_at(commit: str, folder: Path) -> dict[str, str]:
-    """Return the hash of each method's code at a commit, by the rule of that commit; its files go to `folder`."""
+    """Return the hash of each method's code at a commit, by the rule of that commit; its files go
+    to `folder`.
+    """
     git = ["git", "-C", str(CHECKOUT), "archive", commit, "bench", "methods", "tasks", "plots"]
     packed = subprocess.run(git, capture_output=True, check=True).stdout
     tarfile.open(fileobj=io.BytesIO(packed)).extractall(folder, filter="data")
@@ -237,7 +273,9 @@ def hash_of(method: str, hashes: dict[str, str]) -> str | None:
 
 
 def proof(records: list[Record], store: Store, data: Path) -> str:
-    """Do the quickest of some runs of one method again; return why it proves nothing, or nothing if it does."""
+    """Do the quickest of some runs of one method again; return why it proves nothing, or nothing if
+    it does.
+    """
     fit = [r for r in records if r.status == "ok" and r.predictions and r.run.inputs.known]
     for quickest in sorted(fit, key=lambda record: record.timing.get("total_seconds", 0)):
         with tempfile.TemporaryDirectory() as scratch:
@@ -245,7 +283,14 @@ def proof(records: list[Record], store: Store, data: Path) -> str:
             plan = make_plan(request_of([quickest.run], data), fresh)
             if [job.key for job in plan.jobs] == [quickest.run.key]:
                 stages = plan.stages(plan.todo())
-                execute(stages, fresh, workers=1, device="cpu", threads=1, on_done=lambda work, outcome: None)
+                execute(
+                    stages,
+                    fresh,
+                    workers=1,
+                    device="cpu",
+                    threads=1,
+                    on_done=lambda work, outcome: None,
+                )
                 return _apart(quickest, store, fresh.get(quickest.run), fresh)
     return "none of its runs is one of today"
 
@@ -296,7 +341,10 @@ def _teachers(store: Store) -> None:
         if not told or told.get("code") == codes.get(told.get("run"), told.get("code")):
             continue
         details = {**record.details, "teacher": {**told, "code": codes[told["run"]]}}
-        store.save(replace(record, details=details), store.predictions(record) if record.predictions else None)
+        store.save(
+            replace(record, details=details),
+            store.predictions(record) if record.predictions else None,
+        )
 
 
 def main() -> int:

@@ -1,10 +1,13 @@
-"""Pretrain one small model by each masking strategy on the same text, and compare loss and facts: thesis Table 7.3(a).
+"""Pretrain one small model by each masking strategy on the same text, and compare loss and facts:
+thesis Table 7.3(a).
 
-    python scripts/compare_masking.py --corpus DATA/corpora/wikipedia-en --data DATA --out FOLDER --tokens 2000000
+    python scripts/compare_masking.py --corpus DATA/corpora/wikipedia-en --data DATA --out FOLDER
+    --tokens 2000000
 
-Same tokenizer, same rows in the same order, same first weights: only the masks differ. Every run's curve (held-out loss
-under random masks, and the probe's mean reciprocal rank, macro average over relations) is kept under --results, with a
-table of them all; `bench plot masking` draws them. What is stopped goes on with the same command.
+Same tokenizer, same rows in the same order, same first weights: only the masks differ. Every run's
+curve (held-out loss under random masks, and the probe's mean reciprocal rank, macro average over
+relations) is kept under --results, with a table of them all; `bench plot masking` draws them. What
+is stopped goes on with the same command.
 """
 
 from __future__ import annotations
@@ -49,7 +52,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=2_000_000, help="a run")
     parser.add_argument("--strategies", default=",".join(STRATEGIES))
     parser.add_argument("--seeds", default="0,1")
-    parser.add_argument("--limit", type=int, default=100, help="facts a relation that the probe asks")
+    parser.add_argument(
+        "--limit", type=int, default=100, help="facts a relation that the probe asks"
+    )
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -78,7 +83,9 @@ def compare(args: argparse.Namespace) -> None:
                 cache=args.out / "packed",
                 measure=FactMeasure(facts),
             )
-            report = pretrain(request, lambda text, stem=file.stem: print(f"{stem}: {text}", file=sys.stderr))
+            report = pretrain(
+                request, lambda text, stem=file.stem: print(f"{stem}: {text}", file=sys.stderr)
+            )
             file.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     reports = [json.loads(file.read_text("utf-8")) for file in sorted(args.results.glob("*.json"))]
     text = table(reports)
@@ -95,7 +102,11 @@ def _tokenizer(args: argparse.Namespace) -> ModelRef:
         recipe = read_recipe(RECIPE, {})
 
         def texts() -> Iterator[str]:
-            return (" ".join(document) for number, document in enumerate(training(args.corpus)) if number % 4 == 0)
+            return (
+                " ".join(document)
+                for number, document in enumerate(training(args.corpus))
+                if number % 4 == 0
+            )
 
         learn(texts, recipe.vocabulary, recipe.words).save_pretrained(folder)
     return ModelRef("tokenizer", str(folder), "0")
@@ -103,7 +114,10 @@ def _tokenizer(args: argparse.Namespace) -> ModelRef:
 
 def table(reports: list[dict[str, Any]]) -> str:
     """Return the last points as Markdown: mean and population std over seeds."""
-    lines = ["| masking | held-out loss | LAMA MRR (macro, x100) | n | tokens |", "| --- | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| masking | held-out loss | LAMA MRR (macro, x100) | n | tokens |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
     for name in dict.fromkeys(report["recipe"]["masking"] for report in reports):
         last = [report["curve"][-1] for report in reports if report["recipe"]["masking"] == name]
         loss, mrr = ([point[key] for point in last] for key in ("held_out_loss", "mrr"))
@@ -112,7 +126,9 @@ def table(reports: list[dict[str, Any]]) -> str:
             f"| {len(last)} | {last[0]['tokens'] / 1e6:.1f}M |"
         )
     point = reports[0]["curve"][-1]
-    return "\n".join([*lines, "", f"{point['facts']} facts asked, {point['left_out']} left out: no single token"])
+    return "\n".join(
+        [*lines, "", f"{point['facts']} facts asked, {point['left_out']} left out: no single token"]
+    )
 
 
 if __name__ == "__main__":

@@ -77,7 +77,9 @@ class Finding:
 
 
 class Measures:
-    """What is compared of stored runs; each takes the runs of one method in one place and returns a number a run."""
+    """What is compared of stored runs; each takes the runs of one method in one place and returns a
+    number a run.
+    """
 
     def __init__(self, store: Store, records: Iterable[Record]) -> None:
         self._store, self._known = store, {record.run.key: record for record in records}
@@ -85,7 +87,9 @@ class Measures:
             "score": lambda runs: [score(run) for run in runs],
             "spread": _spread,
             "label-loyalty": lambda runs: [self._loyalty(label_loyalty, run) for run in runs],
-            "probability-loyalty": lambda runs: [self._loyalty(probability_loyalty, run) for run in runs],
+            "probability-loyalty": lambda runs: [
+                self._loyalty(probability_loyalty, run) for run in runs
+            ],
         }
 
     def of(self, measure: str, runs: Sequence[Record]) -> list[float]:
@@ -101,7 +105,9 @@ class Measures:
     def _loyalty(self, loyalty: Callable[[Any, Any], float], run: Record) -> float:
         teacher = own_teacher(run, self._known)
         if teacher is None:
-            raise BenchError(f"the teacher's run of {run.run.key[:8]} is not stored", fix="bench submit it too")
+            raise BenchError(
+                f"the teacher's run of {run.run.key[:8]} is not stored", fix="bench submit it too"
+            )
         both = [self._store.predictions(record) for record in (teacher, run)]
         return 100 * loyalty(*(one.probabilities for one in both))
 
@@ -117,20 +123,27 @@ def describe(findings: Iterable[Finding], store: Store) -> str:
     measures = Measures(store, records)
     findings = list(findings)
     compared = [compare(finding, records, measures) for finding in findings]
-    adjusted = iter(holm([one.p for one in compared if isinstance(one, Compared) and one.p is not None]))
+    adjusted = iter(
+        holm([one.p for one in compared if isinstance(one, Compared) and one.p is not None])
+    )
     told = [_told(one, adjusted) for one in compared]
     head = HEAD.format(
         protocol=", ".join(dict.fromkeys(f.protocol for f in findings)),
         students=", ".join(dict.fromkeys(f"`{f.student}`" for f in findings)),
     )
-    rows = [f"| {each.claim} | {verdict} |" for each, (verdict, _) in zip(findings, told, strict=True)]
+    rows = [
+        f"| {each.claim} | {verdict} |" for each, (verdict, _) in zip(findings, told, strict=True)
+    ]
     return "\n".join(
         [
             head,
             "| claim | verdict |",
             "| --- | --- |",
             *rows,
-            *(f"\n## {each.claim}\n\n{text}\n" for each, (_, text) in zip(findings, told, strict=True)),
+            *(
+                f"\n## {each.claim}\n\n{text}\n"
+                for each, (_, text) in zip(findings, told, strict=True)
+            ),
         ]
     )
 
@@ -142,7 +155,9 @@ def _told(one: Compared | tuple[str, str], adjusted: Iterator[float]) -> tuple[s
 
 
 class Compared(NamedTuple):
-    """Two methods' runs, paired: a table of them, the mean difference over its rows, its interval and p."""
+    """Two methods' runs, paired: a table of them, the mean difference over its rows, its interval
+    and p.
+    """
 
     table: str
     gain: float
@@ -153,8 +168,16 @@ class Compared(NamedTuple):
     reading: str
 
     def told(self, adjusted: float) -> tuple[str, str]:
-        """Return the verdict and the text, where p is `adjusted` for the number of claims, nan with too few seeds."""
-        verdict = "not told apart" if not adjusted < LEVEL else "shows" if self.low > 0 else "the opposite shows"
+        """Return the verdict and the text, where p is `adjusted` for the number of claims, nan with
+        too few seeds.
+        """
+        verdict = (
+            "not told apart"
+            if not adjusted < LEVEL
+            else "shows"
+            if self.low > 0
+            else "the opposite shows"
+        )
         overall = f"Mean of {self.tasks} {self.gain:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
         ps = (
             "too few seeds to tell"
@@ -165,8 +188,12 @@ class Compared(NamedTuple):
         return verdict, text + (f"\n\n{self.reading.strip()}" if self.reading else "")
 
 
-def compare(finding: Finding, records: Sequence[Record], measures: Measures) -> Compared | tuple[str, str]:
-    """Compare the two methods of a finding; where that cannot be, return what is to be said instead."""
+def compare(
+    finding: Finding, records: Sequence[Record], measures: Measures
+) -> Compared | tuple[str, str]:
+    """Compare the two methods of a finding; where that cannot be, return what is to be said
+    instead.
+    """
     head = f"{finding.place}. Measured: {finding.measure}"
     try:
         names, paired = find_pairs(finding, records)
@@ -174,7 +201,9 @@ def compare(finding: Finding, records: Sequence[Record], measures: Measures) -> 
         return "not compared", f"{head}. Not compared: {error.problem}."
     rows, drawn = [], []
     for pair in paired:
-        first, second = (np.array(measures.of(finding.measure, side)) for side in (pair.first, pair.second))
+        first, second = (
+            np.array(measures.of(finding.measure, side)) for side in (pair.first, pair.second)
+        )
         gain = first - second
         drawn.append(Paired(pair.seeds, gain, fixed=not measures.vary(pair)))
         means = [f"{side.mean():.1f} ±{side.std():.1f}" for side in (first, second)]
@@ -198,7 +227,9 @@ def compare(finding: Finding, records: Sequence[Record], measures: Measures) -> 
     ]
     told = found.p if enough else None
     count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}"
-    return Compared("\n".join(table), found.difference, found.low, found.high, told, count, finding.reading)
+    return Compared(
+        "\n".join(table), found.difference, found.low, found.high, told, count, finding.reading
+    )
 
 
 def _age(pair: Pair) -> str:
@@ -215,7 +246,8 @@ def find_pairs(finding: Finding, records: Sequence[Record]) -> tuple[list[str], 
     """Return both methods as they are stored, with their settings, and their runs, paired.
 
     Raises:
-        BenchError: one has no runs or several settings, or the two have no place or no splits in common.
+        BenchError: one has no runs or several settings, or the two have no place or no splits in
+            common.
     """
     wanted = Wanted(ks=frozenset(finding.ks), protocol=finding.protocol, student=finding.student)
     stored = by_label(record for record in records if record in wanted)
@@ -230,7 +262,9 @@ def read_findings(file: Path) -> list[Finding]:
 
 def main() -> None:
     """Read the arguments, and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--out", type=Path, help="default: standard output")
     arguments = parser.parse_args()

@@ -1,4 +1,5 @@
-"""Write docs/splits.md: the K-shot splits of every task whose data stands in a data folder, one row a task and seed.
+"""Write docs/splits.md: the K-shot splits of every task whose data stands in a data folder, one row
+a task and seed.
 
 python scripts/describe_splits.py --data ../shared/data --out docs/splits.md
 """
@@ -65,7 +66,9 @@ def describe_task(task: Task, data: Path) -> list[str]:
     """Return a task's lines of the table, one a split."""
     read = read_rows(task, data, offline=True)
     if read.folds:
-        return [_line(task, make_split(task, read, None, fold), read) for fold in range(len(read.folds))]
+        return [
+            _line(task, make_split(task, read, None, fold), read) for fold in range(len(read.folds))
+        ]
     k = FEWER if len(task.labels) > MANY_LABELS or task.name in FEW_ROWS else K
     return [_line(task, make_split(task, read, k, seed), read) for seed in SEEDS]
 
@@ -101,7 +104,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--out", type=Path, help="the file to write; default stdout")
-    parser.add_argument("--tasks", nargs="*", help="only these; default every task with each of its sources")
+    parser.add_argument(
+        "--tasks", nargs="*", help="only these; default every task with each of its sources"
+    )
     given = parser.parse_args()
     text = describe(choose_tasks(given.tasks) if given.tasks else every_source(), given.data)
     if given.out is None:

@@ -1,4 +1,5 @@
-"""Write docs/overlap.md: how many test rows of each task stand in the text that the embedded models were trained on.
+"""Write docs/overlap.md: how many test rows of each task stand in the text that the embedded models
+were trained on.
 
 python scripts/overlap.py --corpora CORPUS CORPUS --data DATA --out docs/overlap.md
 """
@@ -46,11 +47,15 @@ def main() -> None:
     seen = found(args.corpora, wanted)
     lines = [_line(name, rows, seen) for name, rows in tests.items()]
     corpora = ", ".join(Path(corpus).name for corpus in args.corpora)
-    write_whole(args.out, (HEAD.format(window=WINDOW, corpora=corpora) + "\n".join(lines) + "\n").encode())
+    write_whole(
+        args.out, (HEAD.format(window=WINDOW, corpora=corpora) + "\n".join(lines) + "\n").encode()
+    )
 
 
 def read_tests(data: Path) -> dict[str, list[list[tuple[str, ...]]]]:
-    """Return the words of every text of every test row, by task; tasks whose data is not there are left out."""
+    """Return the words of every text of every test row, by task; tasks whose data is not there are
+    left out.
+    """
     tests = {}
     for task in declared(task_files([])).tasks.values():
         if not _is_chinese(task):
@@ -63,13 +68,17 @@ def read_tests(data: Path) -> dict[str, list[list[tuple[str, ...]]]]:
     return tests
 
 
-def found(corpora: list[str], wanted: dict[tuple[str, ...], set[tuple[str, ...]]]) -> set[tuple[str, ...]]:
+def found(
+    corpora: list[str], wanted: dict[tuple[str, ...], set[tuple[str, ...]]]
+) -> set[tuple[str, ...]]:
     """Return which texts stand in a corpus, whole; `wanted` holds them by their first words."""
     seen: set[tuple[str, ...]] = set()
     for corpus in corpora:
         for document in documents(corpus):
             stream = words(" ".join(document))
-            for first, window in enumerate(zip(*(stream[shift:] for shift in range(WINDOW)), strict=False)):
+            for first, window in enumerate(
+                zip(*(stream[shift:] for shift in range(WINDOW)), strict=False)
+            ):
                 for text in wanted.get(window, ()):
                     if stream[first : first + len(text)] == text:
                         seen.add(text)

@@ -1,14 +1,17 @@
-"""Train the embedded models from scratch: fewbench-mini, the teacher, and fewbench-micro, the student distilled of it.
+r"""Train the embedded models from scratch: fewbench-mini, the teacher, and fewbench-micro, the
+student distilled of it.
 
-    python scripts/train_embedded.py --corpora DATA/corpora/imdb-unlabeled DATA/corpora/wikipedia-en \
-        --work FOLDER --out bench/registry/models
+    python scripts/train_embedded.py --corpora DATA/corpora/imdb-unlabeled DATA/corpora/wikipedia-en
+        \ --work FOLDER --out bench/registry/models
 
-Three pretrainings, each by its recipe in scripts/embedded/: a stem of three layers; the stem grown to six and trained
-further; every other layer of those, distilled. Killed and started again, it goes on where it was.
+Three pretrainings, each by its recipe in scripts/embedded/: a stem of three layers; the stem grown
+to six and trained further; every other layer of those, distilled. Killed and started again, it goes
+on where it was.
 
     python scripts/train_embedded.py --states ENCODER --device cuda …
 
-With a better encoder at hand, two more: the embedded teacher learns its hidden states, and the student after it.
+With a better encoder at hand, two more: the embedded teacher learns its hidden states, and the
+student after it.
 """
 
 from __future__ import annotations
@@ -49,11 +52,15 @@ def main() -> None:
     """Train what is not finished, and put both models where the package finds them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--corpora", nargs="+", required=True)
-    parser.add_argument("--work", type=Path, required=True, help="checkpoints and packed text, some 500 MiB")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="checkpoints and packed text, some 500 MiB"
+    )
     parser.add_argument("--out", type=Path, default=Path("bench/registry/models"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--states", metavar="ENCODER", help="a folder of the encoder whose hidden states to learn")
+    parser.add_argument(
+        "--states", metavar="ENCODER", help="a folder of the encoder whose hidden states to learn"
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     told: list[str] = []
@@ -87,12 +94,18 @@ class Step(NamedTuple):
 def from_scratch(work: Path) -> tuple[Step, ...]:
     """Return the steps that need nothing but text."""
     stem, teacher = str(work / "stem"), str(work / TEACHER)
-    return Step("stem", "stem"), Step(TEACHER, "mini", stem), Step(STUDENT, "micro", teacher, teacher)
+    return (
+        Step("stem", "stem"),
+        Step(TEACHER, "mini", stem),
+        Step(STUDENT, "micro", teacher, teacher),
+    )
 
 
 def with_states(encoder: str, work: Path) -> tuple[Step, ...]:
     """Return the steps that go on from the embedded teacher with an encoder's hidden states."""
-    start = work / "before" / TEACHER  # a copy, for the finished one takes the place of the one it starts from
+    start = (
+        work / "before" / TEACHER
+    )  # a copy, for the finished one takes the place of the one it starts from
     if not start.exists():
         shutil.copytree(find_model(TEACHER).path, start)
     grown = Step(TEACHER, "mini-states", str(start), encoder)
@@ -119,12 +132,16 @@ def train(args: argparse.Namespace, step: Step) -> dict[str, Any]:
 
     report = pretrain(request, print, on_update)
     point = report["curve"][-1]
-    print(f"held-out loss {point['held_out_loss']:.3f}, {100 * point['held_out_accuracy']:.1f}% right")
+    print(
+        f"held-out loss {point['held_out_loss']:.3f}, {100 * point['held_out_accuracy']:.1f}% right"
+    )
     return report
 
 
 def card_end(told: list[str], encoder: str | None) -> str:
-    """Return what a card says after its tables: the curves, what was trained before, the teacher, and limits."""
+    """Return what a card says after its tables: the curves, what was trained before, the teacher,
+    and limits.
+    """
     before = "\n## Trained before it\n\n" + "\n".join(told) + "\n" if told else ""
     taught = TAUGHT.format(encoder=Path(encoder).name) if encoder else ""
     return f"\n![curves](curves.png)\n{before}{taught}{LIMITS}"

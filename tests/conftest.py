@@ -24,7 +24,9 @@ SHARED = PROJECT.parent / "shared"
 
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
-    """A shell's background job starts with SIGINT ignored, and so would every process of these tests."""
+    """A shell's background job starts with SIGINT ignored, and so would every process of these
+    tests.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -77,30 +79,50 @@ def make_model(family: str, folder: Path) -> Path:
 
     torch.manual_seed(0)
     tokenizer = make_tokenizer(folder)
-    small: dict[str, Any] = dict(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
+    small: dict[str, Any] = dict(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2
+    )
     usual = small | dict(intermediate_size=32, max_position_embeddings=160, pad_token_id=0)
     configs: dict[str, Any] = {
         "bert": lambda: hf.BertConfig(**usual),
         "roberta": lambda: hf.RobertaConfig(**usual, type_vocab_size=1),
         "distilbert": lambda: hf.DistilBertConfig(
-            vocab_size=len(tokenizer), dim=16, n_layers=2, n_heads=2, hidden_dim=32, max_position_embeddings=160
+            vocab_size=len(tokenizer),
+            dim=16,
+            n_layers=2,
+            n_heads=2,
+            hidden_dim=32,
+            max_position_embeddings=160,
         ),
         "albert": lambda: hf.AlbertConfig(**usual, embedding_size=8),
         "electra": lambda: hf.ElectraConfig(**usual, embedding_size=8),
     }
     causal: dict[str, Any] = {
         "gpt2": lambda: hf.GPT2Config(
-            vocab_size=len(tokenizer), n_embd=16, n_layer=2, n_head=2, n_positions=160, bos_token_id=2, eos_token_id=3
+            vocab_size=len(tokenizer),
+            n_embd=16,
+            n_layer=2,
+            n_head=2,
+            n_positions=160,
+            bos_token_id=2,
+            eos_token_id=3,
         ),
         "gpt_neox": lambda: hf.GPTNeoXConfig(**usual, bos_token_id=2, eos_token_id=3),
         "llama": lambda: hf.LlamaConfig(**usual, bos_token_id=2, eos_token_id=3),
         "opt": lambda: hf.OPTConfig(
-            **small, ffn_dim=32, max_position_embeddings=160, word_embed_proj_dim=16, pad_token_id=0, bos_token_id=2
+            **small,
+            ffn_dim=32,
+            max_position_embeddings=160,
+            word_embed_proj_dim=16,
+            pad_token_id=0,
+            bos_token_id=2,
         ),
     }
     auto = hf.AutoModelForCausalLM if family in causal else hf.AutoModelForMaskedLM
     model = auto.from_config((configs | causal)[family]())
-    for parameter in model.parameters():  # biases and norms off their trivial start, so that tests see them
+    for (
+        parameter
+    ) in model.parameters():  # biases and norms off their trivial start, so that tests see them
         parameter.data.add_(0.02 * torch.randn_like(parameter))
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
@@ -113,13 +135,24 @@ def make_tokenizer(folder: Path) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     letters = "abcdefghijklmnopqrstuvwxyz0123456789'-"
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *("##" + letter for letter in letters)]
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *WORDS,
+        *letters,
+        *("##" + letter for letter in letters),
+    ]
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -133,18 +166,25 @@ def make_tokenizer(folder: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small T5 and a SentencePiece-like tokenizer, trained on cloze sentences of the toy tasks' words.
+    """A folder with a small T5 and a SentencePiece-like tokenizer, trained on cloze sentences of
+    the toy tasks' words.
 
-    After a few seconds it says what stood at <extra_id_0> in "the film was wonderful. It was <extra_id_0>.".
-    """
+    After a few seconds it says what stood at <extra_id_0> in "the film was wonderful. It was
+    <extra_id_0>."."""
     return make_t5(tmp_path_factory.mktemp("tiny-t5"))
 
 
-CLOZE = {"terrible": ("boring", "bad", "poor"), "okay": ("dull", "good"), "great": ("wonderful", "lovely", "brilliant")}
+CLOZE = {
+    "terrible": ("boring", "bad", "poor"),
+    "okay": ("dull", "good"),
+    "great": ("wonderful", "lovely", "brilliant"),
+}
 
 
 def make_t5(folder: Path, *, steps: int = 300) -> Path:
-    """Save a T5 trained by span corruption on sentences whose last word goes with another (`CLOZE`)."""
+    """Save a T5 trained by span corruption on sentences whose last word goes with another
+    (`CLOZE`).
+    """
     import torch
     import transformers as hf
 
@@ -175,7 +215,9 @@ def make_t5(folder: Path, *, steps: int = 300) -> Path:
             for word in words
         ]
         given = tokenizer(said, padding=True, return_tensors="pt")
-        wanted = tokenizer([f"<extra_id_0> {word}" for word in words], padding=True, return_tensors="pt").input_ids
+        wanted = tokenizer(
+            [f"<extra_id_0> {word}" for word in words], padding=True, return_tensors="pt"
+        ).input_ids
         loss = model(
             input_ids=given.input_ids,
             attention_mask=given.attention_mask,
@@ -190,22 +232,34 @@ def make_t5(folder: Path, *, steps: int = 300) -> Path:
 
 
 def make_t5_tokenizer() -> Any:
-    """Return a small unigram tokenizer as T5's: word boundaries are pieces, </s> ends a text, sentinels are special."""
+    """Return a small unigram tokenizer as T5's: word boundaries are pieces, </s> ends a text,
+    sentinels are special.
+    """
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     boundary = "\N{LOWER ONE EIGHTH BLOCK}"
     known = (*WORDS, "It", *"ABCDEFGHIJKLMNOP", "No", "Maybe", "Yes")
     words = dict.fromkeys(boundary + word for word in known if word.isalpha())
-    letters = dict.fromkeys((boundary, *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789,.?!:'-"))
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((w, -3.0) for w in words), *((c, -9.0) for c in letters)]
+    letters = dict.fromkeys(
+        (boundary, *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789,.?!:'-")
+    )
+    pieces = [
+        ("<pad>", 0.0),
+        ("</s>", 0.0),
+        ("<unk>", 0.0),
+        *((w, -3.0) for w in words),
+        *((c, -9.0) for c in letters),
+    ]
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=False))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.add_special_tokens(["<extra_id_0>", "<extra_id_1>"])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]
     )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", eos_token="</s>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", eos_token="</s>"
+    )
 
 
 @pytest.fixture
@@ -215,14 +269,33 @@ def bench() -> Callable[..., Any]:
 
     def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "fewbench", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, **options)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=300, check=False, **options
+        )
 
     return run
 
 
-SUBJECTS = ("the cat", "a dog", "the king", "a queen", "the old film", "this plot", "my sister", "the small band")
+SUBJECTS = (
+    "the cat",
+    "a dog",
+    "the king",
+    "a queen",
+    "the old film",
+    "this plot",
+    "my sister",
+    "the small band",
+)
 VERBS = ("sat on", "looked at", "ran from", "sang about", "was near", "wrote of")
-OBJECTS = ("the mat", "a river", "the city", "a guitar", "great acting", "a terrible war", "the green hill")
+OBJECTS = (
+    "the mat",
+    "a river",
+    "the city",
+    "a guitar",
+    "great acting",
+    "a terrible war",
+    "the green hill",
+)
 
 
 @pytest.fixture(scope="session")
@@ -232,7 +305,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
     lines = []
     for number in range(150):
-        sentences = [f"{rng.choice(SUBJECTS)} {rng.choice(VERBS)} {rng.choice(OBJECTS)}." for _ in range(8)]
+        sentences = [
+            f"{rng.choice(SUBJECTS)} {rng.choice(VERBS)} {rng.choice(OBJECTS)}." for _ in range(8)
+        ]
         lines.append(json.dumps({"title": str(number), "sentences": sentences}))
     (folder / "a.jsonl").write_text("\n".join(lines), "utf-8")
     return folder
@@ -261,7 +336,11 @@ def nltk_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     name = "averaged_perceptron_tagger_eng"
     (folder / "taggers" / name).mkdir(parents=True)
     (folder / "corpora").mkdir()
-    files = {"weights": {"bias": {"NN": 0.5}}, "tagdict": ATTACK_TAGS, "classes": ["NN", "VB", "JJ", "RB"]}
+    files = {
+        "weights": {"bias": {"NN": 0.5}},
+        "tagdict": ATTACK_TAGS,
+        "classes": ["NN", "VB", "JJ", "RB"],
+    }
     for what, content in files.items():
         (folder / "taggers" / name / f"{name}.{what}.json").write_text(json.dumps(content), "utf-8")
     with zipfile.ZipFile(folder / "taggers" / "universal_tagset.zip", "w") as archive:

@@ -46,20 +46,39 @@ def save(store: Store, text: str, method: str, seed: int, teacher: Run | None = 
     """Store a run in which every text is hostile; of the seed `FAILED` one that failed."""
     names = dict.fromkeys(("task", "source", "protocol", "template"), text)
     ref = ModelRef(text, "", "0" * 16)
-    plain = a_record(**names, method=method, seed=seed, student=ref, teacher=ref, settings={text: text})
+    plain = a_record(
+        **names, method=method, seed=seed, student=ref, teacher=ref, settings={text: text}
+    )
     trial = {"settings": {text: text}, "seed": 1, "dev": {text: 0.5}, "step": text}
     record = replace(
         plain,
         scores={part: {text: 0.5 + seed / 10} for part in ("dev", "test")},
-        selection={"metric": text, "positive": text, "settings": {text: text}, "trial": 0, "trials": [trial, trial]},
+        selection={
+            "metric": text,
+            "positive": text,
+            "settings": {text: text},
+            "trial": 0,
+            "trials": [trial, trial],
+        },
         split={text: text, "whole_test_fingerprint": text},
-        details={text: text, "label_words": [text], "teacher": {"run": teacher.key if teacher else text}},
+        details={
+            text: text,
+            "label_words": [text],
+            "teacher": {"run": teacher.key if teacher else text},
+        },
         environment={"device": text, "commit": text, text: text},
         warnings=(text,),
         method_code=text,
     )
     if seed == FAILED:
-        failed = replace(record, status="failed", error=text, scores={}, selection={}, details={"traceback": text})
+        failed = replace(
+            record,
+            status="failed",
+            error=text,
+            scores={},
+            selection={},
+            details={"traceback": text},
+        )
         store.save(failed, None)
     else:
         store.save(record, some_predictions())
@@ -75,17 +94,36 @@ def measure(store: Store, record: Record) -> None:
     cost = {"parameters": {"total": 2_500_000}, "layer_ratio": 2.0, text: text}
     write(store, record, measured(record, "cost", scores=cost, **told))
     attack = {"after_attack_accuracy": 0.125, "mean_queries": 97.5, text: text}
-    write(store, record, measured(record, "attack", "cli", scores=attack, **told), {".jsonl": b"{}\n"})
+    write(
+        store, record, measured(record, "attack", "cli", scores=attack, **told), {".jsonl": b"{}\n"}
+    )
 
 
 def published(folder: Path, texts: list[str]) -> None:
     """Write a file of published numbers that stand beside ours."""
     folder.mkdir()
-    writable = [text for text in texts if text.isprintable() or text.encode("utf-8", "ignore").decode() == text]
+    writable = [
+        text
+        for text in texts
+        if text.isprintable() or text.encode("utf-8", "ignore").decode() == text
+    ]
     with (folder / "evil.csv").open("w", encoding="utf-8", newline="") as stream:
         rows = csv.writer(stream)
         rows.writerow(COLUMNS)
         for text in writable:
-            given = {"method": text, "task": text, "metric": text, "K": "16", "value": "50", "std": "", "n": ""}
+            given = {
+                "method": text,
+                "task": text,
+                "metric": text,
+                "K": "16",
+                "value": "50",
+                "std": "",
+                "n": "",
+            }
             rows.writerow([given.get(name, text) for name in COLUMNS])
-            rows.writerow([{**given, "metric": "accuracy", "task": "sst-2"}.get(name, text) for name in COLUMNS])
+            rows.writerow(
+                [
+                    {**given, "metric": "accuracy", "task": "sst-2"}.get(name, text)
+                    for name in COLUMNS
+                ]
+            )

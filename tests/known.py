@@ -1,4 +1,6 @@
-"""A few facts for tests of the probe, with answers the tiny models have, share, lack or would need two tokens for."""
+"""A few facts for tests of the probe, with answers the tiny models have, share, lack or would need
+two tokens for.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A task of its own for the tests of data: its file, a hub that stands in for the real one, and folders compared."""
+"""A task of its own for the tests of data: its file, a hub that stands in for the real one, and
+folders compared.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ label = "label"
 hub = false
 """
 ROWS = {
-    "train": [{"text": f"Fine, {n}\u2028é.", "label": n % 2, "idx": n, "note": None} for n in range(40)],
+    "train": [
+        {"text": f"Fine, {n}\u2028é.", "label": n % 2, "idx": n, "note": None} for n in range(40)
+    ],
     "test": [{"text": f"Well, {n}.", "label": n % 2, "idx": n, "note": [1.5]} for n in range(6)],
 }
 
@@ -112,7 +116,9 @@ def verify(task, data):
 
 
 def files_in(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
 
 
 def bytes_in(folder):

@@ -32,7 +32,9 @@ def with_(task=TASK, **changes):
 
 
 REGRESSION = replace(TASK, bounds=(0.0, 5.0), metric="pearson")
-CHOICE = replace(with_(texts=("text", "question"), options="options"), format="choice", labels=("A", "B", "C"))
+CHOICE = replace(
+    with_(texts=("text", "question"), options="options"), format="choice", labels=("A", "B", "C")
+)
 HUB = with_(hub=True, revision=REVISION)
 
 
@@ -41,7 +43,9 @@ def folder(tmp_path):
     """A data folder whose test split is one good row."""
     folder = tmp_path / "owner" / "mood"
     folder.mkdir(parents=True)
-    (folder / "test.jsonl").write_text('{"text": "Fine.", "question": "?", "options": ["x", "y", "z"], "label": 1}\n')
+    (folder / "test.jsonl").write_text(
+        '{"text": "Fine.", "question": "?", "options": ["x", "y", "z"], "label": 1}\n'
+    )
     return folder
 
 

@@ -18,9 +18,17 @@ from fewbench.store.store import Store
 def folder(tmp_path_factory, tiny_model):
     """Return a folder of eight runs with their models: two methods, two K, two seeds."""
     results = tmp_path_factory.mktemp("api") / "results"
-    given = {"student": str(tiny_model), "results": results, "offline": True, "limit": 8, "keep_models": True}
+    given = {
+        "student": str(tiny_model),
+        "results": results,
+        "offline": True,
+        "limit": 8,
+        "keep_models": True,
+    }
     for k in (2, 4):
-        records = fewbench.run(["zero-shot", "prompt-ft:lr=1e-3"], "demo-sentiment", k=k, seeds=[13, 21], **given)
+        records = fewbench.run(
+            ["zero-shot", "prompt-ft:lr=1e-3"], "demo-sentiment", k=k, seeds=[13, 21], **given
+        )
         assert [record.status for record in records] == ["ok"] * 4
     assert len(fewbench.run("zero-shot", "demo-sentiment", k=2, seeds=13, **given)) == 1
     return results
@@ -29,7 +37,10 @@ def folder(tmp_path_factory, tiny_model):
 def test_one_row_a_run(folder):
     frame = fewbench.results(folder)
     assert len(frame) == 8 and set(frame["k"]) == {2, 4} and set(frame["limit"]) == {8}
-    stored = {record.run.key: 100 * record.scores["test"]["accuracy"] for record in Store(folder).records()}
+    stored = {
+        record.run.key: 100 * record.scores["test"]["accuracy"]
+        for record in Store(folder).records()
+    }
     assert dict(zip(frame["key"], frame["score"], strict=True)) == stored
     assert fewbench.results(folder / "nothing").empty
 
@@ -60,7 +71,9 @@ def test_a_cell_holds_one_question(folder):
 def test_runs_of_earlier_constants_and_other_code_are_told_of(folder):
     frame = fewbench.results(folder)
     assert set(frame["earlier"]) == {""}
-    frame = frame[frame["k"] == 2].assign(code=[f"{n % 2}" * 16 for n in range(4)], earlier="constants")
+    frame = frame[frame["k"] == 2].assign(
+        code=[f"{n % 2}" * 16 for n in range(4)], earlier="constants"
+    )
     with pytest.warns() as told:
         fewbench.table(frame, rows="method")
     texts = [str(one.message) for one in told]
@@ -79,7 +92,9 @@ def test_what_is_left_out_is_told_of(tiny_model, tmp_path, monkeypatch):
 
 def test_comparison(folder):
     found = fewbench.compare("prompt-ft", "zero-shot", results=folder, k=2, resamples=200)
-    assert list(found["new"]) == ["prompt-ft:lr=0.001"] and list(found["verdict"]) == ["too few seeds"]
+    assert list(found["new"]) == ["prompt-ft:lr=0.001"] and list(found["verdict"]) == [
+        "too few seeds"
+    ]
     every = fewbench.compare("prompt-ft", "all", results=folder, k=2, resamples=200)
     assert every.equals(found)
     with pytest.raises(BenchError, match="no stored run has the method 'fit'"):
@@ -88,7 +103,9 @@ def test_comparison(folder):
 
 def test_splits_and_tasks():
     split = fewbench.split("demo-sentiment", k=2, seed=13)
-    assert len(split.train) == len(split.dev) == 4 and all(example.label is None for example in split.test)
+    assert len(split.train) == len(split.dev) == 4 and all(
+        example.label is None for example in split.test
+    )
     assert fewbench.load_task("demo-sentiment@demo").labels
     with pytest.raises(BenchError, match=r"'demo' names \d tasks"):
         fewbench.load_task("demo")
@@ -96,9 +113,16 @@ def test_splits_and_tasks():
 
 def test_a_kept_model_answers_as_it_did(folder, tiny_model):
     store = Store(folder)
-    record = next(record for record in store.records() if record.run.method == "prompt-ft" and record.run.k == 2)
+    record = next(
+        record
+        for record in store.records()
+        if record.run.method == "prompt-ft" and record.run.k == 2
+    )
     model = fewbench.load_model(folder, record.run.key, models=[str(tiny_model)])
-    test = {example.id: example for example in fewbench.split("demo-sentiment", k=2, seed=record.run.seed).test}
+    test = {
+        example.id: example
+        for example in fewbench.split("demo-sentiment", k=2, seed=record.run.seed).test
+    }
     stored = store.predictions(record)
     again = model.predict([test[name] for name in stored.ids])
     assert np.abs(again.array - stored.array).max() < 1e-5

@@ -44,7 +44,9 @@ def test_saving_again_takes_the_place(artifacts):
 
 
 def test_a_flipped_bit_is_noticed_wherever_it_is(artifacts):
-    """Header, its padding, manifest, key, checksum and tensors: there is no byte that could be another."""
+    """Header, its padding, manifest, key, checksum and tensors: there is no byte that could be
+    another.
+    """
     artifacts.save("k", {"of": "mice"}, save(TENSORS))
     content = artifacts.file("k").read_bytes()
     for place in range(len(content)):
@@ -59,7 +61,9 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(artifacts):
 def test_one_in_the_place_of_another_is_noticed(artifacts):
     artifacts.save("k", {"of": "mice"}, save(TENSORS))
     artifacts.file("k").rename(artifacts.file("other"))
-    with pytest.raises(StoreDamaged, match="it is the artifact k, and stands in the place of other"):
+    with pytest.raises(
+        StoreDamaged, match="it is the artifact k, and stands in the place of other"
+    ):
         artifacts.read("other")
     assert not artifacts.has("k")
 
@@ -73,7 +77,9 @@ def test_what_was_added_at_the_end_is_noticed(artifacts):
 
 
 def older(tensors: bytes) -> bytes:
-    """Return an artifact as it was written before it held its key: the hash is of the tensors alone."""
+    """Return an artifact as it was written before it held its key: the hash is of the tensors
+    alone.
+    """
     size = int.from_bytes(tensors[:8], "little")
     data = tensors[8 + size :]
     told = {"manifest": "{}", "sha256": hashlib.sha256(data).hexdigest()}
@@ -83,7 +89,9 @@ def older(tensors: bytes) -> bytes:
 
 
 def test_what_an_older_version_wrote_counts_as_none_and_is_told(tmp_path):
-    """It cannot be told from another's, so it is built anew where it is needed; fsck leaves it where it is."""
+    """It cannot be told from another's, so it is built anew where it is needed; fsck leaves it
+    where it is.
+    """
     store, key = Store(tmp_path), joint_hash("x")
     store.artifacts.root.mkdir()
     store.artifacts.file(key).write_bytes(older(save(TENSORS)))
@@ -94,9 +102,13 @@ def test_what_an_older_version_wrote_counts_as_none_and_is_told(tmp_path):
     assert store.artifacts.has(key) and store.fsck() == []
 
 
-@pytest.mark.parametrize(("code", "kind"), [(errno.ENOSPC, StoreFull), (errno.EIO, StoreUnwritable)])
+@pytest.mark.parametrize(
+    ("code", "kind"), [(errno.ENOSPC, StoreFull), (errno.EIO, StoreUnwritable)]
+)
 @pytest.mark.parametrize(("where", "call"), [(os, "fsync"), (Path, "replace")])
-def test_a_disk_that_takes_no_more_is_no_fault_of_the_artifact(artifacts, monkeypatch, code, kind, where, call):
+def test_a_disk_that_takes_no_more_is_no_fault_of_the_artifact(
+    artifacts, monkeypatch, code, kind, where, call
+):
     artifacts.save("k", {"of": "mice"}, save(TENSORS))
 
     def full(*_: object) -> None:
@@ -124,7 +136,9 @@ def test_fsck_tells_and_mends(tmp_path):
     assert found == {store.artifacts.file(key): "damage", left: "leftover", stranger: "unknown"}
     store.fsck(repair=True)
     assert [damage.path for damage in store.fsck()] == [stranger] and not store.artifacts.has(key)
-    assert len(files(store)) == 2 and list((tmp_path / "damaged" / "artifacts").iterdir())  # never deleted
+    assert len(files(store)) == 2 and list(
+        (tmp_path / "damaged" / "artifacts").iterdir()
+    )  # never deleted
 
 
 @pytest.mark.parametrize("size", [0, 7, 100, -1])
@@ -136,6 +150,10 @@ def test_a_file_cut_short_is_noticed(artifacts, size):
 
 
 def test_a_key_tells_its_determinants_apart():
-    keys = {joint_hash("model", "a", {"x": 1}), joint_hash("model", "a", {"x": 2}), joint_hash("model", "a")}
+    keys = {
+        joint_hash("model", "a", {"x": 1}),
+        joint_hash("model", "a", {"x": 2}),
+        joint_hash("model", "a"),
+    }
     assert len(keys) == 3
     assert joint_hash({"a": 1, "b": 2}) == joint_hash({"b": 2, "a": 1})

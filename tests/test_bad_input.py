@@ -1,4 +1,6 @@
-"""Bad input, one by one on a small mirror: each is refused with its place and mend, and nothing is half-done."""
+"""Bad input, one by one on a small mirror: each is refused with its place and mend, and nothing is
+half-done.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,17 @@ def validate(mirror, *more) -> str:
 
 
 def run(mirror, *more) -> str:
-    given = ["run", "--tasks", mirror / "mood.toml", "--methods", "prompt-ft", "--k", "2", "--seeds", "13"]
+    given = [
+        "run",
+        "--tasks",
+        mirror / "mood.toml",
+        "--methods",
+        "prompt-ft",
+        "--k",
+        "2",
+        "--seeds",
+        "13",
+    ]
     places = ["--data", mirror / "data", "--results", mirror / "results", "--offline"]
     said = cli(*given, *places, *more)
     assert not list((mirror / "results").glob("runs/**/*.json"))
@@ -88,10 +100,22 @@ def third_line(text):
 
 
 ROWS = {
-    "a wrong column": (third_line('{"txt": "film", "label": 0}'), "there is no column 'text'", "line 3"),
-    "a label outside the declared": (third_line('{"text": "film", "label": 2}'), "the label is 2", "line 3"),
+    "a wrong column": (
+        third_line('{"txt": "film", "label": 0}'),
+        "there is no column 'text'",
+        "line 3",
+    ),
+    "a label outside the declared": (
+        third_line('{"text": "film", "label": 2}'),
+        "the label is 2",
+        "line 3",
+    ),
     "an empty text": (third_line('{"text": " ", "label": 0}'), "'text' is empty", "line 3"),
-    "bytes that are no UTF-8": (third_line(b'{"text": "caf\xe9", "label": 0}'), "not UTF-8 text (byte 0xe9)", "line 3"),
+    "bytes that are no UTF-8": (
+        third_line(b'{"text": "caf\xe9", "label": 0}'),
+        "not UTF-8 text (byte 0xe9)",
+        "line 3",
+    ),
     "an id twice": (
         lambda raw: b"".join(
             json.dumps({**json.loads(line), "id": min(n, 10)}).encode() + b"\n"
@@ -125,7 +149,9 @@ def test_nothing_is_half_imported(kind, mirror, tmp_path_factory):
     spoil, problem, _ = ROWS[kind]
     train(mirror).write_bytes(spoil(train(mirror).read_bytes()))
     empty = tmp_path_factory.mktemp("empty")
-    said = cli("data", "import", train(mirror).parent, "--task", mirror / "mood.toml", "--data", empty)
+    said = cli(
+        "data", "import", train(mirror).parent, "--task", mirror / "mood.toml", "--data", empty
+    )
     assert problem in said and "train" in said, said
     assert list(empty.rglob("*")) == []
 
@@ -134,7 +160,12 @@ def known(mirror, **changes) -> None:
     """Write down what the training file is known to be, as a fetch or an import does."""
     raw = train(mirror).read_bytes()
     facts = dict(
-        sha256=hashlib.sha256(raw).hexdigest(), bytes=len(raw), rows=12, origin="import", revision=None, date="2026"
+        sha256=hashlib.sha256(raw).hexdigest(),
+        bytes=len(raw),
+        rows=12,
+        origin="import",
+        revision=None,
+        date="2026",
     )
     entry = ManifestEntry(**{**facts, **changes})
     (train(mirror).parent / "checksums.json").write_bytes(as_bytes({"train.jsonl": entry}))
@@ -144,7 +175,9 @@ def known(mirror, **changes) -> None:
 def test_a_half_downloaded_file_that_ends_between_lines(command, mirror):
     known(mirror)
     lines = train(mirror).read_bytes().splitlines(keepends=True)
-    train(mirror).write_bytes(b"".join(lines[:8]))  # whole lines of both classes: only its sum can tell
+    train(mirror).write_bytes(
+        b"".join(lines[:8])
+    )  # whole lines of both classes: only its sum can tell
     said = command(mirror)
     assert "cut short since it was written" in said and "train.jsonl" in said
     assert "bench data import FOLDER --task mood@files --force" in said.replace("\n", " ")
@@ -162,7 +195,12 @@ def test_a_revision_that_moved(command, mirror):
 
 DECLARED = {
     "a template without a mask": ("It was {mask}.", "It was.", "has no masks", "template"),
-    "two labels with one word": ('good = "great"', 'good = "terrible"', "have the same word 'terrible'", "words"),
+    "two labels with one word": (
+        'good = "great"',
+        'good = "terrible"',
+        "have the same word 'terrible'",
+        "words",
+    ),
 }
 
 
@@ -178,7 +216,9 @@ def test_a_declaration_is_refused_with_place_and_mend(kind, command, mirror):
 def test_a_label_word_of_several_tokens(mirror):
     (mirror / "mood.toml").write_text(TASK.replace('"great"', '"terribleness"'))
     for said in (validate(mirror, "--student", "fewbench-micro"), run(mirror)):
-        assert "the label word 'terribleness' is" in said and "pieces with this tokenizer" in said, said
+        assert (
+            "the label word 'terribleness' is" in said and "pieces with this tokenizer" in said
+        ), said
         assert "[mood] words" in said and "another word" in said, said
 
 

@@ -1,4 +1,6 @@
-"""The bare form of texts, by which test rows are held against train and dev: what carries meaning stays in it."""
+"""The bare form of texts, by which test rows are held against train and dev: what carries meaning
+stays in it.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,15 @@ OTHERS = [
     ("H2O", "H20"),
 ]
 SAME = [
-    ("good movie .", "good movie", "Good movie!", "  good\tmovie", "“good movie”", "good, movie", "*good* movie"),
+    (
+        "good movie .",
+        "good movie",
+        "Good movie!",
+        "  good\tmovie",
+        "“good movie”",
+        "good, movie",
+        "*good* movie",
+    ),
     ("it's good", "it 's good", "it´s good", "it’s good"),
     ("`` good ''", '"good"', "good"),
     ("covid-19", "covid 19", "COVID–19"),
@@ -78,13 +88,18 @@ def test_only_an_empty_text_has_an_empty_bare_form():
 
 def test_rows_of_signs_are_leaks_of_themselves_alone():
     seen = [Example("train-0", ("🙂",)), Example("train-1", ("?",)), Example("train-2", ("C#",))]
-    test = [Example(f"test-{n}", (text,)) for n, text in enumerate(("🙂", "🙁", "!", "?", "c#.", "C++", "C"))]
+    test = [
+        Example(f"test-{n}", (text,))
+        for n, text in enumerate(("🙂", "🙁", "!", "?", "c#.", "C++", "C"))
+    ]
     assert count_leaks(seen, test) == {"exact": 2, "normalised": 3, "within_test": 0}
 
 
 @pytest.mark.parametrize("name", ["emoji", "hindi", "maths"])
 def test_rows_of_other_texts_are_no_leaks(shared, name):
-    (task,) = load_file(shared / "cases" / "08-leak-filter-eats-emoji-and-hindi" / f"{name}.toml").tasks.values()
+    (task,) = load_file(
+        shared / "cases" / "08-leak-filter-eats-emoji-and-hindi" / f"{name}.toml"
+    ).tasks.values()
     rows = read_rows(task, None)
     assert make_split(task, rows, 2, 13).leaks["normalised"] == 0
     texts = [json.dumps(example.texts) for example in (*rows.train, *rows.test)]

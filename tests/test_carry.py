@@ -1,4 +1,6 @@
-"""The script that carries records over a change: what it takes for the same run, and what it does not."""
+"""The script that carries records over a change: what it takes for the same run, and what it does
+not.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def commit():
 def older(tmp_path, commit):
     """Return a store with one run, as it would have been stored under other constants."""
     store = Store(tmp_path / "results")
-    (record,) = fewbench.run("majority", "demo-sentiment", k=2, seeds=13, results=store.root, offline=True)
+    (record,) = fewbench.run(
+        "majority", "demo-sentiment", k=2, seeds=13, results=store.root, offline=True
+    )
 
     def make(**changes):
         inputs = replace(record.run.inputs, protocol="0" * 16, trials="", **changes)

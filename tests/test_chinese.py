@@ -31,9 +31,21 @@ def model(tmp_path_factory):
     characters = "、文本甲乙丙丁" + "".join(
         template + "".join(w for ws in words for w in ws) for template, words in prompts
     )
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(characters.lower()) - set(" "))]
-    tokenizer = Tokenizer(models.WordPiece({piece: n for n, piece in enumerate(pieces)}, unk_token="[UNK]"))
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *sorted(set(characters.lower()) - set(" ")),
+    ]
+    tokenizer = Tokenizer(
+        models.WordPiece({piece: n for n, piece in enumerate(pieces)}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer, tokenizer.pre_tokenizer = (
+        normalizers.BertNormalizer(),
+        pre_tokenizers.BertPreTokenizer(),
+    )
     names = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")}
     hf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
     torch.manual_seed(0)
@@ -77,7 +89,12 @@ def test_every_label_word_is_one_token_and_every_class_is_scored(name, model):
 
 def test_what_the_model_reads(model):
     pair, choice = TASKS["cmnli@clue"], TASKS["c3@clue"]
-    assert shown(prompt_model(model, pair), an_example(pair)) == "[CLS]问题：甲文本？[MASK]。乙文本[SEP]"
-    example = replace(an_example(choice), options=("甲", "乙", "丙", ""))  # a question of three options
+    assert (
+        shown(prompt_model(model, pair), an_example(pair))
+        == "[CLS]问题：甲文本？[MASK]。乙文本[SEP]"
+    )
+    example = replace(
+        an_example(choice), options=("甲", "乙", "丙", "")
+    )  # a question of three options
     expected = "[CLS]问题：甲文本乙文本？一、甲二、乙三、丙。答案是：[MASK]。[SEP]"
     assert shown(prompt_model(model, choice), example) == expected

@@ -1,4 +1,6 @@
-"""Choices as real data gives them: lists of options, letters, one text or two, fewer options than labels."""
+"""Choices as real data gives them: lists of options, letters, one text or two, fewer options than
+labels.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from fewbench.errors import BenchError, DataError
 from fewbench.testing import toy_task
 from fewbench.types import Source
 
-SOURCE = Source("files", "", "", "train", "test", ("question",), "answer", options="choices", hub=False)
+SOURCE = Source(
+    "files", "", "", "train", "test", ("question",), "answer", options="choices", hub=False
+)
 TASK = toy_task("choice", sources=(SOURCE,))
 ROW = {"question": "Which?", "choices": ["x", "y", "z"], "answer": 1}
 
@@ -26,7 +30,9 @@ def read(tmp_path):
     def read(row=(), task=TASK, **changes):
         for split in ("train", "test"):
             (tmp_path / f"{split}.jsonl").write_text(json.dumps(ROW | dict(row)) + "\n", "utf-8")
-        return read_rows(replace(task, sources=(replace(SOURCE, **changes),)), tmp_path, offline=True).train[0]
+        return read_rows(
+            replace(task, sources=(replace(SOURCE, **changes),)), tmp_path, offline=True
+        ).train[0]
 
     return read
 
@@ -84,7 +90,9 @@ def test_rows_of_some_labels_are_left_out(tmp_path):
     assert [(e.id, e.label) for e in rows.train] == [("train-0", 0), ("train-2", 2)]
     assert rows.files[0]["rows"] == 3
     with pytest.raises(DataError, match="no rows"):
-        read_rows(replace(TASK, sources=(replace(SOURCE, drop=(-1, 0, 2)),)), tmp_path, offline=True)
+        read_rows(
+            replace(TASK, sources=(replace(SOURCE, drop=(-1, 0, 2)),)), tmp_path, offline=True
+        )
 
 
 DECLARED = """
@@ -147,7 +155,12 @@ def write(tmp_path, replaced):
 
 def test_a_declared_choice(tmp_path):
     source = declared([write(tmp_path, {})]).tasks["quiz"].source
-    assert (source.join, source.values, source.drop, source.texts) == (" ", "options", (-1,), ("question",))
+    assert (source.join, source.values, source.drop, source.texts) == (
+        " ",
+        "options",
+        (-1,),
+        ("question",),
+    )
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

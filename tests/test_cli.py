@@ -48,7 +48,10 @@ def task(tmp_path):
     words = ("the cat was dull and poor", "the dog was lovely and brilliant")
     for name, n in (("train", 24), ("test", 12)):
         rows = [
-            {"text": f"{words[i % 2]} {'abcdefghij'[i // 2 % 10]} {name[1]} {i // 20}.", "label": i % 2}
+            {
+                "text": f"{words[i % 2]} {'abcdefghij'[i // 2 % 10]} {name[1]} {i // 20}.",
+                "label": i % 2,
+            }
             for i in range(n)
         ]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -64,7 +67,9 @@ def run(bench, task, tiny_model, tmp_path):
     def run(methods="majority,zero-shot", *more, **options):
         given = ("--tasks", task, "--k", 4, "--seeds", "13,21", "--student", tiny_model)
         given += ("--results", tmp_path / "results")
-        return bench("run", "--methods", methods, *given, "--workers", 1, "--offline", *more, **options)
+        return bench(
+            "run", "--methods", methods, *given, "--workers", 1, "--offline", *more, **options
+        )
 
     return run
 
@@ -101,7 +106,11 @@ def test_dry_run_shows_the_plan_and_runs_nothing(run, tmp_path):
     done = run("majority,ft,truncate+finetune", "--teacher", "fewbench-mini", "--dry-run", "--json")
     plan = json.loads(done.stdout)
     assert plan["runs"] == 6 and plan["estimated_seconds"] is None
-    assert {row["method"]: row["trials"] for row in plan["plan"]} == {"majority": 2, "ft": 4, "truncate+finetune": 4}
+    assert {row["method"]: row["trials"] for row in plan["plan"]} == {
+        "majority": 2,
+        "ft": 4,
+        "truncate+finetune": 4,
+    }
     assert plan["first"] == {"mood@files ft k4 s13": 1, "mood@files ft k4 s21": 1}
     assert not list((tmp_path / "results").rglob("*.json"))
 
@@ -118,7 +127,11 @@ def test_show_finds_a_record_by_the_start_of_its_key(run, bench, tmp_path):
 def test_settings_presets_and_a_method_by_path(run, tmp_path):
     method = tmp_path / "always_good.py"
     source = Path(__file__).parents[1].joinpath("methods/majority.py").read_text()
-    method.write_text(source.replace("np.bincount(labels, minlength=len(task.labels)) / len(labels)", "np.eye(2)[1]"))
+    method.write_text(
+        source.replace(
+            "np.bincount(labels, minlength=len(task.labels)) / len(labels)", "np.eye(2)[1]"
+        )
+    )
     done = run(f"{method},ft:lr=1e-3,batch_size=4", "--json")
     assert done.returncode == 0, done.stderr
     cells = {cell["method"]: cell for cell in json.loads(done.stdout)}
@@ -147,7 +160,9 @@ def test_a_failing_method_is_a_record_and_the_others_go_on(run, bench, tmp_path)
         ('"great"', '"Terrible"', "share"),
     ],
 )
-def test_what_does_not_fit_the_model_stops_the_plan_before_it_runs(run, task, tmp_path, old, new, said):
+def test_what_does_not_fit_the_model_stops_the_plan_before_it_runs(
+    run, task, tmp_path, old, new, said
+):
     task.write_text(TASK.replace(old, new))
     done = run("majority,zero-shot")
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
@@ -182,7 +197,11 @@ def test_a_limited_run_is_marked(run):
         (("table", "--methods", "]"), 2, "a bracket without a partner"),
         (("run", "--student", "./nowhere"), 2, "no model folder"),
         (("run", "--tasks", "demo-inference", "--methods", "majority", "--k", "17"), 2, "--k 16"),
-        (("run", "--tasks", "demo-inference", "--methods", "majority", "--device", "tpu"), 2, "tpu"),
+        (
+            ("run", "--tasks", "demo-inference", "--methods", "majority", "--device", "tpu"),
+            2,
+            "tpu",
+        ),
         (("run", "--methods", "majority", "--tasks", "sst-2@glue", "--offline"), 4, "--data"),
         (("run", "--methods", "majority", "--tasks", "mr", "--offline"), 2, "--data"),
         (("split", "demo", "--json"), 2, "names 4 tasks"),
@@ -206,14 +225,22 @@ def test_split_prints_examples_and_fingerprint(bench, task):
     split = json.loads(done.stdout)
     assert len(split["train"]) == len(split["dev"]) == 12
     assert split["train"][0].keys() == {"id", "texts", "label", "options"}
-    assert len(split["fingerprint"]) == 16 and split["leaks"] == {"exact": 0, "normalised": 0, "within_test": 0}
+    assert len(split["fingerprint"]) == 16 and split["leaks"] == {
+        "exact": 0,
+        "normalised": 0,
+        "within_test": 0,
+    }
 
 
 def test_validate_shows_what_the_model_will_see(bench, task, tmp_path):
     good = bench("validate", task, "--k", 2)
     assert good.returncode == 0 and "It was [terrible | great]." in good.stdout
     bad = tmp_path / "bad.toml"
-    bad.write_text(TASK.replace("{mask}", "mask").replace("[mood]", "[gloom]").replace("mood.source", "gloom.source"))
+    bad.write_text(
+        TASK.replace("{mask}", "mask")
+        .replace("[mood]", "[gloom]")
+        .replace("mood.source", "gloom.source")
+    )
     both = bench("validate", task, bad, "--k", 2)
     assert both.returncode == 2 and "no masks" in both.stdout and "[gloom] template" in both.stdout
 
@@ -252,17 +279,32 @@ def scores(results):
 
 
 def command(task, model, results, methods="prompt-ft,zero-shot"):
-    given = ["--tasks", task, "--k", 4, "--seeds", "13,21,42", "--student", model, "--results", results]
+    given = [
+        "--tasks",
+        task,
+        "--k",
+        4,
+        "--seeds",
+        "13,21,42",
+        "--student",
+        model,
+        "--results",
+        results,
+    ]
     started = [sys.executable, "-m", "fewbench", "run", "--methods", methods]
     return [*started, *map(str, given), "--offline", "--workers", "2"]
 
 
-def test_killed_at_twenty_random_moments_and_resumed_the_scores_are_identical(task, tiny_model, tmp_path):
+def test_killed_at_twenty_random_moments_and_resumed_the_scores_are_identical(
+    task, tiny_model, tmp_path
+):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(command(task, tiny_model, whole), capture_output=True, check=True, timeout=300)
     draw = random.Random(7)
     for _ in range(20):
-        process = subprocess.Popen(command(task, tiny_model, broken), stdout=-3, stderr=-3, start_new_session=True)
+        process = subprocess.Popen(
+            command(task, tiny_model, broken), stdout=-3, stderr=-3, start_new_session=True
+        )
         time.sleep(draw.uniform(0.2, 4.5))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -291,7 +333,10 @@ def test_interrupted_says_how_to_resume(task, tiny_model, tmp_path):
 
 
 def test_two_runs_at_once_on_one_store(task, tiny_model, tmp_path):
-    both = [subprocess.Popen(command(task, tiny_model, tmp_path / "results"), stdout=-3, stderr=-3) for _ in range(2)]
+    both = [
+        subprocess.Popen(command(task, tiny_model, tmp_path / "results"), stdout=-3, stderr=-3)
+        for _ in range(2)
+    ]
     assert [process.wait(timeout=300) for process in both] == [0, 0]
     assert len(scores(tmp_path / "results")) == 6
     assert not Store(tmp_path / "results").fsck()
@@ -299,5 +344,13 @@ def test_two_runs_at_once_on_one_store(task, tiny_model, tmp_path):
 
 @pytest.mark.parametrize("text", ["", "soon", "0", "-3", "5d", "1h30m", "nan", "inf"])
 def test_timeouts_that_are_none(bench, tmp_path, text):
-    done = bench("run", "--methods", "majority", f"--timeout={text}", "--results", tmp_path / "r", "--offline")
+    done = bench(
+        "run",
+        "--methods",
+        "majority",
+        f"--timeout={text}",
+        "--results",
+        tmp_path / "r",
+        "--offline",
+    )
     assert done.returncode == 2 and "--timeout is" in done.stderr and "30m" in done.stderr

@@ -30,7 +30,10 @@ def hashed(tmp_path, monkeypatch):
     monkeypatch.setattr(code_hash, "ROOT", ours.resolve())
 
     def hashed(text, beside=None, **modules):
-        files = {"user/mine": text, **{f"user/{name}": code for name, code in (beside or {}).items()}}
+        files = {
+            "user/mine": text,
+            **{f"user/{name}": code for name, code in (beside or {}).items()},
+        }
         files |= {f"bench/nn/{name}": code for name, code in modules.items()}
         files |= {f"bench/{name}": code for name, code in modules.items()}
         for name, code in files.items():
@@ -45,17 +48,24 @@ def hashed(tmp_path, monkeypatch):
 def test_comments_and_docstrings_do_not_count(hashed):
     plain = hashed(FIT)
     assert len(plain) == 16
-    assert hashed('"""A method."""\n# why\n' + FIT.replace("return", '"""Fit."""\n    return')) == plain
+    assert (
+        hashed('"""A method."""\n# why\n' + FIT.replace("return", '"""Fit."""\n    return'))
+        == plain
+    )
     assert hashed(FIT.replace("    return task", "\n    return task  # it")) == plain
 
 
 def test_code_is_written_the_same_on_every_python():
     """By hand: 3.10, 3.11 and 3.12 unparse this function in three ways, and dump it in two."""
     function = ast.parse("def f(x, *, y=None) -> 'é':\n    return x[1, 2], f'{y!r:>3}'").body[0]
-    slots = "Subscript(value=Name(id='x'), slice=Tuple(elts=[Constant(value=1), Constant(value=2)]))"
+    slots = (
+        "Subscript(value=Name(id='x'), slice=Tuple(elts=[Constant(value=1), Constant(value=2)]))"
+    )
     text = "JoinedStr(values=[FormattedValue(value=Name(id='y'), conversion=114, format_spec=JoinedStr(values=[{}]))])"
     returned = f"Return(value=Tuple(elts=[{slots}, {text.format(CONSTANT)}]))"
-    arguments = "arguments(args=[arg(arg='x')], kwonlyargs=[arg(arg='y')], kw_defaults=[Constant()])"
+    arguments = (
+        "arguments(args=[arg(arg='x')], kwonlyargs=[arg(arg='y')], kw_defaults=[Constant()])"
+    )
     wanted = f"FunctionDef(name='f', args={arguments}, body=[{returned}], returns=Constant(value='\\xe9'))"
     assert written(function) == wanted
 
@@ -90,7 +100,9 @@ OUTER = "from fewbench.nn.inner import y\ndef x():\n    return y\n"
 def test_what_is_reached_of_a_part_counts(hashed, line, use):
     method = line + FIT.replace("return task", f"return {use}")
     before = hashed(method, outer=OUTER, inner="y = 1\n")
-    assert hashed(method, outer=OUTER + "def z():\n    return 1\n", inner="y = 1\nw = 2\n") == before
+    assert (
+        hashed(method, outer=OUTER + "def z():\n    return 1\n", inner="y = 1\nw = 2\n") == before
+    )
     assert hashed(method, outer=OUTER, inner="y = 2\n") != before
     assert hashed(method, outer=OUTER.replace("return y", "return -y"), inner="y = 1\n") != before
 
@@ -134,17 +146,23 @@ def test_methods_of_a_class_count_where_they_are_called(hashed, old, new, counts
 def test_a_lazy_import_counts_where_it_is_made(hashed):
     lazy = "class Model:\n    def predict(self):\n        from fewbench.inner import y\n        return y\n"
     method = "from fewbench.outer import Model\n" + FIT.replace("return task", "return Model()")
-    assert hashed(method, outer=lazy, inner="y = 1\n") != hashed(method, outer=lazy, inner="y = 2\n")
+    assert hashed(method, outer=lazy, inner="y = 1\n") != hashed(
+        method, outer=lazy, inner="y = 2\n"
+    )
 
 
 def test_a_module_that_nothing_reached_counts_for_nothing(hashed):
     idle = "from fewbench.inner import y\ndef x():\n    return 1\ndef other():\n    return y\n"
     method = "from fewbench.outer import x\n" + FIT.replace("return task", "return x()")
-    assert hashed(method, outer=idle, inner="y = 1\n") == hashed(method, outer=idle, inner="y = 2\n")
+    assert hashed(method, outer=idle, inner="y = 1\n") == hashed(
+        method, outer=idle, inner="y = 2\n"
+    )
 
 
 def test_what_only_type_checkers_see_does_not_count(hashed):
-    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from fewbench.outer import x\n"
+    typed = (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from fewbench.outer import x\n"
+    )
     assert hashed(typed + FIT, outer="def x():\n    return 1\n") == hashed(
         typed + FIT, outer="def x():\n    return 2\n"
     )
@@ -193,7 +211,10 @@ def test_a_users_module_found_on_the_path(hashed, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("from torch.nn.functional import mse_loss as loss", "from torch.nn.functional import l1_loss as loss"),
+        (
+            "from torch.nn.functional import mse_loss as loss",
+            "from torch.nn.functional import l1_loss as loss",
+        ),
         ("from math import sqrt", "from cmath import sqrt"),
         ("import torch.nn.functional as loss", "import torch.nn.quantized as loss"),
         ("from fewbench.nn.outer import x as loss", "from fewbench.nn.outer import y as loss"),
@@ -203,17 +224,27 @@ def test_another_name_under_the_same_alias_is_other_code(hashed, one, other):
     """At the top of the file, inside a function, and in a shared module."""
     use = FIT.replace("return task", "return x(), y(), loss, sqrt")
     parts = {"outer": "def x():\n    return 1\ndef y():\n    return 2\n"}
-    top = [hashed(f"from fewbench.nn.outer import x, y\n{line}\n{use}", **parts) for line in (one, other)]
+    top = [
+        hashed(f"from fewbench.nn.outer import x, y\n{line}\n{use}", **parts)
+        for line in (one, other)
+    ]
     inner = use.replace("    return", "    {line}\n    return")
-    local = [hashed("from fewbench.nn.outer import x, y\n" + inner.format(line=line), **parts) for line in (one, other)]
+    local = [
+        hashed("from fewbench.nn.outer import x, y\n" + inner.format(line=line), **parts)
+        for line in (one, other)
+    ]
     assert len({*top}) == len({*local}) == 2
     shared = "from fewbench.nn.shared import f\n" + FIT.replace("return task", "return f()")
-    given = [parts | {"shared": f"{line}\ndef f():\n    return loss, sqrt\n"} for line in (one, other)]
+    given = [
+        parts | {"shared": f"{line}\ndef f():\n    return loss, sqrt\n"} for line in (one, other)
+    ]
     assert hashed(shared, **given[0]) != hashed(shared, **given[1])
 
 
 def test_an_import_that_a_shared_module_uses_elsewhere_makes_nothing_older(hashed):
-    method = "from fewbench.nn.shared import f\n" + FIT.replace("return task", "return f(), split.replace")
+    method = "from fewbench.nn.shared import f\n" + FIT.replace(
+        "return task", "return f(), split.replace"
+    )
     shared = "def f():\n    return 1\n"
     more = "from dataclasses import replace\n" + shared + "def new(x):\n    return replace(x)\n"
     assert hashed(method, shared=shared) == hashed(method, shared=more)
@@ -241,9 +272,15 @@ def test_libraries_do_not_count(hashed):
 )
 def test_a_change_of_what_is_shared_makes_methods_older(module, old, new, tmp_path, monkeypatch):
     """The shared modules that decide numbers count, in whatever folder of `fewbench` they stand."""
-    files = {name: info.file for name, info in methods().items() if name in ("ft", "prompt-ft", "amulap", "kd")}
+    files = {
+        name: info.file
+        for name, info in methods().items()
+        if name in ("ft", "prompt-ft", "amulap", "kd")
+    }
     copied = tmp_path / "bench"
-    shutil.copytree(code_hash.ROOT, copied, ignore=shutil.ignore_patterns("models", "page", "__pycache__"))
+    shutil.copytree(
+        code_hash.ROOT, copied, ignore=shutil.ignore_patterns("models", "page", "__pycache__")
+    )
     monkeypatch.setattr(code_hash, "ROOT", copied.resolve())
     before = {name: code_hash.code_hash(file) for name, file in files.items()}
     shared = copied / f"{module}.py"

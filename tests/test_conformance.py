@@ -6,7 +6,14 @@ import pytest
 
 from fewbench.registry.methods import methods, read_method
 from fewbench.store.artifacts import Artifacts
-from fewbench.testing import FORMS, check_failure, check_method, check_predictor, check_runs, check_settings
+from fewbench.testing import (
+    FORMS,
+    check_failure,
+    check_method,
+    check_predictor,
+    check_runs,
+    check_settings,
+)
 from fewbench.types import KINDS
 
 HEAD = """
@@ -59,8 +66,14 @@ TURNED = "class Bad(Fair):\n    def predict(self, e):\n        return super().pr
         (SHARES.format("np.ones((len(e), 3), np.float32)"), "add up to"),
         (SHARES.format("np.full((len(e), 2), 0.5, np.float32)"), "of shape"),
         (SHARES.format("np.full((len(e), 3), np.nan, np.float32)"), "not finite"),
-        (MEDDLE.format("object.__setattr__(task, 'title', 'mine')"), "changed the task, split or protocol"),
-        (MEDDLE.format("object.__setattr__(task.sources[0], 'label', 'mine')"), "changed the task, split or protocol"),
+        (
+            MEDDLE.format("object.__setattr__(task, 'title', 'mine')"),
+            "changed the task, split or protocol",
+        ),
+        (
+            MEDDLE.format("object.__setattr__(task.sources[0], 'label', 'mine')"),
+            "changed the task, split or protocol",
+        ),
         (TURNED, "not for the examples asked for"),
     ],
 )
@@ -74,12 +87,20 @@ def test_runs_that_break_the_contract(method, tiny_model, body, problem, tmp_pat
     [
         ("np.eye(3, dtype=np.float32)[[x.label or 0 for x in e]]", "change with the"),
         ("np.eye(3, dtype=np.float32)[[i % 3 for i in range(len(e))]]", "depend on the"),
-        ("np.full((len(e), 3), 1 / 3, np.float32) if len(e) > 1 else np.eye(3, dtype=np.float32)[:1]", "on the batch"),
+        (
+            "np.full((len(e), 3), 1 / 3, np.float32) if len(e) > 1 else np.eye(3, dtype=np.float32)[:1]",
+            "on the batch",
+        ),
     ],
 )
 def test_predictors_that_break_the_contract(method, tiny_model, shares, problem, tmp_path):
     with pytest.raises(AssertionError, match=problem):
-        check_predictor(method(SHARES.format(shares) + FIT.format("Bad")), tiny_model, "single", Artifacts(tmp_path))
+        check_predictor(
+            method(SHARES.format(shares) + FIT.format("Bad")),
+            tiny_model,
+            "single",
+            Artifacts(tmp_path),
+        )
 
 
 @pytest.mark.parametrize(
@@ -87,8 +108,14 @@ def test_predictors_that_break_the_contract(method, tiny_model, shares, problem,
     [
         ("def fit(split, task, kit): ...\n", "first"),
         ("SEARCH = ('lr',)\n" + FIT.format("Fair"), "SEARCH names no setting"),
-        ("PRESETS = {'big': {'lr': 1}}\n" + FIT.format("Fair"), "the preset 'big' names no setting"),
-        ("def fit(task, split, kit, *, lr=1.0): ...\nfit.__kwdefaults__['lr'] = 2.0\n", "its source says"),
+        (
+            "PRESETS = {'big': {'lr': 1}}\n" + FIT.format("Fair"),
+            "the preset 'big' names no setting",
+        ),
+        (
+            "def fit(task, split, kit, *, lr=1.0): ...\nfit.__kwdefaults__['lr'] = 2.0\n",
+            "its source says",
+        ),
     ],
 )
 def test_sources_that_say_something_else(method, body, problem):
@@ -99,7 +126,9 @@ def test_sources_that_say_something_else(method, body, problem):
 def test_a_method_that_swallows_any_setting(method, tiny_model, tmp_path):
     with pytest.raises(AssertionError, match="unknown setting succeeded"):
         check_failure(
-            method("def fit(task, split, kit, **anything):\n    return Fair(task)\n"), tiny_model, Artifacts(tmp_path)
+            method("def fit(task, split, kit, **anything):\n    return Fair(task)\n"),
+            tiny_model,
+            Artifacts(tmp_path),
         )
 
 

@@ -47,7 +47,9 @@ def jaccard(left, right):
 
 
 def alike(sets, others, bound):
-    """Return the pairs (i, j) whose token Jaccard reaches the bound; only pairs that share a rare token are tried."""
+    """Return the pairs (i, j) whose token Jaccard reaches the bound; only pairs that share a rare
+    token are tried.
+    """
     count = {}
     for tokens in others:
         for token in tokens:
@@ -58,8 +60,11 @@ def alike(sets, others, bound):
             holders.setdefault(token, []).append(j)
     found = []
     for i, tokens in enumerate(sets):
-        # of n tokens, a partner at Jaccard >= b holds at least b n: it holds one of the n - ceil(b n) + 1 rarest
-        rare = sorted(tokens, key=lambda token: count.get(token, 0))[: len(tokens) - int(bound * len(tokens)) + 1]
+        # of n tokens, a partner at Jaccard >= b holds at least b n: it holds one of the n - ceil(b
+        # n) + 1 rarest
+        rare = sorted(tokens, key=lambda token: count.get(token, 0))[
+            : len(tokens) - int(bound * len(tokens)) + 1
+        ]
         near = {j for token in rare for j in holders.get(token, ())}
         found += [(i, j) for j in near if jaccard(tokens, others[j]) >= bound]
     return found
@@ -96,19 +101,28 @@ def test_no_sentence_is_near_a_row_of_the_demo_tasks(shipped):
     rows = sorted(set(demo_texts()))
     assert len(rows) > 1000
     assert not set(sentences) & set(rows)
-    assert not {" ".join(words(sentence)) for sentence in sentences} & {" ".join(words(row)) for row in rows}
-    pairs = alike([set(words(s)) for s in sentences], [set(words(row)) for row in rows if words(row)], 0.7)
+    assert not {" ".join(words(sentence)) for sentence in sentences} & {
+        " ".join(words(row)) for row in rows
+    }
+    pairs = alike(
+        [set(words(s)) for s in sentences], [set(words(row)) for row in rows if words(row)], 0.7
+    )
     assert [sentences[i] for i, _ in pairs] == []
 
 
 def test_the_search_for_alike_sentences_finds_them():
     sets = [set("abcdefghij"), set("klmnopqrst")]
-    assert alike(sets, [set("abcdefghiz"), set("abcdexyzuv"), set("klmnopqrst")], 0.7) == [(0, 0), (1, 2)]
+    assert alike(sets, [set("abcdefghiz"), set("abcdexyzuv"), set("klmnopqrst")], 0.7) == [
+        (0, 0),
+        (1, 2),
+    ]
 
 
 def test_the_wheel_holds_the_corpus():
     declared = load(PROJECT / "pyproject.toml")["tool"]["setuptools"]["package-data"]
-    held = {file for pattern in declared["fewbench.tasks"] for file in (PROJECT / "tasks").glob(pattern)}
+    held = {
+        file for pattern in declared["fewbench.tasks"] for file in (PROJECT / "tasks").glob(pattern)
+    }
     assert PROJECT / "tasks" / "demo" / "corpus.jsonl" in held
 
 
@@ -173,7 +187,9 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path, monkeypatch):
     first = corpus_revision([file])
     opened = []
     real = Path.open
-    monkeypatch.setattr(Path, "open", lambda self, *a, **b: opened.append(self) or real(self, *a, **b))
+    monkeypatch.setattr(
+        Path, "open", lambda self, *a, **b: opened.append(self) or real(self, *a, **b)
+    )
     assert corpus_revision([file]) == first
     assert opened == []
     file.write_bytes(b"new")

@@ -11,14 +11,31 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mood import REVISION, ROWS, bytes_in, cli, data, fetch_all, fetched, files_in, hub, task, toml, verify  # noqa: F401
+from mood import (  # noqa: F401
+    REVISION,
+    ROWS,
+    bytes_in,
+    cli,
+    data,
+    fetch_all,
+    fetched,
+    files_in,
+    hub,
+    task,
+    toml,
+    verify,
+)
 
 from fewbench.data.reader import read_rows
 from fewbench.data.task_file import with_source
 from fewbench.errors import BenchError, DataError, NeedsNetwork
 from fewbench.io.atomic import TEMPORARY
 
-LISTED = ["owner/mood/checksums.json", "owner/mood/plain/test.jsonl", "owner/mood/plain/train.jsonl"]
+LISTED = [
+    "owner/mood/checksums.json",
+    "owner/mood/plain/test.jsonl",
+    "owner/mood/plain/train.jsonl",
+]
 
 
 def test_fetched_files_have_the_hubs_columns_and_are_listed(hub, task, data):
@@ -49,19 +66,36 @@ def test_what_is_there_is_not_fetched_again(hub, fetched, task):
 
 def test_fetched_rows_are_read_offline(fetched, task):
     rows = read_rows(task, fetched, offline=True)
-    assert [(e.texts[0], e.label) for e in rows.train] == [(row["text"], row["label"]) for row in ROWS["train"]]
+    assert [(e.texts[0], e.label) for e in rows.train] == [
+        (row["text"], row["label"]) for row in ROWS["train"]
+    ]
     assert len(rows.test) == 6
 
 
 def test_fetched_data_runs_offline(fetched, toml, bench, tmp_path):
     made = bench(
-        *("run", "--tasks", toml, "--methods", "majority", "--k", 4, "--seeds", 13, "--offline", "--data", fetched),
+        *(
+            "run",
+            "--tasks",
+            toml,
+            "--methods",
+            "majority",
+            "--k",
+            4,
+            "--seeds",
+            13,
+            "--offline",
+            "--data",
+            fetched,
+        ),
         *("--results", tmp_path / "results", "--dry-run"),
     )
     assert made.returncode == 0, made.stderr
 
 
-@pytest.mark.parametrize("death", [KeyboardInterrupt(), RuntimeError("killed"), NeedsNetwork("the line is cut")])
+@pytest.mark.parametrize(
+    "death", [KeyboardInterrupt(), RuntimeError("killed"), NeedsNetwork("the line is cut")]
+)
 def test_a_death_between_two_files_leaves_the_first_whole(death, hub, task, data):
     hub.dies["test"] = death
     with pytest.raises(type(death)):
@@ -101,7 +135,9 @@ for place in mirror.places(task, data):
 
 
 @pytest.mark.parametrize(("writes", "there"), [(1, LISTED[:1]), (3, [LISTED[0], LISTED[2]])])
-def test_a_kill_between_the_sum_and_its_file_is_mended_by_fetching(writes, there, hub, toml, task, data):
+def test_a_kill_between_the_sum_and_its_file_is_mended_by_fetching(
+    writes, there, hub, toml, task, data
+):
     command = [sys.executable, "-c", KILLED, toml, data, str(writes), repr(ROWS)]
     assert subprocess.run(command, timeout=60, check=False).returncode == 9
     assert [file for file in files_in(data) if not file.endswith(TEMPORARY)] == there
@@ -131,8 +167,12 @@ def test_a_death_while_writing_leaves_nothing(death, hub, task, data, monkeypatc
 def test_processes_that_fetch_together_lose_no_entry(hub, task, data, monkeypatch):
     other = replace(task, sources=(replace(task.source, config="other"), *task.sources[1:]))
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(fetch_all, (task, other), (data, data))) == [["fetched", "fetched"]] * 2
-    assert all(check.known and check.error is None for one in (task, other) for check in verify(one, data))
+        assert (
+            list(pool.map(fetch_all, (task, other), (data, data))) == [["fetched", "fetched"]] * 2
+        )
+    assert all(
+        check.known and check.error is None for one in (task, other) for check in verify(one, data)
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,7 +269,9 @@ def test_another_pinned_revision_is_fetched_anew(hub, fetched, task):
     assert verify(moved, fetched)[0].error is None
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"files": {"plain/train.jsonl": {}}}', '{"files": []}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"files": {"plain/train.jsonl": {}}}', '{"files": []}']
+)
 def test_damaged_sums_are_refused(content, fetched, task):
     (fetched / "owner/mood/checksums.json").write_text(content)
     with pytest.raises(DataError, match="file of sums is damaged"):

@@ -81,8 +81,17 @@ def test_a_table_becomes_a_task(write, tmp_path):
     file = write(text=TASK + SOURCE + HUB)
     loaded = load_file(file)
     task = loaded.tasks["mood"]
-    assert (task.name, task.version, task.max_length, task.rule, task.bounds) == ("mood", 1, 64, "shuffle", None)
-    assert task.words == (("terrible",), ("great", "fine"))  # in the labels' order, whatever the table's
+    assert (task.name, task.version, task.max_length, task.rule, task.bounds) == (
+        "mood",
+        1,
+        64,
+        "shuffle",
+        None,
+    )
+    assert task.words == (
+        ("terrible",),
+        ("great", "fine"),
+    )  # in the labels' order, whatever the table's
     own, hub = task.sources
     assert (own.root, own.path, own.config, own.hub) == (tmp_path / "data", "mood", "", False)
     assert (hub.root, hub.config, hub.hub, hub.values) == (None, "plain", True, ("no", "yes"))
@@ -99,7 +108,9 @@ def test_a_regression_and_a_choice(write):
 
 def test_a_suite_may_name_tasks_of_other_files(write):
     first = write(text=TASK + SOURCE + HUB)
-    second = write(text='[suite]\nname = "all-moods"\ntitle = "Moods"\ntasks = ["mood@hub"]\n', name="b.toml")
+    second = write(
+        text='[suite]\nname = "all-moods"\ntitle = "Moods"\ntasks = ["mood@hub"]\n', name="b.toml"
+    )
     known = declared([second, first])
     assert known.suites["all-moods"] == Suite("all-moods", "Moods", ("mood@hub",))
     assert list(known.tasks) == ["mood"]
@@ -117,55 +128,141 @@ def test_another_source_comes_first(write):
 
 
 MISTAKES = {
-    "an unknown key": ({"max_length": "tilte = 1\nmax_length"}, "[mood]", "unknown key 'tilte'", "nearest: title"),
+    "an unknown key": (
+        {"max_length": "tilte = 1\nmax_length"},
+        "[mood]",
+        "unknown key 'tilte'",
+        "nearest: title",
+    ),
     "a misspelt key": (
         {'title = "Mood"': 'tilte = "Mood"'},
         "[mood] title",
         "the key 'title' is missing; there is 'tilte'",
     ),
     "a missing key": ({'title = "Mood"\n': ""}, "[mood] title", "the key 'title' is missing"),
-    "a wrong type": ({"version = 1": 'version = "1"'}, "[mood] version", "'version' is '1'", "allowed: a int"),
+    "a wrong type": (
+        {"version = 1": 'version = "1"'},
+        "[mood] version",
+        "'version' is '1'",
+        "allowed: a int",
+    ),
     "a boolean version": ({"version = 1": "version = true"}, "[mood] version", "'version' is True"),
     "an empty text": ({'paper = "none"': 'paper = " "'}, "[mood] paper", "'paper' is empty"),
     "version 0": ({"version = 1": "version = 0"}, "[mood] version", "'version' is 0"),
     "no length": ({"max_length = 64": "max_length = 0"}, "[mood] max_length", "'max_length' is 0"),
-    "an unknown format": ({'"single"': '"singel"'}, "[mood] format", "unknown format 'singel'", "nearest: single"),
-    "an unknown metric": ({'"accuracy"': '"acuracy"'}, "[mood] metric", "nearest: accuracy", "evaluate:NAME"),
-    "an unknown further metric": ({"max_length": 'metrics = ["f2"]\nmax_length'}, "metrics", "unknown metric 'f2'"),
-    "a correlation of classes": ({'"accuracy"': '"pearson"'}, "[mood] metric", "bounds = [0.0, 5.0]"),
-    "accuracy of values": (VALUES | {'metric = "accuracy"': 'metric = "mcc"'}, "[mood] metric", "one of pearson"),
+    "an unknown format": (
+        {'"single"': '"singel"'},
+        "[mood] format",
+        "unknown format 'singel'",
+        "nearest: single",
+    ),
+    "an unknown metric": (
+        {'"accuracy"': '"acuracy"'},
+        "[mood] metric",
+        "nearest: accuracy",
+        "evaluate:NAME",
+    ),
+    "an unknown further metric": (
+        {"max_length": 'metrics = ["f2"]\nmax_length'},
+        "metrics",
+        "unknown metric 'f2'",
+    ),
+    "a correlation of classes": (
+        {'"accuracy"': '"pearson"'},
+        "[mood] metric",
+        "bounds = [0.0, 5.0]",
+    ),
+    "accuracy of values": (
+        VALUES | {'metric = "accuracy"': 'metric = "mcc"'},
+        "[mood] metric",
+        "one of pearson",
+    ),
     "F1 of three": (
-        {'"bad", "good"': '"bad", "good", "so"', "bad = ": 'so = "okay", bad = ', '"accuracy"': '"f1"'},
+        {
+            '"bad", "good"': '"bad", "good", "so"',
+            "bad = ": 'so = "okay", bad = ',
+            '"accuracy"': '"f1"',
+        },
         "[mood] metric",
         '"macro_f1"',
     ),
     "one label": ({'"bad", "good"': '"good"'}, "[mood] labels", "two or more"),
-    "a label twice": ({'"bad", "good"': '"good", "good"'}, "[mood] labels", "two or more different names"),
-    "no word": ({', bad = "terrible"': ""}, "[mood] words", "the label 'bad' has no word", 'words = { bad = "…" }'),
-    "a word for no label": ({"bad = ": "bda = "}, "[mood] words", "unknown label 'bda'", "nearest: bad"),
-    "one word for two": ({"terrible": "fine"}, "[mood] words", "'good' and 'bad' have the same word 'fine'"),
+    "a label twice": (
+        {'"bad", "good"': '"good", "good"'},
+        "[mood] labels",
+        "two or more different names",
+    ),
+    "no word": (
+        {', bad = "terrible"': ""},
+        "[mood] words",
+        "the label 'bad' has no word",
+        'words = { bad = "…" }',
+    ),
+    "a word for no label": (
+        {"bad = ": "bda = "},
+        "[mood] words",
+        "unknown label 'bda'",
+        "nearest: bad",
+    ),
+    "one word for two": (
+        {"terrible": "fine"},
+        "[mood] words",
+        "'good' and 'bad' have the same word 'fine'",
+    ),
     "a word twice": ({'"great", "fine"': '"fine", "fine"'}, "[mood] words", "different words"),
     "a word of nothing": ({'"terrible"': '""'}, "[mood] words", "the words of 'bad' are ['']"),
     "a word with a space": ({'"terrible"': '" terrible"'}, "[mood] words", "no space around"),
-    "a list of no words": ({'["great", "fine"]': "[]"}, "[mood] words", "the words of 'good' are []"),
+    "a list of no words": (
+        {'["great", "fine"]': "[]"},
+        "[mood] words",
+        "the words of 'good' are []",
+    ),
     "a number for a word": ({'"terrible"': "1"}, "[mood] words", "the words of 'bad' are 1"),
     "no mask": ({"{mask}": "good"}, "[mood] template", "no masks", "exactly one {mask}"),
     "two masks": ({"{mask}": "{mask} {mask}"}, "[mood] template", "2 masks"),
     "a text too many": ({"{0} It": "{0} {1} It"}, "[mood] template", "does not use just {0}"),
     "no text": ({"{0} It": "It"}, "[mood] template", "does not use just {0}"),
-    "options of no choice": ({"{0} It": "{0} {options} It"}, "[mood] template", "belongs in the template of a choice"),
-    "a choice without": (CHOICE | {'"{0} It': '"{0} {1} It'}, "[mood] template", "template of a choice"),
-    "a choice of values": (CHOICE | {"max_length": "bounds = [0, 1]\nmax_length"}, "bounds", "a choice has no bounds"),
-    "bounds reversed": (VALUES | {"max_length": "bounds = [5, 0]\nmax_length"}, "[mood] bounds", "[5, 0]"),
+    "options of no choice": (
+        {"{0} It": "{0} {options} It"},
+        "[mood] template",
+        "belongs in the template of a choice",
+    ),
+    "a choice without": (
+        CHOICE | {'"{0} It': '"{0} {1} It'},
+        "[mood] template",
+        "template of a choice",
+    ),
+    "a choice of values": (
+        CHOICE | {"max_length": "bounds = [0, 1]\nmax_length"},
+        "bounds",
+        "a choice has no bounds",
+    ),
+    "bounds reversed": (
+        VALUES | {"max_length": "bounds = [5, 0]\nmax_length"},
+        "[mood] bounds",
+        "[5, 0]",
+    ),
     "one bound": (VALUES | {"max_length": "bounds = [5]\nmax_length"}, "[mood] bounds", "[5]"),
-    "an infinite bound": (VALUES | {"max_length": "bounds = [0, inf]\nmax_length"}, "[mood] bounds", "inf"),
-    "bounds of text": (VALUES | {"max_length": 'bounds = ["0", "5"]\nmax_length'}, "[mood] bounds", "'0'"),
+    "an infinite bound": (
+        VALUES | {"max_length": "bounds = [0, inf]\nmax_length"},
+        "[mood] bounds",
+        "inf",
+    ),
+    "bounds of text": (
+        VALUES | {"max_length": 'bounds = ["0", "5"]\nmax_length'},
+        "[mood] bounds",
+        "'0'",
+    ),
     "bounds of three": (
         VALUES | {'"bad", "good"': '"bad", "good", "so"', "bad = ": 'so = "okay", bad = '},
         "[mood] labels",
         "regression has 3 labels",
     ),
-    "an unknown rule": ({"max_length": 'rule = "chain"\nmax_length'}, "[mood] rule", "nearest: chained"),
+    "an unknown rule": (
+        {"max_length": 'rule = "chain"\nmax_length'},
+        "[mood] rule",
+        "nearest: chained",
+    ),
     "a name in capitals": ({"[mood]": "[Mood]", "[[mood.": "[[Mood."}, "'Mood' is no task name"),
     "a name with a blank": ({"[mood]": '["a b"]', "[[mood.": '[["a b".'}, "'a b' is no task name"),
     "no source": ({SOURCE: ""}, "[mood] source", "the key 'source' is missing"),
@@ -173,14 +270,43 @@ MISTAKES = {
     "a source that is no list": ({"[[mood.source]]": "[mood.source]"}, "[mood] source", "a list"),
     "an unknown key of a source": ({"label = ": "lable = "}, "[mood.source] label"),
     "a source's bad name": ({'"files"': '"My files"'}, "[mood.source] name", "no source name"),
-    "two text columns": ({'["text"]': '["a", "b"]'}, "[mood.source] texts", "2 text columns", "1 for the format"),
-    "an options column": ({'label = "label"': 'label = "label"\noptions = "o"'}, "[mood.source] options"),
-    "train for a test": ({'test = "test"': 'test = "train"'}, "[mood.source] test", "are one split"),
-    "too many values": ({'label = "label"': 'label = "label"\nvalues = ["a"]'}, "[mood.source] values", "2 different"),
-    "a value twice": ({'label = "label"': 'label = "label"\nvalues = ["a", "a"]'}, "[mood.source] values"),
-    "values of two kinds": ({'label = "label"': 'label = "label"\nvalues = ["a", 1]'}, "[mood.source] values"),
-    "values of yes and no": ({'label = "label"': 'label = "label"\nvalues = [true, false]'}, "[mood.source] values"),
-    "a folder on the hub": ({'label = "label"': 'label = "label"\nhub = true'}, "[mood.source] hub", "hub = false"),
+    "two text columns": (
+        {'["text"]': '["a", "b"]'},
+        "[mood.source] texts",
+        "2 text columns",
+        "1 for the format",
+    ),
+    "an options column": (
+        {'label = "label"': 'label = "label"\noptions = "o"'},
+        "[mood.source] options",
+    ),
+    "train for a test": (
+        {'test = "test"': 'test = "train"'},
+        "[mood.source] test",
+        "are one split",
+    ),
+    "too many values": (
+        {'label = "label"': 'label = "label"\nvalues = ["a"]'},
+        "[mood.source] values",
+        "2 different",
+    ),
+    "a value twice": (
+        {'label = "label"': 'label = "label"\nvalues = ["a", "a"]'},
+        "[mood.source] values",
+    ),
+    "values of two kinds": (
+        {'label = "label"': 'label = "label"\nvalues = ["a", 1]'},
+        "[mood.source] values",
+    ),
+    "values of yes and no": (
+        {'label = "label"': 'label = "label"\nvalues = [true, false]'},
+        "[mood.source] values",
+    ),
+    "a folder on the hub": (
+        {'label = "label"': 'label = "label"\nhub = true'},
+        "[mood.source] hub",
+        "hub = false",
+    ),
     "no revision": ({'folder = "data"': ""}, "[mood.source] revision", "a commit of 40 hex digits"),
     "a branch": ({'folder = "data"': 'revision = "main"'}, "[mood.source] revision", "pinned"),
 }
@@ -196,7 +322,9 @@ def test_a_mistake_is_refused_where_it_stands(mistake, write):
 
 
 @pytest.mark.parametrize("key", ["path", "config", "train", "test"])
-@pytest.mark.parametrize("value", ["../secret", "a/../../secret", "/etc/passwd", r"..\\secret", r"a\u0000"])
+@pytest.mark.parametrize(
+    "value", ["../secret", "a/../../secret", "/etc/passwd", r"..\\secret", r"a\u0000"]
+)
 def test_a_path_that_leaves_its_folder_is_refused(key, value, write):
     line = re.compile(rf'^{key} = ".*"\n', re.M)
     text = line.sub("", SOURCE) + f'{key} = "{value}"\n'
@@ -253,7 +381,10 @@ def test_no_such_file_and_no_text(tmp_path):
 
 
 def test_a_metric_of_the_hub_is_taken(write):
-    assert load_file(write({'"accuracy"': '"evaluate:brier_score"'})).tasks["mood"].metric == "evaluate:brier_score"
+    assert (
+        load_file(write({'"accuracy"': '"evaluate:brier_score"'})).tasks["mood"].metric
+        == "evaluate:brier_score"
+    )
 
 
 def own():
@@ -270,7 +401,9 @@ def test_own_suites():
         ("pair", True),
         ("choice", False),
     ]
-    assert all(source.root is not None and not source.hub for task in demo for source in task.sources)
+    assert all(
+        source.root is not None and not source.hub for task in demo for source in task.sources
+    )
 
 
 def test_declarations_load_without_the_heavy_libraries():

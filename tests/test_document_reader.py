@@ -12,7 +12,9 @@ from fewbench.errors import DataError, NeedsNetwork
 
 
 def lines(*documents):
-    return "".join(json.dumps({"title": "t", "sentences": list(document)}) + "\n" for document in documents)
+    return "".join(
+        json.dumps({"title": "t", "sentences": list(document)}) + "\n" for document in documents
+    )
 
 
 def test_json_lines_gzip_and_text_in_the_order_of_their_names(tmp_path):
@@ -21,7 +23,12 @@ def test_json_lines_gzip_and_text_in_the_order_of_their_names(tmp_path):
         stream.write(lines(["One.", "Twö."]))
     (tmp_path / "c.txt").write_text("\nFive.\nSix.\n\n\nSeven.\n", "utf-8")
     (tmp_path / "README.md").write_text("no document")
-    assert list(documents(str(tmp_path))) == [["One.", "Twö."], ["Three.", "Four."], ["Five.", "Six."], ["Seven."]]
+    assert list(documents(str(tmp_path))) == [
+        ["One.", "Twö."],
+        ["Three.", "Four."],
+        ["Five.", "Six."],
+        ["Seven."],
+    ]
     assert list(documents(str(tmp_path / "b.jsonl"))) == [["Three.", "Four."]]
 
 
@@ -75,7 +82,9 @@ def test_a_hub_data_set(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "books"
     folder.mkdir()
-    (folder / "train.jsonl").write_text(json.dumps({"body": "One.\nTwo."}) + "\n" + json.dumps({"body": "Three."}))
+    (folder / "train.jsonl").write_text(
+        json.dumps({"body": "One.\nTwo."}) + "\n" + json.dumps({"body": "Three."})
+    )
     assert list(documents(f"hub:{folder}#body")) == [["One.", "Two."], ["Three."]]
     with pytest.raises(DataError, match="no text in the column 'bodi'") as caught:
         list(documents(f"hub:{folder}#bodi"))

@@ -1,4 +1,6 @@
-"""What the documents show works as written: the method and the task of CONTRIBUTING.md, the commands of README.md."""
+"""What the documents show works as written: the method and the task of CONTRIBUTING.md, the
+commands of README.md.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,25 @@ def test_the_method_of_contributing_keeps_the_contract_and_runs(bench, tiny_mode
     file.write_text(block("method", "label_noise"))
     check_method(read_method(file), tiny_model)
     done = bench(
-        *("run", "--methods", f"{file}:smoothing=0.2,lr=1e-3,batch_size=4", "--tasks", "demo-sentiment", "--k", 2),
-        *("--seeds", 13, "--student", tiny_model, "--results", tmp_path / "results", "--offline", "--json"),
+        *(
+            "run",
+            "--methods",
+            f"{file}:smoothing=0.2,lr=1e-3,batch_size=4",
+            "--tasks",
+            "demo-sentiment",
+            "--k",
+            2,
+        ),
+        *(
+            "--seeds",
+            13,
+            "--student",
+            tiny_model,
+            "--results",
+            tmp_path / "results",
+            "--offline",
+            "--json",
+        ),
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0]["n"] == 1
@@ -33,10 +52,25 @@ def test_the_task_of_contributing_runs(bench, tmp_path):
     (tmp_path / "weather.toml").write_text(block("task", "weather"))
     (tmp_path / "weather").mkdir()
     for name in ("train", "test"):
-        rows = [{"text": f"{name} {i} {'rain' if i % 2 else 'sun'}", "label": (i + 1) % 2} for i in range(12)]
-        (tmp_path / "weather" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        rows = [
+            {"text": f"{name} {i} {'rain' if i % 2 else 'sun'}", "label": (i + 1) % 2}
+            for i in range(12)
+        ]
+        (tmp_path / "weather" / f"{name}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows)
+        )
     assert bench("validate", tmp_path / "weather.toml", "--k", 2).returncode == 0
-    done = bench("run", "--methods", "majority", "--tasks", tmp_path / "weather.toml", "--k", 2, "--json", cwd=tmp_path)
+    done = bench(
+        "run",
+        "--methods",
+        "majority",
+        "--tasks",
+        tmp_path / "weather.toml",
+        "--k",
+        2,
+        "--json",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0 and json.loads(done.stdout)[0]["mean"] == 50.0
 
 

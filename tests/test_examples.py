@@ -16,7 +16,9 @@ def example_of(columns, *names):
 def test_a_text_of_several_columns():
     row = {"span": {"pronoun": "it", "noun": "a {kind} cat"}, "kind": "or not", "label": 1}
     made = example_of(row, "{span.pronoun} means {span.noun}, {kind}")
-    assert made.texts == ("it means a {kind} cat, or not",)  # what is filled in is not looked at again
+    assert made.texts == (
+        "it means a {kind} cat, or not",
+    )  # what is filled in is not looked at again
     assert example_of({"a.b": "whole", "a": {"b": "inner"}, "label": 1}, "a.b").texts == ("whole",)
     assert example_of({"a": {"b": "inner"}, "label": 1}, "a.b").texts == ("inner",)
 

@@ -24,11 +24,21 @@ relations = "relations.jsonl"
 facts = "facts.jsonl"
 """
 
-BORN = {"relation": "P19", "template": "[X] was born in [Y] .", "label": "place of birth", "type": "N-1"}
+BORN = {
+    "relation": "P19",
+    "template": "[X] was born in [Y] .",
+    "label": "place of birth",
+    "type": "N-1",
+}
 OWNS = {"relation": "P127", "template": "[Y] owns [X] .", "label": "owned by", "type": "N-1"}
 FACTS = [
     {"relation": "P19", "subject": "Ada", "object": "London"},
-    {"relation": "P127", "subject": "the shop", "object": "Ada", "evidence": "more keys are no matter"},
+    {
+        "relation": "P127",
+        "subject": "the shop",
+        "object": "Ada",
+        "evidence": "more keys are no matter",
+    },
     {"relation": "P19", "subject": "Ada", "object": "London"},
     {"relation": "P19", "subject": "Kurt", "object": "Brno"},
 ]
@@ -42,7 +52,9 @@ def known(tmp_path):
         folder = tmp_path / "known"
         folder.mkdir(exist_ok=True)
         for name, rows in (("relations.jsonl", relations), ("facts.jsonl", facts)):
-            folder.joinpath(name).write_bytes("".join(json.dumps(row) + "\n" for row in rows).encode())
+            folder.joinpath(name).write_bytes(
+                "".join(json.dumps(row) + "\n" for row in rows).encode()
+            )
         for name, content in (raw or {}).items():
             folder.joinpath(name).write_bytes(content)
         return read_facts(load_file(declaration(tmp_path)).facts["known"], tmp_path)
@@ -60,7 +72,9 @@ def test_facts_are_read_in_order_with_repetitions_counted(known):
     read = known()
     assert (read.name, read.version, read.duplicates) == ("known", 2, 1)
     assert read.relations[0] == Relation("P19", "[X] was born in [Y] .", "place of birth", "N-1")
-    assert read.facts == tuple(Fact(row["relation"], row["subject"], row["object"]) for row in FACTS)
+    assert read.facts == tuple(
+        Fact(row["relation"], row["subject"], row["object"]) for row in FACTS
+    )
     assert [(file["file"], file["rows"]) for file in read.files] == [
         ("known/relations.jsonl", 2),
         ("known/facts.jsonl", 4),
@@ -103,7 +117,9 @@ def test_a_key_missing_from_a_fact(key, known):
         known(facts=({name: value for name, value in FACTS[0].items() if name != key},))
 
 
-@pytest.mark.parametrize("template", ["[X] was born", "[Y] .", "[X] [X] [Y]", "[X] [Y] and [Y]", "X was born in Y ."])
+@pytest.mark.parametrize(
+    "template", ["[X] was born", "[Y] .", "[X] [X] [Y]", "[X] [Y] and [Y]", "X was born in Y ."]
+)
 def test_a_template_has_one_subject_and_one_object(template, known):
     with pytest.raises(DataError, match="just one") as caught:
         known(relations=(BORN | {"template": template}, OWNS))
@@ -114,9 +130,21 @@ def test_a_template_has_one_subject_and_one_object(template, known):
     ("content", "said", "line"),
     [
         (b'{"relation": "P19", "subject": "Ada", "object": "Lon', "not a JSON line", 1),
-        (b'{"relation": "P19", "subject": "Ada", "object": "R"}\n["P19"]\n', "a row is no object", 2),
-        (b'{"relation": "P19", "subject": "Ada", "subject": "Bo", "object": "R"}\n', "stands twice", 1),
-        (b'{"relation": "P19", "subject": "Ada", "object": "R"}\n{"relation": "\xff"}\n', "not UTF-8", 2),
+        (
+            b'{"relation": "P19", "subject": "Ada", "object": "R"}\n["P19"]\n',
+            "a row is no object",
+            2,
+        ),
+        (
+            b'{"relation": "P19", "subject": "Ada", "subject": "Bo", "object": "R"}\n',
+            "stands twice",
+            1,
+        ),
+        (
+            b'{"relation": "P19", "subject": "Ada", "object": "R"}\n{"relation": "\xff"}\n',
+            "not UTF-8",
+            2,
+        ),
     ],
 )
 def test_a_file_that_is_no_json_lines(content, said, line, known):
@@ -185,7 +213,10 @@ def test_a_declaration_that_is_wrong(old, new, said, tmp_path):
 
 def test_facts_are_in_no_suite_and_make_none(tmp_path):
     known = declared([*task_files(), declaration(tmp_path)])
-    assert {"lama", "known"} <= set(known.facts) and not {"lama", "known"} & {*known.tasks, *known.suites}
+    assert {"lama", "known"} <= set(known.facts) and not {"lama", "known"} & {
+        *known.tasks,
+        *known.suites,
+    }
     suite = declaration(tmp_path, '[suite]\nname = "all"\ntasks = ["known"]\n', "suite.toml")
     with pytest.raises(BenchError, match="unknown task 'known'"):
         declared([declaration(tmp_path), suite])
@@ -228,11 +259,18 @@ def test_facts_are_chosen_by_name_or_file(tmp_path):
 def test_ls_and_validate_show_facts(known, bench, tmp_path):
     rows = {row["name"]: row for row in json.loads(bench("ls", "tasks", "--json").stdout)}
     assert list(rows) == sorted(rows)
-    assert (rows["lama"]["format"], rows["lama"]["metric"], rows["lama"]["classes"]) == ("facts", "mrr", None)
+    assert (rows["lama"]["format"], rows["lama"]["metric"], rows["lama"]["classes"]) == (
+        "facts",
+        "mrr",
+        None,
+    )
     assert all(row.keys() == rows["sst-2"].keys() for row in rows.values())
     known()
     shown = bench("validate", declaration(tmp_path), "--data", tmp_path).stdout
-    assert "4 facts of 2 relations, 1 of them repeated" in shown and "Ada was born in [London] ." in shown
+    assert (
+        "4 facts of 2 relations, 1 of them repeated" in shown
+        and "Ada was born in [London] ." in shown
+    )
 
 
 def test_lama_is_what_it_says(shared):

@@ -1,4 +1,6 @@
-"""docs/findings.md is what scripts/describe_findings.py writes, and its figures are those of the records."""
+"""docs/findings.md is what scripts/describe_findings.py writes, and its figures are those of the
+records.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,17 @@ def save(
     )  # fmt: skip
     run = Run(**{name: getattr(blank, name) for name in blank.__slots__} | {"key": run_key(blank)})
     predictions = Predictions(("a", "b"), np.array(rows or [[0.6, 0.4], [0.3, 0.7]], "f4"))
-    record = Record(run, "ok", {"test": {"accuracy": score}}, {"metric": "accuracy"}, {}, details, "0" * 16, {}, {})
+    record = Record(
+        run,
+        "ok",
+        {"test": {"accuracy": score}},
+        {"metric": "accuracy"},
+        {},
+        details,
+        "0" * 16,
+        {},
+        {},
+    )
     store.save(record, predictions)
     return run.key
 
@@ -49,7 +61,10 @@ def store(tmp_path):
 
 
 def told(store, **changes):
-    finding = Finding(**{"claim": "New is above old", "place": "Table 1", "first": "new", "second": "old"} | changes)
+    finding = Finding(
+        **{"claim": "New is above old", "place": "Table 1", "first": "new", "second": "old"}
+        | changes
+    )
     return describe([finding], store)
 
 
@@ -97,7 +112,9 @@ def test_loyalty_is_to_each_runs_own_teacher(store):
     taught = {"teacher": {"run": teacher, "code": "0" * 16}}
     save(store, "new", 0, 0.5, rows=[[0.7, 0.3], [0.4, 0.6]], **taught)
     save(store, "old", 0, 0.5, rows=[[0.7, 0.3], [0.6, 0.4]], **taught)
-    assert "| mood † | 16 | 100.0 ±0.0 | 50.0 ±0.0 | +50.0 | 1 of 1 |" in told(store, measure="label-loyalty")
+    assert "| mood † | 16 | 100.0 ±0.0 | 50.0 ±0.0 | +50.0 | 1 of 1 |" in told(
+        store, measure="label-loyalty"
+    )
 
 
 def test_what_was_not_run_is_said(store):
@@ -114,6 +131,13 @@ def test_every_finding_names_methods_that_exist():
 
 
 def test_the_document_holds_what_the_script_writes():
-    command = [sys.executable, str(PROJECT / "scripts" / "describe_findings.py"), "--results", str(PROJECT / "results")]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, check=True)
+    command = [
+        sys.executable,
+        str(PROJECT / "scripts" / "describe_findings.py"),
+        "--results",
+        str(PROJECT / "results"),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", timeout=300, check=True
+    )
     assert done.stdout == (PROJECT / "docs" / "findings.md").read_text("utf-8")

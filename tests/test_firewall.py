@@ -49,9 +49,9 @@ def fit(task, split, kit):
 def reachable(roots: Iterable[object]) -> list[object]:
     """Return all objects that references lead to.
 
-    Classes, modules and the globals of functions are left out: through them Python reaches all of a process, frames of
-    the runner too. The firewall keeps labels from honest code, not from code that goes looking in the interpreter.
-    """
+    Classes, modules and the globals of functions are left out: through them Python reaches all of a
+    process, frames of the runner too. The firewall keeps labels from honest code, not from code
+    that goes looking in the interpreter."""
     seen: dict[int, object] = {}
     waiting = list(roots)
     while waiting:

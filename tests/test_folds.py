@@ -43,14 +43,17 @@ label = "label"
 
 def write_rows(file, labels, **more):
     rows = [
-        {"text": f"{file.stem} {n}", **({} if label is None else {"label": label})} for n, label in enumerate(labels)
+        {"text": f"{file.stem} {n}", **({} if label is None else {"label": label})}
+        for n, label in enumerate(labels)
     ]
     file.write_text("".join(json.dumps(row | more) + "\n" for row in rows))
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A task file and its two folds: the first of three and one rows a label, the second of two each."""
+    """A task file and its two folds: the first of three and one rows a label, the second of two
+    each.
+    """
     (tmp_path / "mood").mkdir()
     (tmp_path / "moods.toml").write_text(TASK)
     for name, labels in {
@@ -74,7 +77,8 @@ def test_a_fold_is_what_is_published(folder):
     task = task_of(folder)
     rows = read_rows(task, None, offline=True)
     assert [fact["file"] for fact in rows.files] == [
-        f"mood/{name}.json" for name in ("train_0", "train_1", "dev_0", "dev_1", "test_public", "unlabeled")
+        f"mood/{name}.json"
+        for name in ("train_0", "train_1", "dev_0", "dev_1", "test_public", "unlabeled")
     ]
     split = make_split(task, rows, None, 1)
     assert (split.k, split.seed) == (2, 1)
@@ -139,7 +143,10 @@ MISTAKES = {
     "no folds": ({"folds = 2\n": ""}, "'folds' is 0"),
     "folds below 0": ({"folds = 2": "folds = -2"}, "'folds' is -2"),
     "one train for all": ({"train_{fold}": "train"}, "'train' is 'train'"),
-    "a fold where none are": ({"folds = 2\n": "", 'dev = "dev_{fold}"\n': ""}, "'train' is 'train_{fold}'"),
+    "a fold where none are": (
+        {"folds = 2\n": "", 'dev = "dev_{fold}"\n': ""},
+        "'train' is 'train_{fold}'",
+    ),
     "train for dev": ({"dev_{fold}": "train_{fold}"}, "not different splits"),
     "dev elsewhere": ({"dev_{fold}": "../dev_{fold}"}, "leaves its folder"),
 }
@@ -164,16 +171,27 @@ def test_fewclue_as_published(shared):
         for fold in range(5):
             split = make_split(task, rows, None, fold)
             for part, examples in (("train", split.train), ("dev", split.dev)):
-                published = (shared / f"data/fewclue/{task.name}/{part}_{fold}.json").read_text("utf-8").splitlines()
+                published = (
+                    (shared / f"data/fewclue/{task.name}/{part}_{fold}.json")
+                    .read_text("utf-8")
+                    .splitlines()
+                )
                 assert len(examples) == len(published) == sizes[task.name]
-                assert [e.id for e in examples] == [f"{part}_{fold}-{n}" for n in range(len(published))]
+                assert [e.id for e in examples] == [
+                    f"{part}_{fold}-{n}" for n in range(len(published))
+                ]
                 first = json.loads(published[0])[task.source.texts[0]]
                 assert examples[0].texts[0] == first
 
 
 ROWS = {  # one made-up row a label value, in the columns that FewCLUE publishes
     "csldcp": lambda task, n: {"content": f"摘要{n}", "label": task.labels[n % 67], "id": n},
-    "iflytek": lambda task, n: {"label": n % 119, "label_des": task.labels[n % 119], "sentence": f"应用{n}", "id": n},
+    "iflytek": lambda task, n: {
+        "label": n % 119,
+        "label_des": task.labels[n % 119],
+        "sentence": f"应用{n}",
+        "id": n,
+    },
     "cluewsc": lambda task, n: {
         "target": {"span2_index": 3, "span1_index": 0, "span1_text": f"马{n}", "span2_text": "它"},
         "idx": n,
@@ -189,13 +207,19 @@ def test_fewclue_of_many_labels_and_of_spans(name, tmp_path):
     train, dev = (2 * len(task.labels), len(task.labels) + 1)
     folder = tmp_path / f"fewclue/{name}"
     folder.mkdir(parents=True)
-    counts = {f"train_{n}": train for n in range(5)} | {f"dev_{n}": dev for n in range(5)} | {"test_public": train}
+    counts = (
+        {f"train_{n}": train for n in range(5)}
+        | {f"dev_{n}": dev for n in range(5)}
+        | {"test_public": train}
+    )
     for split, count in counts.items():
         rows = [json.dumps(ROWS[name](task, n), ensure_ascii=False) for n in range(count)]
         (folder / f"{split}.json").write_text("\n".join(rows) + "\n")
     split = make_split(task, read_rows(task, tmp_path, offline=True), None, 4)
     assert (split.k, len(split.train), len(split.dev), len(split.test)) == (2, train, dev, train)
-    assert [example.label for example in split.train[: len(task.labels)]] == list(range(len(task.labels)))
+    assert [example.label for example in split.train[: len(task.labels)]] == list(
+        range(len(task.labels))
+    )
     if name == "cluewsc":
         assert split.train[1].texts == ("马1说它累。", "它指的是马1")
 
@@ -218,7 +242,9 @@ def test_a_fold_that_lacks_a_class_is_named_by_its_file(folder):
 
 
 def test_every_row_of_chid_stands_alone(shared):
-    """CHID lets no idiom fill two blanks of a passage; FewCLUE's rows have one blank, and candidates of their own."""
+    """CHID lets no idiom fill two blanks of a passage; FewCLUE's rows have one blank, and
+    candidates of their own.
+    """
     (task,) = choose_tasks(["chid"])
     rows = read_rows(task, shared / "data", offline=True)
     for part in (*(part for fold in rows.folds for part in fold), rows.test):

@@ -1,4 +1,6 @@
-"""Files and terminals as other programs leave them: byte order marks, long fields, shards, code pages."""
+"""Files and terminals as other programs leave them: byte order marks, long fields, shards, code
+pages.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ BOM = b"\xef\xbb\xbf"
 
 
 def source(folder, **changes):
-    given = dict(name="files", path="", config="", train="train", test="test", texts=("text",), label="label")
+    given = dict(
+        name="files", path="", config="", train="train", test="test", texts=("text",), label="label"
+    )
     return toy_task("single", sources=(Source(**given | dict(hub=False, root=folder) | changes),))
 
 
@@ -32,7 +36,11 @@ def rows(part, count=3):
 def test_a_task_file_may_begin_with_a_byte_order_mark(tmp_path, shared):
     text = (shared / "cases" / "24-toml-bom" / "mood.toml").read_bytes()
     assert text.startswith(BOM)
-    for content in (text, text.removeprefix(BOM), text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")):
+    for content in (
+        text,
+        text.removeprefix(BOM),
+        text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"),
+    ):
         (tmp_path / "mood.toml").write_bytes(content)
         assert list(load_file(tmp_path / "mood.toml").tasks) == ["mood"]
 
@@ -57,7 +65,9 @@ def test_the_hubs_own_shards_are_read_in_order(tmp_path, pieces):
     shards(tmp_path, "train", *given)
     shards(tmp_path, "test", rows("test"))
     read = read_rows(source(tmp_path), None)
-    assert [example.texts[0] for example in read.train] == [row["text"] for piece in given for row in piece]
+    assert [example.texts[0] for example in read.train] == [
+        row["text"] for piece in given for row in piece
+    ]
 
 
 def test_a_missing_shard_is_refused(tmp_path):
@@ -82,7 +92,10 @@ def test_shards_are_imported_as_one_file(tmp_path, pieces):
     shards(tmp_path / "hub", "test", rows("test"))
     task = source(None, path="toy", root=None)
     done = import_folder(task, tmp_path / "hub", tmp_path / "data")
-    assert [(one.file, one.rows) for one in done] == [("toy/train.parquet", 3 * pieces), ("toy/test.parquet", 3)]
+    assert [(one.file, one.rows) for one in done] == [
+        ("toy/train.parquet", 3 * pieces),
+        ("toy/test.parquet", 3),
+    ]
     assert len(read_rows(task, tmp_path / "data").train) == 3 * pieces
 
 
@@ -119,7 +132,9 @@ def test_half_a_character_is_called_so(tmp_path):
         list(documents(str(file)))
 
 
-@pytest.mark.parametrize("name", ["surrogate.jsonl", "cp1252.txt", "nullsent.jsonl", "textcol.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["surrogate.jsonl", "cp1252.txt", "nullsent.jsonl", "textcol.jsonl"]
+)
 def test_shared_corpora_that_are_no_text_are_refused(shared, name):
     with pytest.raises(DataError, match=r"not UTF-8|no document"):
         list(documents(str(shared / "cases" / "16-corpus-oddities" / name)))
@@ -127,7 +142,9 @@ def test_shared_corpora_that_are_no_text_are_refused(shared, name):
 
 def test_shared_corpora_with_a_mark_are_those_without(shared):
     folder = shared / "cases" / "16-corpus-oddities"
-    assert list(documents(str(folder / "bom.jsonl"))) == list(documents(str(folder / "plain.jsonl")))
+    assert list(documents(str(folder / "bom.jsonl"))) == list(
+        documents(str(folder / "plain.jsonl"))
+    )
     assert not next(documents(str(folder / "bom.txt")))[0].startswith("\ufeff")
 
 
@@ -151,4 +168,6 @@ def test_every_terminal_takes_what_is_printed(bench, encoding):
     assert listed.returncode == 0 and "Traceback" not in listed.stderr and "mrpc" in listed.stdout
     told = bench("ls", "tasks", "--json", env=environment, encoding=encoding)
     words = {task["name"]: task["words"] for task in json.loads(told.stdout)}
-    assert "很" in str(words["eprstmt"]) or any("\u4e00" <= letter <= "\u9fff" for letter in str(words["eprstmt"]))
+    assert "很" in str(words["eprstmt"]) or any(
+        "\u4e00" <= letter <= "\u9fff" for letter in str(words["eprstmt"])
+    )

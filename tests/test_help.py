@@ -1,4 +1,6 @@
-"""The help of every command: it fits 80 columns, loses no text, and its examples are commands that there are."""
+"""The help of every command: it fits 80 columns, loses no text, and its examples are commands that
+there are.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def test_help_renders_in_80_columns(bench, name):
         lines = done.stdout.splitlines()
         assert max(map(len, lines)) <= 80
         assert "\\[" not in done.stdout
-        assert not [line for line in lines if line.endswith("...") and not line.startswith("Usage:")]
+        assert not [
+            line for line in lines if line.endswith("...") and not line.startswith("Usage:")
+        ]
 
 
 def test_version(bench):

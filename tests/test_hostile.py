@@ -1,4 +1,6 @@
-"""Nothing that a record, a file or an error holds steers a terminal or becomes markup, whichever command shows it."""
+"""Nothing that a record, a file or an error holds steers a terminal or becomes markup, whichever
+command shows it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,16 @@ with warnings.catch_warnings():
     from fewbench.cli import main
 
 
-MARKUP = {"html_block", "html_inline", "link_open", "image", "code_inline", "fence", "heading_open", "softbreak"}
+MARKUP = {
+    "html_block",
+    "html_inline",
+    "link_open",
+    "image",
+    "code_inline",
+    "fence",
+    "heading_open",
+    "softbreak",
+}
 """Tokens of Markdown that only a name could bring into a table."""
 
 
@@ -45,7 +56,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture
 def told(hostile, capsys, monkeypatch):
-    """Run a command in this process and return what it prints on stdout, after looking at all that it prints."""
+    """Run a command in this process and return what it prints on stdout, after looking at all that
+    it prints.
+    """
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
     monkeypatch.setenv("FEWBENCH_RESULTS", str(hostile.root))
     monkeypatch.setenv("COLUMNS", "300")
@@ -75,10 +88,23 @@ def grids(told, form: str, kind: str) -> list[str]:
     ours = label(HOSTILE[kind], {HOSTILE[kind]: HOSTILE[kind]})
     return [
         told("table", "--format", form),
-        told("table", "--rows", "task,protocol", "--columns", "method,k,student", "--median", "--format", form),
+        told(
+            "table",
+            "--rows",
+            "task,protocol",
+            "--columns",
+            "method,k,student",
+            "--median",
+            "--format",
+            form,
+        ),
         told("table", "--published", "--format", form),
         told("table", "--with", "loyalty,cost,attack", "--format", form),
-        *([] if form == "csv" else [told("compare", ours, "--against", "all", "--anyway", "--format", form)]),
+        *(
+            []
+            if form == "csv"
+            else [told("compare", ours, "--against", "all", "--anyway", "--format", form)]
+        ),
     ]
 
 
@@ -92,9 +118,15 @@ def test_terminal_tables_show_names_as_they_are_but_for_what_steers(told):
 def test_markdown_has_no_markup_of_a_name(told):
     reader = MarkdownIt("commonmark").enable("table")
     for text in grids(told, "markdown", "markdown"):
-        tokens = [inner for token in reader.parse(text) for inner in (token, *(token.children or ()))]
+        tokens = [
+            inner for token in reader.parse(text) for inner in (token, *(token.children or ()))
+        ]
         assert not {token.type for token in tokens} & MARKUP, text
-        counted = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("| ")]
+        counted = [
+            len(re.findall(r"(?<!\\)\|", line))
+            for line in text.splitlines()
+            if line.startswith("| ")
+        ]
         assert counted and len(set(counted)) <= len([t for t in tokens if t.type == "table_open"])
         assert "<" not in text
 
@@ -110,7 +142,11 @@ def formulas(text: str) -> list[str]:
     """Return the cells of a CSV text that a spreadsheet would compute; numbers are none."""
     cells = [cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row]
     begins = tuple("=+-@＝＋－＠\t\r")
-    return [cell for cell in cells if cell.lstrip().startswith(begins) and not re.fullmatch(r"[+-]?[\d.]+", cell)]
+    return [
+        cell
+        for cell in cells
+        if cell.lstrip().startswith(begins) and not re.fullmatch(r"[+-]?[\d.]+", cell)
+    ]
 
 
 def test_csv_computes_nothing(told, tmp_path):
@@ -164,7 +200,11 @@ def test_what_needs_a_kept_model(told, hostile):
 
 
 def test_whole_stores(told, hostile, tmp_path):
-    for command in (["fsck"], ["submit", hostile.root, "--dry-run", "--results", tmp_path], ["doctor"]):
+    for command in (
+        ["fsck"],
+        ["submit", hostile.root, "--dry-run", "--results", tmp_path],
+        ["doctor"],
+    ):
         assert told(*command)
         assert json.loads(told(*command, "--json").partition("\nerror")[0])
     told("merge", hostile.root, "--into", tmp_path / "merged")
@@ -199,7 +239,12 @@ hub = false
 
 def test_task_files(told, tmp_path):
     text = json.dumps(ALL.replace(HOSTILE["surrogate"], ""))  # JSON's escapes are TOML's
-    for name, template in (("mood", '"{0} It was {mask}."'), ("mood", text), (text, text), ("[" + text, "1")):
+    for name, template in (
+        ("mood", '"{0} It was {mask}."'),
+        ("mood", text),
+        (text, text),
+        ("[" + text, "1"),
+    ):
         file = tmp_path / "own.toml"
         file.write_text(TASK.format(name=name, text=text, template=template), "utf-8")
         told("validate", file)
@@ -245,7 +290,14 @@ def test_progress_and_errors_of_a_method(told, tmp_path):
 
 
 def test_figures(told, tmp_path):
-    for name in ("seeds", "k-scaling", "templates", "pareto", "loyalty-robustness", "speed-accuracy"):
+    for name in (
+        "seeds",
+        "k-scaling",
+        "templates",
+        "pareto",
+        "loyalty-robustness",
+        "speed-accuracy",
+    ):
         told("plot", name, "--published", "--out", tmp_path / f"{name}.svg")
     ours = label(HOSTILE["html"], {HOSTILE["html"]: HOSTILE["html"]})
     told("compare", ours, "--against", "all", "--anyway", "--figure", tmp_path / "ranks.svg")
@@ -263,6 +315,10 @@ def test_the_page_holds_names_as_data_alone(told, hostile, tmp_path):
     told("leaderboard", "--out", tmp_path / "p.html", "--title", ALL + HOSTILE["end of script"])
     text = (tmp_path / "p.html").read_text("utf-8")
     assert harmless(text.replace("\t", "")) and "<script>alert" not in text and "<img" not in text
-    (block,) = re.findall(r'<script[^>]*type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)
+    (block,) = re.findall(
+        r'<script[^>]*type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL
+    )
     assert text.count("</script>") == 2
-    assert {row["label"] for row in json.loads(block)["rows"]} >= {label(t, {t: t}) for t in HOSTILE.values()}
+    assert {row["label"] for row in json.loads(block)["rows"]} >= {
+        label(t, {t: t}) for t in HOSTILE.values()
+    }

@@ -58,7 +58,9 @@ def test_rows_of_the_hub(hub, tmp_path):
 
 def test_a_row_of_the_hub_is_read_as_strictly(hub):
     hub(Builder(rows=({"text": "a", "label": 1}, {"text": "b", "label": -1})))
-    with pytest.raises(DataError, match=r"the hub hides[^\n]*\n  in: hub: owner/mood/train@[0-9a-f]{40}, row 2"):
+    with pytest.raises(
+        DataError, match=r"the hub hides[^\n]*\n  in: hub: owner/mood/train@[0-9a-f]{40}, row 2"
+    ):
         read_rows(HUB, None, offline=False)
 
 
@@ -95,14 +97,29 @@ def errors():
     from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
     return {
-        "unreachable": (ConnectionError("Couldn't reach 'owner/mood' on the Hub\nlong story"), NeedsNetwork),
+        "unreachable": (
+            ConnectionError("Couldn't reach 'owner/mood' on the Hub\nlong story"),
+            NeedsNetwork,
+        ),
         "slow": (TimeoutError(), NeedsNetwork),
         "of a library of its own": (type("HTTPError", (Exception,), {})("refused"), NeedsNetwork),
-        "other cache": (ValueError("Couldn't find cache for owner/mood for config 'x'"), NeedsNetwork),
-        "not there": (DatasetNotFoundError("Dataset 'owner/mood' doesn't exist on the Hub"), DataError),
+        "other cache": (
+            ValueError("Couldn't find cache for owner/mood for config 'x'"),
+            NeedsNetwork,
+        ),
+        "not there": (
+            DatasetNotFoundError("Dataset 'owner/mood' doesn't exist on the Hub"),
+            DataError,
+        ),
         "no such configuration": (ValueError("BuilderConfig 'x' not found."), DataError),
-        "a script": (RuntimeError("Dataset scripts are no longer supported, but found mood.py"), DataError),
-        "damaged": (DatasetGenerationError("An error occurred while generating the dataset"), DataError),
+        "a script": (
+            RuntimeError("Dataset scripts are no longer supported, but found mood.py"),
+            DataError,
+        ),
+        "damaged": (
+            DatasetGenerationError("An error occurred while generating the dataset"),
+            DataError,
+        ),
     }
 
 
@@ -127,7 +144,9 @@ def test_a_split_the_hub_lacks(hub):
 
 
 def test_the_cache_of_the_real_library_is_taken_only_at_its_revision(tmp_path, monkeypatch):
-    """Offline, `datasets` gives whatever revision its cache holds; this one is made here, with its own writer."""
+    """Offline, `datasets` gives whatever revision its cache holds; this one is made here, with its
+    own writer.
+    """
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
@@ -139,7 +158,10 @@ def test_the_cache_of_the_real_library_is_taken_only_at_its_revision(tmp_path, m
     made.save_to_disk(tmp_path / "made")
     folder.mkdir(parents=True)
     write_cache(datasets, made, folder)
-    assert load_split(HUB.source, "train") == [{"text": "NA", "label": 1}, {"text": "007", "label": 0}]
+    assert load_split(HUB.source, "train") == [
+        {"text": "NA", "label": 1},
+        {"text": "007", "label": 0},
+    ]
     folder.rename(folder.with_name("f" * 40))
     with pytest.raises(NeedsNetwork, match=f"at revision {'f' * 40}"):
         load_split(HUB.source, "train")

@@ -40,7 +40,9 @@ def jsonl(rows):
 
 def test_lm_bffs_layout_is_copied_as_it_is(folder, by_hand, data):
     done = import_folder(by_hand, folder, data, layout="lm-bff")
-    assert [tuple(one) for one in done] == [(f"lm-bff/original/mood/{s}.csv", 8, "imported") for s in ("train", "test")]
+    assert [tuple(one) for one in done] == [
+        (f"lm-bff/original/mood/{s}.csv", 8, "imported") for s in ("train", "test")
+    ]
     assert files_in(data) == ["lm-bff/original/checksums.json", *sorted(one.file for one in done)]
     assert (data / "lm-bff/original/mood/train.csv").read_text() == TABLE
     assert [check.known and check.error is None for check in verify(by_hand, data)] == [True, True]
@@ -61,7 +63,10 @@ def test_lm_bffs_tables_become_rows_with_the_columns_of_the_source(folder, task,
 def test_importing_again_changes_nothing(folder, by_hand, data):
     import_folder(by_hand, folder, data, layout="lm-bff")
     before = bytes_in(data)
-    assert [one.done for one in import_folder(by_hand, folder / "original" / "mood", data)] == ["there", "there"]
+    assert [one.done for one in import_folder(by_hand, folder / "original" / "mood", data)] == [
+        "there",
+        "there",
+    ]
     assert bytes_in(data) == before
 
 
@@ -80,26 +85,47 @@ def test_every_layout_and_kind(place, kind, task, data, tmp_path):
     folder.mkdir(parents=True)
     tables = {"csv": "text,label\na,0\nb,1\n", "tsv": "text\tlabel\na\t0\nb\t1\n"}
     for split in ("train", "test"):
-        raw = tables[kind].encode() if kind in tables else jsonl({"text": "a", "label": n} for n in (0, 1))
+        raw = (
+            tables[kind].encode()
+            if kind in tables
+            else jsonl({"text": "a", "label": n} for n in (0, 1))
+        )
         (folder / f"{split}.{kind}").write_bytes(raw)
         (folder / f"{split}.json").write_text("of no use")
     with pytest.raises(DataError, match="two files for the split 'train'"):
         import_folder(task, tmp_path / "here", data)
     assert not data.exists()
     done = import_folder(task, tmp_path / "here", data, layout=kind)
-    assert [one.file for one in done] == [f"owner/mood/plain/{split}.{kind}" for split in ("train", "test")]
-    assert fetch_all(task, data) == ["there", "there"]  # what is listed and whole is not asked of the hub
+    assert [one.file for one in done] == [
+        f"owner/mood/plain/{split}.{kind}" for split in ("train", "test")
+    ]
+    assert fetch_all(task, data) == [
+        "there",
+        "there",
+    ]  # what is listed and whole is not asked of the hub
     assert fetch_all(task, data, force=True) == ["there", "there"]
 
 
 GOOD = [{"text": "Fine.", "label": 1, "idx": 0}, {"text": "Dull.", "label": 0, "idx": 1}]
 REFUSED = {
-    "a wrong column": (jsonl([*GOOD, {"sentence": "a", "label": 1}]), "there is no column 'text'", "line 3"),
+    "a wrong column": (
+        jsonl([*GOOD, {"sentence": "a", "label": 1}]),
+        "there is no column 'text'",
+        "line 3",
+    ),
     "a label outside": (jsonl([*GOOD, {"text": "a", "label": 2}]), "the label is 2", "line 3"),
     "an empty text": (jsonl([*GOOD, {"text": " ", "label": 1}]), "'text' is empty", "line 3"),
     "a class absent": (jsonl(GOOD[:1]), "no training row is of the class 'bad'", "train"),
-    "no UTF-8": (jsonl(GOOD) + '{"text": "é", "label": 1}'.encode("latin-1"), "not UTF-8", "line 3"),
-    "duplicate ids": (jsonl([*GOOD, {"text": "a", "label": 1, "idx": 1}]), "two rows have the idx 1", "line 3"),
+    "no UTF-8": (
+        jsonl(GOOD) + '{"text": "é", "label": 1}'.encode("latin-1"),
+        "not UTF-8",
+        "line 3",
+    ),
+    "duplicate ids": (
+        jsonl([*GOOD, {"text": "a", "label": 1, "idx": 1}]),
+        "two rows have the idx 1",
+        "line 3",
+    ),
     "half a line": (jsonl(GOOD)[:-9], "may be cut short", "line 2"),
     "no rows": (b"", "no rows"),
 }
@@ -123,7 +149,10 @@ def test_a_mistake_is_refused_and_nothing_written(bad, mistake, task, data, tmp_
 def test_ids_of_a_choice_may_name_its_passage(task, data, tmp_path):
     source = replace(task.source, texts=("text", "question"), options="options")
     task = replace(task, format="choice", sources=(source,))
-    rows = [{"id": 7, "text": "p", "question": q, "options": ["x", "y"], "label": n} for n, q in enumerate("ab")]
+    rows = [
+        {"id": 7, "text": "p", "question": q, "options": ["x", "y"], "label": n}
+        for n, q in enumerate("ab")
+    ]
     for split in ("train", "test"):
         (tmp_path / f"{split}.jsonl").write_bytes(jsonl(rows))
     assert len(import_folder(task, tmp_path, data)) == 2
@@ -195,7 +224,9 @@ def test_a_path_that_leaves_the_data_folder_is_refused(folder, by_hand, data, to
 
 @pytest.mark.parametrize("death", [KeyboardInterrupt(), DataError("the disk is full")])
 @pytest.mark.parametrize("force", [False, True])
-def test_a_death_in_mid_import_puts_everything_back(death, force, folder, by_hand, data, monkeypatch):
+def test_a_death_in_mid_import_puts_everything_back(
+    death, force, folder, by_hand, data, monkeypatch
+):
     if force:
         import_folder(by_hand, folder, data, layout="lm-bff")
         for split in ("train", "test"):
@@ -226,7 +257,10 @@ def test_the_command_imports(folder, toml, data, monkeypatch):
         "ok   lm-bff/original/mood/train.csv: 8 rows, imported",
     )
     assert cli("verify", "mood@files", "--data", data).exit_code == 0
-    for arguments, message in (((*asked, "cvs"), "nearest: csv"), (("import", folder, "--task", "glue"), "names 9")):
+    for arguments, message in (
+        ((*asked, "cvs"), "nearest: csv"),
+        (("import", folder, "--task", "glue"), "names 9"),
+    ):
         with pytest.raises(BenchError) as caught:
             cli(*arguments)
         assert message in str(caught.value)

@@ -1,4 +1,6 @@
-"""The splits of LM-BFF, byte for byte: its published MD5 sums, from its own files (needs the real data)."""
+"""The splits of LM-BFF, byte for byte: its published MD5 sums, from its own files (needs the real
+data).
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,10 @@ def as_pandas_writes(raw, rows):
 def test_sst2_from_texts_and_labels_alone(part, shared, published):
     examples = getattr(split_of("sst-2", 13, shared), part)
     rows = "".join(f"{example.texts[0]}\t{example.label}\n" for example in examples)
-    assert hashlib.md5(f"sentence\tlabel\n{rows}".encode()).hexdigest() == published[f"SST-2/16-13/{part}.tsv"]
+    assert (
+        hashlib.md5(f"sentence\tlabel\n{rows}".encode()).hexdigest()
+        == published[f"SST-2/16-13/{part}.tsv"]
+    )
 
 
 def test_sst2_from_the_command_line_alone(bench, shared, published):
@@ -75,4 +80,7 @@ def test_sst2_from_the_command_line_alone(bench, shared, published):
     split = json.loads(done.stdout)
     for part in ("train", "dev"):
         rows = "".join(f"{row['texts'][0]}\t{row['label']}\n" for row in split[part])
-        assert hashlib.md5(f"sentence\tlabel\n{rows}".encode()).hexdigest() == published[f"SST-2/16-13/{part}.tsv"]
+        assert (
+            hashlib.md5(f"sentence\tlabel\n{rows}".encode()).hexdigest()
+            == published[f"SST-2/16-13/{part}.tsv"]
+        )

@@ -11,7 +11,15 @@ from scipy.spatial.distance import jensenshannon
 from stored import a_record
 
 from fewbench.errors import BenchError
-from fewbench.measure.loyalty import Mean, between, bootstrap, label_loyalty, loyalty, own_teacher, probability_loyalty
+from fewbench.measure.loyalty import (
+    Mean,
+    between,
+    bootstrap,
+    label_loyalty,
+    loyalty,
+    own_teacher,
+    probability_loyalty,
+)
 from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import Predictions
@@ -32,13 +40,17 @@ def by_hand(base: float) -> list[float]:
 
 
 def test_label_loyalty_is_accuracy_between_the_two():
-    assert label_loyalty(TEACHER, STUDENT) == pytest.approx(1 / 3)  # item 0: the first among equals is class 0, not 1
+    assert label_loyalty(TEACHER, STUDENT) == pytest.approx(
+        1 / 3
+    )  # item 0: the first among equals is class 0, not 1
     assert label_loyalty(TEACHER, TEACHER) == 1
 
 
 @pytest.mark.parametrize(("base", "number"), [("e", math.e), ("2", 2.0)])
 def test_probability_loyalty_by_hand(base, number):
-    assert probability_loyalty(TEACHER, STUDENT, base=base) == pytest.approx(sum(by_hand(number)) / 3)
+    assert probability_loyalty(TEACHER, STUDENT, base=base) == pytest.approx(
+        sum(by_hand(number)) / 3
+    )
 
 
 def test_disjoint_answers_are_the_least_loyal():
@@ -52,8 +64,12 @@ def test_as_scipy_has_it_and_not_its_root():
     p, q = random.dirichlet(np.ones(4), 50), random.dirichlet(np.ones(4), 50)
     distances = np.array([jensenshannon(one, other) for one, other in zip(p, q, strict=True)])
     assert probability_loyalty(p, q) == pytest.approx(1 - distances.mean())
-    assert probability_loyalty(p, q) != pytest.approx(1 - np.sqrt(distances).mean())  # a mistake seen in public code
-    assert probability_loyalty(3 * p, q) == pytest.approx(1 - distances.mean())  # rows are scaled to sum 1
+    assert probability_loyalty(p, q) != pytest.approx(
+        1 - np.sqrt(distances).mean()
+    )  # a mistake seen in public code
+    assert probability_loyalty(3 * p, q) == pytest.approx(
+        1 - distances.mean()
+    )  # rows are scaled to sum 1
 
 
 def test_equal_rows_in_float32_are_wholly_loyal():
@@ -99,7 +115,9 @@ def test_what_is_no_probability_is_refused(teacher, student, problem):
 
 
 class TestRuns:
-    def save(self, store: Store, rows: list[list[float]], record: Record | None = None, **changes: object) -> Record:
+    def save(
+        self, store: Store, rows: list[list[float]], record: Record | None = None, **changes: object
+    ) -> Record:
         record = a_record(**changes) if record is None else record
         ids = tuple(f"test-{row}" for row in range(len(rows)))
         store.save(record, Predictions(ids, np.array(rows, np.float32)))
@@ -109,10 +127,15 @@ class TestRuns:
 
     def test_from_stored_predictions(self, store: Store):
         teacher, student = self.save(store, TEACHER, method="ft"), self.save(store, STUDENT)
-        assert between(teacher, student, store).probability.value == pytest.approx(sum(by_hand(math.e)) / 3)
+        assert between(teacher, student, store).probability.value == pytest.approx(
+            sum(by_hand(math.e)) / 3
+        )
 
     def test_other_test_sets_are_refused(self, store: Store):
-        teacher, student = self.save(store, TEACHER, test_fingerprint="0" * 64), self.save(store, STUDENT)
+        teacher, student = (
+            self.save(store, TEACHER, test_fingerprint="0" * 64),
+            self.save(store, STUDENT),
+        )
         with pytest.raises(BenchError, match="different examples") as caught:
             between(teacher, student, store)
         assert teacher.run.key[:8] in str(caught.value)

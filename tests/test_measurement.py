@@ -34,7 +34,14 @@ def record(store: Store) -> Record:
 
 
 def an_attack(record: Record, name: str = "textfooler-paper") -> Measurement:
-    return measured(record, "attack", name, settings={"cosine": 0.5}, scores={"queries": 97.5}, environment={"load": 1})
+    return measured(
+        record,
+        "attack",
+        name,
+        settings={"cosine": 0.5},
+        scores={"queries": 97.5},
+        environment={"load": 1},
+    )
 
 
 def test_written_and_read_back(store: Store, record: Record):
@@ -59,11 +66,16 @@ def test_no_measurement_is_taken_for_a_record(store: Store, record: Record):
 def test_only_of_the_kind_asked_for(store: Store, record: Record):
     write(store, record, an_attack(record))
     write(store, record, measured(record, "cost", settings={}, scores={}, environment={}))
-    assert [found.what for found in measurements(store, record)] == ["attack-textfooler-paper", "cost"]
+    assert [found.what for found in measurements(store, record)] == [
+        "attack-textfooler-paper",
+        "cost",
+    ]
     assert [found.what for found in measurements(store, record, "cost")] == ["cost"]
 
 
-def test_a_second_takes_the_place_of_the_first_and_of_what_was_attached(store: Store, record: Record):
+def test_a_second_takes_the_place_of_the_first_and_of_what_was_attached(
+    store: Store, record: Record
+):
     write(store, record, an_attack(record), {".jsonl": PAIRS})
     before = files(store)
     write(store, record, replace(an_attack(record), scores={"queries": 3.0}), {".jsonl": PAIRS * 2})

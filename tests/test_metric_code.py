@@ -58,10 +58,25 @@ def test_a_task_file_runs_no_script_unless_a_flag_says_so(bench, tmp_path, name)
         (tmp_path / folder).mkdir()
     (tmp_path / "mine" / "mine.py").write_text(SCRIPT.replace("MARKER", repr(str(marker))), "utf-8")
     for part, count in (("train", 24), ("test", 12)):
-        rows = [json.dumps({"text": f"a {part} film {i} {i % 2}", "label": i % 2}) + "\n" for i in range(count)]
+        rows = [
+            json.dumps({"text": f"a {part} film {i} {i % 2}", "label": i % 2}) + "\n"
+            for i in range(count)
+        ]
         (tmp_path / "rows" / f"{part}.jsonl").write_text("".join(rows), "utf-8")
     (tmp_path / "t.toml").write_text(TASK.replace("NAME", name), "utf-8")
-    run = ("run", "--methods", "majority", "--tasks", "t.toml", "--seeds", "13", "--k", "4", "--results", "r")
+    run = (
+        "run",
+        "--methods",
+        "majority",
+        "--tasks",
+        "t.toml",
+        "--seeds",
+        "13",
+        "--k",
+        "4",
+        "--results",
+        "r",
+    )
     there = {"cwd": tmp_path, "env": {**os.environ, "HF_HOME": str(tmp_path / "hf")}}
     for command in (run, (*run, "--dry-run"), ("validate", "t.toml")):
         done = bench(*command, **there)

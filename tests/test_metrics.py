@@ -25,7 +25,9 @@ def as_probabilities(answers, classes=2) -> Predictions:
 
 
 def as_values(values) -> Predictions:
-    return Predictions(tuple(f"test-{i}" for i in range(len(values))), values=np.array(values, np.float32))
+    return Predictions(
+        tuple(f"test-{i}" for i in range(len(values))), values=np.array(values, np.float32)
+    )
 
 
 def one(metric, gold, predictions):
@@ -48,10 +50,14 @@ def test_classification_by_hand(metric, expected):
 
 def test_macro_f1_of_three_classes_by_hand():
     gold, answers = [0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 0, 0]
-    assert one("macro_f1", gold, as_probabilities(answers, 3)) == pytest.approx((2 / 5 + 4 / 5 + 0) / 3)
+    assert one("macro_f1", gold, as_probabilities(answers, 3)) == pytest.approx(
+        (2 / 5 + 4 / 5 + 0) / 3
+    )
 
 
-@pytest.mark.parametrize(("gold", "answers"), [([0, 1, 0], [1, 1, 1]), ([1, 1, 1], [0, 1, 1]), ([0, 0], [0, 0])])
+@pytest.mark.parametrize(
+    ("gold", "answers"), [([0, 1, 0], [1, 1, 1]), ([1, 1, 1], [0, 1, 1]), ([0, 0], [0, 0])]
+)
 def test_mcc_of_one_class_is_zero(gold, answers):
     assert one("mcc", gold, as_probabilities(answers)) == 0
 
@@ -75,7 +81,9 @@ def test_correlation_of_a_constant_is_zero(metric):
 
 
 def test_ties_go_to_the_first_class():
-    predictions = Predictions(("a", "b"), probabilities=np.array([[0.5, 0.5], [0.2, 0.8]], np.float32))
+    predictions = Predictions(
+        ("a", "b"), probabilities=np.array([[0.5, 0.5], [0.2, 0.8]], np.float32)
+    )
     assert one("accuracy", [0, 1], predictions) == 1
 
 
@@ -85,7 +93,8 @@ def test_the_headline_comes_first_and_once():
 
 
 @pytest.mark.parametrize(
-    ("kind", "predictions"), [("single", as_values([0.0, 1.0])), ("regression", as_probabilities([0, 1]))]
+    ("kind", "predictions"),
+    [("single", as_values([0.0, 1.0])), ("regression", as_probabilities([0, 1]))],
 )
 def test_predictions_of_the_other_kind_are_refused(kind, predictions):
     with pytest.raises(BenchError, match="is scored from"):
@@ -132,7 +141,9 @@ def test_scorer_refuses_rows_without_labels():
 
 
 def test_a_metric_of_the_hub(monkeypatch):
-    loaded = SimpleNamespace(compute=lambda references, predictions: {"other": 0.0, "mine": sum(references)})
+    loaded = SimpleNamespace(
+        compute=lambda references, predictions: {"other": 0.0, "mine": sum(references)}
+    )
     monkeypatch.setitem(sys.modules, "evaluate", SimpleNamespace(load=lambda name: loaded))
     assert one("evaluate:mine", GOLD, as_probabilities(ANSWERS)) == 3
     someone = replace(toy_task("single"), metric="evaluate:someone/mine", metric_code=True)
@@ -147,7 +158,9 @@ def test_a_metric_of_the_hub_while_offline(monkeypatch):
     monkeypatch.setitem(sys.modules, "evaluate", SimpleNamespace(load=load))
     with pytest.raises(NeedsNetwork) as caught:
         one("evaluate:mine", GOLD, as_probabilities(ANSWERS))
-    assert "evaluate:mine" in str(caught.value) and all(name in str(caught.value) for name in METRICS)
+    assert "evaluate:mine" in str(caught.value) and all(
+        name in str(caught.value) for name in METRICS
+    )
 
 
 def test_a_metric_of_the_hub_without_the_package(monkeypatch):
@@ -157,7 +170,17 @@ def test_a_metric_of_the_hub_without_the_package(monkeypatch):
     assert "pip install 'fewbench[evaluate]'" in str(caught.value)
 
 
-PATHS = ("./mine", "../x/mine", "mine.py", "folder/mine", "someone/mine", "/tmp/mine", "a/b/c", ".hidden", "..")
+PATHS = (
+    "./mine",
+    "../x/mine",
+    "mine.py",
+    "folder/mine",
+    "someone/mine",
+    "/tmp/mine",
+    "a/b/c",
+    ".hidden",
+    "..",
+)
 
 
 @pytest.mark.parametrize("name", PATHS)

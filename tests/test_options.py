@@ -20,7 +20,10 @@ IDS = ("a", "b", "c")
 
 
 def rows_of(*options: tuple[str, ...]) -> list[Example]:
-    return [Example(name, ("text", "question"), None, given) for name, given in zip(IDS, options, strict=True)]
+    return [
+        Example(name, ("text", "question"), None, given)
+        for name, given in zip(IDS, options, strict=True)
+    ]
 
 
 def test_an_absent_option_has_no_probability_and_the_rest_adds_up():
@@ -30,7 +33,9 @@ def test_an_absent_option_has_no_probability_and_the_rest_adds_up():
     # by hand: 0.2 / (0.2 + 0.3), 0.3 / (0.2 + 0.3); and 0.2 / 0.7, 0.5 / 0.7
     assert np.allclose(made.probabilities, [[0.2, 0.3, 0.5], [0.4, 0.6, 0], [2 / 7, 0, 5 / 7]])
     assert made.answers.tolist() == [2, 1, 2] and made.ids == IDS
-    assert np.array_equal(made.probabilities[0], given.probabilities[0])  # what lacks nothing is not touched
+    assert np.array_equal(
+        made.probabilities[0], given.probabilities[0]
+    )  # what lacks nothing is not touched
     assert given.probabilities[1].tolist() == pytest.approx([0.2, 0.3, 0.5])
 
 
@@ -50,18 +55,27 @@ def test_rows_that_lack_nothing_keep_their_predictions(rows):
 
 @pytest.mark.parametrize("name", ["zero-shot", "prompt-ft", "ft", "majority"])
 def test_no_method_is_scored_on_an_option_a_row_lacks(name, tiny_model):
-    """Prompts score letters and fine-tuning scores sequences: in either, the third option of each row is none."""
+    """Prompts score letters and fine-tuning scores sequences: in either, the third option of each
+    row is none.
+    """
     task = toy_task("choice")
     rows = toy_rows(task)
 
     def less(examples):
         return tuple(
-            replace(e, options=(*(o for n, o in enumerate(e.options) if n != (e.label + 1) % 3), ""), label=None)
+            replace(
+                e,
+                options=(*(o for n, o in enumerate(e.options) if n != (e.label + 1) % 3), ""),
+                label=None,
+            )
             for e in examples
         )
 
     job = toy_job(methods()[name], tiny_model, task)
-    labels = [e.options.index(full.options[full.label]) for e, full in zip(less(rows.test), rows.test, strict=True)]
+    labels = [
+        e.options.index(full.options[full.label])
+        for e, full in zip(less(rows.test), rows.test, strict=True)
+    ]
     test = less(rows.test)
     scorer = Scorer(task, [replace(e, label=label) for e, label in zip(test, labels, strict=True)])
     job = replace(job, split=replace(job.split, test=test), scorer=scorer)

@@ -1,7 +1,8 @@
-"""A method in a folder outside the project, with a model class of its own: all that a shipped one can do, it can.
+"""A method in a folder outside the project, with a model class of its own: all that a shipped one
+can do, it can.
 
-Run, kept, loaded, attacked, costed, distilled from, submitted; and nothing of it is imported unless its file is named.
-"""
+Run, kept, loaded, attacked, costed, distilled from, submitted; and nothing of it is imported unless
+its file is named."""
 
 from __future__ import annotations
 
@@ -73,17 +74,33 @@ def mine(tmp_path_factory):
 def results(tmp_path_factory, mine):
     """A results folder with its run, and the run of a student that it taught."""
     place = tmp_path_factory.mktemp("results")
-    asked = dict(tasks="demo-sentiment", seeds=[13], protocol="demo", results=place, device="cpu", keep_models=True)
+    asked = dict(
+        tasks="demo-sentiment",
+        seeds=[13],
+        protocol="demo",
+        results=place,
+        device="cpu",
+        keep_models=True,
+    )
     records = fewbench.run([str(mine), "vanilla-kd:teacher=shifted-head"], **asked)
-    assert [(record.run.method, record.status) for record in records] == [("shifted-head", "ok"), ("vanilla-kd", "ok")]
+    assert [(record.run.method, record.status) for record in records] == [
+        ("shifted-head", "ok"),
+        ("vanilla-kd", "ok"),
+    ]
     return place
 
 
 def keys(results):
-    """The keys of its own run on the student, of the teacher that it made, and of the student taught."""
+    """The keys of its own run on the student, of the teacher that it made, and of the student
+    taught.
+    """
     found = {(r.run.method, r.run.student.name): r.run.key for r in Store(results).records()}
     teacher, student = "fewbench-mini", "fewbench-micro"
-    return found["shifted-head", student], found["shifted-head", teacher], found["vanilla-kd", student]
+    return (
+        found["shifted-head", student],
+        found["shifted-head", teacher],
+        found["vanilla-kd", student],
+    )
 
 
 def test_it_is_loaded_and_predicts_what_it_did(results, mine):
@@ -117,7 +134,18 @@ def test_its_file_with_other_code_is_refused(results, tmp_path):
 
 def test_it_is_costed_with_what_it_taught(bench, results, mine):
     own, _, taught = keys(results)
-    options = ["--methods", mine, "--examples", 8, "--rounds", 2, "--no-energy", "--results", results, "--json"]
+    options = [
+        "--methods",
+        mine,
+        "--examples",
+        8,
+        "--rounds",
+        2,
+        "--no-energy",
+        "--results",
+        results,
+        "--json",
+    ]
     done = bench("cost", own, taught, *options)
     assert done.returncode == 0, done.stderr
     costs = json.loads(done.stdout)
@@ -127,10 +155,23 @@ def test_it_is_costed_with_what_it_taught(bench, results, mine):
 
 def test_it_is_attacked(bench, results, mine, neighbours, nltk_data):
     files = ["--neighbours", neighbours, "--nltk-data", nltk_data]
-    done = bench("attack", keys(results)[0], "--limit", 4, *files, "--methods", mine, "--results", results, "--json")
+    done = bench(
+        "attack",
+        keys(results)[0],
+        "--limit",
+        4,
+        *files,
+        "--methods",
+        mine,
+        "--results",
+        results,
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) == 1
-    refused = bench("attack", keys(results)[0], "--limit", 4, *files, "--results", results, "--force")
+    refused = bench(
+        "attack", keys(results)[0], "--limit", 4, *files, "--results", results, "--force"
+    )
     assert refused.returncode == 2
     assert "--methods FILE" in refused.stderr
 
@@ -138,11 +179,17 @@ def test_it_is_attacked(bench, results, mine, neighbours, nltk_data):
 def test_it_is_submitted(bench, results, tmp_path):
     """A checkout with changes may not submit, and nothing else may stand in the way."""
     done = bench("submit", results, "--results", tmp_path / "ours")
-    problems = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("demo-sentiment@demo/")]
+    problems = [
+        line
+        for line in (done.stdout + done.stderr).splitlines()
+        if line.startswith("demo-sentiment@demo/")
+    ]
     assert all("changes that are not committed" in line for line in problems), problems
     if not problems:
         assert done.returncode == 0, done.stderr
-        assert {record.run.key for record in Store(tmp_path / "ours").records()} == set(keys(results))
+        assert {record.run.key for record in Store(tmp_path / "ours").records()} == set(
+            keys(results)
+        )
 
 
 def test_a_class_that_its_file_does_not_name_cannot_be_kept(mine, tmp_path):
@@ -151,7 +198,13 @@ def test_a_class_that_its_file_does_not_name_cannot_be_kept(mine, tmp_path):
     text = METHOD.replace("from .model import Shifted", "from . import model as parts")
     (folder / "__init__.py").write_text(text.replace("Shifted(kit", "parts.Shifted(kit"), "utf-8")
     (folder / "model.py").write_text(MODEL, "utf-8")
-    asked = dict(tasks="demo-sentiment", seeds=[13], protocol="demo", results=tmp_path / "results", device="cpu")
+    asked = dict(
+        tasks="demo-sentiment",
+        seeds=[13],
+        protocol="demo",
+        results=tmp_path / "results",
+        device="cpu",
+    )
     (record,) = fewbench.run([str(folder)], keep_models=True, **asked)
     assert record.status == "failed"
     assert "import Shifted" in record.error

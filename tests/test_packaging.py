@@ -9,7 +9,12 @@ import sys
 import pytest
 from conftest import PROJECT
 
-MAPPED = {"bench": "fewbench", "methods": "fewbench.methods", "tasks": "fewbench.tasks", "plots": "fewbench.plots"}
+MAPPED = {
+    "bench": "fewbench",
+    "methods": "fewbench.methods",
+    "tasks": "fewbench.tasks",
+    "plots": "fewbench.plots",
+}
 
 
 def test_every_folder_with_code_is_an_installed_package():
@@ -24,7 +29,12 @@ def test_few_modules_stand_outside_a_room():
     assert len([*(PROJECT / "bench").glob("*.py")]) <= 6
 
 
-LIGHT = ("fewbench.cli", "fewbench.runner.plan", "fewbench.report.tables.blocks", "fewbench.data.reader")
+LIGHT = (
+    "fewbench.cli",
+    "fewbench.runner.plan",
+    "fewbench.report.tables.blocks",
+    "fewbench.data.reader",
+)
 
 
 @pytest.mark.parametrize("module", LIGHT)

@@ -18,7 +18,10 @@ def write_parquet(file, columns):
 
 def test_parquet(folder, tmp_path):
     write_parquet(folder / "train.parquet", {"text": ["NA", "007"], "label": [1, 0]})
-    assert [(e.texts[0], e.label) for e in read_rows(TASK, tmp_path, offline=True).train] == [("NA", 1), ("007", 0)]
+    assert [(e.texts[0], e.label) for e in read_rows(TASK, tmp_path, offline=True).train] == [
+        ("NA", 1),
+        ("007", 0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +59,8 @@ def test_parquet_cut_short_is_refused(folder, tmp_path):
 def test_parquet_texts_are_utf8(folder, tmp_path):
     import pyarrow as pa
 
-    write_parquet(folder / "train.parquet", {"text": pa.array([b"caf\xe9"]).view(pa.string()), "label": [1]})
+    write_parquet(
+        folder / "train.parquet", {"text": pa.array([b"caf\xe9"]).view(pa.string()), "label": [1]}
+    )
     with pytest.raises(DataError, match=r"not Parquet, or cut short: .*utf-8"):
         read_rows(TASK, tmp_path, offline=True)

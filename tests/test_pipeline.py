@@ -44,10 +44,18 @@ def test_a_pipeline_is_its_steps(step):
     known = methods(files)
     made = pipeline("one+two", known)
     assert [part.name for part in made.steps] == ["one", "two"]
-    assert made.settings == {f"{name}.{key}": v for name in ("one", "two") for key, v in known["one"].settings.items()}
+    assert made.settings == {
+        f"{name}.{key}": v for name in ("one", "two") for key, v in known["one"].settings.items()
+    }
     assert (made.needs, made.search, made.trained_by) == (("teacher",), ("lr",), "one.teacher")
-    assert made.code_hash() not in {known["one"].code_hash(), pipeline("two+one", known).code_hash()}
-    assert settings_of(made.steps[1], made, {"two.size": 3, "one.size": 2, "lr": 0.5}) == {"size": 3, "lr": 0.5}
+    assert made.code_hash() not in {
+        known["one"].code_hash(),
+        pipeline("two+one", known).code_hash(),
+    }
+    assert settings_of(made.steps[1], made, {"two.size": 3, "one.size": 2, "lr": 0.5}) == {
+        "size": 3,
+        "lr": 0.5,
+    }
     assert made.searched({"one.lr": 1.0}) == ("lr",)
     assert made.searched({"one.lr": 1.0, "two.lr": 1.0}) == ()
 
@@ -89,7 +97,9 @@ def test_settings_are_bound_by_step():
 
 def test_the_teacher_is_a_run_that_is_done_once(tiny_model, tmp_path):
     artifacts = Artifacts(tmp_path)
-    job = toy_job(pipeline("truncate+finetune", methods()), tiny_model, settings={"truncate.layers": 1})
+    job = toy_job(
+        pipeline("truncate+finetune", methods()), tiny_model, settings={"truncate.layers": 1}
+    )
     assert job.teacher is not None
     assert (job.teacher.run.method, job.teacher.run.student) == ("ft", job.run.teacher)
     plan = Plan((job,), {}, artifacts)
@@ -98,13 +108,22 @@ def test_the_teacher_is_a_run_that_is_done_once(tiny_model, tmp_path):
     assert (record.status, record.error) == ("ok", None)
     assert predictions is not None
     assert artifacts.has(job.teacher.model_key)
-    assert plan.stages([job]) == [[job.teacher], [job]]  # a death came between its model and its record
+    assert plan.stages([job]) == [
+        [job.teacher],
+        [job],
+    ]  # a death came between its model and its record
     taught = replace(record, run=job.teacher.run, method_code=job.teacher.method.code_hash())
     stored = {job.teacher.key: taught}
     assert replace(plan, records=stored).stages([job]) == [[job]]
     for other in (replace(taught, status="failed"), replace(taught, method_code="older")):
-        assert replace(plan, records={job.teacher.key: other}).stages([job]) == [[job.teacher], [job]]
-    assert record.selection["settings"] == {"truncate.layers": 1, **job.trials[record.selection["trial"]]}
+        assert replace(plan, records={job.teacher.key: other}).stages([job]) == [
+            [job.teacher],
+            [job],
+        ]
+    assert record.selection["settings"] == {
+        "truncate.layers": 1,
+        **job.trials[record.selection["trial"]],
+    }
 
 
 def test_two_students_share_a_teacher_and_a_requested_run_is_the_teacher(tiny_model, tmp_path):
@@ -112,7 +131,10 @@ def test_two_students_share_a_teacher_and_a_requested_run_is_the_teacher(tiny_mo
     own = toy_job(known["ft"], tiny_model)
     jobs = [own, toy_job(known["truncate"], tiny_model), toy_job(known["finetune"], tiny_model)]
     stages = Plan(tuple(jobs), {}, Artifacts(tmp_path)).stages(jobs)
-    assert [[work.key for work in stage] for stage in stages] == [[own.key], [jobs[1].key, jobs[2].key]]
+    assert [[work.key for work in stage] for stage in stages] == [
+        [own.key],
+        [jobs[1].key, jobs[2].key],
+    ]
     assert stages[0][0].keep
 
 
@@ -124,7 +146,9 @@ def test_a_student_whose_teacher_failed_says_so(tiny_model, tmp_path):
 
 
 def test_who_cannot_train_a_teacher(tiny_model):
-    with pytest.raises(BenchError, match="'majority' cannot train the teacher of truncate") as caught:
+    with pytest.raises(
+        BenchError, match="'majority' cannot train the teacher of truncate"
+    ) as caught:
         toy_job(methods()["truncate"], tiny_model, settings={"teacher": "majority"})
     assert "prompt-ft" in str(caught.value)
 
@@ -159,7 +183,9 @@ def sharer(tmp_path):
 
 def test_a_preparation_is_built_once_for_all_tasks_of_a_format(sharer, tiny_model, tmp_path):
     artifacts = Artifacts(tmp_path / "artifacts")
-    jobs = [toy_job(sharer, tiny_model, settings={"other": n}, seed=s) for n, s in ((1, 13), (2, 21))]
+    jobs = [
+        toy_job(sharer, tiny_model, settings={"other": n}, seed=s) for n, s in ((1, 13), (2, 21))
+    ]
     stages = Plan(tuple(jobs), {}, artifacts).stages(jobs)
     assert [len(stage) for stage in stages] == [1, 2]
     assert isinstance(stages[0][0], Preparation)
@@ -168,7 +194,10 @@ def test_a_preparation_is_built_once_for_all_tasks_of_a_format(sharer, tiny_mode
     assert predictions is not None
     assert predictions.array[0].tolist() == [0.25, 0, 0.75]
     assert Plan(tuple(jobs), {}, artifacts).stages(jobs) == [jobs]
-    other = [toy_job(sharer, tiny_model, settings={"value": 0.5}), toy_job(sharer, tiny_model, toy_task("pair"))]
+    other = [
+        toy_job(sharer, tiny_model, settings={"value": 0.5}),
+        toy_job(sharer, tiny_model, toy_task("pair")),
+    ]
     assert len({job.preparation.key for job in [*jobs, *other] if job.preparation}) == 3
 
 
@@ -178,7 +207,9 @@ def test_a_preparation_that_fails_fails_its_runs(sharer, tiny_model, tmp_path):
         run_job(job, Artifacts(tmp_path / "artifacts"))
     record, _ = carry_out(job, Models(torch.device("cpu")), 1, Artifacts(tmp_path / "artifacts"))
     assert "prepare sharer one value=-1.0 was not built" in (record.error or "")
-    choice, _ = carry_out(toy_job(sharer, tiny_model, toy_task("choice")), Models(torch.device("cpu")), 1)
+    choice, _ = carry_out(
+        toy_job(sharer, tiny_model, toy_task("choice")), Models(torch.device("cpu")), 1
+    )
     assert "nothing is prepared for tasks of the format 'choice'" in (choice.error or "")
 
 
@@ -188,28 +219,44 @@ def test_what_prepare_takes_is_a_setting_that_fit_need_not_have(sharer):
 
 
 @pytest.mark.parametrize(
-    ("raised", "told"), [("BenchError('no corpus')", "no corpus"), ("ValueError('odd')", "broke down")]
+    ("raised", "told"),
+    [("BenchError('no corpus')", "no corpus"), ("ValueError('odd')", "broke down")],
 )
 def test_what_is_prepared_is_looked_at_before_anything_runs(tiny_model, tmp_path, raised, told):
     file = tmp_path / "wary.py"
-    check = f"def check_prepare(kind, world, *, value):\n    assert value == 0.5\n    raise {raised}\n"
+    check = (
+        f"def check_prepare(kind, world, *, value):\n    assert value == 0.5\n    raise {raised}\n"
+    )
     file.write_text(SHARER + "from fewbench.errors import BenchError\n" + check, "utf-8")
     job = toy_job(read_method(file), tiny_model, settings={"value": 0.5})
     store = Store(tmp_path / "results")
     stages = Plan((job,), {}, store.artifacts).stages([job])
     with pytest.raises(BenchError, match=told) as caught:
-        execute(stages, store, workers=1, device="cpu", threads=1, on_done=lambda *_: pytest.fail("something ran"))
+        execute(
+            stages,
+            store,
+            workers=1,
+            device="cpu",
+            threads=1,
+            on_done=lambda *_: pytest.fail("something ran"),
+        )
     assert caught.value.where in ("prepare wary one value=0.5", str(file))
 
 
 def test_a_setting_that_is_on_says_what_is_prepared(tmp_path):
     file = tmp_path / "either.py"
     file.write_text(
-        SHARER.replace('"pair": "two"}', '"other": "both"}').replace("other: int = 1", "other: bool = False"), "utf-8"
+        SHARER.replace('"pair": "two"}', '"other": "both"}').replace(
+            "other: int = 1", "other: bool = False"
+        ),
+        "utf-8",
     )
     method = read_method(file)
     assert [method.prepared_kind(form, {}) for form in ("single", "pair")] == ["one", None]
-    assert [method.prepared_kind(form, {"other": True}) for form in ("single", "pair")] == ["both", "both"]
+    assert [method.prepared_kind(form, {"other": True}) for form in ("single", "pair")] == [
+        "both",
+        "both",
+    ]
 
 
 def test_a_protocol_says_with_what_something_is_prepared(sharer, tiny_model):

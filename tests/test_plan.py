@@ -38,9 +38,7 @@ label = "label"
 hub = false
 """
 MOOD = 'labels = ["bad", "good"]\nmetric = "accuracy"\nwords = { bad = "terrible", good = "great" }'
-GRADE = (
-    'bounds = [0.0, 1.0]\nmetric = "pearson"\nwords = { low = "terrible", high = "great" }\nlabels = ["low", "high"]'
-)
+GRADE = 'bounds = [0.0, 1.0]\nmetric = "pearson"\nwords = { low = "terrible", high = "great" }\nlabels = ["low", "high"]'
 
 
 @pytest.fixture
@@ -49,13 +47,19 @@ def plan(tmp_path, tiny_model):
     (tmp_path / "rows").mkdir()
     for name in ("train", "test"):
         rows = [{"text": f"{name} {n}", "label": n % 2} for n in range(8)]
-        (tmp_path / "rows" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (tmp_path / "rows" / f"{name}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows)
+        )
     tasks, method = tmp_path / "two.toml", tmp_path / "picky.py"
-    tasks.write_text(TASK.format(name="mood", labels=MOOD) + TASK.format(name="grade", labels=GRADE))
+    tasks.write_text(
+        TASK.format(name="mood", labels=MOOD) + TASK.format(name="grade", labels=GRADE)
+    )
     method.write_text('NEEDS = ("student",)\nKINDS = ("single",)\ndef fit(task, split, kit): ...\n')
 
     def make(methods=(str(method),), tasks=(str(tasks),), student=tiny_model, k=(2,)):
-        request = Request(tuple(methods), tuple(tasks), k=k, seeds=(1,), student=str(student), offline=True)
+        request = Request(
+            tuple(methods), tuple(tasks), k=k, seeds=(1,), student=str(student), offline=True
+        )
         return make_plan(request, Store(tmp_path / "results"))
 
     return make
@@ -86,11 +90,15 @@ def test_a_model_of_a_kind_that_the_method_does_not_read(plan, tiny_model, tmp_p
     for file in tiny_model.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     (folder / "config.json").write_text('{"model_type": "gpt2"}')
-    with pytest.raises(BenchError, match="'picky' reads no causal language models, and 'gpt' is one") as caught:
+    with pytest.raises(
+        BenchError, match="'picky' reads no causal language models, and 'gpt' is one"
+    ) as caught:
         plan(student=folder)
     assert caught.value.allowed == "masked"
     made = plan(("all",), student=folder)
-    assert "majority" in {job.run.method for job in made.jobs} and "ft" not in {job.run.method for job in made.jobs}
+    assert "majority" in {job.run.method for job in made.jobs} and "ft" not in {
+        job.run.method for job in made.jobs
+    }
     assert "method 'ft' reads no causal language models, and 'gpt' is one" in made.left_out
 
 
@@ -99,8 +107,12 @@ def test_the_embedded_teacher_teaches_the_embedded_student_alone(plan):
         plan(("truncate",))
     assert "--teacher MODEL" in str(caught.value)
     made = plan(("all",))
-    assert "ft" in {job.run.method for job in made.jobs} and not any(job.run.teacher for job in made.jobs)
-    assert {"method 'truncate' needs a teacher", "method 'vanilla-kd' needs a teacher"} <= set(made.left_out)
+    assert "ft" in {job.run.method for job in made.jobs} and not any(
+        job.run.teacher for job in made.jobs
+    )
+    assert {"method 'truncate' needs a teacher", "method 'vanilla-kd' needs a teacher"} <= set(
+        made.left_out
+    )
     embedded = plan(("truncate",), student=STUDENT)
     assert {job.run.teacher.name for job in embedded.jobs} == {TEACHER}
 
@@ -123,7 +135,9 @@ def stored(made, store):
     """Store a record of every run of a plan, as its method's code of today would."""
     for job in made.jobs:
         record = failure(job, "stored by a test", "cpu", 1)
-        store.save(replace(record, status="ok", error=None, scores={"test": {"accuracy": 0.5}}), None)
+        store.save(
+            replace(record, status="ok", error=None, scores={"test": {"accuracy": 0.5}}), None
+        )
 
 
 EDITS = {
@@ -163,7 +177,11 @@ def test_what_decides_no_number_makes_no_other_run(plan, tmp_path, what):
 ROWS = {
     "a doubled blank in a training text": ("train", "train 0", "train  0"),
     "a doubled blank in a test text": ("test", "test 3", "test  3"),
-    "a label of a row that no split draws": ("train", '"train 7", "label": 1', '"train 7", "label": 0'),
+    "a label of a row that no split draws": (
+        "train",
+        '"train 7", "label": 1',
+        '"train 7", "label": 0',
+    ),
     "a label of a test row": ("test", '"test 3", "label": 1', '"test 3", "label": 0'),
 }
 
@@ -182,10 +200,15 @@ def test_other_rows_are_another_run(plan, tmp_path, what):
 
 def test_the_pool_counts_for_methods_that_read_it(plan, tmp_path):
     tasks, pool = tmp_path / "two.toml", tmp_path / "rows" / "pool.jsonl"
-    tasks.write_text(tasks.read_text("utf-8").replace('test = "test"', 'test = "test"\nunlabeled = "pool"'), "utf-8")
+    tasks.write_text(
+        tasks.read_text("utf-8").replace('test = "test"', 'test = "test"\nunlabeled = "pool"'),
+        "utf-8",
+    )
     pool.write_text('{"text": "an opinion"}\n', "utf-8")
     reads, plain = tmp_path / "reads.py", tmp_path / "picky.py"
-    reads.write_text(plain.read_text("utf-8").replace('("student",)', '("student", "unlabeled")', 1), "utf-8")
+    reads.write_text(
+        plain.read_text("utf-8").replace('("student",)', '("student", "unlabeled")', 1), "utf-8"
+    )
     both = (str(reads), str(plain))
     stored(plan(both), Store(tmp_path / "results"))
     pool.write_text('{"text": "an invoice"}\n', "utf-8")
@@ -196,9 +219,13 @@ def test_other_constants_of_a_protocol_are_another_run(plan, tmp_path, monkeypat
     made = plan()
     stored(made, Store(tmp_path / "results"))
     quick = get_protocol("quick")
-    monkeypatch.setattr("fewbench.runner.plan.get_protocol", lambda name: replace(quick, max_steps=61))
+    monkeypatch.setattr(
+        "fewbench.runner.plan.get_protocol", lambda name: replace(quick, max_steps=61)
+    )
     assert len(plan().todo()) == len(made.jobs)
-    monkeypatch.setattr("fewbench.runner.plan.get_protocol", lambda name: replace(quick, title="Another", ddof=1))
+    monkeypatch.setattr(
+        "fewbench.runner.plan.get_protocol", lambda name: replace(quick, title="Another", ddof=1)
+    )
     assert plan().todo() == []
 
 
@@ -211,7 +238,9 @@ def test_a_tokenizers_files_make_another_run(plan, tmp_path, tiny_model):
     assert len(plan(student=folder).todo()) == len(made.jobs)
 
 
-def test_another_default_is_another_run_and_other_code_of_a_file_that_is_named_runs_again(plan, tmp_path):
+def test_another_default_is_another_run_and_other_code_of_a_file_that_is_named_runs_again(
+    plan, tmp_path
+):
     method = tmp_path / "picky.py"
     text = method.read_text("utf-8").replace("kit)", "kit, *, lr: float = 0.1)")
     method.write_text(text, "utf-8")
@@ -240,6 +269,8 @@ def test_a_module_beside_a_method_that_is_named_counts(plan, tmp_path):
 def test_a_run_of_an_earlier_schema_is_no_answer(plan, tmp_path):
     store = Store(tmp_path / "results")
     job = plan().jobs[0]
-    record = failure(replace(job, run=replace(job.run, inputs=Inputs())), "stored by a test", "cpu", 1)
+    record = failure(
+        replace(job, run=replace(job.run, inputs=Inputs())), "stored by a test", "cpu", 1
+    )
     store.save(record, None)
     assert plan().records == {} and plan().todo() != []

@@ -24,16 +24,36 @@ def environment(tmp_path_factory) -> dict[str, str]:
     if importlib.util.find_spec("setuptools") is None or importlib.util.find_spec("pip") is None:
         pytest.skip("building the plug-in offline needs pip and setuptools in this environment")
     place = tmp_path_factory.mktemp("plugin")
-    shutil.copytree(PLUGIN, place / "source", ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    command += ["--disable-pip-version-check", "--target", str(place / "site"), str(place / "source")]
+    shutil.copytree(
+        PLUGIN,
+        place / "source",
+        ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"),
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    ]
+    command += [
+        "--disable-pip-version-check",
+        "--target",
+        str(place / "site"),
+        str(place / "source"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return os.environ | {"PYTHONPATH": str(place / "site")}
 
 
 def python(code: str, environment: dict[str, str]) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -65,7 +85,17 @@ def test_it_is_listed(environment, bench):
 
 
 def test_it_is_run(environment, bench, tmp_path):
-    arguments = ["run", "--methods", "plugin-method:sharpness=2", "--tasks", "plugin-task", "--k", "4", "--seeds", "13"]
+    arguments = [
+        "run",
+        "--methods",
+        "plugin-method:sharpness=2",
+        "--tasks",
+        "plugin-task",
+        "--k",
+        "4",
+        "--seeds",
+        "13",
+    ]
     done = bench(*arguments, "--results", tmp_path / "results", env=environment)
     assert done.returncode == 0, done.stderr + done.stdout
     (file,) = (tmp_path / "results" / "runs").rglob("*.json")

@@ -54,7 +54,9 @@ label = "label"
 
 @pytest.fixture
 def mail(tmp_path):
-    """Write the task file with what stands for its positive class, and rows of which one in four is spam."""
+    """Write the task file with what stands for its positive class, and rows of which one in four is
+    spam.
+    """
     (tmp_path / "mail").mkdir()
     for part, count in (("train", 24), ("test", 12)):
         rows = [{"text": f"{part} mail number {n}", "label": int(n % 4 > 0)} for n in range(count)]
@@ -75,7 +77,9 @@ def mail(tmp_path):
 def test_a_task_that_does_not_say_which_class_is_refused(mail, positive):
     with pytest.raises(BenchError) as refused:
         load_file(mail(positive))
-    assert "[mail] positive" in str(refused.value) and 'positive = "ham", or the other label' in str(refused.value)
+    assert "[mail] positive" in str(
+        refused.value
+    ) and 'positive = "ham", or the other label' in str(refused.value)
     assert "ham, spam" in str(refused.value)
 
 
@@ -93,14 +97,18 @@ def test_a_class_that_no_metric_is_of_is_refused(mail):
 
 def test_the_shipped_tasks_name_the_class_that_their_scores_are_of():
     named = {name: task for name, task in declared(task_files()).tasks.items() if task.positive}
-    assert set(named) == {"mrpc", "qqp"} and all(task.positive_index == 1 for task in named.values())
+    assert set(named) == {"mrpc", "qqp"} and all(
+        task.positive_index == 1 for task in named.values()
+    )
 
 
 @pytest.mark.parametrize(("positive", "index"), [("spam", 0), ("ham", 1), ("", 1)])
 def test_the_score_is_of_the_class_named(positive, index):
     labels, answers = [0, 0, 0, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1, 1, 0]
     task = replace(toy_task("single", metric="f1"), labels=("spam", "ham"), positive=positive)
-    given = Predictions(tuple(map(str, range(8))), probabilities=np.eye(2, dtype=np.float32)[answers])
+    given = Predictions(
+        tuple(map(str, range(8))), probabilities=np.eye(2, dtype=np.float32)[answers]
+    )
     want = f1_score(labels, answers, pos_label=index)
     assert score(task, labels, given)["f1"] == pytest.approx(want)
     features, value = SUMMED["f1"]
@@ -117,7 +125,9 @@ def test_answers_of_one_class_alone_are_scored(mail):
 def test_records_and_headers_name_the_class(mail, tmp_path):
     found = {}
     for name in ("spam", "ham"):
-        request = Request(methods=("majority",), tasks=(str(mail(f'positive = "{name}"')),), k=(2,), seeds=(13,))
+        request = Request(
+            methods=("majority",), tasks=(str(mail(f'positive = "{name}"')),), k=(2,), seeds=(13,)
+        )
         (job,) = make_plan(request, Store(tmp_path / name)).jobs
         found[name] = carry_out(job, Models(torch.device("cpu")), 1)[0]
         assert found[name].selection["metric"] == "f1" and found[name].selection["positive"] == name

@@ -17,14 +17,18 @@ EXITS = np.array([3, 1, 6], np.int32)
 
 
 @pytest.mark.parametrize(
-    "answers", [{"values": VALUES}, {"probabilities": np.array([[1, 0], [0, 1], [0.5, 0.5]], np.float32)}]
+    "answers",
+    [{"values": VALUES}, {"probabilities": np.array([[1, 0], [0, 1], [0.5, 0.5]], np.float32)}],
 )
 def test_extras_are_written_and_read(answers):
     given = Predictions(IDS, **answers, extras={"exits": EXITS, "cuts": EXITS * 2})
     data = to_bytes(given, RUN)
     found = from_bytes(data, "here")
     assert found.ids == IDS and np.array_equal(found.array, given.array)
-    assert {name: extra.tolist() for name, extra in found.extras.items()} == {"exits": [3, 1, 6], "cuts": [6, 2, 12]}
+    assert {name: extra.tolist() for name, extra in found.extras.items()} == {
+        "exits": [3, 1, 6],
+        "cuts": [6, 2, 12],
+    }
     assert set(load(data)) == {*answers, "extras.exits", "extras.cuts"}
 
 
@@ -40,7 +44,9 @@ def test_without_extras_there_is_one_tensor():
     assert from_bytes(data, "here").extras == {}
 
 
-@pytest.mark.parametrize("extra", [EXITS[:2], EXITS[None], EXITS.astype(np.int64), EXITS.astype(np.float32)])
+@pytest.mark.parametrize(
+    "extra", [EXITS[:2], EXITS[None], EXITS.astype(np.int64), EXITS.astype(np.float32)]
+)
 def test_extras_that_do_not_fit_are_refused(extra):
     with pytest.raises(ValueError, match="exits of shape"):
         Predictions(IDS, values=VALUES, extras={"exits": extra})

@@ -30,10 +30,18 @@ folder = "."
 def task(tmp_path):
     """The same facts as files."""
     (tmp_path / "known").mkdir()
-    relations = [{"relation": r.id, "template": r.template, "label": r.label, "type": r.type} for r in KNOWN.relations]
-    facts = [{"relation": fact.relation, "subject": fact.subject, "object": fact.object} for fact in FACTS]
+    relations = [
+        {"relation": r.id, "template": r.template, "label": r.label, "type": r.type}
+        for r in KNOWN.relations
+    ]
+    facts = [
+        {"relation": fact.relation, "subject": fact.subject, "object": fact.object}
+        for fact in FACTS
+    ]
     for name, rows in (("relations", relations), ("facts", facts)):
-        (tmp_path / "known" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (tmp_path / "known" / f"{name}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows)
+        )
     file = tmp_path / "known.toml"
     file.write_text(DECLARED)
     return file
@@ -41,17 +49,36 @@ def task(tmp_path):
 
 def test_bench_probe_of_one_model(bench, task, tiny_model, tmp_path):
     file = tmp_path / "out" / "probe.json"
-    done = bench("probe", task, "--student", tiny_model, "--device", "cpu", "--offline", "--json", "--out", file)
+    done = bench(
+        "probe",
+        task,
+        "--student",
+        tiny_model,
+        "--device",
+        "cpu",
+        "--offline",
+        "--json",
+        "--out",
+        file,
+    )
     assert done.returncode == 0, done.stderr
     assert file.read_text("utf-8") == done.stdout
     report = json.loads(done.stdout)
     result = probe(*load(find_model(str(tiny_model))), KNOWN)
     model = report["models"][0]
-    assert (report["task"], report["facts"], report["duplicates"], report["limit"]) == ("known", 10, 1, None)
+    assert (report["task"], report["facts"], report["duplicates"], report["limit"]) == (
+        "known",
+        10,
+        1,
+        None,
+    )
     assert (report["comparable"], model["common"], model["too_long"]) == (True, None, 0)
     assert model["macro"]["mrr"] == round(result.recalls.macro.mrr, 6)
     assert model["micro"]["p10"] == round(result.recalls.micro.p10, 6)
-    assert [(row["relation"], row["n"], row["left_out"]) for row in model["relations"]] == [("P1", 4, 1), ("P2", 3, 2)]
+    assert [(row["relation"], row["n"], row["left_out"]) for row in model["relations"]] == [
+        ("P1", 4, 1),
+        ("P2", 3, 2),
+    ]
     assert list(report["timing"]) == [tiny_model.name]
 
 
@@ -73,7 +100,9 @@ def test_bench_probe_of_one_model_as_a_table(probing, task, tiny_model, capsys, 
     result = probe(*load(find_model(str(tiny_model))), KNOWN).recalls
     assert rows["P1"][1:5] == ["was", "4", "1", f"{result.relations['P1'].mrr:.3f}"]
     assert rows["macro"][-6:-3] == ["7", "3", f"{result.macro.mrr:.3f}"]
-    assert rows["micro"][-4:] == [f"{getattr(result.micro, name):.3f}" for name in ("mrr", "p1", "p10", "prior")]
+    assert rows["micro"][-4:] == [
+        f"{getattr(result.micro, name):.3f}" for name in ("mrr", "p1", "p10", "prior")
+    ]
 
 
 def test_bench_probe_of_two_vocabularies(probing, task, tiny_model, tmp_path, capsys, monkeypatch):
@@ -81,11 +110,19 @@ def test_bench_probe_of_two_vocabularies(probing, task, tiny_model, tmp_path, ca
     reports = []
     for _ in range(2):
         probing(
-            str(task), student=[str(tiny_model), "fewbench-micro"], limit=4, device="cpu", out=tmp_path / "probe.json"
+            str(task),
+            student=[str(tiny_model), "fewbench-micro"],
+            limit=4,
+            device="cpu",
+            out=tmp_path / "probe.json",
         )
         reports.append(json.loads((tmp_path / "probe.json").read_text("utf-8")))
     shown = capsys.readouterr().out
-    assert "NOT comparable" in shown and "fewbench-micro*" in shown and max(map(len, shown.splitlines())) <= 80
+    assert (
+        "NOT comparable" in shown
+        and "fewbench-micro*" in shown
+        and max(map(len, shown.splitlines())) <= 80
+    )
     report, again = reports
     assert report.pop("timing").keys() == again.pop("timing").keys()
     assert json.dumps(report) == json.dumps(again)
@@ -95,7 +132,12 @@ def test_bench_probe_of_two_vocabularies(probing, task, tiny_model, tmp_path, ca
 
 
 def test_bench_probe_of_one_vocabulary(probing, task, tiny, capsys):
-    probing(str(task), student=[str(tiny("bert")), str(tiny("albert")), str(tiny("bert"))], device="cpu", json=True)
+    probing(
+        str(task),
+        student=[str(tiny("bert")), str(tiny("albert")), str(tiny("bert"))],
+        device="cpu",
+        json=True,
+    )
     report = json.loads(capsys.readouterr().out)
     assert report["comparable"] and [model["common"] for model in report["models"]] == [None, None]
 
@@ -104,7 +146,10 @@ def test_bench_probe_of_one_vocabulary(probing, task, tiny, capsys):
     ("arguments", "said"),
     [
         (("known", "--student", "fewbench-tyni/"), "bench ls models"),
-        (("lama", "--student", "fewbench-micro"), "--data DIR (or FEWBENCH_DATA) with lama/relations.jsonl"),
+        (
+            ("lama", "--student", "fewbench-micro"),
+            "--data DIR (or FEWBENCH_DATA) with lama/relations.jsonl",
+        ),
         (("known", "--out", "."), "--out is a folder"),
     ],
 )

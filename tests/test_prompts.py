@@ -1,4 +1,6 @@
-"""Named templates: what a table becomes, what a plan makes of `--template`, and where such runs stand."""
+"""Named templates: what a table becomes, what a plan makes of `--template`, and where such runs
+stand.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ words = { good = "good", bad = ["bad", "poor"] }
 def file(tmp_path):
     (tmp_path / "mood").mkdir()
     for split in ("train", "test"):
-        rows = "".join(json.dumps({"text": f"{split} {n}", "label": n % 2}) + "\n" for n in range(8))
+        rows = "".join(
+            json.dumps({"text": f"{split} {n}", "label": n % 2}) + "\n" for n in range(8)
+        )
         (tmp_path / "mood" / f"{split}.jsonl").write_text(rows)
     (tmp_path / "moods.toml").write_text(TASK)
     return tmp_path / "moods.toml"
@@ -71,14 +75,20 @@ def test_a_named_prompt_has_a_template_or_words_of_its_own(file):
         Prompt("plain", "{0} It was {mask}.", (("bad", "poor"), ("good",))),
     )
     other = with_prompt(task, "plain")
-    assert (other.full_name, other.words, other.template) == ("mood@files+plain", task.prompts[1].words, task.template)
+    assert (other.full_name, other.words, other.template) == (
+        "mood@files+plain",
+        task.prompts[1].words,
+        task.template,
+    )
     assert with_prompt(task, "own") == task and task.full_name == "mood@files"
 
 
 def test_an_unknown_name_is_refused(file):
     with pytest.raises(BenchError) as caught:
         with_prompt(task_of(file), "jutst")
-    assert "nearest: just" in str(caught.value) and "allowed: just, own, plain, unified" in str(caught.value)
+    assert "nearest: just" in str(caught.value) and "allowed: just, own, plain, unified" in str(
+        caught.value
+    )
 
 
 MISTAKES = {
@@ -135,10 +145,21 @@ def test_runs_of_templates_stand_apart_in_store_and_table(file, tmp_path):
 
     store = Store(tmp_path / "results")
     jobs = plan(file, "own", "plain", methods=("zero-shot",)).jobs
-    assert execute([jobs], store, workers=1, device="cpu", threads=1, on_done=lambda work, outcome: None) == 0
-    assert sorted(place.name for place in store.runs.iterdir()) == ["mood@files", "mood@files+plain"]
+    assert (
+        execute(
+            [jobs], store, workers=1, device="cpu", threads=1, on_done=lambda work, outcome: None
+        )
+        == 0
+    )
+    assert sorted(place.name for place in store.runs.iterdir()) == [
+        "mood@files",
+        "mood@files+plain",
+    ]
     records = [store.get(job.run) for job in jobs]
-    assert [record.details["label_words"] for record in records] == [["terrible", "great"], ["bad", "poor", "good"]]
+    assert [record.details["label_words"] for record in records] == [
+        ["terrible", "great"],
+        ["bad", "poor", "good"],
+    ]
     place = folder(store.runs, records[1].run)
     assert all(belongs(store.runs, file, records[1]) for file in place.glob("*.json"))
     (block,) = build(records, {}, {})
@@ -148,9 +169,22 @@ def test_runs_of_templates_stand_apart_in_store_and_table(file, tmp_path):
 
 def test_from_the_command_line(bench, file):
     done = bench(
-        "run", "--tasks", file, "--methods", "zero-shot", "--template", "just,own", "--k", 2, "--dry-run", "--json"
+        "run",
+        "--tasks",
+        file,
+        "--methods",
+        "zero-shot",
+        "--template",
+        "just,own",
+        "--k",
+        2,
+        "--dry-run",
+        "--json",
     )
-    assert [row["task"] for row in json.loads(done.stdout)["plan"]] == ["mood@files+just", "mood@files"]
+    assert [row["task"] for row in json.loads(done.stdout)["plan"]] == [
+        "mood@files+just",
+        "mood@files",
+    ]
     shown = bench("validate", file, "--k", 1).stdout
     assert "+just: Just [terrible | great]! train 0" in shown
     assert "+plain: train 0 It was [bad/poor | good]." in shown

@@ -24,7 +24,11 @@ def test_lm_bff_constants():
     }
     assert (protocol.max_steps, protocol.eval_every, protocol.eval_batch_size) == (1000, 100, 16)
     assert (protocol.schedule, protocol.warmup_steps, protocol.weight_decay) == ("linear", 0, 0.0)
-    assert (protocol.max_grad_norm, protocol.checkpoint_tie, protocol.trial_tie) == (1.0, "first", "first")
+    assert (protocol.max_grad_norm, protocol.checkpoint_tie, protocol.trial_tie) == (
+        1.0,
+        "first",
+        "first",
+    )
     assert protocol.ddof == 0
 
 
@@ -52,14 +56,18 @@ def test_trials_walk_the_grid_in_its_order():
 
 def test_trials_leave_out_what_is_fixed_or_not_searched():
     protocol = get_protocol("lm-bff-v1")
-    assert protocol.trials(("lr", "batch_size"), {"lr": 1.0}) == [{"batch_size": size} for size in (2, 4, 8)]
+    assert protocol.trials(("lr", "batch_size"), {"lr": 1.0}) == [
+        {"batch_size": size} for size in (2, 4, 8)
+    ]
     assert protocol.trials(("lr", "alpha"), {}) == [{"lr": lr} for lr in (1e-5, 2e-5, 5e-5)]
     assert protocol.trials((), {}) == [{}]
     assert protocol.trials(("lr",), {"lr": 1.0}) == [{}]
 
 
 def every_search():
-    """Yield each method, preset and pipeline of one, with the names of what it searches and its own grid."""
+    """Yield each method, preset and pipeline of one, with the names of what it searches and its own
+    grid.
+    """
     known = methods()
     names = [*known, *(name for info in known.values() for name in info.pipelines)]
     for name in names:
@@ -83,7 +91,9 @@ def test_all_methods_search_the_same_rates_with_the_same_number_of_trials(name):
         assert len(set(counts[rate].values())) == 1, (rate, counts[rate])
         assert len(set(map(tuple, rates[rate].values()))) == 1, (rate, rates[rate])
     of_prompts, of_all = (next(iter(counts[rate].values())) for rate in ("prompt_lr", "lr"))
-    assert (of_prompts, of_all) == (4, 3) if name == "ppt-v1" else of_prompts == of_all  # as its authors print
+    assert (
+        (of_prompts, of_all) == (4, 3) if name == "ppt-v1" else of_prompts == of_all
+    )  # as its authors print
 
 
 def test_updates_grow_with_the_classes():
@@ -99,11 +109,15 @@ def test_a_job_has_the_updates_of_its_task(tiny_model):
     quick = get_protocol("quick")
     job = toy_job(methods()["ft"], tiny_model, protocol=quick)
     assert len(job.task.labels) == 3 and job.protocol.max_steps == 90
-    assert job.run.inputs.protocol == protocol_hash(quick)  # a table is of one protocol, whatever its tasks
+    assert job.run.inputs.protocol == protocol_hash(
+        quick
+    )  # a table is of one protocol, whatever its tasks
 
 
 def test_the_key_covers_what_the_constants_come_to(tiny_model, monkeypatch):
-    """How trials are laid out and how updates grow is code of the protocol, which no method's hash follows."""
+    """How trials are laid out and how updates grow is code of the protocol, which no method's hash
+    follows.
+    """
     method, protocol = methods()["ft"], replace(get_protocol("quick"), grid={"lr": (1e-4, 5e-4)})
 
     def inputs():
@@ -111,7 +125,11 @@ def test_the_key_covers_what_the_constants_come_to(tiny_model, monkeypatch):
 
     before = inputs()
     with monkeypatch.context() as other:
-        other.setattr(Protocol, "of_classes", lambda self, classes: replace(self, max_steps=self.max_steps + 1))
+        other.setattr(
+            Protocol,
+            "of_classes",
+            lambda self, classes: replace(self, max_steps=self.max_steps + 1),
+        )
         grown = inputs()
     with monkeypatch.context() as other:
         trials = Protocol.trials
@@ -149,13 +167,21 @@ def test_a_methods_own_values_take_turns_and_the_preferred_one_wins_a_tie():
     last = replace(protocol, trial_tie="last").trials(("lr", "k"), {}, {"k": (4, 2, 1, 0)})
     assert last == [{"lr": 1e-5, "k": 1}, {"lr": 2e-5, "k": 2}, {"lr": 5e-5, "k": 4}]
     both = protocol.trials(("lr", "batch_size", "k", "m"), {}, {"k": (4, 2), "m": (0, 1)})
-    assert [(trial["k"], trial["m"]) for trial in both[:5]] == [(4, 0), (4, 1), (2, 0), (2, 1), (4, 0)]
+    assert [(trial["k"], trial["m"]) for trial in both[:5]] == [
+        (4, 0),
+        (4, 1),
+        (2, 0),
+        (2, 1),
+        (4, 0),
+    ]
 
 
 def test_where_nothing_is_trained_all_own_values_are_tried():
     protocol, own = get_protocol("lm-bff-v1"), {"k": (4, 2, 1)}
     assert [trial["k"] for trial in protocol.trials(("k",), {}, own)] == [4, 2, 1]
-    assert [trial["k"] for trial in replace(protocol, trial_tie="last").trials(("k",), {}, own)] == [1, 2, 4]
+    assert [
+        trial["k"] for trial in replace(protocol, trial_tie="last").trials(("k",), {}, own)
+    ] == [1, 2, 4]
     assert protocol.trials(("k",), {"k": 2}, own) == protocol.trials((), {}, own) == [{}]
 
 
@@ -164,6 +190,10 @@ def test_ppt_constants():
     protocol = get_protocol("ppt-v1")
     assert protocol.max_steps == 50 * 32 // 16 and protocol.k * 2 == 32
     assert protocol.seeds == (10, 20, 30, 40, 50)
-    assert protocol.grid == {"lr": (2e-4, 5e-4, 1e-3), "batch_size": (16,), "prompt_lr": (5e-3, 1e-2, 2e-2, 5e-2)}
+    assert protocol.grid == {
+        "lr": (2e-4, 5e-4, 1e-3),
+        "batch_size": (16,),
+        "prompt_lr": (5e-3, 1e-2, 2e-2, 5e-2),
+    }
     assert (protocol.eval_every, protocol.schedule, protocol.warmup_steps) == (6, "constant", 0)
     assert protocol.weight_decay == 1e-2

@@ -1,4 +1,6 @@
-"""Published numbers: the shape of every file, each value in its paper's text, and what stands beside a cell of ours."""
+"""Published numbers: the shape of every file, each value in its paper's text, and what stands
+beside a cell of ours.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,28 @@ NUMBERS = read_published(FOLDER)
 
 def test_every_table_is_there():
     tables = Counter((number.paper, number.table) for number in NUMBERS)
-    thesis = ("3.1", "3.2", "3.3", "3.4", "3.5", "4.1", "4.2", "4.3", "5.1", "5.2", "5.5", "5.6", "6.2", "6.4", "7.3")
-    wanted = {("smash", t) for t in "123"} | {("prompt-distiller", t) for t in "123"} | {("ppt", t) for t in "1245"}
+    thesis = (
+        "3.1",
+        "3.2",
+        "3.3",
+        "3.4",
+        "3.5",
+        "4.1",
+        "4.2",
+        "4.3",
+        "5.1",
+        "5.2",
+        "5.5",
+        "5.6",
+        "6.2",
+        "6.4",
+        "7.3",
+    )
+    wanted = (
+        {("smash", t) for t in "123"}
+        | {("prompt-distiller", t) for t in "123"}
+        | {("ppt", t) for t in "1245"}
+    )
     assert set(tables) == wanted | {("efficient-nlp-thesis", t) for t in thesis}
     files = {file.stem for file in FOLDER.glob("*.csv")}
     assert files == {f"{paper.removeprefix('efficient-nlp-')}-{table}" for paper, table in tables}
@@ -87,7 +109,10 @@ def test_tables_that_print_the_same_run_agree(paper, one, other, shared_cells):
         {
             (n.method, n.backbone, n.task, n.metric): n.value
             for n in NUMBERS
-            if (n.paper, n.table) == (paper, table) and n.method and n.task and n.group != "Test Set"
+            if (n.paper, n.table) == (paper, table)
+            and n.method
+            and n.task
+            and n.group != "Test Set"
             if not n.method.startswith("prompt-tuning:")
         }
         for table in (one, other)
@@ -106,7 +131,9 @@ def _letters(text):
 
 
 def test_each_value_stands_in_its_papers_text(shared):
-    """Every value, and its std, in one cell of a table line that its row, group or column names. Decimals count."""
+    """Every value, and its std, in one cell of a table line that its row, group or column names.
+    Decimals count.
+    """
     for file in sorted(FOLDER.glob("*.csv")):
         with file.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
@@ -116,7 +143,9 @@ def test_each_value_stands_in_its_papers_text(shared):
         for row in rows:
             parts = [name for part in ("row", "group", "column") for name in row[part].split(" | ")]
             for name in {_letters(part) for part in parts} - {"", *named}:
-                named[name] = set().union(*(numbers for letters, numbers in lines if name in letters))
+                named[name] = set().union(
+                    *(numbers for letters, numbers in lines if name in letters)
+                )
             wanted = (row["value"], *filter(None, [row["std"]]))
             assert any(wanted in named.get(_letters(part), ()) for part in parts), row
 
@@ -150,7 +179,9 @@ def number(**changes):
 
 
 def ask(numbers, **changes):
-    given = dict(method="prompt-ft", task="sst-2", metric="accuracy", k=16, protocol="quick") | changes
+    given = (
+        dict(method="prompt-ft", task="sst-2", metric="accuracy", k=16, protocol="quick") | changes
+    )
     return beside(numbers, **given)
 
 
@@ -163,13 +194,20 @@ def test_what_is_not_as_in_ours_is_marked():
     assert same.mark == ""
     assert same.source == "efficient-nlp-thesis Table 6.2, Setting 3: dR-b"
     (other,) = ask([replace(lmbff, method="prompt-ft:lr=1", note="GLUE test server")])
-    assert (other.method, other.mark) == ("prompt-ft:lr=1", "another protocol; GLUE's hidden test set")
+    assert (other.method, other.mark) == (
+        "prompt-ft:lr=1",
+        "another protocol; GLUE's hidden test set",
+    )
 
 
 def test_the_same_k_comes_before_others():
     numbers = [number(k="full"), number(k="32 total"), number(k="16")]
     assert [cell.k for cell in ask(numbers)] == ["16"]
-    assert [cell.mark.split("; ")[0] for cell in ask(numbers, k=8)] == ["full training set", "K=32 total", "K=16"]
+    assert [cell.mark.split("; ")[0] for cell in ask(numbers, k=8)] == [
+        "full training set",
+        "K=32 total",
+        "K=16",
+    ]
     assert ask([number(k="")], k=8)[0].mark == "another protocol"
 
 
@@ -202,7 +240,9 @@ def test_a_number_printed_twice_stands_once_with_its_std():
 def a_block():
     column = TaskCell("sst-2", "lm-bff", "", 1, "", "", "0" * 16, "accuracy")
     ours = TableRow(Entrant("prompt-ft", "splade-tiny-mlm"))
-    return Block(Terms(16, "lm-bff-v1"), 0, [ours], [column], {(ours, column): Scores({13: 0.8, 21: 0.9})})
+    return Block(
+        Terms(16, "lm-bff-v1"), 0, [ours], [column], {(ours, column): Scores({13: 0.8, 21: 0.9})}
+    )
 
 
 def test_published_numbers_are_rows_of_their_own_in_a_table():
@@ -212,7 +252,9 @@ def test_published_numbers_are_rows_of_their_own_in_a_table():
         lines = draw(grids([*entries([a_block()]), entry])[0]).splitlines()
         (ours,) = [line for line in lines if "85.0" in line]
         (theirs,) = [line for line in lines if "85.7" in line]
-        assert "splade-tiny-mlm" in ours and "distilroberta-base" in theirs and "splade" not in theirs
+        assert (
+            "splade-tiny-mlm" in ours and "distilroberta-base" in theirs and "splade" not in theirs
+        )
     text = render.markdown(grids([*entries([a_block()]), entry])[0])
     assert "smash Table 2, dR-b: another protocol" in text
 
@@ -226,7 +268,9 @@ def test_flat_rows_say_what_is_published():
 
 
 def test_the_command_shows_them(bench):
-    shown = bench("table", "--tasks", "sst-2", "--published", "--json", "--results", PROJECT / "results")
+    shown = bench(
+        "table", "--tasks", "sst-2", "--published", "--json", "--results", PROJECT / "results"
+    )
     assert shown.returncode == 0, shown.stderr
     rows = json.loads(shown.stdout)
     assert {"smash Table 2, dR-b finetune", None} <= {row["published"] for row in rows}

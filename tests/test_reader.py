@@ -18,7 +18,12 @@ from fewbench.errors import DataError
 def test_rows_have_their_place_and_files_their_hash(folder, tmp_path):
     (folder / "train.jsonl").write_text(GOOD * 3)
     rows = read_rows(TASK, tmp_path, offline=True)
-    assert [(e.id, e.texts, e.label, e.options) for e in rows.train][2] == ("train-2", ("Fine.",), 1, ())
+    assert [(e.id, e.texts, e.label, e.options) for e in rows.train][2] == (
+        "train-2",
+        ("Fine.",),
+        1,
+        (),
+    )
     assert [e.id for e in rows.test] == ["test-0"]
     assert rows.files[0] == {
         "file": "owner/mood/train.jsonl",
@@ -60,13 +65,20 @@ def test_tsv_texts_stay_as_they_are(read):
 
 
 def test_csv_texts_stay_as_they_are(read):
-    rows = "".join('"{}",0\n'.format(text.replace('"', '""')) for text in [*KEPT, "two\nlines", "a, b"])
+    rows = "".join(
+        '"{}",0\n'.format(text.replace('"', '""')) for text in [*KEPT, "two\nlines", "a, b"]
+    )
     assert texts(read("text,label\n" + rows, "csv")) == [*KEPT, "two\nlines", "a, b"]
 
 
 def test_a_byte_order_mark_and_windows_lines_are_no_text(read, folder):
-    for extension, content in (("tsv", "text\tlabel\r\nFine.\t1\r\n"), ("csv", "text,label\r\nFine.,1\r\n")):
-        assert [(e.texts, e.label) for e in read("\ufeff" + content, extension)] == [(("Fine.",), 1)]
+    for extension, content in (
+        ("tsv", "text\tlabel\r\nFine.\t1\r\n"),
+        ("csv", "text,label\r\nFine.,1\r\n"),
+    ):
+        assert [(e.texts, e.label) for e in read("\ufeff" + content, extension)] == [
+            (("Fine.",), 1)
+        ]
         (folder / f"train.{extension}").unlink()
     assert texts(read("\ufeff" + GOOD.replace("\n", "\r\n"))) == ["Fine."]
 
@@ -80,7 +92,10 @@ def test_a_file_may_lack_its_last_newline_or_its_header(read, folder):
 
 def test_values_map_the_files_labels(read, folder):
     (folder / "test.jsonl").write_text('{"text": "a", "label": "yes"}\n')
-    rows = read('{"text": "a", "label": "yes"}\n{"text": "b", "label": "no"}\n', task=with_(values=("no", "yes")))
+    rows = read(
+        '{"text": "a", "label": "yes"}\n{"text": "b", "label": "no"}\n',
+        task=with_(values=("no", "yes")),
+    )
     assert [e.label for e in rows] == [1, 0]
 
 
@@ -99,7 +114,10 @@ def test_a_regression_in_jsonl(read):
 
 
 def test_a_regression_in_tsv(read):
-    assert [e.label for e in read("text\tlabel\na\t5.000\nb\t1e-1\n", "tsv", REGRESSION)] == [5.0, 0.1]
+    assert [e.label for e in read("text\tlabel\na\t5.000\nb\t1e-1\n", "tsv", REGRESSION)] == [
+        5.0,
+        0.1,
+    ]
 
 
 def test_options(read):
@@ -119,14 +137,23 @@ JSON = {
     "a column twice": ('{"text": "a", "text": "b", "label": 1}', "a column stands twice"),
     "NaN": ('{"text": "a", "label": NaN}', "NaN is no JSON number"),
     "deep nesting": ("[" * 100_000, "not a JSON line"),
-    "a missing column": ('{"txt": "a", "label": 1}', "no column 'text'\n", "nearest: txt", "allowed: label, txt"),
+    "a missing column": (
+        '{"txt": "a", "label": 1}',
+        "no column 'text'\n",
+        "nearest: txt",
+        "allowed: label, txt",
+    ),
     "no label": ('{"text": "a"}', "no column 'label'"),
     "null for a text": ('{"text": null, "label": 1}', "'text' is None"),
     "a number for a text": ('{"text": 7, "label": 1}', "'text' is 7"),
     "an empty text": ('{"text": "", "label": 1}', "'text' is empty"),
     "a blank text": ('{"text": " \\u00a0", "label": 1}', "'text' is empty", "may_be_empty"),
     "half a character": ('{"text": "a \\ud83d b", "label": 1}', r"'text' is 'a \ud83d b'"),
-    "a text for an index": ('{"text": "a", "label": "1"}', "the label is '1'", "allowed: 0 bad, 1 good"),
+    "a text for an index": (
+        '{"text": "a", "label": "1"}',
+        "the label is '1'",
+        "allowed: 0 bad, 1 good",
+    ),
     "true for an index": ('{"text": "a", "label": true}', "the label is True"),
     "a float for an index": ('{"text": "a", "label": 1.0}', "the label is 1.0"),
     "null for an index": ('{"text": "a", "label": null}', "the label is None"),
@@ -187,7 +214,9 @@ def test_true_is_no_one(read):
         read('{"text": "a", "label": true}', task=with_(values=(1, 0)))
 
 
-@pytest.mark.parametrize("options", [["x", "y"], ["x", "y", "x"], ["x", "y", " "], ["x", "y", 3], "xyz", None])
+@pytest.mark.parametrize(
+    "options", [["x", "y"], ["x", "y", "x"], ["x", "y", " "], ["x", "y", 3], "xyz", None]
+)
 def test_options_that_are_refused(options, read):
     row = {"text": "p", "question": "q", "options": options, "label": 0}
     with pytest.raises(DataError, match="a list of 3 different texts"):
@@ -197,7 +226,12 @@ def test_options_that_are_refused(options, read):
 @pytest.mark.parametrize(
     ("extension", "content", "line", "message"),
     [
-        ("tsv", "text\tlabel\na\t1\nb\tc\t0\nd\t1\n", 3, "3 fields, and there are 2 columns: text, label"),
+        (
+            "tsv",
+            "text\tlabel\na\t1\nb\tc\t0\nd\t1\n",
+            3,
+            "3 fields, and there are 2 columns: text, label",
+        ),
         ("tsv", "text\tlabel\na\t1\n\nd\t1\n", 3, "1 fields"),
         ("tsv", "text\ttext\na\t1\n", 1, "two columns have one name"),
         ("tsv", "txt\tlabel\na\t1\n", 2, "nearest: txt"),
@@ -215,7 +249,9 @@ def test_a_row_that_does_not_fit_is_refused(extension, content, line, message, r
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(("extension", "content"), [("jsonl", GOOD * 3), ("tsv", "text\tlabel\na\t1\nb\t1\nc\t0\n")])
+@pytest.mark.parametrize(
+    ("extension", "content"), [("jsonl", GOOD * 3), ("tsv", "text\tlabel\na\t1\nb\t1\nc\t0\n")]
+)
 def test_a_file_cut_in_mid_line_says_so(extension, content, read):
     cut = content[: -(20 if extension == "jsonl" else 3)]
     with pytest.raises(DataError, match="may be cut short"):
@@ -230,11 +266,15 @@ def test_a_mistake_before_the_last_line_is_no_cut(read):
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_bytes_that_are_no_text_are_refused_by_line(mark, read):
-    with pytest.raises(DataError, match=r"not UTF-8 text \(byte 0xe9\)\n  in: .*train\.tsv, line 3"):
+    with pytest.raises(
+        DataError, match=r"not UTF-8 text \(byte 0xe9\)\n  in: .*train\.tsv, line 3"
+    ):
         read(mark + "text\tlabel\na\t1\ncafé\t0\n".encode("latin-1"), "tsv")
 
 
-@pytest.mark.parametrize(("extension", "content"), [("jsonl", ""), ("tsv", "text\tlabel\n"), ("csv", ""), ("tsv", "")])
+@pytest.mark.parametrize(
+    ("extension", "content"), [("jsonl", ""), ("tsv", "text\tlabel\n"), ("csv", ""), ("tsv", "")]
+)
 def test_a_file_without_rows_is_refused(extension, content, read):
     with pytest.raises(DataError, match="no rows"):
         read(content, extension)
@@ -252,7 +292,9 @@ def test_a_file_that_is_missing_says_what_to_type(folder, tmp_path):
         with pytest.raises(DataError, match="no file for the split 'train'") as caught:
             read_rows(task, data, offline=False)
         assert "other sources: mood@other" in str(caught.value)
-        assert "--data DIR (or FEWBENCH_DATA) with owner/mood/train.jsonl in it" in str(caught.value)
+        assert "--data DIR (or FEWBENCH_DATA) with owner/mood/train.jsonl in it" in str(
+            caught.value
+        )
     assert str(folder) in str(caught.value)
     with pytest.raises(DataError, match=r"put the file there: train\.jsonl") as caught:
         read_rows(with_(root=tmp_path / "own"), tmp_path, offline=False)
@@ -262,13 +304,18 @@ def test_a_file_that_is_missing_says_what_to_type(folder, tmp_path):
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(
-        st.text(st.characters(exclude_characters="\t\n\r\ufeff", exclude_categories=("Cs",)), min_size=1), min_size=1
+        st.text(
+            st.characters(exclude_characters="\t\n\r\ufeff", exclude_categories=("Cs",)), min_size=1
+        ),
+        min_size=1,
     )
 )
 def test_tsv_gives_back_any_text(tmp_path_factory, written):
     folder = tmp_path_factory.mktemp("tsv")
     for split in ("train", "test"):
-        (folder / f"{split}.tsv").write_bytes(("text\tlabel\n" + "".join(f"{t}\t1\n" for t in written)).encode())
+        (folder / f"{split}.tsv").write_bytes(
+            ("text\tlabel\n" + "".join(f"{t}\t1\n" for t in written)).encode()
+        )
     rows = read_rows(with_(path="", may_be_empty=True), folder, offline=True)
     assert texts(rows.train) == texts(rows.test) == written
 

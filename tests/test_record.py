@@ -47,7 +47,11 @@ def a_record(run: Run | None = None, **changes: Any) -> Record:
         run=run or a_run(),
         status="ok",
         scores={"dev": {"accuracy": 0.9375}, "test": {"accuracy": 0.8716}},
-        selection={"settings": {"lr": 1e-05}, "trial": 0, "trials": [{"dev": {"accuracy": 0.9375}, "seed": 13}]},
+        selection={
+            "settings": {"lr": 1e-05},
+            "trial": 0,
+            "trials": [{"dev": {"accuracy": 0.9375}, "seed": 13}],
+        },
         split={"n_train": 32, "n_dev": 32, "n_test": 872, "leaks": {"train": 0, "dev": 0}},
         details={"words": {"negative": ["terrible"], "positive": ["great"]}, "cut": 3},
         method_code="e" * 16,
@@ -66,10 +70,22 @@ values = st.recursive(
     max_leaves=8,
 )
 objects = st.dictionaries(texts, values, max_size=4)
-settings = st.dictionaries(texts, numbers | texts | st.tuples(numbers, st.tuples(texts)), max_size=3)
+settings = st.dictionaries(
+    texts, numbers | texts | st.tuples(numbers, st.tuples(texts)), max_size=3
+)
 models = st.none() | st.builds(ModelRef, texts, texts, texts, st.booleans())
-runs = st.builds(a_run, task=texts, method=texts, settings=settings, student=models, teacher=models, k=st.integers())
-scores = st.dictionaries(st.sampled_from(["dev", "test"]), st.dictionaries(texts, numbers, max_size=3))
+runs = st.builds(
+    a_run,
+    task=texts,
+    method=texts,
+    settings=settings,
+    student=models,
+    teacher=models,
+    k=st.integers(),
+)
+scores = st.dictionaries(
+    st.sampled_from(["dev", "test"]), st.dictionaries(texts, numbers, max_size=3)
+)
 records = st.builds(
     a_record,
     run=runs,
@@ -99,8 +115,16 @@ def test_text_is_for_people_and_diffs():
     assert text.endswith("}\n") and "großartig 好" in text
     names = list(json.loads(text))
     assert names == sorted(names)
-    later = to_json(replace(record, timing={"total_seconds": 99.0}, environment={"device": "cuda", "threads": 1}))
-    changed = [new.split()[0] for old, new in zip(text.splitlines(), later.splitlines(), strict=True) if old != new]
+    later = to_json(
+        replace(
+            record, timing={"total_seconds": 99.0}, environment={"device": "cuda", "threads": 1}
+        )
+    )
+    changed = [
+        new.split()[0]
+        for old, new in zip(text.splitlines(), later.splitlines(), strict=True)
+        if old != new
+    ]
     assert changed == ['"checksum":', '"device":', '"total_seconds":']
 
 
@@ -206,7 +230,9 @@ def test_comparable():
 
 def checked(payload: dict[str, Any]) -> str:
     """Return a payload's text with a checksum that fits."""
-    text = json.dumps({**payload, "checksum": ""}, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    text = (
+        json.dumps({**payload, "checksum": ""}, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    )
     return text.replace('"checksum": ""', f'"checksum": "{checked_json._digest(text)}"', 1)
 
 
@@ -229,7 +255,10 @@ def payload(**changes: Any) -> dict[str, Any]:
         (to_json(a_record()) + " ", "checksum"),
         (checked(payload(status="perhaps")), "status is 'perhaps'"),
         (checked(payload(scores=[])), r"scores is \[\]"),
-        (checked(payload(scores={"test": {"accuracy": 1e999}})).replace("Infinity", "1e999"), "too large"),
+        (
+            checked(payload(scores={"test": {"accuracy": 1e999}})).replace("Infinity", "1e999"),
+            "too large",
+        ),
         (checked(payload(scores={"test": {"accuracy": "high"}})), "accuracy is 'high'"),
         (checked(payload(scores={"test": 1.0})), "damaged record"),
         (checked(payload(run=None)), "damaged record"),
@@ -284,7 +313,10 @@ def test_older_schema_is_migrated(monkeypatch: pytest.MonkeyPatch):
     def following(old: dict[str, Any]) -> dict[str, Any]:
         return {**old, "schema": SCHEMA + 1, "method_code": old["method_code"].upper()}
 
-    migrations: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {**module.MIGRATIONS, SCHEMA: following}
+    migrations: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        **module.MIGRATIONS,
+        SCHEMA: following,
+    }
     monkeypatch.setattr(module, "SCHEMA", SCHEMA + 1)
     monkeypatch.setattr(module, "MIGRATIONS", migrations)
     record = from_json(checked(payload()), "here")
@@ -303,4 +335,6 @@ def test_records_of_every_schema_load_for_ever(file: Path):
 
 
 def test_every_schema_has_its_historic_record():
-    assert {file.stem for file in HISTORIC.glob("*.json")} == {f"schema{number}" for number in range(1, SCHEMA + 1)}
+    assert {file.stem for file in HISTORIC.glob("*.json")} == {
+        f"schema{number}" for number in range(1, SCHEMA + 1)
+    }

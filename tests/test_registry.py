@@ -1,4 +1,6 @@
-"""The file-name registry: what is read from a source, what is refused, and the hash of a method's code."""
+"""The file-name registry: what is read from a source, what is refused, and the hash of a method's
+code.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,12 @@ def test_what_is_read_from_a_source():
 def test_a_method_by_path(write):
     file = write('"""Mine."""\nPRESETS: dict = {"big": {"lr": 2.0}}\n' + FIT, "my_own.py")
     info = methods([file])["my-own"]
-    assert (info.summary, info.needs, info.paper, info.presets) == ("Mine.", (), "", {"big": {"lr": 2.0}})
+    assert (info.summary, info.needs, info.paper, info.presets) == (
+        "Mine.",
+        (),
+        "",
+        {"big": {"lr": 2.0}},
+    )
     assert info.module().fit("x", None, None) == "x"
     assert "my-own" not in methods()
 
@@ -77,7 +84,10 @@ def test_two_methods_of_one_name_are_both_named(write):
             "def fit(task, split, kit, *, n: int = 1): ...\ndef prepare(kind, world, *, n: int = 2): ...\n",
             "the setting 'n' has one default in fit and another in prepare",
         ),
-        ("from math import pi\ndef fit(task, split, kit, *, lr=pi): ...\n", "'lr' must be a literal"),
+        (
+            "from math import pi\ndef fit(task, split, kit, *, lr=pi): ...\n",
+            "'lr' must be a literal",
+        ),
         ("NEEDS = tuple('a')\n" + FIT, "'NEEDS' must be a literal"),
         ("def fit(:\n", "not Python"),
     ],
@@ -101,9 +111,7 @@ def test_task_files_are_named_once(write):
 
 
 def test_what_a_method_takes_and_searches(write):
-    given = (
-        'KINDS = ("pair",)\nBACKBONES = ("causal",)\nGRID = {"k": (2, 1)}\nSEARCH = ("k",)\nSEARCH_IF = {"on": True}\n'
-    )
+    given = 'KINDS = ("pair",)\nBACKBONES = ("causal",)\nGRID = {"k": (2, 1)}\nSEARCH = ("k",)\nSEARCH_IF = {"on": True}\n'
     info = read_method(write(given + "def fit(task, split, kit, *, k=1, on=False): ...\n"))
     assert (info.kinds, info.backbones, info.grid) == (("pair",), ("causal",), {"k": (2, 1)})
     assert info.searched({}) == () and info.searched({"on": True}) == ("k",)

@@ -1,4 +1,6 @@
-"""The committed results are whole: every record and its predictions are what was written, and none was limited."""
+"""The committed results are whole: every record and its predictions are what was written, and none
+was limited.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ def record(method, code="0" * 16):
 
 
 def test_pipelines_have_a_code_and_what_is_unknown_has_none():
-    code = code_of([record("ft"), record("truncate+finetune"), record("ft+nothing"), record("gone")])
+    code = code_of(
+        [record("ft"), record("truncate+finetune"), record("ft+nothing"), record("gone")]
+    )
     assert code == {
         "ft": methods()["ft"].code_hash(),
         "truncate+finetune": pipeline("truncate+finetune", methods()).code_hash(),
@@ -32,18 +34,30 @@ def test_a_pipeline_takes_what_all_its_steps_take():
     regression, single = (TaskCell(name, "", "", 1, "", "", "", "") for name in ("sts-b", "sst-2"))
     assert takes("head-prune+kd", single)
     for name in ("ft", "pkd", "head-prune+kd:kd.alpha=0.5", "amulap", "ft+nothing", "gone"):
-        kinds = methods().get(name) or (pipeline("head-prune+kd", methods()) if "head-prune" in name else None)
+        kinds = methods().get(name) or (
+            pipeline("head-prune+kd", methods()) if "head-prune" in name else None
+        )
         assert takes(name, regression) == (kinds is None or "regression" in kinds.kinds), name
 
 
 def test_models_of_one_name_and_several_revisions_get_names_of_their_own():
-    small, big, grown = (ModelRef(name, "", digit * 16) for name, digit in (("s", "1"), ("lab/b", "2"), ("lab/b", "3")))
+    small, big, grown = (
+        ModelRef(name, "", digit * 16)
+        for name, digit in (("s", "1"), ("lab/b", "2"), ("lab/b", "3"))
+    )
     blank = Run(
         task="mood", task_version=1, source="here", method="ft", settings={}, student=small, teacher=big, k=16, seed=1,
         protocol="quick", fingerprint="split", test_fingerprint="test", corpus=CorpusRef("b", "", "4" * 16),
     )  # fmt: skip
-    runs = [blank, replace(blank, student=grown, teacher=None), replace(blank, student=None, teacher=None, corpus=None)]
-    records = [Record(replace(run, key=run_key(run)), "ok", {}, {}, {}, {}, "0" * 16, {}, {}) for run in runs]
+    runs = [
+        blank,
+        replace(blank, student=grown, teacher=None),
+        replace(blank, student=None, teacher=None, corpus=None),
+    ]
+    records = [
+        Record(replace(run, key=run_key(run)), "ok", {}, {}, {}, {}, "0" * 16, {}, {})
+        for run in runs
+    ]
     first, second, third = models_apart(records)
     assert (first.run.student, first.run.corpus) == (small, blank.corpus)
     assert first.run.teacher == replace(big, name="lab/b@22222222")
@@ -56,6 +70,11 @@ def test_models_of_one_name_and_several_revisions_get_names_of_their_own():
     assert records[2] in Wanted(student="b") and records[0] in Wanted(student="s@11111111")
     assert second not in Wanted(student="b@22222222") and first not in Wanted(teacher="b@33333333")
     made_of_teacher = replace(first, run=replace(first.run, student=None))
-    for given in ({}, {"student": "b"}, {"teacher": "b"}, {"student": "s@11111111", "teacher": "b"}):
+    for given in (
+        {},
+        {"student": "b"},
+        {"teacher": "b"},
+        {"student": "s@11111111", "teacher": "b"},
+    ):
         assert made_of_teacher in Wanted(**given), given
     assert made_of_teacher not in Wanted(student="s@11111111")

@@ -58,7 +58,9 @@ def test_split_list(text, pieces):
     assert split_list(text) == pieces
 
 
-@pytest.mark.parametrize("text", ["", ",", " , ", "ft[", "ft:x=[1,2", "ft)", "ft:x=[1,2)", "[", "](", "a,(,b"])
+@pytest.mark.parametrize(
+    "text", ["", ",", " , ", "ft[", "ft:x=[1,2", "ft)", "ft:x=[1,2)", "[", "](", "a,(,b"]
+)
 def test_what_is_no_list_is_refused(text):
     """A plan of nothing would be done at once, and nobody would hear of it."""
     with pytest.raises(BenchError, match=r"names nothing|a bracket without a partner"):
@@ -90,12 +92,26 @@ def test_bind(method, assignment, settings):
 
 
 def test_later_settings_win_and_are_sorted(method):
-    assert list(bind(method, ["paper", "lr=0.1", "fast=true"]).items()) == [("fast", True), ("lr", 0.1), ("steps", 9)]
+    assert list(bind(method, ["paper", "lr=0.1", "fast=true"]).items()) == [
+        ("fast", True),
+        ("lr", 0.1),
+        ("steps", 9),
+    ]
 
 
 @pytest.mark.parametrize(
     "assignment",
-    ["steps=1.5", "steps=many", "steps=true", "lr=fast", "lr=true", "fast=1", "names=1", "steps=none", "mode=3"],
+    [
+        "steps=1.5",
+        "steps=many",
+        "steps=true",
+        "lr=fast",
+        "lr=true",
+        "fast=1",
+        "names=1",
+        "steps=none",
+        "mode=3",
+    ],
 )
 def test_a_value_of_another_type_is_refused(method, assignment):
     with pytest.raises(BenchError, match="does not fit my-method:") as caught:
@@ -113,7 +129,9 @@ def test_an_unknown_setting_and_preset_name_the_nearest(method, file):
 
 
 def test_choose_methods_by_name_all_path_and_settings(file):
-    chosen = choose_methods(["ft:lr=0.1,batch_size=4", "majority", str(file), f"{file}:names=[1,2],fast=true", "ft"])
+    chosen = choose_methods(
+        ["ft:lr=0.1,batch_size=4", "majority", str(file), f"{file}:names=[1,2],fast=true", "ft"]
+    )
     assert [(c.method.name, c.settings) for c in chosen] == [
         ("ft", {"lr": 0.1, "batch_size": 4}),
         ("majority", {}),
@@ -183,14 +201,22 @@ def test_values_out_of_range_are_refused(name, assignment):
     assert refused.value.allowed and len(str(refused.value)) < 1000
 
 
-@pytest.mark.parametrize("value", ["b'x'", "2j", "{1,2}", "{1:2}", "[1e999]", f"[[{10**400}]]", "(b'x',)", "..."])
+@pytest.mark.parametrize(
+    "value", ["b'x'", "2j", "{1,2}", "{1:2}", "[1e999]", f"[[{10**400}]]", "(b'x',)", "..."]
+)
 @pytest.mark.parametrize("default", ["None", "(1, 2)"])
 def test_what_no_record_can_hold_is_refused(tmp_path, value, default):
     file = tmp_path / "own.py"
-    file.write_text(SOURCE.replace("names: tuple = ('a',)", "").replace('names: tuple = ("a",)', f"names={default}"))
+    file.write_text(
+        SOURCE.replace("names: tuple = ('a',)", "").replace(
+            'names: tuple = ("a",)', f"names={default}"
+        )
+    )
     with pytest.raises(BenchError, match="does not fit own:names"):
         bind(read_method(file), [f"names={value}"])
-    assert bind(read_method(file), ["names=(3, 'x', None, [0.5])"]) == {"names": (3, "x", None, [0.5])}
+    assert bind(read_method(file), ["names=(3, 'x', None, [0.5])"]) == {
+        "names": (3, "x", None, [0.5])
+    }
 
 
 def test_every_default_and_preset_fits_what_is_declared():

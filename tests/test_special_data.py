@@ -1,4 +1,6 @@
-"""Data, corpora, task files and methods that have no end or no bottom are one error, and nothing hangs."""
+"""Data, corpora, task files and methods that have no end or no bottom are one error, and nothing
+hangs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,13 @@ from fewbench.io import toml
 from fewbench.io.jsonl import objects, read_bytes
 from fewbench.registry.code_hash import parse
 
-BOMBS = ["[" * 200_000, '{"a":' * 200_000, '{"a": ' + "9" * 5000 + "}", '{"a": 1e999}', '{"a": NaN}']
+BOMBS = [
+    "[" * 200_000,
+    '{"a":' * 200_000,
+    '{"a": ' + "9" * 5000 + "}",
+    '{"a": 1e999}',
+    '{"a": NaN}',
+]
 
 
 @pytest.mark.parametrize("text", BOMBS, ids=range(len(BOMBS)))
@@ -29,7 +37,9 @@ def test_json_lines(tmp_path: Path, text: str):
     assert caught.value.where == f"{file}, line 2"
 
 
-@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5000, "a = {b = " * 50_000, "\xff"])
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 100_000, "a = " + "9" * 5000, "a = {b = " * 50_000, "\xff"]
+)
 def test_task_files(tmp_path: Path, text: str):
     file = tmp_path / "task.toml"
     file.write_bytes(text.encode("latin-1"))
@@ -51,11 +61,16 @@ def test_methods(tmp_path: Path, text: str):
 def test_no_pipe_is_waited_for(tmp_path: Path, kind: str):
     def made(name: str) -> Path:
         file = tmp_path / name
-        {"pipe": os.mkfifo, "device": lambda f: f.symlink_to("/dev/zero"), "folder": Path.mkdir}[kind](file)
+        {"pipe": os.mkfifo, "device": lambda f: f.symlink_to("/dev/zero"), "folder": Path.mkdir}[
+            kind
+        ](file)
         return file
 
     corpus = made("a.txt")
-    for read in (lambda: list(documents.documents(str(tmp_path))), lambda: corpus_ref(str(tmp_path))):
+    for read in (
+        lambda: list(documents.documents(str(tmp_path))),
+        lambda: corpus_ref(str(tmp_path)),
+    ):
         with pytest.raises(DataError, match="cannot be read"):
             read()
     corpus.rmdir() if kind == "folder" else corpus.unlink()
@@ -66,7 +81,9 @@ def test_no_pipe_is_waited_for(tmp_path: Path, kind: str):
 
 @pytest.mark.parametrize("ending", [".jsonl.gz", ".txt.gz"])
 @pytest.mark.parametrize("piece", [b"a" * 1000, b"a word or two\n" * 100])
-def test_a_gzip_bomb_is_not_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, piece: bytes):
+def test_a_gzip_bomb_is_not_expanded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, piece: bytes
+):
     monkeypatch.setattr(documents, "LONGEST", 100_000)
     file = tmp_path / f"bomb{ending}"
     with gzip.open(file, "wb") as stream:

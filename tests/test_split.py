@@ -8,7 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewbench.data.split import CHAINED_SEEDS, check_split, count_leaks, fingerprint, make_split, shuffled_order
+from fewbench.data.split import (
+    CHAINED_SEEDS,
+    check_split,
+    count_leaks,
+    fingerprint,
+    make_split,
+    shuffled_order,
+)
 from fewbench.errors import BenchError
 from fewbench.testing import toy_rows, toy_task
 from fewbench.types import Example, Rows
@@ -22,7 +29,9 @@ def rule(k, group, order):
     groups: dict = {}
     for example in order:
         groups.setdefault(group(example), []).append(example)
-    return [e for g in groups.values() for e in g[:k]], [e for g in groups.values() for e in g[k : 2 * k]]
+    return [e for g in groups.values() for e in g[:k]], [
+        e for g in groups.values() for e in g[k : 2 * k]
+    ]
 
 
 def ids(examples):
@@ -50,7 +59,9 @@ def test_regression_is_sampled_by_halves_the_middle_above():
     split = make_split(REGRESSION, rows, 4, 42)
     assert (ids(split.train), ids(split.dev)) == (ids(train), ids(dev))
     values = (2.4, 2.5, 2.5, 0.0)  # the middle belongs to the upper half
-    middle = Rows(tuple(Example(f"train-{i}", (f"t{i}",), value) for i, value in enumerate(values)), ())
+    middle = Rows(
+        tuple(Example(f"train-{i}", (f"t{i}",), value) for i, value in enumerate(values)), ()
+    )
     assert sorted(e.label for e in make_split(REGRESSION, middle, 1, 1).train)[1] == 2.5
 
 
@@ -68,7 +79,9 @@ def test_the_chained_rule_shuffles_one_list_in_place():
         assert (ids(split.train), ids(split.dev)) == (ids(train), ids(dev))
     assert shuffled_order(task, 90, 100) == shuffled_order(TASK, 90, 100)  # the chain's first link
     assert shuffled_order(task, 90, 13) != shuffled_order(TASK, 90, 13)
-    assert shuffled_order(task, 90, 7) == shuffled_order(TASK, 90, 7)  # a seed outside the chain stands alone
+    assert shuffled_order(task, 90, 7) == shuffled_order(
+        TASK, 90, 7
+    )  # a seed outside the chain stands alone
 
 
 def test_parts_are_disjoint_dev_is_as_large_as_train_and_labels_are_withheld():
@@ -91,7 +104,9 @@ def test_a_limit_draws_test_rows_the_same_for_every_seed():
     assert len(short.test) == 20 and short.drawn_of == 60 and whole.drawn_of == 0
     assert [e for e in whole.test if e in set(short.test)] == list(short.test)
     assert {e.label for e in rows.test if e.id in set(ids(short.test))} == {0, 1, 2}
-    assert short.fingerprint == whole.fingerprint and short.test_fingerprint != whole.test_fingerprint
+    assert (
+        short.fingerprint == whole.fingerprint and short.test_fingerprint != whole.test_fingerprint
+    )
     assert make_split(TASK, rows, 2, 2, limit=20).test == short.test
     assert set(make_split(TASK, rows, 2, 1, limit=5).test) < set(short.test)
     assert make_split(TASK, rows, 2, 1, limit=60).test == whole.test
@@ -99,7 +114,9 @@ def test_a_limit_draws_test_rows_the_same_for_every_seed():
 
 def test_too_large_a_k_names_class_count_and_what_to_type():
     rows = toy_rows(TASK, train=24)
-    scarce = rows._replace(train=tuple(e for e in rows.train if e.label != 1 or e.id in ("train-1", "train-4")))
+    scarce = rows._replace(
+        train=tuple(e for e in rows.train if e.label != 1 or e.id in ("train-1", "train-4"))
+    )
     with pytest.raises(BenchError) as caught:
         make_split(TASK, scarce, 3, 13)
     assert "class 'fair' has 2 training rows, and K = 3 needs 6" in str(caught.value)

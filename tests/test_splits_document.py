@@ -14,7 +14,9 @@ SCRIPT = PROJECT / "scripts" / "describe_splits.py"
 
 def described(data: Path, *tasks: str) -> list[str]:
     command = [sys.executable, str(SCRIPT), "--data", str(data), "--tasks", *tasks]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, check=True)
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", timeout=300, check=True
+    )
     return done.stdout.splitlines()
 
 

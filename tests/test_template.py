@@ -33,7 +33,9 @@ FIELDS = st.sampled_from(["{0}", "{1}", "{0|cut}", "{1|lower}", "{options}"])
 def test_the_pieces_put_together_are_the_template(start, middle, end):
     template = start + "".join(field + literal for field, literal in middle) + "{mask}" + end
     pieces = parse_template(template)
-    shown = "".join(piece.value if piece.kind == "literal" else f"{{{piece.value}}}" for piece in pieces)
+    shown = "".join(
+        piece.value if piece.kind == "literal" else f"{{{piece.value}}}" for piece in pieces
+    )
     assert shown == template
     assert all(piece.value for piece in pieces)
 

@@ -1,4 +1,6 @@
-"""What of a stored run is not what its names stand for today: each part by itself, own task files, and submissions."""
+"""What of a stored run is not what its names stand for today: each part by itself, own task files,
+and submissions.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,16 @@ from dataclasses import replace
 import pytest
 
 from fewbench.report.query import own_files, task_names
-from fewbench.report.today import CONSTANTS, DEFAULTS, DEFINITION, TEST, TRAIN, TRIALS, UNRECORDED, Today
+from fewbench.report.today import (
+    CONSTANTS,
+    DEFAULTS,
+    DEFINITION,
+    TEST,
+    TRAIN,
+    TRIALS,
+    UNRECORDED,
+    Today,
+)
 from fewbench.runner.plan import Request, make_plan
 from fewbench.store.record import Record, run_key
 from fewbench.store.store import Store
@@ -52,7 +63,9 @@ def moods(tmp_path):
 def record(moods):
     request = Request(methods=("majority",), tasks=(str(moods),), k=(2,), seeds=(13,))
     (job,) = make_plan(request, Store(moods.parent / "results")).jobs
-    return Record(job.run, "ok", {"test": {"accuracy": 0.5}}, {"metric": "accuracy"}, {}, {}, "0" * 16, {}, {})
+    return Record(
+        job.run, "ok", {"test": {"accuracy": 0.5}}, {"metric": "accuracy"}, {}, {}, "0" * 16, {}, {}
+    )
 
 
 def test_a_run_of_today_has_nothing_that_is_not(moods, record):
@@ -82,7 +95,9 @@ def test_other_rows_beside_the_file(moods, record, part, said):
     assert Today([moods]).changed(record) == (said,)
 
 
-@pytest.mark.parametrize(("field", "said"), [("protocol", CONSTANTS), ("settings", DEFAULTS), ("trials", TRIALS)])
+@pytest.mark.parametrize(
+    ("field", "said"), [("protocol", CONSTANTS), ("settings", DEFAULTS), ("trials", TRIALS)]
+)
 def test_other_constants_and_defaults(moods, record, field, said):
     run = replace(record.run, inputs=replace(record.run.inputs, **{field: "9" * 16}))
     assert Today([moods]).changed(replace(record, run=run)) == (said,)
@@ -128,7 +143,9 @@ def test_a_submission_is_checked_against_the_users_own_task(moods, record):
     fresh = Checker(None, [moods]).check(found).problems
     assert not any("definition" in text or "rows" in text for text in fresh)
     moods.write_text(TASK.replace("max_length = 64", "max_length = 24"))
-    assert any("another definition" in text for text in Checker(None, [moods]).check(found).problems)
+    assert any(
+        "another definition" in text for text in Checker(None, [moods]).check(found).problems
+    )
 
 
 def test_a_comparison_says_how_many_runs_are_not_of_today(bench, moods, record):

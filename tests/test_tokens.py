@@ -43,7 +43,9 @@ def write(folder, low="bad", high="good", text="fine"):
     row = '{"text": "%s", "label": %d}\n'
     for split in ("train", "test"):
         both = row % (text, 0) + row % ("fine " * 20, 1)
-        (folder / "mood" / f"{split}.jsonl").write_text(both * (2 if split == "train" else 1), "utf-8")
+        (folder / "mood" / f"{split}.jsonl").write_text(
+            both * (2 if split == "train" else 1), "utf-8"
+        )
     file = folder / "mood.toml"
     file.write_text(TASK.format(low=low, high=high), "utf-8")
     return file
@@ -80,7 +82,10 @@ def test_every_declared_word_has_the_loaders_pieces(embedded):
         words = label_words(task, ours)
         if any(word.chinese for word in words):
             continue
-        for check in (lambda task=task: word_ids(task, theirs.tokenizer), lambda t=task, w=words: check_words(t, w)):
+        for check in (
+            lambda task=task: word_ids(task, theirs.tokenizer),
+            lambda t=task, w=words: check_words(t, w),
+        ):
             fits = all(word.fits for word in words)
             if fits:
                 check()

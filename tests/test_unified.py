@@ -1,4 +1,6 @@
-"""The unified view: any classification as a multiple choice, in the form of ppt's equation 4 and appendix B."""
+"""The unified view: any classification as a multiple choice, in the form of ppt's equation 4 and
+appendix B.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,11 @@ RENDERED = {  # by hand: "s_q? A. s_1 … F. s_6. Answer is X." and "s_q？一�
         "text? A. very negative B. negative C. neutral D. positive E. very positive. Answer is [MASK].",
         "A B C D E",
     ),
-    "ag-news": (SINGLE, "text? A. world B. sports C. business D. technology. Answer is [MASK].", "A B C D"),
+    "ag-news": (
+        SINGLE,
+        "text? A. world B. sports C. business D. technology. Answer is [MASK].",
+        "A B C D",
+    ),
     "race-middle": (
         Example("test-0", ("passage", "question"), options=("w", "x", "y", "z")),
         "passage question? A. w B. x C. y D. z. Answer is [MASK].",
@@ -46,7 +52,11 @@ RENDERED = {  # by hand: "s_q? A. s_1 … F. s_6. Answer is X." and "s_q？一�
     "cmnli": (PAIR, "first second？一、矛盾 二、中立 三、相似。答案是[MASK]。", "二 三 一"),
     "lcqmc": (PAIR, "first second？一、矛盾 二、相似。答案是[MASK]。", "一 二"),
     "chnsenticorp": (SINGLE, "text？一、差 二、好。答案是[MASK]。", "一 二"),
-    "amazon-zh": (SINGLE, "text？一、差 二、不好 三、一般 四、好 五、赞。答案是[MASK]。", "一 二 三 四 五"),
+    "amazon-zh": (
+        SINGLE,
+        "text？一、差 二、不好 三、一般 四、好 五、赞。答案是[MASK]。",
+        "一 二 三 四 五",
+    ),
     "tnews": (  # fifteen: more than the Chinese numerals of one character
         SINGLE,
         "text？A. 故事 B. 文化 C. 娱乐 D. 体育 E. 财经 F. 房产 G. 汽车 H. 教育 I. 科技 J. 军事 K. 旅游 L. 国际 "
@@ -74,7 +84,9 @@ def test_the_letter_of_a_class_stands_before_its_label():
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_of_up_to_sixteen_labels_has_the_view(name):
-    assert ("unified" in {prompt.name for prompt in TASKS[name].prompts}) == (len(TASKS[name].labels) <= 16)
+    assert ("unified" in {prompt.name for prompt in TASKS[name].prompts}) == (
+        len(TASKS[name].labels) <= 16
+    )
 
 
 def test_a_choice_in_the_view_is_what_its_prompts_are_pretrained_in():
@@ -132,7 +144,10 @@ def test_a_task_names_its_options(declare):
 def test_a_template_of_that_name_takes_its_place(declare):
     task = declare(more='\n[kinds.templates.unified]\ntemplate = "{mask}: {0}"\n')
     assert [prompt.name for prompt in task.prompts] == ["unified"]
-    assert unified_of(task).template == "{mask}: {0}" and unified_of(task).words == (("one",), ("two",))
+    assert unified_of(task).template == "{mask}: {0}" and unified_of(task).words == (
+        ("one",),
+        ("two",),
+    )
 
 
 def test_labels_that_no_template_can_hold_have_no_view(declare):

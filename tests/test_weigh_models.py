@@ -22,10 +22,23 @@ def test_a_probe_is_tested_on_what_it_was_not_trained_on():
 
 
 def test_the_figures_of_a_model_and_an_unknown_one(tmp_path):
-    command = [sys.executable, str(PROJECT / "scripts" / "weigh_models.py"), "--rows", "80", "--k", "8", "--draws", "3"]
+    command = [
+        sys.executable,
+        str(PROJECT / "scripts" / "weigh_models.py"),
+        "--rows",
+        "80",
+        "--k",
+        "8",
+        "--draws",
+        "3",
+    ]
     command += ["--data", str(tmp_path), "--tasks", "demo-sentiment,demo-inference"]
-    done = subprocess.run([*command, "fewbench-micro"], capture_output=True, text=True, check=True, timeout=300)
-    order, probed = (line.split() for line in done.stdout.splitlines() if line.startswith("fewbench-micro"))
+    done = subprocess.run(
+        [*command, "fewbench-micro"], capture_output=True, text=True, check=True, timeout=300
+    )
+    order, probed = (
+        line.split() for line in done.stdout.splitlines() if line.startswith("fewbench-micro")
+    )
     assert 50 < float(order[1]) <= 100
     assert float(order[3]) == pytest.approx((float(order[1]) + float(order[2])) / 2, abs=0.1)
     assert 0 <= float(probed[1]) <= 100

@@ -1,6 +1,8 @@
-"""The command line: data on stdout, progress and errors on stderr, exit codes that say what happened.
+"""The command line: data on stdout, progress and errors on stderr, exit codes that say what
+happened.
 
-0 ok, 1 some runs failed, 2 bad input, 3 a damaged store, 4 the network is needed and off, 130 interrupted.
+0 ok, 1 some runs failed, 2 bad input, 3 a damaged store, 4 the network is needed and off, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -59,7 +61,10 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _top(
     version: Annotated[
-        bool, typer.Option("--version", help="print the version and exit", is_eager=True, callback=_print_version)
+        bool,
+        typer.Option(
+            "--version", help="print the version and exit", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
     """Compare methods for few-shot learning and compression of small language models, fairly."""
@@ -107,15 +112,53 @@ _add(
     "bench show 1f3a",
     "bench show 1f3a --text 'a fine film'",
 )
-_add("attack", attacking.attack, "Attack kept models with TextFooler.", "bench attack 1f3a 77c0 --limit 100")
-_add("loyalty", measuring.loyalty, "Measure how far a student answers as its teacher.", "bench loyalty 1f3a 77c0")
-_add("cost", measuring.cost, "Measure size, operations and latency of kept models.", "bench cost 1f3a 77c0")
-_add("leaderboard", page.leaderboard, "Write stored runs as one HTML page.", "bench leaderboard --out board.html")
-_add("fsck", results.fsck, "Check that every stored file is what was written.", "bench fsck", "bench fsck --repair")
-_add("ls", listing.ls, "List tasks, methods, suites, models, protocols, figures.", "bench ls methods")
-_add("doctor", listing.doctor, "Check this installation, and say how to get what is missing.", "bench doctor")
+_add(
+    "attack",
+    attacking.attack,
+    "Attack kept models with TextFooler.",
+    "bench attack 1f3a 77c0 --limit 100",
+)
+_add(
+    "loyalty",
+    measuring.loyalty,
+    "Measure how far a student answers as its teacher.",
+    "bench loyalty 1f3a 77c0",
+)
+_add(
+    "cost",
+    measuring.cost,
+    "Measure size, operations and latency of kept models.",
+    "bench cost 1f3a 77c0",
+)
+_add(
+    "leaderboard",
+    page.leaderboard,
+    "Write stored runs as one HTML page.",
+    "bench leaderboard --out board.html",
+)
+_add(
+    "fsck",
+    results.fsck,
+    "Check that every stored file is what was written.",
+    "bench fsck",
+    "bench fsck --repair",
+)
+_add(
+    "ls", listing.ls, "List tasks, methods, suites, models, protocols, figures.", "bench ls methods"
+)
+_add(
+    "doctor",
+    listing.doctor,
+    "Check this installation, and say how to get what is missing.",
+    "bench doctor",
+)
 _add("split", tasks.split, "Show the K-shot split of a task.", "bench split sst-2 --k 16 --seed 13")
-_add("validate", tasks.validate, "Check files: tasks, methods and records.", "bench validate my-task.toml my_method.py")
+_add(
+    "validate",
+    tasks.validate,
+    "Check files: tasks, methods and records.",
+    "bench validate my-task.toml my_method.py",
+)
 _add(
     "pretrain",
     pretraining.pretrain,
@@ -129,21 +172,37 @@ _add(
     "Ask masked language models for facts.",
     "bench probe lama --student fewbench-mini",
 )
-_add("submit", sharing.submit, "Check records from elsewhere and copy them in.", "bench submit their-results --dry-run")
-_add("merge", sharing.merge, "Put several results folders into one.", "bench merge laptop/ cluster/ --into all/")
+_add(
+    "submit",
+    sharing.submit,
+    "Check records from elsewhere and copy them in.",
+    "bench submit their-results --dry-run",
+)
+_add(
+    "merge",
+    sharing.merge,
+    "Put several results folders into one.",
+    "bench merge laptop/ cluster/ --into all/",
+)
 app.add_typer(sharing.export, name="export", short_help="Write results as CSV or as a model card.")
 app.add_typer(data.app, name="data", short_help="List, fetch, verify and import data.")
 
 
 def main() -> None:
-    """Run the command line and exit with its code. No traceback reaches a user, unless FEWBENCH_DEBUG is set."""
+    """Run the command line and exit with its code. No traceback reaches a user, unless
+    FEWBENCH_DEBUG is set.
+    """
     write_anywhere()
     warnings.formatwarning = _one_line
     sys.exit(_guarded())
 
 
-def _one_line(message: Warning | str, category: type[Warning], *place: object, **more: object) -> str:
-    """Return what a warning looks like on stderr: no line of code, and nothing that steers a terminal."""
+def _one_line(
+    message: Warning | str, category: type[Warning], *place: object, **more: object
+) -> str:
+    """Return what a warning looks like on stderr: no line of code, and nothing that steers a
+    terminal.
+    """
     return f"warning: {visible(str(message), lines=True)}\n"
 
 
@@ -157,20 +216,32 @@ def _guarded() -> int:
     except ClickException as error:
         context = getattr(error, "ctx", None)
         message = getattr(error, "format_message", error.__str__)()
-        if type(error).__name__ == "NoArgsIsHelpError":  # `bench` or `bench data` alone: its message is the help
+        if (
+            type(error).__name__ == "NoArgsIsHelpError"
+        ):  # `bench` or `bench data` alone: its message is the help
             print(message)
             return 0
-        return _say(f"error: {message}\n  fix: {context.command_path if context else 'bench'} --help", 2)
-    except (typer.Abort, KeyboardInterrupt):  # some versions of typer make an exit code of it, others raise
+        return _say(
+            f"error: {message}\n  fix: {context.command_path if context else 'bench'} --help", 2
+        )
+    except (
+        typer.Abort,
+        KeyboardInterrupt,
+    ):  # some versions of typer make an exit code of it, others raise
         return _interrupted()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read stdout has gone: nothing more to say
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), 1
+        )  # whoever read stdout has gone: nothing more to say
         return 0
     except Exception as error:
         if os.environ.get("FEWBENCH_DEBUG"):
             raise
         kind = type(error).__name__
-        return _say(f"unexpected error: {kind}: {error}\n  to see where: FEWBENCH_DEBUG=1 and the same command", 1)
+        return _say(
+            f"unexpected error: {kind}: {error}\n  to see where: FEWBENCH_DEBUG=1 and the same command",
+            1,
+        )
 
 
 def _interrupted() -> int:

@@ -25,24 +25,43 @@ OURS = "textfooler-paper"
 
 
 def attack(
-    runs: Annotated[list[str], typer.Argument(help="stored runs, by the first four or more digits of their keys")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(help="stored runs, by the first four or more digits of their keys"),
+    ],
     recipe: Annotated[
-        str, typer.Option("--recipe", help="textfooler-paper, textfooler-cli, textattack-jin2019, or textattack:NAME")
+        str,
+        typer.Option(
+            "--recipe",
+            help="textfooler-paper, textfooler-cli, textattack-jin2019, or textattack:NAME",
+        ),
     ] = OURS,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="items attacked, drawn from the test rows")] = ATTACKED,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="items attacked, drawn from the test rows")
+    ] = ATTACKED,
     neighbours: Annotated[
-        Path | None, typer.Option("--neighbours", help="table (.json) or counter-fitted vectors (.txt)")
+        Path | None,
+        typer.Option("--neighbours", help="table (.json) or counter-fitted vectors (.txt)"),
     ] = None,
     nltk_data: Annotated[
-        Path | None, typer.Option("--nltk-data", help="folder with NLTK's tagger and stop words; default NLTK_DATA")
+        Path | None,
+        typer.Option(
+            "--nltk-data", help="folder with NLTK's tagger and stop words; default NLTK_DATA"
+        ),
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option("--encoder", help="masked language model that compares sentences; default embedded")
+        str | None,
+        typer.Option(
+            "--encoder", help="masked language model that compares sentences; default embedded"
+        ),
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="folder of a run's backbone, if it is not embedded")
+        list[str] | None,
+        typer.Option("--model", help="folder of a run's backbone, if it is not embedded"),
     ] = None,
-    task_files: Annotated[list[str] | None, typer.Option("--tasks", help="your own .toml, if a run is of it")] = None,
+    task_files: Annotated[
+        list[str] | None, typer.Option("--tasks", help="your own .toml, if a run is of it")
+    ] = None,
     methods: MethodFiles = None,
     data: DataOption = None,
     results: ResultsOption = Path("results"),
@@ -52,7 +71,9 @@ def attack(
     offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Attack stored runs whose models were kept, and store accuracy under attack, queries and adversarial texts."""
+    """Attack stored runs whose models were kept, and store accuracy under attack, queries and
+    adversarial texts.
+    """
     from fewbench.data.hub import go_offline
     from fewbench.measure.stored import Locations
     from fewbench.store.store import Store
@@ -62,7 +83,9 @@ def attack(
 
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     world = Locations(store, data, model or (), task_files or (), offline, methods or ())
-    one = _attacker(recipe, neighbours, nltk_data, encoder, world, device, threads, limit=limit, force=force)
+    one = _attacker(
+        recipe, neighbours, nltk_data, encoder, world, device, threads, limit=limit, force=force
+    )
     done: list[tuple[Target, Measurement]] = []
     failed: list[BenchError] = []
     for key in runs:
@@ -90,7 +113,9 @@ def _attacker(
     limit: int,
     force: bool,
 ) -> Callable[[str], tuple[Target, Measurement]]:
-    """Return what attacks one stored run. What all runs need is read once, and refused before any is attacked."""
+    """Return what attacks one stored run. What all runs need is read once, and refused before any
+    is attacked.
+    """
     from fewbench.measure.attack.recipes import get_recipe
     from fewbench.measure.attack.resources import read_resources
 
@@ -121,9 +146,15 @@ def _attacker(
     def one(key: str) -> tuple[Target, Measurement]:
         record = world.store.find(key)
         task = task_of(record, world)
-        found = Target(record, task, model_of(record, task, models, world), test_rows(record, task, world))
+        found = Target(
+            record, task, model_of(record, task, models, world), test_rows(record, task, world)
+        )
         title = f"{found.task.full_name} {found.record.run.method} s{found.record.run.seed}"
-        options: dict[str, Any] = {"limit": limit, "environment": environment(place, threads), "force": force}
+        options: dict[str, Any] = {
+            "limit": limit,
+            "environment": environment(place, threads),
+            "force": force,
+        }
 
         def heard(count: int, total: int) -> None:
             note(f"{title}: {count} of {total} items attacked")
@@ -132,7 +163,9 @@ def _attacker(
             from fewbench.measure.attack.adapter import attack_by_textattack
 
             return found, attack_by_textattack(world.store, found, name, **options, on_item=heard)
-        return found, attack(world.store, found, recipe, resources, pooled, **options, on_block=heard)
+        return found, attack(
+            world.store, found, recipe, resources, pooled, **options, on_block=heard
+        )
 
     return one
 
@@ -148,20 +181,38 @@ def _encoder(name: str | None, models: Models, *, offline: bool) -> Any:
 
     ref = find_model(name or TEACHER, offline=offline)
     if (kind := backbone_kind(ref)) != "masked":
-        raise BenchError(f"--encoder {ref.name} is a {kind} model", allowed="masked language models", where=ref.path)
+        raise BenchError(
+            f"--encoder {ref.name} is a {kind} model",
+            allowed="masked language models",
+            where=ref.path,
+        )
     return models.fresh(ref)
 
 
 def _show(done: Sequence[tuple[Target, Measurement]], *, json: bool) -> None:
     if json:
         rows = [
-            {"run": target.record.run.key, "task": target.task.full_name, "method": target.record.run.method}
-            | {"settings": measurement.settings, "scores": measurement.scores, "files": measurement.files}
+            {
+                "run": target.record.run.key,
+                "task": target.task.full_name,
+                "method": target.record.run.method,
+            }
+            | {
+                "settings": measurement.settings,
+                "scores": measurement.scores,
+                "files": measurement.files,
+            }
             for target, measurement in done
         ]
         print_json(rows)
         return
-    names = ("clean_accuracy", "original_accuracy", "after_attack_accuracy", "mean_queries", "changed_words")
+    names = (
+        "clean_accuracy",
+        "original_accuracy",
+        "after_attack_accuracy",
+        "mean_queries",
+        "changed_words",
+    )
     cells = [
         [
             f"{target.task.full_name} {target.record.run.method}",
@@ -205,4 +256,11 @@ def _statuses(settings: Any) -> list[tuple[str, str]]:
         for name, told in resources.items()
         if "stands_for" in told
     ]
-    return [*stands, *((f"{name}, cosine", told["cosine"]) for name, told in resources.items() if "cosine" in told)]
+    return [
+        *stands,
+        *(
+            (f"{name}, cosine", told["cosine"])
+            for name, told in resources.items()
+            if "cosine" in told
+        ),
+    ]

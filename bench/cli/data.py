@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from fewbench.types import Task
 
 app = typer.Typer(
-    help="List, fetch, verify and import data.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+    help="List, fetch, verify and import data.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 
-TasksArgument = Annotated[list[str] | None, typer.Argument(help="tasks, task@source, suites, .toml files; all")]
+TasksArgument = Annotated[
+    list[str] | None, typer.Argument(help="tasks, task@source, suites, .toml files; all")
+]
 CHEAP = 2**26
 """Bytes of a file whose rows are still counted for a list."""
 
@@ -30,7 +35,8 @@ CHEAP = 2**26
 def ls(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
     """List where each source's files stand, which are there, and how to get the others.
 
-    TASKS are tasks (all their sources), task@source, suites and .toml files; without any, all that is declared.
+    TASKS are tasks (all their sources), task@source, suites and .toml files; without any, all that
+    is declared.
     """
     rows = [_row(place) for place in _places(_every_source(tasks), data)]
     if json:
@@ -49,7 +55,13 @@ def _head(task: str, row: dict[str, Any]) -> str:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     counted = "" if row["rows"] is None else str(row["rows"])
-    return f"  {row['file']}", row["state"], counted, _size(row["bytes"]), "known" if row["sha256"] else ""
+    return (
+        f"  {row['file']}",
+        row["state"],
+        counted,
+        _size(row["bytes"]),
+        "known" if row["sha256"] else "",
+    )
 
 
 def _size(count: int | None) -> str:
@@ -90,12 +102,17 @@ def _count(place: SplitPlace) -> int | None:
 
 @app.command("fetch")
 def fetch(
-    tasks: Annotated[list[str], typer.Argument(help="tasks, task@source, suites, .toml files; all")],
+    tasks: Annotated[
+        list[str], typer.Argument(help="tasks, task@source, suites, .toml files; all")
+    ],
     data: DataOption = None,
-    force: Annotated[bool, typer.Option("--force", help="replace files that were not fetched, or changed")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="replace files that were not fetched, or changed")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Fetch data from the hub, once, at the pinned revision. What is there already is not fetched again.
+    """Fetch data from the hub, once, at the pinned revision. What is there already is not fetched
+    again.
 
     TASKS are tasks, task@source, suites and .toml files, as for bench run.
     """
@@ -123,17 +140,23 @@ def fetch(
 
 @app.command("verify", short_help="Check the files that are there.")
 def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
-    """Check the files that are there: their sums where known, and their rows as the loader reads them.
+    """Check the files that are there: their sums where known, and their rows as the loader reads
+    them.
 
-    TASKS are tasks (all their sources), task@source, suites and .toml files; without any, all that is declared.
+    TASKS are tasks (all their sources), task@source, suites and .toml files; without any, all that
+    is declared.
     """
     from fewbench.data import data_folder
 
     reports: list[dict[str, Any]] = []
-    for file, rows, known, error in data_folder.verify(_places(_every_source(tasks), _needed(data))):
+    for file, rows, known, error in data_folder.verify(
+        _places(_every_source(tasks), _needed(data))
+    ):
         found = f"{rows} rows, {'sum as written' if known else 'sum unknown'}"
         facts = {"file": file, "ok": error is None, "rows": rows, "known": known}
-        reports.append({**facts, "found": found} if error is None else {**facts, "error": str(error)})
+        reports.append(
+            {**facts, "found": found} if error is None else {**facts, "error": str(error)}
+        )
         if not json:
             _show(reports[-1])
     if not reports:
@@ -144,17 +167,26 @@ def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOptio
 @app.command("import", short_help="Check files of your own, and copy them in.")
 def import_(
     folder: Annotated[Path, typer.Argument(help="the folder that holds the files of every split")],
-    task: Annotated[str, typer.Option("--task", help="a task, or task@source: whose files they are")],
+    task: Annotated[
+        str, typer.Option("--task", help="a task, or task@source: whose files they are")
+    ],
     data: DataOption = None,
     layout: Annotated[
-        str | None, typer.Option("--from", help="jsonl, json, csv, tsv, parquet, or lm-bff: its folder 'original'")
+        str | None,
+        typer.Option(
+            "--from", help="jsonl, json, csv, tsv, parquet, or lm-bff: its folder 'original'"
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace files that hold something else")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="replace files that hold something else")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Check a local folder as the loader does, and copy its files into the data folder: all, or none.
+    """Check a local folder as the loader does, and copy its files into the data folder: all, or
+    none.
 
-    FOLDER holds every split that the source names, at its top, in a folder of the source's config, or as in the mirror.
+    FOLDER holds every split that the source names, at its top, in a folder of the source's config,
+    or as in the mirror.
     """
     from fewbench.data.import_folder import LAYOUTS, import_folder
     from fewbench.runner.plan import choose_tasks
@@ -164,16 +196,24 @@ def import_(
     chosen = choose_tasks([task])
     if len(chosen) != 1:
         names = [one.full_name for one in chosen]
-        raise BenchError(f"'{task}' names {len(chosen)} tasks, and files are imported for one", allowed=names)
+        raise BenchError(
+            f"'{task}' names {len(chosen)} tasks, and files are imported for one", allowed=names
+        )
     done = import_folder(chosen[0], folder, _needed(data), layout=layout, force=force)
-    reports = [{"file": file, "ok": True, "rows": rows, "found": f"{rows} rows, {what}"} for file, rows, what in done]
+    reports = [
+        {"file": file, "ok": True, "rows": rows, "found": f"{rows} rows, {what}"}
+        for file, rows, what in done
+    ]
     for report in [] if json else reports:
         _show(report)
     _finish(reports, json)
 
 
 def _show(report: dict[str, Any]) -> None:
-    say(f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}" + (f": {report['found']}" if report["ok"] else ""))
+    say(
+        f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}"
+        + (f": {report['found']}" if report["ok"] else "")
+    )
     for line in [] if report["ok"] else report["error"].splitlines():
         say(f"     {line}")
 
@@ -200,7 +240,9 @@ def _places(tasks: Sequence[Task], data: Path | None) -> list[SplitPlace]:
 
 
 def _every_source(requests: Sequence[str] | None) -> list[Task]:
-    """Return tasks with each of their sources in turn; where a source or a suite is named, only with that."""
+    """Return tasks with each of their sources in turn; where a source or a suite is named, only
+    with that.
+    """
     from fewbench.data.task_file import with_source
     from fewbench.registry.settings import split_list
     from fewbench.runner.plan import choose_tasks
@@ -209,6 +251,8 @@ def _every_source(requests: Sequence[str] | None) -> list[Task]:
     for request in split_list(",".join(requests or ["all"]), "TASKS"):
         for task in choose_tasks([request]):
             bare = request in ("all", task.name) or request.endswith(".toml")
-            for each in [with_source(task, source.name) for source in task.sources] if bare else [task]:
+            for each in (
+                [with_source(task, source.name) for source in task.sources] if bare else [task]
+            ):
                 found.setdefault(each.full_name, each)
     return list(found.values())

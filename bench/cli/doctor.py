@@ -1,4 +1,6 @@
-"""What a run would find on this machine: versions, devices, data, models, and how to get what is missing."""
+"""What a run would find on this machine: versions, devices, data, models, and how to get what is
+missing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,16 @@ from fewbench.errors import BenchError
 from fewbench.registry.methods import methods, task_files
 from fewbench.registry.pretrained import embedded_models
 
-REQUIRED = ("torch", "transformers", "datasets", "scikit-learn", "scipy", "pandas", "matplotlib", "safetensors")
+REQUIRED = (
+    "torch",
+    "transformers",
+    "datasets",
+    "scikit-learn",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "safetensors",
+)
 EXTRAS = {
     "attack": "textattack",
     "evaluate": "evaluate",
@@ -38,14 +49,24 @@ class Finding(NamedTuple):
 
 def examine(data: Path | None, results: Path) -> list[Finding]:
     """Return all findings, the necessary first."""
-    return [*_software(), *_devices(), *_models(), *_data(data), *_registry(), *_places(results), *_extras()]
+    return [
+        *_software(),
+        *_devices(),
+        *_models(),
+        *_data(data),
+        *_registry(),
+        *_places(results),
+        *_extras(),
+    ]
 
 
 def _software() -> Iterator[Finding]:
     yield Finding("ok", "python", platform.python_version())
     for name in ("fewbench", *REQUIRED):
         found = _version(name)
-        yield Finding("ok" if found else "!", name, found or "missing", "" if found else f"pip install {name}")
+        yield Finding(
+            "ok" if found else "!", name, found or "missing", "" if found else f"pip install {name}"
+        )
 
 
 def _devices() -> Iterator[Finding]:
@@ -61,7 +82,12 @@ def _devices() -> Iterator[Finding]:
 
 def _models() -> Iterator[Finding]:
     names = list(embedded_models())
-    yield Finding("ok" if names else "!", "embedded models", ", ".join(names) or "none", "" if names else "reinstall")
+    yield Finding(
+        "ok" if names else "!",
+        "embedded models",
+        ", ".join(names) or "none",
+        "" if names else "reinstall",
+    )
 
 
 def _data(data: Path | None) -> Iterator[Finding]:
@@ -95,8 +121,17 @@ def _registry() -> Iterator[Finding]:
 def _places(results: Path) -> Iterator[Finding]:
     place = next(folder for folder in (results, *results.absolute().parents) if folder.is_dir())
     writable = os.access(place, os.W_OK)
-    yield Finding("ok" if writable else "!", "results folder", str(results), "" if writable else "--results DIR")
-    off = [name for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE") if os.environ.get(name, "0") not in ("", "0")]
+    yield Finding(
+        "ok" if writable else "!",
+        "results folder",
+        str(results),
+        "" if writable else "--results DIR",
+    )
+    off = [
+        name
+        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+        if os.environ.get(name, "0") not in ("", "0")
+    ]
     yield Finding("ok", "hub", f"off ({', '.join(off)})" if off else "on")
 
 
@@ -104,7 +139,10 @@ def _extras() -> Iterator[Finding]:
     for extra, package in EXTRAS.items():
         found = _version(package)
         yield Finding(
-            "ok" if found else "-", package, found or "not installed", _how_to_get(extra) if not found else ""
+            "ok" if found else "-",
+            package,
+            found or "not installed",
+            _how_to_get(extra) if not found else "",
         )
 
 

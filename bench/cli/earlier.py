@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def of_older_code(plan: Plan, todo: Sequence[Job]) -> Iterator[str]:
-    """Yield what is to be said of records that were made by other code of their methods than today's."""
+    """Yield what is to be said of records that were made by other code of their methods than
+    today's.
+    """
     open_keys = {job.key for job in todo}
     older = [job for job in plan.jobs if plan.is_older(job)]
     for name in dict.fromkeys(job.method.name for job in older):
@@ -26,8 +28,14 @@ def of_older_code(plan: Plan, todo: Sequence[Job]) -> Iterator[str]:
 def failed_earlier(plan: Plan, todo: Sequence[Job]) -> int:
     """Return how many runs of a plan failed before and were not redone, and tell of them."""
     redone = {job.key for job in todo}
-    keys = [key for key, record in plan.records.items() if record.status == "failed" and key not in redone]
+    keys = [
+        key
+        for key, record in plan.records.items()
+        if record.status == "failed" and key not in redone
+    ]
     if keys:
         count = f"{len(keys)} runs" if len(keys) > 1 else "1 run"
-        note(f"{count} failed earlier: --retry-failed redoes them; bench show {keys[0][:8]} tells why")
+        note(
+            f"{count} failed earlier: --retry-failed redoes them; bench show {keys[0][:8]} tells why"
+        )
     return len(keys)

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 
 def ls(
-    kind: Annotated[str, typer.Argument(help="tasks, methods, suites, models, protocols or figures")],
+    kind: Annotated[
+        str, typer.Argument(help="tasks, methods, suites, models, protocols or figures")
+    ],
     json: JsonOption = False,
 ) -> None:
     """List tasks, methods, suites, models, protocols or figures."""
     if kind not in _SHOWN:
-        raise BenchError(f"there is no list of '{kind}'", allowed=_SHOWN, given=kind, fix="bench ls tasks")
+        raise BenchError(
+            f"there is no list of '{kind}'", allowed=_SHOWN, given=kind, fix="bench ls tasks"
+        )
     rows = _ROWS[kind]()
     if json:
         print_json(rows)
@@ -55,7 +59,9 @@ def _tasks() -> list[dict[str, Any]]:
     from fewbench.registry.methods import task_files
 
     known = declared(task_files())
-    members = {name: [m.partition("@")[0] for m in suite.tasks] for name, suite in known.suites.items()}
+    members = {
+        name: [m.partition("@")[0] for m in suite.tasks] for name, suite in known.suites.items()
+    }
     rows: list[dict[str, Any]] = [
         {
             "name": task.name,
@@ -81,11 +87,15 @@ def _tasks() -> list[dict[str, Any]]:
         }
         for task in known.tasks.values()
     ]
-    return sorted(rows + [_facts(facts) for facts in known.facts.values()], key=lambda row: str(row["name"]))
+    return sorted(
+        rows + [_facts(facts) for facts in known.facts.values()], key=lambda row: str(row["name"])
+    )
 
 
 def _facts(facts: FactTask) -> dict[str, Any]:
-    """Return the row of a set of facts: it has no classes, sources or suites, and its format is its kind."""
+    """Return the row of a set of facts: it has no classes, sources or suites, and its format is its
+    kind.
+    """
     from fewbench.data.facts import KIND
 
     return {
@@ -135,14 +145,21 @@ def _suites() -> list[dict[str, Any]]:
     from fewbench.registry.methods import task_files
 
     suites = declared(task_files()).suites
-    return [{"name": suite.name, "title": suite.title, "tasks": suite.tasks} for suite in suites.values()]
+    return [
+        {"name": suite.name, "title": suite.title, "tasks": suite.tasks}
+        for suite in suites.values()
+    ]
 
 
 def _models() -> list[dict[str, Any]]:
     from fewbench.registry.pretrained import describe, embedded_models
 
     return [
-        {"name": name, **describe(folder), "mib": round(sum(f.stat().st_size for f in folder.iterdir()) / 2**20, 1)}
+        {
+            "name": name,
+            **describe(folder),
+            "mib": round(sum(f.stat().st_size for f in folder.iterdir()) / 2**20, 1),
+        }
         for name, folder in embedded_models().items()
     ]
 
@@ -154,7 +171,8 @@ def _protocols() -> list[dict[str, Any]]:
 
     usual = ("lr", "batch_size")
     return [
-        {**asdict(one), "trials": len(one.trials(usual, {})), "updates": _updates(one)} for one in protocols().values()
+        {**asdict(one), "trials": len(one.trials(usual, {})), "updates": _updates(one)}
+        for one in protocols().values()
     ]
 
 
@@ -168,7 +186,10 @@ def _updates(protocol: Protocol) -> str:
 def _figures() -> list[dict[str, Any]]:
     from fewbench.report.figures import figures
 
-    return [{"name": figure.name, "summary": figure.summary, "file": str(figure.file)} for figure in figures().values()]
+    return [
+        {"name": figure.name, "summary": figure.summary, "file": str(figure.file)}
+        for figure in figures().values()
+    ]
 
 
 _ROWS = {
@@ -181,7 +202,9 @@ _ROWS = {
 }
 
 
-def doctor(data: DataOption = None, results: ResultsOption = Path("results"), json: JsonOption = False) -> None:
+def doctor(
+    data: DataOption = None, results: ResultsOption = Path("results"), json: JsonOption = False
+) -> None:
     """Say what is here, what is missing, and how to get it."""
     from fewbench.cli.doctor import examine
 
@@ -189,4 +212,6 @@ def doctor(data: DataOption = None, results: ResultsOption = Path("results"), js
     if json:
         print_json([finding._asdict() for finding in findings])
     else:
-        print_grid(("", "what", "found", "fix"), [(f.mark, f.what, f.found, f.mend) for f in findings])
+        print_grid(
+            ("", "what", "found", "fix"), [(f.mark, f.what, f.found, f.mend) for f in findings]
+        )

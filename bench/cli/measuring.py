@@ -22,9 +22,13 @@ BASES = ("e", "2")
 
 
 def loyalty(
-    teacher: Annotated[str, typer.Argument(help="the first digits of a run's key (bench table --json, bench ls)")],
+    teacher: Annotated[
+        str, typer.Argument(help="the first digits of a run's key (bench table --json, bench ls)")
+    ],
     student: Annotated[str, typer.Argument(help="those of another run on the same test rows")],
-    base: Annotated[str, typer.Option("--base", help="of the logarithm: e, as the authors advise, or 2")] = "e",
+    base: Annotated[
+        str, typer.Option("--base", help="of the logarithm: e, as the authors advise, or 2")
+    ] = "e",
     results: ResultsOption = Path("results"),
     json: JsonOption = False,
 ) -> None:
@@ -47,30 +51,48 @@ def loyalty(
         for kind, value in kinds.items()
     ]
     print_grid(("loyalty", "mean", "95% interval"), rows, right=(1, 2))
-    note(f"{_title(second)} to {_title(first)}; n={found.n}, logarithms of base {base}, bootstrap over items")
+    note(
+        f"{_title(second)} to {_title(first)}; n={found.n}, logarithms of base {base}, bootstrap over items"
+    )
 
 
 def cost(
-    runs: Annotated[list[str], typer.Argument(help="the first digits of runs' keys; their models were kept")],
+    runs: Annotated[
+        list[str], typer.Argument(help="the first digits of runs' keys; their models were kept")
+    ],
     against: Annotated[
-        str | None, typer.Option("--against", help="the run that speed-ups are over; default each one's own teacher")
+        str | None,
+        typer.Option(
+            "--against", help="the run that speed-ups are over; default each one's own teacher"
+        ),
     ] = None,
     data: DataOption = None,
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="folder of a backbone that the runs were made of")
+        list[str] | None,
+        typer.Option("--model", help="folder of a backbone that the runs were made of"),
     ] = None,
-    tasks: Annotated[list[str] | None, typer.Option("--tasks", help="TOML file of tasks that are your own")] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option("--tasks", help="TOML file of tasks that are your own")
+    ] = None,
     methods: MethodFiles = None,
-    examples: Annotated[int, typer.Option("--examples", min=1, help="test inputs to measure on")] = 64,
-    rounds: Annotated[int, typer.Option("--rounds", min=2, help="measured rounds of each model")] = 5,
+    examples: Annotated[
+        int, typer.Option("--examples", min=1, help="test inputs to measure on")
+    ] = 64,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=2, help="measured rounds of each model")
+    ] = 5,
     threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads")] = 1,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "cpu",
-    energy: Annotated[bool, typer.Option("--energy/--no-energy", help="ask codecarbon, if it is installed")] = True,
+    energy: Annotated[
+        bool, typer.Option("--energy/--no-energy", help="ask codecarbon, if it is installed")
+    ] = True,
     offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
     results: ResultsOption = Path("results"),
     json: JsonOption = False,
 ) -> None:
-    """Measure what stored runs' models cost, beside their teacher in the same process, and store it with them."""
+    """Measure what stored runs' models cost, beside their teacher in the same process, and store it
+    with them.
+    """
     import torch
 
     from fewbench.measure.stored import Locations
@@ -97,9 +119,18 @@ def cost(
             found.append((record, measurement))
             note(f"measured {_title(record)}, load {measurement.environment['load']}")
         except (BenchError, ValueError) as error:  # the other runs go on
-            note(f"error: {error}" if isinstance(error, BenchError) else f"error: {_title(record)}: {error}")
+            note(
+                f"error: {error}"
+                if isinstance(error, BenchError)
+                else f"error: {_title(record)}: {error}"
+            )
     if json:
-        print_json([{"run": record.run.key, **dict(m.scores), "settings": dict(m.settings)} for record, m in found])
+        print_json(
+            [
+                {"run": record.run.key, **dict(m.scores), "settings": dict(m.settings)}
+                for record, m in found
+            ]
+        )
     elif found:
         print_costs(found)
     if len(found) < len(records):
@@ -124,7 +155,9 @@ def print_costs(found: Iterable[tuple[Record, Measurement]]) -> None:
         (("MACs", "int8 MACs", "layers", "training s", "J"), _computed),
         (("ms at 1", "ms at 32", "speed-up at 1", "at 32", "layer ratio"), _timed),
     ):
-        rows = [(f"{record.run.key[:8]} {record.run.method}", *cells(m.scores)) for record, m in found]
+        rows = [
+            (f"{record.run.key[:8]} {record.run.method}", *cells(m.scores)) for record, m in found
+        ]
         print_grid(("run", *header), rows, right=range(1, len(header) + 1))
     note(
         "MACs, J and ms are of one example, speed-ups over the teacher in the same process; ± half the quartiles' range"
@@ -137,7 +170,11 @@ def _held(scores: Any) -> list[str]:
 
 
 def _computed(scores: Any) -> list[str]:
-    macs, seconds, energy = scores["macs"]["model"], scores["training_seconds"], scores.get("energy")
+    macs, seconds, energy = (
+        scores["macs"]["model"],
+        scores["training_seconds"],
+        scores.get("energy"),
+    )
     return [
         *(_count(macs[name]) for name in ("total", "int8")),
         f"{scores['layers']['run']:.4g} of {scores['layers']['of']}",
@@ -186,12 +223,19 @@ def print_beyond(
     kinds = beyond.chosen(given)
     rows = beyond.rows(records, known, store, kinds, today.changed if today else nothing_changed)
     if form == "json":
-        print_json([{**row._asdict(), "values": {name: v._asdict() for name, v in row.values.items()}} for row in rows])
+        print_json(
+            [
+                {**row._asdict(), "values": {name: v._asdict() for name, v in row.values.items()}}
+                for row in rows
+            ]
+        )
     elif form == "csv":
         print(to_csv(beyond.flat(rows)))
     else:
         print_grids(beyond.grids(rows), form)
-    note("scores and loyalty in hundredths, natural logarithms; ms at batch 1; (n) where fewer runs have a figure")
+    note(
+        "scores and loyalty in hundredths, natural logarithms; ms at batch 1; (n) where fewer runs have a figure"
+    )
 
 
 def _title(record: Record) -> str:

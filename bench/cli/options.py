@@ -15,15 +15,22 @@ DataOption = Annotated[
 ]
 ResultsOption = Annotated[
     Path,
-    typer.Option("--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs", callback=absolute),
+    typer.Option(
+        "--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs", callback=absolute
+    ),
 ]
 AllowOption = Annotated[
-    bool, typer.Option("--allow-metric-code", help="let a task's metric be a script: of a path, or a hub user's")
+    bool,
+    typer.Option(
+        "--allow-metric-code", help="let a task's metric be a script: of a path, or a hub user's"
+    ),
 ]
 TasksOption = Annotated[
-    list[str] | None, typer.Option("--tasks", help="only these: tasks, task@source, suites, your own .toml")
+    list[str] | None,
+    typer.Option("--tasks", help="only these: tasks, task@source, suites, your own .toml"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 MethodFiles = Annotated[
-    list[str] | None, typer.Option("--methods", help="file of a method of your own, if a run is of it")
+    list[str] | None,
+    typer.Option("--methods", help="file of a method of your own, if a run is of it"),
 ]

@@ -1,6 +1,7 @@
 """How things are printed: JSON or tables on stdout, everything else on stderr.
 
-What is printed may hold anybody's text, so that no command prints but by these functions, which escape it.
+What is printed may hold anybody's text, so that no command prints but by these functions, which
+escape it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,25 @@ if TYPE_CHECKING:
 
     from fewbench.report.tables.grid import Grid
 
-PLAIN = {"─": "-", "━": "-", "–": "-", "—": "-", "…": "...", "±": "+-", "×": "x", "†": "+", "‡": "#", "’": "'"}
+PLAIN = {
+    "─": "-",
+    "━": "-",
+    "–": "-",
+    "—": "-",
+    "…": "...",
+    "±": "+-",
+    "×": "x",
+    "†": "+",
+    "‡": "#",
+    "’": "'",
+}
 """What stands for our own signs in an encoding that lacks them."""
 
 
 def write_anywhere() -> None:
-    """Let every terminal, pipe and file take what is printed: what its encoding lacks is put plainly, or as "?"."""
+    """Let every terminal, pipe and file take what is printed: what its encoding lacks is put
+    plainly, or as "?".
+    """
     codecs.register_error("fewbench-plain", _plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -69,19 +83,27 @@ def print_json(value: Any) -> None:
 
 
 def _json_escape(letter: str) -> str:
-    """JSON itself escapes the controls of ASCII alone; it is the same value with the others escaped."""
+    """JSON itself escapes the controls of ASCII alone; it is the same value with the others
+    escaped.
+    """
     return json.dumps(letter)[1:-1] if letter > "~" and steers(letter) else letter
 
 
 def console() -> Console:
-    """Return a console on stdout; it honours NO_COLOR and COLUMNS, and is plain where stdout is no terminal."""
+    """Return a console on stdout; it honours NO_COLOR and COLUMNS, and is plain where stdout is no
+    terminal.
+    """
     from rich.console import Console
 
     return Console(highlight=False)
 
 
-def print_grid(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Print rows under a header; the columns in `right` are right-aligned. Long cells wrap, but not the first."""
+def print_grid(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
+) -> None:
+    """Print rows under a header; the columns in `right` are right-aligned. Long cells wrap, but not
+    the first.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -109,7 +131,8 @@ def print_grids(grids: Sequence[Grid], form: str) -> None:
 
 
 def numbers(option: str, text: str | None) -> tuple[int, ...] | None:
-    """Return the whole numbers that an option lists, each once, in the order given; None where it was not given.
+    """Return the whole numbers that an option lists, each once, in the order given; None where it
+    was not given.
 
     Raises:
         BenchError: something else, or none.
@@ -122,7 +145,9 @@ def numbers(option: str, text: str | None) -> tuple[int, ...] | None:
         found = ()
     if not found:
         fix = f"{option} 4,16"
-        raise BenchError(f"{option} is '{shortened(text)}'", allowed="whole numbers and commas", fix=fix)
+        raise BenchError(
+            f"{option} is '{shortened(text)}'", allowed="whole numbers and commas", fix=fix
+        )
     return found
 
 
@@ -140,5 +165,7 @@ def duration(option: str, text: str | None) -> float | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     if found is None or float(found[1]) == 0:
         fix = f"{option} 30m"
-        raise BenchError(f"{option} is '{text}'", allowed="a time above 0: 90, 90s, 30m, 2h", fix=fix)
+        raise BenchError(
+            f"{option} is '{text}'", allowed="a time above 0: 90, 90s, 30m, 2h", fix=fix
+        )
     return float(found[1]) * UNITS[found[2]]

@@ -16,7 +16,9 @@ def leaderboard(
     out: Annotated[Path, typer.Option("--out", help="the file to write", callback=absolute)],
     tasks: TasksOption = None,
     results: ResultsOption = Path("results"),
-    title: Annotated[str, typer.Option("--title", help="what the page is called")] = "Few-shot leaderboard",
+    title: Annotated[
+        str, typer.Option("--title", help="what the page is called")
+    ] = "Few-shot leaderboard",
     json: JsonOption = False,
 ) -> None:
     """Write the stored runs as one HTML file, which needs neither a server nor the network."""

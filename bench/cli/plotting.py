@@ -12,14 +12,24 @@ from fewbench.cli.out import absolute, note, numbers
 
 
 def plot(
-    figure: Annotated[str, typer.Argument(help="a figure, with its settings if any: k-scaling, pareto:cost=flops")],
-    out: Annotated[Path, typer.Option("--out", help="the file to write: .svg, .png or .pdf", callback=absolute)],
+    figure: Annotated[
+        str, typer.Argument(help="a figure, with its settings if any: k-scaling, pareto:cost=flops")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="the file to write: .svg, .png or .pdf", callback=absolute)
+    ],
     tasks: TasksOption = None,
-    methods: Annotated[list[str] | None, typer.Option("--methods", help="only these, whatever their settings")] = None,
+    methods: Annotated[
+        list[str] | None, typer.Option("--methods", help="only these, whatever their settings")
+    ] = None,
     k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
     protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
-    student: Annotated[str | None, typer.Option("--student", help="only this student, by its name")] = None,
-    published: Annotated[bool, typer.Option("--published", help="also what the papers print, where it fits")] = False,
+    student: Annotated[
+        str | None, typer.Option("--student", help="only this student, by its name")
+    ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="also what the papers print, where it fits")
+    ] = False,
     results: ResultsOption = Path("results"),
 ) -> None:
     """Draw a figure of stored runs (bench ls figures)."""
@@ -33,11 +43,15 @@ def plot(
     figures.check_format(out)
     figures.find(figure)
     store = Store(results)
-    wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
+    wanted = Wanted(
+        task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student
+    )
     asked = split_list(",".join(methods), "--methods") if methods else ()
     records, left_out = figures.drawable(store, wanted, asked)
     if left_out:
-        note(f"{left_out} runs share cell and split seed with another, and are not drawn: bench table names them")
+        note(
+            f"{left_out} runs share cell and split seed with another, and are not drawn: bench table names them"
+        )
     today = Today(own_files(tasks))
     earlier = sum(bool({*today.changed(record)} - {UNRECORDED}) for record in records)
     if earlier:
@@ -49,5 +63,7 @@ def plot(
     for damage in store.damaged:
         note(f"damaged: {damage}")
     if old := count_stale(records):
-        note(f"{old} of {len(records)} runs were made by older code of their methods: bench run --force redoes them")
+        note(
+            f"{old} of {len(records)} runs were made by older code of their methods: bench run --force redoes them"
+        )
     note(f"{out}: {figure} of {len(records)} stored runs")

@@ -26,48 +26,86 @@ OnUpdate = Callable[[int, dict[str, float]], None]
 
 def pretrain(
     corpus: Annotated[
-        list[str], typer.Option("--corpus", help="a file or folder of documents, or hub:NAME#COLUMN; once for each")
+        list[str],
+        typer.Option(
+            "--corpus", help="a file or folder of documents, or hub:NAME#COLUMN; once for each"
+        ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", help="the model folder to write; the same again goes on with it", callback=absolute)
+        Path,
+        typer.Option(
+            "--out",
+            help="the model folder to write; the same again goes on with it",
+            callback=absolute,
+        ),
     ],
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="a TOML file of settings; options here go first")
     ] = None,
-    start: Annotated[str | None, typer.Option("--start", help="a model to continue from; default a new one")] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", help="a model to continue from; default a new one")
+    ] = None,
     teacher: Annotated[str | None, typer.Option("--teacher", help="a model to distil")] = None,
-    tokenizer: Annotated[str | None, typer.Option("--tokenizer", help="a model whose tokenizer to use")] = None,
-    objective: Annotated[str | None, typer.Option("--objective", help="mlm, distil or states")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", help="a model whose tokenizer to use")
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option("--objective", help="mlm, distil or states")
+    ] = None,
     masking: Annotated[
-        str | None, typer.Option("--masking", help="random, whole-word, span, pmi, informask, token-rates; :name=value")
+        str | None,
+        typer.Option(
+            "--masking", help="random, whole-word, span, pmi, informask, token-rates; :name=value"
+        ),
     ] = None,
     context: Annotated[
-        float | None, typer.Option("--context", help="the share of each answer that the words around its row have")
+        float | None,
+        typer.Option(
+            "--context", help="the share of each answer that the words around its row have"
+        ),
     ] = None,
-    tokens: Annotated[int | None, typer.Option("--tokens", help="tokens to train on in all")] = None,
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", help="tokens to train on in all")
+    ] = None,
     batch: Annotated[int | None, typer.Option("--batch", help="rows an update")] = None,
-    accumulate: Annotated[int | None, typer.Option("--accumulate", help="forward passes an update")] = None,
+    accumulate: Annotated[
+        int | None, typer.Option("--accumulate", help="forward passes an update")
+    ] = None,
     length: Annotated[int | None, typer.Option("--length", help="tokens a row")] = None,
     lr: Annotated[float | None, typer.Option("--lr", help="peak learning rate")] = None,
     layers: Annotated[int | None, typer.Option("--layers", help="of a new model")] = None,
     width: Annotated[int | None, typer.Option("--width", help="of a new model")] = None,
     heads: Annotated[int | None, typer.Option("--heads", help="of a new model")] = None,
-    vocabulary: Annotated[int | None, typer.Option("--vocabulary", help="tokens of a new tokenizer")] = None,
-    precision: Annotated[str | None, typer.Option("--precision", help="auto, float32, bfloat16, float16")] = None,
+    vocabulary: Annotated[
+        int | None, typer.Option("--vocabulary", help="tokens of a new tokenizer")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="auto, float32, bfloat16, float16")
+    ] = None,
     evaluate_every: Annotated[int | None, typer.Option("--evaluate-every", help="updates")] = None,
-    checkpoint_every: Annotated[int | None, typer.Option("--checkpoint-every", help="updates")] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option("--checkpoint-every", help="updates")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="of weights, order and masks")] = None,
-    probe: Annotated[str | None, typer.Option("--probe", help="facts to ask at every measurement: lama")] = None,
+    probe: Annotated[
+        str | None, typer.Option("--probe", help="facts to ask at every measurement: lama")
+    ] = None,
     data: DataOption = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="default one a core")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="default one a core")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Pretrain a masked language model from documents. Killed at any moment, the same command goes on."""
+    """Pretrain a masked language model from documents. Killed at any moment, the same command goes
+    on.
+    """
     given = dict(locals())
     from fewbench.pretrain.recipe import Recipe, read_recipe
 
-    settings = read_recipe(recipe, {name: value for name, value in given.items() if name in Recipe.__slots__})
+    settings = read_recipe(
+        recipe, {name: value for name, value in given.items() if name in Recipe.__slots__}
+    )
     refs = {"start": _model(start), "teacher": _model(teacher), "tokenizer": _model(tokenizer)}
     facts = None if probe is None else _facts(probe, data)
     report = _carry_out(settings, corpus, out, refs, facts, device, threads)
@@ -136,12 +174,25 @@ def _shown(recipe: Recipe) -> Iterator[OnUpdate]:
         yield line
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (MofNCompleteColumn(), BarColumn(None), TextColumn("{task.description}"), TimeRemainingColumn())
+    columns = (
+        MofNCompleteColumn(),
+        BarColumn(None),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=recipe.updates)
-        yield lambda update, terms: bar.update(task, completed=update, description=rate(update, terms))
+        yield lambda update, terms: bar.update(
+            task, completed=update, description=rate(update, terms)
+        )
 
 
 class _Rate:

@@ -25,15 +25,21 @@ SIDE_BY_SIDE = 4
 
 
 def probe(
-    task: Annotated[str, typer.Argument(help="a set of facts (lama), or a .toml that declares one")],
+    task: Annotated[
+        str, typer.Argument(help="a set of facts (lama), or a .toml that declares one")
+    ],
     student: Annotated[
-        list[str] | None, typer.Option("--student", help="embedded name, folder or hub name; may be given again")
+        list[str] | None,
+        typer.Option("--student", help="embedded name, folder or hub name; may be given again"),
     ] = None,
     data: DataOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="facts a relation, the same for all")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="facts a relation, the same for all")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
     out: Annotated[
-        Path | None, typer.Option("--out", help="also write the JSON to this file", callback=absolute)
+        Path | None,
+        typer.Option("--out", help="also write the JSON to this file", callback=absolute),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
     json: JsonOption = False,
@@ -51,7 +57,9 @@ def probe(
     facts = read_facts(choose_facts(task), data)
     facts = facts if limit is None else facts.sample(limit)
     refs = list(dict.fromkeys(find_model(name, offline=offline) for name in student or [STUDENT]))
-    from fewbench.runner.local import choose_device  # torch loads here, after what can be refused without it
+    from fewbench.runner.local import (
+        choose_device,
+    )  # torch loads here, after what can be refused without it
 
     place = choose_device(device)
     results = dict(zip(_names(refs), _probe_all(refs, facts, place), strict=True))
@@ -68,14 +76,18 @@ def probe(
 def _names(refs: Sequence[ModelRef]) -> list[str]:
     """Return the models' names; two of one name are told apart by their revisions."""
     names = [ref.name for ref in refs]
-    return [ref.name if names.count(ref.name) == 1 else f"{ref.name}@{ref.revision[:8]}" for ref in refs]
+    return [
+        ref.name if names.count(ref.name) == 1 else f"{ref.name}@{ref.revision[:8]}" for ref in refs
+    ]
 
 
 def _probe_all(refs: Sequence[ModelRef], facts: FactSet, place: str) -> list[ProbeResult]:
     from fewbench.measure.fact_probe import ask, prepare
     from fewbench.nn.load import load
 
-    loaded = [load(ref) for ref in refs]  # all of them, so that what cannot be had is refused before minutes are spent
+    loaded = [
+        load(ref) for ref in refs
+    ]  # all of them, so that what cannot be had is refused before minutes are spent
     questions = [prepare(tokenizer, facts) for _, tokenizer in loaded]
     results = []
     for ref, (model, _), asked in zip(refs, loaded, questions, strict=True):
@@ -87,7 +99,9 @@ def _probe_all(refs: Sequence[ModelRef], facts: FactSet, place: str) -> list[Pro
 
 
 def _common(results: dict[str, ProbeResult]) -> dict[str, Recalls] | None:
-    """Return the figures over the facts that all models can answer; None if one vocabulary and the same facts hold."""
+    """Return the figures over the facts that all models can answer; None if one vocabulary and the
+    same facts hold.
+    """
     import numpy as np
 
     every = list(results.values())
@@ -100,9 +114,14 @@ def _common(results: dict[str, ProbeResult]) -> dict[str, Recalls] | None:
 
 
 def _report(
-    facts: FactSet, refs: Sequence[ModelRef], results: dict[str, ProbeResult], common: dict[str, Recalls] | None
+    facts: FactSet,
+    refs: Sequence[ModelRef],
+    results: dict[str, ProbeResult],
+    common: dict[str, Recalls] | None,
 ) -> dict[str, Any]:
-    """Return all there is to say; figures are rounded and times stand apart, so that two reports compare."""
+    """Return all there is to say; figures are rounded and times stand apart, so that two reports
+    compare.
+    """
     return {
         "task": facts.name,
         "version": facts.version,
@@ -132,7 +151,12 @@ def _plain(facts: FactSet, recalls: Recalls) -> dict[str, Any]:
         "macro": _figures(recalls.macro) | {"relations": recalls.averaged},
         "micro": _figures(recalls.micro),
         "relations": [
-            {"relation": relation.id, "label": relation.label, "type": relation.type, "template": relation.template}
+            {
+                "relation": relation.id,
+                "label": relation.label,
+                "type": relation.type,
+                "template": relation.template,
+            }
             | _figures(recalls.relations[relation.id])
             for relation in facts.relations
         ],
@@ -142,7 +166,10 @@ def _plain(facts: FactSet, recalls: Recalls) -> dict[str, Any]:
 def _figures(recall: Recall) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(recall).items()}
+    return {
+        name: round(value, 6) if isinstance(value, float) else value
+        for name, value in asdict(recall).items()
+    }
 
 
 def _write(out: Path, text: str) -> None:
@@ -154,10 +181,14 @@ def _write(out: Path, text: str) -> None:
         raise BenchError(f"--out cannot be written: {error.strerror}", where=str(out)) from error
 
 
-def _show(facts: FactSet, results: dict[str, ProbeResult], common: dict[str, Recalls] | None) -> None:
+def _show(
+    facts: FactSet, results: dict[str, ProbeResult], common: dict[str, Recalls] | None
+) -> None:
     sampled = "" if facts.limit is None else f", at most {facts.limit} a relation"
     again = f", {facts.duplicates} of them repeated" if facts.duplicates else ""
-    say_wrapped(f"{facts.name}: {len(facts.facts)} facts{again}, {len(facts.relations)} relations{sampled}")
+    say_wrapped(
+        f"{facts.name}: {len(facts.facts)} facts{again}, {len(facts.relations)} relations{sampled}"
+    )
     recalls = {name: result.recalls for name, result in results.items()}
     if len(recalls) == 1:
         _show_one(facts, next(iter(recalls.values())))
@@ -165,7 +196,9 @@ def _show(facts: FactSet, results: dict[str, ProbeResult], common: dict[str, Rec
     mark = MARK if common else ""
     names = list(recalls)
     for start in range(0, len(names), SIDE_BY_SIDE):
-        _show_relations(facts, {name + mark: recalls[name] for name in names[start : start + SIDE_BY_SIDE]})
+        _show_relations(
+            facts, {name + mark: recalls[name] for name in names[start : start + SIDE_BY_SIDE]}
+        )
     _show_models({name + mark: recall for name, recall in recalls.items()})
     if common:
         kept = next(iter(common.values())).micro.n
@@ -187,17 +220,28 @@ def _three(value: float | None) -> str:
 
 
 def _show_one(facts: FactSet, recalls: Recalls) -> None:
-    rows = [[relation.id, relation.label, *_cells(recalls.relations[relation.id])] for relation in facts.relations]
+    rows = [
+        [relation.id, relation.label, *_cells(recalls.relations[relation.id])]
+        for relation in facts.relations
+    ]
     rows.append(["macro", f"mean of {recalls.averaged} relations", *_cells(recalls.macro)])
     rows.append(["micro", "all facts", *_cells(recalls.micro)])
-    print_grid(("", "relation", "n", "left out", "MRR", "P@1", "P@10", "prior"), rows, right=range(2, 8))
-    say_wrapped("prior: the MRR of the relation's own objects, the most frequent first (it has seen the answers)")
+    print_grid(
+        ("", "relation", "n", "left out", "MRR", "P@1", "P@10", "prior"), rows, right=range(2, 8)
+    )
+    say_wrapped(
+        "prior: the MRR of the relation's own objects, the most frequent first (it has seen the answers)"
+    )
 
 
 def _show_relations(facts: FactSet, recalls: dict[str, Recalls]) -> None:
     """Print the MRR of a few models side by side."""
     rows = [
-        [relation.id, relation.label, *(_three(r.relations[relation.id].mrr) for r in recalls.values())]
+        [
+            relation.id,
+            relation.label,
+            *(_three(r.relations[relation.id].mrr) for r in recalls.values()),
+        ]
         for relation in facts.relations
     ]
     rows.append(["macro", "", *(_three(r.macro.mrr) for r in recalls.values())])
@@ -209,5 +253,7 @@ def _show_models(recalls: dict[str, Recalls]) -> None:
     """Print the macro averages of every model, and its micro MRR."""
     averaged = " or ".join(dict.fromkeys(str(r.averaged) for r in recalls.values()))
     rows = [[name, *_cells(r.macro), _three(r.micro.mrr)] for name, r in recalls.items()]
-    print_grid(("model", "n", "left out", "MRR", "P@1", "P@10", "prior", "micro"), rows, right=range(1, 8))
+    print_grid(
+        ("model", "n", "left out", "MRR", "P@1", "P@10", "prior", "micro"), rows, right=range(1, 8)
+    )
     say_wrapped(f"macro averages, over {averaged} relations; micro: the MRR over all facts")

@@ -27,43 +27,81 @@ if TYPE_CHECKING:
 
 def run(
     methods: Annotated[
-        list[str] | None, typer.Option("--methods", help="names, name:setting=value, all, or a .py file; default all")
+        list[str] | None,
+        typer.Option(
+            "--methods", help="names, name:setting=value, all, or a .py file; default all"
+        ),
     ] = None,
     tasks: Annotated[
-        list[str] | None, typer.Option("--tasks", help="names, task@source, suites, all, or a .toml; default demo")
+        list[str] | None,
+        typer.Option("--tasks", help="names, task@source, suites, all, or a .toml; default demo"),
     ] = None,
-    k: Annotated[str | None, typer.Option("--k", help="examples a label, 16 or 4,8,16; default the protocol's")] = None,
-    seeds: Annotated[str | None, typer.Option("--seeds", help="split seeds; default the protocol's")] = None,
-    student: Annotated[str | None, typer.Option("--student", help="embedded name, folder or hub name")] = None,
-    teacher: Annotated[str | None, typer.Option("--teacher", help="likewise, for methods that need one")] = None,
+    k: Annotated[
+        str | None,
+        typer.Option("--k", help="examples a label, 16 or 4,8,16; default the protocol's"),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", help="split seeds; default the protocol's")
+    ] = None,
+    student: Annotated[
+        str | None, typer.Option("--student", help="embedded name, folder or hub name")
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", help="likewise, for methods that need one")
+    ] = None,
     protocol: Annotated[
-        str | None, typer.Option("--protocol", help="bench ls protocols; default quick, and demo for the tasks demo")
+        str | None,
+        typer.Option(
+            "--protocol", help="bench ls protocols; default quick, and demo for the tasks demo"
+        ),
     ] = None,
     corpus: Annotated[
-        str | None, typer.Option("--corpus", help="unlabelled documents, for methods that prepare on some")
+        str | None,
+        typer.Option("--corpus", help="unlabelled documents, for methods that prepare on some"),
     ] = None,
     template: Annotated[
         str | None,
-        typer.Option("--template", help="prompts by name, own for the task's own; bench validate shows them"),
+        typer.Option(
+            "--template", help="prompts by name, own for the task's own; bench validate shows them"
+        ),
     ] = None,
     data: DataOption = None,
     results: ResultsOption = Path("results"),
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="runs at a time; default one a core")] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads in each process")] = 1,
-    timeout: Annotated[
-        str | None, typer.Option("--timeout", help="the longest a run may take: 90, 90s, 30m, 2h; then it failed")
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="runs at a time; default one a core")
     ] = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="stop at the first run that fails")] = False,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="test rows, drawn; then not comparable")] = None,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, help="torch's threads in each process")
+    ] = 1,
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout", help="the longest a run may take: 90, 90s, 30m, 2h; then it failed"
+        ),
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="stop at the first run that fails")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="test rows, drawn; then not comparable")
+    ] = None,
     drop_leaks: Annotated[
-        bool, typer.Option("--drop-leaks", help="leave out test rows that stand in train or dev; then not comparable")
+        bool,
+        typer.Option(
+            "--drop-leaks",
+            help="leave out test rows that stand in train or dev; then not comparable",
+        ),
     ] = False,
     allow_metric_code: AllowOption = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the plan and run nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show the plan and run nothing")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="redo what has a record")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="redo what failed")] = False,
-    keep_models: Annotated[bool, typer.Option("--keep-models", help="store trained models too")] = False,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="store trained models too")
+    ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -132,14 +170,21 @@ def _refuse(stages: Sequence[Sequence[Work]], device: str) -> None:
 
 
 def _carry_out(
-    stages: Sequence[Sequence[Work]], store: Store, workers: int | None, device: str, threads: int, **limits: Any
+    stages: Sequence[Sequence[Work]],
+    store: Store,
+    workers: int | None,
+    device: str,
+    threads: int,
+    **limits: Any,
 ) -> int:
     from fewbench.runner.jobs import Job
 
     works = [work for stage in stages for work in stage]
     runs = [work for work in works if isinstance(work, Job)]
     prepared = f" and {len(works) - len(runs)} preparations" if len(works) > len(runs) else ""
-    note(f"{len(runs)} runs, {sum(len(job.trials) for job in runs)} trials{prepared}; records go to {store.runs}")
+    note(
+        f"{len(runs)} runs, {sum(len(job.trials) for job in runs)} trials{prepared}; records go to {store.runs}"
+    )
     started = time.monotonic()
     done = 0
     with _progress(len(works)) as tell:
@@ -153,7 +198,9 @@ def _carry_out(
 
         device = choose_device(device)
         count = workers or (1 if device.startswith("cuda") else _cores())
-        failed = execute(stages, store, workers=count, device=device, threads=threads, on_done=on_done, **limits)
+        failed = execute(
+            stages, store, workers=count, device=device, threads=threads, on_done=on_done, **limits
+        )
     left = f", {len(works) - done} left (--fail-fast)" if done < len(works) else ""
     took = _duration(time.monotonic() - started)
     note(f"{done - failed} done, {failed} failed{left}, in {took}")
@@ -162,7 +209,9 @@ def _carry_out(
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM interrupt what is done inside as Ctrl-C does: what runs is ended, and how to resume is told."""
+    """Let SIGTERM interrupt what is done inside as Ctrl-C does: what runs is ended, and how to
+    resume is told.
+    """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -175,7 +224,9 @@ def _line(work: Work, outcome: Outcome) -> str:
     record = outcome.record
     if outcome.failed:
         reason = (outcome.problem or (record and record.error) or "").splitlines()[0]
-        return f"FAILED {work.title}: {reason}" + (f" (bench show {record.run.key[:8]})" if record else "")
+        return f"FAILED {work.title}: {reason}" + (
+            f" (bench show {record.run.key[:8]})" if record else ""
+        )
     if record is None:
         return work.title
     metric = record.selection["metric"]
@@ -185,7 +236,9 @@ def _line(work: Work, outcome: Outcome) -> str:
 
 @contextmanager
 def _progress(total: int) -> Iterator[OnDone]:
-    """Show a bar on a terminal, and otherwise a line for each piece of work; failures are told in either case."""
+    """Show a bar on a terminal, and otherwise a line for each piece of work; failures are told in
+    either case.
+    """
     if not sys.stderr.isatty():
         done = 0
 
@@ -197,9 +250,20 @@ def _progress(total: int) -> Iterator[OnDone]:
         yield plain
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=total)
 
@@ -237,12 +301,23 @@ def _show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, j
     seconds = _estimate(todo, store)
     first = _built_first(plan, todo)
     if json:
-        print_json({"plan": list(rows.values()), "first": first, "runs": len(todo), "estimated_seconds": seconds})
+        print_json(
+            {
+                "plan": list(rows.values()),
+                "first": first,
+                "runs": len(todo),
+                "estimated_seconds": seconds,
+            }
+        )
         return
     names = ("task", "method", "todo", "done", "failed", "trials", "updates")
-    print_grid(names, [[str(row[name]) for name in names] for row in rows.values()], right=range(2, 7))
+    print_grid(
+        names, [[str(row[name]) for name in names] for row in rows.values()], right=range(2, 7)
+    )
     if first:
-        print_grid(("first", "for"), [[title, str(count)] for title, count in first.items()], right=[1])
+        print_grid(
+            ("first", "for"), [[title, str(count)] for title, count in first.items()], right=[1]
+        )
     if todo:
         known = (
             "no earlier runs to estimate the time from"
@@ -258,18 +333,33 @@ def _show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, j
 
 
 def _built_first(plan: Plan, todo: Sequence[Job]) -> dict[str, int]:
-    """Return what is built before the runs that were asked for, by what it is called, and how many runs need it."""
-    keys = {work.key for stage in plan.stages(todo) for work in stage} - {job.key for job in plan.jobs}
-    needed = [need for job in todo for need in (job.teacher, job.preparation) if need is not None and need.key in keys]
+    """Return what is built before the runs that were asked for, by what it is called, and how many
+    runs need it.
+    """
+    keys = {work.key for stage in plan.stages(todo) for work in stage} - {
+        job.key for job in plan.jobs
+    }
+    needed = [
+        need
+        for job in todo
+        for need in (job.teacher, job.preparation)
+        if need is not None and need.key in keys
+    ]
     return {need.title: sum(other.key == need.key for other in needed) for need in needed}
 
 
 def _estimate(todo: Sequence[Job], store: Store) -> float | None:
-    """Return the seconds that like runs took (method, protocol, student; the same task if there is one)."""
+    """Return the seconds that like runs took (method, protocol, student; the same task if there is
+    one).
+    """
     took: dict[tuple[Any, ...], list[float]] = {}
     for record in store.summaries():
         if seconds := record.timing.get("total_seconds"):
-            like = (record.run.method, record.run.protocol, record.run.student and record.run.student.revision)
+            like = (
+                record.run.method,
+                record.run.protocol,
+                record.run.student and record.run.student.revision,
+            )
             took.setdefault(like, []).append(seconds)
             took.setdefault((*like, record.run.task), []).append(seconds)
     total = 0.0
@@ -296,4 +386,6 @@ def _cores() -> int:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
+    return (
+        f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
+    )

@@ -15,22 +15,30 @@ if TYPE_CHECKING:
     from fewbench.report.share.copy import Copied, Keep
     from fewbench.store.record import Record
 
-export = typer.Typer(help="Results for elsewhere: CSV files, a model card's metadata.", no_args_is_help=True)
+export = typer.Typer(
+    help="Results for elsewhere: CSV files, a model card's metadata.", no_args_is_help=True
+)
 
 KeepOption = Annotated[
     str | None,
-    typer.Option("--keep", help="of two records of one run with other scores or code: old (there) or new"),
+    typer.Option(
+        "--keep", help="of two records of one run with other scores or code: old (there) or new"
+    ),
 ]
 
 
 @export.command("card", short_help="Print results as the metadata of a model card.")
 def card(
     method: Annotated[str, typer.Argument(help="a method as it is stored")],
-    name: Annotated[str | None, typer.Option("--name", help="the model's name; default the student's")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="the model's name; default the student's")
+    ] = None,
     tasks: TasksOption = None,
     k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
     protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
-    student: Annotated[str | None, typer.Option("--student", help="only this student, by its name")] = None,
+    student: Annotated[
+        str | None, typer.Option("--student", help="only this student, by its name")
+    ] = None,
     results: ResultsOption = Path("results"),
     json: JsonOption = False,
 ) -> None:
@@ -43,14 +51,22 @@ def card(
     from fewbench.report.today import UNRECORDED, Today
     from fewbench.store.cell import entrant_of
 
-    wanted = Wanted(task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student)
-    stored = by_label(record for record in _records(results) if record in wanted and record.comparable)
+    wanted = Wanted(
+        task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student
+    )
+    stored = by_label(
+        record for record in _records(results) if record in wanted and record.comparable
+    )
     records = stored[find_label(method, stored, str(results))]
     students = sorted({name for record in records if (name := entrant_of(record.run).student)})
     if len(students) > 1:
-        raise BenchError("these are results of several models", allowed=students, fix=f"--student {students[0]}")
+        raise BenchError(
+            "these are results of several models", allowed=students, fix=f"--student {students[0]}"
+        )
     today = Today(own_files(tasks))
-    blocks = build(records, {}, {name: one.ddof for name, one in protocols().items()}, today.changed)
+    blocks = build(
+        records, {}, {name: one.ddof for name, one in protocols().items()}, today.changed
+    )
     whole = [cell for cell in entries(blocks) if cell.mean is not None]
     cells = [cell for cell in whole if not {*cell.changed} - {UNRECORDED}]
     if left_out := len(whole) - len(cells):
@@ -86,20 +102,28 @@ def csv(
         try:
             write_whole(out / name, data)
         except OSError as error:
-            raise BenchError(f"this cannot be written: {error.strerror}", where=str(out / name)) from error
+            raise BenchError(
+                f"this cannot be written: {error.strerror}", where=str(out / name)
+            ) from error
         note(f"wrote {out / name}")
 
 
 def submit(
-    folder: Annotated[Path, typer.Argument(help="a results folder from elsewhere, with runs/ in it")],
-    tasks: Annotated[list[str] | None, typer.Option("--tasks", help="your own .toml, if runs are of its tasks")] = None,
+    folder: Annotated[
+        Path, typer.Argument(help="a results folder from elsewhere, with runs/ in it")
+    ],
+    tasks: Annotated[
+        list[str] | None, typer.Option("--tasks", help="your own .toml, if runs are of its tasks")
+    ] = None,
     results: ResultsOption = Path("results"),
     data: DataOption = None,
     keep: KeepOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check, and copy nothing")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Check records and measurements from elsewhere, and copy them in if nothing is wrong with any of them."""
+    """Check records and measurements from elsewhere, and copy them in if nothing is wrong with any
+    of them.
+    """
     from fewbench.report.query import own_files
     from fewbench.report.share.copy import Copied, copy_into
     from fewbench.report.share.gather import gather
@@ -121,13 +145,16 @@ def submit(
         for text, count in report.notes.items():
             note(f"{count} x {text}")
         if texts := sum(len(each.attached) for one in found for each in one.measured):
-            note(f"{texts} files of attacked texts stay where they are: they hold texts of the data")
+            note(
+                f"{texts} files of attacked texts stay where they are: they hold texts of the data"
+            )
         note(f"{len(found)} whole records, {len(problems)} problems in {folder}")
         if copied:
             note(_told(copied, results))
     if problems or not found:
         raise BenchError(
-            "nothing was copied: " + ("see the problems above" if problems else "there are no records"),
+            "nothing was copied: "
+            + ("see the problems above" if problems else "there are no records"),
             where=str(folder),
             fix="mend or take out what is named, and the same command again",
         )
@@ -136,11 +163,18 @@ def submit(
 def merge(
     folders: Annotated[list[Path], typer.Argument(help="results folders")],
     into: Annotated[
-        Path, typer.Option("--into", help="the results folder to write to; it may have runs already", callback=absolute)
+        Path,
+        typer.Option(
+            "--into",
+            help="the results folder to write to; it may have runs already",
+            callback=absolute,
+        ),
     ],
     keep: KeepOption = None,
 ) -> None:
-    """Put the records and measurements of several results folders into one; the same run is taken once."""
+    """Put the records and measurements of several results folders into one; the same run is taken
+    once.
+    """
     from fewbench.report.share.copy import copy_into
     from fewbench.report.share.gather import gather
     from fewbench.store.store import Store
@@ -162,13 +196,19 @@ def _told(copied: Copied, place: Path) -> str:
         f"{copied.written} records and {copied.measurements} measurements copied to {place}, "
         f"{copied.there} records were there already"
     )
-    return text + (f", {copied.other_code} of them by other code (--keep new takes these)" if copied.other_code else "")
+    return text + (
+        f", {copied.other_code} of them by other code (--keep new takes these)"
+        if copied.other_code
+        else ""
+    )
 
 
 def _keep(text: str | None) -> Keep | None:
     keeps: dict[str | None, Keep | None] = {None: None, "old": "old", "new": "new"}
     if text not in keeps:
-        raise BenchError(f"--keep is '{text}'", allowed=("old", "new"), given=text, fix="--keep old")
+        raise BenchError(
+            f"--keep is '{text}'", allowed=("old", "new"), given=text, fix="--keep old"
+        )
     return keeps[text]
 
 

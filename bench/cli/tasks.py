@@ -24,8 +24,12 @@ SAMPLE = 1000
 
 def split(
     task: Annotated[str, typer.Argument(help="a task, or task@source")],
-    k: Annotated[int | None, typer.Option("--k", help="examples a label, for train and again for dev; 16")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="the split seed, 13, or the published fold, 0")] = None,
+    k: Annotated[
+        int | None, typer.Option("--k", help="examples a label, for train and again for dev; 16")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="the split seed, 13, or the published fold, 0")
+    ] = None,
     data: DataOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="never ask the hub")] = False,
     json: JsonOption = False,
@@ -38,14 +42,29 @@ def split(
     chosen = choose_tasks([task])
     if len(chosen) != 1:
         names = [one.full_name for one in chosen]
-        raise BenchError(f"'{task}' names {len(chosen)} tasks, and a split is of one", allowed=names)
+        raise BenchError(
+            f"'{task}' names {len(chosen)} tasks, and a split is of one", allowed=names
+        )
     rows = read_rows(chosen[0], data, offline=offline)
     k = 16 if k is None and not rows.folds else k
     made = make_split(chosen[0], rows, k, (0 if rows.folds else 13) if seed is None else seed)
     parts = {"train": [_plain(e) for e in made.train], "dev": [_plain(e) for e in made.dev]}
-    facts = {"fingerprint": made.fingerprint, "test_fingerprint": made.test_fingerprint, "leaks": dict(made.leaks)}
+    facts = {
+        "fingerprint": made.fingerprint,
+        "test_fingerprint": made.test_fingerprint,
+        "leaks": dict(made.leaks),
+    }
     if json:
-        print_json({"task": made.task, "k": made.k, "seed": made.seed, **parts, **facts, "files": rows.files})
+        print_json(
+            {
+                "task": made.task,
+                "k": made.k,
+                "seed": made.seed,
+                **parts,
+                **facts,
+                "files": rows.files,
+            }
+        )
         return
     note(
         f"{made.task}  k={made.k} seed={made.seed}  {len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test"
@@ -54,7 +73,12 @@ def split(
     print_grid(
         ("part", "id", "label", "text"),
         [
-            (part, example["id"], str(example["label"]), " | ".join([*example["texts"], *example.get("options", [])]))
+            (
+                part,
+                example["id"],
+                str(example["label"]),
+                " | ".join([*example["texts"], *example.get("options", [])]),
+            )
             for part, examples in parts.items()
             for example in examples
         ],
@@ -67,12 +91,19 @@ def _plain(example: Example) -> dict[str, Any]:
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="task files (.toml), methods (.py), records (.json)")],
+    files: Annotated[
+        list[Path], typer.Argument(help="task files (.toml), methods (.py), records (.json)")
+    ],
     data: DataOption = None,
     student: Annotated[
-        str | None, typer.Option("--student", help="whose tokenizer must have the label words; else they are shown")
+        str | None,
+        typer.Option(
+            "--student", help="whose tokenizer must have the label words; else they are shown"
+        ),
     ] = None,
-    k: Annotated[int | None, typer.Option("--k", help="examples a label that there must be; bench run's")] = None,
+    k: Annotated[
+        int | None, typer.Option("--k", help="examples a label that there must be; bench run's")
+    ] = None,
     allow_metric_code: AllowOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -120,17 +151,27 @@ def _check_tasks(file: Path, given: _Given) -> list[str]:
         if Path(task.file).resolve() == file.resolve():
             check_metrics(replace(task, metric_code=given.metric_code))
             labels = "a value" if task.is_regression else " ".join(task.labels)
-            lines.append(f"{task.name}: {task.format}, {shown_metric(task.metric, task.positive)}, {labels}")
-            shown = [*_words(task, tokenizer, strict=student is not None), *_rendered(task, data, tokenizer, k)]
+            lines.append(
+                f"{task.name}: {task.format}, {shown_metric(task.metric, task.positive)}, {labels}"
+            )
+            shown = [
+                *_words(task, tokenizer, strict=student is not None),
+                *_rendered(task, data, tokenizer, k),
+            ]
             lines += [f"    {line}" for line in shown]
     for facts in known.facts.values():
         if Path(facts.file).resolve() == file.resolve():
-            lines += [f"{facts.name}: facts, mrr", *(f"    {line}" for line in _filled(facts, data))]
+            lines += [
+                f"{facts.name}: facts, mrr",
+                *(f"    {line}" for line in _filled(facts, data)),
+            ]
     return lines
 
 
 def _filled(task: FactTask, data: Path | None) -> list[str]:
-    """Return how many facts there are and the first as a model is asked for it, or why there are none to show."""
+    """Return how many facts there are and the first as a model is asked for it, or why there are
+    none to show.
+    """
     from fewbench.data.facts import find_file, read_facts
 
     try:
@@ -141,11 +182,16 @@ def _filled(task: FactTask, data: Path | None) -> list[str]:
     first = read.facts[0]
     relation = next(relation for relation in read.relations if relation.id == first.relation)
     shown = relation.fill(first.subject, f"[{first.object}]")
-    return [f"{len(read.facts)} facts of {len(read.relations)} relations, {read.duplicates} of them repeated", shown]
+    return [
+        f"{len(read.facts)} facts of {len(read.relations)} relations, {read.duplicates} of them repeated",
+        shown,
+    ]
 
 
 def _words(task: Task, tokenizer: Any, *, strict: bool) -> list[str]:
-    """Return the label words of each of a task's prompts with their pieces; `strict` refuses what does not fit."""
+    """Return the label words of each of a task's prompts with their pieces; `strict` refuses what
+    does not fit.
+    """
     from fewbench.data.task_prompts import OWN, with_prompt
     from fewbench.data.tokenizer_check import check_words, label_words
 
@@ -158,7 +204,10 @@ def _words(task: Task, tokenizer: Any, *, strict: bool) -> list[str]:
         except BenchError:
             if strict:
                 raise
-        marked = (f"{w.label}={w.word} ({' '.join(w.pieces)}){'' if w.fits else ' NOT ONE PIECE'}" for w in words)
+        marked = (
+            f"{w.label}={w.word} ({' '.join(w.pieces)}){'' if w.fits else ' NOT ONE PIECE'}"
+            for w in words
+        )
         lines.append(("words: " if name == OWN else f"+{name} words: ") + ", ".join(marked))
     return lines
 
@@ -196,7 +245,10 @@ def _rendered(task: Task, data: Path | None, tokenizer: Any, k: int | None) -> l
     shown = rows.train[:3]
     lines = [_lengths(task, (*rows.train[:SAMPLE], *rows.test[:SAMPLE]), tokenizer)]
     lines += [f"{e.label}: {render(task.template, e, _mask(task.words))}" for e in shown]
-    lines += [f"+{name}: {render(template, shown[0], _mask(words))}" for name, template, words in task.prompts]
+    lines += [
+        f"+{name}: {render(template, shown[0], _mask(words))}"
+        for name, template, words in task.prompts
+    ]
     return [" ".join(line.split()) for line in lines]  # a text may have lines of its own
 
 
@@ -210,7 +262,11 @@ def _check_method(file: Path, given: _Given) -> list[str]:
 
     method = read_method(file)
     settings = " ".join(f"{name}={value!r}" for name, value in method.settings.items())
-    return [f"{method.name}: {method.summary}", f"settings: {settings or 'none'}", f"needs: {' '.join(method.needs)}"]
+    return [
+        f"{method.name}: {method.summary}",
+        f"settings: {settings or 'none'}",
+        f"needs: {' '.join(method.needs)}",
+    ]
 
 
 def _check_record(file: Path, given: _Given) -> list[str]:
@@ -221,7 +277,9 @@ def _check_record(file: Path, given: _Given) -> list[str]:
         record = from_json(read_file(file).decode("utf-8"), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"cannot be read: {error}", where=str(file)) from error
-    return [f"{record.run.key} {record.run.method} on {record.run.task}@{record.run.source}: {record.status}"]
+    return [
+        f"{record.run.key} {record.run.method} on {record.run.task}@{record.run.source}: {record.status}"
+    ]
 
 
 def _unknown(file: Path, given: _Given) -> list[str]:

@@ -1,7 +1,9 @@
-"""What a text says, bare of how it is written: two texts whose bare forms are one tell a model the same.
+"""What a text says, bare of how it is written: two texts whose bare forms are one tell a model the
+same.
 
-Letters, digits, the marks on them, symbols and emoji stay. Punctuation goes, as it may be set in another way without
-another meaning, but for what is more than a sentence's: points within numbers, operators, and faces.
+Letters, digits, the marks on them, symbols and emoji stay. Punctuation goes, as it may be set in
+another way without another meaning, but for what is more than a sentence's: points within numbers,
+operators, and faces.
 """
 
 from __future__ import annotations
@@ -30,11 +32,15 @@ _MEANT = re.compile(
 )
 _DASHES = [0x2212, *range(0x2010, 0x2016), 0xFE58, 0xFE63, 0xFF0D]
 _SELECTORS = [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]  # they choose how a sign is drawn
-_ALIKE: dict[int, str | None] = dict.fromkeys(_DASHES, "-") | dict.fromkeys(_SELECTORS) | {ord("´"): "'"}
+_ALIKE: dict[int, str | None] = (
+    dict.fromkeys(_DASHES, "-") | dict.fromkeys(_SELECTORS) | {ord("´"): "'"}
+)
 
 
 class _Signs(dict[int, str]):
-    """What becomes of a character outside `_MEANT`, a table for `str.translate` that grows as it is read."""
+    """What becomes of a character outside `_MEANT`, a table for `str.translate` that grows as it is
+    read.
+    """
 
     def __missing__(self, code: int) -> str:
         self[code] = _sign(chr(code))
@@ -50,11 +56,14 @@ def _sign(character: str) -> str:
     return " " if kind[0] in "PZ" or kind == "Cc" else f" {character} "
 
 
-_SIGNS = _Signs(dict.fromkeys(map(ord, "`|~"), " "))  # half a quotation mark, and strokes that part words
+_SIGNS = _Signs(
+    dict.fromkeys(map(ord, "`|~"), " ")
+)  # half a quotation mark, and strokes that part words
 
 
 def bare(text: str) -> str:
-    """Return a text without case, punctuation and spacing; without case and spacing alone if nothing else is left.
+    """Return a text without case, punctuation and spacing; without case and spacing alone if
+    nothing else is left.
 
     >>> bare("A good movie .") == bare("a good movie")
     True

@@ -1,8 +1,9 @@
 """An order and names of rows that give no label away.
 
-Many files stand sorted by label (mr, cr, mpqa), and a row's id is its number in the file: whoever reads only ids would
-know the labels. So rows whose labels are withheld reach methods in an order drawn from their own labels and texts,
-under names that count in that order. Whoever has the labels finds the same order each time, and nobody else does.
+Many files stand sorted by label (mr, cr, mpqa), and a row's id is its number in the file: whoever
+reads only ids would know the labels. So rows whose labels are withheld reach methods in an order
+drawn from their own labels and texts, under names that count in that order. Whoever has the labels
+finds the same order each time, and nobody else does.
 """
 
 from __future__ import annotations

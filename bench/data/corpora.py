@@ -1,4 +1,6 @@
-"""Unlabelled corpora by name: the embedded one, a file or folder, or a folder of the data folder. No torch."""
+"""Unlabelled corpora by name: the embedded one, a file or folder, or a folder of the data folder.
+No torch.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ FOLDER = "corpora"
 
 
 def corpus_names(data: Path | None) -> list[str]:
-    """Return the names that need no path: the embedded ones, and those of the data folder's corpora."""
+    """Return the names that need no path: the embedded ones, and those of the data folder's
+    corpora.
+    """
     folder = data / FOLDER if data else None
     entries = sorted(folder.iterdir()) if folder and folder.is_dir() else []
     named = [entry.name for entry in entries if entry.is_dir() or entry.name.endswith(ENDINGS)]
@@ -32,7 +36,8 @@ def find_corpus(name_or_path: str, data: Path | None = None) -> list[Path]:
     """Return the files of a corpus in the order they are read.
 
     Args:
-        name_or_path: an embedded name, else a file or folder, else the name of a corpus at `<data>/corpora/NAME`.
+        name_or_path: an embedded name, else a file or folder, else the name of a corpus at
+            `<data>/corpora/NAME`.
         data: the data folder; the embedded corpus and paths do without.
 
     Raises:
@@ -58,8 +63,8 @@ def find_corpus(name_or_path: str, data: Path | None = None) -> list[Path]:
 def corpus_revision(files: Iterable[Path]) -> str:
     """Return the sha256 over the bytes of a corpus's files, in the order given.
 
-    Each file counts with its length, so that the same bytes cut into other files are another revision; names and
-    folders do not count.
+    Each file counts with its length, so that the same bytes cut into other files are another
+    revision; names and folders do not count.
     """
     digest = hashlib.sha256()
     for file in files:

@@ -1,6 +1,8 @@
-"""The data folder as a mirror of the hub: where files stand, fetching them once, and verifying them.
+"""The data folder as a mirror of the hub: where files stand, fetching them once, and verifying
+them.
 
-A file stands at `<data>/<path>/<config>/<split>.<ext>`; `fewbench.data.manifest` says what it was when it was written.
+A file stands at `<data>/<path>/<config>/<split>.<ext>`; `fewbench.data.manifest` says what it was
+when it was written.
 """
 
 from __future__ import annotations
@@ -37,8 +39,9 @@ FETCHED = ".jsonl"
 class SplitPlace(NamedTuple):
     """Where a split of a task's source stands.
 
-    `name` is the path within the data folder, without extension; `files` are those that are there, which should be one
-    or none; `entry` is what is known of the one (or of a file that should be there and is not: `missing`).
+    `name` is the path within the data folder, without extension; `files` are those that are there,
+    which should be one or none; `entry` is what is known of the one (or of a file that should be
+    there and is not: `missing`).
     """
 
     task: Task
@@ -50,9 +53,15 @@ class SplitPlace(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The file's path within the data folder; where there is none, the name that a fetched file would have."""
+        """The file's path within the data folder; where there is none, the name that a fetched file
+        would have.
+        """
         root = self.task.source.root
-        return (f"{root.name}/" if root else "") + self.name + (self.files[0].suffix if self.files else FETCHED)
+        return (
+            (f"{root.name}/" if root else "")
+            + self.name
+            + (self.files[0].suffix if self.files else FETCHED)
+        )
 
     @property
     def key(self) -> tuple[str, str]:
@@ -61,7 +70,9 @@ class SplitPlace(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A file that was looked at: what is wrong with it, or how many rows it has and whether its sum was known."""
+    """A file that was looked at: what is wrong with it, or how many rows it has and whether its sum
+    was known.
+    """
 
     file: str
     rows: int | None
@@ -94,13 +105,19 @@ def _stem(key: str) -> str:
 
 
 def fetch(
-    place: SplitPlace, data: Path, *, force: bool = False, notify: Callable[[str], None] = lambda text: None
+    place: SplitPlace,
+    data: Path,
+    *,
+    force: bool = False,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> Literal["fetched", "there"]:
-    """Fetch a split from the hub, unless it is there as it was written. `notify` hears of a download that begins.
+    """Fetch a split from the hub, unless it is there as it was written. `notify` hears of a
+    download that begins.
 
     Raises:
         NeedsNetwork: the hub cannot be asked.
-        DataError: the source is not on the hub, a file stands there that is not the one known, or the rows do not fit.
+        DataError: the source is not on the hub, a file stands there that is not the one known, or
+            the rows do not fit.
     """
     task, source = place.task, place.task.source
     if not source.hub or source.root is not None:
@@ -123,7 +140,11 @@ def fetch(
 def _by_hand(place: SplitPlace) -> DataError:
     name, source = place.task.full_name, place.task.source
     others = [f"{place.task.name}@{other.name}" for other in place.task.sources[1:] if other.hub]
-    fix = "put the file there" if source.root else f"bench data import FOLDER --task {name} --data DIR"
+    fix = (
+        "put the file there"
+        if source.root
+        else f"bench data import FOLDER --task {name} --data DIR"
+    )
     return DataError(
         f"{name}: {place.shown} is not on the hub, and is had by hand only",
         allowed=f"from the hub: {', '.join(others)}" if others else None,
@@ -132,14 +153,18 @@ def _by_hand(place: SplitPlace) -> DataError:
 
 
 def _is_there(place: SplitPlace, file: Path, force: bool) -> bool:
-    """Whether the file is there as it was written; one that is not ours is refused, but for `force`."""
+    """Whether the file is there as it was written; one that is not ours is refused, but for
+    `force`.
+    """
     if len(place.files) > 1:
         raise _in_the_way(place)
     stands = place.files[0] if place.files else file
     if not os.path.lexists(stands):
         return False
     if place.entry is not None and place.files:
-        error = changed(place.task, stands, place.entry, hashlib.sha256(read_bytes(stands)).hexdigest())
+        error = changed(
+            place.task, stands, place.entry, hashlib.sha256(read_bytes(stands)).hexdigest()
+        )
         if error is None:
             return place.entry.revision in (None, place.task.source.revision)
     else:
@@ -154,7 +179,9 @@ def _is_there(place: SplitPlace, file: Path, force: bool) -> bool:
 
 def _in_the_way(place: SplitPlace) -> DataError:
     names = " and ".join(file.name for file in place.files)
-    return DataError(f"the split '{place.split}' stands there as {names}", where=place.name, fix="move it away")
+    return DataError(
+        f"the split '{place.split}' stands there as {names}", where=place.name, fix="move it away"
+    )
 
 
 def _as_lines(place: SplitPlace, rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -166,18 +193,23 @@ def _as_lines(place: SplitPlace, rows: Sequence[Mapping[str, Any]]) -> bytes:
             done.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
         return "".join(done).encode()
     except (TypeError, ValueError) as error:
-        raise DataError(f"this row is no JSON: {error}", where=f"{where}, row {len(done) + 1}") from error
+        raise DataError(
+            f"this row is no JSON: {error}", where=f"{where}, row {len(done) + 1}"
+        ) from error
 
 
 def verify(asked: Sequence[SplitPlace]) -> Iterator[Checked]:
-    """Check every file that is there, or should be: its sum where it is known, and its rows as the loader reads them.
+    """Check every file that is there, or should be: its sum where it is known, and its rows as the
+    loader reads them.
 
     A file that several tasks read is checked for each of them, and reported once.
     """
     together: dict[tuple[str, str], list[SplitPlace]] = {}
     for place in asked:
         together.setdefault(place.key, []).append(place)
-    begun = {(place.task.name, place.task.source.name) for place in asked if place.files or place.entry}
+    begun = {
+        (place.task.name, place.task.source.name) for place in asked if place.files or place.entry
+    }
     for users in together.values():
         first = users[0]
         if first.files:
@@ -189,8 +221,14 @@ def verify(asked: Sequence[SplitPlace]) -> Iterator[Checked]:
 def _missing(place: SplitPlace) -> DataError:
     name = place.task.full_name
     known = f"; it was written on {place.entry.date} as {place.missing}" if place.entry else ""
-    fix = f"bench data fetch {name}" if place.task.source.hub else f"bench data import FOLDER --task {name}"
-    return DataError(f"{name}: this file is missing, and others of the task are there{known}", fix=fix)
+    fix = (
+        f"bench data fetch {name}"
+        if place.task.source.hub
+        else f"bench data import FOLDER --task {name}"
+    )
+    return DataError(
+        f"{name}: this file is missing, and others of the task are there{known}", fix=fix
+    )
 
 
 def _check(users: Sequence[SplitPlace]) -> Checked:

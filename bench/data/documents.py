@@ -1,7 +1,9 @@
-"""Documents of a corpus, one by one: JSON lines (gzip or not), plain text, or a hub data set. None is kept in memory.
+"""Documents of a corpus, one by one: JSON lines (gzip or not), plain text, or a hub data set. None
+is kept in memory.
 
-A document is a list of sentences. JSON lines hold `{"title", "sentences": [...]}`; in plain text a blank line ends a
-document and every line is a sentence; of a hub data set, a row's column is a document and its lines the sentences.
+A document is a list of sentences. JSON lines hold `{"title", "sentences": [...]}`; in plain text a
+blank line ends a document and every line is a sentence; of a hub data set, a row's column is a
+document and its lines the sentences.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ Document = list[str]
 ENDINGS = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz")
 HUB = "hub:"
 LONGEST = 64 * MIB
-"""Bytes of a line, and characters of a document, at most: what is expanded may be a thousand times what it was."""
+"""Bytes of a line, and characters of a document, at most: what is expanded may be a thousand times
+what it was.
+"""
 HELD_OUT_EVERY = 50
 """Every fiftieth document of a source is held out: never trained on, used to measure."""
 
@@ -31,7 +35,8 @@ def documents(source: str) -> Iterator[Document]:
     """Yield the documents of a file, a folder of files, or `hub:PATH[/CONFIG]#COLUMN[@REVISION]`.
 
     Raises:
-        DataError: no such file, none of a known ending, or a line that is no document; file and line are named.
+        DataError: no such file, none of a known ending, or a line that is no document; file and
+            line are named.
         NeedsNetwork: a hub data set that cannot be reached.
     """
     if source.startswith(HUB):
@@ -49,7 +54,9 @@ def documents(source: str) -> Iterator[Document]:
 
 def training(source: str) -> Iterator[Document]:
     """Yield the documents to train on."""
-    return (document for number, document in enumerate(documents(source)) if not is_held_out(number))
+    return (
+        document for number, document in enumerate(documents(source)) if not is_held_out(number)
+    )
 
 
 def is_held_out(number: int) -> bool:
@@ -66,9 +73,17 @@ def corpus_files(source: str) -> list[Path]:
     path = Path(source).expanduser()
     if path.is_file() and path.name.endswith(ENDINGS):
         return [path]
-    files = sorted(file for file in path.glob("*") if file.name.endswith(ENDINGS)) if path.is_dir() else []
+    files = (
+        sorted(file for file in path.glob("*") if file.name.endswith(ENDINGS))
+        if path.is_dir()
+        else []
+    )
     if not files:
-        beside = [file.name for file in path.parent.glob("*")] if path.parent.is_dir() and not path.exists() else []
+        beside = (
+            [file.name for file in path.parent.glob("*")]
+            if path.parent.is_dir() and not path.exists()
+            else []
+        )
         nearest = difflib.get_close_matches(path.name, beside, 1)
         raise DataError(
             f"no corpus at {source}",
@@ -87,7 +102,9 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
                     raise _too_long(f"{file}, line {number}")
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8 text: {error.reason}", where=f"{file}, line {number}") from error
+        raise DataError(
+            f"not UTF-8 text: {error.reason}", where=f"{file}, line {number}"
+        ) from error
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, NotAFile) else error
         raise DataError(
@@ -149,7 +166,11 @@ def _of_hub(source: str) -> Iterator[Document]:
     path, config = _path_and_config(name)
     try:
         rows: Iterable[dict[str, Any]] = datasets.load_dataset(
-            path, config, split="train", revision=revision or None, streaming=not os.environ.get("HF_HUB_OFFLINE")
+            path,
+            config,
+            split="train",
+            revision=revision or None,
+            streaming=not os.environ.get("HF_HUB_OFFLINE"),
         )
         for number, row in enumerate(rows, 1):
             if not is_text(row.get(column)):
@@ -162,9 +183,13 @@ def _of_hub(source: str) -> Iterator[Document]:
             yield from _split_at_blanks([*row[column].splitlines(), ""], f"{name}, row {number}")
     except BenchError:
         raise
-    except Exception as error:  # the HTTP libraries below differ by version, and their errors share no base class
+    except (
+        Exception
+    ) as error:  # the HTTP libraries below differ by version, and their errors share no base class
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise NeedsNetwork(f"{name} cannot be had from the hub: {first}", fix="--corpus with a local folder") from error
+        raise NeedsNetwork(
+            f"{name} cannot be had from the hub: {first}", fix="--corpus with a local folder"
+        ) from error
 
 
 def _path_and_config(name: str) -> tuple[str, str | None]:

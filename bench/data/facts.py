@@ -1,8 +1,9 @@
 """Facts to be completed: a template a relation, subjects and objects, as in LAMA. No torch.
 
-A probe asks a masked language model for the object: "[X] was born in [Y] ." with the subject at [X] and the mask at [Y]
-(Petroni et al., 2019). Nothing is trained on facts, so they have no splits, labels or label words: they are declared
-by a table of their own kind (`kind = "facts"`) and read here.
+A probe asks a masked language model for the object: "[X] was born in [Y] ." with the subject at [X]
+and the mask at [Y] (Petroni et al., 2019). Nothing is trained on facts, so they have no splits,
+labels or label words: they are declared by a table of their own kind (`kind = "facts"`) and read
+here.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ _BLANK = re.compile(r"\[([XY])\]")
 
 @dataclass(frozen=True, slots=True)
 class FactTask:
-    """A declared set of facts: two files of JSON lines in the folder `path` of the data folder (or of `root`).
+    """A declared set of facts: two files of JSON lines in the folder `path` of the data folder (or
+    of `root`).
 
-    `relations` names the file of templates, `facts` that of subjects and objects. `file` is the declaring file.
+    `relations` names the file of templates, `facts` that of subjects and objects. `file` is the
+    declaring file.
     """
 
     name: str
@@ -46,7 +49,9 @@ class FactTask:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A relation of Wikidata: its template with one [X] (subject) and one [Y] (object), its label and type (N-1…)."""
+    """A relation of Wikidata: its template with one [X] (subject) and one [Y] (object), its label
+    and type (N-1…).
+    """
 
     id: str
     template: str
@@ -70,9 +75,11 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class FactSet:
-    """Relations and facts in the order of their files. `duplicates` facts repeat an earlier one, and are kept.
+    """Relations and facts in the order of their files. `duplicates` facts repeat an earlier one,
+    and are kept.
 
-    `files` has one entry a file read: `{"file", "rows", "sha256"}`. `limit` and `seed` say how it was sampled, if so.
+    `files` has one entry a file read: `{"file", "rows", "sha256"}`. `limit` and `seed` say how it
+    was sampled, if so.
     """
 
     name: str
@@ -85,9 +92,11 @@ class FactSet:
     seed: int | None = None
 
     def sample(self, limit: int, seed: int = 0) -> FactSet:
-        """Return at most `limit` facts of every relation, drawn without replacement and kept in order.
+        """Return at most `limit` facts of every relation, drawn without replacement and kept in
+        order.
 
-        What is drawn of a relation depends on its facts and the seed alone, and on no other relation.
+        What is drawn of a relation depends on its facts and the seed alone, and on no other
+        relation.
         """
         own: dict[str, list[int]] = {relation.id: [] for relation in self.relations}
         for number, fact in enumerate(self.facts):
@@ -95,7 +104,9 @@ class FactSet:
         kept = [
             number
             for relation, numbers in own.items()
-            for number in random.Random(f"{seed} {relation}").sample(numbers, min(limit, len(numbers)))
+            for number in random.Random(f"{seed} {relation}").sample(
+                numbers, min(limit, len(numbers))
+            )
         ]
         facts = tuple(self.facts[number] for number in sorted(kept))
         return replace(self, facts=facts, duplicates=_repeated(facts), limit=limit, seed=seed)
@@ -141,13 +152,18 @@ def read_facts(task: FactTask, data: Path | None) -> FactSet:
         if relation.id in relations:
             raise DataError(f"the relation '{relation.id}' stands twice", where=place)
         relations[relation.id] = relation
-    facts = tuple(_fact(place, row, relations) for place, row in _rows(task, task.facts, data, files))
+    facts = tuple(
+        _fact(place, row, relations) for place, row in _rows(task, task.facts, data, files)
+    )
     used = {fact.relation for fact in facts}
     if missing := [name for name in relations if name not in used]:
         raise DataError(
-            f"{task.name}: the relation '{missing[0]}' has no facts", where=str(find_file(task, task.facts, data))
+            f"{task.name}: the relation '{missing[0]}' has no facts",
+            where=str(find_file(task, task.facts, data)),
         )
-    return FactSet(task.name, task.version, tuple(relations.values()), facts, _repeated(facts), tuple(files))
+    return FactSet(
+        task.name, task.version, tuple(relations.values()), facts, _repeated(facts), tuple(files)
+    )
 
 
 def find_file(task: FactTask, name: str, data: Path | None) -> Path:
@@ -160,9 +176,12 @@ def find_file(task: FactTask, name: str, data: Path | None) -> Path:
     file = None if root is None else root / task.path / name
     if file is None or not file.is_file():
         raise DataError(
-            f"{task.name}: there is no file '{name}'" + ("" if root else ", and no data folder is given"),
+            f"{task.name}: there is no file '{name}'"
+            + ("" if root else ", and no data folder is given"),
             where=str(file or Path("DIR") / task.path / name),
-            fix=f"--data DIR (or FEWBENCH_DATA) with {task.path}/{name} in it" if task.root is None else None,
+            fix=f"--data DIR (or FEWBENCH_DATA) with {task.path}/{name} in it"
+            if task.root is None
+            else None,
         )
     return file
 
@@ -179,11 +198,15 @@ def _rows(
         count += 1
     if not count:
         raise DataError(f"{task.name}: no rows", where=str(file))
-    files.append({"file": f"{task.path}/{name}", "rows": count, "sha256": hashlib.sha256(raw).hexdigest()})
+    files.append(
+        {"file": f"{task.path}/{name}", "rows": count, "sha256": hashlib.sha256(raw).hexdigest()}
+    )
 
 
 def _relation(place: str, row: Mapping[str, Any]) -> Relation:
-    name, template, label, kind = (_text(place, row, key) for key in ("relation", "template", "label", "type"))
+    name, template, label, kind = (
+        _text(place, row, key) for key in ("relation", "template", "label", "type")
+    )
     if sorted(_BLANK.findall(template)) != ["X", "Y"]:
         raise DataError(
             f"the template '{template}' does not hold just one [X] and one [Y]",

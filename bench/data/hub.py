@@ -32,13 +32,17 @@ def load_split(source: Source, split: str) -> list[Mapping[str, Any]]:
     datasets.utils.logging.set_verbosity_error()
     datasets.disable_progress_bars()
     try:
-        builder = datasets.load_dataset_builder(source.path, source.config or None, revision=source.revision)
+        builder = datasets.load_dataset_builder(
+            source.path, source.config or None, revision=source.revision
+        )
         _check_revision(source, builder.hash)
         builder.download_and_prepare()
         return [dict(row) for row in builder.as_dataset(split=split)]
     except BenchError:
         raise
-    except Exception as error:  # the HTTP libraries below differ by version, and their errors share no base class
+    except (
+        Exception
+    ) as error:  # the HTTP libraries below differ by version, and their errors share no base class
         raise _explained(source, split, error) from error
 
 
@@ -58,9 +62,13 @@ def _explained(source: Source, split: str, error: Exception) -> BenchError:
 
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     answered = isinstance(error, (datasets.exceptions.DatasetsError, ValueError, RuntimeError))
-    unreachable = isinstance(error, OSError) and not isinstance(error, datasets.exceptions.DatasetsError)
+    unreachable = isinstance(error, OSError) and not isinstance(
+        error, datasets.exceptions.DatasetsError
+    )
     if answered and not unreachable and not datasets.config.HF_HUB_OFFLINE and "cache" not in first:
-        return DataError(f"the hub has no {place_of(source, split)} at revision {source.revision}: {first}")
+        return DataError(
+            f"the hub has no {place_of(source, split)} at revision {source.revision}: {first}"
+        )
     return NeedsNetwork(
         f"{place_of(source, split)} cannot be had from the hub: {first}",
         fix=f"go online, or --data DIR (or FEWBENCH_DATA) with {place_of(source, split, '.jsonl')} in it",

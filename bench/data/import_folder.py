@@ -1,4 +1,6 @@
-"""A local folder taken into the mirror layout: everything is checked as the loader does before anything is written."""
+"""A local folder taken into the mirror layout: everything is checked as the loader does before
+anything is written.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ class Imported(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """A split as it was found, and as it will be written: the file's name and bytes, its rows and examples."""
+    """A split as it was found, and as it will be written: the file's name and bytes, its rows and
+    examples.
+    """
 
     split: str
     name: str
@@ -57,7 +61,8 @@ def import_folder(
 
     Args:
         task: its first source says which splits there are, and how their rows are read.
-        folder: where the files lie: at its top, in the source's config, or laid out as in the mirror.
+        folder: where the files lie: at its top, in the source's config, or laid out as in the
+            mirror.
         data: the data folder.
         layout: one of `LAYOUTS`; None takes any kind of file.
         force: replace files that hold something else.
@@ -68,7 +73,9 @@ def import_folder(
     source = task.source
     if source.root is not None:
         where = str(source.root / source.path / source.config)
-        raise DataError(f"{task.full_name} has a folder of its own", where=where, fix="put the files there")
+        raise DataError(
+            f"{task.full_name} has a folder of its own", where=where, fix="put the files there"
+        )
     found = _find(task, folder, layout)
     reads = [_read(task, split, file, layout) for split, file in found.items()]
     trained = {train for train, _ in source.published} or {source.train}
@@ -89,16 +96,31 @@ def _find(task: Task, folder: Path, layout: str | None) -> dict[str, Path]:
             return {split: _one(task, split, candidate, files) for split, files in found.items()}
     kind = ".*" if layout in (None, LM_BFF) else f".{layout}"
     names = ", ".join(f"{split}{kind}" for split in task.source.splits)
-    names += f" (or the hub's {task.source.train}-00000-of-00001.parquet, …)" if kind in (".*", ".parquet") else ""
-    raise DataError(f"{task.full_name}: none of its files is there: {names}", where=", ".join(map(str, candidates)))
+    names += (
+        f" (or the hub's {task.source.train}-00000-of-00001.parquet, …)"
+        if kind in (".*", ".parquet")
+        else ""
+    )
+    raise DataError(
+        f"{task.full_name}: none of its files is there: {names}",
+        where=", ".join(map(str, candidates)),
+    )
 
 
 def _candidates(task: Task, folder: Path, layout: str | None) -> Iterator[Path]:
     source = task.source
     if layout == LM_BFF and source.path.split("/")[0] != LM_BFF:
-        others = [f"{task.name}@{other.name}" for other in task.sources if other.path.split("/")[0] == LM_BFF]
+        others = [
+            f"{task.name}@{other.name}"
+            for other in task.sources
+            if other.path.split("/")[0] == LM_BFF
+        ]
         problem = f"{task.full_name} does not read LM-BFF's files"
-        raise DataError(problem, allowed=others or "another --from", fix=f"--task {others[0]}" if others else None)
+        raise DataError(
+            problem,
+            allowed=others or "another --from",
+            fix=f"--task {others[0]}" if others else None,
+        )
     if layout == LM_BFF:
         places = [f"data/original/{source.config}", f"original/{source.config}", source.config, ""]
     else:  # the whole path first: another data set's folder may bear the config's name
@@ -112,11 +134,17 @@ def _of_kind(folder: Path, split: str, layout: str | None) -> list[Path]:
 
 def _one(task: Task, split: str, folder: Path, files: Sequence[Path]) -> Path:
     if not files:
-        raise DataError(f"{task.full_name}: there is no file for the split '{split}'", where=str(folder))
+        raise DataError(
+            f"{task.full_name}: there is no file for the split '{split}'", where=str(folder)
+        )
     if len(files) > 1:
         names = " and ".join(file.name for file in files)
         fix = f"--from {files[0].suffix[1:]}"
-        raise DataError(f"{task.full_name}: two files for the split '{split}': {names}", where=str(folder), fix=fix)
+        raise DataError(
+            f"{task.full_name}: two files for the split '{split}': {names}",
+            where=str(folder),
+            fix=fix,
+        )
     return files[0]
 
 
@@ -124,7 +152,12 @@ def _read(task: Task, split: str, file: Path, layout: str | None) -> _Read:
     """Return a split, checked as the loader will read it."""
     source, raw = task.source, _whole(file)
     name = f"{split}{file.suffix}"
-    if layout == LM_BFF and file.suffix == ".csv" and source.columns is None and len(source.texts) == 1:
+    if (
+        layout == LM_BFF
+        and file.suffix == ".csv"
+        and source.columns is None
+        and len(source.texts) == 1
+    ):
         plain = replace(source, columns=(source.label, source.texts[0]))
         examples = check_rows(task, split, parse(plain, raw, file), str(file))
         raw, name, file = _as_lines(source, examples), f"{split}.jsonl", file.with_suffix(".jsonl")
@@ -142,19 +175,31 @@ def _whole(file: Path) -> bytes:
 
     sink = pa.BufferOutputStream()
     try:
-        pq.write_table(pa.concat_tables([pq.read_table(pa.BufferReader(read_bytes(shard))) for shard in shards]), sink)
+        pq.write_table(
+            pa.concat_tables(
+                [pq.read_table(pa.BufferReader(read_bytes(shard))) for shard in shards]
+            ),
+            sink,
+        )
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"these shards are not Parquet, or not of one table: {error}", where=str(file)) from error
+        raise DataError(
+            f"these shards are not Parquet, or not of one table: {error}", where=str(file)
+        ) from error
     return bytes(sink.getvalue())
 
 
 def _as_lines(source: Source, examples: Sequence[Example]) -> bytes:
-    """Return LM-BFF's tables without header (label, text) as the JSON lines that the source's columns name."""
+    """Return LM-BFF's tables without header (label, text) as the JSON lines that the source's
+    columns name.
+    """
 
     def label(index: Any) -> Any:
         return source.values[index] if isinstance(source.values, tuple) else index
 
-    rows = [{source.texts[0]: example.texts[0], source.label: label(example.label)} for example in examples]
+    rows = [
+        {source.texts[0]: example.texts[0], source.label: label(example.label)}
+        for example in examples
+    ]
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
@@ -175,13 +220,17 @@ def _write(task: Task, reads: Sequence[_Read], data: Path, force: bool) -> list[
         entry = entry_of(read.raw, read.rows, "import", None)
         if key not in known or known[key].sha256 != entry.sha256:
             entries[key] = entry
-        results.append(Imported(file.relative_to(data).as_posix(), read.rows, "there" if same else "imported"))
+        results.append(
+            Imported(file.relative_to(data).as_posix(), read.rows, "there" if same else "imported")
+        )
     write_listed(data, sums, entries, files)
     return results
 
 
 def _refuse_others(folder: Path, read: _Read, force: bool) -> None:
-    """Refuse to put a file beside another of its split, or in the place of one that holds something else."""
+    """Refuse to put a file beside another of its split, or in the place of one that holds something
+    else.
+    """
     file = folder / read.name
     if others := [other.name for other in files_of(folder, read.split) if other != file]:
         problem = f"the split '{read.split}' stands there as {others[0]}"
@@ -190,5 +239,7 @@ def _refuse_others(folder: Path, read: _Read, force: bool) -> None:
         return
     new = hashlib.sha256(read.raw).hexdigest()
     old = hashlib.sha256(read_bytes(file)).hexdigest() if file.is_file() else "none"
-    problem = f"a file stands there that holds something else: sha256 {old}, and {new} is to be imported"
+    problem = (
+        f"a file stands there that holds something else: sha256 {old}, and {new} is to be imported"
+    )
     raise DataError(problem, where=str(file), fix="--force replaces it")

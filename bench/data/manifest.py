@@ -1,7 +1,8 @@
-"""What is known of the files of a data folder: `checksums.json` at `<data>/<path>`, beside a data set's files.
+"""What is known of the files of a data folder: `checksums.json` at `<data>/<path>`, beside a data
+set's files.
 
-A file's entry is written before the file: a kill between the two leaves a file that is known to be missing, never one
-that nobody knows.
+A file's entry is written before the file: a kill between the two leaves a file that is known to be
+missing, never one that nobody knows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ SUMS = "checksums.json"
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """What a file was when it was written: its sum and size, its rows, and where it came from, when."""
+    """What a file was when it was written: its sum and size, its rows, and where it came from,
+    when.
+    """
 
     sha256: str
     bytes: int
@@ -62,15 +65,21 @@ def read_sums(file: Path) -> dict[str, ManifestEntry]:
     if not file.is_file():
         return {}
     try:
-        entries = {name: ManifestEntry(**entry) for name, entry in parse_json(read_bytes(file))["files"].items()}
+        entries = {
+            name: ManifestEntry(**entry)
+            for name, entry in parse_json(read_bytes(file))["files"].items()
+        }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         fix = "remove it (the data stay; their sums are then unknown)"
-        raise DataError(f"this file of sums is damaged: {error}", where=str(file), fix=fix) from error
+        raise DataError(
+            f"this file of sums is damaged: {error}", where=str(file), fix=fix
+        ) from error
     return entries
 
 
 def check_known(task: Task, file: Path, root: Path, found: str) -> None:
-    """Refuse a file that is not what it was when it was written, or not of the revision that the task pins.
+    """Refuse a file that is not what it was when it was written, or not of the revision that the
+    task pins.
 
     Args:
         task: its source in use is the file's.
@@ -79,11 +88,14 @@ def check_known(task: Task, file: Path, root: Path, found: str) -> None:
         found: the sha256 of its bytes.
 
     Raises:
-        DataError: another sum than the known one, or another revision. A file that nothing is known of passes.
+        DataError: another sum than the known one, or another revision. A file that nothing is known
+            of passes.
     """
     source = task.source
     entry = read_sums(sums_file(source, root)).get(key_of(source, file.name))
-    if entry is not None and (error := changed(task, file, entry, found) or moved(task, file, entry)):
+    if entry is not None and (
+        error := changed(task, file, entry, found) or moved(task, file, entry)
+    ):
         raise error
 
 
@@ -126,10 +138,14 @@ def write(file: Path, raw: bytes) -> None:
     try:
         write_whole(file, raw)
     except OSError as error:
-        raise DataError(f"this file cannot be written: {error.strerror}", where=str(file)) from error
+        raise DataError(
+            f"this file cannot be written: {error.strerror}", where=str(file)
+        ) from error
 
 
-def entry_of(raw: bytes, rows: int, origin: Literal["hub", "import"], revision: str | None) -> ManifestEntry:
+def entry_of(
+    raw: bytes, rows: int, origin: Literal["hub", "import"], revision: str | None
+) -> ManifestEntry:
     """Return the entry of a file that is written now."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return ManifestEntry(hashlib.sha256(raw).hexdigest(), len(raw), rows, origin, revision, now)
@@ -144,17 +160,22 @@ def refuse_outside(root: Path, file: Path) -> None:
     leads = file.parent.resolve()
     if not leads.is_relative_to(root.resolve()):
         fix = "give the data folder a folder of its own there, not a link"
-        raise DataError(f"this file would be written outside the data folder: {leads}", where=str(file), fix=fix)
+        raise DataError(
+            f"this file would be written outside the data folder: {leads}", where=str(file), fix=fix
+        )
 
 
-def write_listed(root: Path, sums: Path, entries: Mapping[str, ManifestEntry], files: Mapping[Path, bytes]) -> None:
+def write_listed(
+    root: Path, sums: Path, entries: Mapping[str, ManifestEntry], files: Mapping[Path, bytes]
+) -> None:
     """Write files of one data set, and before them what will be known of them: all, or none.
 
-    Where one cannot be written, all are put back as they were. Signals wait until the end, and other processes that
-    write files of the data set too.
+    Where one cannot be written, all are put back as they were. Signals wait until the end, and
+    other processes that write files of the data set too.
 
     Raises:
-        DataError: a file would stand outside the data folder, or cannot be written; or the sums are damaged.
+        DataError: a file would stand outside the data folder, or cannot be written; or the sums are
+            damaged.
     """
     for file in (sums, *files):
         refuse_outside(root, file)
@@ -196,7 +217,9 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         make_folder(folder)
     except OSError as error:
-        raise DataError(f"this folder cannot be made: {error.strerror}", where=str(folder)) from error
+        raise DataError(
+            f"this folder cannot be made: {error.strerror}", where=str(folder)
+        ) from error
     if os.name == "nt":
         yield
         return

@@ -1,4 +1,6 @@
-"""Scores of predictions against labels: scikit-learn and SciPy, and any metric of the hub through `evaluate`."""
+"""Scores of predictions against labels: scikit-learn and SciPy, and any metric of the hub through
+`evaluate`.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict
         kind = "values" if task.is_regression else "probabilities"
         raise BenchError(f"{task.full_name} is scored from {kind}, and the predictor gave others")
     if len(labels) != len(predictions.ids):
-        raise BenchError(f"{task.full_name}: {len(predictions.ids)} predictions for {len(labels)} labels")
+        raise BenchError(
+            f"{task.full_name}: {len(predictions.ids)} predictions for {len(labels)} labels"
+        )
     check_metrics(task)
     gold, answers = np.asarray(labels), predictions.answers
     scores = {}
@@ -59,11 +63,13 @@ def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict
 def check_metrics(task: Task) -> None:
     """Refuse metrics that are code of others, unless the user lets them run.
 
-    The name of a metric in a task file may be a path, and `evaluate` runs the script it finds there; or a user's space
-    on the hub, whose script it fetches and runs. A name alone is a metric that the hub itself keeps, and no folder.
+    The name of a metric in a task file may be a path, and `evaluate` runs the script it finds
+    there; or a user's space on the hub, whose script it fetches and runs. A name alone is a metric
+    that the hub itself keeps, and no folder.
 
     Raises:
-        BenchError: a path or a user's metric that is not allowed, or a folder here that takes a metric's name.
+        BenchError: a path or a user's metric that is not allowed, or a folder here that takes a
+            metric's name.
     """
     for name in (task.metric, *task.metrics):
         kind, _, given = name.partition(":")
@@ -90,7 +96,8 @@ def _is_code(name: str) -> bool:
 
 
 class Scorer:
-    """The one holder of test labels. It gives the order in which methods are asked, and scores for predictions.
+    """The one holder of test labels. It gives the order in which methods are asked, and scores for
+    predictions.
 
     It stays in the process of the command: no process that runs a method is ever handed it.
 
@@ -109,12 +116,15 @@ class Scorer:
         self._labels = tuple(example.label for example in examples if example.label is not None)
         if len(self._labels) != len(self._ids):
             raise BenchError(
-                f"{task.full_name}: some test rows have no label", fix="use a split whose labels are public"
+                f"{task.full_name}: some test rows have no label",
+                fix="use a split whose labels are public",
             )
 
     @property
     def order(self) -> tuple[int, ...]:
-        """The order in which methods are asked the rows: `secret_order`, of these rows whoever asks."""
+        """The order in which methods are asked the rows: `secret_order`, of these rows whoever
+        asks.
+        """
         if self._order is None:
             self._order = secret_order(self._examples)
         return self._order
@@ -126,7 +136,9 @@ class Scorer:
             BenchError: predictions for other examples.
         """
         if predictions.ids != self._ids:
-            raise BenchError(f"{self._task.full_name}: these predictions are not for the test examples, in their order")
+            raise BenchError(
+                f"{self._task.full_name}: these predictions are not for the test examples, in their order"
+            )
         return score(self._task, self._labels, predictions)
 
 
@@ -186,7 +198,8 @@ def _from_evaluate(name: str) -> Metric:
         import evaluate
     except ImportError as error:
         raise BenchError(
-            f"the metric 'evaluate:{name}' needs the package evaluate", fix="pip install 'fewbench[evaluate]'"
+            f"the metric 'evaluate:{name}' needs the package evaluate",
+            fix="pip install 'fewbench[evaluate]'",
         ) from error
     try:
         loaded = evaluate.load(name)

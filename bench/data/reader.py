@@ -1,7 +1,9 @@
-"""Reads a task's rows, strictly: from files laid out as `<path>/<config>/<split>.<ext>`, else from the hub.
+"""Reads a task's rows, strictly: from files laid out as `<path>/<config>/<split>.<ext>`, else from
+the hub.
 
-Nothing is guessed: "NA", "null" and "007" stay text, a stray quote in a TSV is text, and a row that does not fit is
-refused with its file and line. The usual readers of CSV and JSON lines do otherwise, silently.
+Nothing is guessed: "NA", "null" and "007" stay text, a stray quote in a TSV is text, and a row that
+does not fit is refused with its file and line. The usual readers of CSV and JSON lines do
+otherwise, silently.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
         files.append(fact)
     folds = source.published
     return Rows(
-        train=tuple(e for name in ([train for train, _ in folds] or [source.train]) for e in parts[name]),
+        train=tuple(
+            e for name in ([train for train, _ in folds] or [source.train]) for e in parts[name]
+        ),
         test=parts[source.test],
         files=tuple(files),
         folds=tuple((parts[train], parts[dev]) for train, dev in folds),
@@ -94,7 +98,9 @@ def files_of(folder: Path, split: str) -> list[Path]:
     The first of a hub's shards stands for all of them (`shards_of`).
     """
     firsts = sorted(folder.glob(f"{glob.escape(split)}-00000-of-*.parquet"))
-    named = [file for file in firsts if (found := SHARD.fullmatch(file.name)) and found["split"] == split]
+    named = [
+        file for file in firsts if (found := SHARD.fullmatch(file.name)) and found["split"] == split
+    ]
     return [*(file for ext in _READERS if (file := folder / f"{split}{ext}").is_file()), *named]
 
 
@@ -108,8 +114,12 @@ def shards_of(file: Path) -> list[Path]:
     if found is None:
         return [file]
     count = int(found["count"])
-    there = sorted(file.parent.glob(f"{glob.escape(found['split'])}-?????-of-{found['count']}.parquet"))
-    if [one.name for one in there] != [f"{found['split']}-{n:05}-of-{count:05}.parquet" for n in range(len(there))]:
+    there = sorted(
+        file.parent.glob(f"{glob.escape(found['split'])}-?????-of-{found['count']}.parquet")
+    )
+    if [one.name for one in there] != [
+        f"{found['split']}-{n:05}-of-{count:05}.parquet" for n in range(len(there))
+    ]:
         there = there[:1]
     if len(there) != count:
         raise DataError(
@@ -158,7 +168,9 @@ def find_file(task: Task, data: Path | None, split: str) -> Path | None:
     others = [f"{task.name}@{other.name}" for other in task.sources[1:]]
     fixes = [f"--tasks {other}" for other in others[:1]]
     fixes.append(
-        f"put the file there: {names}" if source.root else f"--data DIR (or FEWBENCH_DATA) {_with(task, split)}"
+        f"put the file there: {names}"
+        if source.root
+        else f"--data DIR (or FEWBENCH_DATA) {_with(task, split)}"
     )
     raise DataError(
         f"{task.full_name}: there is no file for the split '{split}'"
@@ -197,11 +209,16 @@ def parse(source: Source, raw: bytes, file: Path) -> list[DataRow]:
         last = f"{file}, line {raw.count(NEWLINE) + 1}"
         if not raw.endswith(NEWLINE) and error.where == last:
             error.problem += "; the file ends in mid-line and may be cut short"
-            error.fix = error.fix or "put the whole file there again: bench data fetch, or bench data import FOLDER"
+            error.fix = (
+                error.fix
+                or "put the whole file there again: bench data fetch, or bench data import FOLDER"
+            )
         raise
 
 
-def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> tuple[list[DataRow], dict[str, Any]]:
+def _from_hub(
+    task: Task, data: Path | None, split: str, offline: bool
+) -> tuple[list[DataRow], dict[str, Any]]:
     source = task.source
     if offline:
         place = place_of(source, split, ".jsonl")
@@ -211,7 +228,10 @@ def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> tuple
             fix=f"bench data fetch {task.full_name} --data DIR, or --data DIR (or FEWBENCH_DATA) {_with(task, split)}",
         )
     name = f"hub: {place_of(source, split)}@{source.revision}"
-    rows = [DataRow(f"{name}, row {n}", columns) for n, columns in enumerate(load_split(source, split), 1)]
+    rows = [
+        DataRow(f"{name}, row {n}", columns)
+        for n, columns in enumerate(load_split(source, split), 1)
+    ]
     return rows, {"file": name, "sha256": None}
 
 
@@ -235,7 +255,9 @@ def _read_csv(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
                 start = reader.line_num + 1
         except csv.Error as error:
             raise DataError(
-                f"not CSV: {error}", where=f"{where}, line {start}", fix='quote it: "…", with "" inside'
+                f"not CSV: {error}",
+                where=f"{where}, line {start}",
+                fix='quote it: "…", with "" inside',
             ) from error
 
     return _table(cells(), where, source)
@@ -244,10 +266,17 @@ def _read_csv(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
 def _table(rows: Iterator[tuple[str, list[str]]], where: str, source: Source) -> Iterator[DataRow]:
     header = list(source.columns) if source.columns else next(rows, (where, []))[1]
     if len(set(header)) != len(header):
-        raise DataError("two columns have one name", where=f"{where}, line 1", allowed=f"different names, not {header}")
+        raise DataError(
+            "two columns have one name",
+            where=f"{where}, line 1",
+            allowed=f"different names, not {header}",
+        )
     for place, row in rows:
         if len(row) != len(header):
-            raise DataError(f"{len(row)} fields, and there are {len(header)} columns: {', '.join(header)}", where=place)
+            raise DataError(
+                f"{len(row)} fields, and there are {len(header)} columns: {', '.join(header)}",
+                where=place,
+            )
         yield DataRow(place, dict(zip(header, row, strict=True)), untyped=True)
 
 

@@ -1,4 +1,6 @@
-"""From a row's columns to an example: each value checked against the task, nothing converted silently."""
+"""From a row's columns to an example: each value checked against the task, nothing converted
+silently.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ FIELD = re.compile(r"\{([^{}]+)\}")
 
 
 class DataRow(NamedTuple):
-    """A row as its file gives it, and where it stands. In CSV and TSV every value is a text (`untyped`)."""
+    """A row as its file gives it, and where it stands. In CSV and TSV every value is a text
+    (`untyped`).
+    """
 
     where: str
     columns: Mapping[str, Any]
@@ -31,10 +35,12 @@ class DataRow(NamedTuple):
 
 
 def to_example(task: Task, row: DataRow, name: str, *, labelled: bool = True) -> Example:
-    """Return a row as an example. A row that is not `labelled` needs no label, and one it has is not looked at.
+    """Return a row as an example. A row that is not `labelled` needs no label, and one it has is
+    not looked at.
 
     Raises:
-        DataError: a column that is missing, a text that is empty or no text, a label outside the declared ones.
+        DataError: a column that is missing, a text that is empty or no text, a label outside the
+            declared ones.
     """
     texts = tuple(_text(task, row, column) for column in task.source.texts)
     options = _options(task, row, task.source.options) if task.source.options else ()
@@ -48,7 +54,8 @@ def to_example(task: Task, row: DataRow, name: str, *, labelled: bool = True) ->
 
 
 def check_ids(task: Task, rows: Sequence[DataRow]) -> None:
-    """Refuse two rows of one id, where the rows have a column of ids. Examples have ids of our own; this is a guard.
+    """Refuse two rows of one id, where the rows have a column of ids. Examples have ids of our own;
+    this is a guard.
 
     Raises:
         DataError: both rows, with their files and lines.
@@ -58,13 +65,21 @@ def check_ids(task: Task, rows: Sequence[DataRow]) -> None:
         for row in rows:
             if column not in row.columns:
                 break
-            # An id may be a list; and that of a choice may name the passage, which has several questions.
-            question = [row.columns.get(text) for text in task.source.texts[1:] if task.source.options]
+            # An id may be a list; and that of a choice may name the passage, which has several
+            # questions.
+            question = [
+                row.columns.get(text) for text in task.source.texts[1:] if task.source.options
+            ]
             parts = (row.columns[column], *question)
             known = ", ".join(json.dumps(part, ensure_ascii=False, default=str) for part in parts)
             if known in seen:
                 fix = "keep one, or drop the column"
-                raise _refused(task, row, f"two rows have the {column} {known}: this and {seen[known]}", fix=fix)
+                raise _refused(
+                    task,
+                    row,
+                    f"two rows have the {column} {known}: this and {seen[known]}",
+                    fix=fix,
+                )
             seen[known] = row.where
 
 
@@ -80,7 +95,12 @@ def check_classes(task: Task, train: Sequence[Example], where: str) -> None:
     if absent := [name for index, name in enumerate(task.labels) if index not in labels]:
         problem = f"{task.full_name}: no training row is of the class '{absent[0]}'"
         allowed = "rows of every class: " + ", ".join(task.labels)
-        raise DataError(problem, where=where, allowed=allowed, fix="add rows of it, or declare another label list")
+        raise DataError(
+            problem,
+            where=where,
+            allowed=allowed,
+            fix="add rows of it, or declare another label list",
+        )
 
 
 def is_dropped(task: Task, row: DataRow) -> bool:
@@ -94,9 +114,15 @@ def _refused(task: Task, row: DataRow, problem: str, **more: Any) -> DataError:
 
 
 def _column(task: Task, row: DataRow, column: str) -> Any:
-    """Return a column's value; `a.b` is column `b` of the object in column `a`, unless a column has that name."""
+    """Return a column's value; `a.b` is column `b` of the object in column `a`, unless a column has
+    that name.
+    """
     outer, _, inner = column.partition(".")
-    if inner and column not in row.columns and isinstance(nested := row.columns.get(outer), Mapping):
+    if (
+        inner
+        and column not in row.columns
+        and isinstance(nested := row.columns.get(outer), Mapping)
+    ):
         return _column(task, row._replace(columns=nested), inner)
     if column not in row.columns:
         names = [str(name) for name in row.columns]
@@ -122,7 +148,9 @@ def _text(task: Task, row: DataRow, column: str) -> str:
 def _options(task: Task, row: DataRow, column: str) -> tuple[str, ...]:
     """Return one option a class; what a row lacks is empty."""
     options, wanted = _column(task, row, column), len(task.labels)
-    fits = isinstance(options, list) and all(is_text(option) and option.strip() for option in options)
+    fits = isinstance(options, list) and all(
+        is_text(option) and option.strip() for option in options
+    )
     least = 2 if task.source.may_lack_options else wanted
     repeats = fits and len(set(options)) != len(options) and not task.source.may_repeat_options
     if not fits or repeats or not least <= len(options) <= wanted:
@@ -144,7 +172,13 @@ def _index(task: Task, row: DataRow, value: Any, options: tuple[str, ...]) -> La
         known = tuple(filter(None, options)) if values == "options" else values
         found = [index for index, v in enumerate(known) if _same(v, value, row.untyped)]
         if not found:
-            raise _refused(task, row, f"the label is {_short(value)}", allowed=map(str, known), given=str(value))
+            raise _refused(
+                task,
+                row,
+                f"the label is {_short(value)}",
+                allowed=map(str, known),
+                given=str(value),
+            )
         index = found[0]
     else:
         index = int(value) if row.untyped and re.fullmatch("[0-9]{1,9}", value) else value
@@ -153,12 +187,16 @@ def _index(task: Task, row: DataRow, value: Any, options: tuple[str, ...]) -> La
         named = ", ".join(f"{index} {label}" for index, label in enumerate(task.labels))
         raise _refused(task, row, f"the label is {_short(value)}{hidden}", allowed=named)
     if options and not options[index]:
-        raise _refused(task, row, f"the label is {_short(value)}, and there is no such option", allowed=options)
+        raise _refused(
+            task, row, f"the label is {_short(value)}, and there is no such option", allowed=options
+        )
     return index
 
 
 def _same(known: str | int, value: object, untyped: bool) -> bool:
-    """Whether a row holds a declared label value: text files hold everything as text, and elsewhere True is no 1."""
+    """Whether a row holds a declared label value: text files hold everything as text, and elsewhere
+    True is no 1.
+    """
     known = str(known) if untyped else known
     return type(known) is type(value) and known == value
 
@@ -168,5 +206,10 @@ def _value(task: Task, row: DataRow, value: Any) -> Label:
     lower, upper = task.bounds
     number = float(value) if row.untyped and NUMBER.fullmatch(value) else value
     if type(number) not in (int, float) or not lower <= number <= upper:  # so NaN too is refused
-        raise _refused(task, row, f"the value is {_short(value)}", allowed=f"a number from {lower:g} to {upper:g}")
+        raise _refused(
+            task,
+            row,
+            f"the value is {_short(value)}",
+            allowed=f"a number from {lower:g} to {upper:g}",
+        )
     return float(number)

@@ -1,9 +1,10 @@
 """K-shot splits: LM-BFF's sampling rule, the checks around it, and fingerprints.
 
-The rule is LM-BFF's, checked against its published checksums: shuffle the training rows with NumPy's legacy generator
-seeded by the split seed and group them by label; the first K of each label are train, the next K are dev, labels in
-order of first appearance after the shuffle. Regression is grouped into the lower and upper half of its bounds.
-Data sets that publish their own few-shot splits (FewCLUE) are split as published, the split seed naming the fold.
+The rule is LM-BFF's, checked against its published checksums: shuffle the training rows with
+NumPy's legacy generator seeded by the split seed and group them by label; the first K of each label
+are train, the next K are dev, labels in order of first appearance after the shuffle. Regression is
+grouped into the lower and upper half of its bounds. Data sets that publish their own few-shot
+splits (FewCLUE) are split as published, the split seed naming the fold.
 """
 
 from __future__ import annotations
@@ -21,32 +22,45 @@ from fewbench.errors import BenchError
 from fewbench.types import Example, Label, Rows, Split, Task
 
 CHAINED_SEEDS = (100, 13, 21, 42, 87)
-"""LM-BFF shuffles CoLA's rows in place, so each of its seeds, in this order, starts from the last one's order."""
+"""LM-BFF shuffles CoLA's rows in place, so each of its seeds, in this order, starts from the last
+one's order.
+"""
 
 POOL = "pool"
-"""How ids of the unlabelled pool begin: its rows' own ids would place them in a file that may be sorted by label."""
+"""How ids of the unlabelled pool begin: its rows' own ids would place them in a file that may be
+sorted by label.
+"""
 
 LIMIT_SEED = 0
-"""Draws the test rows that a limit keeps: the same ones for every split seed, so that one table cell holds them."""
+"""Draws the test rows that a limit keeps: the same ones for every split seed, so that one table
+cell holds them.
+"""
 
 
 def make_split(
-    task: Task, rows: Rows, k: int | None, seed: int, *, limit: int | None = None, drop_leaks: bool = False
+    task: Task,
+    rows: Rows,
+    k: int | None,
+    seed: int,
+    *,
+    limit: int | None = None,
+    drop_leaks: bool = False,
 ) -> Split:
     """Return the K-shot split of a task for one split seed, or one of its published folds.
 
     Args:
         task: the task; its `rule` is `shuffle`, or `chained` for LM-BFF's CoLA.
         rows: all rows of its source.
-        k: examples a label in train, and as many again in dev (true few-shot: |dev| = |train|). None takes what is
-            published, the train rows over the labels, rounded down.
+        k: examples a label in train, and as many again in dev (true few-shot: |dev| = |train|).
+            None takes what is published, the train rows over the labels, rounded down.
         seed: the split seed, 0 to 2**32 - 1; with published folds, the fold's number.
-        limit: keep only so many test rows, drawn by `LIMIT_SEED`: the first ones may be all of one label.
+        limit: keep only so many test rows, drawn by `LIMIT_SEED`: the first ones may be all of one
+            label.
         drop_leaks: leave out test rows whose texts, in their bare form, also stand in train or dev.
 
     Raises:
-        BenchError: K or the seed out of range, a class with fewer than 2K rows, a row in two parts, or no test row
-            left.
+        BenchError: K or the seed out of range, a class with fewer than 2K rows, a row in two parts,
+            or no test row left.
     """
     if rows.folds:
         k, train, dev = _published(task, rows, k, seed)
@@ -95,12 +109,21 @@ _Drawn = tuple[int, tuple[Example, ...], tuple[Example, ...]]
 def _sampled(task: Task, rows: Rows, k: int | None, seed: int) -> _Drawn:
     if k is None or k < 1 or not 0 <= seed < 2**32:
         what = f"the split seed is {seed}" if k is not None and k >= 1 else f"K is {k}"
-        raise BenchError(what, allowed="K of 1 or more; seeds from 0 to 4294967295", fix="--k 16 --seeds 13,21,42")
+        raise BenchError(
+            what,
+            allowed="K of 1 or more; seeds from 0 to 4294967295",
+            fix="--k 16 --seeds 13,21,42",
+        )
     groups: dict[int, list[Example]] = {}
     for row in shuffled_order(task, len(rows.train), seed):
         example = rows.train[row]
         groups.setdefault(stratum(task, example), []).append(example)
-    _check_counts(task, groups, k, ", ".join(filter(None, [task.file, *(str(f["file"]) for f in rows.files[:1])])))
+    _check_counts(
+        task,
+        groups,
+        k,
+        ", ".join(filter(None, [task.file, *(str(f["file"]) for f in rows.files[:1])])),
+    )
     train = tuple(e for members in groups.values() for e in members[:k])
     return k, train, tuple(e for members in groups.values() for e in members[k : 2 * k])
 
@@ -117,13 +140,16 @@ def _published(task: Task, rows: Rows, k: int | None, seed: int) -> _Drawn:
     published = len(train) // len(task.labels)
     if k not in (None, published):
         raise BenchError(
-            f"{task.full_name}: K is {k}, and its splits are published", allowed=str(published), fix="leave out --k"
+            f"{task.full_name}: K is {k}, and its splits are published",
+            allowed=str(published),
+            fix="leave out --k",
         )
     if missing := sorted(set(range(len(task.labels))) - {stratum(task, e) for e in train}):
         raise BenchError(
             f"{task.full_name}: fold {seed} has no training row of class '{task.labels[missing[0]]}'",
             where=_fold_place(task, seed),
-            fix="another fold: --seeds " + ",".join(str(fold) for fold in range(len(rows.folds)) if fold != seed),
+            fix="another fold: --seeds "
+            + ",".join(str(fold) for fold in range(len(rows.folds)) if fold != seed),
         )
     return published, train, dev
 
@@ -131,25 +157,33 @@ def _published(task: Task, rows: Rows, k: int | None, seed: int) -> _Drawn:
 def _fold_place(task: Task, fold: int) -> str:
     """Return which file of the data folder a fold's training rows are in, as the source names it."""
     source = task.source
-    return "/".join(filter(None, [source.path, source.config, source.train.replace("{fold}", str(fold))]))
+    return "/".join(
+        filter(None, [source.path, source.config, source.train.replace("{fold}", str(fold))])
+    )
 
 
 def check_split(split: Split, *, published: bool = False) -> None:
     """Refuse a split that is not true few-shot.
 
-    A published dev set may be smaller than train (FewCLUE's IFLYTEK: 690 and 928), which only makes choosing harder.
+    A published dev set may be smaller than train (FewCLUE's IFLYTEK: 690 and 928), which only makes
+    choosing harder.
 
     Raises:
-        BenchError: |dev| is not |train|, an example stands in two parts, or a test row carries a label.
+        BenchError: |dev| is not |train|, an example stands in two parts, or a test row carries a
+            label.
     """
     if len(split.dev) > len(split.train) or (len(split.dev) != len(split.train) and not published):
         raise BenchError(
             f"{split.task}: dev has {len(split.dev)} examples and train {len(split.train)}",
             fix="true few-shot learning chooses by a dev set as large as train (LM-BFF, section 3)",
         )
-    ids = Counter(e.id for part in (split.train, split.dev, split.test, split.unlabeled) for e in part)
+    ids = Counter(
+        e.id for part in (split.train, split.dev, split.test, split.unlabeled) for e in part
+    )
     if twice := [name for name, count in ids.items() if count > 1]:
-        raise BenchError(f"{split.task}: {len(twice)} examples stand in two parts of the split, {twice[0]} among them")
+        raise BenchError(
+            f"{split.task}: {len(twice)} examples stand in two parts of the split, {twice[0]} among them"
+        )
     if any(e.label is not None for e in (*split.test, *split.unlabeled)):
         raise BenchError(f"{split.task}: labels reached the test inputs or the unlabelled pool")
 
@@ -165,7 +199,9 @@ def shuffled_order(task: Task, n: int, seed: int) -> Sequence[int]:
 
 
 def stratum(task: Task, example: Example) -> int:
-    """Return the group an example is sampled in: its class, or the half of the bounds its value lies in."""
+    """Return the group an example is sampled in: its class, or the half of the bounds its value
+    lies in.
+    """
     assert example.label is not None
     if task.bounds is None:
         return int(example.label)
@@ -180,7 +216,9 @@ def _check_counts(task: Task, groups: dict[int, list[Example]], k: int, where: s
         raise BenchError(
             f"{task.full_name}: class '{name}' has {counts[name]} training rows, and K = {k} needs {2 * k}",
             where=where,
-            allowed=f"K up to {counts[name] // 2} (K for train and K for dev)" if counts[name] > 1 else None,
+            allowed=f"K up to {counts[name] // 2} (K for train and K for dev)"
+            if counts[name] > 1
+            else None,
             fix=f"--k {counts[name] // 2}" if counts[name] > 1 else "another source of this task",
         )
 
@@ -188,7 +226,8 @@ def _check_counts(task: Task, groups: dict[int, list[Example]], k: int, where: s
 def fingerprint(examples: Iterable[Example]) -> str:
     """Return a hash (16 hex digits) of normalised texts, options and labels, in order.
 
-    Two sources of one data set (TSV and JSON, say) that give the same examples give the same fingerprint.
+    Two sources of one data set (TSV and JSON, say) that give the same examples give the same
+    fingerprint.
     """
     digest = hashlib.sha256()
     for example in examples:
@@ -201,7 +240,8 @@ def fingerprint(examples: Iterable[Example]) -> str:
 
 
 def count_leaks(seen: Sequence[Example], test: Sequence[Example]) -> dict[str, int]:
-    """Count test rows whose texts also stand in train or dev: letter for letter, and in their bare form.
+    """Count test rows whose texts also stand in train or dev: letter for letter, and in their bare
+    form.
 
     Also counts test rows that repeat an earlier test row.
     """
@@ -213,7 +253,9 @@ def count_leaks(seen: Sequence[Example], test: Sequence[Example]) -> dict[str, i
     }
 
 
-def without_leaks(task: Task, seen: Sequence[Example], test: Sequence[Example]) -> tuple[Example, ...]:
+def without_leaks(
+    task: Task, seen: Sequence[Example], test: Sequence[Example]
+) -> tuple[Example, ...]:
     """Return the test rows that `count_leaks` counts neither as exact nor as normalised.
 
     Raises:
@@ -221,7 +263,10 @@ def without_leaks(task: Task, seen: Sequence[Example], test: Sequence[Example]) 
     """
     said = set(map(_bare, seen))
     if not (kept := tuple(e for e in test if _bare(e) not in said)):
-        raise BenchError(f"{task.full_name}: every test row also stands in train or dev", fix="leave out --drop-leaks")
+        raise BenchError(
+            f"{task.full_name}: every test row also stands in train or dev",
+            fix="leave out --drop-leaks",
+        )
     return kept
 
 

@@ -44,7 +44,9 @@ class TaskFile(NamedTuple):
 
 
 class Declared(NamedTuple):
-    """All tasks and suites by name, and the sets of facts, which no suite holds and no method is run on."""
+    """All tasks and suites by name, and the sets of facts, which no suite holds and no method is
+    run on.
+    """
 
     tasks: dict[str, Task]
     suites: dict[str, Suite]
@@ -55,7 +57,8 @@ def declared(files: Iterable[Path]) -> Declared:
     """Return the tasks and suites of some files.
 
     Raises:
-        BenchError: a mistake in a file, a name that stands twice, or a suite that names an unknown task or source.
+        BenchError: a mistake in a file, a name that stands twice, or a suite that names an unknown
+            task or source.
     """
     tasks: dict[str, Task] = {}
     facts: dict[str, FactTask] = {}
@@ -63,7 +66,9 @@ def declared(files: Iterable[Path]) -> Declared:
     for loaded in map(load_file, files):
         for name in (*loaded.tasks, *loaded.facts):
             if known := tasks.get(name) or facts.get(name):
-                raise BenchError(f"two tasks are called '{name}'", where=f"{known.file} and {loaded.path}")
+                raise BenchError(
+                    f"two tasks are called '{name}'", where=f"{known.file} and {loaded.path}"
+                )
         tasks |= loaded.tasks
         facts |= loaded.facts
         if loaded.facts and not loaded.suite.tasks:
@@ -121,7 +126,9 @@ def load_file(path: Path) -> TaskFile:
     for name, content in tables.items():
         table = TomlTable(path, name, content)
         if not NAME.fullmatch(name):
-            raise table.error("", f"'{name}' is no task name", allowed="lower-case letters, digits and single '-'")
+            raise table.error(
+                "", f"'{name}' is no task name", allowed="lower-case letters, digits and single '-'"
+            )
         kind = table.take("kind", str, "task")
         if kind not in ("task", KIND):
             raise table.error("kind", f"unknown kind '{kind}'", allowed=["task", KIND], given=kind)
@@ -141,9 +148,13 @@ def _task(table: TomlTable) -> Task:
         raise table.error("format", f"unknown format '{form}'", allowed=FORMATS, given=form)
     labels = tuple(table.take("labels", list, of=str))
     if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise table.error("labels", f"'labels' is {list(labels)}", allowed="two or more different names")
+        raise table.error(
+            "labels", f"'labels' is {list(labels)}", allowed="two or more different names"
+        )
     if form == "choice" and len(labels) > len(MARKS["options"]):
-        raise table.error("labels", f"a choice of {len(labels)} options", allowed=f"up to {len(MARKS['options'])}")
+        raise table.error(
+            "labels", f"a choice of {len(labels)} options", allowed=f"up to {len(MARKS['options'])}"
+        )
     sources = take_sources(table, form, labels)
     own, *others = take_prompts(table, form, labels, len(sources[0].texts))
     task = Task(
@@ -159,7 +170,9 @@ def _task(table: TomlTable) -> Task:
         licence=table.take("licence", str),
         version=table.positive("version"),
         bounds=_bounds(table, form, labels),
-        metrics=tuple(_metric(table, "metrics", name) for name in table.take("metrics", list, [], of=str)),
+        metrics=tuple(
+            _metric(table, "metrics", name) for name in table.take("metrics", list, [], of=str)
+        ),
         max_length=table.positive("max_length"),
         rule=_rule(table),
         file=str(table.path),
@@ -178,10 +191,20 @@ def _check_metrics(table: TomlTable, task: Task) -> None:
             continue
         key = "metric" if name == task.metric else "metrics"
         if (name in CORRELATIONS) != task.is_regression:
-            kind, fix = ("values", f"one of {', '.join(CORRELATIONS)}") if task.is_regression else ("classes", None)
-            raise table.error(key, f"{name} is no metric for a task with {kind}", fix=fix or "bounds = [0.0, 5.0]")
+            kind, fix = (
+                ("values", f"one of {', '.join(CORRELATIONS)}")
+                if task.is_regression
+                else ("classes", None)
+            )
+            raise table.error(
+                key, f"{name} is no metric for a task with {kind}", fix=fix or "bounds = [0.0, 5.0]"
+            )
         if name in OF_ONE_CLASS and len(task.labels) != 2:
-            raise table.error(key, f"{name} is for two classes, and there are {len(task.labels)}", fix='"macro_f1"')
+            raise table.error(
+                key,
+                f"{name} is for two classes, and there are {len(task.labels)}",
+                fix='"macro_f1"',
+            )
 
 
 def _check_positive(table: TomlTable, task: Task) -> None:
@@ -192,9 +215,15 @@ def _check_positive(table: TomlTable, task: Task) -> None:
         raise table.error("positive", "'positive' belongs to metrics of one class", allowed=allowed)
     if not named or task.positive in task.labels:
         return
-    problem = f"'positive' is '{task.positive}'" if task.positive else f"{named[0]} of which class is not said"
+    problem = (
+        f"'positive' is '{task.positive}'"
+        if task.positive
+        else f"{named[0]} of which class is not said"
+    )
     fix = f'positive = "{task.labels[1]}", or the other label'
-    raise table.error("positive", problem, allowed=task.labels, given=task.positive or None, fix=fix)
+    raise table.error(
+        "positive", problem, allowed=task.labels, given=task.positive or None, fix=fix
+    )
 
 
 def _metric(table: TomlTable, key: str, name: str) -> str:
@@ -209,13 +238,21 @@ def _bounds(table: TomlTable, form: str, labels: tuple[str, ...]) -> tuple[float
     if bounds is None:
         return None
     if form == "choice":
-        raise table.error("bounds", "a choice has no bounds", allowed="bounds for the formats single and pair")
+        raise table.error(
+            "bounds", "a choice has no bounds", allowed="bounds for the formats single and pair"
+        )
     finite = [type(b) in (int, float) and abs(b) <= sys.float_info.max for b in bounds]
     if finite != [True, True] or not bounds[0] < bounds[1]:
-        raise table.error("bounds", f"'bounds' is {bounds}", allowed="the lowest and the highest value, in that order")
+        raise table.error(
+            "bounds",
+            f"'bounds' is {bounds}",
+            allowed="the lowest and the highest value, in that order",
+        )
     if len(labels) != 2:
         raise table.error(
-            "labels", f"regression has {len(labels)} labels", allowed="two: the lower and the upper word's"
+            "labels",
+            f"regression has {len(labels)} labels",
+            allowed="two: the lower and the upper word's",
         )
     return float(bounds[0]), float(bounds[1])
 
@@ -223,5 +260,7 @@ def _bounds(table: TomlTable, form: str, labels: tuple[str, ...]) -> tuple[float
 def _rule(table: TomlTable) -> Any:
     rule = table.take("rule", str, "shuffle")
     if rule not in ("shuffle", "chained"):
-        raise table.error("rule", f"unknown split rule '{rule}'", allowed=["shuffle", "chained"], given=rule)
+        raise table.error(
+            "rule", f"unknown split rule '{rule}'", allowed=["shuffle", "chained"], given=rule
+        )
     return rule

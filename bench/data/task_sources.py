@@ -11,7 +11,9 @@ from fewbench.refs import NAME
 from fewbench.types import Source
 
 FORMATS = {"single": (1,), "pair": (2,), "choice": (1, 2)}
-"""How many texts an item of each format has (a choice: a question, or passage and question, besides its options)."""
+"""How many texts an item of each format has (a choice: a question, or passage and question, besides
+its options).
+"""
 
 MOST_FOLDS = 1000
 """Every one of them is two files and a run of every method."""
@@ -21,7 +23,8 @@ def take_sources(table: TomlTable, form: str, labels: tuple[str, ...]) -> tuple[
     """Return the sources of a task's table, the default one first.
 
     Raises:
-        BenchError: none, two of one name, sources with different numbers of texts, or a mistake in one.
+        BenchError: none, two of one name, sources with different numbers of texts, or a mistake in
+            one.
     """
     found: dict[str, Source] = {}
     for content in table.take("source", list):
@@ -70,14 +73,22 @@ def _source(table: TomlTable, form: str, labels: tuple[str, ...]) -> Source:
     )
     table.finish()
     if not NAME.fullmatch(source.name):
-        raise table.error("name", f"'{source.name}' is no source name", allowed="lower-case letters, digits, '-'")
+        raise table.error(
+            "name", f"'{source.name}' is no source name", allowed="lower-case letters, digits, '-'"
+        )
     if source.train == source.test:
         raise table.error("test", f"train and test are one split, '{source.test}'")
     _check_folds(table, source)
     if source.hub and folder is not None:
-        raise table.error("hub", "a source with a folder of its own is not read from the hub", fix="hub = false")
+        raise table.error(
+            "hub", "a source with a folder of its own is not read from the hub", fix="hub = false"
+        )
     if source.hub and not re.fullmatch("[0-9a-f]{40}", source.revision or ""):
-        raise table.error("revision", "a hub source needs its revision pinned", allowed="a commit of 40 hex digits")
+        raise table.error(
+            "revision",
+            "a hub source needs its revision pinned",
+            allowed="a commit of 40 hex digits",
+        )
     return source
 
 
@@ -85,9 +96,13 @@ def _texts(table: TomlTable, form: str) -> tuple[str, ...]:
     texts: tuple[str, ...] = tuple(table.take("texts", list, of=str))
     if len(texts) not in FORMATS[form]:
         allowed = " or ".join(map(str, FORMATS[form]))
-        raise table.error("texts", f"{len(texts)} text columns", allowed=f"{allowed} for the format {form}")
+        raise table.error(
+            "texts", f"{len(texts)} text columns", allowed=f"{allowed} for the format {form}"
+        )
     if odd := [text for text in texts if re.search("[{}]", FIELD.sub("", text))]:
-        raise table.error("texts", f"a brace without a partner in '{odd[0]}'", allowed="{column} for each column")
+        raise table.error(
+            "texts", f"a brace without a partner in '{odd[0]}'", allowed="{column} for each column"
+        )
     return texts
 
 
@@ -95,17 +110,27 @@ def _check_folds(table: TomlTable, source: Source) -> None:
     if source.folds > MOST_FOLDS:
         raise table.error("folds", f"'folds' is {source.folds}", allowed=f"at most {MOST_FOLDS}")
     if bool(source.folds) != (source.dev is not None) or source.folds < 0:
-        raise table.error("folds", f"'folds' is {source.folds}", allowed="their number, where 'dev' too is published")
+        raise table.error(
+            "folds",
+            f"'folds' is {source.folds}",
+            allowed="their number, where 'dev' too is published",
+        )
     for key, name in (("train", source.train), ("dev", source.dev)):
         if name is not None and ("{fold}" in name) != bool(source.folds):
-            allowed = "a name with {fold} in it, which stands for 0, 1, …" if source.folds else "{fold} where folds are"
+            allowed = (
+                "a name with {fold} in it, which stands for 0, 1, …"
+                if source.folds
+                else "{fold} where folds are"
+            )
             raise table.error(key, f"'{key}' is '{name}'", allowed=allowed)
     names = [name for pair in source.published for name in pair] + [source.test]
     if len(set(names)) != len(names):
         raise table.error("dev", "train, dev and test are not different splits")
 
 
-def _values(table: TomlTable, form: str, labels: tuple[str, ...]) -> tuple[str | int, ...] | Literal["options"] | None:
+def _values(
+    table: TomlTable, form: str, labels: tuple[str, ...]
+) -> tuple[str | int, ...] | Literal["options"] | None:
     values = table.take("values", (list, str), None)
     if values is None:
         return None
@@ -123,7 +148,11 @@ def _values(table: TomlTable, form: str, labels: tuple[str, ...]) -> tuple[str |
 def _drop(table: TomlTable) -> tuple[str | int, ...]:
     drop = table.take("drop", list, None)
     if drop is not None and not _alike(drop):
-        raise table.error("drop", f"'drop' is {drop}", allowed="label values of rows to leave out: texts, or integers")
+        raise table.error(
+            "drop",
+            f"'drop' is {drop}",
+            allowed="label values of rows to leave out: texts, or integers",
+        )
     return tuple(drop or ())
 
 
@@ -136,5 +165,7 @@ def _join(table: TomlTable) -> str | None:
     # A blank or a line break is a good text here, and `take` refuses blank ones.
     join = table.take("join", list, None, of=str)
     if join is not None and len(join) != 1:
-        raise table.error("join", f"'join' is {join}", allowed='one text in brackets, as in join = [" "]')
+        raise table.error(
+            "join", f"'join' is {join}", allowed='one text in brackets, as in join = [" "]'
+        )
     return None if join is None else str(join[0])

@@ -1,4 +1,6 @@
-"""The template language: literal text, `{0}`, `{1}`, `{options}`, `{mask}`, and what a modifier makes of them."""
+"""The template language: literal text, `{0}`, `{1}`, `{options}`, `{mask}`, and what a modifier
+makes of them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ MARKS = {
 
 
 class Piece(NamedTuple):
-    """One stretch of a template: literal text, a text of the example (`index`), its options, or the mask."""
+    """One stretch of a template: literal text, a text of the example (`index`), its options, or the
+    mask.
+    """
 
     kind: Literal["literal", "text", "options", "mask"]
     value: str
@@ -37,13 +41,18 @@ def parse_template(template: str) -> tuple[Piece, ...]:
     """Return the pieces of a template, in order.
 
     Raises:
-        BenchError: a brace without a partner, an unknown field or modifier, or not exactly one mask.
+        BenchError: a brace without a partner, an unknown field or modifier, or not exactly one
+            mask.
     """
     parts = re.split(r"\{([^{}]*)\}", template)  # literals at even places, fields at odd ones
     if any("{" in literal or "}" in literal for literal in parts[::2]):
-        raise BenchError(f"a brace without a partner in the template '{template}'", fix="{0} It was {mask}.")
+        raise BenchError(
+            f"a brace without a partner in the template '{template}'", fix="{0} It was {mask}."
+        )
     pieces = [
-        _field(part, template) if n % 2 else Piece("literal", part) for n, part in enumerate(parts) if n % 2 or part
+        _field(part, template) if n % 2 else Piece("literal", part)
+        for n, part in enumerate(parts)
+        if n % 2 or part
     ]
     masks = sum(piece.kind == "mask" for piece in pieces)
     if masks != 1:
@@ -62,12 +71,22 @@ def _field(field: str, template: str) -> Piece:
     if name not in ("mask", "0", "1") or (bar and name == "mask"):
         raise BenchError(
             f"unknown field '{{{field}}}' in the template '{template}'",
-            allowed=["{0}", "{1}", "{options}", "{mask}", "{0|cut}", "{1|lower}", "{options|chinese}"],
+            allowed=[
+                "{0}",
+                "{1}",
+                "{options}",
+                "{mask}",
+                "{0|cut}",
+                "{1|lower}",
+                "{options|chinese}",
+            ],
             given=f"{{{field}}}",
         )
     if bar and modifier not in MODIFIERS:
         raise BenchError(
-            f"unknown modifier '{modifier}' in the template '{template}'", allowed=MODIFIERS, given=modifier
+            f"unknown modifier '{modifier}' in the template '{template}'",
+            allowed=MODIFIERS,
+            given=modifier,
         )
     if name == "mask":
         return Piece("mask", field)
@@ -75,17 +94,23 @@ def _field(field: str, template: str) -> Piece:
 
 
 def without_words(template: str) -> str:
-    """Return a template's texts, options and mask alone, in its order: ppt, Table 1, hard prompt "None".
+    """Return a template's texts, options and mask alone, in its order: ppt, Table 1, hard prompt
+    "None".
 
     >>> without_words("{0|cut}? {mask}, {1|lower}")
     '{0} {mask} {1}'
     """
     fields = {"text": "{{{0.index}}}", "options": "{{{0.value}}}", "mask": "{{mask}}"}
-    return " ".join(fields[piece.kind].format(piece) for piece in parse_template(template) if piece.kind in fields)
+    return " ".join(
+        fields[piece.kind].format(piece)
+        for piece in parse_template(template)
+        if piece.kind in fields
+    )
 
 
 def piece_text(piece: Piece, before: Piece, example: Example, mask: str = "") -> str:
-    """Return what a piece says for an example; the space before a text goes with the text (byte-level vocabularies).
+    """Return what a piece says for an example; the space before a text goes with the text
+    (byte-level vocabularies).
 
     Args:
         piece: the piece.
@@ -108,6 +133,8 @@ def piece_text(piece: Piece, before: Piece, example: Example, mask: str = "") ->
 
 
 def render(template: str, example: Example, mask: str) -> str:
-    """Return a template filled with an example's texts, as a person reads it; `mask` stands for the mask."""
+    """Return a template filled with an example's texts, as a person reads it; `mask` stands for the
+    mask.
+    """
     pieces = (Piece("literal", ""), *parse_template(template))
     return "".join(piece_text(piece, before, example, mask) for before, piece in pairwise(pieces))

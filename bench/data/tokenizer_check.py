@@ -1,4 +1,6 @@
-"""What a tokenizer makes of a task: lengths of its prompts, and the pieces of its label words. No torch, no model."""
+"""What a tokenizer makes of a task: lengths of its prompts, and the pieces of its label words. No
+torch, no model.
+"""
 
 from __future__ import annotations
 
@@ -59,14 +61,18 @@ def load_tokenizer(model: ModelRef) -> Any:
 def read_as_text(tokenizer: Any) -> None:
     """Let a tokenizer (of the library tokenizers) read what is spelt like a special token as text.
 
-    SentencePiece finds the pieces of its vocabulary wherever they are spelt, and "</s>" may be one of them: what would
-    still be read as a special token gets a space behind its first character.
+    SentencePiece finds the pieces of its vocabulary wherever they are spelt, and "</s>" may be one
+    of them: what would still be read as a special token gets a space behind its first character.
     """
     from tokenizers import normalizers
 
     tokenizer.encode_special_tokens = True
-    special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
-    found = [text for text in special if text in tokenizer.encode(text, add_special_tokens=False).tokens]
+    special = [
+        token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special
+    ]
+    found = [
+        text for text in special if text in tokenizer.encode(text, add_special_tokens=False).tokens
+    ]
     if found:
         own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
         split = [normalizers.Replace(text, f"{text[:1]} {text[1:]}") for text in found]
@@ -74,20 +80,25 @@ def read_as_text(tokenizer: Any) -> None:
 
 
 def prompt_lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> list[int]:
-    """Return each example's tokens as a prompted model reads it whole: its pieces one by one, and two at the ends."""
+    """Return each example's tokens as a prompted model reads it whole: its pieces one by one, and
+    two at the ends.
+    """
     lengths = [2] * len(examples)
     for before, piece in pairwise((Piece("literal", ""), *parse_template(task.template))):
         if piece.kind == "mask":
             counts = [1] * len(examples)
         else:
             texts = [piece_text(piece, before, example) for example in examples]
-            counts = [len(found.ids) for found in tokenizer.encode_batch(texts, add_special_tokens=False)]
+            counts = [
+                len(found.ids) for found in tokenizer.encode_batch(texts, add_special_tokens=False)
+            ]
         lengths = [length + count for length, count in zip(lengths, counts, strict=True)]
     return lengths
 
 
 def label_words(task: Task, tokenizer: Any) -> list[Word]:
-    """Return every label word as the verbalizer looks it up: after a space, unless it begins with punctuation.
+    """Return every label word as the verbalizer looks it up: after a space, unless it begins with
+    punctuation.
 
     A tokenizer of SentencePiece puts the boundary that stands for that space itself.
     """
@@ -104,10 +115,12 @@ def label_words(task: Task, tokenizer: Any) -> list[Word]:
 
 
 def check_words(task: Task, words: Sequence[Word]) -> None:
-    """Refuse label words that the verbalizer would refuse; Chinese ones are for another tokenizer, and pass.
+    """Refuse label words that the verbalizer would refuse; Chinese ones are for another tokenizer,
+    and pass.
 
     Raises:
-        BenchError: a word of several pieces, one that the tokenizer lacks, or one piece for two labels.
+        BenchError: a word of several pieces, one that the tokenizer lacks, or one piece for two
+            labels.
     """
     where = f"{task.file} [{task.name}] words"
     owner: dict[str, str] = {}

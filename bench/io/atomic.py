@@ -22,9 +22,11 @@ TEMPORARY = ".tmp"
 
 @contextlib.contextmanager
 def finish_writing() -> Iterator[None]:
-    """Put off SIGINT and SIGTERM that arrive inside until its end. Does nothing outside the main thread.
+    """Put off SIGINT and SIGTERM that arrive inside until its end. Does nothing outside the main
+    thread.
 
-    Masking the signals would not do: they would be handed to another thread, and Python would act on them here.
+    Masking the signals would not do: they would be handed to another thread, and Python would act
+    on them here.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -45,7 +47,8 @@ def finish_writing() -> Iterator[None]:
 def write_whole(file: Path, data: bytes) -> bool:
     """Give a file new contents: after a kill or a power cut it holds the old bytes or the new ones.
 
-    Return whether a power cut now would surely leave the new ones: there are folders that cannot be synced.
+    Return whether a power cut now would surely leave the new ones: there are folders that cannot be
+    synced.
 
     Raises:
         OSError: it cannot be written; the old bytes stand, and nothing is left behind.
@@ -67,7 +70,9 @@ def write_whole(file: Path, data: bytes) -> bool:
 
 
 def unwritable(file: Path, error: OSError, what: str = "nothing was written") -> StoreUnwritable:
-    """Return what a user is told of a file of the store that cannot be written: for lack of space, or of a right."""
+    """Return what a user is told of a file of the store that cannot be written: for lack of space,
+    or of a right.
+    """
     kind = StoreFull if error.errno in _FULL else StoreUnwritable
     return kind(
         f"{what}: {error.strerror or error}",
@@ -105,7 +110,9 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> bool:
-    """Make a folder's entries durable, if that can be done: return whether they are. Windows has no such call."""
+    """Make a folder's entries durable, if that can be done: return whether they are. Windows has no
+    such call.
+    """
     if os.name == "nt":
         return True
     try:
@@ -114,7 +121,9 @@ def sync_folder(folder: Path) -> bool:
         return False
     try:
         os.fsync(number)
-    except OSError:  # some file systems cannot; what was renamed in the folder is whole all the same
+    except (
+        OSError
+    ):  # some file systems cannot; what was renamed in the folder is whole all the same
         return False
     finally:
         os.close(number)

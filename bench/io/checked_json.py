@@ -43,7 +43,8 @@ def read(file: Path, what: str, limit: int = LARGEST_RECORD) -> bytes:
 
     Raises:
         FileNotFoundError: it is not there.
-        StoreDamaged: what is there is no file (a pipe, a folder, a link to nothing), or one of more than `limit` bytes.
+        StoreDamaged: what is there is no file (a pipe, a folder, a link to nothing), or one of more
+            than `limit` bytes.
         StoreUnwritable: it cannot be read.
     """
     try:
@@ -51,13 +52,18 @@ def read(file: Path, what: str, limit: int = LARGEST_RECORD) -> bytes:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(str(file)) from error
     except NotAFile as error:
-        raise StoreDamaged(f"damaged {what}: {error.strerror}", where=str(file), fix=MEND) from error
+        raise StoreDamaged(
+            f"damaged {what}: {error.strerror}", where=str(file), fix=MEND
+        ) from error
     except OSError as error:
-        raise StoreUnwritable(f"{what} cannot be read: {error.strerror}", where=str(file)) from error
+        raise StoreUnwritable(
+            f"{what} cannot be read: {error.strerror}", where=str(file)
+        ) from error
 
 
 def unseal(text: str, where: str, what: str) -> dict[str, Any]:
-    """Return the fields that a text holds, its checksum among them. `where` names the file in errors.
+    """Return the fields that a text holds, its checksum among them. `where` names the file in
+    errors.
 
     Raises:
         StoreDamaged: not JSON, cut short, or not what was written.
@@ -72,7 +78,9 @@ def unseal(text: str, where: str, what: str) -> dict[str, Any]:
     stated = text[len(_HEAD) : len(_HEAD) + _DIGITS]
     rest = text[len(_HEAD) + _DIGITS :]
     if not text.startswith(_HEAD) or _digest(_HEAD + rest) != stated:
-        raise StoreDamaged(f"damaged {what}: its checksum does not fit its text", where=where, fix=MEND)
+        raise StoreDamaged(
+            f"damaged {what}: its checksum does not fit its text", where=where, fix=MEND
+        )
     return payload
 
 
@@ -86,11 +94,14 @@ def dumps(payload: Any, what: str, **options: Any) -> str:
         return json.dumps(payload, sort_keys=True, allow_nan=False, default=plain, **options)
     except (TypeError, ValueError) as error:
         place = _unfit(payload)
-        raise BenchError(f"{what} cannot be stored: {place or error}", fix="mend what the method reports") from error
+        raise BenchError(
+            f"{what} cannot be stored: {place or error}", fix="mend what the method reports"
+        ) from error
 
 
 def plain(value: Any) -> Any:
-    """Return as JSON types what is not: dataclasses, mappings, sets, paths' texts, NumPy's and torch's numbers.
+    """Return as JSON types what is not: dataclasses, mappings, sets, paths' texts, NumPy's and
+    torch's numbers.
 
     Raises:
         TypeError: it is nothing of the kind.
@@ -113,7 +124,9 @@ def plain(value: Any) -> Any:
 
 
 def _digest(text: str) -> str:
-    """Return the checksum of a text whose own checksum is blanked: nothing has to be serialised again to verify it."""
+    """Return the checksum of a text whose own checksum is blanked: nothing has to be serialised
+    again to verify it.
+    """
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -134,7 +147,10 @@ def _unfit(value: Any, place: str = "") -> str | None:
         pairs = [(str(index), item) for index, item in enumerate(value)]
     else:
         return None
-    return next((found for key, item in pairs if (found := _unfit(item, f"{place}.{key}".lstrip(".")))), None)
+    return next(
+        (found for key, item in pairs if (found := _unfit(item, f"{place}.{key}".lstrip(".")))),
+        None,
+    )
 
 
 def joint_hash(*determinants: object) -> str:

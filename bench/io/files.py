@@ -1,7 +1,8 @@
-"""Reads files and folders that may be anything: pipes, devices, files without an end, links that lead in a circle.
+"""Reads files and folders that may be anything: pipes, devices, files without an end, links that
+lead in a circle.
 
-Nothing here waits for a pipe or reads a device, and nothing is read past a limit. JSON is taken apart without a
-traceback, however deep or long its parts are.
+Nothing here waits for a pipe or reads a device, and nothing is read past a limit. JSON is taken
+apart without a traceback, however deep or long its parts are.
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ from typing import Any, BinaryIO, NamedTuple
 
 MIB = 2**20
 LARGEST_RECORD = 64 * MIB
-"""Bytes that are read at most of a record, a measurement, or another file that a person might have written."""
+"""Bytes that are read at most of a record, a measurement, or another file that a person might have
+written.
+"""
 LARGEST_DATA = 2048 * MIB
-"""Likewise of a data file, of predictions, and of a line or a document of a corpus that is expanded."""
+"""Likewise of a data file, of predictions, and of a line or a document of a corpus that is
+expanded.
+"""
 
 
 class NotAFile(OSError):
-    """What stands there is no file to read: a pipe, a device, a folder, a link to nothing, or a file too large."""
+    """What stands there is no file to read: a pipe, a device, a folder, a link to nothing, or a
+    file too large.
+    """
 
 
 def open_file(file: Path) -> BinaryIO:
@@ -36,7 +43,9 @@ def open_file(file: Path) -> BinaryIO:
     """
     try:
         _expect_file(file.stat())  # some devices do things when they are opened
-        number = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        number = os.open(
+            file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
     except FileNotFoundError as error:
         if file.is_symlink():
             raise NotAFile(errno.ENOENT, "a link that leads nowhere") from error
@@ -65,7 +74,9 @@ def read_file(file: Path, limit: int = LARGEST_RECORD) -> bytes:
     with open_file(file) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > limit:
-            raise NotAFile(errno.EFBIG, f"a file of {size} bytes, of which at most {limit} are read")
+            raise NotAFile(
+                errno.EFBIG, f"a file of {size} bytes, of which at most {limit} are read"
+            )
         return stream.read(size)
 
 
@@ -86,10 +97,11 @@ class Folder(NamedTuple):
 
 
 def walk(root: Path, unreadable: Callable[[OSError], None]) -> Iterator[Folder]:
-    """Yield a folder and all below it. Links are followed, and each folder is yielded once, however it is reached.
+    """Yield a folder and all below it. Links are followed, and each folder is yielded once, however
+    it is reached.
 
-    A folder that really lies below `root` is yielded there, and links that lead to it are passed over: links come
-    last. Nothing is yielded where there is no folder.
+    A folder that really lies below `root` is yielded there, and links that lead to it are passed
+    over: links come last. Nothing is yielded where there is no folder.
 
     Args:
         root: where to begin.
@@ -130,10 +142,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def parse_json(text: str | bytes, **options: Any) -> Any:
-    """Return what a JSON text holds, strictly: only finite numbers. `options` are those of `json.loads`.
+    """Return what a JSON text holds, strictly: only finite numbers. `options` are those of
+    `json.loads`.
 
     Raises:
-        ValueError: it is no JSON, or nested too deeply, or a number in it is no finite one or too long.
+        ValueError: it is no JSON, or nested too deeply, or a number in it is no finite one or too
+            long.
     """
     try:
         return json.loads(text, parse_constant=_refuse, parse_float=_finite, **options)

@@ -1,4 +1,6 @@
-"""Bytes, lines and JSON objects of a file, read strictly: what is wrong is refused with its file and line."""
+"""Bytes, lines and JSON objects of a file, read strictly: what is wrong is refused with its file
+and line.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,8 @@ def objects(raw: bytes, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each line's place and JSON object.
 
     Raises:
-        DataError: a line that is no JSON object, or holds a key twice or a number that JSON does not have.
+        DataError: a line that is no JSON object, or holds a key twice or a number that JSON does
+            not have.
     """
     for place, text in lines(raw, where):
         yield place, parse_object(text, place)
@@ -80,7 +83,9 @@ def parse_object(text: str, place: str) -> dict[str, Any]:
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Whether a value is a text that can be written again: JSON can spell half a character (a lone surrogate)."""
+    """Whether a value is a text that can be written again: JSON can spell half a character (a lone
+    surrogate).
+    """
     return isinstance(value, str) and not HALF.search(value)
 
 

@@ -1,4 +1,6 @@
-"""Read TOML on every supported Python, strictly: errors name the file, the table, the key and the line."""
+"""Read TOML on every supported Python, strictly: errors name the file, the table, the key and the
+line.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,17 @@ def load(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise BenchError(f"this file cannot be read: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError as error:
-        raise BenchError("this file is not UTF-8 text", where=f"{path}, byte {error.start}") from error
-    except (ValueError, RecursionError) as error:  # a number may be too long, and what is nested too deep
+        raise BenchError(
+            "this file is not UTF-8 text", where=f"{path}, byte {error.start}"
+        ) from error
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a number may be too long, and what is nested too deep
         problem = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise BenchError(f"not TOML: {problem}", where=str(path), fix="see https://toml.io for the syntax") from error
+        raise BenchError(
+            f"not TOML: {problem}", where=str(path), fix="see https://toml.io for the syntax"
+        ) from error
 
 
 class TomlTable:
@@ -43,7 +52,9 @@ class TomlTable:
     def __init__(self, path: Path, name: str, content: Any) -> None:
         self.path, self.name = path, name
         if not isinstance(content, dict):
-            raise self.error("", "this is no table", fix=f"[{name}] on a line of its own, its keys below")
+            raise self.error(
+                "", "this is no table", fix=f"[{name}] on a line of its own, its keys below"
+            )
         self._left = dict(content)
         self._known: list[str] = []
 
@@ -51,7 +62,13 @@ class TomlTable:
         """Return an error that says where it is."""
         return BenchError(problem, where=f"{self.path} [{self.name}] {key}".rstrip(), **more)
 
-    def take(self, key: str, kind: type | tuple[type, ...], default: Any = REQUIRED, of: type | None = None) -> Any:
+    def take(
+        self,
+        key: str,
+        kind: type | tuple[type, ...],
+        default: Any = REQUIRED,
+        of: type | None = None,
+    ) -> Any:
         """Return the value of a key, of a type (and, for a list, its members')."""
         self._known.append(key)
         if key not in self._left:
@@ -67,7 +84,11 @@ class TomlTable:
         wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
         if wrong or (of is not None and not all(isinstance(member, of) for member in value)):
             names = " or ".join(t.__name__ for t in (kind if isinstance(kind, tuple) else (kind,)))
-            raise self.error(key, f"'{key}' is {value!r}", allowed=f"a {names}" + (f" of {of.__name__}" if of else ""))
+            raise self.error(
+                key,
+                f"'{key}' is {value!r}",
+                allowed=f"a {names}" + (f" of {of.__name__}" if of else ""),
+            )
         if isinstance(value, str) and not value.strip():
             raise self.error(key, f"'{key}' is empty")
         return value
@@ -84,7 +105,9 @@ class TomlTable:
         value: str = self.take(key, str, default)
         path = PurePosixPath(value)
         if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
-            raise self.error(key, f"'{key}' leaves its folder: {value}", allowed="a path within the data folder")
+            raise self.error(
+                key, f"'{key}' leaves its folder: {value}", allowed="a path within the data folder"
+            )
         return value
 
     def has(self, key: str) -> bool:

@@ -1,4 +1,6 @@
-"""What a kept model makes of texts of one's own: the case study that its method's part offers (`STUDY`)."""
+"""What a kept model makes of texts of one's own: the case study that its method's part offers
+(`STUDY`).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from fewbench.types import Example, ModelRef, Split, Task
 
 
 def study(record: Record, texts: Sequence[str], top: int, world: Locations) -> list[dict[str, str]]:
-    """Return the rows of a case study, all with the same columns. No data is read: record and models are enough.
+    """Return the rows of a case study, all with the same columns. No data is read: record and
+    models are enough.
 
     Args:
         record: of the run.
@@ -25,13 +28,18 @@ def study(record: Record, texts: Sequence[str], top: int, world: Locations) -> l
         world: holds the kept models, and says where backbones lie.
 
     Raises:
-        BenchError: a method without a case study, texts that make no examples, a model that is not there any more.
+        BenchError: a method without a case study, texts that make no examples, a model that is not
+            there any more.
     """
     known = known_methods(world.methods)
     method = known.get(record.run.method)
     if method is None or not method.study:
         offer = [name for name, info in known.items() if info.study]
-        raise BenchError(f"method '{record.run.method}' offers no case study", allowed=offer, fix="bench show KEY")
+        raise BenchError(
+            f"method '{record.run.method}' offers no case study",
+            allowed=offer,
+            fix="bench show KEY",
+        )
     task = task_of(record, world)
     examples = _examples(task, texts)
     import torch
@@ -42,7 +50,18 @@ def study(record: Record, texts: Sequence[str], top: int, world: Locations) -> l
     model = model_of(record, task, models, world)
     kit = FitContext(
         task,
-        Split(task.full_name, run.k, run.seed, (), (), (), (), run.fingerprint, run.test_fingerprint, {}),
+        Split(
+            task.full_name,
+            run.k,
+            run.seed,
+            (),
+            (),
+            (),
+            (),
+            run.fingerprint,
+            run.test_fingerprint,
+            {},
+        ),
         get_protocol(run.protocol).of_classes(len(task.labels)),
         run.seed,
         models,
@@ -51,7 +70,9 @@ def study(record: Record, texts: Sequence[str], top: int, world: Locations) -> l
         supplies=Supplies(teacher=_teacher(record, method, world.store), methods=known),
         artifacts=world.store.artifacts,
     )
-    rows: list[dict[str, str]] = import_module(f"fewbench.nn.{method.study}").study(model, kit, examples, top)
+    rows: list[dict[str, str]] = import_module(f"fewbench.nn.{method.study}").study(
+        model, kit, examples, top
+    )
     return rows
 
 
@@ -59,9 +80,13 @@ def _examples(task: Task, texts: Sequence[str]) -> list[Example]:
     each = {"single": 1, "pair": 2}.get(task.format)
     if each is None or len(texts) % each:
         need = "no choices" if each is None else f"{each} for each example of {task.full_name}"
-        raise BenchError(f"--text is given {len(texts)} times", allowed=need, fix="--text 'one.' --text 'two.'")
+        raise BenchError(
+            f"--text is given {len(texts)} times", allowed=need, fix="--text 'one.' --text 'two.'"
+        )
     starts = range(0, len(texts), each)
-    return [Example(f"text-{n}", tuple(texts[start : start + each])) for n, start in enumerate(starts)]
+    return [
+        Example(f"text-{n}", tuple(texts[start : start + each])) for n, start in enumerate(starts)
+    ]
 
 
 def _found(record: Record, ref: ModelRef | None, world: Locations) -> ModelRef | None:
@@ -74,7 +99,16 @@ def _teacher(record: Record, method: MethodInfo, store: Store) -> Built | None:
     if method.trained_by is None:
         return None
     name = run.settings.get(method.trained_by, method.settings[method.trained_by])
-    same = ("task", "source", "template", "k", "seed", "protocol", "fingerprint", "test_fingerprint")
+    same = (
+        "task",
+        "source",
+        "template",
+        "k",
+        "seed",
+        "protocol",
+        "fingerprint",
+        "test_fingerprint",
+    )
     for other in store.records():
         theirs = other.run
         if (theirs.method, theirs.settings, theirs.student) == (name, {}, run.teacher) and all(

@@ -1,6 +1,8 @@
-"""What a trained model costs: its parameters, the products it computes, its memory, its time beside another's.
+"""What a trained model costs: its parameters, the products it computes, its memory, its time beside
+another's.
 
-Everything is counted or timed on `predict`, the path by which a model is tested, with token ids made beforehand.
+Everything is counted or timed on `predict`, the path by which a model is tested, with token ids
+made beforehand.
 
 Axes: n examples.
 """
@@ -33,7 +35,9 @@ MIB = 1 << 20
 
 
 class Parameters(NamedTuple):
-    """Numbers held: all; those of tensors that are not the pretrained ones any more; those of soft prompts."""
+    """Numbers held: all; those of tensors that are not the pretrained ones any more; those of soft
+    prompts.
+    """
 
     total: int
     trained: int
@@ -41,14 +45,18 @@ class Parameters(NamedTuple):
 
 
 class Products(NamedTuple):
-    """Multiply-accumulates of one example, on average; `int8` are those of them that are products of whole numbers."""
+    """Multiply-accumulates of one example, on average; `int8` are those of them that are products
+    of whole numbers.
+    """
 
     total: float
     int8: float
 
 
 class Timing(NamedTuple):
-    """Milliseconds an example: the median over rounds of the clock, its quartiles, the median of processor time."""
+    """Milliseconds an example: the median over rounds of the clock, its quartiles, the median of
+    processor time.
+    """
 
     median: float
     low: float
@@ -57,7 +65,9 @@ class Timing(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """A time over another of the same round: median over rounds and quartiles, and the median by processor time."""
+    """A time over another of the same round: median over rounds and quartiles, and the median by
+    processor time.
+    """
 
     median: float
     low: float
@@ -66,51 +76,83 @@ class Ratio(NamedTuple):
 
 
 def parameters(model: TaskModel, models: Models) -> Parameters:
-    """Return a model's counts; weights shared by two layers count once, the scales of int8 weights not at all.
+    """Return a model's counts; weights shared by two layers count once, the scales of int8 weights
+    not at all.
 
-    A tensor is trained if it is neither one of the pretrained model's nor what the changes to its structure make of
-    one: this sees everything that was done to a model, by whatever it was trained.
+    A tensor is trained if it is neither one of the pretrained model's nor what the changes to its
+    structure make of one: this sees everything that was done to a model, by whatever it was
+    trained.
     """
     ref = model.backbone.ref
     changed = models.fresh(ref)
     for change in model.backbone.changes:
         prune.apply(changed, change)
-    known = {_content(t) for whole in (models.pretrained(ref), changed) for t in whole.state_dict().values()}
-    scales = {f"{name}.scale" for name, module in model.named_modules() if isinstance(module, Int8Linear)}
+    known = {
+        _content(t)
+        for whole in (models.pretrained(ref), changed)
+        for t in whole.state_dict().values()
+    }
+    scales = {
+        f"{name}.scale" for name, module in model.named_modules() if isinstance(module, Int8Linear)
+    }
     state = {name: tensor for name, tensor in model.state_dict().items() if name not in scales}
-    counted = [tensor for tensor in _once(state) if tensor.is_floating_point() or tensor.dtype == torch.int8]
+    counted = [
+        tensor
+        for tensor in _once(state)
+        if tensor.is_floating_point() or tensor.dtype == torch.int8
+    ]
     return Parameters(
         total=sum(tensor.numel() for tensor in counted),
         trained=sum(tensor.numel() for tensor in counted if _content(tensor) not in known),
-        soft=sum(module.soft.numel() for module in model.modules() if isinstance(module, SoftPromptModel)),
+        soft=sum(
+            module.soft.numel() for module in model.modules() if isinstance(module, SoftPromptModel)
+        ),
     )
 
 
 def _once(state: Mapping[str, Tensor]) -> list[Tensor]:
     """Return tensors, each memory once."""
-    return list({(tensor.data_ptr(), tensor.shape): tensor for tensor in state.values() if tensor.numel()}.values())
+    return list(
+        {
+            (tensor.data_ptr(), tensor.shape): tensor for tensor in state.values() if tensor.numel()
+        }.values()
+    )
 
 
 def _content(tensor: Tensor) -> tuple[Any, ...]:
     flat = tensor.detach().cpu().contiguous()
-    return flat.dtype, flat.shape, hashlib.sha256(flat.view(-1).view(torch.uint8).numpy().tobytes()).digest()
+    return (
+        flat.dtype,
+        flat.shape,
+        hashlib.sha256(flat.view(-1).view(torch.uint8).numpy().tobytes()).digest(),
+    )
 
 
 def products(model: TaskModel, examples: Sequence[Example]) -> Products:
-    """Return the multiply-accumulates of examples taken one by one, where no sequence is padded for another's sake.
+    """Return the multiply-accumulates of examples taken one by one, where no sequence is padded for
+    another's sake.
 
-    Those that are really run: the last layer of a packed encoder works for one position only, a model with exits stops.
-    Matrix products and attention count; sums, norms and look-ups do not, as in torch's counter.
+    Those that are really run: the last layer of a packed encoder works for one position only, a
+    model with exits stops. Matrix products and attention count; sums, norms and look-ups do not, as
+    in torch's counter.
     """
     model.encode([example.without_label() for example in examples])
     whole = []
     for example in examples:
         with FlopCounterMode(display=False, custom_mapping=_MORE) as counter:
             model.predict([example])
-        whole.append({str(name): flops for name, flops in counter.get_flop_counts().get("Global", {}).items()})
+        whole.append(
+            {
+                str(name): flops
+                for name, flops in counter.get_flop_counts().get("Global", {}).items()
+            }
+        )
     return Products(
         total=mean(sum(counts.values()) for counts in whole) / 2,
-        int8=mean(sum(flops for name, flops in counts.items() if "quantized" in name) for counts in whole) / 2,
+        int8=mean(
+            sum(flops for name, flops in counts.items() if "quantized" in name) for counts in whole
+        )
+        / 2,
     )
 
 
@@ -143,7 +185,8 @@ def layers_run(model: TaskModel, examples: Sequence[Example]) -> float:
 
 
 def peak_memory(model: TaskModel, examples: Sequence[Example]) -> float:
-    """Return the most MiB that a model's weights and the tensors of one call of `predict` hold at a time.
+    """Return the most MiB that a model's weights and the tensors of one call of `predict` hold at a
+    time.
 
     What a kernel needs for itself while it runs is not seen.
     """
@@ -194,8 +237,9 @@ def interleaved(
 ) -> tuple[dict[str, Timing], dict[str, Ratio]]:
     """Time several models in one process, in turn, batch by batch.
 
-    Every side goes through all batches once unmeasured. Then, in each round and at each batch, one after another, every
-    other batch in reverse order, so that what else the machine does falls on all of them.
+    Every side goes through all batches once unmeasured. Then, in each round and at each batch, one
+    after another, every other batch in reverse order, so that what else the machine does falls on
+    all of them.
 
     Args:
         sides: models by name; ratios are to the first.
@@ -220,7 +264,10 @@ def interleaved(
                 taken[name][number] = (before[0] + wall, before[1] + processor)
     first = taken[next(iter(sides))]
     each = 1000 / len(examples)
-    timings = {name: Timing(*_spread([(w * each, p * each) for w, p in rows])) for name, rows in taken.items()}
+    timings = {
+        name: Timing(*_spread([(w * each, p * each) for w, p in rows]))
+        for name, rows in taken.items()
+    }
     ratios = {
         name: Ratio(*_spread([(a / w, b / p) for (a, b), (w, p) in zip(first, rows, strict=True)]))
         for name, rows in taken.items()

@@ -1,7 +1,9 @@
-"""Factual recall from ranks: mean reciprocal rank and precision, by relation, macro and micro. No torch.
+"""Factual recall from ranks: mean reciprocal rank and precision, by relation, macro and micro. No
+torch.
 
-MRR = 1/n sum_i 1/rank_i over the n facts that are scored (thesis, chapter 7). The macro average is the mean over
-relations (Figure 7.3), the micro average that over facts (the "Overall" of Table 7.3).
+MRR = 1/n sum_i 1/rank_i over the n facts that are scored (thesis, chapter 7). The macro average is
+the mean over relations (Figure 7.3), the micro average that over facts (the "Overall" of Table
+7.3).
 
 Axes: F facts of a set, n those that are scored.
 """
@@ -27,13 +29,16 @@ class Recall:
 
     Attributes:
         n: the facts scored.
-        left_out: those not scored: their object is not one token, or their text does not fit the model.
-        mrr: the mean reciprocal rank of the objects; None without a fact scored, as the next three are.
+        left_out: those not scored: their object is not one token, or their text does not fit the
+            model.
+        mrr: the mean reciprocal rank of the objects; None without a fact scored, as the next three
+            are.
         p1: the share of objects at rank 1.
         p10: the share within the first 10.
-        prior: the MRR of an oracle that never reads a fact: it answers with the objects of the relation's own scored
-            facts, the most frequent first. It has seen the answers, so a model may well stay below it; a model above
-            it knows more than which objects the relation has.
+        prior: the MRR of an oracle that never reads a fact: it answers with the objects of the
+            relation's own scored facts, the most frequent first. It has seen the answers, so a
+            model may well stay below it; a model above it knows more than which objects the
+            relation has.
     """
 
     n: int
@@ -46,9 +51,11 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Recalls:
-    """Figures by relation (in the order of the facts' relations), their macro average and the micro average.
+    """Figures by relation (in the order of the facts' relations), their macro average and the micro
+    average.
 
-    A relation of which no fact is scored is in no average; `averaged` says over how many relations the macro goes.
+    A relation of which no fact is scored is in no average; `averaged` says over how many relations
+    the macro goes.
     """
 
     relations: dict[str, Recall]
@@ -77,7 +84,9 @@ def recalls(facts: FactSet, ranks: NDArray[np.int64], tokens: NDArray[np.int64])
     known = [recall for recall in relations.values() if recall.n]
     micro = _recall(ranks, reciprocal, prior)
     macro = Recall(
-        micro.n, micro.left_out, *(_mean([getattr(r, name) for r in known]) for name in ("mrr", "p1", "p10", "prior"))
+        micro.n,
+        micro.left_out,
+        *(_mean([getattr(r, name) for r in known]) for name in ("mrr", "p1", "p10", "prior")),
     )
     return Recalls(relations, macro, micro, len(known))
 
@@ -93,7 +102,9 @@ def _mean(values: NDArray[Any] | Sequence[float]) -> float | None:
 
 
 def _prior_ranks(tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return each token's rank [n] by how often it occurs among `tokens` [n]; among equals the lower id comes first."""
+    """Return each token's rank [n] by how often it occurs among `tokens` [n]; among equals the
+    lower id comes first.
+    """
     kinds, where, counts = np.unique(tokens, return_inverse=True, return_counts=True)
     ranks = np.empty(len(kinds), np.int64)
     ranks[np.lexsort((kinds, -counts))] = np.arange(1, len(kinds) + 1)

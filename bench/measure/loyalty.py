@@ -1,8 +1,9 @@
 """How closely a model's predictions resemble another's (thesis, section 4.3.1).
 
-From stored predictions alone, after the fact. Logarithms are natural unless said otherwise: the authors' advice is
-scipy's `jensenshannon` as it stands. Disjoint predictions then give 1 - sqrt(ln 2) = 0.167, and 0 in base 2 (the
-L_p in [0, 1] of eq. 4.4); the thesis does not say which it used. Averaged over items, which it does not say either.
+From stored predictions alone, after the fact. Logarithms are natural unless said otherwise: the
+authors' advice is scipy's `jensenshannon` as it stands. Disjoint predictions then give 1 - sqrt(ln
+2) = 0.167, and 0 in base 2 (the L_p in [0, 1] of eq. 4.4); the thesis does not say which it used.
+Averaged over items, which it does not say either.
 
 Axes: n items, C classes.
 """
@@ -60,7 +61,8 @@ def label_loyalty(teacher: ArrayLike, student: ArrayLike) -> float:
 
 
 def probability_loyalty(teacher: ArrayLike, student: ArrayLike, *, base: Base = "e") -> float:
-    """Return 1 less the Jensen-Shannon distance (the root of the divergence), averaged over items; eq. 4.2 to 4.4.
+    """Return 1 less the Jensen-Shannon distance (the root of the divergence), averaged over items;
+    eq. 4.2 to 4.4.
 
     Args:
         teacher: probabilities [n, C]; each row is scaled to sum 1.
@@ -92,7 +94,9 @@ def between(teacher: Record, student: Record, store: Store, *, base: Base = "e")
     return loyalty(*paired(teacher, student, store), base=base)
 
 
-def paired(teacher: Record, student: Record, store: Store) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def paired(
+    teacher: Record, student: Record, store: Store
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return two stored runs' probabilities of the same items, [n, C] each.
 
     Raises:
@@ -101,19 +105,29 @@ def paired(teacher: Record, student: Record, store: Store) -> tuple[NDArray[np.f
     if teacher.run.test_fingerprint != student.run.test_fingerprint:
         raise BenchError(
             "these two runs were tested on different examples, so nothing says how alike they are",
-            where=" and ".join(f"{_title(one)} (test {one.run.test_fingerprint[:8]})" for one in (teacher, student)),
+            where=" and ".join(
+                f"{_title(one)} (test {one.run.test_fingerprint[:8]})" for one in (teacher, student)
+            ),
             fix="two runs of one task, source and --limit; with --drop-leaks also of one split seed",
         )
-    first, second = (_probabilities(store.predictions(record), record) for record in (teacher, student))
-    if first.ids != second.ids:  # the fingerprint is of texts and labels; rows may be called otherwise
+    first, second = (
+        _probabilities(store.predictions(record), record) for record in (teacher, student)
+    )
+    if (
+        first.ids != second.ids
+    ):  # the fingerprint is of texts and labels; rows may be called otherwise
         where = f"{_title(teacher)}, {_title(student)}"
-        raise BenchError("the items of these two runs are called otherwise, or stand in another order", where=where)
+        raise BenchError(
+            "the items of these two runs are called otherwise, or stand in another order",
+            where=where,
+        )
     assert first.probabilities is not None and second.probabilities is not None
     return first.probabilities, second.probabilities
 
 
 def own_teacher(student: Record, records: Mapping[str, Record]) -> Record | None:
-    """Return the run that taught a student, or None: it had none, or that run was done again with other code since.
+    """Return the run that taught a student, or None: it had none, or that run was done again with
+    other code since.
 
     Args:
         student: a run; its details name its teacher's run and that run's code.
@@ -125,7 +139,9 @@ def own_teacher(student: Record, records: Mapping[str, Record]) -> Record | None
 
 
 def bootstrap(items: NDArray[np.float64]) -> Mean:
-    """Return the mean of some items [n] and its 95% percentile interval over resamples of the items."""
+    """Return the mean of some items [n] and its 95% percentile interval over resamples of the
+    items.
+    """
     import numpy as np
 
     draws = np.random.default_rng(SEED)
@@ -147,25 +163,34 @@ def _resemblance(p: NDArray[np.float64], q: NDArray[np.float64], base: Base) -> 
 
     m = (p + q) / 2
 
-    def divergence(rows: NDArray[np.float64]) -> NDArray[np.float64]:  # where a row has 0, its term is 0
+    def divergence(
+        rows: NDArray[np.float64],
+    ) -> NDArray[np.float64]:  # where a row has 0, its term is 0
         logs = np.log(np.divide(rows, m, out=np.ones_like(rows), where=rows > 0))
         return np.asarray((rows * logs).sum(1), np.float64)
 
-    in_nats = np.maximum((divergence(p) + divergence(q)) / 2, 0)  # rounding may leave it a trifle below 0
+    in_nats = np.maximum(
+        (divergence(p) + divergence(q)) / 2, 0
+    )  # rounding may leave it a trifle below 0
     return np.asarray(1 - np.sqrt(in_nats / (math.log(2) if base == "2" else 1)))
 
 
-def _checked(teacher: ArrayLike, student: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _checked(
+    teacher: ArrayLike, student: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both as rows of sum 1, [n, C]."""
     import numpy as np
 
     p, q = np.asarray(teacher, float), np.asarray(student, float)
     if p.shape != q.shape or p.ndim != 2 or 0 in p.shape:
         raise BenchError(
-            f"loyalty of predictions of shapes {p.shape} and {q.shape}", allowed="two arrays [n, C] of one shape, n > 0"
+            f"loyalty of predictions of shapes {p.shape} and {q.shape}",
+            allowed="two arrays [n, C] of one shape, n > 0",
         )
     for array, whose in ((p, "teacher"), (q, "student")):
-        rows = np.flatnonzero(~(np.isfinite(array).all(1) & (array >= 0).all(1) & (array.sum(1) > 0)))
+        rows = np.flatnonzero(
+            ~(np.isfinite(array).all(1) & (array >= 0).all(1) & (array.sum(1) > 0))
+        )
         if len(rows):
             raise BenchError(
                 f"row {rows[0]} of the {whose}'s predictions holds no probabilities: {array[rows[0]].tolist()}",

@@ -53,7 +53,8 @@ def task_of(record: Record, world: Locations) -> Task:
     """Return a run's task, with the prompt it had.
 
     Raises:
-        BenchError: it is not declared any more, in another version, or otherwise than when it was run.
+        BenchError: it is not declared any more, in another version, or otherwise than when it was
+            run.
     """
     run = record.run
     name = f"{run.task}@{run.source}"
@@ -68,8 +69,11 @@ def task_of(record: Record, world: Locations) -> Task:
     return asked
 
 
-def test_rows(record: Record, task: Task, world: Locations, rows: Rows | None = None) -> tuple[Example, ...]:
-    """Return the examples a run was tested on, labels included. Nothing that is measured here goes back into training.
+def test_rows(
+    record: Record, task: Task, world: Locations, rows: Rows | None = None
+) -> tuple[Example, ...]:
+    """Return the examples a run was tested on, labels included. Nothing that is measured here goes
+    back into training.
 
     Args:
         record: of the run.
@@ -110,7 +114,8 @@ def model_of(record: Record, task: Task, models: Models, world: Locations) -> Ta
     """Return a run's trained model, in evaluation mode.
 
     Raises:
-        BenchError: it was not kept, has no model, its backbone is not found, or its method's named file has changed.
+        BenchError: it was not kept, has no model, its backbone is not found, or its method's named
+            file has changed.
         StoreDamaged: its file is not what was written.
     """
     from fewbench.nn.serialize import unpack
@@ -127,7 +132,9 @@ def model_of(record: Record, task: Task, models: Models, world: Locations) -> Ta
 
 
 def _check_code(record: Record, known: Mapping[str, MethodInfo]) -> None:
-    """Refuse a method of the user's own whose code is not the run's: old weights in a new class are another model."""
+    """Refuse a method of the user's own whose code is not the run's: old weights in a new class are
+    another model.
+    """
     method = info_of(record.run.method, known)
     if method is not None and method.by_path and method.code_hash() != record.method_code:
         raise BenchError(
@@ -147,9 +154,17 @@ def not_kept(record: Record) -> BenchError:
     run = record.run
     where = f"{run.task}@{run.source} {run.method} k{run.k} s{run.seed}"
     if record.status == "failed":
-        return BenchError(f"run {run.key[:8]} failed, so it has no model", where=where, fix="bench run --retry-failed")
+        return BenchError(
+            f"run {run.key[:8]} failed, so it has no model",
+            where=where,
+            fix="bench run --retry-failed",
+        )
     if run.student is None and run.teacher is None:
-        return BenchError(f"the method '{run.method}' has no model", where=where, allowed="runs with a trained model")
+        return BenchError(
+            f"the method '{run.method}' has no model",
+            where=where,
+            allowed="runs with a trained model",
+        )
     return BenchError(
         f"the model of run {run.key[:8]} was not kept",
         where=where,

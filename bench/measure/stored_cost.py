@@ -1,4 +1,6 @@
-"""The cost of a stored run, measured after the fact and beside its teacher (thesis Tables 4.1 and 4.2, "Speed-up")."""
+"""The cost of a stored run, measured after the fact and beside its teacher (thesis Tables 4.1 and
+4.2, "Speed-up").
+"""
 
 from __future__ import annotations
 
@@ -44,11 +46,17 @@ class CostConditions:
 
 
 def cost(
-    record: Record, teacher: Record | None, world: Locations, models: Models, conditions: CostConditions
+    record: Record,
+    teacher: Record | None,
+    world: Locations,
+    models: Models,
+    conditions: CostConditions,
 ) -> Measurement:
-    """Return what a run's model costs, and its speed-up over the teacher in the same process if one is given.
+    """Return what a run's model costs, and its speed-up over the teacher in the same process if one
+    is given.
 
-    The two are timed in turn on the same test inputs. The layer ratio that papers give as speed-up stands beside it.
+    The two are timed in turn on the same test inputs. The layer ratio that papers give as speed-up
+    stands beside it.
 
     Raises:
         BenchError: a model that was not kept, data that are not there.
@@ -95,20 +103,26 @@ def spaced(rows: Sequence[Example], count: int) -> list[Example]:
     return [rows[number * len(rows) // count].without_label() for number in range(count)]
 
 
-def _times(sides: Mapping[str, TaskModel], examples: Sequence[Example], rounds: int) -> dict[str, Any]:
+def _times(
+    sides: Mapping[str, TaskModel], examples: Sequence[Example], rounds: int
+) -> dict[str, Any]:
     from fewbench.measure.cost import interleaved
 
     found: dict[str, Any] = {"latency_ms": {}, "speed_up": {}}
     for batch in BATCHES:
         timings, ratios = interleaved(sides, examples, batch=batch, rounds=rounds)
-        found["latency_ms"][str(batch)] = {name: timing._asdict() for name, timing in timings.items()}
+        found["latency_ms"][str(batch)] = {
+            name: timing._asdict() for name, timing in timings.items()
+        }
         if len(sides) > 1:
             found["speed_up"][str(batch)] = ratios["model"]._asdict()
     return found
 
 
 def _per_example(energy: Energy, model: TaskModel, examples: Sequence[Example]) -> dict[str, Any]:
-    """Return the joules of one example at batch 1, by at least two seconds of them: shorter ones are not seen."""
+    """Return the joules of one example at batch 1, by at least two seconds of them: shorter ones
+    are not seen.
+    """
     import time
 
     done = 0
@@ -127,7 +141,8 @@ def _per_example(energy: Energy, model: TaskModel, examples: Sequence[Example]) 
 def codecarbon() -> Energy | None:
     """Return codecarbon's measure of energy, or None where it is not installed.
 
-    Where the processor has no counter that may be read, it estimates: the processor's rated power times its load.
+    Where the processor has no counter that may be read, it estimates: the processor's rated power
+    times its load.
     """
     try:
         from codecarbon import OfflineEmissionsTracker
@@ -146,6 +161,9 @@ def codecarbon() -> Energy | None:
         tracker.start_task()
         work()
         told = tracker.stop_task()
-        return {"joules": told.energy_consumed * 3.6e6, "by": f"codecarbon, {told.tracking_mode}, {told.cpu_model}"}
+        return {
+            "joules": told.energy_consumed * 3.6e6,
+            "by": f"codecarbon, {told.tracking_mode}, {told.cpu_model}",
+        }
 
     return energy

@@ -1,4 +1,5 @@
-"""The rows that a stored run was tested on, labels included, for whatever is measured or compared after the fact.
+"""The rows that a stored run was tested on, labels included, for whatever is measured or compared
+after the fact.
 
 Nothing of them goes back into training.
 """
@@ -13,7 +14,8 @@ from fewbench.types import Example, Rows, Task
 
 
 def whole_rows(record: Record, rows: Rows) -> tuple[Example, ...]:
-    """Return the test rows that a run's limit leaves; those that stand in its train or dev are still among them.
+    """Return the test rows that a run's limit leaves; those that stand in its train or dev are
+    still among them.
 
     Raises:
         BenchError: the rows are not those of the run.

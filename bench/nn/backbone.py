@@ -1,7 +1,7 @@
 """One view of every masked language model: hidden states, and scores at the mask alone.
 
-The vocabulary head is never applied to all positions, and where only some words are asked for, only their rows of the
-projection are multiplied.
+The vocabulary head is never applied to all positions, and where only some words are asked for, only
+their rows of the projection are multiplied.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ Encodings = dict[str, dict[tuple[object, ...], Encoded]]
 
 
 class Trace(NamedTuple):
-    """What one forward pass computes: hidden states, layers + 1 of [N, d], and attention, layers of [S, h, T, T]."""
+    """What one forward pass computes: hidden states, layers + 1 of [N, d], and attention, layers of
+    [S, h, T, T].
+    """
 
     states: list[Tensor]
     maps: list[Tensor]
@@ -32,13 +34,16 @@ class Trace(NamedTuple):
 class Backbone(nn.Module):
     """A masked language model and its tokenizer.
 
-    `encodings` holds token ids by view (template, task) and example (id, texts, options); copies of one backbone share
-    it. `changes` lists what was done to the model's structure, as `fewbench.nn.prune` can redo it.
+    `encodings` holds token ids by view (template, task) and example (id, texts, options); copies of
+    one backbone share it. `changes` lists what was done to the model's structure, as
+    `fewbench.nn.prune` can redo it.
 
     Axes: S sequences, N tokens, d width, W words, V vocabulary.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, ref: ModelRef, encodings: Encodings | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, tokenizer: Any, ref: ModelRef, encodings: Encodings | None = None
+    ) -> None:
         super().__init__()
         self.encodings: Encodings = {} if encodings is None else encodings
         self.model = model
@@ -68,7 +73,9 @@ class Backbone(nn.Module):
         return cast(nn.Embedding, embedder.positions).num_embeddings - embedder.first_position
 
     def read(self, batch: Batch) -> Tensor:
-        """Return the last hidden state of the token that is read in each sequence (mask or first token), [S, d]."""
+        """Return the last hidden state of the token that is read in each sequence (mask or first
+        token), [S, d].
+        """
         return encode(self._embedder(), self._family.layers(self.model), batch, self.training)
 
     def hidden_states(self, batch: Batch) -> list[Tensor]:
@@ -76,7 +83,9 @@ class Backbone(nn.Module):
         return encode_all(self._embedder(), self._family.layers(self.model), batch, self.training)
 
     def reads(self, batch: Batch) -> list[Tensor]:
-        """Return every layer's hidden state of the token that is read in each sequence, [S, d] each."""
+        """Return every layer's hidden state of the token that is read in each sequence, [S, d]
+        each.
+        """
         return encode_reads(self._embedder(), self.layers, batch, self.training)
 
     def embed(self, batch: Batch) -> Tensor:
@@ -99,7 +108,9 @@ class Backbone(nn.Module):
         """Return the scores (logits) of some words at the mask, [S, W], for token ids `words` [W]."""
         decoder = self._family.decoder(self.model)
         embedding = self.model.get_input_embeddings()  # type: ignore[operator]
-        focused = isinstance(embedding, FocusedEmbedding) and embedding.full.weight is decoder.weight
+        focused = (
+            isinstance(embedding, FocusedEmbedding) and embedding.full.weight is decoder.weight
+        )
         rows = embedding(words) if focused else decoder.weight[words]
         return F.linear(self._before_vocabulary(batch), rows, decoder.bias[words])
 
@@ -109,7 +120,9 @@ class Backbone(nn.Module):
         return scores
 
     def trace(self, batch: Batch) -> Trace:
-        """Return the hidden states of all tokens, the embeddings' first, and every layer's attention probabilities."""
+        """Return the hidden states of all tokens, the embeddings' first, and every layer's
+        attention probabilities.
+        """
         return Trace(*encode_maps(self._embedder(), self.layers, batch, self.training))
 
     def vocabulary_scores_of(self, states: Tensor) -> Tensor:
@@ -118,26 +131,34 @@ class Backbone(nn.Module):
         return scores
 
     def projected(self, states: Tensor) -> Tensor:
-        """Return hidden states [..., d] as the language head maps them before its projection to the vocabulary."""
+        """Return hidden states [..., d] as the language head maps them before its projection to the
+        vocabulary.
+        """
         return self._family.transform(self.model, states)
 
     def word_rows(self, words: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rows and biases of some words in the projection to the vocabulary, for token ids `words` [W].
+        """Return the rows and biases of some words in the projection to the vocabulary, for token
+        ids `words` [W].
 
-        While only some embeddings are trained (`focused`), these are among them, as in `word_scores`.
+        While only some embeddings are trained (`focused`), these are among them, as in
+        `word_scores`.
         """
         decoder = self._family.decoder(self.model)
         embedding = self.model.get_input_embeddings()  # type: ignore[operator]
-        focused = isinstance(embedding, FocusedEmbedding) and embedding.full.weight is decoder.weight
+        focused = (
+            isinstance(embedding, FocusedEmbedding) and embedding.full.weight is decoder.weight
+        )
         return embedding(words) if focused else decoder.weight[words], decoder.bias[words]
 
     @contextmanager
     def focused(self, tokens: Iterable[int]) -> Iterator[None]:
-        """Train only the embedding rows of `tokens` inside the block; the rest of the matrix costs nothing there.
+        """Train only the embedding rows of `tokens` inside the block; the rest of the matrix costs
+        nothing there.
 
-        A row that no batch contains has gradient zero, and Adam without weight decay leaves it where it is: the result
-        is the same, and the optimizer no longer walks the whole vocabulary (nine tenths of a tiny model) at each step.
-        Tokens outside `tokens` must not occur inside the block.
+        A row that no batch contains has gradient zero, and Adam without weight decay leaves it
+        where it is: the result is the same, and the optimizer no longer walks the whole vocabulary
+        (nine tenths of a tiny model) at each step. Tokens outside `tokens` must not occur inside
+        the block.
         """
         full = self.model.get_input_embeddings()  # type: ignore[operator]
         rows = sorted({*tokens} | ({full.padding_idx} if full.padding_idx is not None else set()))
@@ -154,7 +175,9 @@ class Backbone(nn.Module):
 
 
 class FocusedEmbedding(nn.Module):
-    """The rows `tokens` of an embedding as a trainable matrix of their own, looked up by the same token ids."""
+    """The rows `tokens` of an embedding as a trainable matrix of their own, looked up by the same
+    token ids.
+    """
 
     def __init__(self, full: nn.Embedding, tokens: Tensor) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Encoded examples and their batches: packed, so that linear layers see no padding at all.
 
-Axes: B examples, S sequences (B, or B x options where each option is its own sequence), T positions of the longest
-sequence, N tokens of all sequences together.
+Axes: B examples, S sequences (B, or B x options where each option is its own sequence), T positions
+of the longest sequence, N tokens of all sequences together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from fewbench.types import Label
 
 
 class Tokens(NamedTuple):
-    """Token ids of one sequence, their segment ids, and the position that is read: the mask, or the first token."""
+    """Token ids of one sequence, their segment ids, and the position that is read: the mask, or the
+    first token.
+    """
 
     ids: tuple[int, ...]
     segments: tuple[int, ...]
@@ -32,7 +34,9 @@ class Encoded(NamedTuple):
     truncated: int = 0
     """How many tokens were cut off to fit the maximum length."""
     row: int = -1
-    """The example's number among those trained on, by which a loss finds what belongs to it (a teacher's scores)."""
+    """The example's number among those trained on, by which a loss finds what belongs to it (a
+    teacher's scores).
+    """
 
     @property
     def length(self) -> int:
@@ -44,9 +48,10 @@ class Encoded(NamedTuple):
 class Batch:
     """Sequences one after another without padding, and the grid that attention needs.
 
-    `ids`, `segments`, `positions` [N]; `grid` [S, T] the token at each place (0 where `real` [S, T] is false); `place`
-    [N] each token's place in the flattened grid; `read` [S] the tokens that are read; `labels` [B] (empty if withheld);
-    `rows` [B] the examples' numbers among those trained on, -1 outside.
+    `ids`, `segments`, `positions` [N]; `grid` [S, T] the token at each place (0 where `real` [S, T]
+    is false); `place` [N] each token's place in the flattened grid; `read` [S] the tokens that are
+    read; `labels` [B] (empty if withheld); `rows` [B] the examples' numbers among those trained on,
+    -1 outside.
     """
 
     ids: Tensor
@@ -86,7 +91,8 @@ def narrow(batch: Batch, keep: Tensor) -> tuple[Batch, Tensor]:
     """Return the batch of some of its sequences, without labels, and which tokens are left, [N'].
 
     Args:
-        batch: sequences that each begin at the first place of their grid row, as `collate` makes them.
+        batch: sequences that each begin at the first place of their grid row, as `collate` makes
+            them.
         keep: [S], true for those that stay; at least one.
     """
     lengths = batch.real[keep].sum(1)
@@ -108,7 +114,8 @@ def narrow(batch: Batch, keep: Tensor) -> tuple[Batch, Tensor]:
 
 
 def by_length(examples: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
-    """Yield batches of indices, longest examples first, each of at most `tokens` grid places (at least one example).
+    """Yield batches of indices, longest examples first, each of at most `tokens` grid places (at
+    least one example).
 
     Like lengths together keep the attention grid dense.
     """
@@ -127,7 +134,9 @@ def by_length(examples: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
 
 
 def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """Yield batches of indices for ever, each epoch in a fresh order; the last of an epoch may be smaller."""
+    """Yield batches of indices for ever, each epoch in a fresh order; the last of an epoch may be
+    smaller.
+    """
     if batch_size < 1:
         raise ValueError(f"batches of {batch_size} examples")
     while True:

@@ -1,4 +1,5 @@
-"""Language models read from left to right: the word after the last token stands where a masked model has its mask.
+"""Language models read from left to right: the word after the last token stands where a masked
+model has its mask.
 
 Axes: S sequences, T positions, N tokens, d width, W words, V vocabulary.
 """
@@ -18,9 +19,11 @@ from fewbench.types import Task
 
 
 class CausalBackbone(Backbone):
-    """A causal language model seen as a masked one: scores at the token read are those of the next token.
+    """A causal language model seen as a masked one: scores at the token read are those of the next
+    token.
 
-    It runs the model's own forward pass, padded on the right, and its head on the tokens that are read alone.
+    It runs the model's own forward pass, padded on the right, and its head on the tokens that are
+    read alone.
     """
 
     def _adapt(self) -> None:
@@ -43,9 +46,15 @@ class CausalBackbone(Backbone):
         return [layer.flatten(0, 1)[batch.place] for layer in states]
 
     def word_scores(self, batch: Batch, words: Tensor) -> Tensor:
-        """Return the scores (logits) of some words as the next token, [S, W], for token ids `words` [W]."""
+        """Return the scores (logits) of some words as the next token, [S, W], for token ids `words`
+        [W].
+        """
         decoder = self.model.get_output_embeddings()  # type: ignore[operator]
-        return F.linear(self.read(batch), decoder.weight[words], None if decoder.bias is None else decoder.bias[words])
+        return F.linear(
+            self.read(batch),
+            decoder.weight[words],
+            None if decoder.bias is None else decoder.bias[words],
+        )
 
     def vocabulary_scores(self, batch: Batch) -> Tensor:
         """Return the scores (logits) of the whole vocabulary as the next token, [S, V]."""
@@ -57,7 +66,8 @@ class CausalPromptModel(PromptModel):
     """A prompt up to its mask, whose label words are scored as the next token.
 
     Raises:
-        BenchError: the template has a text or options after the mask, which the model could not read.
+        BenchError: the template has a text or options after the mask, which the model could not
+            read.
     """
 
     def __init__(self, backbone: Backbone, task: Task) -> None:
@@ -80,6 +90,10 @@ class CausalPromptModel(PromptModel):
 
 
 def opening(backbone: Backbone) -> tuple[int, ...]:
-    """Return the tokens that stand before every text: the beginning-of-text token where the tokenizer sets one."""
+    """Return the tokens that stand before every text: the beginning-of-text token where the
+    tokenizer sets one.
+    """
     begin = backbone.tokenizer.bos_token_id
-    return (begin,) if begin is not None and backbone.tokenizer("")["input_ids"][:1] == [begin] else ()
+    return (
+        (begin,) if begin is not None and backbone.tokenizer("")["input_ids"][:1] == [begin] else ()
+    )

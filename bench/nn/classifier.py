@@ -17,16 +17,19 @@ from fewbench.types import Example, Task
 
 
 class HeadModel(TaskModel):
-    """Scores softmax(W h) with h the hidden state of the first token and W new, normally distributed weights.
+    """Scores softmax(W h) with h the hidden state of the first token and W new, normally
+    distributed weights.
 
-    Pairs are encoded as two segments. A choice scores each option as a sequence of its own, passage before question and
-    option. Regression has one output, trained on values scaled to 0..1.
+    Pairs are encoded as two segments. A choice scores each option as a sequence of its own, passage
+    before question and option. Regression has one output, trained on values scaled to 0..1.
     """
 
     def __init__(self, backbone: Backbone, task: Task) -> None:
         super().__init__(backbone, task)
         config = backbone.config
-        self.dropout = nn.Dropout(getattr(config, "hidden_dropout_prob", getattr(config, "dropout", 0.1)))
+        self.dropout = nn.Dropout(
+            getattr(config, "hidden_dropout_prob", getattr(config, "dropout", 0.1))
+        )
         outputs = 1 if task.is_regression or task.format == "choice" else len(task.labels)
         self.output = nn.Linear(config.hidden_size, outputs).to(backbone.device)
         nn.init.normal_(self.output.weight, std=getattr(config, "initializer_range", 0.02))
@@ -59,7 +62,9 @@ class HeadModel(TaskModel):
         first, second = [a for a, _ in pairs], [b for _, b in pairs if b is not None]
         given = dict(return_token_type_ids=True, add_special_tokens=True)
         whole = tokenizer(first, second or None, **given)
-        fitted = tokenizer(first, second or None, truncation=True, max_length=self.task.max_length, **given)
+        fitted = tokenizer(
+            first, second or None, truncation=True, max_length=self.task.max_length, **given
+        )
         sequences = [
             (Tokens(tuple(ids), tuple(segments)), len(full) - len(ids))
             for full, ids, segments in zip(
@@ -68,7 +73,10 @@ class HeadModel(TaskModel):
         ]
         each = len(pairs) // len(examples)
         groups = [sequences[start : start + each] for start in range(0, len(sequences), each)]
-        return [Encoded(tuple(s for s, _ in group), None, sum(cut for _, cut in group)) for group in groups]
+        return [
+            Encoded(tuple(s for s, _ in group), None, sum(cut for _, cut in group))
+            for group in groups
+        ]
 
 
 def _segments(example: Example) -> list[tuple[str, str | None]]:

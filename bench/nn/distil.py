@@ -1,7 +1,8 @@
-"""What distillation is made of: a teacher's answers and hidden states, computed once a trial, and losses towards them.
+"""What distillation is made of: a teacher's answers and hidden states, computed once a trial, and
+losses towards them.
 
-A teacher reads examples in its own way (tokenizer, prompt or head) and says what it thinks of them: student and teacher
-share nothing but the task.
+A teacher reads examples in its own way (tokenizer, prompt or head) and says what it thinks of them:
+student and teacher share nothing but the task.
 
 Axes: n examples, B batch, C classes, L layers, S sequences of an example, d width.
 """
@@ -25,7 +26,8 @@ from fewbench.types import Example, Split, Task
 
 
 def targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
-    """Return what a teacher says of examples: log-probabilities [n, C], or for regression values scaled to 0..1, [n].
+    """Return what a teacher says of examples: log-probabilities [n, C], or for regression values
+    scaled to 0..1, [n].
 
     Log-probabilities are its logits up to a constant a row, which no softmax sees.
     """
@@ -36,8 +38,14 @@ def targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
 
 
 def said(teacher: TaskModel, scores: Tensor) -> Tensor:
-    """Return what a teacher's scores [B, C] say, as `targets` does, with gradients: [B, C], or values 0..1, [B]."""
-    return scores if teacher.task.bounds is None else _scaled(teacher.answer(scores), teacher.task.bounds)
+    """Return what a teacher's scores [B, C] say, as `targets` does, with gradients: [B, C], or
+    values 0..1, [B].
+    """
+    return (
+        scores
+        if teacher.task.bounds is None
+        else _scaled(teacher.answer(scores), teacher.task.bounds)
+    )
 
 
 def head_teacher(model: TaskModel, name: str) -> HeadModel:
@@ -47,14 +55,19 @@ def head_teacher(model: TaskModel, name: str) -> HeadModel:
         BenchError: it reads a mask; `name` says which method trained it.
     """
     if not isinstance(model, HeadModel):
-        raise BenchError(f"the teacher '{name}' does not read the first token, as the student does", fix="teacher=ft")
+        raise BenchError(
+            f"the teacher '{name}' does not read the first token, as the student does",
+            fix="teacher=ft",
+        )
     return model
 
 
 def word_targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
-    """Return a teacher's log-probabilities of a prompt's classes, [n, C]; for regression of its two words, [n, 2].
+    """Return a teacher's log-probabilities of a prompt's classes, [n, C]; for regression of its two
+    words, [n, 2].
 
-    A value y between the bounds l and u stands for the shares (u - y) / (u - l) and (y - l) / (u - l), smash, 3.1.
+    A value y between the bounds l and u stands for the shares (u - y) / (u - l) and (y - l) / (u -
+    l), smash, 3.1.
     """
     found = targets(teacher, examples)
     if teacher.task.bounds is None:
@@ -80,22 +93,31 @@ def read_states(model: TaskModel, examples: Sequence[Example]) -> Tensor:
 
 
 def draw_pool(split: Split, times: int) -> list[Example]:
-    """Return `times` |train| examples without labels from those that the split leaves over, drawn with replacement.
+    """Return `times` |train| examples without labels from those that the split leaves over, drawn
+    with replacement.
 
-    The split's seed decides: all trials, and all methods, get the same (prompt-distiller, section 3.1).
+    The split's seed decides: all trials, and all methods, get the same (prompt-distiller, section
+    3.1).
 
     Raises:
         BenchError: the split leaves none over.
     """
     rest = split.unlabeled
     if times and not rest:
-        raise BenchError(f"{split.task} leaves no texts over for a pool without labels", fix="no pool: n=0")
-    rows = np.random.default_rng(split.seed).integers(max(len(rest), 1), size=times * len(split.train))
+        raise BenchError(
+            f"{split.task} leaves no texts over for a pool without labels", fix="no pool: n=0"
+        )
+    rows = np.random.default_rng(split.seed).integers(
+        max(len(rest), 1), size=times * len(split.train)
+    )
     return [rest[row] for row in rows]
 
 
-def stream(model: TaskModel, examples: Sequence[Example], batch_size: int, seed: int) -> Iterator[Batch]:
-    """Yield batches of examples without end, beside those that `kit.train` draws; `rows` are their numbers here.
+def stream(
+    model: TaskModel, examples: Sequence[Example], batch_size: int, seed: int
+) -> Iterator[Batch]:
+    """Yield batches of examples without end, beside those that `kit.train` draws; `rows` are their
+    numbers here.
 
     A model trained on them is trained with `whole_vocabulary`: the loop does not know their tokens.
     """
@@ -120,7 +142,8 @@ def soft_loss(
     temperature: float,
     distance: Callable[[Tensor, Tensor, float], Tensor] = losses.distillation_kl,
 ) -> Tensor:
-    """Return T^2 KL(teacher || student), or for regression the mean squared error of values scaled to 0..1.
+    """Return T^2 KL(teacher || student), or for regression the mean squared error of values scaled
+    to 0..1.
 
     Args:
         model: the student, which made the scores.
@@ -135,16 +158,20 @@ def soft_loss(
 
 
 def head_scores(model: HeadModel, states: Tensor) -> Tensor:
-    """Return a head's scores of the last layer's first tokens [B x S, d], as `model(batch)` does: [B, C] or [B, 1]."""
+    """Return a head's scores of the last layer's first tokens [B x S, d], as `model(batch)` does:
+    [B, C] or [B, 1].
+    """
     scores: Tensor = model.output(model.dropout(states))
     return scores.view(-1, len(model.task.labels)) if model.task.format == "choice" else scores
 
 
 def layer_map(student: int, teacher: int, strategy: str) -> list[int]:
-    """Return the teacher's layer, from 1, that each of the student's but the last learns from (Sun et al., 2019).
+    """Return the teacher's layer, from 1, that each of the student's but the last learns from (Sun
+    et al., 2019).
 
-    `skip` takes every teacher / student-th layer (12 to 6: 2, 4, 6, 8, 10), rounded down where that is no whole number;
-    `last` the topmost ones (7, 8, 9, 10, 11). The last layers meet in the predictions.
+    `skip` takes every teacher / student-th layer (12 to 6: 2, 4, 6, 8, 10), rounded down where that
+    is no whole number; `last` the topmost ones (7, 8, 9, 10, 11). The last layers meet in the
+    predictions.
     """
     if strategy == "skip":
         return [layer * teacher // student for layer in range(1, student)]
@@ -166,7 +193,9 @@ def check_layers(student: Backbone, teacher: Backbone) -> None:
         )
     check_depth(student, teacher)
     if len(student.layers) < 2:
-        raise BenchError(f"{student.ref.name} has no layer below its last", fix="a deeper student, or vanilla-kd")
+        raise BenchError(
+            f"{student.ref.name} has no layer below its last", fix="a deeper student, or vanilla-kd"
+        )
 
 
 def check_depth(student: Backbone, teacher: Backbone) -> None:
@@ -190,7 +219,9 @@ def check_temperature(temperature: float) -> None:
         BenchError: it is not.
     """
     if not temperature > 0:
-        raise BenchError(f"temperature={temperature}", allowed="a number above 0", fix="temperature=1")
+        raise BenchError(
+            f"temperature={temperature}", allowed="a number above 0", fix="temperature=1"
+        )
 
 
 def check_pool(times: int) -> None:

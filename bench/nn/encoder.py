@@ -1,8 +1,10 @@
-"""Runs the layers of a masked language model on a packed batch, and the last one only where it is read.
+"""Runs the layers of a masked language model on a packed batch, and the last one only where it is
+read.
 
-Two things make it cheap. Linear layers see the N tokens of a batch and no padding; only attention spreads them out to a
-grid [S, T]. And where one position a sequence is read (the mask, the first token), the last layer computes keys and
-values for all tokens but queries, output and feed-forward for that position alone: the rest of it is never used.
+Two things make it cheap. Linear layers see the N tokens of a batch and no padding; only attention
+spreads them out to a grid [S, T]. And where one position a sequence is read (the mask, the first
+token), the last layer computes keys and values for all tokens but queries, output and feed-forward
+for that position alone: the rest of it is never used.
 
 Axes: S sequences, T positions, N tokens, d width, h heads.
 """
@@ -19,10 +21,14 @@ from fewbench.nn.families import Embedder, Layer
 
 def embed(embedder: Embedder, batch: Batch, training: bool) -> Tensor:
     """Return the input of the first layer, [N, d]."""
-    states: Tensor = embedder.words(batch.ids) + embedder.positions(batch.positions + embedder.first_position)
+    states: Tensor = embedder.words(batch.ids) + embedder.positions(
+        batch.positions + embedder.first_position
+    )
     if embedder.segments is not None:
         known = batch.segments < embedder.segments.num_embeddings  # type: ignore[operator]
-        states = states + embedder.segments(batch.segments * known)  # RoBERTa's pairs are one segment
+        states = states + embedder.segments(
+            batch.segments * known
+        )  # RoBERTa's pairs are one segment
     states = F.dropout(embedder.norm(states), embedder.dropout, training)
     return states if embedder.project is None else embedder.project(states)
 
@@ -35,8 +41,12 @@ def encode(embedder: Embedder, layers: list[Layer], batch: Batch, training: bool
     return run_layer_at(layers[-1], states, batch, training)
 
 
-def encode_all(embedder: Embedder, layers: list[Layer], batch: Batch, training: bool) -> list[Tensor]:
-    """Return the embeddings and every layer's hidden states of all tokens: layers + 1 tensors [N, d]."""
+def encode_all(
+    embedder: Embedder, layers: list[Layer], batch: Batch, training: bool
+) -> list[Tensor]:
+    """Return the embeddings and every layer's hidden states of all tokens: layers + 1 tensors [N,
+    d].
+    """
     states = [embed(embedder, batch, training)]
     for layer in layers:
         states.append(run_layer(layer, states[-1], batch, training))
@@ -46,19 +56,29 @@ def encode_all(embedder: Embedder, layers: list[Layer], batch: Batch, training: 
 def encode_maps(
     embedder: Embedder, layers: list[Layer], batch: Batch, training: bool
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the hidden states that `encode_all` does, and every layer's attention probabilities, [S, h, T, T] each."""
+    """Return the hidden states that `encode_all` does, and every layer's attention probabilities,
+    [S, h, T, T] each.
+    """
     states, maps = [embed(embedder, batch, training)], []
     for layer in layers:
-        query, key, value = _project((layer.query, layer.key, layer.value), states[-1], batch, layer.heads)
+        query, key, value = _project(
+            (layer.query, layer.key, layer.value), states[-1], batch, layer.heads
+        )
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
         maps.append(scores.masked_fill(~batch.real[:, None, None, :], float("-inf")).softmax(-1))
         mixed = (F.dropout(maps[-1], layer.weights, training) @ value).transpose(1, 2).flatten(2)
-        states.append(_finish(layer, states[-1], mixed.flatten(0, 1).index_select(0, batch.place), training))
+        states.append(
+            _finish(layer, states[-1], mixed.flatten(0, 1).index_select(0, batch.place), training)
+        )
     return states, maps
 
 
-def encode_reads(embedder: Embedder, layers: list[Layer], batch: Batch, training: bool) -> list[Tensor]:
-    """Return every layer's hidden state of the token that is read in each sequence: one tensor [S, d] a layer."""
+def encode_reads(
+    embedder: Embedder, layers: list[Layer], batch: Batch, training: bool
+) -> list[Tensor]:
+    """Return every layer's hidden state of the token that is read in each sequence: one tensor [S,
+    d] a layer.
+    """
     states, reads = embed(embedder, batch, training), []
     for layer in layers[:-1]:
         states = run_layer(layer, states, batch, training)
@@ -81,16 +101,28 @@ def run_layer_at(layer: Layer, states: Tensor, batch: Batch, training: bool) -> 
     return _finish(layer, read, _attend(layer, query, key, value, batch, training)[:, 0], training)
 
 
-def look_ahead(layer: Layer, states: Tensor, batch: Batch, training: bool) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Return what `run_layer_at` does, [S, d], and the layer's keys and values, for `run_rest` to go on with."""
-    key, value = (_spread(linear(states), batch, layer.heads) for linear in (layer.key, layer.value))
+def look_ahead(
+    layer: Layer, states: Tensor, batch: Batch, training: bool
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Return what `run_layer_at` does, [S, d], and the layer's keys and values, for `run_rest` to
+    go on with.
+    """
+    key, value = (
+        _spread(linear(states), batch, layer.heads) for linear in (layer.key, layer.value)
+    )
     read = states.index_select(0, batch.read)
     query = layer.query(read).unflatten(-1, (layer.heads, -1)).unsqueeze(2)
-    return _finish(layer, read, _attend(layer, query, key, value, batch, training)[:, 0], training), (key, value)
+    return _finish(
+        layer, read, _attend(layer, query, key, value, batch, training)[:, 0], training
+    ), (key, value)
 
 
-def run_rest(layer: Layer, states: Tensor, ahead: tuple[Tensor, Tensor], batch: Batch, training: bool) -> Tensor:
-    """Return what `run_layer` does, [N, d], with keys and values [S, h, T, d/h] that are there already."""
+def run_rest(
+    layer: Layer, states: Tensor, ahead: tuple[Tensor, Tensor], batch: Batch, training: bool
+) -> Tensor:
+    """Return what `run_layer` does, [N, d], with keys and values [S, h, T, d/h] that are there
+    already.
+    """
     query = _spread(layer.query(states), batch, layer.heads)
     mixed = _attend(layer, query, *ahead, batch, training)
     return _finish(layer, states, mixed.flatten(0, 1).index_select(0, batch.place), training)
@@ -102,7 +134,9 @@ def _spread(mapped: Tensor, batch: Batch, heads: int) -> Tensor:
     return spread.view(*batch.grid.shape, heads, -1).transpose(1, 2)
 
 
-def _project(maps: tuple[torch.nn.Linear, ...], states: Tensor, batch: Batch, heads: int) -> tuple[Tensor, ...]:
+def _project(
+    maps: tuple[torch.nn.Linear, ...], states: Tensor, batch: Batch, heads: int
+) -> tuple[Tensor, ...]:
     """Return each map of the states, spread to the grid: [S, h, T, d/h] each.
 
     One product does them all, but for maps that are no plain linear layers (int8).
@@ -117,7 +151,9 @@ def _project(maps: tuple[torch.nn.Linear, ...], states: Tensor, batch: Batch, he
     return spread.view(*batch.grid.shape, len(maps), heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
 
 
-def _attend(layer: Layer, query: Tensor, key: Tensor, value: Tensor, batch: Batch, training: bool) -> Tensor:
+def _attend(
+    layer: Layer, query: Tensor, key: Tensor, value: Tensor, batch: Batch, training: bool
+) -> Tensor:
     """Return the attention output [S, Q, d] for queries [S, h, Q, d/h]."""
     mask = batch.real[:, None, None, :]
     dropout = layer.weights if training else 0.0
@@ -126,7 +162,11 @@ def _attend(layer: Layer, query: Tensor, key: Tensor, value: Tensor, batch: Batc
 
 
 def _finish(layer: Layer, states: Tensor, mixed: Tensor, training: bool) -> Tensor:
-    """Return output projection, norm, feed-forward and norm, with residuals, for any number of tokens."""
-    attended = layer.attention_norm(F.dropout(layer.output(mixed), layer.after_attention, training) + states)
+    """Return output projection, norm, feed-forward and norm, with residuals, for any number of
+    tokens.
+    """
+    attended = layer.attention_norm(
+        F.dropout(layer.output(mixed), layer.after_attention, training) + states
+    )
     inner = layer.down(layer.activation(layer.up(attended)))
     return layer.norm(F.dropout(inner, layer.after_feedforward, training) + attended)  # type: ignore[no-any-return]

@@ -1,4 +1,5 @@
-"""A model with a classifier after every layer, and the rules by which an example stops at one of them.
+"""A model with a classifier after every layer, and the rules by which an example stops at one of
+them.
 
 thesis, chapter 3 (PABEE) and the criteria it compares with. Layers above an example's exit are not
 computed for it: a batch goes on with the examples that have not left.
@@ -23,7 +24,16 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch, Encoded, by_length, narrow
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.encoder import look_ahead, run_layer, run_rest
-from fewbench.nn.exit_rules import Confidence, Depth, Entropy, Patience, Rule, at_exits, exit_layers, summary
+from fewbench.nn.exit_rules import (
+    Confidence,
+    Depth,
+    Entropy,
+    Patience,
+    Rule,
+    at_exits,
+    exit_layers,
+    summary,
+)
 from fewbench.nn.task_model import TOKENS_A_BATCH, TaskModel
 from fewbench.types import Example, Predictions, Task
 
@@ -33,7 +43,8 @@ class ExitModel(TaskModel):
 
     Args:
         base: how examples are encoded and scores become answers.
-        classifiers: one a layer, from the hidden states [S, d] of the tokens that are read to scores [S, ...].
+        classifiers: one a layer, from the hidden states [S, d] of the tokens that are read to
+            scores [S, ...].
         score_loss: of one classifier's scores and the labels, a scalar.
 
     Attributes:
@@ -43,7 +54,10 @@ class ExitModel(TaskModel):
     """
 
     def __init__(
-        self, base: TaskModel, classifiers: Sequence[nn.Module], score_loss: Callable[[Tensor, Tensor], Tensor]
+        self,
+        base: TaskModel,
+        classifiers: Sequence[nn.Module],
+        score_loss: Callable[[Tensor, Tensor], Tensor],
     ) -> None:
         super().__init__(base.backbone, base.task)
         self._base = base
@@ -72,10 +86,11 @@ class ExitModel(TaskModel):
         return losses.weighted_average(torch.stack(each), self.weights)
 
     def exit(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return each example's answer where it exits, [B, C] or [B], and the layer, [B] from 1 to L.
+        """Return each example's answer where it exits, [B, C] or [B], and the layer, [B] from 1 to
+        L.
 
-        A layer by which examples may leave is first run for the token that is read; only those that stay pay for the
-        rest of it, whose keys and values are there already.
+        A layer by which examples may leave is first run for the token that is read; only those that
+        stay pay for the rest of it, whose keys and values are there already.
         """
         layers = self.backbone.layers
         states = self.backbone.embed(batch)
@@ -106,7 +121,10 @@ class ExitModel(TaskModel):
                 kept = stays.repeat_interleave(sequences)
                 batch, tokens = narrow(batch, kept)
                 states = states[tokens]
-                ahead = (ahead[0][kept, :, : batch.grid.shape[1]], ahead[1][kept, :, : batch.grid.shape[1]])
+                ahead = (
+                    ahead[0][kept, :, : batch.grid.shape[1]],
+                    ahead[1][kept, :, : batch.grid.shape[1]],
+                )
             states = run_rest(layer, states, ahead, batch, self.training)
         return found, left_by
 
@@ -135,9 +153,14 @@ class ExitModel(TaskModel):
         return self._in_batches(examples, TOKENS_A_BATCH, all_layers)[0].transpose(0, 1)
 
     def _in_batches(
-        self, examples: Sequence[Example], tokens: int, work: Callable[[Batch], tuple[Tensor, Tensor]]
+        self,
+        examples: Sequence[Example],
+        tokens: int,
+        work: Callable[[Batch], tuple[Tensor, Tensor]],
     ) -> tuple[Tensor, Tensor]:
-        """Return the two results of `work` on batches of like length, on the CPU, in the examples' order."""
+        """Return the two results of `work` on batches of like length, on the CPU, in the examples'
+        order.
+        """
         was_training = self.training
         if was_training:  # walking all modules takes a good part of one short example's time
             self.eval()
@@ -171,7 +194,9 @@ class ExitModel(TaskModel):
 
     def describe(self) -> dict[str, object]:
         """Return what the base says, the rule, and the exits of the last prediction."""
-        return super().describe() | {"exits": {"rule": str(self.rule), **summary(self.exits, len(self.classifiers))}}
+        return super().describe() | {
+            "exits": {"rule": str(self.rule), **summary(self.exits, len(self.classifiers))}
+        }
 
     def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
         return self._base._encode_new(examples)
@@ -183,7 +208,9 @@ def by_layer(layers: int) -> Tensor:
 
 
 def head_exits(backbone: Backbone, task: Task) -> ExitModel:
-    """Return a model with a linear classifier on the first token of every layer, new and of its own (thesis 3.3.3)."""
+    """Return a model with a linear classifier on the first token of every layer, new and of its own
+    (thesis 3.3.3).
+    """
     base = HeadModel(backbone, task)
     std = getattr(backbone.config, "initializer_range", 0.02)
     outputs = [*(copy.deepcopy(base.output) for _ in backbone.layers[1:]), base.output]
@@ -201,10 +228,13 @@ def head_exits(backbone: Backbone, task: Task) -> ExitModel:
 CHOICE = "the best dev score; of equal ones the fewest layers, then the first tried"
 
 
-def choose_rule(model: ExitModel, rules: Sequence[Rule], dev: Sequence[Example]) -> list[dict[str, object]]:
+def choose_rule(
+    model: ExitModel, rules: Sequence[Rule], dev: Sequence[Example]
+) -> list[dict[str, object]]:
     """Give a trained model the rule that is best on dev, and return what each one gives there.
 
-    All layers are run once for all rules: how a model exits is no part of its training. Ties go as `CHOICE` says.
+    All layers are run once for all rules: how a model exits is no part of its training. Ties go as
+    `CHOICE` says.
 
     Args:
         model: its `rule` is set.
@@ -217,15 +247,21 @@ def choose_rule(model: ExitModel, rules: Sequence[Rule], dev: Sequence[Example])
     best: tuple[float, float] | None = None
     for rule in rules:
         exits = exit_layers(rule, answers)
-        value = score(task, labels, _predictions(task, dev, at_exits(answers, exits), exits))[task.metric]
+        value = score(task, labels, _predictions(task, dev, at_exits(answers, exits), exits))[
+            task.metric
+        ]
         mean = float(exits.double().mean())
-        table.append({"rule": str(rule), task.metric: round(value, 6), "mean_layers": round(mean, 4)})
+        table.append(
+            {"rule": str(rule), task.metric: round(value, 6), "mean_layers": round(mean, 4)}
+        )
         if best is None or (value, -mean) > best:
             best, model.rule = (value, -mean), rule
     return table
 
 
-def _predictions(task: Task, examples: Sequence[Example], answers: Tensor, exits: Tensor) -> Predictions:
+def _predictions(
+    task: Task, examples: Sequence[Example], answers: Tensor, exits: Tensor
+) -> Predictions:
     ids, array = tuple(example.id for example in examples), answers.numpy().astype(np.float32)
     extras = {"exits": exits.numpy().astype(np.int32)}
     if task.is_regression:

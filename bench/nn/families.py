@@ -1,7 +1,8 @@
-"""Where each family of masked language models keeps its layers: one adapter of a few lines a family.
+"""Where each family of masked language models keeps its layers: one adapter of a few lines a
+family.
 
-Nothing here computes: `fewbench.nn.encoder` runs the layers. The adapters name modules that transformers 4.57 and 5
-share; tests hold every family's outputs against its own forward pass.
+Nothing here computes: `fewbench.nn.encoder` runs the layers. The adapters name modules that
+transformers 4.57 and 5 share; tests hold every family's outputs against its own forward pass.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from fewbench.errors import ModelError
 class Layer(NamedTuple):
     """One Transformer layer, normalised after each block (post-norm), as all these families are.
 
-    `after_attention` and `after_feedforward` are the dropout probabilities of the block outputs; `weights` that of the
-    attention weights. `heads` are those the layer has: some may have been pruned.
+    `after_attention` and `after_feedforward` are the dropout probabilities of the block outputs;
+    `weights` that of the attention weights. `heads` are those the layer has: some may have been
+    pruned.
     """
 
     query: nn.Linear
@@ -37,9 +39,11 @@ class Layer(NamedTuple):
 
 
 class Embedder(NamedTuple):
-    """Word, position and (if any) segment embeddings, their norm and dropout, and a projection to the model's width.
+    """Word, position and (if any) segment embeddings, their norm and dropout, and a projection to
+    the model's width.
 
-    `first_position` is the number of the first position (RoBERTa counts from its padding index + 1).
+    `first_position` is the number of the first position (RoBERTa counts from its padding index +
+    1).
     """
 
     words: nn.Module
@@ -54,7 +58,8 @@ class Embedder(NamedTuple):
 class Family(NamedTuple):
     """How to reach the parts of a masked language model `m`.
 
-    `transform(m, h)` maps hidden states [..., d] to what the vocabulary projection `decoder(m)` takes.
+    `transform(m, h)` maps hidden states [..., d] to what the vocabulary projection `decoder(m)`
+    takes.
     """
 
     embedder: Callable[[Any], Embedder]
@@ -128,7 +133,10 @@ def _distilbert_layers(base: Any) -> list[Layer]:
 def _albert_layers(base: Any) -> list[Layer]:
     """Return ALBERT's layers: the same modules again and again, group by group."""
     config, groups = base.config, base.encoder.albert_layer_groups
-    numbers = [int(i / (config.num_hidden_layers / config.num_hidden_groups)) for i in range(config.num_hidden_layers)]
+    numbers = [
+        int(i / (config.num_hidden_layers / config.num_hidden_groups))
+        for i in range(config.num_hidden_layers)
+    ]
     return [
         Layer(
             layer.attention.query,
@@ -213,7 +221,14 @@ def family_of(model: Any) -> Family:
     """
     kind = model.config.model_type
     if kind not in FAMILIES:
-        raise ModelError(f"masked language models of type '{kind}' are not known here", allowed=FAMILIES, given=kind)
+        raise ModelError(
+            f"masked language models of type '{kind}' are not known here",
+            allowed=FAMILIES,
+            given=kind,
+        )
     if getattr(model.config, "position_embedding_type", "absolute") != "absolute":
-        raise ModelError("relative position embeddings are not known here", allowed="absolute position embeddings")
+        raise ModelError(
+            "relative position embeddings are not known here",
+            allowed="absolute position embeddings",
+        )
     return FAMILIES[kind]

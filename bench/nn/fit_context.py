@@ -38,13 +38,17 @@ class Models:
         return self._loaded[ref.path]
 
     def fresh(self, ref: ModelRef) -> Backbone:
-        """Return a copy of the pretrained model, on the device; copies share their tokenizer and encodings."""
+        """Return a copy of the pretrained model, on the device; copies share their tokenizer and
+        encodings.
+        """
         original = self.pretrained(ref)
         model = copy.deepcopy(original.model).to(self.device)
         return type(original)(model, original.tokenizer, ref, original.encodings)
 
     def shared(self, key: str, read: Callable[[], TaskModel]) -> TaskModel:
-        """Return the trained model of a key, read once for all trials of a run; the last one is kept."""
+        """Return the trained model of a key, read once for all trials of a run; the last one is
+        kept.
+        """
         if self._shared is None or self._shared[0] != key:
             self._shared = (key, read())
         return self._shared[1]
@@ -107,7 +111,10 @@ class PrepareContext:
     def _asked(self, role: str) -> ModelRef | CorpusRef:
         ref = self._refs[role]
         if ref is None:
-            raise BenchError(f"this method asked for a {role} it does not name in NEEDS", fix=f'NEEDS = ("{role}",)')
+            raise BenchError(
+                f"this method asked for a {role} it does not name in NEEDS",
+                fix=f'NEEDS = ("{role}",)',
+            )
         return ref
 
 
@@ -146,44 +153,62 @@ class FitContext(PrepareContext):
         self._artifacts = artifacts
 
     def teacher(self) -> TaskModel:
-        """Return the trained teacher, frozen: the model of its own run on this split. All trials of a run share it.
+        """Return the trained teacher, frozen: the model of its own run on this split. All trials of
+        a run share it.
 
         Raises:
             BenchError: the method has no setting `teacher`, or that run failed.
         """
         wanted, ref = self._supplies.teacher, self._refs["teacher"]
         if wanted is None or not isinstance(ref, ModelRef):
-            raise BenchError("this method asked for a trained teacher", fix='NEEDS = ("teacher",), teacher: str = "ft"')
+            raise BenchError(
+                "this method asked for a trained teacher",
+                fix='NEEDS = ("teacher",), teacher: str = "ft"',
+            )
 
         def read() -> TaskModel:
             manifest, tensors = self._fetch(wanted)
-            with torch.random.fork_rng():  # rebuilding draws numbers, and only the first trial to ask rebuilds
-                model = unpack(manifest, tensors, self._task, ref, self._models, self._supplies.methods)
+            with (
+                torch.random.fork_rng()
+            ):  # rebuilding draws numbers, and only the first trial to ask rebuilds
+                model = unpack(
+                    manifest, tensors, self._task, ref, self._models, self._supplies.methods
+                )
             return model.requires_grad_(False)
 
         return self._models.shared(wanted.key, read)
 
     def source(self) -> TaskModel:
-        """Return a copy of the trained teacher, to be trained and changed: what a pipeline starts from."""
+        """Return a copy of the trained teacher, to be trained and changed: what a pipeline starts
+        from.
+        """
         return duplicate(self.teacher())
 
     def with_split(self, split: Split) -> FitContext:
-        """Return a kit that trains on another split of the run's examples; notes go to the same place."""
+        """Return a kit that trains on another split of the run's examples; notes go to the same
+        place.
+        """
         other = copy.copy(self)
         other._split = split
         return other
 
     def prepared(self) -> dict[str, Tensor]:
-        """Return what the method's `prepare` built for tasks of this format, on the CPU; the record tells of it.
+        """Return what the method's `prepare` built for tasks of this format, on the CPU; the record
+        tells of it.
 
         Raises:
             BenchError: PREPARES has nothing for the format, or `prepare` failed.
         """
         wanted = self._supplies.prepared
         if wanted is None:
-            raise BenchError(f"nothing is prepared for tasks of the format '{self._task.format}'", fix="PREPARES = {…}")
+            raise BenchError(
+                f"nothing is prepared for tasks of the format '{self._task.format}'",
+                fix="PREPARES = {…}",
+            )
         manifest, tensors = self._fetch(wanted)
-        self.notes["prepared"] = {name: told for name, told in manifest.items() if name != "seconds"}
+        self.notes["prepared"] = {
+            name: told for name, told in manifest.items() if name != "seconds"
+        }
         return load_tensors(tensors)
 
     def _fetch(self, wanted: Built) -> tuple[dict[str, Any], bytes]:
@@ -191,7 +216,9 @@ class FitContext(PrepareContext):
         try:
             return self._artifacts.read(wanted.key)
         except FileNotFoundError as error:
-            raise BenchError(f"{wanted.title} was not built: it failed", fix="bench run … --retry-failed") from error
+            raise BenchError(
+                f"{wanted.title} was not built: it failed", fix="bench run … --retry-failed"
+            ) from error
 
     def train(
         self,
@@ -203,10 +230,11 @@ class FitContext(PrepareContext):
         micro_batch: int | None = None,
         whole_vocabulary: bool = False,
     ) -> History:
-        """Train on the split's train part by the protocol, and leave the model at its best dev checkpoint.
+        """Train on the split's train part by the protocol, and leave the model at its best dev
+        checkpoint.
 
-        See `fewbench.nn.trainer.train`; a batch's `rows` are the examples' numbers in `split.train`. The curve goes
-        into the record.
+        See `fewbench.nn.trainer.train`; a batch's `rows` are the examples' numbers in
+        `split.train`. The curve goes into the record.
         """
         dev_labels = [example.label for example in self._split.dev if example.label is not None]
 
@@ -215,7 +243,10 @@ class FitContext(PrepareContext):
 
         history = train(
             model,
-            [example._replace(row=row) for row, example in enumerate(model.encode(self._split.train))],
+            [
+                example._replace(row=row)
+                for row, example in enumerate(model.encode(self._split.train))
+            ],
             also_read=model.encode(self._split.dev),
             evaluate=evaluate,
             protocol=self.protocol,

@@ -1,4 +1,5 @@
-"""The kind of a language model, told by its configuration, decides how it is loaded, seen and prompted.
+"""The kind of a language model, told by its configuration, decides how it is loaded, seen and
+prompted.
 
 A new kind is one line of `VIEWS` and a module that sees it as `Backbone` does.
 """

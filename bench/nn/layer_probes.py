@@ -1,4 +1,5 @@
-"""Probes of a prompted model's intermediate layers: label words predicted at the mask from each layer but the last.
+"""Probes of a prompted model's intermediate layers: label words predicted at the mask from each
+layer but the last.
 
 Axes: n examples, B batch, C classes, W label words, P probes, d width, e embedding width.
 """
@@ -24,10 +25,10 @@ from fewbench.types import Example
 class Probes(nn.Module):
     """MLM-based classifiers, one a layer but the last; prompt-distiller, section 2.3.
 
-    Probe j maps layer j's hidden state at the mask by the model's own language head, and then by label-word rows of its
-    own, which start as the head's: probabilities of classes are eq. 1's. Only those rows are trained, with the model
-    frozen. They are frozen in their turn where a student learns through them; the language head below them goes on
-    learning with the student.
+    Probe j maps layer j's hidden state at the mask by the model's own language head, and then by
+    label-word rows of its own, which start as the head's: probabilities of classes are eq. 1's.
+    Only those rows are trained, with the model frozen. They are frozen in their turn where a
+    student learns through them; the language head below them goes on learning with the student.
     """
 
     def __init__(self, model: PromptModel) -> None:
@@ -39,26 +40,35 @@ class Probes(nn.Module):
         self.bias = nn.Parameter(bias.detach().expand(count, -1).clone())
 
     def forward(self, states: Tensor) -> Tensor:
-        """Return class scores [..., P, C] for hidden states at the mask of all layers but the last, [..., P, d]."""
+        """Return class scores [..., P, C] for hidden states at the mask of all layers but the last,
+        [..., P, d].
+        """
         (model,) = self._model
         return self._classes(model.backbone.projected(states))
 
     def mean(self, states: Tensor) -> Tensor:
-        """Return the probabilities of classes averaged over the probes, [..., C], for states [..., P, d].
+        """Return the probabilities of classes averaged over the probes, [..., C], for states [...,
+        P, d].
 
-        Eq. 5 adds up the products of all pairs of a teacher's and a student's probes over their number: that is the
-        product of the two means.
+        Eq. 5 adds up the products of all pairs of a teacher's and a student's probes over their
+        number: that is the product of the two means.
         """
         scores: Tensor = self(states)
         return scores.softmax(-1).mean(-2)
 
-    def train_on(self, examples: Sequence[Example], *, steps: int = 100, lr: float = 1e-3) -> Tensor:
-        """Train the probes on labelled examples with the model frozen, and freeze them; return each one's loss, [P].
+    def train_on(
+        self, examples: Sequence[Example], *, steps: int = 100, lr: float = 1e-3
+    ) -> Tensor:
+        """Train the probes on labelled examples with the model frozen, and freeze them; return each
+        one's loss, [P].
 
-        Full-batch Adam on the cross-entropy with the true label words; the paper does not say how long or how fast.
+        Full-batch Adam on the cross-entropy with the true label words; the paper does not say how
+        long or how fast.
         """
         (model,) = self._model
-        labels = torch.tensor([int(e.label) for e in examples if e.label is not None], device=self.rows.device)
+        labels = torch.tensor(
+            [int(e.label) for e in examples if e.label is not None], device=self.rows.device
+        )
         with torch.no_grad():
             inputs = model.backbone.projected(states_below(model, examples))
         optimizer = torch.optim.Adam(self.parameters(), lr=lr)
@@ -81,9 +91,11 @@ class Probes(nn.Module):
 
 
 class Lesson(NamedTuple):
-    """What a teacher says of n examples: `scores` its log-probabilities and `probed` its probes' mean probabilities.
+    """What a teacher says of n examples: `scores` its log-probabilities and `probed` its probes'
+    mean probabilities.
 
-    Both [n, C]; `probed` is None where nobody asks for it. `labels` [n] are given, or its own guesses.
+    Both [n, C]; `probed` is None where nobody asks for it. `labels` [n] are given, or its own
+    guesses.
     """
 
     scores: Tensor
@@ -91,8 +103,11 @@ class Lesson(NamedTuple):
     labels: Tensor
 
 
-def lesson(teacher: PromptModel, examples: Sequence[Example], *, probes_on: Sequence[Example]) -> Lesson:
-    """Return what a teacher says of examples; those without a label get the class that it finds likeliest.
+def lesson(
+    teacher: PromptModel, examples: Sequence[Example], *, probes_on: Sequence[Example]
+) -> Lesson:
+    """Return what a teacher says of examples; those without a label get the class that it finds
+    likeliest.
 
     Args:
         teacher: as it is; nothing of it changes.
@@ -109,13 +124,21 @@ def lesson(teacher: PromptModel, examples: Sequence[Example], *, probes_on: Sequ
 
 
 def contrasted(
-    probes: Probes, below: Sequence[Tensor], taught: Lesson, rows: Tensor, *, log: bool, crossed: bool
+    probes: Probes,
+    below: Sequence[Tensor],
+    taught: Lesson,
+    rows: Tensor,
+    *,
+    log: bool,
+    crossed: bool,
 ) -> Tensor:
-    """Return L_CPD of a batch, eq. 5-7 (`losses.contrastive`): the student's probes against the teacher's.
+    """Return L_CPD of a batch, eq. 5-7 (`losses.contrastive`): the student's probes against the
+    teacher's.
 
     Args:
         probes: the student's, frozen.
-        below: the student's hidden states at the mask of every layer but the last, P tensors [B, d].
+        below: the student's hidden states at the mask of every layer but the last, P tensors [B,
+            d].
         taught: what the teacher says, its probes included.
         rows: the batch's examples among those that it speaks of, [B].
         log: see `losses.contrastive`.
@@ -133,7 +156,9 @@ def prompt_teacher(model: TaskModel, name: str) -> PromptModel:
         BenchError: it reads none; `name` says which method trained it.
     """
     if not isinstance(model, PromptModel):
-        raise BenchError(f"the teacher '{name}' reads no mask, as the student does", fix="teacher=prompt-ft")
+        raise BenchError(
+            f"the teacher '{name}' reads no mask, as the student does", fix="teacher=prompt-ft"
+        )
     return model
 
 
@@ -150,7 +175,9 @@ def states_below(model: PromptModel, examples: Sequence[Example]) -> Tensor:
 
 
 def scores_at(model: PromptModel, states: Tensor) -> Tensor:
-    """Return the class scores [B, C] of the last layer's hidden states at the mask [B, d], as `model(batch)` does."""
+    """Return the class scores [B, C] of the last layer's hidden states at the mask [B, d], as
+    `model(batch)` does.
+    """
     rows, bias = model.backbone.word_rows(model.verbalizer.words)
     scores: Tensor = model.verbalizer(F.linear(model.backbone.projected(states), rows, bias))
     return scores
@@ -164,4 +191,6 @@ def check_probes(*backbones: Backbone) -> None:
     """
     for backbone in backbones:
         if len(backbone.layers) < 2:
-            raise BenchError(f"{backbone.ref.name} has no layer below its last to probe", fix="lambda2=0")
+            raise BenchError(
+                f"{backbone.ref.name} has no layer below its last to probe", fix="lambda2=0"
+            )

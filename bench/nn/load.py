@@ -1,4 +1,6 @@
-"""Load a language model and its tokenizer whole, or say what is wrong. Safetensors only, no remote code."""
+"""Load a language model and its tokenizer whole, or say what is wrong. Safetensors only, no remote
+code.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = Tr
         masked: its tokenizer must have a mask token.
 
     Raises:
-        ModelError: weights that are missing, truncated, of another shape or not finite; a tokenizer that has no mask
-            token or more tokens than the model has embeddings.
+        ModelError: weights that are missing, truncated, of another shape or not finite; a tokenizer
+            that has no mask token or more tokens than the model has embeddings.
     """
     import transformers
 
@@ -50,8 +52,12 @@ def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = Tr
             local_files_only=True,
             output_loading_info=True,
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # tokenizers raises bare Exception, and transformers ImportError in its place
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+    except (
+        Exception
+    ) as error:  # tokenizers raises bare Exception, and transformers ImportError in its place
         reason = [*str(error).strip().splitlines(), type(error).__name__][0]
         raise ModelError(f"this model cannot be loaded: {reason}", where=ref.path) from error
     _check_complete(model, info, ref)
@@ -72,7 +78,9 @@ def _check_configuration(folder: Path) -> dict[str, Any]:
 
 
 def _check_type(config: dict[str, Any], folder: Path) -> None:
-    """Refuse a type that no view reads, by its name: transformers would speak of classes of its own."""
+    """Refuse a type that no view reads, by its name: transformers would speak of classes of its
+    own.
+    """
     kind = config.get("model_type")
     if kind not in (*FAMILIES, *CAUSAL, *ENCODER_DECODER):
         raise ModelError(
@@ -98,7 +106,9 @@ def _check_weights(folder: Path) -> None:
 
 
 def _check_complete(model: nn.Module, info: dict[str, Any], ref: ModelRef) -> None:
-    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key and "position_ids" not in key)
+    missing = sorted(
+        key for key in info["missing_keys"] if "pooler" not in key and "position_ids" not in key
+    )
     if missing:
         raise ModelError(
             f"{len(missing)} weights are missing, {missing[0]} among them: they would be random",
@@ -119,13 +129,16 @@ def _check_complete(model: nn.Module, info: dict[str, Any], ref: ModelRef) -> No
 
 
 def _beyond(model: nn.Module, unexpected: Iterable[str]) -> list[str]:
-    """Return the weights that the model has under another number: those of more layers than it was made with."""
+    """Return the weights that the model has under another number: those of more layers than it was
+    made with.
+    """
     known = {re.sub(r"\d+", "#", name) for name, _ in model.named_parameters()}
     return sorted(name for name in unexpected if re.sub(r"\d+", "#", name) in known)
 
 
 def _read_whole(tokenizer: Any) -> None:
-    """Turn off what a tokenizer was stored with: whoever saved it cut texts to a length, from a side, and padded them.
+    """Turn off what a tokenizer was stored with: whoever saved it cut texts to a length, from a
+    side, and padded them.
 
     What is cut here is cut by the task's `max_length`, at a text's end.
     """

@@ -9,7 +9,8 @@ from torch import Tensor, stack
 
 
 def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean of -log softmax(scores)[label]; prompt-distiller, eq. 1-2, smash, section 3.1.
+    """Return the mean of -log softmax(scores)[label]; prompt-distiller, eq. 1-2, smash, section
+    3.1.
 
     Args:
         scores: [B, C], any real numbers.
@@ -19,11 +20,13 @@ def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def interpolation_kl(scores: Tensor, values: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """Return the KL loss of regression as interpolation between two opposing words; smash, section 3.1.
+    """Return the KL loss of regression as interpolation between two opposing words; smash, section
+    3.1.
 
-    p_pred = softmax(scores), p_gold = [(u - y) / (u - l), (y - l) / (u - l)]; the loss is the mean over the batch of
-    sum p_gold log(p_gold / p_pred). The paper writes KL(p_pred | p_gold); read with p_pred in front it is infinite at
-    y = l and y = u, so gold stands in front here, as in LM-BFF.
+    p_pred = softmax(scores), p_gold = [(u - y) / (u - l), (y - l) / (u - l)]; the loss is the mean
+    over the batch of sum p_gold log(p_gold / p_pred). The paper writes KL(p_pred | p_gold); read
+    with p_pred in front it is infinite at y = l and y = u, so gold stands in front here, as in
+    LM-BFF.
 
     Args:
         scores: [B, 2], for the lower and the upper word.
@@ -36,7 +39,9 @@ def interpolation_kl(scores: Tensor, values: Tensor, bounds: tuple[float, float]
 
 
 def bounded_mse(outputs: Tensor, values: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """Return the mean squared error between `outputs` [B] and `values` [B] scaled from their bounds to 0..1."""
+    """Return the mean squared error between `outputs` [B] and `values` [B] scaled from their bounds
+    to 0..1.
+    """
     lower, upper = bounds
     return F.mse_loss(outputs, ((values - lower) / (upper - lower)).to(outputs.dtype))
 
@@ -50,21 +55,24 @@ def weighted_average(each: Tensor, weights: Tensor) -> Tensor:
 def soft_cross_entropy(scores: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
     """Return the cross-entropy to a softened teacher; smash, eq. 1, prompt-distiller, eq. 3-4.
 
-    q = softmax(targets / T), s = softmax(scores); the mean over the batch of -sum_c q_c log s_c. The student is not
-    softened.
+    q = softmax(targets / T), s = softmax(scores); the mean over the batch of -sum_c q_c log s_c.
+    The student is not softened.
 
     Args:
         scores: [B, C], the student's.
-        targets: [B, C], the teacher's: logits, or log-probabilities, which differ from them by a constant a row.
+        targets: [B, C], the teacher's: logits, or log-probabilities, which differ from them by a
+            constant a row.
         temperature: T.
     """
     return F.cross_entropy(scores, (targets / temperature).softmax(-1))
 
 
 def distillation_kl(scores: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return T^2 KL(q || s), both softened: q = softmax(targets / T), s = softmax(scores / T) (Hinton et al., 2015).
+    """Return T^2 KL(q || s), both softened: q = softmax(targets / T), s = softmax(scores / T)
+    (Hinton et al., 2015).
 
-    The mean over the batch; T^2 keeps the gradient's size when T changes. thesis, eq. 4.2 has T = 1.
+    The mean over the batch; T^2 keeps the gradient's size when T changes. thesis, eq. 4.2 has T =
+    1.
 
     Args:
         scores: [B, C], the student's.
@@ -76,18 +84,23 @@ def distillation_kl(scores: Tensor, targets: Tensor, temperature: float = 1.0) -
 
 
 def softened_mse(scores: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return T^2 times the mean squared error of softmax(scores / T) [B, C] to softmax(targets / T).
+    """Return T^2 times the mean squared error of softmax(scores / T) [B, C] to softmax(targets /
+    T).
 
     MetaDistil's soft loss in its reference implementation; arguments as in `distillation_kl`.
     """
-    return temperature**2 * F.mse_loss((scores / temperature).softmax(-1), (targets / temperature).softmax(-1))
+    return temperature**2 * F.mse_loss(
+        (scores / temperature).softmax(-1), (targets / temperature).softmax(-1)
+    )
 
 
 def patient_mse(states: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean squared difference of hidden states [..., d], each divided by its length (Sun et al., 2019).
+    """Return the mean squared difference of hidden states [..., d], each divided by its length (Sun
+    et al., 2019).
 
-    The paper adds up ||h_s / |h_s| - h_t / |h_t| ||^2 over examples and layers; its code takes the mean over all
-    numbers, and the weights of 10 to 1000 that it searches are meant for that: so here.
+    The paper adds up ||h_s / |h_s| - h_t / |h_t| ||^2 over examples and layers; its code takes the
+    mean over all numbers, and the weights of 10 to 1000 that it searches are meant for that: so
+    here.
     """
     return F.mse_loss(F.normalize(states, dim=-1), F.normalize(wanted, dim=-1))
 
@@ -95,19 +108,19 @@ def patient_mse(states: Tensor, wanted: Tensor) -> Tensor:
 def contrastive(own: Tensor, wanted: Tensor, labels: Tensor, *, log: bool, crossed: bool) -> Tensor:
     """Return the contrastive loss of two models' probabilities; prompt-distiller, eq. 5-7.
 
-    The matching score of a student's and a teacher's probabilities is f(s, t) = exp(s . t): with s and t each the mean
-    over a model's probes, that is eq. 5. An example's negatives N(x) are those of the batch with another label; one
-    without negatives adds nothing, and the loss is the mean over the others of -f(s_x, t_x) / sum_N f, or of -log of
-    that ratio.
+    The matching score of a student's and a teacher's probabilities is f(s, t) = exp(s . t): with s
+    and t each the mean over a model's probes, that is eq. 5. An example's negatives N(x) are those
+    of the batch with another label; one without negatives adds nothing, and the loss is the mean
+    over the others of -f(s_x, t_x) / sum_N f, or of -log of that ratio.
 
     Args:
         own: s, [B, C].
         wanted: t, [B, C].
         labels: [B], given or guessed.
-        log: whether the logarithm is taken, as in contrastive predictive coding, on which the paper builds; in print
-            eq. 6 has none.
-        crossed: a negative x' counts f(s_x, t_x'), the student on x against the teacher on x'; otherwise f(s_x', t_x'),
-            as printed.
+        log: whether the logarithm is taken, as in contrastive predictive coding, on which the paper
+            builds; in print eq. 6 has none.
+        crossed: a negative x' counts f(s_x, t_x'), the student on x against the teacher on x';
+            otherwise f(s_x', t_x'), as printed.
     """
     scores = own @ wanted.T
     negative = labels[:, None] != labels[None, :]
@@ -130,11 +143,14 @@ def hidden_mse(states: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
         wanted: the teacher's, M_tea + 1 of them.
     """
     ours, theirs = len(states) - 1, len(wanted) - 1
-    return stack([F.mse_loss(own, wanted[m * theirs // ours]) for m, own in enumerate(states)]).sum()
+    return stack(
+        [F.mse_loss(own, wanted[m * theirs // ours]) for m, own in enumerate(states)]
+    ).sum()
 
 
 def attention_mse(maps: Sequence[Tensor], wanted: Sequence[Tensor], real: Tensor) -> Tensor:
-    """Return sum_m sum_h MSE(A_mh, A_g(m)h) over layers and heads, g as in `hidden_mse`; smash, eq. 4.
+    """Return sum_m sum_h MSE(A_mh, A_g(m)h) over layers and heads, g as in `hidden_mse`; smash, eq.
+    4.
 
     The mean is over the pairs of tokens of the batch's sequences: padding counts for nothing.
 
@@ -149,10 +165,14 @@ def attention_mse(maps: Sequence[Tensor], wanted: Sequence[Tensor], real: Tensor
     return stack([(gap.square() * pairs).sum() for gap in gaps]).sum() / pairs.sum()
 
 
-def masked_distillation(scores: Tensor, targets: Tensor, answers: Tensor, states: Tensor, wanted: Tensor) -> Tensor:
-    """Return 5 L_ce + 2 L_mlm + L_cos of masked words (Sanh et al., 2019; smash, section 4.3, setting 5, and A.1).
+def masked_distillation(
+    scores: Tensor, targets: Tensor, answers: Tensor, states: Tensor, wanted: Tensor
+) -> Tensor:
+    """Return 5 L_ce + 2 L_mlm + L_cos of masked words (Sanh et al., 2019; smash, section 4.3,
+    setting 5, and A.1).
 
-    L_ce softens both sides at temperature 2 and L_cos is 1 - cos(h_s, h_t), as DistilBERT's code has them.
+    L_ce softens both sides at temperature 2 and L_cos is 1 - cos(h_s, h_t), as DistilBERT's code
+    has them.
 
     Args:
         scores: [M, V], the student's at M masked places.
@@ -162,4 +182,8 @@ def masked_distillation(scores: Tensor, targets: Tensor, answers: Tensor, states
         wanted: [M, d], the teacher's.
     """
     cosine = F.cosine_similarity(states, wanted, dim=-1).mean()
-    return 5 * distillation_kl(scores, targets, 2.0) + 2 * cross_entropy(scores, answers) + (1 - cosine)
+    return (
+        5 * distillation_kl(scores, targets, 2.0)
+        + 2 * cross_entropy(scores, answers)
+        + (1 - cosine)
+    )

@@ -22,7 +22,8 @@ from fewbench.types import Example, Task
 
 
 class PromptModel(TaskModel):
-    """Classifies by the label words' scores at the mask of a prompt (smash, section 3.1; prompt-distiller, eq. 1).
+    """Classifies by the label words' scores at the mask of a prompt (smash, section 3.1;
+    prompt-distiller, eq. 1).
 
     Regression answers l p(lower word) + u p(upper word).
     """
@@ -75,7 +76,9 @@ class PromptModel(TaskModel):
         return [self._join([column[row] for column in columns]) for row in range(len(examples))]
 
     def _join(self, parts: list[list[int]]) -> Encoded:
-        """Join the pieces of one prompt; only its texts are cut to fit, the longest first, from their ends."""
+        """Join the pieces of one prompt; only its texts are cut to fit, the longest first, from
+        their ends.
+        """
         tokenizer = self.backbone.tokenizer
         room = self.task.max_length - 2 - sum(len(part) for part in parts)
         texts = [index for index, piece in enumerate(self.pieces) if piece.kind == "text"]
@@ -88,14 +91,20 @@ class PromptModel(TaskModel):
             )
         for index, length in zip(texts, shortened(lengths, cut), strict=True):
             parts[index] = parts[index][:length]
-        ids = [tokenizer.cls_token_id, *(token for part in parts for token in part), tokenizer.sep_token_id]
+        ids = [
+            tokenizer.cls_token_id,
+            *(token for part in parts for token in part),
+            tokenizer.sep_token_id,
+        ]
         place = next(index for index, piece in enumerate(self.pieces) if piece.kind == "mask")
         mask = 1 + sum(len(part) for part in parts[:place])
         return Encoded((Tokens(tuple(ids), (0,) * len(ids), mask),), None, cut)
 
 
 def shortened(lengths: Sequence[int], cut: int) -> list[int]:
-    """Return lengths of which `cut` was taken, one by one from the longest (the first among equals)."""
+    """Return lengths of which `cut` was taken, one by one from the longest (the first among
+    equals).
+    """
     left = sum(lengths) - cut
     found = list(lengths)
     longer = sorted(range(len(lengths)), key=lambda index: lengths[index])

@@ -17,8 +17,8 @@ def puts_boundary(tokenizer: Any) -> bool:
 def tokenise(tokenizer: Any, texts: Sequence[str], *, goes_on: bool) -> list[list[int]]:
     """Return the token ids of texts without special tokens.
 
-    A boundary that the tokenizer puts itself stands for the space that a text begins with, and goes where a text goes
-    on without a space.
+    A boundary that the tokenizer puts itself stands for the space that a text begins with, and goes
+    where a text goes on without a space.
 
     Args:
         tokenizer: a fast one.
@@ -31,20 +31,31 @@ def tokenise(tokenizer: Any, texts: Sequence[str], *, goes_on: bool) -> list[lis
     bare = [text.removeprefix(" ") for text in texts]
     read = tokenizer(bare, add_special_tokens=False)["input_ids"]
     joined = [goes_on and text == plain for text, plain in zip(texts, bare, strict=True)]
-    return [_without_boundary(tokenizer, ids) if on else ids for ids, on in zip(read, joined, strict=True)]
+    return [
+        _without_boundary(tokenizer, ids) if on else ids
+        for ids, on in zip(read, joined, strict=True)
+    ]
 
 
 def word_pieces(tokenizer: Any, word: str) -> list[int]:
-    """Return the token ids of a label word as it stands in running text: after a space, but before punctuation."""
+    """Return the token ids of a label word as it stands in running text: after a space, but before
+    punctuation.
+    """
     text = word if word[0] in "<[.," or puts_boundary(tokenizer) else " " + word
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 
 
 def _without_boundary(tokenizer: Any, ids: list[int]) -> list[int]:
-    """Return a text's ids without the boundary before it, if the vocabulary has its first piece alone, too."""
+    """Return a text's ids without the boundary before it, if the vocabulary has its first piece
+    alone, too.
+    """
     first = str(tokenizer.convert_ids_to_tokens(ids[0])) if ids else ""
     if first == BOUNDARY:
         return ids[1:]
-    alone = tokenizer.convert_tokens_to_ids(first.removeprefix(BOUNDARY)) if first.startswith(BOUNDARY) else None
+    alone = (
+        tokenizer.convert_tokens_to_ids(first.removeprefix(BOUNDARY))
+        if first.startswith(BOUNDARY)
+        else None
+    )
     return ids if alone in (None, tokenizer.unk_token_id) else [alone, *ids[1:]]

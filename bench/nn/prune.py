@@ -28,7 +28,9 @@ STACKS = {
 
 def apply(backbone: Backbone, change: Mapping[str, Any]) -> None:
     """Make a change that a manifest names, and note it in `backbone.changes`."""
-    CHANGES[change["change"]](backbone, **{name: value for name, value in change.items() if name != "change"})
+    CHANGES[change["change"]](
+        backbone, **{name: value for name, value in change.items() if name != "change"}
+    )
 
 
 def truncate(backbone: Backbone, layers: Sequence[int]) -> None:
@@ -45,11 +47,13 @@ def prune_heads(backbone: Backbone, heads: Mapping[Any, Sequence[int]]) -> None:
     """Remove attention heads: their rows of query, key and value, their columns of the output.
 
     Args:
-        backbone: changed in place; transformers' own forward pass still agrees with ours afterwards.
+        backbone: changed in place; transformers' own forward pass still agrees with ours
+            afterwards.
         heads: by layer, the numbers of the heads to remove among those it has, both from 0.
 
     Raises:
-        ModelError: a layer or head the model lacks, all heads of a layer, or layers that share their weights.
+        ModelError: a layer or head the model lacks, all heads of a layer, or layers that share
+            their weights.
     """
     layers = backbone.layers
     plan = {int(number): sorted({int(head) for head in gone}) for number, gone in heads.items()}
@@ -58,12 +62,18 @@ def prune_heads(backbone: Backbone, heads: Mapping[Any, Sequence[int]]) -> None:
         if not 0 <= number < len(layers):
             raise ModelError(f"the model has no layer {number}", allowed=f"0 to {len(layers) - 1}")
         if gone and not 0 <= gone[0] <= gone[-1] < layers[number].heads:
-            raise ModelError(f"layer {number} has no heads {gone}", allowed=f"0 to {layers[number].heads - 1}")
+            raise ModelError(
+                f"layer {number} has no heads {gone}", allowed=f"0 to {layers[number].heads - 1}"
+            )
         if len(gone) == layers[number].heads:
-            raise ModelError(f"layer {number} would lose all its heads", allowed="at least one head a layer")
+            raise ModelError(
+                f"layer {number} would lose all its heads", allowed="at least one head a layer"
+            )
     for number, gone in plan.items():
         _drop_heads(backbone, layers[number], gone)
-    backbone.changes.append({"change": "prune_heads", "heads": {str(number): gone for number, gone in plan.items()}})
+    backbone.changes.append(
+        {"change": "prune_heads", "heads": {str(number): gone for number, gone in plan.items()}}
+    )
 
 
 def refuse_shared_layers(backbone: Backbone) -> None:
@@ -75,12 +85,17 @@ def refuse_shared_layers(backbone: Backbone) -> None:
     queries = [id(layer.query) for layer in backbone.layers]
     if len(set(queries)) < len(queries):
         kind = backbone.config.model_type
-        raise ModelError(f"the layers of a '{kind}' share their weights, so none can be changed alone", allowed=STACKS)
+        raise ModelError(
+            f"the layers of a '{kind}' share their weights, so none can be changed alone",
+            allowed=STACKS,
+        )
 
 
 def _drop_heads(backbone: Backbone, layer: Layer, gone: Sequence[int]) -> None:
     size = layer.query.out_features // layer.heads
-    keep = torch.tensor([unit for unit in range(layer.query.out_features) if unit // size not in set(gone)])
+    keep = torch.tensor(
+        [unit for unit in range(layer.query.out_features) if unit // size not in set(gone)]
+    )
     keep = keep.to(layer.query.weight.device)
     for linear in (layer.query, layer.key, layer.value):
         linear.weight = nn.Parameter(linear.weight.detach()[keep].clone())
@@ -88,21 +103,28 @@ def _drop_heads(backbone: Backbone, layer: Layer, gone: Sequence[int]) -> None:
         linear.out_features = len(keep)
     layer.output.weight = nn.Parameter(layer.output.weight.detach()[:, keep].clone())
     layer.output.in_features = len(keep)
-    attention = next(m for m in backbone.model.modules() if any(child is layer.query for child in m.children()))
+    attention = next(
+        m for m in backbone.model.modules() if any(child is layer.query for child in m.children())
+    )
     counts = {"num_attention_heads": layer.heads - len(gone), "n_heads": layer.heads - len(gone)}
     for name, value in (counts | {"all_head_size": len(keep), "dim": len(keep)}).items():
         if hasattr(attention, name):  # what transformers' own forward pass goes by
             setattr(attention, name, value)
 
 
-CHANGES: Mapping[str, Callable[..., None]] = {"truncate": truncate, "prune_heads": prune_heads, "quantize": quantize}
+CHANGES: Mapping[str, Callable[..., None]] = {
+    "truncate": truncate,
+    "prune_heads": prune_heads,
+    "quantize": quantize,
+}
 
 
 def keep_layers(model: Any, keep: Sequence[int]) -> None:
-    """Leave only the given layers of a transformers model, in the given order; one named twice is copied.
+    """Leave only the given layers of a transformers model, in the given order; one named twice is
+    copied.
 
-    DistilBERT's student starts from every other layer of its teacher; progressive stacking (Gong et al., 2019) doubles
-    the layers of a shallow model: 0, 1, 2, 0, 1, 2.
+    DistilBERT's student starts from every other layer of its teacher; progressive stacking (Gong et
+    al., 2019) doubles the layers of a shallow model: 0, 1, 2, 0, 1, 2.
 
     Raises:
         ModelError: a layer the model lacks, or a family whose layers are shared or named otherwise.
@@ -114,6 +136,8 @@ def keep_layers(model: Any, keep: Sequence[int]) -> None:
     encoder = model.get_submodule(place)
     count = len(encoder.layer)
     if bad := [layer for layer in keep if not 0 <= layer < count]:
-        raise ModelError(f"the model has no layer {bad[0]}", allowed=f"0 to {count - 1}", fix="keep = [0, …]")
+        raise ModelError(
+            f"the model has no layer {bad[0]}", allowed=f"0 to {count - 1}", fix="keep = [0, …]"
+        )
     encoder.layer = nn.ModuleList([copy.deepcopy(encoder.layer[layer]) for layer in keep])
     setattr(model.config, number, len(keep))

@@ -1,7 +1,8 @@
-"""Linear layers in int8: weights stored as whole numbers, inputs rounded as they come (dynamic quantisation).
+"""Linear layers in int8: weights stored as whole numbers, inputs rounded as they come (dynamic
+quantisation).
 
-Zafrir et al., 2019 (Q8BERT): symmetric and linear, x ~ s q with s = max |x| / 127. The products are the processor's own
-int8 kernels. Axes: N tokens, i inputs, o outputs.
+Zafrir et al., 2019 (Q8BERT): symmetric and linear, x ~ s q with s = max |x| / 127. The products are
+the processor's own int8 kernels. Axes: N tokens, i inputs, o outputs.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ from fewbench.nn.backbone import Backbone
 
 WEIGHT_STEPS = 127
 INPUT_STEPS = 63
-"""Inputs have 7 bits: without VNNI, processors add two products in 16 bits, which 8 would overflow."""
+"""Inputs have 7 bits: without VNNI, processors add two products in 16 bits, which 8 would overflow.
+"""
 TINY = 1e-12
 
 
 class Int8Linear(nn.Module):
-    """A linear layer whose weights are int8 and whose inputs are rounded, each token by its own largest value.
+    """A linear layer whose weights are int8 and whose inputs are rounded, each token by its own
+    largest value.
 
-    By token, for then an answer does not depend on what else is in its batch. On a processor the products are int8; on
-    other devices the same rounding is computed in floating point, which saves no time.
+    By token, for then an answer does not depend on what else is in its batch. On a processor the
+    products are int8; on other devices the same rounding is computed in floating point, which saves
+    no time.
 
     Attributes:
         weight: [o, i] int8.
@@ -53,7 +57,9 @@ class Int8Linear(nn.Module):
         unit = states.abs().amax(-1, keepdim=True).clamp_min(TINY)
         if states.device.type != "cpu":
             rounded = (states / unit * INPUT_STEPS).round() / INPUT_STEPS
-            return torch.addcmul(self.bias, F.linear(rounded, self.weight.float() * self.scale[:, None]), unit)
+            return torch.addcmul(
+                self.bias, F.linear(rounded, self.weight.float() * self.scale[:, None]), unit
+            )
         product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
             states / unit, 1 / INPUT_STEPS, INPUT_STEPS + 1, self._pack()
         )
@@ -65,7 +71,9 @@ class Int8Linear(nn.Module):
             with warnings.catch_warnings():  # no other way to the kernels is offered yet
                 warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
                 zeros = torch.zeros(self.out_features, dtype=torch.long)
-                whole = torch._make_per_channel_quantized_tensor(self.weight, self.scale.double(), zeros, 0)
+                whole = torch._make_per_channel_quantized_tensor(
+                    self.weight, self.scale.double(), zeros, 0
+                )
             self._packed = torch.ops.quantized.linear_prepack(whole, None)
         return self._packed
 
@@ -78,7 +86,8 @@ class Int8Linear(nn.Module):
 
 
 def quantize(backbone: Backbone, per_channel: bool = True) -> None:
-    """Turn the six linear layers of every Transformer layer into int8; embeddings, norms and heads stay as they are.
+    """Turn the six linear layers of every Transformer layer into int8; embeddings, norms and heads
+    stay as they are.
 
     Args:
         backbone: changed in place; it cannot be trained any more.

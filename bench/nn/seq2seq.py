@@ -1,8 +1,10 @@
-"""Encoder-decoder models (T5): the template's mask is the first sentinel, and the decoder says what stands there.
+"""Encoder-decoder models (T5): the template's mask is the first sentinel, and the decoder says what
+stands there.
 
-smash, appendix A: a prompt is an example of T5's span corruption, "x1? <extra_id_0>, x2 </s>"; the decoder's first
-token is always <extra_id_0>, so label words are scored as its second. A sequence that marks no sentinel (fine-tuning's)
-is read at the decoder's first token. No further position of the decoder is computed.
+smash, appendix A: a prompt is an example of T5's span corruption, "x1? <extra_id_0>, x2 </s>"; the
+decoder's first token is always <extra_id_0>, so label words are scored as its second. A sequence
+that marks no sentinel (fine-tuning's) is read at the decoder's first token. No further position of
+the decoder is computed.
 
 Axes: S sequences, T positions, N tokens, d width, W words, V vocabulary.
 """
@@ -31,19 +33,24 @@ SENTINEL = "<extra_id_0>"
 
 
 class Seq2SeqBackbone(Backbone):
-    """T5 seen as a masked model: scores at the token that is read are the decoder's for what stands there.
+    """T5 seen as a masked model: scores at the token that is read are the decoder's for what stands
+    there.
 
-    The model's own forward pass runs, padded on the right; the sentinel becomes the tokenizer's mask token.
+    The model's own forward pass runs, padded on the right; the sentinel becomes the tokenizer's
+    mask token.
 
     Raises:
-        ModelError: another encoder-decoder than T5, or a tokenizer that is not fast or has no sentinel.
+        ModelError: another encoder-decoder than T5, or a tokenizer that is not fast or has no
+            sentinel.
     """
 
     def _adapt(self) -> None:
         kind, where = self.config.model_type, self.ref.path
         if kind not in ENCODER_DECODER:
             raise ModelError(
-                f"encoder-decoders of type '{kind}' are not known here", where=where, allowed=ENCODER_DECODER
+                f"encoder-decoders of type '{kind}' are not known here",
+                where=where,
+                allowed=ENCODER_DECODER,
             )
         if not self.tokenizer.is_fast or SENTINEL not in self.tokenizer.get_vocab():
             raise ModelError(f"the tokenizer is not fast, or has no token {SENTINEL}", where=where)
@@ -51,7 +58,9 @@ class Seq2SeqBackbone(Backbone):
 
     @property
     def places(self) -> int:
-        """How many tokens of one sequence the model reads: T5's positions are relative, and without end."""
+        """How many tokens of one sequence the model reads: T5's positions are relative, and without
+        end.
+        """
         return sys.maxsize
 
     def read(self, batch: Batch) -> Tensor:
@@ -74,8 +83,12 @@ class Seq2SeqBackbone(Backbone):
         return last
 
     def hidden_states(self, batch: Batch) -> list[Tensor]:
-        """Return the embeddings' and every encoder layer's hidden states of all tokens, [N, d] each."""
-        return [layer.flatten(0, 1)[batch.place] for layer in self._encoder_states(batch, every=True)]
+        """Return the embeddings' and every encoder layer's hidden states of all tokens, [N, d]
+        each.
+        """
+        return [
+            layer.flatten(0, 1)[batch.place] for layer in self._encoder_states(batch, every=True)
+        ]
 
     def _encoder_states(self, batch: Batch, every: bool) -> tuple[Tensor, ...]:
         encoder: Any = self.model.get_encoder()  # type: ignore[operator]
@@ -84,8 +97,12 @@ class Seq2SeqBackbone(Backbone):
         return done.hidden_states if every else (done.last_hidden_state,)
 
     def _before_vocabulary(self, batch: Batch) -> Tensor:
-        """Return what the vocabulary projection takes, [S, d]: T5 scales the state where it ties the embeddings."""
-        scaled = getattr(self.config, "scale_decoder_outputs", self.config.tie_word_embeddings)  # transformers 5, 4
+        """Return what the vocabulary projection takes, [S, d]: T5 scales the state where it ties
+        the embeddings.
+        """
+        scaled = getattr(
+            self.config, "scale_decoder_outputs", self.config.tie_word_embeddings
+        )  # transformers 5, 4
         return self.read(batch) * (self.config.d_model**-0.5 if scaled else 1.0)
 
     def word_scores(self, batch: Batch, words: Tensor) -> Tensor:
@@ -93,7 +110,9 @@ class Seq2SeqBackbone(Backbone):
         decoder = self.model.get_output_embeddings()  # type: ignore[operator]
         embedding = self.model.get_input_embeddings()  # type: ignore[operator]
         tied = isinstance(embedding, FocusedEmbedding) and embedding.full.weight is decoder.weight
-        return F.linear(self._before_vocabulary(batch), embedding(words) if tied else decoder.weight[words])
+        return F.linear(
+            self._before_vocabulary(batch), embedding(words) if tied else decoder.weight[words]
+        )
 
     def vocabulary_scores(self, batch: Batch) -> Tensor:
         """Return the decoder's scores (logits) of the whole vocabulary, [S, V]."""
@@ -108,17 +127,21 @@ class Seq2SeqBackbone(Backbone):
 
 
 class Seq2SeqPromptModel(PromptModel):
-    """A prompt without a token before it and </s> behind; a label word is the decoder's word for the sentinel.
+    """A prompt without a token before it and </s> behind; a label word is the decoder's word for
+    the sentinel.
 
-    The prompt is tokenised whole, as running text: alone, each of its pieces would begin with a word boundary of
-    SentencePiece. One place of the maximum length stays free, that of the token before a masked model's prompt.
+    The prompt is tokenised whole, as running text: alone, each of its pieces would begin with a
+    word boundary of SentencePiece. One place of the maximum length stays free, that of the token
+    before a masked model's prompt.
     """
 
     def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
         return [self._join(self._parts(example)) for example in examples]
 
     def _parts(self, example: Example) -> list[list[int]]:
-        """Return the token ids of each piece of the template: a token goes to the piece of its last character."""
+        """Return the token ids of each piece of the template: a token goes to the piece of its last
+        character.
+        """
         tokenizer = self.backbone.tokenizer
         pairs = pairwise((Piece("literal", ""), *self.pieces))
         texts = [
@@ -128,13 +151,17 @@ class Seq2SeqPromptModel(PromptModel):
             for before, piece in pairs
         ]
         owners = [number for number, text in enumerate(texts) for _ in text]
-        given = dict(add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=False)
+        given = dict(
+            add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=False
+        )
         read = tokenizer("".join(texts), **given)
         parts: list[list[int]] = [[] for _ in texts]
         for token, (start, end) in zip(read["input_ids"], read["offset_mapping"], strict=True):
             parts[owners[min(max(start, end - 1), len(owners) - 1)]].append(token)
         mask = next(number for number, piece in enumerate(self.pieces) if piece.kind == "mask")
-        parts[mask] = [tokenizer.mask_token_id]  # less the word boundary that stands before it, if there is one
+        parts[mask] = [
+            tokenizer.mask_token_id
+        ]  # less the word boundary that stands before it, if there is one
         return parts
 
     def _plain(self, text: str) -> str:

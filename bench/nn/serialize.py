@@ -1,4 +1,6 @@
-"""Trained models as tensors and a manifest, and back: the same class on the same backbone, changed in the same ways."""
+"""Trained models as tensors and a manifest, and back: the same class on the same backbone, changed
+in the same ways.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +23,23 @@ if TYPE_CHECKING:
     from fewbench.registry.methods import MethodInfo
 
 OURS = ("fewbench.nn.", "fewbench.methods.")
-"""The packages whose classes are found by their own names; those of other methods by the method's."""
+"""The packages whose classes are found by their own names; those of other methods by the method's.
+"""
 
 
 def pack(model: object, methods: Mapping[str, MethodInfo]) -> tuple[dict[str, Any], bytes]:
     """Return a trained model's manifest and its tensors as safetensors bytes.
 
-    The manifest names the class, what it is rebuilt from (`TaskModel.blueprint`), the backbone, what was done to
-    it (`Backbone.changes`), and which names share one tensor.
+    The manifest names the class, what it is rebuilt from (`TaskModel.blueprint`), the backbone,
+    what was done to it (`Backbone.changes`), and which names share one tensor.
 
     Args:
         model: what a method returned.
         methods: by name, those whose modules may hold its class.
 
     Raises:
-        BenchError: it is no model, or its class stands neither in `fewbench` nor in one of the methods.
+        BenchError: it is no model, or its class stands neither in `fewbench` nor in one of the
+            methods.
     """
     if not isinstance(model, TaskModel):
         raise BenchError(
@@ -76,7 +80,9 @@ def unpack(
         BenchError: made of another backbone, or of a class that is not there.
     """
     if manifest["backbone"]["revision"] != ref.revision:
-        raise BenchError(f"this model was made of {manifest['backbone']}, not of {ref.name} ({ref.revision})")
+        raise BenchError(
+            f"this model was made of {manifest['backbone']}, not of {ref.name} ({ref.revision})"
+        )
     kind = _class_of(str(manifest["class"]), methods)
     backbone = models.fresh(ref)
     for change in manifest["changes"]:
@@ -89,7 +95,9 @@ def unpack(
 
 
 def _class_name(kind: type, methods: Mapping[str, MethodInfo]) -> str:
-    """Return how a manifest names a class: `fewbench.nn.prompt:PromptModel`, or `my-method:MyModel`."""
+    """Return how a manifest names a class: `fewbench.nn.prompt:PromptModel`, or
+    `my-method:MyModel`.
+    """
     if kind.__module__.startswith(OURS):
         return f"{kind.__module__}:{kind.__name__}"
     owner = next((name for name, method in methods.items() if method.owns(kind)), None)
@@ -116,23 +124,34 @@ def _class_of(written: str, methods: Mapping[str, MethodInfo]) -> type[TaskModel
             fix=f"--methods FILE, the file of {place}",
         )
     if not (isinstance(found, type) and issubclass(found, TaskModel)):
-        raise BenchError(f"'{place}' has no model class '{name}' any more", fix="the same bench run with --force")
+        raise BenchError(
+            f"'{place}' has no model class '{name}' any more", fix="the same bench run with --force"
+        )
     return found
 
 
 def duplicate(model: TaskModel) -> TaskModel:
-    """Return a copy of a trained model that can be trained and changed; the two share token ids, not weights."""
-    shared = {id(thing): thing for thing in (model.backbone.tokenizer, model.backbone.encodings, model.task)}
+    """Return a copy of a trained model that can be trained and changed; the two share token ids,
+    not weights.
+    """
+    shared = {
+        id(thing): thing
+        for thing in (model.backbone.tokenizer, model.backbone.encodings, model.task)
+    }
     return copy.deepcopy(model, shared).requires_grad_(True)
 
 
 def _untied(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Split a state into tensors, each stored once, and further names by the first name of the same tensor."""
+    """Split a state into tensors, each stored once, and further names by the first name of the same
+    tensor.
+    """
     first: dict[tuple[int, torch.Size], str] = {}
     tensors: dict[str, Tensor] = {}
     tied: dict[str, str] = {}
     for name, tensor in state.items():
-        original = first.setdefault((tensor.data_ptr(), tensor.shape), name) if tensor.numel() else name
+        original = (
+            first.setdefault((tensor.data_ptr(), tensor.shape), name) if tensor.numel() else name
+        )
         if original == name:
             tensors[name] = tensor.detach().cpu().contiguous()
         else:

@@ -1,6 +1,8 @@
-"""Soft prompts: vectors before the input embeddings of a frozen model; ppt, sections 2-3, Lester et al., 2021.
+"""Soft prompts: vectors before the input embeddings of a frozen model; ppt, sections 2-3, Lester et
+al., 2021.
 
-A soft prompt is a value, a tensor [P, E]: `initial_prompt` makes one, and any other (a pretrained one, say) will do.
+A soft prompt is a value, a tensor [P, E]: `initial_prompt` makes one, and any other (a pretrained
+one, say) will do.
 
 Axes: P soft tokens, E width of the word embeddings, B batch, C classes, V vocabulary.
 """
@@ -26,13 +28,16 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Start = Literal["normal", "mask", "label", "vocabulary", "task"]
-"""ppt, Table 2: random, label words, words of the vocabulary or the task's texts; and the mask, as its code does."""
+"""ppt, Table 2: random, label words, words of the vocabulary or the task's texts; and the mask, as
+its code does.
+"""
 
 
 class SoftPromptModel(TaskModel):
     """Scores label words at the mask of [P; f(x)], and trains P alone: ppt, equation 2.
 
-    Where the model's positions end before P and the task's longest input do, the input is cut to what P leaves.
+    Where the model's positions end before P and the task's longest input do, the input is cut to
+    what P leaves.
 
     Args:
         backbone: masked or encoder-decoder; it is frozen, and from now on reads soft tokens too.
@@ -47,7 +52,11 @@ class SoftPromptModel(TaskModel):
         words = backbone.model.get_input_embeddings()  # type: ignore[operator]
         if prompt.ndim != 2 or prompt.shape[1] != words.embedding_dim:
             shape = f"[tokens, {words.embedding_dim}]"
-            raise BenchError(f"a soft prompt of shape {list(prompt.shape)}", where=backbone.ref.path, allowed=shape)
+            raise BenchError(
+                f"a soft prompt of shape {list(prompt.shape)}",
+                where=backbone.ref.path,
+                allowed=shape,
+            )
         task = behind(backbone, task, len(prompt))
         super().__init__(backbone, task)
         self.hard = prompt_model(backbone, task)
@@ -61,7 +70,13 @@ class SoftPromptModel(TaskModel):
 
     @classmethod
     def rebuild(  # type: ignore[override]
-        cls, backbone: Backbone, task: Task, *, tokens: int, template: str, words: Sequence[Sequence[str]]
+        cls,
+        backbone: Backbone,
+        task: Task,
+        *,
+        tokens: int,
+        template: str,
+        words: Sequence[Sequence[str]],
     ) -> Self:
         """Return a model with soft tokens of value 0."""
         width = backbone.model.get_input_embeddings().embedding_dim  # type: ignore[operator]
@@ -74,7 +89,9 @@ class SoftPromptModel(TaskModel):
         return [
             encoded._replace(
                 sequences=tuple(
-                    Tokens((*soft, *hard.ids), (0,) * len(soft) + hard.segments, len(soft) + hard.read)
+                    Tokens(
+                        (*soft, *hard.ids), (0,) * len(soft) + hard.segments, len(soft) + hard.read
+                    )
                     for hard in encoded.sequences
                 )
             )
@@ -102,16 +119,20 @@ class SoftPromptModel(TaskModel):
         return self.hard.loss(batch)
 
     def describe(self) -> dict[str, object]:
-        """Return what the hard prompt tells, the number of soft tokens, and how many parameters are trained."""
+        """Return what the hard prompt tells, the number of soft tokens, and how many parameters are
+        trained.
+        """
         soft = {"tokens": len(self.soft), "trained_parameters": self.soft.numel()}
         return self.hard.describe() | {"soft_prompt": soft}
 
 
 def behind(backbone: Backbone, task: Task, tokens: int) -> Task:
-    """Return a task as it is read behind so many soft tokens: no longer than the positions they leave.
+    """Return a task as it is read behind so many soft tokens: no longer than the positions they
+    leave.
 
     Raises:
-        BenchError: no soft tokens; or so many that an input is left neither its own length nor half of the positions.
+        BenchError: no soft tokens; or so many that an input is left neither its own length nor half
+            of the positions.
     """
     if tokens < 1:
         raise BenchError(f"a soft prompt of {tokens} tokens", allowed="1 or more")
@@ -142,13 +163,19 @@ class SoftEmbedding(nn.Module):
 
 
 def initial_prompt(
-    backbone: Backbone, task: Task, examples: Sequence[Example], tokens: int, start: Start, seed: int
+    backbone: Backbone,
+    task: Task,
+    examples: Sequence[Example],
+    tokens: int,
+    start: Start,
+    seed: int,
 ) -> Tensor:
     """Return values for a soft prompt to start from, [P, E].
 
-    `normal` draws numbers of the word embeddings' own mean and deviation, as the paper gives none; `mask` repeats the
-    mask's embedding (the paper's code for vanilla PT); `label` repeats those of the label words;
-    `vocabulary` and `task` draw words, with replacement. The paper's Top-1000 needs counts of the pretraining corpus.
+    `normal` draws numbers of the word embeddings' own mean and deviation, as the paper gives none;
+    `mask` repeats the mask's embedding (the paper's code for vanilla PT); `label` repeats those of
+    the label words; `vocabulary` and `task` draw words, with replacement. The paper's Top-1000
+    needs counts of the pretraining corpus.
 
     Args:
         backbone: gives the word embeddings.
@@ -165,7 +192,9 @@ def initial_prompt(
     words: Tensor = backbone.model.get_input_embeddings().weight.detach()  # type: ignore[operator]
     draw = torch.Generator().manual_seed(seed)
     if start == "normal":
-        return words.mean().cpu() + words.std().cpu() * torch.randn(tokens, words.shape[1], generator=draw)
+        return words.mean().cpu() + words.std().cpu() * torch.randn(
+            tokens, words.shape[1], generator=draw
+        )
     if start == "mask":
         known = [tokenizer.mask_token_id]
     elif start == "label":
@@ -174,11 +203,21 @@ def initial_prompt(
         known = sorted(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids))
     else:
         texts = [text for example in examples for text in (*example.texts, *example.options)]
-        known = [token for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] for token in ids]
+        known = [
+            token
+            for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]
+            for token in ids
+        ]
     if not known:
         raise BenchError(
-            f"no word to start a soft prompt from: start={start}", where=task.full_name, fix="start=normal"
+            f"no word to start a soft prompt from: start={start}",
+            where=task.full_name,
+            fix="start=normal",
         )
     drawn = start in ("vocabulary", "task")
-    rows = torch.randint(len(known), (tokens,), generator=draw) if drawn else torch.arange(tokens) % len(known)
+    rows = (
+        torch.randint(len(known), (tokens,), generator=draw)
+        if drawn
+        else torch.arange(tokens) % len(known)
+    )
     return words[torch.tensor(known)[rows].to(words.device)].cpu()

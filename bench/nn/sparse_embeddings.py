@@ -10,16 +10,21 @@ from fewbench.registry.protocol import Protocol
 from fewbench.types import Example
 
 
-def focus_on(model: TaskModel, protocol: Protocol, *read: Iterable[Example]) -> AbstractContextManager[None]:
-    """Train a model, inside the block, on the embeddings of some examples' tokens and of its label words alone.
+def focus_on(
+    model: TaskModel, protocol: Protocol, *read: Iterable[Example]
+) -> AbstractContextManager[None]:
+    """Train a model, inside the block, on the embeddings of some examples' tokens and of its label
+    words alone.
 
-    The result is the same at a fraction of the cost (`Backbone.focused`), and `whole_vocabulary` is to be given to
-    `kit.train`. Not with weight decay, which would move the other embeddings: then nothing happens.
+    The result is the same at a fraction of the cost (`Backbone.focused`), and `whole_vocabulary` is
+    to be given to `kit.train`. Not with weight decay, which would move the other embeddings: then
+    nothing happens.
 
     Args:
         model: trained inside the block.
         protocol: of the training.
-        read: all examples that the model is given inside the block: train, dev, and what else the loss reads.
+        read: all examples that the model is given inside the block: train, dev, and what else the
+            loss reads.
     """
     if protocol.weight_decay:
         return nullcontext()

@@ -1,4 +1,6 @@
-"""A backbone with a task's head: encodes examples, scores batches, predicts. Axes: B batch, C classes, n examples."""
+"""A backbone with a task's head: encodes examples, scores batches, predicts. Axes: B batch, C
+classes, n examples.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,18 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 TOKENS_A_BATCH = 4096
-"""Padded tokens scored at once: a few MiB of activations for small models, and short texts still in large batches."""
+"""Padded tokens scored at once: a few MiB of activations for small models, and short texts still in
+large batches.
+"""
 
 
 class TaskModel(nn.Module):
-    """What prompted and headed models share. Abstract: a model gives `_encode_new`, `forward`, `answer`, `loss`.
+    """What prompted and headed models share. Abstract: a model gives `_encode_new`, `forward`,
+    `answer`, `loss`.
 
     Args:
-        backbone: the model underneath; it remembers encodings, so that all trials of a run share them.
+        backbone: the model underneath; it remembers encodings, so that all trials of a run share
+            them.
         task: names format, labels, bounds and maximum length.
     """
 
@@ -35,7 +41,9 @@ class TaskModel(nn.Module):
         self.task = task
         view = f"{type(self).__name__} {task.full_name} {task.template} {task.max_length}"
         self._encoded = backbone.encodings.setdefault(view, {})
-        self._read: set[tuple[object, ...]] = set()  # of them, what this model was given: other runs share the rest
+        self._read: set[tuple[object, ...]] = (
+            set()
+        )  # of them, what this model was given: other runs share the rest
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
@@ -59,10 +67,17 @@ class TaskModel(nn.Module):
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Return the examples as token ids; each example is tokenised once a run."""
         keys = [(example.id, example.texts, example.options) for example in examples]
-        new = {key: example for key, example in zip(keys, examples, strict=True) if key not in self._encoded}
+        new = {
+            key: example
+            for key, example in zip(keys, examples, strict=True)
+            if key not in self._encoded
+        }
         self._encoded.update(zip(new, self._encode_new(list(new.values())), strict=True))
         self._read.update(keys)
-        return [self._encoded[key]._replace(label=example.label) for key, example in zip(keys, examples, strict=True)]
+        return [
+            self._encoded[key]._replace(label=example.label)
+            for key, example in zip(keys, examples, strict=True)
+        ]
 
     def forget(self) -> None:
         """Forget what was encoded: of a stream of examples each comes once."""
@@ -75,7 +90,9 @@ class TaskModel(nn.Module):
         return {"truncated": {"examples": len(cuts), "tokens": sum(cuts), "of": len(self._read)}}
 
     def blueprint(self) -> dict[str, Any]:
-        """Return what `rebuild` needs besides backbone and task, as JSON holds it; weights are stored apart."""
+        """Return what `rebuild` needs besides backbone and task, as JSON holds it; weights are
+        stored apart.
+        """
         return {}
 
     @classmethod
@@ -99,10 +116,16 @@ class TaskModel(nn.Module):
         encoded = self.encode([example.without_label() for example in examples])
         rows: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None] = [None] * len(encoded)
         for indices in by_length(encoded, TOKENS_A_BATCH):
-            answers = self.answer(self(self.collate([encoded[i] for i in indices])).float()).cpu().numpy()
+            answers = (
+                self.answer(self(self.collate([encoded[i] for i in indices])).float()).cpu().numpy()
+            )
             for index, answer in zip(indices, answers, strict=True):
                 rows[index] = answer
         self.train(was_training)
         array = np.stack([row for row in rows if row is not None]).astype(np.float32)
         ids = tuple(example.id for example in examples)
-        return Predictions(ids, values=array) if self.task.is_regression else Predictions(ids, probabilities=array)
+        return (
+            Predictions(ids, values=array)
+            if self.task.is_regression
+            else Predictions(ids, probabilities=array)
+        )

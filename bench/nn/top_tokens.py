@@ -1,4 +1,5 @@
-"""What prompted models would say at the mask: their likeliest tokens, by the last layer and by those below.
+"""What prompted models would say at the mask: their likeliest tokens, by the last layer and by
+those below.
 
 Axes: n examples, L layers.
 """
@@ -20,10 +21,14 @@ from fewbench.types import Example
 
 
 @torch.no_grad()
-def layer_tokens(model: PromptModel, examples: Sequence[Example], count: int) -> list[list[list[str]]]:
-    """Return the tokens with the highest scores at the mask of each example [n], by layer [L], the likeliest first.
+def layer_tokens(
+    model: PromptModel, examples: Sequence[Example], count: int
+) -> list[list[list[str]]]:
+    """Return the tokens with the highest scores at the mask of each example [n], by layer [L], the
+    likeliest first.
 
-    A layer's hidden state is read by the model's language head, which a probe of that layer starts from.
+    A layer's hidden state is read by the model's language head, which a probe of that layer starts
+    from.
     """
     bare = [example.without_label() for example in examples]
     tokenizer = model.backbone.tokenizer
@@ -31,7 +36,10 @@ def layer_tokens(model: PromptModel, examples: Sequence[Example], count: int) ->
     rows, bias = model.backbone.word_rows(vocabulary)
     scores = F.linear(model.backbone.projected(read_states(model, bare)[:, 0]), rows, bias)
     best = scores.topk(count).indices.tolist()
-    return [[[tokenizer.decode([token]).strip() for token in layer] for layer in example] for example in best]
+    return [
+        [[tokenizer.decode([token]).strip() for token in layer] for layer in example]
+        for example in best
+    ]
 
 
 def top_tokens(model: PromptModel, examples: Sequence[Example], count: int) -> list[list[str]]:
@@ -39,28 +47,40 @@ def top_tokens(model: PromptModel, examples: Sequence[Example], count: int) -> l
     return [layers[-1] for layers in layer_tokens(model, examples, count)]
 
 
-def token_study(models: Mapping[str, PromptModel], examples: Sequence[Example], *, first: int = 3) -> dict[str, object]:
-    """Return the five likeliest tokens at the mask of the first examples by each model, as prompt-distiller, Table 4.
+def token_study(
+    models: Mapping[str, PromptModel], examples: Sequence[Example], *, first: int = 3
+) -> dict[str, object]:
+    """Return the five likeliest tokens at the mask of the first examples by each model, as
+    prompt-distiller, Table 4.
 
     Examples go by their ids: a record holds no texts.
     """
     shown = examples[:first]
     tokens = {name: top_tokens(model, shown, 5) for name, model in models.items()}
-    return {f"top_tokens {e.id}": {name: tokens[name][row] for name in models} for row, e in enumerate(shown)}
+    return {
+        f"top_tokens {e.id}": {name: tokens[name][row] for name in models}
+        for row, e in enumerate(shown)
+    }
 
 
-def study(model: TaskModel, kit: FitContext, examples: Sequence[Example], top: int) -> list[dict[str, str]]:
-    """Return rows on what a student, its trained teacher and the pretrained one say; prompt-distiller, Table 4.
+def study(
+    model: TaskModel, kit: FitContext, examples: Sequence[Example], top: int
+) -> list[dict[str, str]]:
+    """Return rows on what a student, its trained teacher and the pretrained one say;
+    prompt-distiller, Table 4.
 
-    For each example and model there is a row a layer, the last one first: that is the answer. The layers below are
-    those that are probed.
+    For each example and model there is a row a layer, the last one first: that is the answer. The
+    layers below are those that are probed.
 
     Raises:
         BenchError: a model that reads no mask.
     """
     pretrained = prompt_model(kit.backbone("teacher"), model.task)
     models = {"trained teacher": kit.teacher(), "pretrained teacher": pretrained, "student": model}
-    found = {name: layer_tokens(prompt_teacher(each, name), examples, top) for name, each in models.items()}
+    found = {
+        name: layer_tokens(prompt_teacher(each, name), examples, top)
+        for name, each in models.items()
+    }
     return [
         {
             "text": " / ".join(example.texts),

@@ -1,4 +1,6 @@
-"""The one training loop: updates, dev checkpoints, the best one kept. Steps count optimizer updates."""
+"""The one training loop: updates, dev checkpoints, the best one kept. Steps count optimizer
+updates.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ Loss = Callable[[Batch], Tensor]
 
 @dataclass(slots=True)
 class History:
-    """What a training run saw: (step, dev score) at each checkpoint, the one kept, and mean training losses."""
+    """What a training run saw: (step, dev score) at each checkpoint, the one kept, and mean
+    training losses.
+    """
 
     curve: list[tuple[int, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -43,8 +47,9 @@ def train(
 ) -> History:
     """Train a model and leave it at its best dev checkpoint.
 
-    AdamW with the protocol's schedule, clipping and weight decay; every `eval_every` updates `evaluate` gives a dev
-    score, and the protocol's tie rule says whether it takes the place of the best so far (LM-BFF: a strict >).
+    AdamW with the protocol's schedule, clipping and weight decay; every `eval_every` updates
+    `evaluate` gives a dev score, and the protocol's tie rule says whether it takes the place of the
+    best so far (LM-BFF: a strict >).
 
     Args:
         model: trained in place; dropout is on during updates only.
@@ -79,7 +84,11 @@ def train(
             optimizer.zero_grad(set_to_none=False)
             if step % protocol.eval_every and step != protocol.max_steps:
                 continue
-            _note_loss(history, float(total) / (step - (history.curve[-1][0] if history.curve else 0)), step)
+            _note_loss(
+                history,
+                float(total) / (step - (history.curve[-1][0] if history.curve else 0)),
+                step,
+            )
             total.zero_()
             score = evaluate()
             history.curve.append((step, score))
@@ -110,28 +119,41 @@ def _update(model: TaskModel, loss: Loss, chosen: list[Encoded], micro_batch: in
 
 def _note_loss(history: History, mean: float, step: int) -> None:
     if mean != mean or mean in (float("inf"), float("-inf")):
-        raise BenchError(f"training diverged: the loss is {mean} at step {step}", fix="a smaller learning rate")
+        raise BenchError(
+            f"training diverged: the loss is {mean} at step {step}", fix="a smaller learning rate"
+        )
     history.losses.append(mean)
 
 
 def _focus(
     model: TaskModel, examples: Sequence[Encoded], protocol: Protocol, whole_vocabulary: bool
 ) -> AbstractContextManager[None]:
-    """Train the embeddings of tokens in use only; weight decay would move the others, so not with it."""
+    """Train the embeddings of tokens in use only; weight decay would move the others, so not with
+    it.
+    """
     if whole_vocabulary or protocol.weight_decay:
         return nullcontext()
     seen = {token for example in examples for tokens in example.sequences for token in tokens.ids}
     return model.backbone.focused(seen | set(model.extra_tokens()))
 
 
-def _optimizer(model: nn.Module, lr: float, protocol: Protocol) -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
-    """Return the vectors that hold all trained parameters, and AdamW on them; biases and norms are not decayed."""
+def _optimizer(
+    model: nn.Module, lr: float, protocol: Protocol
+) -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
+    """Return the vectors that hold all trained parameters, and AdamW on them; biases and norms are
+    not decayed.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not protocol.weight_decay:
         vector = _as_views_of_one(trained)
         return [vector], torch.optim.AdamW([vector], lr=lr, weight_decay=0.0, fused=True)
-    kinds = {protocol.weight_decay: [p for p in trained if p.ndim > 1], 0.0: [p for p in trained if p.ndim <= 1]}
-    vectors = {decay: _as_views_of_one(parameters) for decay, parameters in kinds.items() if parameters}
+    kinds = {
+        protocol.weight_decay: [p for p in trained if p.ndim > 1],
+        0.0: [p for p in trained if p.ndim <= 1],
+    }
+    vectors = {
+        decay: _as_views_of_one(parameters) for decay, parameters in kinds.items() if parameters
+    }
     groups = [{"params": [vector], "weight_decay": decay} for decay, vector in vectors.items()]
     return [*vectors.values()], torch.optim.AdamW(groups, lr=lr, fused=True)
 
@@ -139,8 +161,8 @@ def _optimizer(model: nn.Module, lr: float, protocol: Protocol) -> tuple[list[nn
 def _as_views_of_one(parameters: list[nn.Parameter]) -> nn.Parameter:
     """Move parameters and their gradients into one vector each, and make them views of it.
 
-    Clipping, the update and keeping the best checkpoint then walk one tensor instead of dozens of small ones, which on
-    a small model take a fifth of a step.
+    Clipping, the update and keeping the best checkpoint then walk one tensor instead of dozens of
+    small ones, which on a small model take a fifth of a step.
     """
     vector = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
     vector.grad = torch.zeros_like(vector)
@@ -154,14 +176,18 @@ def _as_views_of_one(parameters: list[nn.Parameter]) -> nn.Parameter:
 
 
 def _schedule(protocol: Protocol) -> Callable[[int], float]:
-    """Return the factor on the learning rate by updates done: linear warm-up, then constant or linear to zero."""
+    """Return the factor on the learning rate by updates done: linear warm-up, then constant or
+    linear to zero.
+    """
 
     def factor(done: int) -> float:
         if done < protocol.warmup_steps:
             return done / protocol.warmup_steps
         if protocol.schedule == "constant":
             return 1.0
-        return max(0.0, (protocol.max_steps - done) / max(1, protocol.max_steps - protocol.warmup_steps))
+        return max(
+            0.0, (protocol.max_steps - done) / max(1, protocol.max_steps - protocol.warmup_steps)
+        )
 
     return factor
 

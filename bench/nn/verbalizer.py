@@ -48,10 +48,12 @@ class SumVerbalizer(Verbalizer):
 def word_ids(task: Task, tokenizer: Any) -> tuple[tuple[int, ...], ...]:
     """Return the token id of every label word, class by class.
 
-    A word is looked up as it stands in running text, after a space (LM-BFF), unless it begins with punctuation.
+    A word is looked up as it stands in running text, after a space (LM-BFF), unless it begins with
+    punctuation.
 
     Raises:
-        BenchError: a word of several pieces, one that the tokenizer lacks, or one token for two classes.
+        BenchError: a word of several pieces, one that the tokenizer lacks, or one token for two
+            classes.
     """
     ids = tuple(tuple(_token(task, word, tokenizer) for word in words) for words in task.words)
     owner: dict[int, int] = {}

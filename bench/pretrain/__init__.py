@@ -1,1 +1,3 @@
-"""What pretraining by masked language modelling needs before a model is trained: corpus statistics and masking."""
+"""What pretraining by masked language modelling needs before a model is trained: corpus statistics
+and masking.
+"""

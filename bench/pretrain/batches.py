@@ -1,4 +1,6 @@
-"""The rows of every update and their masks: functions of seed and update alone, so that a resumed run sees the same."""
+"""The rows of every update and their masks: functions of seed and update alone, so that a resumed
+run sees the same.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +16,21 @@ from fewbench.pretrain.objective import Masked
 from fewbench.pretrain.packing import Rows
 
 MASK_SHARE, NOISE_SHARE = 0.8, 0.1
-"""Of the chosen places, the share that becomes [MASK] and the share that becomes any token; the rest stay (BERT)."""
+"""Of the chosen places, the share that becomes [MASK] and the share that becomes any token; the
+rest stay (BERT).
+"""
 
 
 class Order:
-    """Which rows an update sees: from each corpus its share, in an order of its own in every pass over it."""
+    """Which rows an update sees: from each corpus its share, in an order of its own in every pass
+    over it.
+    """
 
     def __init__(self, corpora: Sequence[Rows], batch: int, seed: int) -> None:
         self._corpora, self._seed = corpora, seed
-        self._shares = [batch // len(corpora) + (c < batch % len(corpora)) for c in range(len(corpora))]
+        self._shares = [
+            batch // len(corpora) + (c < batch % len(corpora)) for c in range(len(corpora))
+        ]
         self._passes: dict[int, tuple[int, NDArray[np.int64]]] = {}
 
     def places(self, update: int) -> list[tuple[int, int]]:
@@ -35,7 +43,12 @@ class Order:
 
     def rows(self, update: int) -> NDArray[np.int64]:
         """Return the ids [batch, length] of an update."""
-        return np.stack([np.asarray(self._corpora[corpus][row], np.int64) for corpus, row in self.places(update)])
+        return np.stack(
+            [
+                np.asarray(self._corpora[corpus][row], np.int64)
+                for corpus, row in self.places(update)
+            ]
+        )
 
     def _permutation(self, corpus: int, number: int) -> NDArray[np.int64]:
         if self._passes.get(corpus, (-1,))[0] != number:
@@ -45,7 +58,11 @@ class Order:
 
 
 def mask(
-    ids: NDArray[np.int64], choose: Choose, vocabulary: Vocabulary, mask_id: int, rng: np.random.Generator
+    ids: NDArray[np.int64],
+    choose: Choose,
+    vocabulary: Vocabulary,
+    mask_id: int,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the ids [n, L] as the model sees them, and which places it must answer for [n, L]."""
     chosen = choose(ids, rng)
@@ -68,5 +85,10 @@ def tensors(
     for rows in np.split(np.arange(len(ids)), parts):
         flat = np.flatnonzero(chosen[rows])
         if len(flat):
-            arrays = (seen[rows], flat, ids[rows].reshape(-1)[flat], *([] if around is None else [around[rows]]))
+            arrays = (
+                seen[rows],
+                flat,
+                ids[rows].reshape(-1)[flat],
+                *([] if around is None else [around[rows]]),
+            )
             yield Masked(*(torch.from_numpy(a).to(device, non_blocking=True) for a in arrays))

@@ -15,9 +15,14 @@ def card(name: str, config: Any, report: dict[str, Any]) -> str:
         "tokenizer": f"{config.vocab_size} tokens",
         "text": f"{', '.join(recipe['corpora'])}: {report['corpus_tokens'] / 1e6:.1f}M tokens, "
         "the same share of each in every update; every fiftieth document held out",
-        "started from": recipe["start"] or f"random weights ({recipe['embeddings']} word embeddings)",
+        "started from": recipe["start"]
+        or f"random weights ({recipe['embeddings']} word embeddings)",
         "objective": f"{recipe['objective']}, masking {recipe['masking']}"
-        + (f", {recipe['context']:g} of each answer for the words around" if recipe["context"] else "")
+        + (
+            f", {recipe['context']:g} of each answer for the words around"
+            if recipe["context"]
+            else ""
+        )
         + (f", teacher {recipe['teacher']}" if recipe["teacher"] else ""),
         "training": f"{report['updates']} updates of {recipe['batch']} rows of {recipe['length']} tokens: "
         f"{report['tokens'] / 1e6:.1f}M tokens in {report['seconds'] / 60:.0f} minutes on {environment['device']}, "
@@ -25,8 +30,18 @@ def card(name: str, config: Any, report: dict[str, Any]) -> str:
         "held-out loss": f"{curve[-1]['held_out_loss']:.3f} nats a masked token "
         f"({100 * curve[-1]['held_out_accuracy']:.1f}% right); {curve[0]['held_out_loss']:.3f} at the start",
     }
-    lines = [f"# {name}", "", "| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in rows.items()), ""]
-    lines += ["| tokens | training loss | held-out loss | held-out accuracy |", "| ---: | ---: | ---: | ---: |"]
+    lines = [
+        f"# {name}",
+        "",
+        "| | |",
+        "| --- | --- |",
+        *(f"| {key} | {value} |" for key, value in rows.items()),
+        "",
+    ]
+    lines += [
+        "| tokens | training loss | held-out loss | held-out accuracy |",
+        "| ---: | ---: | ---: | ---: |",
+    ]
     lines += [
         f"| {point['tokens'] / 1e6:.2f}M | {_number(point['train_loss'])} | {point['held_out_loss']:.3f} "
         f"| {100 * point['held_out_accuracy']:.1f}% |"

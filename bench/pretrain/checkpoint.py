@@ -1,4 +1,6 @@
-"""A checkpoint: one safetensors file, whole or absent, from which training goes on bit for bit on the same machine."""
+"""A checkpoint: one safetensors file, whole or absent, from which training goes on bit for bit on
+the same machine.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from fewbench.errors import BenchError, StoreDamaged
 from fewbench.io.atomic import write_whole
 
 
-def save_checkpoint(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def save_checkpoint(
+    file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
     """Write weights, the optimizer's moments, and `state` (JSON)."""
     from safetensors.torch import save
 
@@ -25,7 +29,9 @@ def save_checkpoint(file: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     write_whole(file, save(tensors, metadata={"state": json.dumps(state)}))
 
 
-def load_checkpoint(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def load_checkpoint(
+    file: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
     """Put weights and moments back, and return the state.
 
     Raises:
@@ -45,7 +51,9 @@ def load_checkpoint(file: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     for name, weight in model.named_parameters():
         stored = tensors.get(f"weight/{name}")
         if stored is None or stored.shape != weight.shape:
-            raise BenchError(f"this checkpoint is of another model: {name}", where=str(file), fix="another --out")
+            raise BenchError(
+                f"this checkpoint is of another model: {name}", where=str(file), fix="another --out"
+            )
         with torch.no_grad():
             weight.copy_(stored)
         moments = {

@@ -1,8 +1,10 @@
-"""The words around a row: what stands in the same document before and after it, as a distribution over the vocabulary.
+"""The words around a row: what stands in the same document before and after it, as a distribution
+over the vocabulary.
 
-A text that must tell the words of its neighbours learns what it is about, and whether it praises: FastSent (Hill, Cho
-and Korhonen, 2016) predicts them as a bag. Frequent words are thinned as in word2vec (Mikolov et al., 2013, equation
-5), or the bag would be nearly the same everywhere. Axes: n rows, N of a corpus, L places, V tokens.
+A text that must tell the words of its neighbours learns what it is about, and whether it praises:
+FastSent (Hill, Cho and Korhonen, 2016) predicts them as a bag. Frequent words are thinned as in
+word2vec (Mikolov et al., 2013, equation 5), or the bag would be nearly the same everywhere. Axes: n
+rows, N of a corpus, L places, V tokens.
 """
 
 from __future__ import annotations
@@ -27,22 +29,32 @@ class Context:
 
     Args:
         corpora: rows [N, L] of each, in the order of their documents.
-        vocabulary: tokens that are no text, and pieces that continue a word; neither is a word around.
+        vocabulary: tokens that are no text, and pieces that continue a word; neither is a word
+            around.
         separator: the token that ends a document.
     """
 
     def __init__(self, corpora: Sequence[Rows], vocabulary: Vocabulary, separator: int) -> None:
         self._corpora, self._separator = corpora, separator
-        counts = sum(np.bincount(np.asarray(rows).ravel(), minlength=vocabulary.size) for rows in corpora)
+        counts = sum(
+            np.bincount(np.asarray(rows).ravel(), minlength=vocabulary.size) for rows in corpora
+        )
         words = np.where(vocabulary.special | vocabulary.continues, 0, counts)
-        self._weights = np.where(words > 0, np.sqrt(THINNED * words.sum() / np.maximum(words, 1)), 0).clip(max=1)
+        self._weights = np.where(
+            words > 0, np.sqrt(THINNED * words.sum() / np.maximum(words, 1)), 0
+        ).clip(max=1)
 
     def around(self, places: Iterable[tuple[int, int]]) -> NDArray[np.float32]:
-        """Return the distribution [n, V] of the words around each (corpus, row); zeros where there is none.
+        """Return the distribution [n, V] of the words around each (corpus, row); zeros where there
+        is none.
 
-        A row with the ends of documents in it is taken for a part of the one that its last token belongs to.
+        A row with the ends of documents in it is taken for a part of the one that its last token
+        belongs to.
         """
-        bags = [np.bincount(ids, self._weights[ids], len(self._weights)) for ids in map(self._ids, places)]
+        bags = [
+            np.bincount(ids, self._weights[ids], len(self._weights))
+            for ids in map(self._ids, places)
+        ]
         return np.stack([bag / max(bag.sum(), 1e-9) for bag in bags]).astype(np.float32)
 
     def _ids(self, place: tuple[int, int]) -> NDArray[Any]:

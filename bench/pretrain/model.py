@@ -25,8 +25,9 @@ SHORTEST_WAVE, LONGEST_WAVE = 2.5, 300.0
 def new_model(recipe: Recipe, tokenizer: Any) -> Any:
     """Return a BERT with random weights for a tokenizer.
 
-    Weights are drawn with standard deviation 1 / sqrt(width), near BERT's 0.02 at BERT's width of 768. Narrow models
-    drawn with 0.02 add next to nothing to a place from what it attends to, and stay long at guessing by frequency.
+    Weights are drawn with standard deviation 1 / sqrt(width), near BERT's 0.02 at BERT's width of
+    768. Narrow models drawn with 0.02 add next to nothing to a place from what it attends to, and
+    stay long at guessing by frequency.
     """
     from transformers import BertConfig, BertForMaskedLM
 
@@ -45,30 +46,42 @@ def new_model(recipe: Recipe, tokenizer: Any) -> Any:
 
 
 def stop_dropout(model: Any) -> dict[str, float]:
-    """Drop nothing from now on, and return what the configuration said: one pass over much text overfits nothing."""
+    """Drop nothing from now on, and return what the configuration said: one pass over much text
+    overfits nothing.
+    """
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    said = {name: value for name in DROPOUTS if isinstance(value := getattr(model.config, name, None), float)}
+    said = {
+        name: value
+        for name in DROPOUTS
+        if isinstance(value := getattr(model.config, name, None), float)
+    }
     model.config.update(dict.fromkeys(said, 0.0))
     return said
 
 
 @torch.no_grad()
 def start_at_unigrams(model: Any, counts: Tensor) -> None:
-    """Set the output bias to the log of each token's share (`counts` [V], one added): no update is spent on it."""
+    """Set the output bias to the log of each token's share (`counts` [V], one added): no update is
+    spent on it.
+    """
     share = counts.double() + 1
     bias = (share / share.sum()).log().float()
     family_of(model).decoder(model).bias.copy_(bias - bias.mean())
 
 
 @torch.no_grad()
-def start_at_pmi(model: Any, corpora: Sequence[Rows], special: np.ndarray[Any, Any], rows: int, seed: int) -> None:
-    """Set the word embeddings to a factorised positive PMI matrix: Levy and Goldberg (2014), section 3.3.
+def start_at_pmi(
+    model: Any, corpora: Sequence[Rows], special: np.ndarray[Any, Any], rows: int, seed: int
+) -> None:
+    """Set the word embeddings to a factorised positive PMI matrix: Levy and Goldberg (2014),
+    section 3.3.
 
-    M = max(0, pmi) over skip-grams in windows of 11 is decomposed as U S V'; the embeddings are the rows of U sqrt(S),
-    centred, and each of the length that the model's own initial embeddings have on average. They are tied to the
-    output, so the first updates already tell like words from unlike.
+    M = max(0, pmi) over skip-grams in windows of 11 is decomposed as U S V'; the embeddings are the
+    rows of U sqrt(S), centred, and each of the length that the model's own initial embeddings have
+    on average. They are tied to the output, so the first updates already tell like words from
+    unlike.
 
     Args:
         model: a new model; changed in place.
@@ -84,21 +97,27 @@ def start_at_pmi(model: Any, corpora: Sequence[Rows], special: np.ndarray[Any, A
     counted = np.concatenate([np.asarray(corpus[:rows]) for corpus in corpora])
     matrix = pmi(count_pairs(counted, special), positive=True)
     words = model.get_input_embeddings().weight
-    left, scale, _ = randomized_svd(matrix, n_components=words.shape[1], n_iter=2, random_state=seed)
+    left, scale, _ = randomized_svd(
+        matrix, n_components=words.shape[1], n_iter=2, random_state=seed
+    )
     vectors = torch.from_numpy(left * np.sqrt(scale)).float()
     known = vectors.norm(dim=1) > 0
     vectors = vectors[known] - vectors[known].mean(0)
-    words[: len(known)][known] = vectors / vectors.norm(dim=1, keepdim=True) * words[5:].norm(dim=1).mean()
+    words[: len(known)][known] = (
+        vectors / vectors.norm(dim=1, keepdim=True) * words[5:].norm(dim=1).mean()
+    )
 
 
 @torch.no_grad()
 def start_at_neighbours(model: Any) -> None:
-    """Let the first two layers' heads attend to the words beside a place: one to the left, one to the right, two, ….
+    """Let the first two layers' heads attend to the words beside a place: one to the left, one to
+    the right, two, ….
 
-    A masked place must know its neighbours before it can learn anything from them, and learning where they stand takes
-    millions of tokens. So positions start as waves, sin(f j) and cos(f j), in as many dimensions as a head has, which
-    words leave free, and a head's query for the place at distance o is its key turned by the angle f o (Vaswani et al.,
-    2017, section 3.5). Values and all other weights stay random; every weight is trained.
+    A masked place must know its neighbours before it can learn anything from them, and learning
+    where they stand takes millions of tokens. So positions start as waves, sin(f j) and cos(f j),
+    in as many dimensions as a head has, which words leave free, and a head's query for the place at
+    distance o is its key turned by the angle f o (Vaswani et al., 2017, section 3.5). Values and
+    all other weights stay random; every weight is trained.
 
     Args:
         model: a new BERT; changed in place.
@@ -107,7 +126,9 @@ def start_at_neighbours(model: Any) -> None:
     layers, table = family.layers(model), model.get_input_embeddings().weight
     head = table.shape[1] // layers[0].heads
     turned = table.shape[1] - head  # the dimensions from here on hold positions
-    frequencies = 2 * math.pi / torch.logspace(math.log10(LONGEST_WAVE), math.log10(SHORTEST_WAVE), head // 2)
+    frequencies = (
+        2 * math.pi / torch.logspace(math.log10(LONGEST_WAVE), math.log10(SHORTEST_WAVE), head // 2)
+    )
     centred = table - table.mean(0)
     strongest = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)
     table.copy_(table @ strongest)  # what words lose below is their weakest directions
@@ -129,11 +150,13 @@ def start_at_neighbours(model: Any) -> None:
 
 @torch.no_grad()
 def start_silent(model: Any, keep: Sequence[int]) -> None:
-    """Let each layer that stands again right after itself add nothing at the start: a deeper model that does the same.
+    """Let each layer that stands again right after itself add nothing at the start: a deeper model
+    that does the same.
 
-    Growth that preserves the function (Chen et al., 2016), for layers whose norm comes last: what attention and the
-    feed-forward network write is 0, the first norm does nothing, and the second gives back the length that states have
-    there on average. A stack of plain copies instead (Gong et al., 2019) made a three-layer model worse than chance.
+    Growth that preserves the function (Chen et al., 2016), for layers whose norm comes last: what
+    attention and the feed-forward network write is 0, the first norm does nothing, and the second
+    gives back the length that states have there on average. A stack of plain copies instead (Gong
+    et al., 2019) made a three-layer model worse than chance.
 
     Args:
         model: one whose layers are already those of `keep`; changed in place.

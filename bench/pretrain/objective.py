@@ -2,8 +2,8 @@
 
 Axes: n rows, L places, M masked places, V tokens, d width.
 
-Rows are full, so nothing is padded and attention needs no mask; the last layer is computed at the masked places alone,
-and so is the vocabulary head.
+Rows are full, so nothing is padded and attention needs no mask; the last layer is computed at the
+masked places alone, and so is the vocabulary head.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from fewbench.pretrain.recipe import Recipe
 
 
 class Masked(NamedTuple):
-    """Rows with masks: `ids` [n, L] as the model sees them, `places` [M] (flat, row by row), `answers` [M].
+    """Rows with masks: `ids` [n, L] as the model sees them, `places` [M] (flat, row by row),
+    `answers` [M].
 
-    `around` [n, V], if any, is the part of each answer that the words around the row have: it sums to the recipe's
-    `context`, or to 0 where there are none.
+    `around` [n, V], if any, is the part of each answer that the words around the row have: it sums
+    to the recipe's `context`, or to 0 where there are none.
     """
 
     ids: Tensor
@@ -39,12 +40,15 @@ Objective = Callable[[Any, Masked], tuple[Tensor, dict[str, float]]]
 
 
 def masked_words(model: Any, rows: Masked) -> tuple[Tensor, dict[str, float]]:
-    """Return the mean cross-entropy at the masked places; its term `loss` is that of the masked words alone."""
+    """Return the mean cross-entropy at the masked places; its term `loss` is that of the masked
+    words alone.
+    """
     return cross_entropy(vocabulary_scores(model, states_at(model, rows)), rows)
 
 
 def cross_entropy(scores: Tensor, rows: Masked) -> tuple[Tensor, dict[str, float]]:
-    """Return the mean of (1 - c) * -log p(word) - c * sum over v of q(v) log p(v) for scores [M, V], and its terms.
+    """Return the mean of (1 - c) * -log p(word) - c * sum over v of q(v) log p(v) for scores [M,
+    V], and its terms.
 
     c * q is `rows.around`; with none of it, this is the cross-entropy of masked words.
     """
@@ -59,11 +63,13 @@ def cross_entropy(scores: Tensor, rows: Masked) -> tuple[Tensor, dict[str, float
 
 
 def distillation(teacher: Any, recipe: Recipe) -> Objective:
-    """Return DistilBERT's loss: soft * KL at temperature T, times T^2, + hard * masked words + hidden * (1 - cosine).
+    """Return DistilBERT's loss: soft * KL at temperature T, times T^2, + hard * masked words +
+    hidden * (1 - cosine).
 
-    Sanh et al. (2019), section 3; smash, section 4.3, setting 5. The cosine is between the last hidden states of
-    teacher and student. All three are taken at the masked places; DistilBERT's code takes KL and cosine at all places,
-    which costs the vocabulary head and the last layer seven times over.
+    Sanh et al. (2019), section 3; smash, section 4.3, setting 5. The cosine is between the last
+    hidden states of teacher and student. All three are taken at the masked places; DistilBERT's
+    code takes KL and cosine at all places, which costs the vocabulary head and the last layer seven
+    times over.
 
     Args:
         teacher: a masked language model with the student's vocabulary; it is not trained.
@@ -94,7 +100,8 @@ def check_teacher(teacher: Any, student: Any, recipe: Recipe) -> None:
     """Refuse a teacher whose answers do not fit the student's.
 
     Raises:
-        ModelError: vocabularies of different size, or different widths while the hidden loss has a weight.
+        ModelError: vocabularies of different size, or different widths while the hidden loss has a
+            weight.
     """
     ours, theirs = (family_of(model).decoder(model).out_features for model in (student, teacher))
     if ours != theirs:
@@ -125,7 +132,9 @@ def hidden_states(model: Any, ids: Tensor) -> list[Tensor]:
     """Return the states [n, L, d] of ids [n, L] after the embeddings and after each layer."""
     states = [_embed(model, ids)]
     for layer in family_of(model).layers(model):
-        states.append(_finish(layer, states[-1], _attend(layer, states[-1], model.training), model.training))
+        states.append(
+            _finish(layer, states[-1], _attend(layer, states[-1], model.training), model.training)
+        )
     return states
 
 
@@ -147,16 +156,22 @@ def _embed(model: Any, ids: Tensor) -> Tensor:
 
 
 def _attend(layer: Layer, states: Tensor, training: bool) -> Tensor:
-    """Return the attention's mixed values [n, L, d] for states [n, L, d]; one product makes queries, keys, values."""
+    """Return the attention's mixed values [n, L, d] for states [n, L, d]; one product makes
+    queries, keys, values.
+    """
     maps: tuple[nn.Linear, ...] = (layer.query, layer.key, layer.value)
     weight, bias = torch.cat([m.weight for m in maps]), torch.cat([m.bias for m in maps])
     mapped = F.linear(states, weight, bias)
     query, key, value = mapped.view(*states.shape[:2], 3, layer.heads, -1).permute(2, 0, 3, 1, 4)
-    mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=layer.weights if training else 0.0)
+    mixed = F.scaled_dot_product_attention(
+        query, key, value, dropout_p=layer.weights if training else 0.0
+    )
     return mixed.transpose(1, 2).flatten(2)
 
 
 def _finish(layer: Layer, states: Tensor, mixed: Tensor, training: bool) -> Tensor:
-    attended = layer.attention_norm(F.dropout(layer.output(mixed), layer.after_attention, training) + states)
+    attended = layer.attention_norm(
+        F.dropout(layer.output(mixed), layer.after_attention, training) + states
+    )
     inner = layer.down(layer.activation(layer.up(attended)))
     return layer.norm(F.dropout(inner, layer.after_feedforward, training) + attended)  # type: ignore[no-any-return]

@@ -1,7 +1,9 @@
-"""Documents as rows of token ids, packed so that no row is padded: each corpus is encoded once, and kept as a file.
+"""Documents as rows of token ids, packed so that no row is padded: each corpus is encoded once, and
+kept as a file.
 
-A row is [CLS] text [SEP], `length` tokens long. A document's end is a [SEP], and the next one follows in the same row,
-as in RoBERTa's FULL-SENTENCES. What is left at a corpus's end and fills no row is left out.
+A row is [CLS] text [SEP], `length` tokens long. A document's end is a [SEP], and the next one
+follows in the same row, as in RoBERTa's FULL-SENTENCES. What is left at a corpus's end and fills no
+row is left out.
 """
 
 from __future__ import annotations
@@ -61,15 +63,19 @@ def pack(source: str, tokenizer: Any, length: int, cache: Path) -> Packed:
 
 
 def held_out_rows(corpora: Iterable[Packed]) -> Rows:
-    """Return the rows to measure on: the first of each corpus's held-out text, the same number of each."""
+    """Return the rows to measure on: the first of each corpus's held-out text, the same number of
+    each.
+    """
     parts = [packed.held_out for packed in corpora]
     return np.concatenate([np.asarray(part[: HELD_OUT_ROWS // len(parts)]) for part in parts])
 
 
 def _encoder(tokenizer: Any) -> Tokenizer:
-    """Return a tokenizer's own encoder as packing needs it: it encodes documents whole, and nothing but them.
+    """Return a tokenizer's own encoder as packing needs it: it encodes documents whole, and nothing
+    but them.
 
-    A model is often saved with the truncation and padding that it was tuned with: documents would be cut off at them.
+    A model is often saved with the truncation and padding that it was tuned with: documents would
+    be cut off at them.
     """
     encoder = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     encoder.no_truncation()
@@ -89,7 +95,9 @@ def _pack(source: str, tokenizer: Any, encoder: Tokenizer, length: int) -> tuple
 
 def _encoded(texts: Iterator[Document], encoder: Tokenizer) -> Iterator[list[int]]:
     while block := [" ".join(document) for document in itertools.islice(texts, ENCODED_AT_ONCE)]:
-        yield from (encoding.ids for encoding in encoder.encode_batch(block, add_special_tokens=False))
+        yield from (
+            encoding.ids for encoding in encoder.encode_batch(block, add_special_tokens=False)
+        )
 
 
 def _rows(stream: list[NDArray[Any]], tokenizer: Any, length: int, kind: Any) -> Rows:
@@ -103,7 +111,9 @@ def _rows(stream: list[NDArray[Any]], tokenizer: Any, length: int, kind: Any) ->
 
 
 def _key(source: str, encoder: Tokenizer, length: int) -> str:
-    """Return a hash of all that the packed rows depend on; of local files, their names, sizes and times."""
+    """Return a hash of all that the packed rows depend on; of local files, their names, sizes and
+    times.
+    """
     files = [] if source.startswith(HUB) else corpus_files(source)
     stamps = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     text = json.dumps([source, stamps, length, encoder.to_str()])

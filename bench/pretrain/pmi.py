@@ -15,18 +15,24 @@ PAPER = "Sadeq et al., 2022, eq. 7.1"
 
 
 def count_pairs(
-    corpus: NDArray[np.integer[Any]], special: NDArray[np.bool_], *, window: int = 11, block: int = 1 << 20
+    corpus: NDArray[np.integer[Any]],
+    special: NDArray[np.bool_],
+    *,
+    window: int = 11,
+    block: int = 1 << 20,
 ) -> csr_array:
-    """Count how often two token ids stand in one window of `window` consecutive places of a sequence.
+    """Count how often two token ids stand in one window of `window` consecutive places of a
+    sequence.
 
-    Two places of a sequence co-occur when they are at most `window - 1` apart, that is when some window holds both;
-    each such pair of places counts once, however many windows hold it. Special tokens take up a place and are not
-    counted. C[a, b] is the number of ordered pairs of different places (i, j) with ids (a, b), so C is symmetric and
-    its diagonal is even.
+    Two places of a sequence co-occur when they are at most `window - 1` apart, that is when some
+    window holds both; each such pair of places counts once, however many windows hold it. Special
+    tokens take up a place and are not counted. C[a, b] is the number of ordered pairs of different
+    places (i, j) with ids (a, b), so C is symmetric and its diagonal is even.
 
-    One pass over blocks of whole sequences. Memory: 2 (window - 1) codes of 4 bytes (8 bytes where V > 65,536) a token
-    of a block, thus 80 MiB for the defaults, and 12 bytes a distinct pair a <= b, held twice while a block is merged
-    and twice in C. Time: one sort of a block's codes, and one walk over the distinct pairs a block.
+    One pass over blocks of whole sequences. Memory: 2 (window - 1) codes of 4 bytes (8 bytes where
+    V > 65,536) a token of a block, thus 80 MiB for the defaults, and 12 bytes a distinct pair a <=
+    b, held twice while a block is merged and twice in C. Time: one sort of a block's codes, and one
+    walk over the distinct pairs a block.
 
     Args:
         corpus: [N, L] token ids; may be memory-mapped.
@@ -46,7 +52,9 @@ def count_pairs(
     return (upper + upper.T).tocsr()
 
 
-def _pair_codes(ids: NDArray[np.integer[Any]], special: NDArray[np.bool_], window: int) -> NDArray[np.unsignedinteger]:
+def _pair_codes(
+    ids: NDArray[np.integer[Any]], special: NDArray[np.bool_], window: int
+) -> NDArray[np.unsignedinteger]:
     """Return the sorted codes a V + b, a <= b, of all pairs of places of [n, L] ids that co-occur."""
     size = len(special)
     wide = ids.astype(np.uint32 if size <= 1 << 16 else np.uint64)
@@ -63,7 +71,11 @@ def _pair_codes(ids: NDArray[np.integer[Any]], special: NDArray[np.bool_], windo
 
 def _from_codes(codes: NDArray[np.unsignedinteger], size: int) -> csr_array:
     """Return the matrix [V, V] that counts sorted codes."""
-    first = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1]))) if len(codes) else np.zeros(0, np.int64)
+    first = (
+        np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+        if len(codes)
+        else np.zeros(0, np.int64)
+    )
     distinct, counts = codes[first], np.diff(first, append=len(codes))
     rows, columns = np.divmod(distinct, codes.dtype.type(size))
     ends = np.searchsorted(rows, np.arange(size + 1, dtype=rows.dtype)).astype(np.int32)
@@ -71,11 +83,13 @@ def _from_codes(codes: NDArray[np.unsignedinteger], size: int) -> csr_array:
 
 
 def pmi(counts: csr_array, *, positive: bool = False) -> csr_array:
-    """Return the pointwise mutual information of every pair that was counted; eq. 7.1, natural logarithm.
+    """Return the pointwise mutual information of every pair that was counted; eq. 7.1, natural
+    logarithm.
 
-    pmi(w1, w2) = log [p(w1, w2) / (p(w1) p(w2))] with p(w1, w2) = C[w1, w2] / sum C and p(w) = sum of row w / sum C,
-    the marginal of the same pairs, so that independent tokens have PMI 0. A pair that never co-occurs has PMI log 0:
-    it is not stored, and so counts as 0 (no evidence) wherever entries are summed.
+    pmi(w1, w2) = log [p(w1, w2) / (p(w1) p(w2))] with p(w1, w2) = C[w1, w2] / sum C and p(w) = sum
+    of row w / sum C, the marginal of the same pairs, so that independent tokens have PMI 0. A pair
+    that never co-occurs has PMI log 0: it is not stored, and so counts as 0 (no evidence) wherever
+    entries are summed.
 
     Args:
         counts: C [V, V] of `count_pairs`.
@@ -92,7 +106,9 @@ def pmi(counts: csr_array, *, positive: bool = False) -> csr_array:
     values = np.log(counts.data) + total - (log_marginal[rows] + log_marginal[counts.indices])
     if positive:
         values = np.maximum(values, 0)
-    result = csr_array((values.astype(np.float32), counts.indices, counts.indptr), shape=counts.shape, copy=True)
+    result = csr_array(
+        (values.astype(np.float32), counts.indices, counts.indptr), shape=counts.shape, copy=True
+    )
     if positive:
         result.eliminate_zeros()
     return result

@@ -9,7 +9,9 @@ from fewbench.measure.fact_probe import Questions, ask, prepare
 
 
 class FactMeasure:
-    """Measures the mean reciprocal rank of facts, macro average over relations; texts are cut into tokens once."""
+    """Measures the mean reciprocal rank of facts, macro average over relations; texts are cut into
+    tokens once.
+    """
 
     def __init__(self, facts: FactSet) -> None:
         self._facts = facts
@@ -20,4 +22,8 @@ class FactMeasure:
         self._questions = self._questions or prepare(tokenizer, self._facts)
         found = ask(model, self._questions).recalls
         mrr = found.macro.mrr
-        return {"mrr": None if mrr is None else round(mrr, 5), "facts": found.micro.n, "left_out": found.micro.left_out}
+        return {
+            "mrr": None if mrr is None else round(mrr, 5),
+            "facts": found.micro.n,
+            "left_out": found.micro.left_out,
+        }

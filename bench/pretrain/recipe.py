@@ -1,4 +1,6 @@
-"""A recipe: every setting of a pretraining, from a TOML file and the command line, checked before anything loads."""
+"""A recipe: every setting of a pretraining, from a TOML file and the command line, checked before
+anything loads.
+"""
 
 from __future__ import annotations
 
@@ -22,30 +24,34 @@ class Recipe:
     """How a model is pretrained. Counts are optimizer updates unless they say otherwise.
 
     Args:
-        objective: `mlm` (masked words); `distil` (DistilBERT's three losses; needs a teacher of the same vocabulary);
-            `states` (a teacher's hidden states, of any width and vocabulary, and masked words).
+        objective: `mlm` (masked words); `distil` (DistilBERT's three losses; needs a teacher of the
+            same vocabulary); `states` (a teacher's hidden states, of any width and vocabulary, and
+            masked words).
         masking: a strategy and its settings, `informask:candidates=30`.
-        context: the share of every masked place's answer that goes to the words around its row, in the same document
-            (`fewbench.pretrain.context`); the masked word has the rest.
-        tokens: how many tokens to train on in all; with `batch` and `length` it gives the number of updates.
+        context: the share of every masked place's answer that goes to the words around its row, in
+            the same document (`fewbench.pretrain.context`); the masked word has the rest.
+        tokens: how many tokens to train on in all; with `batch` and `length` it gives the number of
+            updates.
         batch: rows an update; each corpus gives the same share.
         accumulate: forward passes an update, each of batch / accumulate rows.
         length: tokens a row.
-        lr: the peak learning rate; it rises linearly over the share `warmup` of all updates and falls linearly to 0.
+        lr: the peak learning rate; it rises linearly over the share `warmup` of all updates and
+            falls linearly to 0.
         optimizer_beta2, weight_decay, clip: AdamW's, and the largest norm of the gradient.
-        precision: what matrix products are computed in; `auto` is bfloat16 on CUDA and on processors that
-            multiply it themselves, else float32.
+        precision: what matrix products are computed in; `auto` is bfloat16 on CUDA and on
+            processors that multiply it themselves, else float32.
         evaluate_every, checkpoint_every: updates between measurements and between checkpoints.
         vocabulary, words: of a tokenizer learned from the corpora; `words` are single tokens in it.
-        layers, width, heads, embeddings, attention: of a model from scratch; `embeddings` `pmi` starts the word
-            embeddings from a factorised PMI matrix of the corpora, `attention` `neighbours` lets the first heads attend
-            to the words beside (`fewbench.pretrain.model`).
-        keep: numbers (from 0) of the layers of `start` that are kept; all if empty. A number right after itself is a
-            new layer, which adds nothing at the start.
-        temperature, soft, hard, hidden: the distillation temperature and the weights of its three losses
-            (DistilBERT: 2; 5, 2, 1).
-        hard, hidden, pooled: of `states`, the weights of the masked words and of the distances to the teacher's
-            states of words and of whole rows.
+        layers, width, heads, embeddings, attention: of a model from scratch; `embeddings` `pmi`
+            starts the word embeddings from a factorised PMI matrix of the corpora, `attention`
+            `neighbours` lets the first heads attend to the words beside
+            (`fewbench.pretrain.model`).
+        keep: numbers (from 0) of the layers of `start` that are kept; all if empty. A number right
+            after itself is a new layer, which adds nothing at the start.
+        temperature, soft, hard, hidden: the distillation temperature and the weights of its three
+            losses (DistilBERT: 2; 5, 2, 1).
+        hard, hidden, pooled: of `states`, the weights of the masked words and of the distances to
+            the teacher's states of words and of whole rows.
         seed: of initial weights, order and masks.
     """
 
@@ -86,7 +92,8 @@ class Recipe:
 
 
 def read_recipe(file: Path | None, chosen: Mapping[str, Any]) -> Recipe:
-    """Return the recipe of a file (or the defaults), with what was chosen on the command line instead.
+    """Return the recipe of a file (or the defaults), with what was chosen on the command line
+    instead.
 
     Raises:
         BenchError: an unknown key, a value of another type, or one out of bounds.
@@ -131,11 +138,21 @@ def _check(recipe: Recipe, where: str | None) -> None:
         *((name, getattr(recipe, name) >= 0, "0 or more") for name in weights),
         ("length", recipe.length >= 8, "8 or more"),
         ("vocabulary", recipe.vocabulary >= 1000, "1000 or more"),
-        ("accumulate", recipe.batch % max(1, recipe.accumulate) == 0, f"a divisor of batch, which is {recipe.batch}"),
-        ("heads", recipe.width % max(1, recipe.heads) == 0, f"a divisor of width, which is {recipe.width}"),
+        (
+            "accumulate",
+            recipe.batch % max(1, recipe.accumulate) == 0,
+            f"a divisor of batch, which is {recipe.batch}",
+        ),
+        (
+            "heads",
+            recipe.width % max(1, recipe.heads) == 0,
+            f"a divisor of width, which is {recipe.width}",
+        ),
     ]
     for name, kept, allowed in rules:
         if not kept:
             value = getattr(recipe, name)
             given = value if isinstance(value, str) else None
-            raise BenchError(f"the recipe's {name} is {value!r}", where=where, allowed=allowed, given=given)
+            raise BenchError(
+                f"the recipe's {name} is {value!r}", where=where, allowed=allowed, given=given
+            )

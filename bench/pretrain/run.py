@@ -1,7 +1,8 @@
-"""One pretraining from its request to a model folder: text, tokenizer, model, teacher, training, and what is written.
+"""One pretraining from its request to a model folder: text, tokenizer, model, teacher, training,
+and what is written.
 
-The folder OUT holds the model once it is finished, and OUT/work what is needed to go on: recipe, tokenizer, packed text
-and checkpoint.
+The folder OUT holds the model once it is finished, and OUT/work what is needed to go on: recipe,
+tokenizer, packed text and checkpoint.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class PretrainRequest:
         out: the folder to write.
         start: a model to continue from; None for a new one.
         teacher: of the objective `distil`.
-        tokenizer: a model whose tokenizer a new model uses; None learns one, or takes the teacher's.
+        tokenizer: a model whose tokenizer a new model uses; None learns one, or takes the
+            teacher's.
         device: a torch device.
         cache: where packed corpora are kept; by default in OUT/work.
         measure: more to measure at every point of the curve.
@@ -73,7 +75,10 @@ class PretrainRequest:
         return {
             **dataclasses.asdict(self.recipe),
             "corpora": [source.rstrip("/").rsplit("/", 1)[-1] for source in self.corpora],
-            **{name: None if ref is None else f"{ref.name} {ref.revision}" for name, ref in refs.items()},
+            **{
+                name: None if ref is None else f"{ref.name} {ref.revision}"
+                for name, ref in refs.items()
+            },
         }
 
 
@@ -82,7 +87,8 @@ def pretrain(
     say: Callable[[str], None],
     on_update: Callable[[int, dict[str, float]], None] = lambda update, terms: None,
 ) -> dict[str, Any]:
-    """Pretrain a model, or go on where an earlier call stopped, and return the report that stands in training.json.
+    """Pretrain a model, or go on where an earlier call stopped, and return the report that stands
+    in training.json.
 
     Raises:
         BenchError: the folder belongs to another recipe, or what was asked does not fit together.
@@ -97,18 +103,27 @@ def pretrain(
         return dict(json.loads(done.read_text("utf-8")))
     tokenizer = _tokenizer(request, work, say)
     say("packing the corpora")
-    packed = [pack(source, tokenizer, request.recipe.length, request.cache or work) for source in request.corpora]
+    packed = [
+        pack(source, tokenizer, request.recipe.length, request.cache or work)
+        for source in request.corpora
+    ]
     vocabulary = vocabulary_of(tokenizer)
     rows = [p.train for p in packed]
     around = Context(rows, vocabulary, tokenizer.sep_token_id) if request.recipe.context else None
     text = TrainingText(rows, held_out_rows(packed), vocabulary, tokenizer.mask_token_id, around)
-    say(f"{sum(part.size for part in rows) / 1e6:.1f}M tokens to train on, {text.held_out.size} held out to measure")
-    model = _model(request, tokenizer, text, fresh=not (work / "checkpoint.safetensors").exists(), say=say)
+    say(
+        f"{sum(part.size for part in rows) / 1e6:.1f}M tokens to train on, {text.held_out.size} held out to measure"
+    )
+    model = _model(
+        request, tokenizer, text, fresh=not (work / "checkpoint.safetensors").exists(), say=say
+    )
     dropout = models.stop_dropout(model)
     objective = _objective(request, model, tokenizer, text)
     choose: Choose = build(request.recipe.masking, np.concatenate(rows), vocabulary)
     watch = Watch(on_update, lambda model: request.measure(model, tokenizer))
-    progress = train(request.recipe, model, text, choose, objective, work / "checkpoint.safetensors", watch)
+    progress = train(
+        request.recipe, model, text, choose, objective, work / "checkpoint.safetensors", watch
+    )
     if hasattr(model, MAPS):
         delattr(model, MAPS)
     report = _report(request, model, progress, text)
@@ -121,24 +136,35 @@ def check_request(request: PretrainRequest) -> None:
     """Refuse what does not fit together before anything is read.
 
     Raises:
-        BenchError: no corpus, an unknown masking strategy, `distil` without a teacher or a teacher without it, …
+        BenchError: no corpus, an unknown masking strategy, `distil` without a teacher or a teacher
+            without it, …
     """
     parse(request.recipe.masking)
     for source in request.corpora:
         if not source.startswith(HUB):
             corpus_files(source)
     if not request.corpora:
-        raise BenchError("there is no corpus to train on", fix="--corpus FOLDER, once for each corpus")
+        raise BenchError(
+            "there is no corpus to train on", fix="--corpus FOLDER, once for each corpus"
+        )
     if (request.recipe.objective != "mlm") != (request.teacher is not None):
         wanted = "needs a teacher" if request.teacher is None else "takes no teacher"
         raise BenchError(
             f"the objective '{request.recipe.objective}' {wanted}",
-            fix="--teacher MODEL" if request.teacher is None else "--objective distil, or --objective states",
+            fix="--teacher MODEL"
+            if request.teacher is None
+            else "--objective distil, or --objective states",
         )
     if request.recipe.batch < len(request.corpora):
-        raise BenchError(f"a batch of {request.recipe.batch} rows for {len(request.corpora)} corpora", fix="--batch")
+        raise BenchError(
+            f"a batch of {request.recipe.batch} rows for {len(request.corpora)} corpora",
+            fix="--batch",
+        )
     if request.recipe.keep and request.start is None:
-        raise BenchError("the recipe keeps layers of a model to start from, and there is none", fix="--start MODEL")
+        raise BenchError(
+            "the recipe keeps layers of a model to start from, and there is none",
+            fix="--start MODEL",
+        )
 
 
 def vocabulary_of(tokenizer: Any) -> Vocabulary:
@@ -160,7 +186,11 @@ def _claim(request: PretrainRequest, work: Path) -> None:
     wanted = json.loads(json.dumps(request.identity()))
     if not file.exists():
         if (request.out / "config.json").exists():
-            raise BenchError("there is a model in this folder already", where=str(request.out), fix="another --out")
+            raise BenchError(
+                "there is a model in this folder already",
+                where=str(request.out),
+                fix="another --out",
+            )
         write_whole(file, json.dumps(wanted, indent=1).encode() + b"\n")
         return
     stored = json.loads(file.read_text("utf-8"))
@@ -189,17 +219,29 @@ def _tokenizer(request: PretrainRequest, work: Path, say: Callable[[str], None])
     folder = Path(given.path) if given else work / "tokenizer"
     if given is None and not folder.exists():
         say(f"learning a tokenizer of {request.recipe.vocabulary} tokens")
-        learned = learn(lambda: _some(request.corpora), request.recipe.vocabulary, label_words(request.recipe.words))
+        learned = learn(
+            lambda: _some(request.corpora),
+            request.recipe.vocabulary,
+            label_words(request.recipe.words),
+        )
         learned.save_pretrained(partial := work / "tokenizer.tmp")
         partial.replace(folder)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
     except Exception as error:  # tokenizers raises bare Exception
         raise ModelError(f"this tokenizer cannot be loaded: {error}", where=str(folder)) from error
-    missing = [name for name in ("mask", "cls", "sep", "pad") if getattr(tokenizer, f"{name}_token_id") is None]
+    missing = [
+        name
+        for name in ("mask", "cls", "sep", "pad")
+        if getattr(tokenizer, f"{name}_token_id") is None
+    ]
     if missing or not tokenizer.is_fast:
         raise ModelError(
-            f"the tokenizer has no {missing[0]} token" if missing else "the tokenizer is no fast one",
+            f"the tokenizer has no {missing[0]} token"
+            if missing
+            else "the tokenizer is no fast one",
             where=str(folder),
             allowed="tokenizers of masked language models",
         )
@@ -207,7 +249,12 @@ def _tokenizer(request: PretrainRequest, work: Path, say: Callable[[str], None])
 
 
 def _model(
-    request: PretrainRequest, tokenizer: Any, text: TrainingText, *, fresh: bool, say: Callable[[str], None]
+    request: PretrainRequest,
+    tokenizer: Any,
+    text: TrainingText,
+    *,
+    fresh: bool,
+    say: Callable[[str], None],
 ) -> Any:
     recipe = request.recipe
     if request.start is None:
@@ -220,7 +267,9 @@ def _model(
             counts[text.vocabulary.special] = 0
             models.start_at_unigrams(model, torch.from_numpy(counts))
             if recipe.embeddings == "pmi":
-                models.start_at_pmi(model, text.train, text.vocabulary.special, PMI_ROWS, recipe.seed)
+                models.start_at_pmi(
+                    model, text.train, text.vocabulary.special, PMI_ROWS, recipe.seed
+                )
             if recipe.attention == "neighbours":
                 models.start_at_neighbours(model)
     else:
@@ -231,11 +280,15 @@ def _model(
     family_of(model)
     limit = model.config.max_position_embeddings
     if recipe.length > limit:
-        raise ModelError(f"rows of {recipe.length} tokens, and the model takes {limit}", fix=f"--length {limit}")
+        raise ModelError(
+            f"rows of {recipe.length} tokens, and the model takes {limit}", fix=f"--length {limit}"
+        )
     return model.to(request.device)
 
 
-def _objective(request: PretrainRequest, model: Any, tokenizer: Any, text: TrainingText) -> Objective:
+def _objective(
+    request: PretrainRequest, model: Any, tokenizer: Any, text: TrainingText
+) -> Objective:
     if request.teacher is None:
         return masked_words
     loaded = load(request.teacher)
@@ -244,16 +297,22 @@ def _objective(request: PretrainRequest, model: Any, tokenizer: Any, text: Train
         check_teacher(teacher, model, request.recipe)
         return distillation(teacher, request.recipe)
     words = WordPairing(text.train, tokenizer, loaded.tokenizer, text.vocabulary, request.device)
-    positions = teacher.config.max_position_embeddings - family_of(teacher).embedder(teacher).first_position
+    positions = (
+        teacher.config.max_position_embeddings - family_of(teacher).embedder(teacher).first_position
+    )
     longest = min(request.recipe.length, positions)
     torch.manual_seed(request.recipe.seed)
-    targets = Targets(teacher.base_model.eval().requires_grad_(False), words, model, longest).to(request.device)
+    targets = Targets(teacher.base_model.eval().requires_grad_(False), words, model, longest).to(
+        request.device
+    )
     targets.measure(text.train)
     model.add_module(MAPS, targets.maps)  # so optimizer and checkpoint hold them
     return states_objective(targets, request.recipe)
 
 
-def _report(request: PretrainRequest, model: Any, progress: TrainingProgress, text: TrainingText) -> dict[str, Any]:
+def _report(
+    request: PretrainRequest, model: Any, progress: TrainingProgress, text: TrainingText
+) -> dict[str, Any]:
     from fewbench.runner.environment import environment
 
     return {
@@ -270,7 +329,9 @@ def _report(request: PretrainRequest, model: Any, progress: TrainingProgress, te
 
 
 def _write(out: Path, work: Path, model: Any, tokenizer: Any, report: dict[str, Any]) -> None:
-    """Write model, tokenizer, card and report; the report comes last: with it the folder is finished."""
+    """Write model, tokenizer, card and report; the report comes last: with it the folder is
+    finished.
+    """
     finished = work / "finished"
     shutil.rmtree(finished, ignore_errors=True)
     model.half().save_pretrained(finished, safe_serialization=True)

@@ -1,10 +1,11 @@
 """Distils the hidden states of a teacher whose tokenizer and width may differ from the student's.
 
 Every word of the text is a target, not the masked ones alone: after each layer of the student, a
-learned map of the mean of a word's states must give the mean of its states in a layer of the teacher
-(TinyBERT's loss of hidden states, Jiao et al., 2020, section 3.1, on words in the place of tokens).
-The student reads the text with masks and the teacher reads it without (data2vec, Baevski et al.,
-2022). Ours is that each dimension of the targets is standardised: else a few wide ones are the loss.
+learned map of the mean of a word's states must give the mean of its states in a layer of the
+teacher (TinyBERT's loss of hidden states, Jiao et al., 2020, section 3.1, on words in the place of
+tokens). The student reads the text with masks and the teacher reads it without (data2vec, Baevski
+et al., 2022). Ours is that each dimension of the targets is standardised: else a few wide ones are
+the loss.
 
 Axes: n rows, L places of the student, T of the teacher, W words of a row, P pieces of a word,
 d and e the widths of student and teacher.
@@ -22,7 +23,13 @@ from torch import Tensor, nn
 
 from fewbench.nn.families import family_of
 from fewbench.pretrain.masking import Vocabulary
-from fewbench.pretrain.objective import Masked, Objective, cross_entropy, hidden_states, vocabulary_scores
+from fewbench.pretrain.objective import (
+    Masked,
+    Objective,
+    cross_entropy,
+    hidden_states,
+    vocabulary_scores,
+)
 from fewbench.pretrain.packing import Rows
 from fewbench.pretrain.recipe import Recipe
 
@@ -67,7 +74,12 @@ class WordPairing(nn.Module):
     pieces: Tensor
 
     def __init__(
-        self, corpora: Iterable[Rows], student: Any, teacher: Any, vocabulary: Vocabulary, device: Any = "cpu"
+        self,
+        corpora: Iterable[Rows],
+        student: Any,
+        teacher: Any,
+        vocabulary: Vocabulary,
+        device: Any = "cpu",
     ) -> None:
         super().__init__()
         powers = np.random.default_rng(0).integers(1 << 20, 1 << 62, PIECES) | 1
@@ -79,7 +91,10 @@ class WordPairing(nn.Module):
         self.to(device)
         for rows in corpora:
             for first in range(0, len(rows), ROWS_AT_ONCE):
-                self._collect(torch.from_numpy(np.asarray(rows[first : first + ROWS_AT_ONCE], np.int64)), found)
+                self._collect(
+                    torch.from_numpy(np.asarray(rows[first : first + ROWS_AT_ONCE], np.int64)),
+                    found,
+                )
         keys = sorted(found)
         pieces = _teacher_pieces([found[key] for key in keys], student, teacher)
         self.register_buffer("keys", torch.tensor(keys, device=device))
@@ -100,7 +115,8 @@ class WordPairing(nn.Module):
                 found[key] = tuple(flat[start : min(ends[place + 1], start + PIECES)].tolist())
 
     def _keys(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return where words begin [n, L], the word of each place [n, L], and the key of each word [n, L + 1].
+        """Return where words begin [n, L], the word of each place [n, L], and the key of each word
+        [n, L + 1].
 
         A piece that continues a word begins one where there is none before it: at a row's start.
         """
@@ -114,7 +130,9 @@ class WordPairing(nn.Module):
         return begins, number, keys.scatter_add_(1, number, (ids + 1) * powers)
 
     def layout(self, ids: Tensor, longest: int) -> Layout:
-        """Return rows [n, L] of the student's ids, unmasked, for the teacher: at most `longest` tokens each."""
+        """Return rows [n, L] of the student's ids, unmasked, for the teacher: at most `longest`
+        tokens each.
+        """
         _, number, keys = self._keys(ids)
         index = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
         known = (self.keys[index] == keys) & (keys != 0)
@@ -123,14 +141,24 @@ class WordPairing(nn.Module):
         wanted = ((pieces >= 0) & known[:, :, None]).flatten(1)
         place = wanted.cumsum(1) - 1
         target = torch.where(wanted & (place < longest), place, longest)
-        words = torch.arange(keys.shape[1], device=ids.device)[:, None].expand(-1, PIECES).flatten().expand_as(target)
+        words = (
+            torch.arange(keys.shape[1], device=ids.device)[:, None]
+            .expand(-1, PIECES)
+            .flatten()
+            .expand_as(target)
+        )
         teacher = torch.full((len(ids), longest + 1), self.pad, device=ids.device)
         theirs = torch.zeros_like(teacher)
         teacher.scatter_(1, target, pieces.flatten(1))
         theirs.scatter_(1, target, words)
         count = (target < longest).sum(1)
         read = torch.arange(longest, device=ids.device) < count[:, None]
-        return Layout(torch.where(read, teacher[:, :-1], self.pad), read, number, torch.where(read, theirs[:, :-1], 0))
+        return Layout(
+            torch.where(read, teacher[:, :-1], self.pad),
+            read,
+            number,
+            torch.where(read, theirs[:, :-1], 0),
+        )
 
 
 class Targets(nn.Module):
@@ -163,7 +191,9 @@ class Targets(nn.Module):
         sums, squares, count = torch.zeros_like(self.mean), torch.zeros_like(self.mean), 0.0
         for rows in corpora:
             for first in range(0, min(len(rows), MEASURED_ROWS), MEASURED_AT_ONCE):
-                ids = torch.from_numpy(np.asarray(rows[first : first + MEASURED_AT_ONCE], np.int64)).to(device)
+                ids = torch.from_numpy(
+                    np.asarray(rows[first : first + MEASURED_AT_ONCE], np.int64)
+                ).to(device)
                 layout = self.words.layout(ids, self.longest)
                 states, weight = self._read(layout)
                 sums += torch.stack([(layer * weight).sum((0, 1)) for layer in states])
@@ -173,8 +203,12 @@ class Targets(nn.Module):
         self.spread.copy_((squares / count - (sums / count).square()).clamp(min=1e-6).sqrt())
 
     def _read(self, layout: Layout) -> tuple[list[Tensor], Tensor]:
-        """Return the teacher's states of each word, [n, W, e] a layer, and which words it read, [n, W, 1]."""
-        said = self.teacher(layout.ids, attention_mask=layout.read.long(), output_hidden_states=True).hidden_states
+        """Return the teacher's states of each word, [n, W, e] a layer, and which words it read, [n,
+        W, 1].
+        """
+        said = self.teacher(
+            layout.ids, attention_mask=layout.read.long(), output_hidden_states=True
+        ).hidden_states
         words = layout.ours.shape[1] + 1
         counted = _counts(layout.theirs, words)
         states = [_means(said[layer], layout.theirs, counted) for _, layer in self.pairs]
@@ -206,7 +240,8 @@ class Targets(nn.Module):
 def states_objective(targets: Targets, recipe: Recipe) -> Objective:
     """Return the loss hidden * words + pooled * rows + hard * masked words.
 
-    Words and rows are the distances of `Targets.losses`; the last is the cross-entropy at the masked places.
+    Words and rows are the distances of `Targets.losses`; the last is the cross-entropy at the
+    masked places.
     """
 
     def loss(model: Any, rows: Masked) -> tuple[Tensor, dict[str, float]]:
@@ -221,10 +256,15 @@ def states_objective(targets: Targets, recipe: Recipe) -> Objective:
     return loss
 
 
-def _teacher_pieces(words: Sequence[tuple[int, ...]], student: Any, teacher: Any) -> NDArray[np.int32]:
-    """Return how the teacher writes words of the student's ids: [words, P], -1 after the last piece."""
+def _teacher_pieces(
+    words: Sequence[tuple[int, ...]], student: Any, teacher: Any
+) -> NDArray[np.int32]:
+    """Return how the teacher writes words of the student's ids: [words, P], -1 after the last
+    piece.
+    """
     same = {
-        getattr(student, f"{name}_token_id"): getattr(teacher, f"{name}_token_id") for name in ("cls", "sep", "unk")
+        getattr(student, f"{name}_token_id"): getattr(teacher, f"{name}_token_id")
+        for name in ("cls", "sep", "unk")
     }
     texts = [" " + _text(word, student) for word in words]
     encoded = teacher(texts, add_special_tokens=False, truncation=False)["input_ids"]

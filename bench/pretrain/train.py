@@ -1,4 +1,6 @@
-"""The pretraining loop: updates, measurements, checkpoints. Every update is a function of the state and its number."""
+"""The pretraining loop: updates, measurements, checkpoints. Every update is a function of the state
+and its number.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,11 @@ from fewbench.pretrain.recipe import Recipe
 
 MEASURED_AT_ONCE = 50  # rows
 HELD_OUT_SHARE, HELD_OUT_SEED = 0.15, 1_000_003
-"""Held-out text is always masked the same way: by this seed, 15% of the tokens at random, whatever is trained.
+"""Held-out text is always masked the same way: by this seed, 15% of the tokens at random, whatever
+is trained.
 
-Each of them is [MASK]: a token that is kept can be copied, and copying says nothing of what a model knows."""
+Each of them is [MASK]: a token that is kept can be copied, and copying says nothing of what a model
+knows."""
 
 
 class TrainingText(NamedTuple):
@@ -45,7 +49,9 @@ class TrainingText(NamedTuple):
 
 @dataclass
 class TrainingProgress:
-    """How far training is. `curve` holds a measurement each: update, tokens, seconds, train and held-out loss."""
+    """How far training is. `curve` holds a measurement each: update, tokens, seconds, train and
+    held-out loss.
+    """
 
     update: int = 0
     seconds: float = 0.0
@@ -54,7 +60,9 @@ class TrainingProgress:
 
 
 class Watch(NamedTuple):
-    """What the caller is told, and may add: `on_update(update, terms)`; `measure(model)` gives more for the curve."""
+    """What the caller is told, and may add: `on_update(update, terms)`; `measure(model)` gives more
+    for the curve.
+    """
 
     on_update: Callable[[int, dict[str, float]], None] = lambda update, terms: None
     measure: Callable[[Any], dict[str, Any]] = lambda model: {}
@@ -96,10 +104,13 @@ def train(
     if not progress.curve:
         progress.curve.append(_measurement(model, text, recipe, progress, watch))
     while progress.update < recipe.updates:
-        terms = _update(recipe, progress.update, model, optimizer, precision, order, text, choose, objective)
+        terms = _update(
+            recipe, progress.update, model, optimizer, precision, order, text, choose, objective
+        )
         if not math.isfinite(terms["loss"]):
             raise BenchError(
-                f"the loss of update {progress.update + 1} is {terms['loss']}", fix="a smaller lr, or more warmup"
+                f"the loss of update {progress.update + 1} is {terms['loss']}",
+                fix="a smaller lr, or more warmup",
             )
         progress.update += 1
         progress.recent.append(terms["loss"])
@@ -119,7 +130,10 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return AdamW; biases and norms do not decay."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, recipe.optimizer_beta2), fused=True)
 
 
@@ -132,7 +146,9 @@ def learning_rate(recipe: Recipe, update: int) -> float:
 
 
 class Precision:
-    """Mixed precision: matrix products in a smaller type, weights in float32; gradients of float16 are scaled up."""
+    """Mixed precision: matrix products in a smaller type, weights in float32; gradients of float16
+    are scaled up.
+    """
 
     def __init__(self, name: str, model: nn.Module) -> None:
         self.device = next(model.parameters()).device
@@ -174,7 +190,11 @@ def _update(
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(recipe, number)
     sums: dict[str, float] = {}
-    around = text.context.around(order.places(number)) * np.float32(recipe.context) if text.context else None
+    around = (
+        text.context.around(order.places(number)) * np.float32(recipe.context)
+        if text.context
+        else None
+    )
     for part in tensors(ids, seen, chosen, recipe.accumulate, precision.device, around):
         share = len(part.places) / total
         with precision.compute():
@@ -208,7 +228,9 @@ def _measurement(
 
 @torch.no_grad()
 def held_out(model: Any, text: TrainingText) -> dict[str, float]:
-    """Return the loss (nats a masked token) and accuracy on held-out text, always under the same random masks."""
+    """Return the loss (nats a masked token) and accuracy on held-out text, always under the same
+    random masks.
+    """
     device = next(model.parameters()).device
     rng = np.random.default_rng(HELD_OUT_SEED)
     loss = hits = places = 0.0

@@ -9,12 +9,15 @@ from typing import Any
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def learn(read: Callable[[], Iterable[str]], size: int, words: Sequence[str], alphabet: int = 300) -> Any:
+def learn(
+    read: Callable[[], Iterable[str]], size: int, words: Sequence[str], alphabet: int = 300
+) -> Any:
     """Return a fast tokenizer of at most `size` tokens in which each of `words` is one token.
 
-    The same texts give the same tokenizer. The library breaks ties between pairs by the numbers of their pieces, and
-    numbers the characters inside words in the order in which a hash table of its own gives them, another in every
-    process; so the characters are counted, and numbered as special tokens, before it begins.
+    The same texts give the same tokenizer. The library breaks ties between pairs by the numbers of
+    their pieces, and numbers the characters inside words in the order in which a hash table of its
+    own gives them, another in every process; so the characters are counted, and numbered as special
+    tokens, before it begins.
 
     Args:
         read: gives the texts to learn the pieces from, from the start; called twice.
@@ -39,17 +42,27 @@ def learn(read: Callable[[], Iterable[str]], size: int, words: Sequence[str], al
     )
     learner.train_from_iterator(read(), trainer)
     learned = [piece for piece, _ in sorted(learner.get_vocab().items(), key=lambda item: item[1])]
-    pieces = list(dict.fromkeys([*SPECIAL, *words, *learned]))[:size]  # the rarest pieces give way to the words
-    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    pieces = list(dict.fromkeys([*SPECIAL, *words, *learned]))[
+        :size
+    ]  # the rarest pieces give way to the words
+    tokenizer = Tokenizer(
+        models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]")
+    )
     tokenizer.normalizer, tokenizer.pre_tokenizer = learner.normalizer, learner.pre_tokenizer
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", pieces.index("[CLS]")), ("[SEP]", pieces.index("[SEP]"))],
     )
-    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True))
+    names = dict(
+        zip(
+            ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL, strict=True
+        )
+    )
     inputs = ["input_ids", "token_type_ids", "attention_mask"]
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, model_input_names=inputs, **names)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=512, model_input_names=inputs, **names
+    )
 
 
 def _letters(texts: Iterable[str], most: int) -> list[str]:
@@ -62,6 +75,8 @@ def _letters(texts: Iterable[str], most: int) -> list[str]:
 
 
 def label_words(words: Iterable[str]) -> list[str]:
-    """Return the words a lower-casing tokenizer can hold as one token: plain Latin words, once each, in lower case."""
+    """Return the words a lower-casing tokenizer can hold as one token: plain Latin words, once
+    each, in lower case.
+    """
     lowered = (word.strip().lower() for word in words)
     return list(dict.fromkeys(word for word in lowered if word.isascii() and word.isalnum()))

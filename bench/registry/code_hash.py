@@ -1,13 +1,16 @@
-"""The hash of the code that a method runs: its file, the user's modules it imports, and what it reaches of `fewbench`.
+"""The hash of the code that a method runs: its file, the user's modules it imports, and what it
+reaches of `fewbench`.
 
-The method's own file counts whole, and so do modules of the user's that it imports, directly or by way of others. Of
-`fewbench` counts what can be reached, by name: a module is looked into if a name that it gives stands in code that
-counts; a definition in it counts if its name does, and a method of a class if its own does too. Names that the runner
-asks for, and those Python and torch call by themselves, always count. So a new function in a shared module makes no
-record stale, and a change of one that is used does. Imports that only type checkers see are left out. Of what is used
-of a library counts where it is from, not what it contains: a record names the versions.
+The method's own file counts whole, and so do modules of the user's that it imports, directly or by
+way of others. Of `fewbench` counts what can be reached, by name: a module is looked into if a name
+that it gives stands in code that counts; a definition in it counts if its name does, and a method
+of a class if its own does too. Names that the runner asks for, and those Python and torch call by
+themselves, always count. So a new function in a shared module makes no record stale, and a change
+of one that is used does. Imports that only type checkers see are left out. Of what is used of a
+library counts where it is from, not what it contains: a record names the versions.
 
-What escapes is a name put together at run time, and a module found by a path that is made at run time.
+What escapes is a name put together at run time, and a module found by a path that is made at run
+time.
 """
 
 from __future__ import annotations
@@ -42,10 +45,11 @@ SAY_NOTHING = frozenset({"errors"})
 
 
 class Import(NamedTuple):
-    """What an import makes known: `bound` in the importing module, `name` in the modules of `files`.
+    """What an import makes known: `bound` in the importing module, `name` in the modules of
+    `files`.
 
-    `code` is what counts of the import itself where its name is used: which name of a library, or that
-    a name is bound as another. Of our own modules the name is followed, so that they may move.
+    `code` is what counts of the import itself where its name is used: which name of a library, or
+    that a name is bound as another. Of our own modules the name is followed, so that they may move.
     """
 
     bound: str
@@ -85,7 +89,9 @@ def parse(file: Path) -> ast.Module:
 
 
 def code_hash(file: Path) -> str:
-    """Return 16 hexadecimal digits that change with the code a method runs; comments and docstrings do not count."""
+    """Return 16 hexadecimal digits that change with the code a method runs; comments and docstrings
+    do not count.
+    """
     return _Reach(file).digest()
 
 
@@ -165,7 +171,9 @@ def _source(file: Path, digest: bytes) -> ModuleSource:
 
 def _with_imports(piece: CodePiece, imports: Iterable[Import]) -> CodePiece:
     """Return a piece whose code tells where the names of libraries that it uses are from."""
-    used = {imported.code for imported in imports if imported.code and imported.bound in piece.names}
+    used = {
+        imported.code for imported in imports if imported.code and imported.bound in piece.names
+    }
     return piece._replace(code="\n".join([*sorted(used), piece.code]))
 
 
@@ -181,7 +189,9 @@ def _run_only(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _imports(tree: ast.Module, file: Path) -> Iterator[Import]:
-    """Yield what a module imports of `fewbench` and of the user's own modules, functions' imports included."""
+    """Yield what a module imports of `fewbench` and of the user's own modules, functions' imports
+    included.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -200,7 +210,9 @@ def _from_import(node: ast.ImportFrom, file: Path) -> Iterator[Import]:
     for alias in node.names:
         inner = [] if alias.name == "*" else [alias.name]
         files = (*_files(module, file), *_files([*module, *inner], file))
-        bound = "import_module" if alias.name == "*" else alias.asname or alias.name  # a star gives any name
+        bound = (
+            "import_module" if alias.name == "*" else alias.asname or alias.name
+        )  # a star gives any name
         yield _import(bound, module, alias.name, files)
 
 
@@ -209,7 +221,13 @@ def _imported_by_call(node: ast.AST) -> list[str] | None:
     if not isinstance(node, ast.Call) or not node.args:
         return None
     called = node.func
-    name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+    name = (
+        called.attr
+        if isinstance(called, ast.Attribute)
+        else called.id
+        if isinstance(called, ast.Name)
+        else ""
+    )
     given = node.args[0]
     if name not in ("import_module", "__import__") or not isinstance(given, ast.Constant):
         return None
@@ -217,7 +235,9 @@ def _imported_by_call(node: ast.AST) -> list[str] | None:
 
 
 def _files(module: list[str], importer: Path) -> Iterator[Path]:
-    """Yield the files of a module and of the packages around it, if they are ours or the user's own."""
+    """Yield the files of a module and of the packages around it, if they are ours or the user's
+    own.
+    """
     dots = 0
     while dots < len(module) and module[dots] == ".":
         dots += 1
@@ -237,18 +257,24 @@ def _own_module(names: list[str]) -> Iterator[Path]:
 
 
 def _users_module(names: list[str], importer: Path) -> Iterator[Path]:
-    """Yield the files of a module of the user's: beside the file that imports it, or where Python would find it."""
+    """Yield the files of a module of the user's: beside the file that imports it, or where Python
+    would find it.
+    """
     beside = [*_in_folder(importer.parent, names)]
     if beside:
         yield from beside
         return
     place = _place(names[0])
     if place is not None and not _is_librarys(place, importer):
-        yield from _in_folder(place.parent.parent if place.name == "__init__.py" else place.parent, names)
+        yield from _in_folder(
+            place.parent.parent if place.name == "__init__.py" else place.parent, names
+        )
 
 
 def _in_folder(folder: Path, names: list[str]) -> Iterator[Path]:
-    """Yield the packages' `__init__.py` files and the module that dotted names lead to, as far as they are there."""
+    """Yield the packages' `__init__.py` files and the module that dotted names lead to, as far as
+    they are there.
+    """
     for number, name in enumerate(names, 1):
         file = folder / f"{name}.py"
         if file.is_file():
@@ -284,9 +310,13 @@ def _is_librarys(file: Path, importer: Path) -> bool:
 
 @lru_cache
 def _library_places() -> frozenset[Path]:
-    return frozenset(Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib"))
+    return frozenset(
+        Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")
+    )
 
 
 def _is_ours(file: Path) -> bool:
     """True for what methods share. What lies beside a method in its own folder is the method's."""
-    return str(file).startswith(f"{ROOT}{os.sep}") and not str(file).startswith(f"{ROOT / 'methods'}{os.sep}")
+    return str(file).startswith(f"{ROOT}{os.sep}") and not str(file).startswith(
+        f"{ROOT / 'methods'}{os.sep}"
+    )

@@ -13,7 +13,8 @@ UNWRITTEN = frozenset({"ctx", "kind", "type_comment"})
 
 
 class CodePiece(NamedTuple):
-    """A statement of a module, or one method of a class: its code, the names in it, and the name it goes by.
+    """A statement of a module, or one method of a class: its code, the names in it, and the name it
+    goes by.
 
     `name` is None where it counts as soon as its owner does: a class's own statements, a dunder.
     """
@@ -25,7 +26,9 @@ class CodePiece(NamedTuple):
 
 
 def cut(node: ast.stmt) -> Iterator[CodePiece]:
-    """Yield the pieces of a statement of a module; docstrings are taken out of it, and methods out of classes."""
+    """Yield the pieces of a statement of a module; docstrings are taken out of it, and methods out
+    of classes.
+    """
     if isinstance(node, ast.ClassDef):
         yield from _class_pieces(node)
     elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -44,8 +47,11 @@ def _says_nothing(node: ast.stmt) -> bool:
 
 
 def _class_pieces(node: ast.ClassDef) -> Iterator[CodePiece]:
-    functions = [item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    node.body = [item for item in node.body if item not in functions] or [ast.Pass()]
+    functions = [
+        item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    left = [item for item in node.body if item not in functions and not _is_text(item)]
+    node.body = left or [ast.Pass()]
     yield _piece(node, node.name)
     for function in functions:
         called = function.name.startswith("__")
@@ -62,7 +68,9 @@ def _piece(node: ast.stmt, name: str | None, owner: str | None = None) -> CodePi
             names.add(inner.id)
         elif isinstance(inner, ast.Attribute):
             names.add(inner.attr)
-        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):  # getattr, quoted annotations
+        elif isinstance(inner, ast.Constant) and isinstance(
+            inner.value, str
+        ):  # getattr, quoted annotations
             names.add(inner.value)
     return CodePiece(name, owner, f"{owner or ''}: {written(node)}", frozenset(names))
 
@@ -70,12 +78,14 @@ def _piece(node: ast.stmt, name: str | None, owner: str | None = None) -> CodePi
 def written(node: object) -> str:
     """Return a syntax tree as text, the same on every version of Python that parses it alike.
 
-    `ast.unparse` and `ast.dump` write the same tree otherwise from version to version. What is empty
-    or not there is left out, for a new version adds fields that old code leaves empty.
+    `ast.unparse` and `ast.dump` write the same tree otherwise from version to version. What is
+    empty or not there is left out, for a new version adds fields that old code leaves empty.
     """
     if isinstance(node, ast.AST):
         given = [(name, value) for name, value in ast.iter_fields(node) if name not in UNWRITTEN]
-        parts = [f"{name}={written(value)}" for name, value in given if value is not None and value != []]
+        parts = [
+            f"{name}={written(value)}" for name, value in given if value is not None and value != []
+        ]
         return f"{type(node).__name__}({', '.join(parts)})"
     if isinstance(node, list):
         return f"[{', '.join(written(part) for part in node)}]"
@@ -93,4 +103,8 @@ class _WithoutImports(ast.NodeTransformer):
 
 
 def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

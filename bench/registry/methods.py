@@ -1,9 +1,10 @@
-"""The file-name registry: a file or a folder in `methods/` is a method, a table in `tasks/*.toml` a task.
+"""The file-name registry: a file or a folder in `methods/` is a method, a table in `tasks/*.toml` a
+task.
 
-Listing imports nothing. A method's name, settings, paper and needs are read from its source by `ast`, so
-`bench ls methods` and the binding of `--methods pkd:beta=50` never load torch. Other packages join through the
-entry-point groups `fewbench.methods` (a module) and `fewbench.tasks` (a package that holds TOML files, or
-`package:file.toml`); users by a path.
+Listing imports nothing. A method's name, settings, paper and needs are read from its source by
+`ast`, so `bench ls methods` and the binding of `--methods pkd:beta=50` never load torch. Other
+packages join through the entry-point groups `fewbench.methods` (a module) and `fewbench.tasks` (a
+package that holds TOML files, or `package:file.toml`); users by a path.
 """
 
 from __future__ import annotations
@@ -33,22 +34,24 @@ FOLDER = "__init__.py"
 class MethodInfo:
     """What a method's source says of it.
 
-    `settings` are the keyword arguments of its `fit` and its `prepare` with their defaults; `search` those that a grid
-    may vary, the protocol's or, for settings of its own, `grid` (the preferred value first); `search_if` the settings
-    under which there is anything to search. `needs` is what it asks for: `student`, `teacher`, the `template` (and with
-    it label `words` of one token each), the `unlabeled` pool, a `corpus`. `kinds` are the tasks it takes, `backbones`
-    the models it reads. `presets` are named settings. `checks` says whether it has a `check` of models and settings.
-    The setting `teacher` names the method whose run on the same split, with the teacher's backbone, makes its trained
-    teacher.
+    `settings` are the keyword arguments of its `fit` and its `prepare` with their defaults;
+    `search` those that a grid may vary, the protocol's or, for settings of its own, `grid` (the
+    preferred value first); `search_if` the settings under which there is anything to search.
+    `needs` is what it asks for: `student`, `teacher`, the `template` (and with it label `words` of
+    one token each), the `unlabeled` pool, a `corpus`. `kinds` are the tasks it takes, `backbones`
+    the models it reads. `presets` are named settings. `checks` says whether it has a `check` of
+    models and settings. The setting `teacher` names the method whose run on the same split, with
+    the teacher's backbone, makes its trained teacher.
 
-    `prepares` says, by format of the task, which of its preparations (`prepare`) a run uses; a setting named there that
-    is on goes before the format. `prepare_settings` are the arguments of `prepare`, `fit_settings` those of `fit` (or
-    `transform`): a setting may be of both. `prepare_checks` says whether it has a `check_prepare` of the corpus. A
-    `step` has a `transform` (model to model) in place of `fit`: alone it starts at the trained teacher, and it composes
-    with others (`fewbench.registry.pipeline`); after a `last` step nothing may follow, and `pipelines` are those that
-    begin with it and belong to `all`. `study` names the module of `nn/` whose `study` tells of its kept models
-    (`bench show --text`). `by_path` says that the user named its file: a method that is being worked on, so that runs
-    of its earlier code are run again.
+    `prepares` says, by format of the task, which of its preparations (`prepare`) a run uses; a
+    setting named there that is on goes before the format. `prepare_settings` are the arguments of
+    `prepare`, `fit_settings` those of `fit` (or `transform`): a setting may be of both.
+    `prepare_checks` says whether it has a `check_prepare` of the corpus. A `step` has a `transform`
+    (model to model) in place of `fit`: alone it starts at the trained teacher, and it composes with
+    others (`fewbench.registry.pipeline`); after a `last` step nothing may follow, and `pipelines`
+    are those that begin with it and belong to `all`. `study` names the module of `nn/` whose
+    `study` tells of its kept models (`bench show --text`). `by_path` says that the user named its
+    file: a method that is being worked on, so that runs of its earlier code are run again.
     """
 
     name: str
@@ -88,10 +91,16 @@ class MethodInfo:
     def searched(self, fixed: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the settings that a grid may vary when those of `fixed` are given."""
         given = {**self.settings, **fixed}
-        return self.search if all(given.get(name) == value for name, value in self.search_if.items()) else ()
+        return (
+            self.search
+            if all(given.get(name) == value for name, value in self.search_if.items())
+            else ()
+        )
 
     def prepared_kind(self, form: str, fixed: Mapping[str, Any]) -> str | None:
-        """Return which preparation a run uses, if any, on a task of a format when the settings of `fixed` are given."""
+        """Return which preparation a run uses, if any, on a task of a format when the settings of
+        `fixed` are given.
+        """
         given = {**self.settings, **fixed}
         named = (kind for name, kind in self.prepares.items() if given.get(name) is True)
         return next(named, self.prepares.get(form))
@@ -116,7 +125,9 @@ class MethodInfo:
             spec = importlib.util.spec_from_file_location(qualified, self.file)
             assert spec is not None and spec.loader is not None
             module = importlib.util.module_from_spec(spec)
-            sys.modules[qualified] = module  # dataclasses, pickle and relative imports look it up there
+            sys.modules[qualified] = (
+                module  # dataclasses, pickle and relative imports look it up there
+            )
             try:
                 spec.loader.exec_module(module)
             except BaseException:
@@ -130,14 +141,22 @@ class MethodInfo:
 
 
 def methods(extra: Iterable[Path] = ()) -> dict[str, MethodInfo]:
-    """Return every method by name: the project's, those of installed packages, and the files of `extra`.
+    """Return every method by name: the project's, those of installed packages, and the files of
+    `extra`.
 
     Raises:
         BenchError: a file that is no method, or two files of one name.
     """
     found: dict[str, MethodInfo] = {}
-    installed = [*_own("methods", "[!_]*.py"), *_own("methods", "*/__init__.py"), *_entry_files("fewbench.methods")]
-    for file, by_path in [*((file, False) for file in installed), *((file, True) for file in extra)]:
+    installed = [
+        *_own("methods", "[!_]*.py"),
+        *_own("methods", "*/__init__.py"),
+        *_entry_files("fewbench.methods"),
+    ]
+    for file, by_path in [
+        *((file, False) for file in installed),
+        *((file, True) for file in extra),
+    ]:
         info = replace(read_method(file), by_path=by_path)
         if info.name in found and found[info.name].file.resolve() != file.resolve():
             raise BenchError(
@@ -150,7 +169,9 @@ def methods(extra: Iterable[Path] = ()) -> dict[str, MethodInfo]:
 
 
 def known_methods(files: Iterable[str | Path] = ()) -> dict[str, MethodInfo]:
-    """Return every method by name, those of some files included; a folder stands for its `__init__.py`."""
+    """Return every method by name, those of some files included; a folder stands for its
+    `__init__.py`.
+    """
     return methods(method_file(file) for file in files)
 
 
@@ -187,7 +208,9 @@ def read_method(file: Path) -> MethodInfo:
     name = method_name(file)
     if not NAME.fullmatch(name):
         raise BenchError(
-            f"'{name.replace('-', '_')}' is no method name", where=str(file), allowed="lower-case letters, digits, '_'"
+            f"'{name.replace('-', '_')}' is no method name",
+            where=str(file),
+            allowed="lower-case letters, digits, '_'",
         )
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     fit = functions.get("fit") or functions.get("transform")
@@ -200,8 +223,13 @@ def read_method(file: Path) -> MethodInfo:
     constants = _constants(tree)
     fitted, annotations = _settings(fit, file)
     shared, noted = _settings(functions["prepare"], file) if "prepare" in functions else ({}, {})
-    if differ := [setting for setting in shared if fitted.get(setting, shared[setting]) != shared[setting]]:
-        raise BenchError(f"the setting '{differ[0]}' has one default in fit and another in prepare", where=str(file))
+    if differ := [
+        setting for setting in shared if fitted.get(setting, shared[setting]) != shared[setting]
+    ]:
+        raise BenchError(
+            f"the setting '{differ[0]}' has one default in fit and another in prepare",
+            where=str(file),
+        )
     settings = shared | fitted
     needs = tuple(_literal(constants.get("NEEDS"), file, "NEEDS", ()))
     if "fit" not in functions:
@@ -226,19 +254,26 @@ def read_method(file: Path) -> MethodInfo:
         grid=_literal(constants.get("GRID"), file, "GRID", {}),
         search_if=_literal(constants.get("SEARCH_IF"), file, "SEARCH_IF", {}),
         kinds=_among(KINDS, constants.get("KINDS"), file, "KINDS", KINDS),
-        backbones=_among(get_args(BackboneKind), constants.get("BACKBONES"), file, "BACKBONES", ("masked",)),
+        backbones=_among(
+            get_args(BackboneKind), constants.get("BACKBONES"), file, "BACKBONES", ("masked",)
+        ),
         checks="check" in functions,
         study=_literal(constants.get("STUDY"), file, "STUDY", ""),
     )
 
 
 def _settings(function: ast.FunctionDef, file: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a function's keyword arguments with their defaults, and the annotations of those that have one."""
+    """Return a function's keyword arguments with their defaults, and the annotations of those that
+    have one.
+    """
     arguments = function.args.kwonlyargs
     settings = {}
     for argument, default in zip(arguments, function.args.kw_defaults, strict=True):
         if default is None:
-            raise BenchError(f"the setting '{argument.arg}' has no default", where=f"{file}, line {function.lineno}")
+            raise BenchError(
+                f"the setting '{argument.arg}' has no default",
+                where=f"{file}, line {function.lineno}",
+            )
         settings[argument.arg] = _literal(default, file, argument.arg, None)
     return settings, {a.arg: ast.unparse(a.annotation) for a in arguments if a.annotation}
 
@@ -268,7 +303,12 @@ def _among(
     values = tuple(_literal(node, file, name, default))
     wrong = [value for value in values if value not in known]
     if wrong or not values:
-        raise BenchError(f"{name} is {values}", where=str(file), allowed=known, given=str(wrong[0]) if wrong else None)
+        raise BenchError(
+            f"{name} is {values}",
+            where=str(file),
+            allowed=known,
+            given=str(wrong[0]) if wrong else None,
+        )
     return values
 
 
@@ -278,23 +318,33 @@ def _literal(node: ast.expr | None, file: Path, name: str, default: Any) -> Any:
     try:
         return ast.literal_eval(node)
     except ValueError as error:
-        raise BenchError(f"'{name}' must be a literal value", where=f"{file}, line {node.lineno}") from error
+        raise BenchError(
+            f"'{name}' must be a literal value", where=f"{file}, line {node.lineno}"
+        ) from error
 
 
 def _own(folder: str, pattern: str) -> list[Path]:
     here = importlib.util.find_spec(f"fewbench.{folder}")
     places = list(here.submodule_search_locations or []) if here else []
     found = (file for place in places for file in Path(place).glob(pattern))
-    return sorted(file for file in found if not (file.parent if file.name == FOLDER else file).name.startswith("_"))
+    return sorted(
+        file
+        for file in found
+        if not (file.parent if file.name == FOLDER else file).name.startswith("_")
+    )
 
 
 def _entry_files(group: str) -> Iterator[Path]:
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         spec = importlib.util.find_spec(point.module)
         if spec is None or spec.origin is None:
-            raise BenchError(f"the entry point '{point.name}' of {group} names no module '{point.module}'")
+            raise BenchError(
+                f"the entry point '{point.name}' of {group} names no module '{point.module}'"
+            )
         origin = Path(spec.origin)
         if group == "fewbench.methods":
             yield origin
         else:
-            yield from [origin.parent / point.attr] if point.attr else sorted(origin.parent.glob("*.toml"))
+            yield from (
+                [origin.parent / point.attr] if point.attr else sorted(origin.parent.glob("*.toml"))
+            )

@@ -1,4 +1,6 @@
-"""Pipelines: compression steps composed by name, `head-prune+kd+ptq`, each a model to model (thesis section 4.5)."""
+"""Pipelines: compression steps composed by name, `head-prune+kd+ptq`, each a model to model (thesis
+section 4.5).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ PLUS = "+"
 
 @dataclass(frozen=True, slots=True)
 class Pipeline(MethodInfo):
-    """Several steps as one method. Its settings are those of its steps, `step.setting`; it begins as its first does."""
+    """Several steps as one method. Its settings are those of its steps, `step.setting`; it begins
+    as its first does.
+    """
 
     parts: tuple[MethodInfo, ...] = ()
 
@@ -31,11 +35,15 @@ class Pipeline(MethodInfo):
         return f"{self.parts[0].name}.teacher"
 
     def searched(self, fixed: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the settings that a grid may vary, less those that are fixed for every step that has them."""
+        """Return the settings that a grid may vary, less those that are fixed for every step that
+        has them.
+        """
         return tuple(
             name
             for name in self.search
-            if any(name in step.search and f"{step.name}.{name}" not in fixed for step in self.steps)
+            if any(
+                name in step.search and f"{step.name}.{name}" not in fixed for step in self.steps
+            )
         )
 
     def code_hash(self) -> str:
@@ -47,7 +55,8 @@ def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:
     """Return the pipeline of a name.
 
     Raises:
-        BenchError: an unknown step, a method that is no step, one step twice, or one after a last step.
+        BenchError: an unknown step, a method that is no step, one step twice, or one after a last
+            step.
     """
     steps = [_step(part, name, known) for part in name.split(PLUS)]
     for step, following in pairwise(steps):
@@ -65,12 +74,18 @@ def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:
         summary=f"{', then '.join(step.name for step in steps)}: a pipeline from the trained teacher.",
         paper="; ".join(dict.fromkeys(step.paper for step in steps)),
         needs=tuple(dict.fromkeys(need for step in steps for need in step.needs)),
-        settings={f"{step.name}.{key}": value for step in steps for key, value in step.settings.items()},
-        annotations={f"{step.name}.{key}": value for step in steps for key, value in step.annotations.items()},
+        settings={
+            f"{step.name}.{key}": value for step in steps for key, value in step.settings.items()
+        },
+        annotations={
+            f"{step.name}.{key}": value for step in steps for key, value in step.annotations.items()
+        },
         search=tuple(dict.fromkeys(key for step in steps for key in step.search)),
         grid={key: values for step in steps for key, values in step.grid.items()},
         kinds=tuple(kind for kind in steps[0].kinds if all(kind in step.kinds for step in steps)),
-        backbones=tuple(kind for kind in steps[0].backbones if all(kind in step.backbones for step in steps)),
+        backbones=tuple(
+            kind for kind in steps[0].backbones if all(kind in step.backbones for step in steps)
+        ),
         parts=tuple(steps),
         checks=any(step.checks for step in steps),
     )
@@ -86,19 +101,29 @@ def info_of(name: str, known: Mapping[str, MethodInfo]) -> MethodInfo | None:
         return None
 
 
-def settings_of(step: MethodInfo, method: MethodInfo, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of one step of a method: a trial's, and those fixed for the step by its name."""
+def settings_of(
+    step: MethodInfo, method: MethodInfo, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the settings of one step of a method: a trial's, and those fixed for the step by its
+    name.
+    """
     if method is step:
         return dict(settings)
     own = {name: value for name, value in settings.items() if name in step.search}
     prefix = f"{step.name}."
-    return own | {name.removeprefix(prefix): value for name, value in settings.items() if name.startswith(prefix)}
+    return own | {
+        name.removeprefix(prefix): value
+        for name, value in settings.items()
+        if name.startswith(prefix)
+    }
 
 
 def _step(name: str, whole: str, known: Mapping[str, MethodInfo]) -> MethodInfo:
     steps: Sequence[str] = [step for step, info in known.items() if info.step]
     if name not in known:
-        raise BenchError(f"unknown step '{name}' in '{whole}'", allowed=steps, given=name, fix="bench ls methods")
+        raise BenchError(
+            f"unknown step '{name}' in '{whole}'", allowed=steps, given=name, fix="bench ls methods"
+        )
     if not known[name].step:
         raise BenchError(
             f"'{name}' in '{whole}' is no step: it does not turn a model into another",

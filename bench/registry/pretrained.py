@@ -1,4 +1,6 @@
-"""Pretrained models by name: embedded, a local folder, or the hub. No torch: only files are looked at."""
+"""Pretrained models by name: embedded, a local folder, or the hub. No torch: only files are looked
+at.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,11 @@ ENCODER_DECODER = ("t5",)
 
 def embedded_models() -> dict[str, Path]:
     """Return the models the package ships, by name."""
-    return {folder.name: folder for folder in sorted(EMBEDDED.glob("*/")) if (folder / "config.json").is_file()}
+    return {
+        folder.name: folder
+        for folder in sorted(EMBEDDED.glob("*/"))
+        if (folder / "config.json").is_file()
+    }
 
 
 def find_model(name: str, *, offline: bool = False) -> ModelRef:
@@ -41,9 +47,13 @@ def find_model(name: str, *, offline: bool = False) -> ModelRef:
         check_folder(folder)
         return ModelRef(folder.resolve().name, str(folder.resolve()), folder_hash(folder))
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise BenchError(f"no model folder at {name}", allowed=embedded, given=name, fix="bench ls models")
+        raise BenchError(
+            f"no model folder at {name}", allowed=embedded, given=name, fix="bench ls models"
+        )
     return _from_hub(
-        name, offline=offline or os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
+        name,
+        offline=offline
+        or os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"),
     )
 
 
@@ -54,11 +64,15 @@ def check_folder(folder: Path) -> None:
         ModelError: what is missing; a pickle is never read.
     """
     if not (folder / "config.json").is_file():
-        raise ModelError("no config.json in this model folder", where=str(folder), fix="save_pretrained(folder)")
+        raise ModelError(
+            "no config.json in this model folder", where=str(folder), fix="save_pretrained(folder)"
+        )
     if not list(folder.glob("*.safetensors")):
         pickles = [file.name for file in folder.glob("*.bin")]
         raise ModelError(
-            f"only pickled weights ({pickles[0]}): they can run code, and are not read" if pickles else "no weights",
+            f"only pickled weights ({pickles[0]}): they can run code, and are not read"
+            if pickles
+            else "no weights",
             where=str(folder),
             allowed="*.safetensors",
             fix="model.save_pretrained(folder, safe_serialization=True)",
@@ -77,13 +91,17 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"config.json cannot be read: {error}", where=str(file)) from error
     if not isinstance(config, dict):
-        raise ModelError(f"config.json holds no object but a {type(config).__name__}", where=str(file))
+        raise ModelError(
+            f"config.json holds no object but a {type(config).__name__}", where=str(file)
+        )
     return config
 
 
 @lru_cache
 def backbone_kind(ref: ModelRef) -> BackboneKind:
-    """Return the kind of a language model, by its configuration; what is not known is taken for a masked one."""
+    """Return the kind of a language model, by its configuration; what is not known is taken for a
+    masked one.
+    """
     try:
         config = read_config(Path(ref.path))
     except ModelError:  # said where it is loaded
@@ -94,16 +112,25 @@ def backbone_kind(ref: ModelRef) -> BackboneKind:
 
 
 DECISIVE = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-"""The files of a model's folder that may decide its answers: weights, configuration, all that a tokenizer is read from.
+"""The files of a model's folder that may decide its answers: weights, configuration, all that a
+tokenizer is read from.
 
 What the hub is asked for (`_from_hub`) is the same.
 """
-NOT_DECISIVE = ("README.txt", "LICENSE.txt", "training.json", "trainer_state.json", "all_results.json")
+NOT_DECISIVE = (
+    "README.txt",
+    "LICENSE.txt",
+    "training.json",
+    "trainer_state.json",
+    "all_results.json",
+)
 """Files with such endings that no model or tokenizer is read from."""
 
 
 def folder_hash(folder: Path) -> str:
-    """Return a hash (16 hex digits) of the names and bytes of a folder's files that may decide its model's answers."""
+    """Return a hash (16 hex digits) of the names and bytes of a folder's files that may decide its
+    model's answers.
+    """
     digest = hashlib.sha256()
     for file in decisive_files(folder):
         digest.update(file.name.encode() + b"\0")
@@ -119,10 +146,16 @@ def decisive_files(folder: Path) -> list[Path]:
 
 def _from_hub(name: str, *, offline: bool) -> ModelRef:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     try:
-        path = Path(snapshot_download(name, allow_patterns=list(DECISIVE), local_files_only=offline))
+        path = Path(
+            snapshot_download(name, allow_patterns=list(DECISIVE), local_files_only=offline)
+        )
     except LocalEntryNotFoundError as error:
         raise NeedsNetwork(
             f"the model '{name}' is not on this machine and the hub cannot be reached",
@@ -133,7 +166,10 @@ def _from_hub(name: str, *, offline: bool) -> ModelRef:
     except (RepositoryNotFoundError, HfHubHTTPError, ValueError) as error:
         first = str(error).strip().split("\n")[0]
         raise BenchError(
-            f"the hub has no model '{name}': {first}", allowed=embedded_models(), given=name, fix="bench ls models"
+            f"the hub has no model '{name}': {first}",
+            allowed=embedded_models(),
+            given=name,
+            fix="bench ls models",
         ) from error
     check_folder(path)
     return ModelRef(name, str(path), path.name)
@@ -142,5 +178,10 @@ def _from_hub(name: str, *, offline: bool) -> ModelRef:
 def describe(folder: Path) -> dict[str, object]:
     """Return the model type, layers, width and vocabulary that a folder's configuration states."""
     config = read_config(folder)
-    names = {"type": "model_type", "layers": "num_hidden_layers", "width": "hidden_size", "vocabulary": "vocab_size"}
+    names = {
+        "type": "model_type",
+        "layers": "num_hidden_layers",
+        "width": "hidden_size",
+        "vocabulary": "vocab_size",
+    }
     return {short: config.get(long) for short, long in names.items()}

@@ -18,11 +18,12 @@ Tie = Literal["first", "last"]
 class Protocol:
     """The constants of a comparison. `max_steps` and `eval_every` count optimizer updates.
 
-    `checkpoint_tie` and `trial_tie` say which of several best dev scores wins: the `first` (LM-BFF, a strict >) or the
-    `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation. `prepare` gives settings of what
-    methods build once for all their runs, where their defaults, the papers', would take too long. `grows_from` is the
-    number of classes that `max_steps` is meant for: tasks of more classes, whose train set is as much larger, get as
-    many more updates. Without it the updates are the same for all tasks.
+    `checkpoint_tie` and `trial_tie` say which of several best dev scores wins: the `first` (LM-BFF,
+    a strict >) or the `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation.
+    `prepare` gives settings of what methods build once for all their runs, where their defaults,
+    the papers', would take too long. `grows_from` is the number of classes that `max_steps` is
+    meant for: tasks of more classes, whose train set is as much larger, get as many more updates.
+    Without it the updates are the same for all tasks.
     """
 
     name: str
@@ -45,27 +46,45 @@ class Protocol:
     grows_from: int | None = None
 
     def of_classes(self, classes: int) -> Protocol:
-        """Return the protocol with the updates that a task of so many classes gets, and as many evaluations."""
+        """Return the protocol with the updates that a task of so many classes gets, and as many
+        evaluations.
+        """
         if self.grows_from is None or classes <= self.grows_from:
             return self
-        grown = (steps * classes // self.grows_from for steps in (self.max_steps, self.eval_every, self.warmup_steps))
+        grown = (
+            steps * classes // self.grows_from
+            for steps in (self.max_steps, self.eval_every, self.warmup_steps)
+        )
         max_steps, eval_every, warmup_steps = grown
         return replace(self, max_steps=max_steps, eval_every=eval_every, warmup_steps=warmup_steps)
 
     def trials(
-        self, search: Iterable[str], fixed: Mapping[str, Any], own: Mapping[str, Sequence[Any]] | None = None
+        self,
+        search: Iterable[str],
+        fixed: Mapping[str, Any],
+        own: Mapping[str, Sequence[Any]] | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the settings of each trial: the grid over `search`, in the grid's order, less what is `fixed`.
+        """Return the settings of each trial: the grid over `search`, in the grid's order, less what
+        is `fixed`.
 
-        `own` are values of settings that the method alone has, the preferred one first. They add no trials, for a
-        method that is tried more often has more chances to be lucky on dev: the trials of the grid go through them in
-        turn. Where the grid has nothing to vary, nothing is trained, and all of them are tried. Of trials that tie,
-        the one with the preferred value comes first or last, as `trial_tie` prefers.
+        `own` are values of settings that the method alone has, the preferred one first. They add no
+        trials, for a method that is tried more often has more chances to be lucky on dev: the
+        trials of the grid go through them in turn. Where the grid has nothing to vary, nothing is
+        trained, and all of them are tried. Of trials that tie, the one with the preferred value
+        comes first or last, as `trial_tie` prefers.
         """
         open_to = [name for name in search if name not in fixed]
         shared = _product({name: values for name, values in self.grid.items() if name in open_to})
-        mine = _product({name: values for name, values in (own or {}).items() if name in {*open_to} - {*self.grid}})
-        turns = list(itertools.islice(itertools.cycle(mine), len(shared))) if shared != [{}] else mine
+        mine = _product(
+            {
+                name: values
+                for name, values in (own or {}).items()
+                if name in {*open_to} - {*self.grid}
+            }
+        )
+        turns = (
+            list(itertools.islice(itertools.cycle(mine), len(shared))) if shared != [{}] else mine
+        )
         if self.trial_tie == "last":
             turns.reverse()
         return [one | other for one, other in zip(itertools.cycle(shared), turns, strict=False)]
@@ -95,7 +114,9 @@ def get_protocol(name: str) -> Protocol:
     """
     known = protocols()
     if name not in known:
-        raise BenchError(f"unknown protocol '{name}'", allowed=known, given=name, fix="bench ls protocols")
+        raise BenchError(
+            f"unknown protocol '{name}'", allowed=known, given=name, fix="bench ls protocols"
+        )
     return known[name]
 
 

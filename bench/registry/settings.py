@@ -1,4 +1,6 @@
-"""Settings of a method as typed, `name:beta=50,layers=[1,3]`, bound to its signature before anything loads."""
+"""Settings of a method as typed, `name:beta=50,layers=[1,3]`, bound to its signature before
+anything loads.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,11 @@ def methods_of(requests: Sequence[str]) -> dict[str, MethodInfo]:
     return known_methods(head for head, _ in map(_split, requests) if _is_path(head))
 
 
-def choose_methods(requests: Sequence[str], known: Mapping[str, MethodInfo] | None = None) -> list[Chosen]:
-    """Return what `--methods` names: names, `a+b`, `all`, paths, each with `:setting=value` or `:preset`.
+def choose_methods(
+    requests: Sequence[str], known: Mapping[str, MethodInfo] | None = None
+) -> list[Chosen]:
+    """Return what `--methods` names: names, `a+b`, `all`, paths, each with `:setting=value` or
+    `:preset`.
 
     Args:
         requests: as typed.
@@ -54,7 +59,12 @@ def choose_methods(requests: Sequence[str], known: Mapping[str, MethodInfo] | No
             chosen.append(Chosen(method, bind(method, tail)))
             continue
         if name not in known:
-            raise BenchError(f"unknown method '{name}'", allowed=["all", *known], given=name, fix="bench ls methods")
+            raise BenchError(
+                f"unknown method '{name}'",
+                allowed=["all", *known],
+                given=name,
+                fix="bench ls methods",
+            )
         chosen.append(Chosen(known[name], bind(known[name], tail)))
     unique: list[Chosen] = []
     for choice in chosen:
@@ -67,16 +77,22 @@ def choose_methods(requests: Sequence[str], known: Mapping[str, MethodInfo] | No
 
 
 def _all(known: Mapping[str, MethodInfo]) -> list[MethodInfo]:
-    """Return every method and the pipelines that steps name; a step that names none stands only in others'."""
+    """Return every method and the pipelines that steps name; a step that names none stands only in
+    others'.
+    """
     alone = [info for info in known.values() if not info.step or info.pipelines]
-    return [*alone, *(pipeline(name, known) for info in alone for name in info.pipelines if PLUS in name)]
+    return [
+        *alone,
+        *(pipeline(name, known) for info in alone for name in info.pipelines if PLUS in name),
+    ]
 
 
 def bind(method: MethodInfo, assignments: Sequence[str]) -> dict[str, Any]:
     """Return the settings that `setting=value` texts and preset names stand for.
 
     Raises:
-        BenchError: a setting or preset the method lacks, or a value of another type or range than its own.
+        BenchError: a setting or preset the method lacks, or a value of another type or range than
+            its own.
     """
     settings: dict[str, Any] = {}
     for assignment in assignments:
@@ -121,7 +137,9 @@ LARGEST = 2**31 - 1
 """The largest whole number that a setting takes: nothing that is counted here is as many."""
 
 BOUNDS: Mapping[str, _Bounds] = {
-    "int": _Bounds(int, least=-LARGEST, most=LARGEST, shown=f"a whole number, -{LARGEST} to {LARGEST}"),
+    "int": _Bounds(
+        int, least=-LARGEST, most=LARGEST, shown=f"a whole number, -{LARGEST} to {LARGEST}"
+    ),
     "float": _Bounds(float),
     "Count": _Bounds(int, least=1, most=LARGEST, shown=f"a whole number, 1 to {LARGEST}"),
     "Natural": _Bounds(int, least=0, most=LARGEST, shown=f"a whole number, 0 to {LARGEST}"),
@@ -133,11 +151,20 @@ _PLAIN: Mapping[str, type] = {"str": str, "bool": bool, "None": type(None)}
 
 
 def _value(method: MethodInfo, name: str, text: str) -> Any:
-    """Return the value of a text, which must be of one of the kinds that the setting's annotation names."""
+    """Return the value of a text, which must be of one of the kinds that the setting's annotation
+    names.
+    """
     default = method.settings[name]
     try:
-        value = ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text.lower(), text))
-    except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: nested too deeply
+        value = ast.literal_eval(
+            {"true": "True", "false": "False", "none": "None"}.get(text.lower(), text)
+        )
+    except (
+        ValueError,
+        SyntaxError,
+        RecursionError,
+        MemoryError,
+    ):  # the last two: nested too deeply
         value = text
     kinds = _kinds(method.annotations.get(name, ""), default)
     for kind in kinds:
@@ -156,7 +183,9 @@ def _value(method: MethodInfo, name: str, text: str) -> Any:
 def _kinds(annotation: str, default: Any) -> list[str]:
     """Return the kinds an annotation names; what it does not say, the default's type says."""
     kinds = [kind.strip() for kind in re.split(r"\|(?![^\[]*\])", annotation)]
-    known = [kind for kind in kinds if kind in BOUNDS or kind in _PLAIN or kind.startswith("Literal[")]
+    known = [
+        kind for kind in kinds if kind in BOUNDS or kind in _PLAIN or kind.startswith("Literal[")
+    ]
     if [kind for kind in known if kind != "None"]:
         return known
     return [*known, _name(type(default))] if default is not None else [*known, ANY]
@@ -199,7 +228,9 @@ def _shown(kind: str, default: Any) -> str:
     if kind.startswith("Literal["):
         return ", ".join(sorted(str(known) for known in ast.literal_eval(f"({kind[8:-1]},)")))
     shown = BOUNDS[kind].shown if kind in BOUNDS else kind if kind == "None" else f"a {kind}"
-    return shown if default is None or kind == "None" else f"{shown}, such as the default {default!r}"
+    return (
+        shown if default is None or kind == "None" else f"{shown}, such as the default {default!r}"
+    )
 
 
 def split_list(text: str, what: str = "the list") -> list[str]:

@@ -158,7 +158,9 @@ def plot(
     if left_out:
         warn(f"{left_out} runs share cell and split seed with another, and are not drawn")
     drawn = draw(figure, Material(records, store))
-    vars(drawn)["_repr_png_"] = partial(_png, drawn)  # how a notebook shows an object; matplotlib's own way is pyplot
+    vars(drawn)["_repr_png_"] = partial(
+        _png, drawn
+    )  # how a notebook shows an object; matplotlib's own way is pyplot
     return drawn
 
 

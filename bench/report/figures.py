@@ -1,7 +1,8 @@
-"""Figures by name: a file in `plots/` with a `draw` is one. Stored records in, a figure out; listing imports nothing.
+"""Figures by name: a file in `plots/` with a `draw` is one. Stored records in, a figure out;
+listing imports nothing.
 
-`draw(material, **settings)` returns a matplotlib figure; its settings are keywords with defaults, `pareto:cost=latency`
-to the user. Matplotlib loads when something is drawn.
+`draw(material, **settings)` returns a matplotlib figure; its settings are keywords with defaults,
+`pareto:cost=latency` to the user. Matplotlib loads when something is drawn.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Material:
     """What a figure is drawn from.
 
     Args:
-        records: those that the user chose, failed ones left out and those that share cell and seed with another.
+        records: those that the user chose, failed ones left out and those that share cell and seed
+            with another.
         store: where they stand, with measurements and predictions beside them.
         published: numbers of the papers, where they are asked for.
     """
@@ -65,7 +67,9 @@ class FigureInfo(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Records that may share axes: one task as it was asked, under the same terms, but for what varies within it."""
+    """Records that may share axes: one task as it was asked, under the same terms, but for what
+    varies within it.
+    """
 
     cell: TaskCell
     terms: Terms
@@ -100,12 +104,17 @@ def find(request: str) -> FigureInfo:
     """
     name, known = request.partition(":")[0], figures()
     if name not in known:
-        raise BenchError(f"there is no figure '{name}'", allowed=known, given=name, fix="bench ls figures")
+        raise BenchError(
+            f"there is no figure '{name}'", allowed=known, given=name, fix="bench ls figures"
+        )
     return known[name]
 
 
-def drawable(store: Store, wanted: Wanted, methods: Collection[str] = ()) -> tuple[list[Record], int]:
-    """Return the finished runs of a kind, and how many were left out for sharing cell and split seed with another.
+def drawable(
+    store: Store, wanted: Wanted, methods: Collection[str] = ()
+) -> tuple[list[Record], int]:
+    """Return the finished runs of a kind, and how many were left out for sharing cell and split
+    seed with another.
 
     Args:
         store: of the runs.
@@ -118,7 +127,9 @@ def drawable(store: Store, wanted: Wanted, methods: Collection[str] = ()) -> tup
     records = [r for r in models_apart(store.records()) if r.status == "ok" and r in wanted]
     known = {record.run.method for record in records}
     for name in sorted({*methods} - known):
-        raise BenchError(f"no such run has the method '{name}'", where=str(store.root), allowed=known, given=name)
+        raise BenchError(
+            f"no such run has the method '{name}'", where=str(store.root), allowed=known, given=name
+        )
     chosen = [record for record in records if not methods or record.run.method in methods]
     kept = without_doubled(chosen)
     return kept, len(chosen) - len(kept)
@@ -154,20 +165,27 @@ def save(figure: Figure, file: Path) -> None:
 
     check_format(file)
     stream = io.BytesIO()
-    dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}[file.suffix]  # the same bytes again
+    dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}[
+        file.suffix
+    ]  # the same bytes again
     with matplotlib.rc_context(STYLE):
         figure.savefig(stream, format=file.suffix[1:], metadata=dated)
     try:
         write_whole(file, stream.getvalue())
     except OSError as error:
-        raise BenchError(f"the figure cannot be written: {error.strerror}", where=str(file)) from error
+        raise BenchError(
+            f"the figure cannot be written: {error.strerror}", where=str(file)
+        ) from error
 
 
 def check_format(file: Path) -> None:
     """Refuse a file whose ending is none of a figure's."""
     if file.suffix not in FORMATS:
         raise BenchError(
-            f"'{file.suffix}' is no format of figures", where=str(file), allowed=FORMATS, fix="--out x.svg"
+            f"'{file.suffix}' is no format of figures",
+            where=str(file),
+            allowed=FORMATS,
+            fix="--out x.svg",
         )
 
 
@@ -178,9 +196,13 @@ def _bind(request: str, parameters: Mapping[str, inspect.Parameter]) -> dict[str
     for piece in filter(None, tail.split(",")):
         key, equals, value = piece.partition("=")
         if key not in known or not equals:
-            raise BenchError(f"the figure '{name}' has no setting '{piece}'", allowed=known or "none", given=key)
+            raise BenchError(
+                f"the figure '{name}' has no setting '{piece}'", allowed=known or "none", given=key
+            )
         try:
-            settings[key] = value if isinstance(known[key], str) else type(known[key])(ast.literal_eval(value))
+            settings[key] = (
+                value if isinstance(known[key], str) else type(known[key])(ast.literal_eval(value))
+            )
         except (ValueError, SyntaxError, TypeError) as error:
             problem = f"{key}={value} is no {type(known[key]).__name__}"
             raise BenchError(problem, fix=f"{name}:{key}={known[key]}") from error
@@ -193,7 +215,9 @@ def score(record: Record) -> float:
 
 
 def panels(records: Sequence[Record], *, over: str = "") -> dict[Panel, list[Record]]:
-    """Return records by panel, in the order of tasks; `over` names what varies within one (`k`, `template`)."""
+    """Return records by panel, in the order of tasks; `over` names what varies within one (`k`,
+    `template`).
+    """
     found: dict[Panel, list[Record]] = {}
     for record in records:
         question = question_of(record)
@@ -201,7 +225,10 @@ def panels(records: Sequence[Record], *, over: str = "") -> dict[Panel, list[Rec
         terms = terms._replace(k=0) if over == "k" else terms
         found.setdefault(Panel(task, terms), []).append(record)
     joined = _over_templates(found) if over == "template" else found
-    return {panel: joined[panel] for panel in sorted(joined, key=lambda one: (one.cell, in_order(one.terms)))}
+    return {
+        panel: joined[panel]
+        for panel in sorted(joined, key=lambda one: (one.cell, in_order(one.terms)))
+    }
 
 
 def _over_templates(found: Mapping[Panel, list[Record]]) -> dict[Panel, list[Record]]:
@@ -213,7 +240,9 @@ def _over_templates(found: Mapping[Panel, list[Record]]) -> dict[Panel, list[Rec
         number = counts.setdefault((bare, panel.cell.template), 0)
         counts[bare, panel.cell.template] += 1
         definition = str(number or "")
-        joined.setdefault(bare._replace(cell=bare.cell._replace(definition=definition)), []).extend(found[panel])
+        joined.setdefault(bare._replace(cell=bare.cell._replace(definition=definition)), []).extend(
+            found[panel]
+        )
     return joined
 
 
@@ -226,7 +255,9 @@ def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
         twins = [p for p in shown if p.task == one.task]
         source = f"@{one.cell.source}" if len({p.cell.source for p in twins}) > 1 else ""
         metric = "" if one.metric == "accuracy" else f" ({one.cell.metric_name})"
-        parts = [one.task + source + metric + (f"+{one.cell.template}" if one.cell.template else "")]
+        parts = [
+            one.task + source + metric + (f"+{one.cell.template}" if one.cell.template else "")
+        ]
         parts += [f"K={one.terms.k}"] if one.terms.k and several_k else []
         parts += [protocols[one.terms[1:3]]] if len(protocols) > 1 else []
         alike = {p.cell: () for p in twins if p.terms == one.terms}
@@ -237,12 +268,16 @@ def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
     return found
 
 
-def by_name(records: Sequence[Record], among: Sequence[Record] | None = None) -> dict[str, list[Record]]:
-    """Return records by what a legend calls them: method and settings, and the student where there are several.
+def by_name(
+    records: Sequence[Record], among: Sequence[Record] | None = None
+) -> dict[str, list[Record]]:
+    """Return records by what a legend calls them: method and settings, and the student where there
+    are several.
 
     Args:
         records: of one panel, say.
-        among: of the whole figure; a method has the same name in all its panels, whichever students they have.
+        among: of the whole figure; a method has the same name in all its panels, whichever students
+            they have.
     """
     rows = {place.row for place in places(list(among or records))}
     rows |= {place.row for place in places(list(records))}

@@ -1,6 +1,8 @@
-"""Numbers printed in the papers: `results/published/*.csv`, one file a table, and those beside a cell of ours.
+"""Numbers printed in the papers: `results/published/*.csv`, one file a table, and those beside a
+cell of ours.
 
-They are other people's runs. None shares a cell with ours unmarked: `Beside.mark` says what is not as in ours.
+They are other people's runs. None shares a cell with ours unmarked: `Beside.mark` says what is not
+as in ours.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from typing import NamedTuple
 
 from fewbench.errors import BenchError
 
-COLUMNS = tuple("paper table group row method column task backbone K metric value std n note".split())
+COLUMNS = tuple(
+    "paper table group row method column task backbone K metric value std n note".split()
+)
 
 METRICS = {
     "accuracy": "percent",
@@ -45,16 +49,19 @@ PROTOCOLS = {
     ("ppt", "4"): "ppt-v1",
     ("ppt", "5"): "ppt-v1",
 }
-"""The tables made by a protocol of ours. SMASH's grid lacks LM-BFF's batches of 8, so it is another."""
+"""The tables made by a protocol of ours. SMASH's grid lacks LM-BFF's batches of 8, so it is
+another.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
     """One number of one table.
 
-    `row`, `group` and `column` are as printed; `method` is ours, with its settings as `bench run` takes them, or empty
-    where we have none. `k` is examples a class, `full`, `32 total`, or empty where no example is used. `std` and `n`
-    (runs) are None where the paper does not say; `note` holds its footnotes.
+    `row`, `group` and `column` are as printed; `method` is ours, with its settings as `bench run`
+    takes them, or empty where we have none. `k` is examples a class, `full`, `32 total`, or empty
+    where no example is used. `std` and `n` (runs) are None where the paper does not say; `note`
+    holds its footnotes.
     """
 
     paper: str
@@ -75,7 +82,9 @@ class Published:
     @property
     def source(self) -> str:
         """Where it stands: `smash Table 2, "dR-b"`."""
-        return f"{self.paper} Table {self.table}, " + ": ".join(filter(None, [self.group, self.row]))
+        return f"{self.paper} Table {self.table}, " + ": ".join(
+            filter(None, [self.group, self.row])
+        )
 
     @property
     def protocol(self) -> str:
@@ -84,7 +93,9 @@ class Published:
 
 
 class Beside(NamedTuple):
-    """A published number for a row of its own backbone; `mark` names what else is not as in ours, if anything."""
+    """A published number for a row of its own backbone; `mark` names what else is not as in ours,
+    if anything.
+    """
 
     method: str
     task: str
@@ -153,7 +164,8 @@ def beside(
     k: int,
     protocol: str,
 ) -> list[Beside]:
-    """Return what the papers print for a method on a task: of the same K where there is any, else of another.
+    """Return what the papers print for a method on a task: of the same K where there is any, else
+    of another.
 
     Args:
         numbers: of any tables.
@@ -164,16 +176,32 @@ def beside(
         protocol: by name.
     """
     base = method.partition(":")[0]
-    near = [n for n in numbers if n.method.partition(":")[0] == base and (n.task, n.metric) == (task, metric)]
+    near = [
+        n
+        for n in numbers
+        if n.method.partition(":")[0] == base and (n.task, n.metric) == (task, metric)
+    ]
     same = [number for number in near if number.k in ("", str(k))]
     return [
-        Beside(n.method, n.task, n.backbone, n.k, n.value, n.std, n.n, n.source, _differences(n, k, protocol))
+        Beside(
+            n.method,
+            n.task,
+            n.backbone,
+            n.k,
+            n.value,
+            n.std,
+            n.n,
+            n.source,
+            _differences(n, k, protocol),
+        )
         for n in _once(same or near)
     ]
 
 
 def _once(numbers: Iterable[Published]) -> list[Published]:
-    """Return each number that a paper prints in two tables once: from the table that has its std, or the first."""
+    """Return each number that a paper prints in two tables once: from the table that has its std,
+    or the first.
+    """
     kept: dict[tuple[object, ...], Published] = {}
     for number in numbers:
         key = (number.paper, number.method, number.backbone, number.k, number.value)
@@ -184,7 +212,8 @@ def _once(numbers: Iterable[Published]) -> list[Published]:
 
 def _differences(number: Published, k: int, protocol: str) -> str:
     found = {
-        "full training set" if number.k == "full" else f"K={number.k}": number.k not in ("", str(k)),
+        "full training set" if number.k == "full" else f"K={number.k}": number.k
+        not in ("", str(k)),
         "another protocol": number.protocol != protocol,
         "GLUE's hidden test set": "test server" in number.note,
     }

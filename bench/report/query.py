@@ -27,11 +27,12 @@ ROLES = ("student", "teacher", "corpus")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Records of these tasks (`task` or `task@source`), Ks, seeds, protocols and models; None takes all.
+    """Records of these tasks (`task` or `task@source`), Ks, seeds, protocols and models; None takes
+    all.
 
-    A model fits by its folder's or its hub name's last part, with its revision (`name@12345678`) or without.
-    What is made of a teacher itself, a quantised one say, has no student of its own: it fits whichever of the two
-    names that teacher. Methods that use no model are always taken.
+    A model fits by its folder's or its hub name's last part, with its revision (`name@12345678`) or
+    without. What is made of a teacher itself, a quantised one say, has no student of its own: it
+    fits whichever of the two names that teacher. Methods that use no model are always taken.
     """
 
     tasks: frozenset[str] | None = None
@@ -60,10 +61,11 @@ class Wanted:
 
 
 def models_apart(records: Iterable[Record]) -> list[Record]:
-    """Return the records with names that tell models apart: `name@revision`, where one name stands for several.
+    """Return the records with names that tell models apart: `name@revision`, where one name stands
+    for several.
 
-    What is compared or averaged is told apart by names, and a model may be trained anew under its old one. Keys stay:
-    a model is in them by its revision.
+    What is compared or averaged is told apart by names, and a model may be trained anew under its
+    old one. Keys stay: a model is in them by its revision.
     """
     records, revisions = list(records), dict[tuple[type, str], set[str]]()
     for ref in {ref for record in records for ref in _used(record)}:
@@ -102,7 +104,8 @@ def _names(ref: ModelRef) -> set[str]:
 
 
 def task_names(given: Sequence[str]) -> frozenset[str]:
-    """Return the tasks that `--tasks` names: tasks, `task@source`, suites, all, and those of TOML files.
+    """Return the tasks that `--tasks` names: tasks, `task@source`, suites, all, and those of TOML
+    files.
 
     Raises:
         BenchError: an unknown task or suite, or none, or a file that is none.
@@ -138,7 +141,8 @@ def by_label(records: Iterable[Record]) -> dict[str, list[Record]]:
 
 
 def find_label(name: str, known: Iterable[str], where: str) -> str:
-    """Return the stored method that a user names: with the settings as typed, by a preset, or the one variant there is.
+    """Return the stored method that a user names: with the settings as typed, by a preset, or the
+    one variant there is.
 
     Raises:
         BenchError: none, or several.
@@ -150,29 +154,44 @@ def find_label(name: str, known: Iterable[str], where: str) -> str:
     if len(variants) == 1:
         return variants[0]
     if variants:
-        raise BenchError(f"'{name}' is stored with several settings", where=where, allowed=variants, fix="name one")
+        raise BenchError(
+            f"'{name}' is stored with several settings",
+            where=where,
+            allowed=variants,
+            fix="name one",
+        )
     if ":" in name:
         chosen = choose_methods([name])
-        if len(chosen) == 1 and (found := label(chosen[0].method.name, chosen[0].settings)) in known:
+        if (
+            len(chosen) == 1
+            and (found := label(chosen[0].method.name, chosen[0].settings)) in known
+        ):
             return found
-    raise BenchError(f"no stored run has the method '{name}'", where=where, allowed=known, given=name)
+    raise BenchError(
+        f"no stored run has the method '{name}'", where=where, allowed=known, given=name
+    )
 
 
 def code_of(records: Iterable[Record]) -> dict[str, str]:
     """Return the hash of the code that the records' methods have today, for those that are here."""
     known = methods()
-    used = {name: info_of(name, known) for name in sorted({record.run.method for record in records})}
+    used = {
+        name: info_of(name, known) for name in sorted({record.run.method for record in records})
+    }
     return {name: info.code_hash() for name, info in used.items() if info is not None}
 
 
 def count_stale(records: Sequence[Record]) -> int:
     """Return how many records were made by older code of their methods."""
     code = code_of(records)
-    return sum(code.get(record.run.method, record.method_code) != record.method_code for record in records)
+    return sum(
+        code.get(record.run.method, record.method_code) != record.method_code for record in records
+    )
 
 
 def who_takes_what(files: Sequence[Path] = ()) -> Callable[[str, TaskCell], bool]:
-    """Return what says whether a method takes a task, as far as both are known here; they are read when asked.
+    """Return what says whether a method takes a task, as far as both are known here; they are read
+    when asked.
 
     Args:
         files: TOML files of tasks that are the user's own.

@@ -1,7 +1,9 @@
-"""What a stored run was made from, beside what its names stand for today: a task's definition, constants, defaults.
+"""What a stored run was made from, beside what its names stand for today: a task's definition,
+constants, defaults.
 
-A record keeps hashes of what its run was made from (`fewbench.store.inputs`). Where today's are others, it is no answer
-to today's question, and whatever shows it says so. Only rows that lie beside their task's own file are read for this.
+A record keeps hashes of what its run was made from (`fewbench.store.inputs`). Where today's are
+others, it is no answer to today's question, and whatever shows it says so. Only rows that lie
+beside their task's own file are read for this.
 """
 
 from __future__ import annotations
@@ -18,7 +20,15 @@ from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo, methods, task_files
 from fewbench.registry.pipeline import info_of
 from fewbench.registry.protocol import protocols
-from fewbench.store.inputs import RowHashes, protocol_hash, row_hashes, settings_hash, task_hash, trials_hash, trials_of
+from fewbench.store.inputs import (
+    RowHashes,
+    protocol_hash,
+    row_hashes,
+    settings_hash,
+    task_hash,
+    trials_hash,
+    trials_of,
+)
 from fewbench.store.record import Record
 from fewbench.types import Run, Task
 
@@ -27,7 +37,11 @@ DEFINITION, TRAIN, TEST = "definition", "train rows", "test rows"
 CONSTANTS = "constants"
 DEFAULTS, UNLABELED, TRIALS = "defaults", "unlabelled rows", "trials"
 
-OF_TASK, OF_PROTOCOL, OF_METHOD = (DEFINITION, TRAIN, TEST), (CONSTANTS,), (DEFAULTS, UNLABELED, TRIALS)
+OF_TASK, OF_PROTOCOL, OF_METHOD = (
+    (DEFINITION, TRAIN, TEST),
+    (CONSTANTS,),
+    (DEFAULTS, UNLABELED, TRIALS),
+)
 """The parts that may differ from today's, by what they belong to."""
 
 SAID = {
@@ -73,7 +87,8 @@ class Today:
     def changed(self, record: Record) -> tuple[str, ...]:
         """Return which parts of what a run was made from are not today's, as far as can be told.
 
-        Of a task, protocol or method that is not here nothing can be told, so nothing is said of it.
+        Of a task, protocol or method that is not here nothing can be told, so nothing is said of
+        it.
         """
         run = record.run
         if not run.inputs.known:
@@ -143,9 +158,16 @@ class Today:
         return self._settings[place] or None
 
     def _trials(self, run: Run, task: Task | None) -> str | None:
-        """Return the hash of the trials that the run would have today; None where its constants are not today's."""
+        """Return the hash of the trials that the run would have today; None where its constants are
+        not today's.
+        """
         protocol, method = self._protocols.get(run.protocol), self._method(run.method)
-        if protocol is None or method is None or task is None or protocol_hash(protocol) != run.inputs.protocol:
+        if (
+            protocol is None
+            or method is None
+            or task is None
+            or protocol_hash(protocol) != run.inputs.protocol
+        ):
             return None
         return trials_hash(*trials_of(protocol, task, method, run.settings))
 
@@ -160,7 +182,9 @@ class Today:
             return None
 
     def _find_rows(self, name: str, source: str) -> RowHashes | None:
-        """Return the hashes of a source's rows, if they lie beside the task's file, are small, and can be read."""
+        """Return the hashes of a source's rows, if they lie beside the task's file, are small, and
+        can be read.
+        """
         task = with_source(self.tasks[name], source)
         if task.source.root is None:
             return None
@@ -174,6 +198,8 @@ class Today:
 
 
 def earlier(parts: Iterable[str]) -> str:
-    """Return what is said of several records by which parts of what they were made from are not of today."""
+    """Return what is said of several records by which parts of what they were made from are not of
+    today.
+    """
     names = [part for part in parts if part != UNRECORDED]
     return EARLIER.format(parts=" and ".join(names)) if names else NOT_RECORDED

@@ -1,7 +1,8 @@
-"""What a process that ran a method answers: JSON and plain arrays, never a pickle and never an object.
+"""What a process that ran a method answers: JSON and plain arrays, never a pickle and never an
+object.
 
-Whatever the method did to its own process, only these bytes leave it, and they are read as numbers that are checked
-here: finite, of the right shape, not negative, rows adding up to 1.
+Whatever the method did to its own process, only these bytes leave it, and they are read as numbers
+that are checked here: finite, of the right shape, not negative, rows adding up to 1.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def pack(told: Mapping[str, Any], arrays: Arrays) -> bytes:
         text = dumps(told, what)
     except RecursionError:
         fix = "let kit.notes and describe() hold numbers, texts, lists and tables"
-        raise BenchError(f"{what} cannot be stored: something in it contains itself", fix=fix) from None
+        raise BenchError(
+            f"{what} cannot be stored: something in it contains itself", fix=fix
+        ) from None
     return save(dict(arrays), metadata={"told": text})
 
 
@@ -64,16 +67,21 @@ def unpack(content: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     return told, arrays
 
 
-def numbers(task: Task, examples: Sequence[Example], predictions: Predictions) -> dict[str, NDArray[Any]]:
+def numbers(
+    task: Task, examples: Sequence[Example], predictions: Predictions
+) -> dict[str, NDArray[Any]]:
     """Return copies of a predictor's numbers for some examples: `answers`, and `extras.<name>`.
 
     Raises:
-        BenchError: they are not for these examples in their order, or of another kind than the task's.
+        BenchError: they are not for these examples in their order, or of another kind than the
+            task's.
     """
     import numpy as np
 
     if tuple(predictions.ids) != tuple(example.id for example in examples):
-        raise BenchError(f"{task.full_name}: these predictions are not for the examples asked for, in their order")
+        raise BenchError(
+            f"{task.full_name}: these predictions are not for the examples asked for, in their order"
+        )
     given = predictions.values if task.is_regression else predictions.probabilities
     if given is None:
         kind = "values" if task.is_regression else "probabilities"
@@ -83,7 +91,8 @@ def numbers(task: Task, examples: Sequence[Example], predictions: Predictions) -
 
 
 def answers(task: Task, examples: Sequence[Example], arrays: Arrays) -> Predictions:
-    """Return as predictions, under the examples' ids, the numbers that were answered for them in their order.
+    """Return as predictions, under the examples' ids, the numbers that were answered for them in
+    their order.
 
     An option that a row lacks has probability 0.
 
@@ -99,7 +108,9 @@ def answers(task: Task, examples: Sequence[Example], arrays: Arrays) -> Predicti
         )
     _check_numbers(task, array)
     ids = tuple(example.id for example in examples)
-    extras = {name.removeprefix(_EXTRAS): extra for name, extra in arrays.items() if name != "answers"}
+    extras = {
+        name.removeprefix(_EXTRAS): extra for name, extra in arrays.items() if name != "answers"
+    }
     try:
         if task.is_regression:
             return Predictions(ids, values=array, extras=extras)
@@ -126,7 +137,9 @@ def in_order(arrays: Arrays, order: Sequence[int]) -> dict[str, NDArray[Any]]:
 
 
 def part(arrays: Arrays, name: str) -> dict[str, NDArray[Any]]:
-    """Return those arrays whose names begin with a part's name and a colon, by the rest of their names."""
+    """Return those arrays whose names begin with a part's name and a colon, by the rest of their
+    names.
+    """
     head = f"{name}:"
     return {key.removeprefix(head): array for key, array in arrays.items() if key.startswith(head)}
 

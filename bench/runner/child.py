@@ -1,7 +1,9 @@
-"""The process that carries out one piece of work, and then is gone: no method sees what another left behind.
+"""The process that carries out one piece of work, and then is gone: no method sees what another
+left behind.
 
-It is forked from a server that has loaded the libraries and nothing else, so it starts from a known state, holds no
-test label, and costs little. What it writes to the pipe is all that leaves it (`fewbench.runner.channel`).
+It is forked from a server that has loaded the libraries and nothing else, so it starts from a known
+state, holds no test label, and costs little. What it writes to the pipe is all that leaves it
+(`fewbench.runner.channel`).
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ from fewbench.store.artifacts import Artifacts
 
 
 class Start(NamedTuple):
-    """How a process starts: where it computes and with how many threads, its environment, and where artifacts lie."""
+    """How a process starts: where it computes and with how many threads, its environment, and where
+    artifacts lie.
+    """
 
     device: str
     threads: int
@@ -42,7 +46,8 @@ class Start(NamedTuple):
 
 
 def main(content: bytes, start: Start, pipe: Connection) -> None:
-    """Carry out a pickled piece of work (a `Job` as sent, a `Preparation`, `Checks`), answer, and end this process.
+    """Carry out a pickled piece of work (a `Job` as sent, a `Preparation`, `Checks`), answer, and
+    end this process.
 
     The parent pickles, and never unpickles anything from here.
     """
@@ -87,7 +92,9 @@ def _with_warnings(answer: bytes, found: list[str]) -> bytes:
 
 
 def state() -> dict[str, Any]:
-    """Return what a method may change of its process that would change other numbers, if others came after it."""
+    """Return what a method may change of its process that would change other numbers, if others
+    came after it.
+    """
     return {
         "the number of torch's threads": torch.get_num_threads(),
         "torch's default dtype": str(torch.get_default_dtype()),
@@ -102,14 +109,20 @@ def state() -> dict[str, Any]:
 
 def altered(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return a line for each thing that is not as it was."""
-    return [f"this method left {name} changed" for name, value in before.items() if after[name] != value]
+    return [
+        f"this method left {name} changed" for name, value in before.items() if after[name] != value
+    ]
 
 
 def changed(given: Job, after: Job) -> list[str]:
     """Return a line for each thing that a method was handed and has changed."""
     pairs = {"task": (given.task, after.task), "split": (given.split, after.split)}
     pairs["protocol"] = (given.protocol, after.protocol)
-    return [f"this method changed the {name} it was given" for name, (old, new) in pairs.items() if old != new]
+    return [
+        f"this method changed the {name} it was given"
+        for name, (old, new) in pairs.items()
+        if old != new
+    ]
 
 
 def _folder() -> str:
@@ -120,7 +133,9 @@ def _folder() -> str:
 
 
 def _alone(number: int) -> None:
-    """Cut this process off: a session of its own, prints to stderr, deaths that say where, an end with its parent."""
+    """Cut this process off: a session of its own, prints to stderr, deaths that say where, an end
+    with its parent.
+    """
     os.setsid()
     os.dup2(2, 1)  # what a method prints is no output of the command
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -133,7 +148,8 @@ def _alone(number: int) -> None:
 
 
 def _let_go() -> None:
-    """Close the pipes to the server and to its tracker of resources: what is written there would end all processes.
+    """Close the pipes to the server and to its tracker of resources: what is written there would
+    end all processes.
 
     Should the method use `multiprocessing` itself, it gets its own.
     """
@@ -150,7 +166,9 @@ def _let_go() -> None:
 
 
 def _end_with(parent: Any) -> None:
-    """End this process and all it started when its parent is gone (killed, say): nobody would read the answer."""
+    """End this process and all it started when its parent is gone (killed, say): nobody would read
+    the answer.
+    """
     parent.join()
     os.killpg(0, signal.SIGKILL)
 

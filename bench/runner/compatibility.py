@@ -13,13 +13,16 @@ from fewbench.types import ModelRef, Task
 
 
 def match(
-    chosen: Sequence[Chosen], tasks: Sequence[Task], requests: Sequence[str], models: Mapping[str, ModelRef | None]
+    chosen: Sequence[Chosen],
+    tasks: Sequence[Task],
+    requests: Sequence[str],
+    models: Mapping[str, ModelRef | None],
 ) -> tuple[dict[Task, list[Chosen]], tuple[str, ...]]:
     """Return the methods that each task can be given to, and why others cannot.
 
     Raises:
-        BenchError: a method asked for by name that lacks its teacher, does not read the model or, asked for by name
-            too, take the task; or nothing that goes together.
+        BenchError: a method asked for by name that lacks its teacher, does not read the model or,
+            asked for by name too, take the task; or nothing that goes together.
     """
     named = {name.partition("@")[0] for name in requests}
     together: dict[Task, list[Chosen]] = {task: [] for task in tasks}
@@ -52,7 +55,9 @@ def _untaken(method: MethodInfo, task: Task) -> BenchError | None:
 def _untaught(method: MethodInfo, models: Mapping[str, ModelRef | None]) -> BenchError | None:
     if "teacher" not in method.needs or models.get("teacher") is not None:
         return None
-    return BenchError(f"method '{method.name}' needs a teacher", fix="--teacher MODEL (bench ls models)")
+    return BenchError(
+        f"method '{method.name}' needs a teacher", fix="--teacher MODEL (bench ls models)"
+    )
 
 
 def _unread(method: MethodInfo, models: Mapping[str, ModelRef | None]) -> BenchError | None:

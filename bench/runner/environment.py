@@ -11,17 +11,30 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("fewbench", "torch", "transformers", "tokenizers", "datasets", "scikit-learn", "scipy", "numpy")
+PACKAGES = (
+    "fewbench",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "scikit-learn",
+    "scipy",
+    "numpy",
+)
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:
-    """Return versions, device, threads, load, and the commit of the code if it runs from a checkout."""
+    """Return versions, device, threads, load, and the commit of the code if it runs from a
+    checkout.
+    """
     return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "device": device_name(device),
         "threads": threads,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.machine()}",
         **_commit(),
@@ -62,15 +75,28 @@ def _version(name: str) -> str | None:
 
 @lru_cache
 def _commit() -> dict[str, Any]:
-    """Return the commit of the checkout this code runs from, and whether it was changed since; nothing if installed."""
+    """Return the commit of the checkout this code runs from, and whether it was changed since;
+    nothing if installed.
+    """
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return {}
     try:
         git = ["git", "-C", str(folder)]
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        head = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
+        )
         status = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no", "--", "bench", "methods", "tasks"],
+            [
+                *git,
+                "status",
+                "--porcelain",
+                "--untracked-files=no",
+                "--",
+                "bench",
+                "methods",
+                "tasks",
+            ],
             capture_output=True,
             text=True,
             check=True,

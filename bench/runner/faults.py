@@ -1,4 +1,6 @@
-"""What is told of an exception that a method let out: its reason, and its traceback from the author's own frame on."""
+"""What is told of an exception that a method let out: its reason, and its traceback from the
+author's own frame on.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def reason(error: BaseException) -> str:
     if isinstance(error, BenchError):
         return text_of(error)
     frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({frames[-1].filename.rpartition('/')[2]}, line {frames[-1].lineno})" if frames else ""
+    place = (
+        f" ({frames[-1].filename.rpartition('/')[2]}, line {frames[-1].lineno})" if frames else ""
+    )
     return f"{type(error).__name__}: {text_of(error)}{place}"
 
 
@@ -38,11 +42,15 @@ def text_of(thing: object) -> str:
 
 
 def trace(error: BaseException) -> str:
-    """Return the traceback of an error from the author's own frame on; files by name, for a record travels."""
+    """Return the traceback of an error from the author's own frame on; files by name, for a record
+    travels.
+    """
     try:
         told = traceback.TracebackException.from_exception(error)
         for one in _chain(told):
-            one.stack = traceback.StackSummary.from_list([_short(frame) for frame in _theirs(one.stack)])
+            one.stack = traceback.StackSummary.from_list(
+                [_short(frame) for frame in _theirs(one.stack)]
+            )
         lines = "".join(told.format()).splitlines()
     except BaseException as broken:  # whatever __str__, __repr__ or a source file does
         return f"(no traceback can be had: {type(broken).__name__})"
@@ -53,7 +61,9 @@ def trace(error: BaseException) -> str:
 
 
 def native_trace(content: bytes) -> str | None:
-    """Return where a process was that a signal killed, if `faulthandler` wrote that: the last call stands first."""
+    """Return where a process was that a signal killed, if `faulthandler` wrote that: the last call
+    stands first.
+    """
     start = content.find(b"Fatal Python error: ")
     if start < 0:
         return None
@@ -68,7 +78,9 @@ def native_trace(content: bytes) -> str | None:
 
 
 def disk_fault(error: BaseException | None) -> str | None:
-    """Return what a full or broken disk said, if that is behind an error; libraries put errors of their own before."""
+    """Return what a full or broken disk said, if that is behind an error; libraries put errors of
+    their own before.
+    """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -97,7 +109,9 @@ def _theirs(stack: traceback.StackSummary) -> list[traceback.FrameSummary]:
 
 def _short(frame: traceback.FrameSummary) -> traceback.FrameSummary:
     """Return a frame whose file stands by its name, or by its place among installed packages."""
-    return traceback.FrameSummary(_short_name(frame.filename), frame.lineno, frame.name, line=frame.line)
+    return traceback.FrameSummary(
+        _short_name(frame.filename), frame.lineno, frame.name, line=frame.line
+    )
 
 
 def _short_name(file: str) -> str:

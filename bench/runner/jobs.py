@@ -1,4 +1,6 @@
-"""What a plan is made of: runs, the shared preparations they need, and the order in which all of it can be done."""
+"""What a plan is made of: runs, the shared preparations they need, and the order in which all of it
+can be done.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,11 @@ from fewbench.types import CorpusRef, ModelRef, Run, Split, Task
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What a method builds once and all its runs share: a student distilled on a corpus, a pretrained prompt.
+    """What a method builds once and all its runs share: a student distilled on a corpus, a
+    pretrained prompt.
 
-    `kind` is one of those that the method's PREPARES names; `settings` are those of `prepare` that the user or the
-    protocol fixed.
+    `kind` is one of those that the method's PREPARES names; `settings` are those of `prepare` that
+    the user or the protocol fixed.
     """
 
     method: MethodInfo
@@ -36,7 +39,9 @@ class Preparation:
 
     @property
     def key(self) -> str:
-        """What identifies it: its method's code, weights and corpus by their revisions, constants and settings."""
+        """What identifies it: its method's code, weights and corpus by their revisions, constants
+        and settings.
+        """
         refs = [ref and ref.revision for ref in (self.student, self.teacher, self.corpus)]
         constants = [protocol_hash(self.protocol), self.kind, dict(self.settings)]
         return joint_hash("prepared", self.method.name, self.method.code_hash(), refs, constants)
@@ -51,11 +56,12 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run and all that carrying it out and scoring it takes; a worker is sent it without labels (`sent`).
+    """One run and all that carrying it out and scoring it takes; a worker is sent it without labels
+    (`sent`).
 
-    `protocol` has the updates that the task gets, and `trials` the settings of each trial. `teacher` is the job of the
-    trained teacher and `preparation` the shared one, where the method asks for them. With `keep`, the trained model is
-    stored as an artifact.
+    `protocol` has the updates that the task gets, and `trials` the settings of each trial.
+    `teacher` is the job of the trained teacher and `preparation` the shared one, where the method
+    asks for them. With `keep`, the trained model is stored as an artifact.
     """
 
     run: Run
@@ -93,7 +99,8 @@ class Job:
     def sent(self) -> Job:
         """Return what the process that runs the method is handed.
 
-        It has no scorer, and its test rows stand in the scorer's order under names that count in that order.
+        It has no scorer, and its test rows stand in the scorer's order under names that count in
+        that order.
         """
         assert self.scorer is not None
         test = hidden(self.split.test, self.scorer.order, "test")
@@ -107,7 +114,9 @@ class Job:
     def named(self) -> Job:
         """Return it without scorer and unlabelled rows: what names it, and what a check is shown."""
         split = replace(self.split, test=(), unlabeled=())
-        return replace(self, scorer=None, split=split, teacher=self.teacher and self.teacher.named())
+        return replace(
+            self, scorer=None, split=split, teacher=self.teacher and self.teacher.named()
+        )
 
     @property
     def supplies(self) -> Supplies:
@@ -115,7 +124,9 @@ class Job:
         taught = self.teacher
         return Supplies(
             teacher=Built(taught.model_key, f"the teacher ({taught.title})") if taught else None,
-            prepared=Built(self.preparation.key, self.preparation.title) if self.preparation else None,
+            prepared=Built(self.preparation.key, self.preparation.title)
+            if self.preparation
+            else None,
             methods=taught.method.sources if taught else {},
         )
 
@@ -125,10 +136,11 @@ Work = Job | Preparation
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The runs asked for, in order, what is stored of them, what has been built, and why some have no run.
+    """The runs asked for, in order, what is stored of them, what has been built, and why some have
+    no run.
 
-    `records` are those that the runs and their trained teachers have, by key. `unnamed` are the keys of
-    runs whose method came with `all`.
+    `records` are those that the runs and their trained teachers have, by key. `unnamed` are the
+    keys of runs whose method came with `all`.
     """
 
     jobs: tuple[Job, ...]
@@ -138,7 +150,9 @@ class Plan:
     unnamed: frozenset[str] = frozenset()
 
     def todo(self, *, force: bool = False, retry_failed: bool = False) -> list[Job]:
-        """Return the runs to carry out: without a record, a model to keep, of a named file's earlier code, or all."""
+        """Return the runs to carry out: without a record, a model to keep, of a named file's
+        earlier code, or all.
+        """
         return [job for job in self.jobs if force or self._is_open(job, retry_failed)]
 
     def is_older(self, job: Job) -> bool:
@@ -147,7 +161,8 @@ class Plan:
         return record is not None and record.method_code != job.method.code_hash()
 
     def stages(self, todo: Iterable[Job]) -> list[list[Work]]:
-        """Return some runs and all they need that is not built yet, each in a stage after what it needs itself.
+        """Return some runs and all they need that is not built yet, each in a stage after what it
+        needs itself.
 
         Raises:
             StoreDamaged: an artifact that they need is damaged.
@@ -156,7 +171,9 @@ class Plan:
         for job in todo:
             self._place(job, depths)
         count = max((depth for depth, _ in depths.values()), default=-1) + 1
-        return [[work for depth, work in depths.values() if depth == stage] for stage in range(count)]
+        return [
+            [work for depth, work in depths.values() if depth == stage] for stage in range(count)
+        ]
 
     def _is_open(self, job: Job, retry_failed: bool) -> bool:
         record = self.records.get(job.run.key)
@@ -167,17 +184,27 @@ class Plan:
         return job.keep and not self.artifacts.has(job.model_key)
 
     def _is_built(self, teacher: Job) -> bool:
-        """Whether a teacher's run is stored, and its model too: a death may have come between the two."""
+        """Whether a teacher's run is stored, and its model too: a death may have come between the
+        two.
+        """
         record = self.records.get(teacher.key)
-        if record is None or record.status != "ok" or record.method_code != teacher.method.code_hash():
+        if (
+            record is None
+            or record.status != "ok"
+            or record.method_code != teacher.method.code_hash()
+        ):
             return False
         return self.artifacts.has(teacher.model_key)
 
     def _place(self, work: Work, depths: dict[str, tuple[int, Work]]) -> int:
-        """Enter a piece of work after what it needs; return its stage. A run that is also a teacher keeps its model."""
+        """Enter a piece of work after what it needs; return its stage. A run that is also a teacher
+        keeps its model.
+        """
         depth = 0
         if isinstance(work, Job):
-            if work.teacher is not None and (work.teacher.key in depths or not self._is_built(work.teacher)):
+            if work.teacher is not None and (
+                work.teacher.key in depths or not self._is_built(work.teacher)
+            ):
                 depth = 1 + self._place(work.teacher, depths)
             if work.preparation is not None and not self.artifacts.has(work.preparation.key):
                 depth = max(depth, 1 + self._place(work.preparation, depths))
@@ -212,7 +239,8 @@ class Maker:
     ) -> Job:
         """Return the job of one run, and with it those that it needs.
 
-        `rows` are of what the split was drawn from. `backbone` takes the student's place for a trained teacher.
+        `rows` are of what the split was drawn from. `backbone` takes the student's place for a
+        trained teacher.
         """
         teacher = self._trained_teacher(task, split, rows, scorer, method, settings)
         protocol, trials = trials_of(self.protocol, task, method, settings)
@@ -275,8 +303,16 @@ class Maker:
         if method.trained_by is None:
             return None
         name = settings.get(method.trained_by, method.settings[method.trained_by])
-        if name not in self.known or "student" not in self.known[name].needs or self.known[name].trained_by:
-            able = [other.name for other in self.known.values() if "student" in other.needs and not other.trained_by]
+        if (
+            name not in self.known
+            or "student" not in self.known[name].needs
+            or self.known[name].trained_by
+        ):
+            able = [
+                other.name
+                for other in self.known.values()
+                if "student" in other.needs and not other.trained_by
+            ]
             raise BenchError(
                 f"'{name}' cannot train the teacher of {method.name}",
                 allowed=able,
@@ -292,4 +328,6 @@ class Maker:
             return None
         given = {**self.protocol.prepare, **run.settings}
         settings = {name: given[name] for name in sorted(given) if name in method.prepare_settings}
-        return Preparation(method, kind, settings, run.student, run.teacher, run.corpus, self.protocol)
+        return Preparation(
+            method, kind, settings, run.student, run.teacher, run.corpus, self.protocol
+        )

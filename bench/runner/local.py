@@ -1,4 +1,6 @@
-"""The local executor: each piece of work on this machine in a process of its own, some of them at a time."""
+"""The local executor: each piece of work on this machine in a process of its own, some of them at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Outcome(NamedTuple):
     @property
     def failed(self) -> bool:
         """Whether it failed."""
-        return self.problem is not None or (self.record is not None and self.record.status == "failed")
+        return self.problem is not None or (
+            self.record is not None and self.record.status == "failed"
+        )
 
 
 OnDone = Callable[[Work, Outcome], None]
@@ -41,10 +45,11 @@ def execute(
     timeout: float | None = None,
     fail_fast: bool = False,
 ) -> int:
-    """Carry out runs, stage by stage, and write their records. Return how many pieces of work failed.
+    """Carry out runs, stage by stage, and write their records. Return how many pieces of work
+    failed.
 
-    A run that dies, whatever of, is that run's failure. One whose process was killed from outside (for memory, say) is
-    tried once more, alone.
+    A run that dies, whatever of, is that run's failure. One whose process was killed from outside
+    (for memory, say) is tried once more, alone.
 
     Args:
         stages: what to carry out, each stage after what it needs (`Plan.stages`).
@@ -57,7 +62,8 @@ def execute(
         fail_fast: stop at the first failure, and end what is under way.
 
     Raises:
-        BenchError: the device is not there, or something does not fit and is refused before anything runs.
+        BenchError: the device is not there, or something does not fit and is refused before
+            anything runs.
         StoreUnwritable: a record or an artifact cannot be written; the disk is full, say.
         KeyboardInterrupt: interrupted; what was being written is whole.
     """
@@ -89,8 +95,12 @@ def preflight(works: Sequence[Work], conditions: WorkConditions, workers: int) -
             raise error
 
 
-def refused(asked: Sequence[Checks], conditions: WorkConditions, workers: int) -> list[BenchError | None]:
-    """Return what is refused of all that is asked, in the order of what is asked: None where nothing is."""
+def refused(
+    asked: Sequence[Checks], conditions: WorkConditions, workers: int
+) -> list[BenchError | None]:
+    """Return what is refused of all that is asked, in the order of what is asked: None where
+    nothing is.
+    """
     conditions = conditions._replace(device="cpu")
     found: dict[int, list[BenchError | None]] = {}
     with closing(each(asked, conditions, workers)) as ended:
@@ -109,7 +119,9 @@ def _refusals(checks: Checks, end: End) -> list[BenchError | None]:
 def _outcomes(
     stage: Sequence[Work], store: Store, conditions: WorkConditions, workers: int
 ) -> Generator[tuple[Work, Outcome], None, None]:
-    """Yield each piece of work as it is done; after all others, alone, those whose processes were killed."""
+    """Yield each piece of work as it is done; after all others, alone, those whose processes were
+    killed.
+    """
     again: list[Work] = []
     with closing(each(stage, conditions, workers)) as ended:
         for work, end in ended:
@@ -137,7 +149,9 @@ def _outcome(work: Work, end: End, store: Store, conditions: WorkConditions) -> 
         store.save(record, predictions)
     except StoreUnwritable:
         raise
-    except BenchError as error:  # the record holds what cannot be stored: that is this run's failure
+    except (
+        BenchError
+    ) as error:  # the record holds what cannot be stored: that is this run's failure
         record = failure(work, str(error), device, threads)
         store.save(record, None)
     return Outcome(record)
@@ -156,8 +170,16 @@ def choose_device(name: str) -> str:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise BenchError(f"unknown device '{name}'", allowed="auto, cpu, cuda, cuda:0", fix="--device auto") from error
+        raise BenchError(
+            f"unknown device '{name}'", allowed="auto, cpu, cuda, cuda:0", fix="--device auto"
+        ) from error
     count = torch.cuda.device_count()
-    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= count):
-        raise BenchError(f"there is no device '{name}' here", allowed=["auto", "cpu"], fix="bench doctor shows devices")
+    if device.type not in ("cpu", "cuda") or (
+        device.type == "cuda" and (device.index or 0) >= count
+    ):
+        raise BenchError(
+            f"there is no device '{name}' here",
+            allowed=["auto", "cpu"],
+            fix="bench doctor shows devices",
+        )
     return name

@@ -31,9 +31,11 @@ STUDENT, TEACHER = "fewbench-micro", "fewbench-mini"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What `bench run` was asked. None means the default (K, seeds: the protocol's, or those of published folds).
+    """What `bench run` was asked. None means the default (K, seeds: the protocol's, or those of
+    published folds).
 
-    The embedded teacher is that of the embedded student alone: it would teach no other model anything.
+    The embedded teacher is that of the embedded student alone: it would teach no other model
+    anything.
     """
 
     methods: tuple[str, ...]
@@ -53,11 +55,14 @@ class Request:
     metric_code: bool = False
 
 
-def make_plan(request: Request, store: Store, notify: Callable[[str], None] = lambda text: None) -> Plan:
+def make_plan(
+    request: Request, store: Store, notify: Callable[[str], None] = lambda text: None
+) -> Plan:
     """Return the plan for a request.
 
-    Every name, setting, K, file and model is checked here, before anything runs. `notify` hears what is going on. A
-    method that came with `all`, or a task that came with a suite, is left out where they do not go together.
+    Every name, setting, K, file and model is checked here, before anything runs. `notify` hears
+    what is going on. A method that came with `all`, or a task that came with a suite, is left out
+    where they do not go together.
 
     Raises:
         BenchError: anything asked for that cannot be had.
@@ -68,8 +73,12 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
     tasks = [replace(task, metric_code=request.metric_code) for task in choose_tasks(request.tasks)]
     for task in tasks:
         check_metrics(task)
-    maker = _maker(request, protocol, known, {need for choice in chosen for need in choice.method.needs})
-    prompted = {task: [with_prompt(task, name) for name in request.templates or (OWN,)] for task in tasks}
+    maker = _maker(
+        request, protocol, known, {need for choice in chosen for need in choice.method.needs}
+    )
+    prompted = {
+        task: [with_prompt(task, name) for name in request.templates or (OWN,)] for task in tasks
+    }
     jobs: dict[str, Job] = {}
     named: set[str] = set()
     together, left_out = match(chosen, tasks, request.tasks, maker.refs)
@@ -80,28 +89,43 @@ def make_plan(request: Request, store: Store, notify: Callable[[str], None] = la
         rows = read_rows(task, request.data, offline=request.offline)
         hashes = row_hashes(rows)
         for k, seed in product(*_ks_and_seeds(request, protocol, task)):
-            split = make_split(task, rows, k, seed, limit=request.limit, drop_leaks=request.drop_leaks)
+            split = make_split(
+                task, rows, k, seed, limit=request.limit, drop_leaks=request.drop_leaks
+            )
             scored = {example.id for example in split.test}
             scorer = Scorer(task, [example for example in rows.test if example.id in scored])
             for variant, (method, settings, by_name) in product(variants, together[task]):
                 # A method that reads no prompt has one run, whatever the template.
                 used = variant if {"words", "template"} & set(method.needs) else task
-                job = maker.job(used, split, hashes, scorer, method, settings, keep=request.keep_models)
+                job = maker.job(
+                    used, split, hashes, scorer, method, settings, keep=request.keep_models
+                )
                 jobs.setdefault(job.key, job)
                 named |= {job.key} if by_name else set()
-    runs = {job.key: job.run for asked in jobs.values() for job in (asked.teacher, asked) if job is not None}
+    runs = {
+        job.key: job.run
+        for asked in jobs.values()
+        for job in (asked.teacher, asked)
+        if job is not None
+    }
     records = {key: record for key, run in runs.items() if (record := store.get(run)) is not None}
-    return Plan(tuple(jobs.values()), records, store.artifacts, left_out, frozenset(jobs.keys() - named))
+    return Plan(
+        tuple(jobs.values()), records, store.artifacts, left_out, frozenset(jobs.keys() - named)
+    )
 
 
-def _maker(request: Request, protocol: Protocol, known: Mapping[str, MethodInfo], needs: set[str]) -> Maker:
+def _maker(
+    request: Request, protocol: Protocol, known: Mapping[str, MethodInfo], needs: set[str]
+) -> Maker:
     teacher = request.teacher or (TEACHER if request.student == STUDENT else None)
     roles = {"student": request.student, "teacher": teacher}
     return Maker(
         protocol=protocol,
         known=known,
         refs={
-            role: find_model(name, offline=request.offline) if name is not None and role in needs else None
+            role: find_model(name, offline=request.offline)
+            if name is not None and role in needs
+            else None
             for role, name in roles.items()
         },
         corpus=corpus_ref(request.corpus, request.data) if "corpus" in needs else None,
@@ -110,8 +134,12 @@ def _maker(request: Request, protocol: Protocol, known: Mapping[str, MethodInfo]
     )
 
 
-def _ks_and_seeds(request: Request, protocol: Protocol, task: Task) -> tuple[tuple[int | None, ...], tuple[int, ...]]:
-    """Return what was asked for, else the protocol's; published folds have a K and numbers of their own."""
+def _ks_and_seeds(
+    request: Request, protocol: Protocol, task: Task
+) -> tuple[tuple[int | None, ...], tuple[int, ...]]:
+    """Return what was asked for, else the protocol's; published folds have a K and numbers of their
+    own.
+    """
     folds = task.source.folds
     ks = request.k or ((None,) if folds else (protocol.k,))
     return ks, request.seeds or (tuple(range(folds)) if folds else protocol.seeds)
@@ -131,9 +159,9 @@ def choose_tasks(requests: Sequence[str]) -> list[Task]:
     for request in requests:
         if request.endswith(".toml"):
             file = Path(request).resolve()
-            names += [name for name, task in known.tasks.items() if Path(task.file).resolve() == file] or [
-                name for name, facts in known.facts.items() if Path(facts.file).resolve() == file
-            ]
+            names += [
+                name for name, task in known.tasks.items() if Path(task.file).resolve() == file
+            ] or [name for name, facts in known.facts.items() if Path(facts.file).resolve() == file]
         elif request == "all":
             names += known.tasks
         elif request in known.suites and request not in known.tasks:
@@ -151,13 +179,16 @@ def choose_tasks(requests: Sequence[str]) -> list[Task]:
             )
         if bare not in known.tasks:
             allowed = [*known.tasks, *known.suites, "all"]
-            raise BenchError(f"unknown task or suite '{bare}'", allowed=allowed, given=bare, fix="bench ls tasks")
+            raise BenchError(
+                f"unknown task or suite '{bare}'", allowed=allowed, given=bare, fix="bench ls tasks"
+            )
         chosen.append(with_source(known.tasks[bare], source) if source else known.tasks[bare])
     return chosen
 
 
 def choose_facts(name: str) -> FactTask:
-    """Return the set of facts that `bench probe` names: by its name, or by the path of a TOML file that declares one.
+    """Return the set of facts that `bench probe` names: by its name, or by the path of a TOML file
+    that declares one.
 
     Raises:
         BenchError: an unknown name, a task's name, or a file that declares none or several.
@@ -167,13 +198,21 @@ def choose_facts(name: str) -> FactTask:
         raise BenchError(f"no such task file: {path}", fix="bench ls tasks")
     known = declared(task_files([path] if path else []))
     if path is not None:
-        own = [facts for facts in known.facts.values() if Path(facts.file).resolve() == path.resolve()]
+        own = [
+            facts for facts in known.facts.values() if Path(facts.file).resolve() == path.resolve()
+        ]
         if len(own) != 1:
-            raise BenchError(f"this file declares {len(own)} sets of facts", where=name, fix='one, with kind = "facts"')
+            raise BenchError(
+                f"this file declares {len(own)} sets of facts",
+                where=name,
+                fix='one, with kind = "facts"',
+            )
         return own[0]
     if name in known.tasks or name in known.suites:
         fix = f"bench run --tasks {name}, or bench probe with one of those allowed"
         raise BenchError(f"'{name}' is no set of facts", allowed=known.facts, fix=fix)
     if name not in known.facts:
-        raise BenchError(f"unknown set of facts '{name}'", allowed=known.facts, given=name, fix="bench ls tasks")
+        raise BenchError(
+            f"unknown set of facts '{name}'", allowed=known.facts, given=name, fix="bench ls tasks"
+        )
     return known.facts[name]

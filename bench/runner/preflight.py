@@ -1,6 +1,8 @@
-"""What is asked before anything runs: does each model fit its tasks, and does each method take its models.
+"""What is asked before anything runs: does each model fit its tasks, and does each method take its
+models.
 
-A method's `check` is its author's code, so it is asked in a process of its own, as its runs are: no label is there.
+A method's `check` is its author's code, so it is asked in a process of its own, as its runs are: no
+label is there.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ OWN = "models"
 
 
 class Check(NamedTuple):
-    """One thing to ask: of a method its own check, of the harness whether a job's models fit its task."""
+    """One thing to ask: of a method its own check, of the harness whether a job's models fit its
+    task.
+    """
 
     asks: str
     work: Work
@@ -63,7 +67,10 @@ def answer_checks(checks: Checks, models: Models) -> list[dict[str, Any] | None]
 
 def error_of(told: Mapping[str, Any]) -> BenchError:
     """Return the error that `answer_checks` told of."""
-    kinds = {kind.__name__: kind for kind in (BenchError, DataError, ModelError, StoreDamaged, NeedsNetwork)}
+    kinds = {
+        kind.__name__: kind
+        for kind in (BenchError, DataError, ModelError, StoreDamaged, NeedsNetwork)
+    }
     kind = kinds.get(str(told["kind"]), BenchError)
     texts = {name: told[name] and str(told[name]) for name in ("where", "allowed", "fix")}
     error = kind(str(told["problem"]), **texts)
@@ -72,28 +79,39 @@ def error_of(told: Mapping[str, Any]) -> BenchError:
 
 
 def ask_method(job: Job, models: Models) -> None:
-    """Let a method, and each step of a pipeline, hold its task, settings and models against each other.
+    """Let a method, and each step of a pipeline, hold its task, settings and models against each
+    other.
 
     Raises:
         BenchError: what it refuses, or a check that breaks down.
     """
-    student, teacher = (None if ref is None else models.pretrained(ref) for ref in (job.run.student, job.run.teacher))
+    student, teacher = (
+        None if ref is None else models.pretrained(ref)
+        for ref in (job.run.student, job.run.teacher)
+    )
     for method in job.method.steps or (job.method,):
         if not method.checks:
             continue
         settings = {**method.settings, **settings_of(method, job.method, job.run.settings)}
-        settings.pop("teacher", None)  # who trains it; a check is given the teacher's model under this name
+        settings.pop(
+            "teacher", None
+        )  # who trains it; a check is given the teacher's model under this name
         try:
             method.module().check(job.task, student, teacher, **settings)
         except BenchError as error:
-            error.where = error.where or f"{label(job.method.name, job.run.settings)} on {job.task.full_name}"
+            error.where = (
+                error.where or f"{label(job.method.name, job.run.settings)} on {job.task.full_name}"
+            )
             raise
         except BaseException as error:  # sys.exit in a check is its author's mistake too
-            raise _broken(f"the check of method '{method.name}'", str(method.file), error) from error
+            raise _broken(
+                f"the check of method '{method.name}'", str(method.file), error
+            ) from error
 
 
 def ask_preparation(preparation: Preparation, models: Models) -> None:
-    """Let a method's `check_prepare` look at the corpus and the settings that it is to prepare something with.
+    """Let a method's `check_prepare` look at the corpus and the settings that it is to prepare
+    something with.
 
     Raises:
         BenchError: what it refuses, or a check that breaks down.
@@ -109,7 +127,9 @@ def ask_preparation(preparation: Preparation, models: Models) -> None:
         error.where = error.where or preparation.title
         raise
     except BaseException as error:
-        raise _broken(f"the check of what '{method.name}' prepares", str(method.file), error) from error
+        raise _broken(
+            f"the check of what '{method.name}' prepares", str(method.file), error
+        ) from error
 
 
 def check_models(job: Job, models: Models) -> None:
@@ -117,8 +137,8 @@ def check_models(job: Job, models: Models) -> None:
 
     Raises:
         ModelError: a model that cannot be loaded whole.
-        BenchError: a label word of several tokens, a template that the model cannot read, a task longer than its
-            positions.
+        BenchError: a label word of several tokens, a template that the model cannot read, a task
+            longer than its positions.
     """
     from fewbench.nn.kinds import prompt_model
 

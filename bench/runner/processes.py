@@ -62,8 +62,8 @@ class WorkConditions(NamedTuple):
 class End(NamedTuple):
     """How a piece of work ended: by its answer, or by the death of its process.
 
-    `death` says of what it died, `killed` whether somebody else may have done it (the kernel, where memory is short),
-    `trace` where it was.
+    `death` says of what it died, `killed` whether somebody else may have done it (the kernel, where
+    memory is short), `trace` where it was.
     """
 
     answer: bytes = b""
@@ -84,7 +84,9 @@ class _Child(Generic[W]):
 
 
 def get_ready() -> BaseContext:
-    """Return where processes come from; the first call starts the server, which loads its libraries meanwhile."""
+    """Return where processes come from; the first call starts the server, which loads its libraries
+    meanwhile.
+    """
     if sys.platform != "linux":  # forking a process that has loaded Apple's frameworks is not safe
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver
@@ -95,7 +97,9 @@ def get_ready() -> BaseContext:
     return context
 
 
-def each(works: Sequence[W], conditions: WorkConditions, workers: int) -> Generator[tuple[W, End], None, None]:
+def each(
+    works: Sequence[W], conditions: WorkConditions, workers: int
+) -> Generator[tuple[W, End], None, None]:
     """Carry out some works, at most `workers` at a time, and yield each as it ends.
 
     Close the generator to end what is under way.
@@ -106,7 +110,9 @@ def each(works: Sequence[W], conditions: WorkConditions, workers: int) -> Genera
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                with finish_writing():  # an interrupt in between would leave a process that nobody ends
+                with (
+                    finish_writing()
+                ):  # an interrupt in between would leave a process that nobody ends
                     running.append(_start(context, waiting.pop(), conditions))
             for child in _ended(running, conditions):
                 running.remove(child)
@@ -162,7 +168,9 @@ def _ended(running: Sequence[_Child[W]], conditions: WorkConditions) -> list[_Ch
 
 
 def _end_late(child: _Child[W], conditions: WorkConditions) -> None:
-    """Abort a child whose time is over, so that it says where it was; kill it if it is still there a while later."""
+    """Abort a child whose time is over, so that it says where it was; kill it if it is still there
+    a while later.
+    """
     if child.verdict is None:
         child.verdict = f"it took longer than {conditions.timeout:g} s (--timeout)"
         child.due = time.monotonic() + GRACE
@@ -203,9 +211,13 @@ def _end(child: _Child[W]) -> End:
     if code == 0:
         return End(death="its process ended without an answer", trace=trace)
     if code > 0 and code != 255:
-        return End(death=f"its process ended with exit status {code} and without an answer", trace=trace)
+        return End(
+            death=f"its process ended with exit status {code} and without an answer", trace=trace
+        )
     name = "a signal" if code > 0 else signal.Signals(-code).name
-    return End(death=f"its process died of {name}", killed=code in (-signal.SIGKILL, 255), trace=trace)
+    return End(
+        death=f"its process died of {name}", killed=code in (-signal.SIGKILL, 255), trace=trace
+    )
 
 
 def _kill(child: _Child[W], number: int) -> None:
@@ -215,7 +227,9 @@ def _kill(child: _Child[W], number: int) -> None:
 
 
 def _stop(running: Sequence[_Child[W]]) -> None:
-    """End children: each is asked to, so that a file that it writes is whole, and killed if it does not."""
+    """End children: each is asked to, so that a file that it writes is whole, and killed if it does
+    not.
+    """
     for child in running:
         _kill(child, signal.SIGTERM)
         child.process.terminate()

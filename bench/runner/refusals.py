@@ -1,4 +1,6 @@
-"""Leaves out of a plan what methods refuse themselves: where nobody named the method, that is no error."""
+"""Leaves out of a plan what methods refuse themselves: where nobody named the method, that is no
+error.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,11 @@ from fewbench.runner.jobs import Job, Plan
 
 
 def without_refused(plan: Plan, todo: Sequence[Job]) -> Plan:
-    """Return the plan less the runs to do whose method came with `all` and refuses its models, and why.
+    """Return the plan less the runs to do whose method came with `all` and refuses its models, and
+    why.
 
-    A method that was named is asked before its runs are carried out (`fewbench.runner.local`), and refuses by an error.
+    A method that was named is asked before its runs are carried out (`fewbench.runner.local`), and
+    refuses by an error.
 
     Raises:
         BenchError: everything is refused.
@@ -31,12 +35,16 @@ def without_refused(plan: Plan, todo: Sequence[Job]) -> Plan:
         answers[_asked(job)] = answers.get(_asked(job)) or error
     refused = {job.key for job in asked if answers[_asked(job)]}
     kept = tuple(job for job in plan.jobs if job.key not in refused)
-    errors = {f"method '{name}': {error.problem}": error for (name, _), error in answers.items() if error}
+    errors = {
+        f"method '{name}': {error.problem}": error for (name, _), error in answers.items() if error
+    }
     if not kept:
         raise next(iter(errors.values()))
     return replace(plan, jobs=kept, left_out=(*plan.left_out, *errors))
 
 
 def _asked(job: Job) -> tuple[str, str]:
-    """Return what an answer depends on, within a plan of one student and one teacher; a method has its defaults."""
+    """Return what an answer depends on, within a plan of one student and one teacher; a method has
+    its defaults.
+    """
     return job.method.name, job.task.full_name

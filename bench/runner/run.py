@@ -1,7 +1,9 @@
-"""One run in this process: the trial search by dev score, then one look at the test inputs, then bytes that tell of it.
+"""One run in this process: the trial search by dev score, then one look at the test inputs, then
+bytes that tell of it.
 
-No test label is here. `fewbench.runner.verdict` makes the record of the bytes, where the labels are; `carry_out` does
-both in one process, for tests. The same job gives the same record, but for timings, on the same device and threads.
+No test label is here. `fewbench.runner.verdict` makes the record of the bytes, where the labels
+are; `carry_out` does both in one process, for tests. The same job gives the same record, but for
+timings, on the same device and threads.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ PREPARED_WITH = 0
 
 @dataclass
 class Attempt:
-    """A run as far as it has come: its trials, the best predictor so far, and the plain numbers it answered."""
+    """A run as far as it has come: its trials, the best predictor so far, and the plain numbers it
+    answered.
+    """
 
     best: Predictor | None = None
     headline: float | None = None
@@ -50,9 +54,11 @@ class Attempt:
 def carry_out(
     job: Job, models: Models, threads: int, artifacts: Artifacts | None = None
 ) -> tuple[Record, Predictions | None]:
-    """Return the record of a job and its test predictions; a run that fails gives a record that says why.
+    """Return the record of a job and its test predictions; a run that fails gives a record that
+    says why.
 
-    A model that is to be kept is stored with the artifacts, from where the run fetches what others built for it.
+    A model that is to be kept is stored with the artifacts, from where the run fetches what others
+    built for it.
 
     Raises:
         StoreFull: the disk is full.
@@ -61,7 +67,9 @@ def carry_out(
 
 
 def attempt(job: Job, models: Models, artifacts: Artifacts | None = None) -> bytes:
-    """Carry out a job as it was sent, without labels, and return what there is to tell (`fewbench.runner.channel`)."""
+    """Carry out a job as it was sent, without labels, and return what there is to tell
+    (`fewbench.runner.channel`).
+    """
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -79,7 +87,9 @@ def attempt(job: Job, models: Models, artifacts: Artifacts | None = None) -> byt
             content = channel.pack(told, run.arrays)
             if job.keep and artifacts is not None:
                 packed = serialize.pack(run.best, job.method.sources)
-        except BaseException as error:  # whatever a method does wrong, sys.exit too, the other runs go on
+        except (
+            BaseException
+        ) as error:  # whatever a method does wrong, sys.exit too, the other runs go on
             return failed(error)
     if job.keep and artifacts is not None:
         return _save(artifacts, job.model_key, *packed) or content
@@ -112,11 +122,17 @@ def build(preparation: Preparation, models: Models, artifacts: Artifacts) -> byt
     world = world_of(preparation, models)
     clock = time.perf_counter()
     try:
-        tensors = preparation.method.module().prepare(preparation.kind, world, **preparation.settings)
-        content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+        tensors = preparation.method.module().prepare(
+            preparation.kind, world, **preparation.settings
+        )
+        content = save(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        )
         manifest = {"title": preparation.title, "seconds": _since(clock), **world.notes}
         done = channel.pack({"status": "ok", "manifest": manifest}, {})
-    except BaseException as error:  # as above: the runs that need it fail with this reason, and the others go on
+    except (
+        BaseException
+    ) as error:  # as above: the runs that need it fail with this reason, and the others go on
         return failed(error)
     return _save(artifacts, preparation.key, manifest, content) or done
 
@@ -127,7 +143,9 @@ def world_of(preparation: Preparation, models: Models) -> PrepareContext:
     return PrepareContext(models, preparation.protocol, PREPARED_WITH, *refs)
 
 
-def _save(artifacts: Artifacts, key: str, manifest: Mapping[str, Any], content: bytes) -> bytes | None:
+def _save(
+    artifacts: Artifacts, key: str, manifest: Mapping[str, Any], content: bytes
+) -> bytes | None:
     """Store an artifact; return what to tell if it cannot be, which is no method's failure."""
     try:
         artifacts.save(key, manifest, content)
@@ -150,12 +168,16 @@ def _search_and_test(job: Job, models: Models, artifacts: Artifacts | None) -> A
     return run
 
 
-def _trial(job: Job, settings: Mapping[str, Any], models: Models, artifacts: Artifacts | None, run: Attempt) -> None:
+def _trial(
+    job: Job, settings: Mapping[str, Any], models: Models, artifacts: Artifacts | None, run: Attempt
+) -> None:
     """Fit once and score on dev; the training seed is the split seed (LM-BFF)."""
     seed = job.run.seed
     _seed_all(seed)
     refs = (job.run.student, job.run.teacher, job.run.corpus)
-    kit = FitContext(job.task, job.split, job.protocol, seed, models, *refs, job.supplies, artifacts)
+    kit = FitContext(
+        job.task, job.split, job.protocol, seed, models, *refs, job.supplies, artifacts
+    )
     clock = time.perf_counter()
     predictor = steps.fit(job.method, job.task, job.split, kit, {**job.run.settings, **settings})
     bare = [example.without_label() for example in job.split.dev]
@@ -163,14 +185,25 @@ def _trial(job: Job, settings: Mapping[str, Any], models: Models, artifacts: Art
     labels = [example.label for example in job.split.dev if example.label is not None]
     headline = score(job.task, labels, predictions)[job.task.metric]
     if better(headline, run.headline, job.protocol.trial_tie):
-        run.best, run.headline, run.chosen, run.notes = predictor, headline, len(run.trials), kit.notes
+        run.best, run.headline, run.chosen, run.notes = (
+            predictor,
+            headline,
+            len(run.trials),
+            kit.notes,
+        )
     run.trials.append({"step": kit.notes.get("best_step"), "seconds": _since(clock)})
 
 
 def _ask(
-    job: Job, run: Attempt, part: str, predictor: Predictor, examples: list[Example] | tuple[Example, ...]
+    job: Job,
+    run: Attempt,
+    part: str,
+    predictor: Predictor,
+    examples: list[Example] | tuple[Example, ...],
 ) -> Predictions:
-    """Note a copy of the numbers that a predictor answers, and return them as they are read at the other end."""
+    """Note a copy of the numbers that a predictor answers, and return them as they are read at the
+    other end.
+    """
     arrays = channel.numbers(job.task, examples, predictor.predict(examples))
     run.arrays |= channel.named(part, arrays)
     return channel.answers(job.task, examples, arrays)

@@ -11,7 +11,9 @@ from fewbench.registry.pipeline import settings_of
 from fewbench.types import Predictor, Split, Task
 
 
-def fit(method: MethodInfo, task: Task, split: Split, kit: FitContext, settings: Mapping[str, Any]) -> Predictor:
+def fit(
+    method: MethodInfo, task: Task, split: Split, kit: FitContext, settings: Mapping[str, Any]
+) -> Predictor:
     """Return the predictor that a method makes with some settings."""
     if not method.steps:
         spent = set(method.prepare_settings) - set(method.fit_settings)
@@ -20,5 +22,7 @@ def fit(method: MethodInfo, task: Task, split: Split, kit: FitContext, settings:
         return predictor
     model = kit.source()
     for step in method.steps:
-        model = step.module().transform(model, task, split, kit, **settings_of(step, method, settings))
+        model = step.module().transform(
+            model, task, split, kit, **settings_of(step, method, settings)
+        )
     return model

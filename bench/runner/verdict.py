@@ -1,7 +1,9 @@
-"""What becomes of a run's answer: its record. This is where the test labels are, and no method ever runs here.
+"""What becomes of a run's answer: its record. This is where the test labels are, and no method ever
+runs here.
 
-Of what the other process answered, only numbers and notes are taken. The dev scores, the choice among the trials and
-the test scores are computed here, from those numbers; the rest of the record is of this process's own knowledge.
+Of what the other process answered, only numbers and notes are taken. The dev scores, the choice
+among the trials and the test scores are computed here, from those numbers; the rest of the record
+is of this process's own knowledge.
 """
 
 from __future__ import annotations
@@ -25,11 +27,13 @@ TIMES = ("search_seconds", "test_seconds", "total_seconds", "peak_memory_mib")
 
 
 def judge(job: Job, content: bytes, device: str, threads: int) -> tuple[Record, Predictions | None]:
-    """Return the record that an answer makes, and the test predictions; an answer of a failure makes a failed one.
+    """Return the record that an answer makes, and the test predictions; an answer of a failure
+    makes a failed one.
 
     Args:
         job: as planned, with its labels.
-        content: what `fewbench.runner.run.attempt` returned, or bytes that a method put in its place.
+        content: what `fewbench.runner.run.attempt` returned, or bytes that a method put in its
+            place.
         device: where it ran.
         threads: torch's.
 
@@ -43,9 +47,13 @@ def judge(job: Job, content: bytes, device: str, threads: int) -> tuple[Record, 
     except BenchError as error:
         return failure(job, str(error), device, threads), None
     except Exception as error:  # the bytes may be anybody's
-        return failure(job, f"its answer cannot be read: {type(error).__name__}: {error}", device, threads), None
+        return failure(
+            job, f"its answer cannot be read: {type(error).__name__}: {error}", device, threads
+        ), None
     _stop_if_disk(told)
-    return failure(job, str(told.get("reason")), device, threads, _text(told.get("traceback"))), None
+    return failure(
+        job, str(told.get("reason")), device, threads, _text(told.get("traceback"))
+    ), None
 
 
 def problem_of(content: bytes) -> str | None:
@@ -77,8 +85,12 @@ def refusals_of(content: bytes, what: str, count: int) -> list[Mapping[str, Any]
     return told
 
 
-def failure(job: Job, reason: str, device: str, threads: int, traceback: str | None = None) -> Record:
-    """Return the record of a run that failed, with its reason, and the traceback from the author's own frame on."""
+def failure(
+    job: Job, reason: str, device: str, threads: int, traceback: str | None = None
+) -> Record:
+    """Return the record of a run that failed, with its reason, and the traceback from the author's
+    own frame on.
+    """
     details = {} if traceback is None else {"traceback": traceback}
     return replace(_blank(job, device, threads), error=reason, details=details)
 
@@ -139,7 +151,9 @@ def _trials(job: Job, told: Mapping[str, Any], arrays: channel.Arrays) -> list[d
     """Return the trial table, its dev scores computed here."""
     planned = job.trials
     if len(told["trials"]) != len(planned):
-        raise BenchError(f"it tells of {len(told['trials'])} trials, and {len(planned)} were asked for")
+        raise BenchError(
+            f"it tells of {len(told['trials'])} trials, and {len(planned)} were asked for"
+        )
     labels = [example.label for example in job.split.dev if example.label is not None]
     table = []
     for number, (settings, trial) in enumerate(zip(planned, told["trials"], strict=True)):
@@ -191,15 +205,23 @@ def _drawn(job: Job) -> dict[str, Any]:
 
 
 def _dropped(job: Job) -> dict[str, Any]:
-    """Return what a run without leaked test rows adds: how many, and the test set they were taken from."""
+    """Return what a run without leaked test rows adds: how many, and the test set they were taken
+    from.
+    """
     if not job.run.drop_leaks:
         return {}
     return {"dropped": job.split.dropped, "whole_test_fingerprint": job.split.whole_fingerprint}
 
 
 def _taught_by(job: Job) -> dict[str, Any]:
-    """Return what leads to the trained teacher's record and predictions: its run and the code that it ran."""
-    return {"teacher": {"run": job.teacher.key, "code": job.teacher.method.code_hash()}} if job.teacher else {}
+    """Return what leads to the trained teacher's record and predictions: its run and the code that
+    it ran.
+    """
+    return (
+        {"teacher": {"run": job.teacher.key, "code": job.teacher.method.code_hash()}}
+        if job.teacher
+        else {}
+    )
 
 
 def _text(value: object) -> str | None:

@@ -1,9 +1,11 @@
-"""What runs build and others need: a trained model, a pretrained prompt, a distilled student. Built once, found again.
+"""What runs build and others need: a trained model, a pretrained prompt, a distilled student. Built
+once, found again.
 
-One file an artifact, `<results>/artifacts/<key>.safetensors`: tensors, and in its header the key, a manifest (JSON) and
-a hash of all the rest of the file. A key hashes all that determines the thing. Files are written whole; any of them may
-be deleted, and what is missing is built anew. So is what an older version wrote: its hash was of the tensors alone and
-its key only in the file's name, so that a model in another's place could not be told from it.
+One file an artifact, `<results>/artifacts/<key>.safetensors`: tensors, and in its header the key, a
+manifest (JSON) and a hash of all the rest of the file. A key hashes all that determines the thing.
+Files are written whole; any of them may be deleted, and what is missing is built anew. So is what
+an older version wrote: its hash was of the tensors alone and its key only in the file's name, so
+that a model in another's place could not be told from it.
 """
 
 from __future__ import annotations
@@ -72,7 +74,11 @@ class Artifacts:
             StoreFull: the same, for lack of space.
         """
         header, data = _parts(tensors)
-        told = {"sha256": "0" * _DIGITS, "key": key, "manifest": json.dumps(manifest, sort_keys=True)}
+        told = {
+            "sha256": "0" * _DIGITS,
+            "key": key,
+            "manifest": json.dumps(manifest, sort_keys=True),
+        }
         head = json.dumps({"__metadata__": told, **header}).encode()
         head += b" " * (-len(head) % 8)  # tensors begin at a multiple of 8
         content = len(head).to_bytes(8, "little") + head + data
@@ -102,7 +108,9 @@ class Artifacts:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise (error if isinstance(error, Older) else FileNotFoundError(str(file))) from error
         except OSError as error:
-            raise StoreUnwritable(f"an artifact cannot be read: {error.strerror}", where=str(file)) from error
+            raise StoreUnwritable(
+                f"an artifact cannot be read: {error.strerror}", where=str(file)
+            ) from error
 
 
 class Built(NamedTuple):
@@ -113,7 +121,8 @@ class Built(NamedTuple):
 
 
 class Supplies(NamedTuple):
-    """What a run may fetch: its trained teacher, and what its method prepared. No job, for a job knows test labels.
+    """What a run may fetch: its trained teacher, and what its method prepared. No job, for a job
+    knows test labels.
 
     `methods` are those whose modules may hold the class of the teacher's model, by name.
     """
@@ -124,7 +133,9 @@ class Supplies(NamedTuple):
 
 
 def _whole(stream: BinaryIO) -> bytes:
-    """Return the bytes of a safetensors file, if there are as many as its header says: none are read before."""
+    """Return the bytes of a safetensors file, if there are as many as its header says: none are
+    read before.
+    """
     head = stream.read(8)
     size = int.from_bytes(head, "little")
     if size > _LARGEST_HEADER:
@@ -159,8 +170,13 @@ def _manifest(content: bytes, key: str) -> dict[str, Any]:
 def _refuse_older(content: bytes) -> None:
     header, data = _parts(content)
     metadata = header["__metadata__"]
-    if metadata.keys() == {"manifest", "sha256"} and hashlib.sha256(data).hexdigest() == metadata["sha256"]:
-        raise Older("an older version wrote it, without its key: it is built anew where it is needed")
+    if (
+        metadata.keys() == {"manifest", "sha256"}
+        and hashlib.sha256(data).hexdigest() == metadata["sha256"]
+    ):
+        raise Older(
+            "an older version wrote it, without its key: it is built anew where it is needed"
+        )
 
 
 def _digest(content: bytes) -> str:

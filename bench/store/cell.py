@@ -1,8 +1,8 @@
 """Which question a record answers, and who answers it: the one identity of a table's cell.
 
-Tables, comparisons, figures, the page, exports and published numbers all take it from here. Records of different
-questions never share a cell: on another train or test set, by another definition, metric or protocol, they are answers
-to something else.
+Tables, comparisons, figures, the page, exports and published numbers all take it from here. Records
+of different questions never share a cell: on another train or test set, by another definition,
+metric or protocol, they are answers to something else.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from fewbench.store.record import Record
 from fewbench.types import CorpusRef, ModelRef, Run
 
 UNKNOWN_METRIC = "?"
-"""What the metric of a failed run is called: it has chosen nothing, so its record does not name one."""
+"""What the metric of a failed run is called: it has chosen nothing, so its record does not name
+one.
+"""
 
 
 class TaskCell(NamedTuple):
     """A task as it was asked: its source and prompt, its definition and rows, and what is scored.
 
-    `definition`, `train_set` and `test_set` are the hashes of `fewbench.types.Inputs`. Of a record of before schema 5
-    the first two are empty, and `test_set` is the normalised fingerprint behind a `~`. Where each split leaves out
-    its own leaked test rows, the test set is the one that they are taken from. `positive` is the class that F1 is of.
+    `definition`, `train_set` and `test_set` are the hashes of `fewbench.types.Inputs`. Of a record
+    of before schema 5 the first two are empty, and `test_set` is the normalised fingerprint behind
+    a `~`. Where each split leaves out its own leaked test rows, the test set is the one that they
+    are taken from. `positive` is the class that F1 is of.
     """
 
     task: str
@@ -60,7 +63,9 @@ class TaskCell(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What numbers of several tasks must share to stand in one table. `constants` is the hash of the protocol's."""
+    """What numbers of several tasks must share to stand in one table. `constants` is the hash of
+    the protocol's.
+    """
 
     k: int
     protocol: str
@@ -75,7 +80,9 @@ class Terms(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What a record answers, all but the split seed: a task as asked, K, a protocol, and which test rows are used."""
+    """What a record answers, all but the split seed: a task as asked, K, a protocol, and which test
+    rows are used.
+    """
 
     task: TaskCell
     k: int
@@ -96,10 +103,11 @@ class Question(NamedTuple):
 
 
 class Entrant(NamedTuple):
-    """Who answers: a method with the settings its user fixed, and the models and the corpus that it learnt from.
+    """Who answers: a method with the settings its user fixed, and the models and the corpus that it
+    learnt from.
 
-    `student` is the model that is trained. What is made of a trained teacher itself (a pruned or quantised one) has no
-    student of its own: it stands under that teacher.
+    `student` is the model that is trained. What is made of a trained teacher itself (a pruned or
+    quantised one) has no student of its own: it stands under that teacher.
     """
 
     method: str
@@ -109,10 +117,11 @@ class Entrant(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """What one entrant may have been made from besides its name: hashes, empty where there is or is known none.
+    """What one entrant may have been made from besides its name: hashes, empty where there is or is
+    known none.
 
-    `settings` is of the method's settings with their defaults, `unlabeled` of the rows without labels that it read,
-    `trials` of the settings and updates that its trials had.
+    `settings` is of the method's settings with their defaults, `unlabeled` of the rows without
+    labels that it read, `trials` of the settings and updates that its trials had.
     """
 
     settings: str = ""
@@ -131,7 +140,11 @@ class Cell(NamedTuple):
 def cell_of(record: Record) -> Cell:
     """Return the cell that a record stands in."""
     inputs = record.run.inputs
-    return Cell(question_of(record), entrant_of(record.run), Variant(inputs.settings, inputs.unlabeled, inputs.trials))
+    return Cell(
+        question_of(record),
+        entrant_of(record.run),
+        Variant(inputs.settings, inputs.unlabeled, inputs.trials),
+    )
 
 
 def question_of(record: Record) -> Question:
@@ -152,7 +165,9 @@ def question_of(record: Record) -> Question:
 
 
 def score_of(record: Record) -> float | None:
-    """Return a finished run's headline test score, or None if it failed or has no score by the metric it names."""
+    """Return a finished run's headline test score, or None if it failed or has no score by the
+    metric it names.
+    """
     if record.status == "failed":
         return None
     return record.scores.get("test", {}).get(str(record.selection.get("metric")))
@@ -162,7 +177,9 @@ def entrant_of(run: Run) -> Entrant:
     """Return who made a run."""
     student = run.student or run.teacher
     teacher = run.teacher if run.student else None
-    return Entrant(label(run.method, run.settings), _name(student), _name(teacher), _name(run.corpus))
+    return Entrant(
+        label(run.method, run.settings), _name(student), _name(teacher), _name(run.corpus)
+    )
 
 
 def label(method: str, settings: Mapping[str, Any]) -> str:

@@ -36,7 +36,9 @@ def to_damage(file: Path, error: BenchError) -> Damage:
     """Return what an error of reading a file says of it."""
     if isinstance(error, StoreDamaged):
         return Damage(file, error.problem, "damage")
-    return Damage(file, error.problem, "unreadable" if isinstance(error, StoreUnwritable) else "newer")
+    return Damage(
+        file, error.problem, "unreadable" if isinstance(error, StoreUnwritable) else "newer"
+    )
 
 
 def unread_folder(error: OSError) -> Damage:

@@ -28,8 +28,9 @@ _ARTIFACT = re.compile(rf"\.?[0-9a-f]{{32}}{re.escape(ENDING)}(\..*{re.escape(TE
 def check(store: Store, *, repair: bool = False) -> list[Damage]:
     """Return all that is not as it should be: among the records by path, then among the artifacts.
 
-    With `repair`, damaged files are moved to `<root>/damaged/`, never deleted, and leftovers older than a minute are
-    removed. What cannot be read, records of newer versions and unknown files are left alone.
+    With `repair`, damaged files are moved to `<root>/damaged/`, never deleted, and leftovers older
+    than a minute are removed. What cannot be read, records of newer versions and unknown files are
+    left alone.
     """
     found: list[Damage] = []
     unread: list[Damage] = []
@@ -43,7 +44,9 @@ def check(store: Store, *, repair: bool = False) -> list[Damage]:
 
 
 def _folder(store: Store, folder: Folder, first: dict[str, Path]) -> Iterator[Damage]:
-    """Yield what is wrong in one folder of records. `first` tells the file of each run's record, and is added to."""
+    """Yield what is wrong in one folder of records. `first` tells the file of each run's record,
+    and is added to.
+    """
     place, names = folder.path, folder.files
     yield from (_folder_as_file(place / name) for name in folder.folders if _is_ours(name))
     measured = [name for name in names if paths.measured(name)]
@@ -87,7 +90,10 @@ def _measurements(folder: Path, names: list[str]) -> Iterator[Damage]:
         home = folder / f"{name.partition('.')[0]}{paths.RECORD}"
         try:
             measurement = read(folder / name)
-            attached |= {f"{name.removesuffix(paths.RECORD)}.{h[:8]}{e}" for e, h in measurement.files.items()}
+            attached |= {
+                f"{name.removesuffix(paths.RECORD)}.{h[:8]}{e}"
+                for e, h in measurement.files.items()
+            }
             if not home.exists():
                 yield Damage(folder / name, "a measurement of a run that has no record", "leftover")
             elif measurement.run != load(home).run.key:
@@ -95,7 +101,9 @@ def _measurements(folder: Path, names: list[str]) -> Iterator[Damage]:
         except FileNotFoundError:
             continue
         except BenchError as error:  # what is attached to it is set aside with it
-            attached |= {other for other in names if other.startswith(name.removesuffix(paths.RECORD) + ".")}
+            attached |= {
+                other for other in names if other.startswith(name.removesuffix(paths.RECORD) + ".")
+            }
             yield to_damage(folder / name, error)
     for name in names:
         parts = paths.measured(name)

@@ -1,11 +1,14 @@
-"""What tables need of a store's records, kept so that a hundred thousand files need not be opened (decision 017).
+"""What tables need of a store's records, kept so that a hundred thousand files need not be opened
+(decision 017).
 
-An index is a copy that may be deleted at any time, and is never believed over the files: an entry counts only while its
-record's file has the size, times and inode that it had when it was read and its checksum verified. Copied elsewhere, a
-file has another inode and time of change, so that an index that came with a folder says nothing. Damaged records have
-no entry and are read, and reported, each time.
+An index is a copy that may be deleted at any time, and is never believed over the files: an entry
+counts only while its record's file has the size, times and inode that it had when it was read and
+its checksum verified. Copied elsewhere, a file has another inode and time of change, so that an
+index that came with a folder says nothing. Damaged records have no entry and are read, and
+reported, each time.
 
-There is one file for each folder below `runs/`, written whole, so that of several writers the last one's stands.
+There is one file for each folder below `runs/`, written whole, so that of several writers the last
+one's stands.
 """
 
 from __future__ import annotations
@@ -30,10 +33,14 @@ from fewbench.types import Run
 
 FOLDER = ".index"
 LEAST = 100
-"""Changes in a folder below `runs/` that make its index be written anew; fewer are read from their files each time."""
+"""Changes in a folder below `runs/` that make its index be written anew; fewer are read from their
+files each time.
+"""
 
 YOUNG_NS = 2_000_000_000
-"""A file changed so lately may change again within one tick of its file system's clock: it gets no entry yet."""
+"""A file changed so lately may change again within one tick of its file system's clock: it gets no
+entry yet.
+"""
 
 _TIMES = ("total_seconds", "peak_memory_mib")
 _TAG = ""
@@ -42,11 +49,15 @@ Placed = tuple[str, Record]
 """A record's file, as text, and the record reduced."""
 
 Entries = dict[str, tuple[str | None, Record]]
-"""By a record's path below `runs/`: its file's stamp, or None if it is never to be believed, and the record reduced."""
+"""By a record's path below `runs/`: its file's stamp, or None if it is never to be believed, and
+the record reduced.
+"""
 
 
 def brief(record: Record) -> Record:
-    """Return a record without what is long and no table shows: trials, warnings, and details but of its teacher."""
+    """Return a record without what is long and no table shows: trials, warnings, and details but of
+    its teacher.
+    """
     taught = record.details.get("teacher")
     return replace(
         record,
@@ -58,8 +69,11 @@ def brief(record: Record) -> Record:
     )
 
 
-def summaries(root: Path, files: Iterable[str], read: Callable[[str], Record | None]) -> Iterator[Placed]:
-    """Yield records reduced (`brief`) and their files, from the index where it is of the files as they are.
+def summaries(
+    root: Path, files: Iterable[str], read: Callable[[str], Record | None]
+) -> Iterator[Placed]:
+    """Yield records reduced (`brief`) and their files, from the index where it is of the files as
+    they are.
 
     Args:
         root: the results folder.
@@ -76,7 +90,9 @@ def _name(top: str) -> str:
     return f"{hashlib.sha256(os.fsencode(top)).hexdigest()[:16]}.json"
 
 
-def _folder(place: Path, runs: int, files: Iterable[str], read: Callable[[str], Record | None]) -> Iterator[Placed]:
+def _folder(
+    place: Path, runs: int, files: Iterable[str], read: Callable[[str], Record | None]
+) -> Iterator[Placed]:
     """Yield the records of a folder, whose index is in `place`; write it anew if much has changed."""
     known, kept, start = _load(place), Entries(), ""
     now, opened, fresh, gone = time.time_ns(), 0, 0, len(known)
@@ -98,7 +114,8 @@ def _folder(place: Path, runs: int, files: Iterable[str], read: Callable[[str], 
 
 
 def _stamp(file: str, now: int) -> str | None:
-    """Return what a file is while it is the same; None for what is no plain file, or was changed just now.
+    """Return what a file is while it is the same; None for what is no plain file, or was changed
+    just now.
 
     Args:
         file: of a record.
@@ -168,7 +185,9 @@ def _columns(kind: type, objects: Sequence[Any], without: str = "") -> dict[str,
 
 
 def _column(values: Sequence[Any]) -> dict[str, Any]:
-    """Return a column of JSON; values that many share stand in it once, and what all share has no numbers."""
+    """Return a column of JSON; values that many share stand in it once, and what all share has no
+    numbers.
+    """
     plain = [_plain(value) for value in values]
     texts = [json.dumps(value, sort_keys=True) for value in plain]
     distinct = dict(zip(texts, plain, strict=True))
@@ -206,7 +225,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return {_TAG: "tuple", "of": [_plain(one) for one in value]}
     if is_dataclass(value):
-        return {_TAG: type(value).__name__, "of": [_plain(getattr(value, field.name)) for field in fields(value)]}
+        return {
+            _TAG: type(value).__name__,
+            "of": [_plain(getattr(value, field.name)) for field in fields(value)],
+        }
     if isinstance(value, Mapping):
         if _TAG in value:
             raise ValueError("a name that is empty")
@@ -227,7 +249,9 @@ def _back(value: Any) -> Any:
 
 @lru_cache
 def _classes() -> Mapping[str, Any]:
-    """Return the dataclasses that a record is made of, by name: nothing else is ever made of an index."""
+    """Return the dataclasses that a record is made of, by name: nothing else is ever made of an
+    index.
+    """
     found: dict[str, Any] = {}
     todo: list[Any] = [Record]
     while todo:
@@ -242,7 +266,11 @@ def _classes() -> Mapping[str, Any]:
 @lru_cache
 def _maker() -> str:
     """Return what stands for the code that makes entries: another makes the index anew."""
-    modules = {"fewbench.store.index", "fewbench.io.checked_json", *(kind.__module__ for kind in _classes().values())}
+    modules = {
+        "fewbench.store.index",
+        "fewbench.io.checked_json",
+        *(kind.__module__ for kind in _classes().values()),
+    }
     digest = hashlib.sha256()
     for name in sorted(modules):
         with contextlib.suppress(OSError):

@@ -1,8 +1,10 @@
-"""What a run was made from, as hashes: whatever decides its number beside the names that it goes by.
+"""What a run was made from, as hashes: whatever decides its number beside the names that it goes
+by.
 
-A task's name stays when its template, its label words or its rows change, and so does a protocol's when its constants
-do. Runs of both are runs of different things, so a run's key covers these hashes (`fewbench.store.record.run_key`), and
-a stored record whose hashes are not today's is no answer to today's question.
+A task's name stays when its template, its label words or its rows change, and so does a protocol's
+when its constants do. Runs of both are runs of different things, so a run's key covers these hashes
+(`fewbench.store.record.run_key`), and a stored record whose hashes are not today's is no answer to
+today's question.
 """
 
 from __future__ import annotations
@@ -32,14 +34,20 @@ TASK_FIELDS = (
     "max_length",
     "rule",
 )
-"""What of a task's declaration decides numbers. Where its rows lie does not: the rows themselves are hashed."""
+"""What of a task's declaration decides numbers. Where its rows lie does not: the rows themselves
+are hashed.
+"""
 
 NOT_OF_A_RUN = ("name", "title", "paper", "k", "seeds", "ddof")
-"""What of a protocol decides no number of a single run: texts, what a run states itself, and how tables sum up."""
+"""What of a protocol decides no number of a single run: texts, what a run states itself, and how
+tables sum up.
+"""
 
 
 class RowHashes(NamedTuple):
-    """Hashes of all rows of a task's source, to the letter; `unlabeled` is empty where none are published."""
+    """Hashes of all rows of a task's source, to the letter; `unlabeled` is empty where none are
+    published.
+    """
 
     train: str
     test: str
@@ -48,7 +56,9 @@ class RowHashes(NamedTuple):
 
 def task_hash(task: Task) -> str:
     """Return a hash of a task's definition, with the prompt in use."""
-    return _hash({name: getattr(task, name) for name in TASK_FIELDS if getattr(task, name) is not None})
+    return _hash(
+        {name: getattr(task, name) for name in TASK_FIELDS if getattr(task, name) is not None}
+    )
 
 
 def protocol_hash(protocol: Protocol) -> str:
@@ -60,15 +70,19 @@ def protocol_hash(protocol: Protocol) -> str:
 def trials_of(
     protocol: Protocol, task: Task, method: MethodInfo, fixed: Mapping[str, Any]
 ) -> tuple[Protocol, tuple[Mapping[str, Any], ...]]:
-    """Return what a protocol comes to for a run: with the updates its task gets, and the settings of its trials."""
+    """Return what a protocol comes to for a run: with the updates its task gets, and the settings
+    of its trials.
+    """
     grown = protocol.of_classes(len(task.labels))
     return grown, tuple(grown.trials(method.searched(fixed), fixed, method.grid))
 
 
 def trials_hash(protocol: Protocol, trials: Sequence[Mapping[str, Any]]) -> str:
-    """Return a hash of what a protocol comes to for one run: the settings of its trials, and the updates of each.
+    """Return a hash of what a protocol comes to for one run: the settings of its trials, and the
+    updates of each.
 
-    The constants alone do not say it: how trials are laid out and how updates grow with the classes is code.
+    The constants alone do not say it: how trials are laid out and how updates grow with the classes
+    is code.
     """
     updates = (protocol.max_steps, protocol.eval_every, protocol.warmup_steps)
     return _hash({"trials": [dict(trial) for trial in trials], "updates": updates})
@@ -82,8 +96,8 @@ def settings_hash(method: MethodInfo, fixed: Mapping[str, Any]) -> str:
 def exact_hash(examples: Iterable[Example]) -> str:
     """Return a hash of texts, options and labels, in order and to the letter.
 
-    `fewbench.data.split.fingerprint` normalises texts and so takes two sources of one data set for the same. A
-    tokenizer does not: a doubled blank can be another token, and another number.
+    `fewbench.data.split.fingerprint` normalises texts and so takes two sources of one data set for
+    the same. A tokenizer does not: a doubled blank can be another token, and another number.
     """
     digest = hashlib.sha256()
     for example in examples:
@@ -94,7 +108,9 @@ def exact_hash(examples: Iterable[Example]) -> str:
 
 
 def row_hashes(rows: Rows) -> RowHashes:
-    """Return the hashes of all rows of a task's source. Those of published folds' dev sets are hashed with train."""
+    """Return the hashes of all rows of a task's source. Those of published folds' dev sets are
+    hashed with train.
+    """
     dev = [example for _, fold in rows.folds for example in fold]
     unlabeled = exact_hash(rows.unlabeled) if rows.unlabeled else ""
     return RowHashes(exact_hash([*rows.train, *dev]), exact_hash(rows.test), unlabeled)

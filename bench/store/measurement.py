@@ -1,10 +1,12 @@
-"""What is measured of a stored run after the fact: its cost, an attack on it, its loyalty to another run.
+"""What is measured of a stored run after the fact: its cost, an attack on it, its loyalty to
+another run.
 
-A measurement stands beside the record it is of, `<record's stem>.<kind>[-<name>].json`, and the record is not touched.
-It names the predictions that the run had then: where a run was done again with another outcome, what was measured of
-the old one no longer fits. Larger things (pairs of texts, one a line) are attached: files named by their contents,
-which the measurement, written last, names. So a kill leaves the old measurement or the new, whole. A file of its name
-without hash (`….attack-textfooler-paper.jsonl`) is free for what a measurement under way has got so far.
+A measurement stands beside the record it is of, `<record's stem>.<kind>[-<name>].json`, and the
+record is not touched. It names the predictions that the run had then: where a run was done again
+with another outcome, what was measured of the old one no longer fits. Larger things (pairs of
+texts, one a line) are attached: files named by their contents, which the measurement, written last,
+names. So a kill leaves the old measurement or the new, whole. A file of its name without hash
+(`….attack-textfooler-paper.jsonl`) is free for what a measurement under way has got so far.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ class Measurement:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.what):
-            raise ValueError(f"'{self.what}' is no kind and name of a measurement: small letters, digits and dashes")
+            raise ValueError(
+                f"'{self.what}' is no kind and name of a measurement: small letters, digits and dashes"
+            )
 
     @property
     def what(self) -> str:
@@ -86,11 +90,19 @@ def measured(
 ) -> Measurement:
     """Return a measurement of a stored record, made now."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Measurement(kind, name, record.run.key, record.predictions, settings, scores, environment, now)
+    return Measurement(
+        kind, name, record.run.key, record.predictions, settings, scores, environment, now
+    )
 
 
-def write(store: Store, record: Record, measurement: Measurement, attach: Mapping[str, bytes] | None = None) -> Path:
-    """Write a measurement beside its record, in the place of an earlier one of its kind and name; return its file.
+def write(
+    store: Store,
+    record: Record,
+    measurement: Measurement,
+    attach: Mapping[str, bytes] | None = None,
+) -> Path:
+    """Write a measurement beside its record, in the place of an earlier one of its kind and name;
+    return its file.
 
     Args:
         store: where the record stands.
@@ -108,7 +120,9 @@ def write(store: Store, record: Record, measurement: Measurement, attach: Mappin
     fresh = replace(measurement, files=hashes)
     data = to_bytes(fresh)
     file = paths.measurement(file_of(store, record), measurement.what)
-    beside = {attached_file(file, ending, hashes[ending]): attached for ending, attached in attach.items()}
+    beside = {
+        attached_file(file, ending, hashes[ending]): attached for ending, attached in attach.items()
+    }
     added = [other for other in beside if not other.exists()]
     with finish_writing():
         try:
@@ -154,7 +168,9 @@ def from_bytes(data: bytes, file: Path) -> Measurement:
             fix="pip install --upgrade fewbench",
         )
     try:
-        measurement = Measurement(**{field.name: payload[field.name] for field in fields(Measurement)})
+        measurement = Measurement(
+            **{field.name: payload[field.name] for field in fields(Measurement)}
+        )
         if not file.name.endswith(f".{measurement.what}{paths.RECORD}"):
             raise ValueError(f"it is of {measurement.what}")
         for name in ("settings", "scores", "environment", "files"):
@@ -187,7 +203,8 @@ def read(file: Path) -> Measurement:
 
 
 def measurements(store: Store, record: Record, kind: str | None = None) -> Iterator[Measurement]:
-    """Yield the whole measurements of a record that fit it, by file name. Others are reported (`store.on_damage`).
+    """Yield the whole measurements of a record that fit it, by file name. Others are reported
+    (`store.on_damage`).
 
     Args:
         store: where the record stands.
@@ -207,7 +224,8 @@ def measurements(store: Store, record: Record, kind: str | None = None) -> Itera
 
 
 class Shelf:
-    """The measurements of a whole store, listed once: what looks at many records need not list their folders again.
+    """The measurements of a whole store, listed once: what looks at many records need not list
+    their folders again.
 
     Args:
         store: where the records stand.
@@ -225,7 +243,9 @@ class Shelf:
                     self._files.setdefault(stem, []).append(Path(place, name))
 
     def of(self, record: Record, kind: str | None = None) -> Iterator[Measurement]:
-        """Yield the whole measurements of a record that fit it, each kind and name once; others are reported."""
+        """Yield the whole measurements of a record that fit it, each kind and name once; others are
+        reported.
+        """
         run, seen = record.run, set()
         for digits in paths.PREFIXES:
             for file in self._files.get(f"k{run.k}-s{run.seed}-{run.key[:digits]}", ()):
@@ -283,7 +303,9 @@ def file_of(store: Store, record: Record) -> Path:
                 return file
         except (FileNotFoundError, StoreDamaged):
             continue
-    raise BenchError(f"no record of run {record.run.key} is stored", where=str(store.root), fix="bench run")
+    raise BenchError(
+        f"no record of run {record.run.key} is stored", where=str(store.root), fix="bench run"
+    )
 
 
 def attached_file(file: Path, ending: str, digest: str) -> Path:
@@ -294,7 +316,10 @@ def attached_file(file: Path, ending: str, digest: str) -> Path:
 def _has(file: Path, digest: str) -> bool:
     try:
         return (
-            hashlib.sha256(read_stored(file, "what is attached to a measurement", LARGEST_DATA)).hexdigest() == digest
+            hashlib.sha256(
+                read_stored(file, "what is attached to a measurement", LARGEST_DATA)
+            ).hexdigest()
+            == digest
         )
     except (FileNotFoundError, StoreDamaged):
         return False

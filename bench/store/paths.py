@@ -5,7 +5,8 @@
                                              k16-s13-<key8>.<kind>[-<name>].json
                                              k16-s13-<key8>.<kind>[-<name>].<hash8>.jsonl
 
-The last two are a measurement of the run made after it and what is attached (see `fewbench.store.measurement`).
+The last two are a measurement of the run made after it and what is attached (see
+`fewbench.store.measurement`).
 """
 
 from __future__ import annotations
@@ -27,14 +28,18 @@ UNDER_WAY = ".jsonl"
 PREFIXES = (8, 16, 32)
 """Digits of the key in a file name: more where another run's file has taken the shorter name."""
 
-OURS = re.compile(r"k-?\d+-s-?\d+-[0-9a-f]{8,32}\.[0-9a-f]{8}\.safetensors$|\.k-?\d+-s-?\d+-[0-9a-f]{8,32}\..*\.tmp$")
+OURS = re.compile(
+    r"k-?\d+-s-?\d+-[0-9a-f]{8,32}\.[0-9a-f]{8}\.safetensors$|\.k-?\d+-s-?\d+-[0-9a-f]{8,32}\..*\.tmp$"
+)
 """The names of predictions and of files being written."""
 
 MEASURED = re.compile(
     r"(?P<stem>k-?\d+-s-?\d+-[0-9a-f]{8,32})\.(?P<what>[a-z][a-z0-9]*(-[a-z0-9-]+)?)"
     r"(\.(?P<hash>[0-9a-f]{8}))?\.(?P<ending>[a-z]+)$"
 )
-"""The names of measurements (`.json`), of what is attached to them (with a hash), and of what is under way."""
+"""The names of measurements (`.json`), of what is attached to them (with a hash), and of what is
+under way.
+"""
 
 _LONGEST = 80
 
@@ -61,15 +66,19 @@ def own(runs: Path, run: Run) -> list[Path]:
 
 
 def candidates(runs: Path, run: Run) -> Iterator[Path]:
-    """Yield where a run's record may stand: in its own folder first, so that others need seldom be looked for.
+    """Yield where a run's record may stand: in its own folder first, so that others need seldom be
+    looked for.
 
-    Then in those of the same weights under another name: a key does not hang on what a model is called.
+    Then in those of the same weights under another name: a key does not hang on what a model is
+    called.
     """
     usual = folder(runs, run)
     called = names(run)
     yield from (usual / name for name in called)
     try:
-        others = sorted(other for other in usual.parent.iterdir() if other != usual and other.is_dir())
+        others = sorted(
+            other for other in usual.parent.iterdir() if other != usual and other.is_dir()
+        )
     except OSError:
         return
     yield from (place / name for place in others for name in called)
@@ -89,12 +98,16 @@ def beside(file: Path, record: Record) -> Path | None:
 
 
 def measurement(file: Path, what: str, ending: str = RECORD) -> Path:
-    """Return where a measurement of the record in `file` stands, or what belongs to it under another ending."""
+    """Return where a measurement of the record in `file` stands, or what belongs to it under
+    another ending.
+    """
     return file.with_name(f"{file.stem}.{what}{ending}")
 
 
 def measured(name: str) -> re.Match[str] | None:
-    """Return the parts of a name that belongs to a measurement, or None: `stem`, `what`, `hash` (or None), `ending`."""
+    """Return the parts of a name that belongs to a measurement, or None: `stem`, `what`, `hash` (or
+    None), `ending`.
+    """
     return None if name.endswith(PREDICTIONS) else MEASURED.match(name)
 
 
@@ -104,12 +117,16 @@ def digits(file: Path) -> str:
 
 
 def record_files(runs: Path, unreadable: Callable[[OSError], None]) -> list[Path]:
-    """Return all records' files, sorted by path. `unreadable` hears of each folder that cannot be read."""
+    """Return all records' files, sorted by path. `unreadable` hears of each folder that cannot be
+    read.
+    """
     return [Path(name) for name in record_names(runs, unreadable)]
 
 
 def record_names(runs: Path, unreadable: Callable[[OSError], None]) -> list[str]:
-    """Return `record_files` as texts: of a hundred thousand, paths take as long to make as all else of a listing."""
+    """Return `record_files` as texts: of a hundred thousand, paths take as long to make as all else
+    of a listing.
+    """
     found: list[str] = []
     for folder in walk(runs, unreadable):
         place = os.fspath(folder.path) + os.sep
@@ -126,9 +143,11 @@ def is_record(name: str) -> bool:
 
 @lru_cache
 def slug(name: str) -> str:
-    """Return a folder's name for any text: no separators, no leading dot, not too long, the same for the same text.
+    """Return a folder's name for any text: no separators, no leading dot, not too long, the same
+    for the same text.
 
-    What had to be altered gets a hash, so that two names seldom share a folder; `owner/model` becomes `owner--model`.
+    What had to be altered gets a hash, so that two names seldom share a folder; `owner/model`
+    becomes `owner--model`.
     """
     flat = name.replace("/", "--")
     plain = re.sub(r"[^A-Za-z0-9._+@=-]", "_", flat).lstrip(".-").rstrip(".")

@@ -1,6 +1,7 @@
 """The predictions file: safetensors, the same bytes for the same predictions.
 
-The library's own writer puts metadata in a random order, so the header is written here and only read by the library.
+The library's own writer puts metadata in a random order, so the header is written here and only
+read by the library.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ _EXTRAS = "extras."
 
 
 def to_bytes(predictions: Predictions, run: Run) -> bytes:
-    """Return the file's bytes: a float32 tensor, `probabilities` [n, C] or `values` [n], and the examples' ids.
+    """Return the file's bytes: a float32 tensor, `probabilities` [n, C] or `values` [n], and the
+    examples' ids.
 
     What else is told of each example follows, an int32 tensor [n] each, named `extras.<name>`.
     """
     name = "values" if predictions.probabilities is None else "probabilities"
     tensors = {name: predictions.array.astype("<f4")}
-    tensors |= {_EXTRAS + extra: array.astype("<i4") for extra, array in sorted(predictions.extras.items())}
+    tensors |= {
+        _EXTRAS + extra: array.astype("<i4") for extra, array in sorted(predictions.extras.items())
+    }
     metadata = {
         "ids": json.dumps(_pack(predictions.ids)),
         "ids_sha256": _hash(predictions.ids),
@@ -39,7 +43,11 @@ def to_bytes(predictions: Predictions, run: Run) -> bytes:
         entries[tensor] = {"dtype": kind, "shape": array.shape, "data_offsets": [start, end]}
     header = json.dumps({"__metadata__": metadata, **entries}).encode()
     header += b" " * (-len(header) % 8)  # the tensors begin at a multiple of 8
-    return len(header).to_bytes(8, "little") + header + b"".join(array.tobytes() for array in tensors.values())
+    return (
+        len(header).to_bytes(8, "little")
+        + header
+        + b"".join(array.tobytes() for array in tensors.values())
+    )
 
 
 def from_bytes(data: bytes, where: str) -> Predictions:
@@ -58,10 +66,16 @@ def from_bytes(data: bytes, where: str) -> Predictions:
         ids = _unpack(parse_json(metadata["ids"]), rows)
         if _hash(ids) != metadata["ids_sha256"]:
             raise ValueError("ids that do not fit their hash")
-        extras = {name[len(_EXTRAS) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_EXTRAS)}
+        extras = {
+            name[len(_EXTRAS) :]: arrays.pop(name)
+            for name in list(arrays)
+            if name.startswith(_EXTRAS)
+        }
         return Predictions(ids, **arrays, extras=extras)
     except (SafetensorError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise StoreDamaged(f"damaged predictions: {error}", where=where, fix="bench fsck --repair") from error
+        raise StoreDamaged(
+            f"damaged predictions: {error}", where=where, fix="bench fsck --repair"
+        ) from error
 
 
 def _pack(ids: Sequence[str]) -> Any:
@@ -69,7 +83,11 @@ def _pack(ids: Sequence[str]) -> Any:
     if not ids:
         return []
     prefix, dash, row = ids[0].rpartition("-")
-    short = {"prefix": prefix + dash, "start": int(row) if row.isdecimal() else 0, "count": len(ids)}
+    short = {
+        "prefix": prefix + dash,
+        "start": int(row) if row.isdecimal() else 0,
+        "count": len(ids),
+    }
     return short if _unpack(short, len(ids)) == tuple(ids) else list(ids)
 
 

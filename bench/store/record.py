@@ -49,19 +49,21 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     4: _fifth,
     5: _sixth,
 }
-"""By schema n: what makes a payload of schema n + 1 of it. Records of every schema load for ever."""
+"""By schema n: what makes a payload of schema n + 1 of it. Records of every schema load for ever.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """The stored outcome of a run.
 
-    `scores` has "dev" and "test", each a score by metric's name. `selection` holds the chosen settings, the trial
-    table and the tie rules; `split` the counts n_train, n_dev, n_test and leaks, and of a run without leaks how many
-    were dropped and the whole test set's fingerprint; `details` what the method tells of itself; `method_code` the
-    hash of the method's code. `timing` and `environment` stand apart, so that the rest is the same bytes wherever and
-    whenever the run was made. `error` says why a run failed. `predictions` is the sha256
-    of the predictions file, set by `Store.save`.
+    `scores` has "dev" and "test", each a score by metric's name. `selection` holds the chosen
+    settings, the trial table and the tie rules; `split` the counts n_train, n_dev, n_test and
+    leaks, and of a run without leaks how many were dropped and the whole test set's fingerprint;
+    `details` what the method tells of itself; `method_code` the hash of the method's code. `timing`
+    and `environment` stand apart, so that the rest is the same bytes wherever and whenever the run
+    was made. `error` says why a run failed. `predictions` is the sha256 of the predictions file,
+    set by `Store.save`.
     """
 
     run: Run
@@ -87,14 +89,17 @@ class Record:
 def run_key(run: Run) -> str:
     """Return what identifies a run: 32 hex digits.
 
-    Everything in the run counts, but of a model only its revision: neither its name nor where its folder lies. The
-    task's own template is left out, and so are a corpus that is not read, leaks that are kept, and inputs (or trials
-    among them) that are not known: keys of runs of an earlier schema stay what they were.
+    Everything in the run counts, but of a model only its revision: neither its name nor where its
+    folder lies. The task's own template is left out, and so are a corpus that is not read, leaks
+    that are kept, and inputs (or trials among them) that are not known: keys of runs of an earlier
+    schema stay what they were.
 
     Raises:
         BenchError: a setting that JSON cannot hold.
     """
-    payload = plain(run) | {name: _revision(getattr(run, name)) for name in ("student", "teacher", "corpus")}
+    payload = plain(run) | {
+        name: _revision(getattr(run, name)) for name in ("student", "teacher", "corpus")
+    }
     del payload["key"]
     for name in ("template", "corpus", "drop_leaks"):
         if not payload[name]:
@@ -102,7 +107,9 @@ def run_key(run: Run) -> str:
     if not run.inputs.known:
         del payload["inputs"]
     elif not run.inputs.trials:
-        payload["inputs"] = {name: value for name, value in plain(run.inputs).items() if name != "trials"}
+        payload["inputs"] = {
+            name: value for name, value in plain(run.inputs).items() if name != "trials"
+        }
     text = dumps(payload, f"the run of {run.method} on {run.task}", separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -120,7 +127,8 @@ def from_json(text: str, where: str) -> Record:
     """Return the record that a text holds. `where` names the file in errors.
 
     Raises:
-        StoreDamaged: not JSON, cut short, not what was written, or a field missing or of another type.
+        StoreDamaged: not JSON, cut short, not what was written, or a field missing or of another
+            type.
         BenchError: a newer version of fewbench wrote it.
     """
     payload = unseal(text, where, "record")
@@ -199,7 +207,9 @@ def _record(payload: dict[str, Any]) -> Record:
 
 
 def _inputs(payload: dict[str, Any]) -> Inputs:
-    """Return what a run was made from; a field that is not written is one that its version did not know."""
+    """Return what a run was made from; a field that is not written is one that its version did not
+    know.
+    """
     for name, value in payload.items():
         if not isinstance(value, str) or len(value) > _LONGEST_HASH or not _HEX(value):
             raise ValueError(f"inputs.{name} is {value!r}")

@@ -1,7 +1,8 @@
 """The store: one file a run, its predictions beside it (see `fewbench.store.paths`), no lock.
 
-A predictions file is named by its contents, and the record, written last, names it. So a kill between the two leaves
-the old record with the old predictions, and of two writers of the same run neither gets the other's predictions.
+A predictions file is named by its contents, and the record, written last, names it. So a kill
+between the two leaves the old record with the old predictions, and of two writers of the same run
+neither gets the other's predictions.
 """
 
 from __future__ import annotations
@@ -38,12 +39,13 @@ def _warn(damage: Damage) -> None:
 
 
 class Store:
-    """Records of runs under a folder. Reading a folder that is not there gives none; writing makes it.
+    """Records of runs under a folder. Reading a folder that is not there gives none; writing makes
+    it.
 
     Args:
         root: the results folder.
-        on_damage: hears of each damaged record met by `get` and `save`; warns unless given. All that was met is also
-            in `damaged`.
+        on_damage: hears of each damaged record met by `get` and `save`; warns unless given. All
+            that was met is also in `damaged`.
     """
 
     def __init__(self, root: Path, on_damage: Callable[[Damage], None] = _warn) -> None:
@@ -73,7 +75,8 @@ class Store:
     def save(self, record: Record, predictions: Predictions | None) -> Path:
         """Write a record, and before it its predictions. Return the record's file.
 
-        Takes the place of an earlier record of the same run. SIGINT and SIGTERM wait until both are written.
+        Takes the place of an earlier record of the same run. SIGINT and SIGTERM wait until both are
+        written.
 
         Raises:
             StoreUnwritable: it cannot be written; nothing was.
@@ -82,7 +85,9 @@ class Store:
         """
         run = replace(record.run, key=run_key(record.run))
         data = None if predictions is None else to_bytes(predictions, run)
-        record = replace(record, run=run, predictions=None if data is None else hashlib.sha256(data).hexdigest())
+        record = replace(
+            record, run=run, predictions=None if data is None else hashlib.sha256(data).hexdigest()
+        )
         text = to_json(record).encode()
         with finish_writing():
             file, old = self._place(run)
@@ -103,7 +108,8 @@ class Store:
         return file
 
     def get(self, run: Run) -> Record | None:
-        """Return the record of a run, by its path. A damaged one is set aside, reported, and counts as none.
+        """Return the record of a run, by its path. A damaged one is set aside, reported, and counts
+        as none.
 
         Raises:
             BenchError: a newer version's record stands there, or it cannot be read.
@@ -161,19 +167,39 @@ class Store:
         """
         prefix = prefix.lower()
         if not re.fullmatch("[0-9a-f]{4,32}", prefix):
-            raise BenchError(f"'{prefix}' is no key", allowed="four or more of the digits 0-9a-f", fix="bench table")
+            raise BenchError(
+                f"'{prefix}' is no key",
+                allowed="four or more of the digits 0-9a-f",
+                fix="bench table",
+            )
         files = self._files()
-        near = [file for file in files if paths.digits(file).startswith(prefix[: len(paths.digits(file))])]
-        found = {record.run.key: record for _, record in self._whole(near) if record.run.key.startswith(prefix)}
+        near = [
+            file
+            for file in files
+            if paths.digits(file).startswith(prefix[: len(paths.digits(file))])
+        ]
+        found = {
+            record.run.key: record
+            for _, record in self._whole(near)
+            if record.run.key.startswith(prefix)
+        }
         if len(found) == 1:
             return next(iter(found.values()))
         if found:
-            raise BenchError(f"several runs begin with '{prefix}'", allowed=sorted(found), fix="type more digits")
+            raise BenchError(
+                f"several runs begin with '{prefix}'", allowed=sorted(found), fix="type more digits"
+            )
         for damage in self.damaged:
             if damage.path in near:
-                raise StoreDamaged(damage.reason, where=str(damage.path), fix="bench fsck --repair, then bench run")
-        error = BenchError(f"no run begins with '{prefix}'", where=str(self.root), fix="bench table shows the runs")
-        error.nearest = get_close_matches(prefix[:8], {paths.digits(file)[:8] for file in files}, 3, 0.5)
+                raise StoreDamaged(
+                    damage.reason, where=str(damage.path), fix="bench fsck --repair, then bench run"
+                )
+        error = BenchError(
+            f"no run begins with '{prefix}'", where=str(self.root), fix="bench table shows the runs"
+        )
+        error.nearest = get_close_matches(
+            prefix[:8], {paths.digits(file)[:8] for file in files}, 3, 0.5
+        )
         raise error
 
     def predictions(self, record: Record) -> Predictions:
@@ -184,7 +210,9 @@ class Store:
             BenchError: the run has none.
         """
         if record.predictions is None:
-            raise BenchError(f"the run {record.run.key} has no predictions: {record.error or 'none were stored'}")
+            raise BenchError(
+                f"the run {record.run.key} has no predictions: {record.error or 'none were stored'}"
+            )
         files = (paths.beside(file, record) for file in paths.candidates(self.runs, record.run))
         beside = next((file for file in files if file is not None and file.exists()), None)
         if beside is None:
@@ -196,7 +224,8 @@ class Store:
         return load_predictions(beside, record)
 
     def set_aside(self, file: Path) -> Path:
-        """Move a file, and all beside a record or a measurement, to `<root>/damaged/`, under names no other file has.
+        """Move a file, and all beside a record or a measurement, to `<root>/damaged/`, under names
+        no other file has.
 
         Raises:
             OSError: it cannot be moved.
@@ -204,7 +233,9 @@ class Store:
         folder = self.root / "damaged" / file.parent.relative_to(self.root)
         make_folder(folder)
         token = secrets.token_hex(4)
-        beside = file.parent.glob(f"{glob.escape(file.stem)}.*") if file.suffix == paths.RECORD else ()
+        beside = (
+            file.parent.glob(f"{glob.escape(file.stem)}.*") if file.suffix == paths.RECORD else ()
+        )
         for one in (*(other for other in beside if other != file), file):
             one.rename(folder / f"{token}-{one.name}")
         return folder / f"{token}-{file.name}"
@@ -248,11 +279,15 @@ class Store:
         """Return the file to write a run's record to, and the record it takes the place of."""
         file, old = self._lookup(run)
         own = paths.own(self.runs, run)
-        if file is None and all(place.exists() for place in own):  # the last has the whole key, so it was moved there
+        if file is None and all(
+            place.exists() for place in own
+        ):  # the last has the whole key, so it was moved there
             self._report(Damage(own[-1], "the record of another run"))
         free = [place for place in own if not place.exists()]
         if file is None and not free:
-            raise StoreUnwritable("the record of another run stands here", where=str(own[-1]), fix="move it away")
+            raise StoreUnwritable(
+                "the record of another run stands here", where=str(own[-1]), fix="move it away"
+            )
         return file or free[0], old
 
     def _report(self, damage: Damage) -> None:
@@ -277,7 +312,9 @@ def load(file: Path) -> Record:
     try:
         return from_json(data.decode("utf-8"), str(file))
     except UnicodeDecodeError as error:
-        raise StoreDamaged(f"damaged record: {error}", where=str(file), fix="bench fsck --repair") from error
+        raise StoreDamaged(
+            f"damaged record: {error}", where=str(file), fix="bench fsck --repair"
+        ) from error
 
 
 def load_predictions(file: Path, record: Record) -> Predictions:
@@ -290,7 +327,9 @@ def load_predictions(file: Path, record: Record) -> Predictions:
     try:
         data = read(file, "predictions", LARGEST_DATA)
     except FileNotFoundError as error:
-        raise StoreDamaged("its predictions are not there", where=str(file), fix="bench fsck --repair") from error
+        raise StoreDamaged(
+            "its predictions are not there", where=str(file), fix="bench fsck --repair"
+        ) from error
     if hashlib.sha256(data).hexdigest() != record.predictions:
         raise StoreDamaged(
             f"damaged predictions: not those that run {record.run.key} wrote",

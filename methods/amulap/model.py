@@ -30,13 +30,16 @@ SHOWN = 32
 
 
 class ManyWordsModel(PromptModel):
-    """Answers by the summed probabilities of each class's label words (equation 6.2), which `use` sets.
+    """Answers by the summed probabilities of each class's label words (equation 6.2), which `use`
+    sets.
 
     The task's own label words are not looked at.
     """
 
     def __init__(self, backbone: Backbone, task: Task) -> None:
-        TaskModel.__init__(self, backbone, task)  # a prompt's own would ask the tokenizer for the task's label words
+        TaskModel.__init__(
+            self, backbone, task
+        )  # a prompt's own would ask the tokenizer for the task's label words
         self.pieces = parse_template(task.template)
 
     def use(self, words: tuple[tuple[int, ...], ...]) -> None:
@@ -57,7 +60,9 @@ class ManyWordsModel(PromptModel):
 
     @torch.no_grad()
     def distributions(self, examples: Sequence[Example]) -> NDArray[np.float32]:
-        """Return the probabilities of the tokenizer's whole vocabulary at the mask, [n, V], in one forward pass."""
+        """Return the probabilities of the tokenizer's whole vocabulary at the mask, [n, V], in one
+        forward pass.
+        """
         encoded = self.encode([example.without_label() for example in examples])
         rows = np.empty((len(encoded), len(self.backbone.tokenizer)), np.float32)
         self.eval()
@@ -67,14 +72,22 @@ class ManyWordsModel(PromptModel):
         return rows
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean of -log of the label's summed probability, over the whole vocabulary (equation 6.3)."""
+        """Return the mean of -log of the label's summed probability, over the whole vocabulary
+        (equation 6.3).
+        """
         scores = self.backbone.vocabulary_scores(batch)
-        sums = self.verbalizer(scores[:, self.verbalizer.words]) - scores.logsumexp(-1, keepdim=True)
+        sums = self.verbalizer(scores[:, self.verbalizer.words]) - scores.logsumexp(
+            -1, keepdim=True
+        )
         return F.nll_loss(sums, batch.labels)
 
     def describe(self) -> dict[str, object]:
-        """Return inputs cut, the template, and each class's label words as tokens, the most probable first."""
-        tokens = [self.backbone.tokenizer.convert_ids_to_tokens(list(ids[:SHOWN])) for ids in self.words]
+        """Return inputs cut, the template, and each class's label words as tokens, the most
+        probable first.
+        """
+        tokens = [
+            self.backbone.tokenizer.convert_ids_to_tokens(list(ids[:SHOWN])) for ids in self.words
+        ]
         return TaskModel.describe(self) | {
             "template": self.task.template,
             "label_words": dict(zip(self.task.labels, tokens, strict=True)),

@@ -1,6 +1,7 @@
 """Search for label words in the whole vocabulary, without gradient: AMuLaP, thesis, section 6.3.2.
 
-All of it works on probabilities at the mask that one forward pass gave; no model is asked again, whatever k.
+All of it works on probabilities at the mask that one forward pass gave; no model is asked again,
+whatever k.
 
 Axes: n examples, C classes, V vocabulary, k words a class.
 """
@@ -21,18 +22,23 @@ Ranking = list[NDArray[np.intp]]
 """Token ids a class, the best first."""
 
 
-def class_means(probabilities: Probabilities, labels: Sequence[int], classes: int) -> NDArray[np.float64]:
+def class_means(
+    probabilities: Probabilities, labels: Sequence[int], classes: int
+) -> NDArray[np.float64]:
     """Return z [C, V], the mean of the distributions [n, V] of each class's examples (step 1)."""
     gold = np.asarray(labels)
-    return np.stack([probabilities[gold == label].mean(0, dtype=np.float64) for label in range(classes)])
+    return np.stack(
+        [probabilities[gold == label].mean(0, dtype=np.float64) for label in range(classes)]
+    )
 
 
 def rank_words(means: NDArray[np.float64], *, dedup: bool) -> Ranking:
     """Return each class's tokens, the most probable first (steps 2 to 5, before the cut to k).
 
-    With `dedup` a token belongs to the one class where its mean is largest, of equal ones to the class listed first;
-    without, to all. Of equal tokens the one of lower id comes first. A class where no token is
-    likelier than elsewhere, which the paper does not speak of, keeps its own likeliest token.
+    With `dedup` a token belongs to the one class where its mean is largest, of equal ones to the
+    class listed first; without, to all. Of equal tokens the one of lower id comes first. A class
+    where no token is likelier than elsewhere, which the paper does not speak of, keeps its own
+    likeliest token.
     """
     owner = means.argmax(0)
     orders = [np.argsort(-row, kind="stable") for row in means]
@@ -60,12 +66,17 @@ def cut(ranking: Ranking, k: int) -> tuple[tuple[int, ...], ...]:
 
 
 def scores_by_k(
-    task: Task, probabilities: Probabilities, examples: Sequence[Example], ranking: Ranking, ks: Sequence[int]
+    task: Task,
+    probabilities: Probabilities,
+    examples: Sequence[Example],
+    ranking: Ranking,
+    ks: Sequence[int],
 ) -> list[float]:
-    """Return the task's headline metric for each k, from the same distributions [n, V] of labelled examples.
+    """Return the task's headline metric for each k, from the same distributions [n, V] of labelled
+    examples.
 
-    A class's probability is the sum over its first k tokens (equation 6.2): a running sum along the ranking has it for
-    every k.
+    A class's probability is the sum over its first k tokens (equation 6.2): a running sum along the
+    ranking has it for every k.
     """
     labels = [example.label for example in examples if example.label is not None]
     ids = tuple(example.id for example in examples)
@@ -73,7 +84,9 @@ def scores_by_k(
     found = []
     for k in ks:
         classes = np.stack([running[:, min(k, running.shape[1]) - 1] for running in sums], 1)
-        share = (classes / classes.sum(1, keepdims=True).clip(min=np.finfo(float).tiny)).astype(np.float32)
+        share = (classes / classes.sum(1, keepdims=True).clip(min=np.finfo(float).tiny)).astype(
+            np.float32
+        )
         found.append(score(task, labels, Predictions(ids, probabilities=share))[task.metric])
     return found
 

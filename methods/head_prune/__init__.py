@@ -1,11 +1,13 @@
-"""A step: remove the attention heads that the task's loss needs least, 45% of them (thesis sections 4.2 and 4.4).
+"""A step: remove the attention heads that the task's loss needs least, 45% of them (thesis sections
+4.2 and 4.4).
 
-Importance is the expected size of the loss's gradient by a mask on each head, over the train set, normalised by layer
-(Michel et al., 2019, eq. 2); the least important heads of the whole model go at once. Their weights are really removed.
-At least one head a layer stays, so that a share may fall short in a model of few heads; the record tells which went.
+Importance is the expected size of the loss's gradient by a mask on each head, over the train set,
+normalised by layer (Michel et al., 2019, eq. 2); the least important heads of the whole model go at
+once. Their weights are really removed. At least one head a layer stays, so that a share may fall
+short in a model of few heads; the record tells which went.
 
-Departs from Michel et al.: importance is measured on the split's K-shot train part, and once, not again after each
-tenth of the heads. ALBERT is refused, for its layers share their heads.
+Departs from Michel et al.: importance is measured on the split's K-shot train part, and once, not
+again after each tenth of the heads. ALBERT is refused, for its layers share their heads.
 """
 
 from __future__ import annotations
@@ -27,7 +29,13 @@ PIPELINES = ("head-prune+finetune", "head-prune+kd", "head-prune+kd+ptq")
 
 
 def transform(
-    model: TaskModel, task: Task, split: Split, kit: FitContext, *, teacher: str = "ft", share: Share = 0.45
+    model: TaskModel,
+    task: Task,
+    split: Split,
+    kit: FitContext,
+    *,
+    teacher: str = "ft",
+    share: Share = 0.45,
 ) -> TaskModel:
     """Remove a share of all heads, rounded to whole heads."""
     importance = head_importance(model, model.encode(split.train))
@@ -46,5 +54,7 @@ def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: A
         BenchError: see above.
     """
     if not 0 < settings["share"] < 1:
-        raise BenchError(f"head-prune: share is {settings['share']}", allowed="between 0 and 1", fix="share=0.45")
+        raise BenchError(
+            f"head-prune: share is {settings['share']}", allowed="between 0 and 1", fix="share=0.45"
+        )
     refuse_shared_layers(teacher)

@@ -1,4 +1,6 @@
-"""Masks on attention heads: what a loss would lose with each head. Axes: h heads of a layer, N tokens, d width."""
+"""Masks on attention heads: what a loss would lose with each head. Axes: h heads of a layer, N
+tokens, d width.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +23,26 @@ def masked_heads(backbone: Backbone, masks: Sequence[Tensor]) -> Iterator[None]:
         for layer, mask in zip(backbone.layers, masks, strict=True):
 
             def scale(_: Any, given: tuple[Tensor, ...], mask: Tensor = mask) -> tuple[Tensor]:
-                return ((given[0].view(*given[0].shape[:-1], len(mask), -1) * mask[:, None]).flatten(-2),)
+                return (
+                    (given[0].view(*given[0].shape[:-1], len(mask), -1) * mask[:, None]).flatten(
+                        -2
+                    ),
+                )
 
             hooks.callback(layer.output.register_forward_pre_hook(scale).remove)
         yield
 
 
 def head_importance(model: TaskModel, examples: Sequence[Encoded]) -> list[Tensor]:
-    """Return I_h = E_x |dL(x) / d xi_h| for each layer's head masks xi at 1, [h] each (Michel et al., 2019, eq. 2).
+    """Return I_h = E_x |dL(x) / d xi_h| for each layer's head masks xi at 1, [h] each (Michel et
+    al., 2019, eq. 2).
 
-    The model is in evaluation mode while it is asked, and examples go one by one, for the absolute value is each one's.
+    The model is in evaluation mode while it is asked, and examples go one by one, for the absolute
+    value is each one's.
     """
     masks = [
-        torch.ones(layer.heads, device=model.backbone.device, requires_grad=True) for layer in model.backbone.layers
+        torch.ones(layer.heads, device=model.backbone.device, requires_grad=True)
+        for layer in model.backbone.layers
     ]
     totals = [torch.zeros_like(mask) for mask in masks]
     was_training = model.training
@@ -48,14 +57,21 @@ def head_importance(model: TaskModel, examples: Sequence[Encoded]) -> list[Tenso
 
 
 def least_important(importance: Sequence[Tensor], count: int) -> dict[int, list[int]]:
-    """Return `count` heads to remove, by layer: those of least importance, but never the last one of a layer.
+    """Return `count` heads to remove, by layer: those of least importance, but never the last one
+    of a layer.
 
-    Importances are divided by their layer's l2 norm first (Michel et al., 2019, section 2.3). Of equal ones, the first
-    layer's first head goes first; fewer are returned where every layer is down to one head.
+    Importances are divided by their layer's l2 norm first (Michel et al., 2019, section 2.3). Of
+    equal ones, the first layer's first head goes first; fewer are returned where every layer is
+    down to one head.
     """
     shares = [(one / one.norm().clamp_min(1e-12)).tolist() for one in importance]
     gone: dict[int, list[int]] = {}
-    for _, layer, head in sorted((value, i, j) for i, row in enumerate(shares) for j, value in enumerate(row)):
-        if sum(map(len, gone.values())) < count and len(gone.get(layer, [])) < len(shares[layer]) - 1:
+    for _, layer, head in sorted(
+        (value, i, j) for i, row in enumerate(shares) for j, value in enumerate(row)
+    ):
+        if (
+            sum(map(len, gone.values())) < count
+            and len(gone.get(layer, [])) < len(shares[layer]) - 1
+        ):
             gone.setdefault(layer, []).append(head)
     return {layer: sorted(gone[layer]) for layer in sorted(gone)}

@@ -1,11 +1,13 @@
-"""In-context learning: demonstrations from the training set stand before each query, and nothing is trained.
+"""In-context learning: demonstrations from the training set stand before each query, and nothing is
+trained.
 
-Brown et al., 2020; the baseline of thesis, section 6.4 (Table 6.2, setting 1) and of LM-BFF, whose 32
-demonstrations are the default: as many of them as the model's positions hold, balanced over the classes. Masked models
-read the label words at the query's mask, causal ones as the next token; regression interpolates between its two words.
+Brown et al., 2020; the baseline of thesis, section 6.4 (Table 6.2, setting 1) and of LM-BFF, whose
+32 demonstrations are the default: as many of them as the model's positions hold, balanced over the
+classes. Masked models read the label words at the query's mask, causal ones as the next token;
+regression interpolates between its two words.
 
-Neither paper says what happens to demonstrations that do not fit. Here all queries share one set, a demonstration is
-cut to an equal share of the room, and a class never has more of them than another.
+Neither paper says what happens to demonstrations that do not fit. Here all queries share one set, a
+demonstration is cut to an equal share of the room, and a class never has more of them than another.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ BACKBONES = ("masked", "causal")
 
 
 def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
-    """Refuse fewer demonstrations than classes, of which each gets as many as another: not one would be shown."""
+    """Refuse fewer demonstrations than classes, of which each gets as many as another: not one
+    would be shown.
+    """
     classes, most = len(task.words), settings["demonstrations"]
     if 0 < most < classes:
         raise BenchError(

@@ -1,4 +1,5 @@
-"""In-context learning: labelled prompts put before the query's, so that the model learns without training.
+"""In-context learning: labelled prompts put before the query's, so that the model learns without
+training.
 
 Brown et al., 2020; as in LM-BFF the answers of the demonstrations stand in their masks. Axes: B
 batch, C classes.
@@ -25,7 +26,9 @@ from fewbench.types import Example, Task
 
 
 class Demonstration(NamedTuple):
-    """A training example as token ids, its label word where the mask was and a separator at its end."""
+    """A training example as token ids, its label word where the mask was and a separator at its
+    end.
+    """
 
     example: str
     ids: tuple[int, ...]
@@ -34,23 +37,30 @@ class Demonstration(NamedTuple):
 class InContextModel(TaskModel):
     """A prompt behind demonstrations that are the same for every query.
 
-    A query keeps the task's maximum length, or half of the model's positions where that is less; demonstrations share
-    the rest.
+    A query keeps the task's maximum length, or half of the model's positions where that is less;
+    demonstrations share the rest.
 
     Args:
         backbone: masked or causal.
         task: gives template and label words.
-        demonstrations: what stands before each query (`demonstrate`), each an example's id and its token ids.
+        demonstrations: what stands before each query (`demonstrate`), each an example's id and its
+            token ids.
         candidates: of how many examples they were chosen.
     """
 
     def __init__(
-        self, backbone: Backbone, task: Task, demonstrations: Sequence[tuple[str, Sequence[int]]], candidates: int
+        self,
+        backbone: Backbone,
+        task: Task,
+        demonstrations: Sequence[tuple[str, Sequence[int]]],
+        candidates: int,
     ) -> None:
         super().__init__(backbone, task)
         self.prompt = prompt_model(backbone, replace(task, max_length=query_length(backbone, task)))
         self.candidates = candidates
-        self.demonstrations = [Demonstration(example, tuple(ids)) for example, ids in demonstrations]
+        self.demonstrations = [
+            Demonstration(example, tuple(ids)) for example, ids in demonstrations
+        ]
         self.context = tuple(token for shown in self.demonstrations for token in shown.ids)
         self.start = len(opening(backbone)) if isinstance(backbone, CausalBackbone) else 1
 
@@ -65,7 +75,9 @@ class InContextModel(TaskModel):
     def _behind(self, encoded: Encoded) -> Encoded:
         (tokens,) = encoded.sequences
         ids = (*tokens.ids[: self.start], *self.context, *tokens.ids[self.start :])
-        moved = tokens._replace(ids=ids, segments=(0,) * len(ids), read=tokens.read + len(self.context))
+        moved = tokens._replace(
+            ids=ids, segments=(0,) * len(ids), read=tokens.read + len(self.context)
+        )
         return encoded._replace(sequences=(moved,))
 
     def forward(self, batch: Batch) -> Tensor:
@@ -101,19 +113,23 @@ def query_length(backbone: Backbone, task: Task) -> int:
     return min(task.max_length, backbone.places // 2)
 
 
-def demonstrate(backbone: Backbone, task: Task, train: Sequence[Example], most: int, seed: int) -> list[Demonstration]:
+def demonstrate(
+    backbone: Backbone, task: Task, train: Sequence[Example], most: int, seed: int
+) -> list[Demonstration]:
     """Choose demonstrations, as many of each class and `most` in all, that fit beside a query.
 
-    They come in rounds of one example a class, drawn by the seed; a round that does not fit gives way to the next.
-    Each is cut to its class's share of the room, so that one round fits unless a template or options alone are longer.
-    The order of those chosen is drawn too. A regression has two classes: its lower word up to the middle of its
-    bounds, its upper word above.
+    They come in rounds of one example a class, drawn by the seed; a round that does not fit gives
+    way to the next. Each is cut to its class's share of the room, so that one round fits unless a
+    template or options alone are longer. The order of those chosen is drawn too. A regression has
+    two classes: its lower word up to the middle of its bounds, its upper word above.
     """
     words = [ids[0] for ids in word_ids(task, backbone.tokenizer)]
     separator = _separator(backbone)
     room = backbone.places - query_length(backbone, task)
     share = min(task.max_length, room // len(words) + 2 - len(separator))
-    whole = PromptModel(backbone, replace(task, max_length=share))  # for causal models too: the text goes on behind
+    whole = PromptModel(
+        backbone, replace(task, max_length=share)
+    )  # for causal models too: the text goes on behind
     rng = np.random.default_rng(seed)
     classes: list[list[Demonstration]] = [[] for _ in words]
     for row in rng.permutation(len(train)):
@@ -141,7 +157,9 @@ def _label(task: Task, example: Example) -> int:
 
 
 def _separator(backbone: Backbone) -> tuple[int, ...]:
-    """Return a masked model's separator token, or what a causal one's tokenizer makes of an empty line."""
+    """Return a masked model's separator token, or what a causal one's tokenizer makes of an empty
+    line.
+    """
     if isinstance(backbone, CausalBackbone):
         return tuple(backbone.tokenizer("\n\n", add_special_tokens=False)["input_ids"])
     return (backbone.tokenizer.sep_token_id,)

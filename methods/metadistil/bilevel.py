@@ -1,7 +1,8 @@
-"""Learning to teach: how a teacher's weights change what its student becomes, by second derivatives (torch.func).
+"""Learning to teach: how a teacher's weights change what its student becomes, by second derivatives
+(torch.func).
 
-The student's trial update is a function of weights and touches no model: there is nothing to copy, and nothing to put
-back. A quiz set is cut from train for it, so that dev stays for selection alone.
+The student's trial update is a function of weights and touches no model: there is nothing to copy,
+and nothing to put back. A quiz set is cut from train for it, so that dev stays for selection alone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ Weights = dict[str, Tensor]
 
 
 def inner_update(loss: Callable[[Weights], Tensor], weights: Weights, lr: float) -> Weights:
-    """Return theta - lambda d loss / d theta, thesis eq. 5.2, as something that can be differentiated again."""
+    """Return theta - lambda d loss / d theta, thesis eq. 5.2, as something that can be
+    differentiated again.
+    """
     slopes = grad(loss)(weights)
     return {name: weight - lr * slopes[name] for name, weight in weights.items()}
 
@@ -36,7 +39,8 @@ def meta_gradient(
     teacher: Weights,
     lr: float,
 ) -> tuple[Weights, Tensor]:
-    """Return the gradient of the quiz loss after one lesson by the teacher's weights, thesis eq. 5.3, and that loss.
+    """Return the gradient of the quiz loss after one lesson by the teacher's weights, thesis eq.
+    5.3, and that loss.
 
     Args:
         lesson: the student's loss L_S by the student's and the teacher's weights.
@@ -54,23 +58,33 @@ def meta_gradient(
 
 
 class MetaTeacher:
-    """A teacher that is trained on how its student does in a quiz after one lesson; thesis Algorithm 1, lines 3-6.
+    """A teacher that is trained on how its student does in a quiz after one lesson; thesis
+    Algorithm 1, lines 3-6.
 
     Args:
-        teacher: trained in place where it requires gradients, in evaluation mode as in the reference implementation.
+        teacher: trained in place where it requires gradients, in evaluation mode as in the
+            reference implementation.
         student: it is only looked at.
-        lr: mu, the teacher's learning rate at the start: AdamW, clipped, falling to 0 (the reference implementation).
-        inner_lr: lambda, that of the student's trial update, which is plain gradient descent (eq. 5.2).
+        lr: mu, the teacher's learning rate at the start: AdamW, clipped, falling to 0 (the
+            reference implementation).
+        inner_lr: lambda, that of the student's trial update, which is plain gradient descent (eq.
+            5.2).
         steps: how many updates there will be.
     """
 
-    def __init__(self, teacher: nn.Module, student: nn.Module, *, lr: float, inner_lr: float, steps: int) -> None:
-        self._trained = {f"teacher.{name}": p for name, p in teacher.named_parameters() if p.requires_grad}
+    def __init__(
+        self, teacher: nn.Module, student: nn.Module, *, lr: float, inner_lr: float, steps: int
+    ) -> None:
+        self._trained = {
+            f"teacher.{name}": p for name, p in teacher.named_parameters() if p.requires_grad
+        }
         teacher.requires_grad_(False).eval()  # a lesson outside `update` is the student's alone
         self.student = student
         self.inner_lr = inner_lr
         self._both = _Both(teacher, student)
-        self._optimizer = torch.optim.AdamW(self._trained.values(), lr=lr, weight_decay=0.0, fused=True)
+        self._optimizer = torch.optim.AdamW(
+            self._trained.values(), lr=lr, weight_decay=0.0, fused=True
+        )
         self._losses: list[float] = []
         self._schedule = torch.optim.lr_scheduler.LinearLR(self._optimizer, 1.0, 0.0, steps)
 
@@ -90,14 +104,25 @@ class MetaTeacher:
         self._losses.append(float(loss))
 
     def curve(self) -> dict[str, float]:
-        """Return the mean quiz loss of the first and the last tenth of the updates (at least one), for the record."""
+        """Return the mean quiz loss of the first and the last tenth of the updates (at least one),
+        for the record.
+        """
         few = -(-len(self._losses) // 10)
-        return {"first_loss": round(mean(self._losses[:few]), 6), "last_loss": round(mean(self._losses[-few:]), 6)}
+        return {
+            "first_loss": round(mean(self._losses[:few]), 6),
+            "last_loss": round(mean(self._losses[-few:]), 6),
+        }
 
-    def slopes(self, lesson: Callable[[], Tensor], quiz: Callable[[], Tensor]) -> tuple[Weights, Tensor]:
+    def slopes(
+        self, lesson: Callable[[], Tensor], quiz: Callable[[], Tensor]
+    ) -> tuple[Weights, Tensor]:
         """Return the meta-gradient by `teacher.NAME`, and the quiz loss; see `update`."""
         both = self._both
-        student = {f"student.{n}": p.detach() for n, p in both.student.named_parameters() if p.requires_grad}
+        student = {
+            f"student.{n}": p.detach()
+            for n, p in both.student.named_parameters()
+            if p.requires_grad
+        }
         teacher = {name: weight.detach() for name, weight in self._trained.items()}
         device = next(iter(teacher.values())).device.type
         # The fast attention has no second derivative, and half precision would lose this one.
@@ -120,7 +145,9 @@ class MetaTeacher:
 
 
 class _Both(nn.Module):
-    """Two models as one module that runs whatever reads them: so their weights can be given from outside."""
+    """Two models as one module that runs whatever reads them: so their weights can be given from
+    outside.
+    """
 
     def __init__(self, teacher: nn.Module, student: nn.Module) -> None:
         super().__init__()
@@ -131,9 +158,11 @@ class _Both(nn.Module):
 
 
 def cut_quiz(task: Task, split: Split, share: float) -> tuple[Split, tuple[Example, ...]]:
-    """Return the split with a share of its train examples cut out, at random by the split's seed, and those.
+    """Return the split with a share of its train examples cut out, at random by the split's seed,
+    and those.
 
-    Each label (each half of the bounds) gives its share, rounded, and at least one unless it has only one.
+    Each label (each half of the bounds) gives its share, rounded, and at least one unless it has
+    only one.
 
     Raises:
         BenchError: no label has two examples.
@@ -142,10 +171,16 @@ def cut_quiz(task: Task, split: Split, share: float) -> tuple[Split, tuple[Examp
     groups: dict[int, list[int]] = {}
     for row in rng.permutation(len(split.train)):
         groups.setdefault(stratum(task, split.train[row]), []).append(int(row))
-    counts = {label: min(max(1, round(share * len(rows))), len(rows) - 1) for label, rows in groups.items()}
+    counts = {
+        label: min(max(1, round(share * len(rows))), len(rows) - 1)
+        for label, rows in groups.items()
+    }
     held = {row for label, rows in groups.items() for row in rows[: counts[label]]}
     if not held:
-        raise BenchError(f"{split.task}: no label has an example to spare for a quiz", fix="K of 2 or more: --k 16")
+        raise BenchError(
+            f"{split.task}: no label has an example to spare for a quiz",
+            fix="K of 2 or more: --k 16",
+        )
     kept = tuple(example for row, example in enumerate(split.train) if row not in held)
     return replace(split, train=kept), tuple(split.train[row] for row in sorted(held))
 
@@ -157,4 +192,6 @@ def check_quiz(share: float) -> None:
         BenchError: it is.
     """
     if not 0 < share < 1:
-        raise BenchError(f"quiz={share}", allowed="a share of train between 0 and 1", fix="quiz=0.1")
+        raise BenchError(
+            f"quiz={share}", allowed="a share of train between 0 and 1", fix="quiz=0.1"
+        )

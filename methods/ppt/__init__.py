@@ -1,14 +1,17 @@
-"""PPT: soft prompts pre-trained on a corpus, once for all tasks of a format, start prompt tuning; ppt, section 3.
+"""PPT: soft prompts pre-trained on a corpus, once for all tasks of a format, start prompt tuning;
+ppt, section 3.
 
-Sentence pairs start from next-sentence prediction (eq. 3), choices from selecting the next of six sentences (eq. 4),
-single texts from sentences with pseudo labels (eq. 5); tasks are read in the same form. `hybrid` reads the task's own
-hard prompt behind the same soft one. `unified` casts every task into a choice among its labels and starts from choices
-of 2 to 16 sentences (section 3.3). `chinese` has the forms of appendix B.
+Sentence pairs start from next-sentence prediction (eq. 3), choices from selecting the next of six
+sentences (eq. 4), single texts from sentences with pseudo labels (eq. 5); tasks are read in the
+same form. `hybrid` reads the task's own hard prompt behind the same soft one. `unified` casts every
+task into a choice among its labels and starts from choices of 2 to 16 sentences (section 3.3).
+`chinese` has the forms of appendix B.
 
-Departs from the paper: the backbone itself labels sentences, asked by the hard prompt (each word's scores less their
-mean, the surest half of each label), in place of a RoBERTa trained on reviews. Options are cut where positions are few.
-Probabilities are over label words, in the code over the vocabulary. The random start is prompt-tuning's. Updates are
-those at which the code takes its prompts, of a run of 200,000.
+Departs from the paper: the backbone itself labels sentences, asked by the hard prompt (each word's
+scores less their mean, the surest half of each label), in place of a RoBERTa trained on reviews.
+Options are cut where positions are few. Probabilities are over label words, in the code over the
+vocabulary. The random start is prompt-tuning's. Updates are those at which the code takes its
+prompts, of a run of 200,000.
 """
 
 from __future__ import annotations
@@ -49,7 +52,9 @@ def fit(
     """Train the pre-trained prompt alone by the protocol."""
     read = read_as(task, hybrid=hybrid, unified=unified, chinese=chinese)
     model = SoftPromptModel(kit.backbone("student"), read, kit.prepared()["prompt"])
-    kit.train(model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True)  # no word's embedding is trained
+    kit.train(
+        model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True
+    )  # no word's embedding is trained
     return model
 
 
@@ -66,11 +71,19 @@ def prepare(
     """Pre-train a prompt for tasks of one format; 0 steps stand for the paper's."""
     backbone = world.backbone("student")
     form = form_task(kind, backbone, tokens, chinese=chinese)
-    model = SoftPromptModel(backbone, form, initial_prompt(backbone, form, (), tokens, "normal", world.seed))
-    labels = annotator(form, world.backbone("student"), chinese=chinese) if kind == "single" else None
-    drawn = stream(kind, draw(kind, world.documents, len(form.words), world.seed), model.hard, labels)
+    model = SoftPromptModel(
+        backbone, form, initial_prompt(backbone, form, (), tokens, "normal", world.seed)
+    )
+    labels = (
+        annotator(form, world.backbone("student"), chinese=chinese) if kind == "single" else None
+    )
+    drawn = stream(
+        kind, draw(kind, world.documents, len(form.words), world.seed), model.hard, labels
+    )
     updates = pretrain_steps or UPDATES[kind]
-    world.notes["pretraining"] = pretrain(model, drawn, updates=updates, batch_size=pretrain_batch, lr=pretrain_lr)
+    world.notes["pretraining"] = pretrain(
+        model, drawn, updates=updates, batch_size=pretrain_batch, lr=pretrain_lr
+    )
     return {"prompt": model.soft}
 
 

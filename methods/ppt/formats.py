@@ -1,4 +1,6 @@
-"""The forms that soft prompts are pre-trained in, by kind of task, as tasks; ppt, equations 3 to 5 and appendix B."""
+"""The forms that soft prompts are pre-trained in, by kind of task, as tasks; ppt, equations 3 to 5
+and appendix B.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from fewbench.types import Example, Format, Source, Task
 
 
 class Form(NamedTuple):
-    """What a kind of pre-training asks: its template and label words, and the length of its inputs, soft tokens too."""
+    """What a kind of pre-training asks: its template and label words, and the length of its inputs,
+    soft tokens too.
+    """
 
     format: Format
     template: str
@@ -40,13 +44,17 @@ CHINESE = {
     "unified": Form("choice", "{0}？{options|chinese}。答案是{mask}。", NUMERALS, 768),
 }
 ASKED = {False: "{0} It was {mask}.", True: "{0}这很{mask}。"}
-"""The hard prompt (appendix D, Table 1) in which a model that is to label sentences is asked; by `chinese`."""
+"""The hard prompt (appendix D, Table 1) in which a model that is to label sentences is asked; by
+`chinese`.
+"""
 SIX_OPTIONS = 86
 """Tokens of each of six options."""
 
 
 def form_task(kind: str, backbone: Backbone, tokens: int, *, chinese: bool = False) -> Task:
-    """Return a kind of pre-training as a task, its inputs as long as the model reads behind so many soft tokens."""
+    """Return a kind of pre-training as a task, its inputs as long as the model reads behind so many
+    soft tokens.
+    """
     form = (CHINESE if chinese else ENGLISH)[kind]
     return Task(
         name=f"ppt-{kind}",
@@ -65,11 +73,12 @@ def form_task(kind: str, backbone: Backbone, tokens: int, *, chinese: bool = Fal
 
 
 def read_as(task: Task, *, hybrid: bool, unified: bool, chinese: bool) -> Task:
-    """Return a task as it is read behind a pre-trained prompt: in the form of the pre-training (ppt, section 3.2).
+    """Return a task as it is read behind a pre-trained prompt: in the form of the pre-training
+    (ppt, section 3.2).
 
-    A choice takes the form of equation 4. The others take its template and keep their label words, less a capital that
-    the form's own words (yes, no) do not have. With `hybrid` the task is asked by its own hard prompt, with `unified`
-    as a choice among its labels.
+    A choice takes the form of equation 4. The others take its template and keep their label words,
+    less a capital that the form's own words (yes, no) do not have. With `hybrid` the task is asked
+    by its own hard prompt, with `unified` as a choice among its labels.
 
     Raises:
         BenchError: a task that has no unified view.
@@ -79,22 +88,35 @@ def read_as(task: Task, *, hybrid: bool, unified: bool, chinese: bool) -> Task:
     if hybrid:
         return task
     form = (CHINESE if chinese else ENGLISH)[task.format]
-    words = [tuple(word.lower() if word.lower() in form.words else word for word in words) for words in task.words]
+    words = [
+        tuple(word.lower() if word.lower() in form.words else word for word in words)
+        for words in task.words
+    ]
     return replace(task, template=form.template, words=tuple(words))
 
 
-def check_forms(task: Task, backbone: Backbone, tokens: int, *, hybrid: bool, unified: bool, chinese: bool) -> None:
+def check_forms(
+    task: Task, backbone: Backbone, tokens: int, *, hybrid: bool, unified: bool, chinese: bool
+) -> None:
     """Refuse a task or a model that does not fit the form of the pre-training.
 
     Raises:
-        BenchError: both forms at once, a prompt of another form, label words that the model lacks, or no room for
-            sentences behind the soft tokens.
+        BenchError: both forms at once, a prompt of another form, label words that the model lacks,
+            or no room for sentences behind the soft tokens.
     """
     if unified and hybrid:
-        raise BenchError("unified and hybrid at once", allowed="one: the unified form has no hard prompt of the task's")
+        raise BenchError(
+            "unified and hybrid at once",
+            allowed="one: the unified form has no hard prompt of the task's",
+        )
     if task.prompt == UNIFIED and not unified:
-        raise BenchError("the template 'unified' behind a prompt of another form", fix="--methods ppt:unified")
-    prompt_model(backbone, behind(backbone, read_as(task, hybrid=hybrid, unified=unified, chinese=chinese), tokens))
+        raise BenchError(
+            "the template 'unified' behind a prompt of another form", fix="--methods ppt:unified"
+        )
+    prompt_model(
+        backbone,
+        behind(backbone, read_as(task, hybrid=hybrid, unified=unified, chinese=chinese), tokens),
+    )
     kind = "unified" if unified else task.format
     form = prompt_model(backbone, form_task(kind, backbone, tokens, chinese=chinese))
     if form.task.format == "choice":
@@ -104,23 +126,30 @@ def check_forms(task: Task, backbone: Backbone, tokens: int, *, hybrid: bool, un
 
 
 def annotator(form: Task, backbone: Backbone, *, chinese: bool = False) -> PromptModel:
-    """Return the model that gives sentences their pseudo labels: the backbone untrained, asked by a hard prompt."""
+    """Return the model that gives sentences their pseudo labels: the backbone untrained, asked by a
+    hard prompt.
+    """
     return prompt_model(backbone, replace(form, template=ASKED[chinese])).eval()
 
 
 def option_rooms(kind: str, model: PromptModel) -> dict[int, int]:
-    """Return how many tokens an option may have, by the number of options: the paper's, or what the model has room for.
+    """Return how many tokens an option may have, by the number of options: the paper's, or what the
+    model has room for.
 
     Raises:
         BenchError: not one.
     """
     most = len(model.task.labels)
-    longest = {most: SIX_OPTIONS} if kind == "choice" else {n: _longest(n) for n in range(2, most + 1)}
+    longest = (
+        {most: SIX_OPTIONS} if kind == "choice" else {n: _longest(n) for n in range(2, most + 1)}
+    )
     return {n: min(tokens, _share(model, n)) for n, tokens in longest.items()}
 
 
 def _longest(options: int) -> int:
-    """Return the tokens of an option where their number varies: "from 50 to 20", as the code has it."""
+    """Return the tokens of an option where their number varies: "from 50 to 20", as the code has
+    it.
+    """
     return 50 if options < 5 else 40 if options < 7 else 30 if options < 10 else 20
 
 

@@ -1,11 +1,13 @@
-"""Sentences of unlabelled documents as examples: next-sentence prediction and selection; ppt, section 3.2.
+"""Sentences of unlabelled documents as examples: next-sentence prediction and selection; ppt,
+section 3.2.
 
-As its code does it: documents of five sentences or more, sentences of five tokens or more; every sentence is a query
-once a pass, and its neighbour may stand before or behind it. A passage here drops short sentences, not the document
-that has one, and still knows which of the others were neighbours; tokens are words and marks, a Chinese character being
-a word.
+As its code does it: documents of five sentences or more, sentences of five tokens or more; every
+sentence is a query once a pass, and its neighbour may stand before or behind it. A passage here
+drops short sentences, not the document that has one, and still knows which of the others were
+neighbours; tokens are words and marks, a Chinese character being a word.
 
-Documents are read in blocks, and other documents are those of the same block: nothing else is kept in memory.
+Documents are read in blocks, and other documents are those of the same block: nothing else is kept
+in memory.
 """
 
 from __future__ import annotations
@@ -57,13 +59,18 @@ Make = Callable[[Block, Query, Random], tuple[tuple[str, ...], tuple[str, ...], 
 def passages(documents: Iterable[Document]) -> Iterator[Passage]:
     """Yield the documents with enough sentences that are long enough."""
     for document in documents:
-        drawn = tuple(n for n, sentence in enumerate(document) if len(TOKEN.findall(sentence)) >= FEWEST_TOKENS)
+        drawn = tuple(
+            n
+            for n, sentence in enumerate(document)
+            if len(TOKEN.findall(sentence)) >= FEWEST_TOKENS
+        )
         if len(drawn) >= FEWEST_SENTENCES:
             yield Passage(document, drawn)
 
 
 def blocks(documents: Iterable[Document], fewest: int) -> Iterator[list[Passage]]:
-    """Yield the passages of a corpus block by block; what is left over at its end and too little is left out.
+    """Yield the passages of a corpus block by block; what is left over at its end and too little is
+    left out.
 
     Raises:
         BenchError: the whole corpus has fewer than `fewest`.
@@ -86,10 +93,14 @@ def blocks(documents: Iterable[Document], fewest: int) -> Iterator[list[Passage]
         yield block
 
 
-def next_sentences(block: Block, query: Query, rng: Random) -> tuple[tuple[str, ...], tuple[str, ...], int]:
-    """Return two sentences and how they belong together, each label with one third (ppt, section 3.2.1).
+def next_sentences(
+    block: Block, query: Query, rng: Random
+) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    """Return two sentences and how they belong together, each label with one third (ppt, section
+    3.2.1).
 
-    Label 0: the second is of another document; 1: of the same document, but not next to the first; 2: next to it.
+    Label 0: the second is of another document; 1: of the same document, but not next to the first;
+    2: next to it.
     """
     own, number = block[query.passage], query.sentence
     label = rng.randrange(3)
@@ -101,21 +112,26 @@ def next_sentences(block: Block, query: Query, rng: Random) -> tuple[tuple[str, 
 
 
 def selection(options: Callable[[Random], int]) -> Make:
-    """Return what makes a query and options, one of which was next to it (ppt, sections 3.2.2 and 3.3).
+    """Return what makes a query and options, one of which was next to it (ppt, sections 3.2.2 and
+    3.3).
 
-    One is the right answer, one, two (of more than six) or three (of more than ten) are of the same document, and the
-    others are of up to four other documents, as evenly as they go.
+    One is the right answer, one, two (of more than six) or three (of more than ten) are of the same
+    document, and the others are of up to four other documents, as evenly as they go.
 
     Args:
         options: draws how many.
     """
 
-    def make(block: Block, query: Query, rng: Random) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    def make(
+        block: Block, query: Query, rng: Random
+    ) -> tuple[tuple[str, ...], tuple[str, ...], int]:
         own, number = block[query.passage], query.sentence
         n = options(rng)
         same = min(n - 1, 1 + (n > 6) + (n > 10))
         shown = [rng.choice(own.beside(number)), *rng.sample(own.apart(number), same)]
-        texts = [own.sentences[other] for other in shown] + _of_others(block, query.passage, n - 1 - same, rng)
+        texts = [own.sentences[other] for other in shown] + _of_others(
+            block, query.passage, n - 1 - same, rng
+        )
         order = rng.sample(range(n), n)
         return (own.sentences[number], ""), tuple(texts[place] for place in order), order.index(0)
 
@@ -132,7 +148,8 @@ def examples(
         make: makes an example of a query.
         rng: of all that is drawn.
         fewest: documents in a block.
-        apart: how many sentences of its document that are not beside it a query must have, besides one that is.
+        apart: how many sentences of its document that are not beside it a query must have, besides
+            one that is.
 
     Raises:
         BenchError: a corpus too small.
@@ -161,7 +178,8 @@ def examples(
 
 
 def sentences(read: Callable[[], Iterable[Document]], rng: Random) -> Iterator[str]:
-    """Yield the sentences of a corpus that are long enough for ever, block by block, each block's in another order.
+    """Yield the sentences of a corpus that are long enough for ever, block by block, each block's
+    in another order.
 
     Raises:
         BenchError: there are none.

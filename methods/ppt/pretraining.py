@@ -1,4 +1,5 @@
-"""Soft prompts pre-trained once for a kind of tasks, on a corpus, with the model frozen: ppt, section 3.
+"""Soft prompts pre-trained once for a kind of tasks, on a corpus, with the model frozen: ppt,
+section 3.
 
 Axes: n sentences, C classes.
 """
@@ -29,8 +30,11 @@ LABELLED_AT_ONCE = 512
 SUREST = 0.5
 
 
-def draw(kind: str, read: Callable[[], Iterable[Document]], most: int, seed: int) -> Iterator[Example]:
-    """Yield what a kind of pre-training draws from a corpus, for ever; sentences of `single` have no label yet.
+def draw(
+    kind: str, read: Callable[[], Iterable[Document]], most: int, seed: int
+) -> Iterator[Example]:
+    """Yield what a kind of pre-training draws from a corpus, for ever; sentences of `single` have
+    no label yet.
 
     Args:
         kind: `pair`, `choice`, `single` or `unified`.
@@ -43,7 +47,9 @@ def draw(kind: str, read: Callable[[], Iterable[Document]], most: int, seed: int
     """
     rng = Random(seed)
     if kind == "single":
-        return (Example(f"corpus-{n}", (sentence,)) for n, sentence in enumerate(sentences(read, rng)))
+        return (
+            Example(f"corpus-{n}", (sentence,)) for n, sentence in enumerate(sentences(read, rng))
+        )
     if kind == "pair":
         return examples(read, next_sentences, rng, fewest=2, apart=1)
     if kind == "choice":
@@ -51,8 +57,11 @@ def draw(kind: str, read: Callable[[], Iterable[Document]], most: int, seed: int
     return examples(read, selection(lambda rng: rng.randint(2, most)), rng, fewest=5, apart=3)
 
 
-def stream(kind: str, drawn: Iterator[Example], model: PromptModel, annotator: PromptModel | None) -> Iterator[Example]:
-    """Yield what was drawn as it is trained on: options cut to the room there is, and sentences with pseudo labels.
+def stream(
+    kind: str, drawn: Iterator[Example], model: PromptModel, annotator: PromptModel | None
+) -> Iterator[Example]:
+    """Yield what was drawn as it is trained on: options cut to the room there is, and sentences
+    with pseudo labels.
 
     Args:
         kind: as `draw` has it.
@@ -72,7 +81,8 @@ def stream(kind: str, drawn: Iterator[Example], model: PromptModel, annotator: P
 
 
 def pseudo_labelled(drawn: Iterator[Example], annotator: PromptModel) -> Iterator[Example]:
-    """Yield single sentences with the labels that a model gives them when it is asked: ppt, section 3.2.3.
+    """Yield single sentences with the labels that a model gives them when it is asked: ppt, section
+    3.2.3.
 
     The surest half of each label is kept, of some hundred sentences at a time.
     """
@@ -85,10 +95,11 @@ def pseudo_labelled(drawn: Iterator[Example], annotator: PromptModel) -> Iterato
 
 
 def surest(scores: Tensor, share: float) -> list[tuple[int, int]]:
-    """Return the rows whose label is surest, a share of each label (at least one), and their labels; rows in order.
+    """Return the rows whose label is surest, a share of each label (at least one), and their
+    labels; rows in order.
 
-    A row's label is that of its largest probability after each label's mean over the rows is taken from it: a model
-    that likes one word best would give it to all.
+    A row's label is that of its largest probability after each label's mean over the rows is taken
+    from it: a model that likes one word best would give it to all.
 
     Args:
         scores: [n, C], log-probabilities.
@@ -106,7 +117,8 @@ def surest(scores: Tensor, share: float) -> list[tuple[int, int]]:
 def pretrain(
     model: SoftPromptModel, drawn: Iterator[Example], *, updates: int, batch_size: int, lr: float
 ) -> dict[str, Any]:
-    """Train a soft prompt on a stream of examples, and return how it went: loss and accuracy of each tenth.
+    """Train a soft prompt on a stream of examples, and return how it went: loss and accuracy of
+    each tenth.
 
     As the paper's code does it: Adam with weight decay 0.01, gradients clipped at 1, and the
     learning rate lr / sqrt(t) at update t, which is Noam's schedule without warm-up.
@@ -137,12 +149,19 @@ def pretrain(
         scheduler.step()
         value = loss.item()
         if not isfinite(value):
-            raise BenchError(f"the loss is {value} at update {update}", fix="a smaller learning rate")
+            raise BenchError(
+                f"the loss is {value} at update {update}", fix="a smaller learning rate"
+            )
         seen.append((value, (scores.argmax(-1) == batch.labels).float().mean().item()))
     model.eval()
     parts = min(10, updates)
-    tenths = [seen[updates * part // parts : updates * (part + 1) // parts] for part in range(parts)]
-    losses, right = ([round(sum(row[which] for row in part) / len(part), 4) for part in tenths] for which in (0, 1))
+    tenths = [
+        seen[updates * part // parts : updates * (part + 1) // parts] for part in range(parts)
+    ]
+    losses, right = (
+        [round(sum(row[which] for row in part) / len(part), 4) for part in tenths]
+        for which in (0, 1)
+    )
     return {"updates": updates, "losses": losses, "accuracies": right}
 
 
@@ -155,4 +174,6 @@ def _cut(model: PromptModel, options: Sequence[str], rooms: Mapping[int, int]) -
         truncation=True,
         max_length=rooms[len(options)],
     )
-    return tuple(text[: spans[-1][1]] for text, spans in zip(options, read["offset_mapping"], strict=True))
+    return tuple(
+        text[: spans[-1][1]] for text, spans in zip(options, read["offset_mapping"], strict=True)
+    )

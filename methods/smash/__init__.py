@@ -1,13 +1,15 @@
-"""Smash: a student distilled on an intermediate task, once for all tasks of its format, then prompted; smash, 3.2.
+"""Smash: a student distilled on an intermediate task, once for all tasks of its format, then
+prompted; smash, 3.2.
 
-The intermediate task is pairs of sentences more or less near in a corpus, or single sentences of which the teacher is
-sure. The student learns the pretrained teacher's distribution over the vocabulary at the mask (eq. 2); `hidden` adds
-0.01 L_hidn (eq. 3), `attention` 0.01 L_attn (eq. 4). `distilbert` trains on raw text, `rule` on the labels that made
-the pairs: section 4.3, settings 1 to 6. Prompt-based fine-tuning follows, or with `zero-shot` nothing.
+The intermediate task is pairs of sentences more or less near in a corpus, or single sentences of
+which the teacher is sure. The student learns the pretrained teacher's distribution over the
+vocabulary at the mask (eq. 2); `hidden` adds 0.01 L_hidn (eq. 3), `attention` 0.01 L_attn (eq. 4).
+`distilbert` trains on raw text, `rule` on the labels that made the pairs: section 4.3, settings 1
+to 6. Prompt-based fine-tuning follows, or with `zero-shot` nothing.
 
-Departs from the paper: A in eq. 4 is read as attention probabilities. The share `keep` of the sentences is kept, for
-the paper tells no bound. Single sentences have no rule: there `rule` takes the teacher's likeliest word, as PPT does.
-Schedule and grid are the protocol's.
+Departs from the paper: A in eq. 4 is read as attention probabilities. The share `keep` of the
+sentences is kept, for the paper tells no bound. Single sentences have no rule: there `rule` takes
+the teacher's likeliest word, as PPT does. Schedule and grid are the protocol's.
 """
 
 from __future__ import annotations
@@ -53,19 +55,36 @@ def prepare(
     pretrain_batch: Count = 128,
 ) -> dict[str, Tensor]:
     """Distil the student on a corpus and return its weights."""
-    student, teacher = world.backbone("student"), world.backbone("teacher").eval().requires_grad_(False)
+    student, teacher = (
+        world.backbone("student"),
+        world.backbone("teacher").eval().requires_grad_(False),
+    )
     model, count = learner(student, kind), pretrain_steps * pretrain_batch
     if objective == "distilbert":
         read = passages(world, student, count)
     else:
         read = examples(kind, world, model, teacher, count, keep)
     loss = lesson(objective, model, teacher, hidden, attention)
-    learn(model, read, world, loss=loss, steps=pretrain_steps, lr=pretrain_lr, batch_size=pretrain_batch)
+    learn(
+        model,
+        read,
+        world,
+        loss=loss,
+        steps=pretrain_steps,
+        lr=pretrain_lr,
+        batch_size=pretrain_batch,
+    )
     return weights(student)
 
 
 def fit(
-    task: Task, split: Split, kit: FitContext, *, tune: bool = True, lr: Positive = 1e-5, batch_size: Count = 4
+    task: Task,
+    split: Split,
+    kit: FitContext,
+    *,
+    tune: bool = True,
+    lr: Positive = 1e-5,
+    batch_size: Count = 4,
 ) -> Predictor:
     """Prompt the distilled student, and tune it as prompt-ft does."""
     model = prompt_model(load_weights(kit.backbone("student"), kit.prepared()), task)

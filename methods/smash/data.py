@@ -1,11 +1,13 @@
-"""Intermediate tasks: unlabelled documents made into prompted examples that a student is distilled on; smash, 3.2.
+"""Intermediate tasks: unlabelled documents made into prompted examples that a student is distilled
+on; smash, 3.2.
 
-Pairs of sentences stand far, near or side by side in a corpus; of single sentences, those are taken whose opinion a
-pretrained teacher is sure of. Raw passages serve the comparison with plain masked language modelling (section 4.3).
+Pairs of sentences stand far, near or side by side in a corpus; of single sentences, those are taken
+whose opinion a pretrained teacher is sure of. Raw passages serve the comparison with plain masked
+language modelling (section 4.3).
 
-The paper says that 200,000 updates of 128 read its 1.3M pairs twice and its 2.56M sentences once; by arithmetic they
-are 20 and 10 passes. Here the counts are upper bounds, and nothing more is drawn than the updates read. The corpus is
-held in memory.
+The paper says that 200,000 updates of 128 read its 1.3M pairs twice and its 2.56M sentences once;
+by arithmetic they are 20 and 10 passes. Here the counts are upper bounds, and nothing more is drawn
+than the updates read. The corpus is held in memory.
 """
 
 from __future__ import annotations
@@ -35,10 +37,14 @@ SIZES = {"pair": 1_300_000, "single": 2_560_000}
 PASSAGE = 512
 """Tokens of a raw passage, smash, A.1."""
 SENTENCES = 4
-"""Sentences of a document that pairs are drawn from: in one of three, the middle one has neighbours alone."""
+"""Sentences of a document that pairs are drawn from: in one of three, the middle one has neighbours
+alone.
+"""
 
 
-def _task(form: Format, labels: tuple[str, ...], template: str, words: tuple[str, ...], max_length: int) -> Task:
+def _task(
+    form: Format, labels: tuple[str, ...], template: str, words: tuple[str, ...], max_length: int
+) -> Task:
     return Task(
         name=f"intermediate-{form}",
         title="An intermediate task",
@@ -61,11 +67,15 @@ TASKS = {
     "pair": _task("pair", _RELATIONS, "{0|cut}? {mask}, {1|lower}", ("No", "Maybe", "Yes"), 128),
     "single": _task("single", _OPINIONS, "{0} It was {mask}.", _OPINIONS, 64),
 }
-"""f_dis, v_dis and the lengths of A.1; as in LM-BFF's templates, x1 loses its full stop and x2 its first capital."""
+"""f_dis, v_dis and the lengths of A.1; as in LM-BFF's templates, x1 loses its full stop and x2 its
+first capital.
+"""
 
 
 def learner(backbone: Backbone, kind: str) -> PromptModel:
-    """Return an intermediate task's prompt on a backbone, whose memory of token ids is emptied: there will be many."""
+    """Return an intermediate task's prompt on a backbone, whose memory of token ids is emptied:
+    there will be many.
+    """
     backbone.encodings = {}
     return prompt_model(backbone, TASKS[kind])
 
@@ -92,10 +102,11 @@ def examples(
 
 
 def sentence_pairs(documents: Iterable[Document], count: int, seed: int) -> list[Example]:
-    """Return pairs of sentences, as many of each label: 0 of two documents, 1 apart in one, 2 side by side.
+    """Return pairs of sentences, as many of each label: 0 of two documents, 1 apart in one, 2 side
+    by side.
 
-    The first is any sentence of the corpus, the second any that the label allows, before or after it: each as likely.
-    Documents of fewer than four sentences are left out, a rule of ours.
+    The first is any sentence of the corpus, the second any that the label allows, before or after
+    it: each as likely. Documents of fewer than four sentences are left out, a rule of ours.
 
     Raises:
         DataError: fewer than two documents are left.
@@ -125,7 +136,9 @@ def _pair(
 
 
 def _place(ends: NDArray[np.int64], rng: np.random.Generator) -> tuple[int, int]:
-    """Return any sentence's document, and its number there; `ends` counts the sentences up to each document's end."""
+    """Return any sentence's document, and its number there; `ends` counts the sentences up to each
+    document's end.
+    """
     number = rng.integers(ends[-1])
     document = int(np.searchsorted(ends, number, side="right"))
     return document, int(number - (ends[document - 1] if document else 0))
@@ -134,10 +147,12 @@ def _place(ends: NDArray[np.int64], rng: np.random.Generator) -> tuple[int, int]
 def sure_sentences(
     documents: Iterable[Document], count: int, seed: int, teacher: Backbone, keep: float
 ) -> list[Example]:
-    """Return sentences whose opinion a pretrained teacher is sure of, each labelled with its likeliest word.
+    """Return sentences whose opinion a pretrained teacher is sure of, each labelled with its
+    likeliest word.
 
-    The paper leaves out sentences "with low classification probability" and gives no bound. Small teachers are sure of
-    little, so a share is kept: of the sentences drawn, those with the largest probability among the five words.
+    The paper leaves out sentences "with low classification probability" and gives no bound. Small
+    teachers are sure of little, so a share is kept: of the sentences drawn, those with the largest
+    probability among the five words.
 
     Args:
         documents: where sentences stand; a repeated one counts once.
@@ -151,15 +166,24 @@ def sure_sentences(
     asked = [Example(f"single-{n}", (sentences[n],)) for n in sorted(drawn.tolist())]
     said = learner(teacher, "single").eval().predict(asked).array
     surest = np.argsort(-said.max(1), kind="stable")[: math.ceil(len(asked) * keep)]
-    return [Example(asked[n].id, asked[n].texts, int(said[n].argmax())) for n in sorted(surest.tolist())]
+    return [
+        Example(asked[n].id, asked[n].texts, int(said[n].argmax())) for n in sorted(surest.tolist())
+    ]
 
 
 def passages(world: PrepareContext, backbone: Backbone, count: int) -> list[Encoded]:
-    """Return documents as raw text, in pieces of 512 tokens or as many as the model holds; at most `count`."""
+    """Return documents as raw text, in pieces of 512 tokens or as many as the model holds; at most
+    `count`.
+    """
     tokenizer, room = backbone.tokenizer, min(PASSAGE, backbone.places) - 2
-    texts = (tokenizer(" ".join(document), add_special_tokens=False)["input_ids"] for document in world.documents())
+    texts = (
+        tokenizer(" ".join(document), add_special_tokens=False)["input_ids"]
+        for document in world.documents()
+    )
     pieces = (ids[start : start + room] for ids in texts for start in range(0, len(ids), room))
-    around = ((tokenizer.cls_token_id, *piece, tokenizer.sep_token_id) for piece in islice(pieces, count))
+    around = (
+        (tokenizer.cls_token_id, *piece, tokenizer.sep_token_id) for piece in islice(pieces, count)
+    )
     return [Encoded((Tokens(ids, (0,) * len(ids)),), None) for ids in around]
 
 

@@ -1,4 +1,5 @@
-"""Distilling a pretrained student on text: the loop without a dev set, masked words, and what two models must share.
+"""Distilling a pretrained student on text: the loop without a dev set, masked words, and what two
+models must share.
 
 Axes: N tokens of a batch, M masked places, V vocabulary, d width.
 """
@@ -23,7 +24,9 @@ from fewbench.nn.trainer import Loss, train
 from fewbench.registry.pretrained import backbone_kind
 
 MICRO = 32
-"""Examples a forward pass: the distribution over a vocabulary at every masked word of 128 passages is large."""
+"""Examples a forward pass: the distribution over a vocabulary at every masked word of 128 passages
+is large.
+"""
 SHARE = 0.15
 """Of a passage's tokens, as in BERT."""
 
@@ -40,7 +43,8 @@ def learn(
 ) -> None:
     """Train a model on what is no task of anybody's, and leave it as it is after the last update.
 
-    Schedule, clipping and weight decay are the protocol's. The mean losses, ten in all, go into the notes.
+    Schedule, clipping and weight decay are the protocol's. The mean losses, ten in all, go into the
+    notes.
 
     Args:
         model: trained in place, all its weights.
@@ -51,11 +55,15 @@ def learn(
         lr: the peak learning rate.
         batch_size: examples an update.
     """
-    protocol = replace(world.protocol, max_steps=steps, eval_every=-(-steps // 10), checkpoint_tie="last")
+    protocol = replace(
+        world.protocol, max_steps=steps, eval_every=-(-steps // 10), checkpoint_tie="last"
+    )
     history = train(
         model,
         examples,
-        evaluate=lambda: 0.0,  # every checkpoint is as good as any, and of equal ones the last is kept
+        evaluate=lambda: (
+            0.0
+        ),  # every checkpoint is as good as any, and of equal ones the last is kept
         protocol=protocol,
         lr=lr,
         batch_size=batch_size,
@@ -64,13 +72,20 @@ def learn(
         micro_batch=MICRO,
         whole_vocabulary=True,
     )
-    world.notes |= {"examples": len(examples), "steps": steps, "losses": [round(loss, 6) for loss in history.losses]}
+    world.notes |= {
+        "examples": len(examples),
+        "steps": steps,
+        "losses": [round(loss, 6) for loss in history.losses],
+    }
 
 
-def imitation(student: Backbone, teacher: Backbone, batch: Batch, hidden: float, attention: float) -> Tensor:
+def imitation(
+    student: Backbone, teacher: Backbone, batch: Batch, hidden: float, attention: float
+) -> Tensor:
     """Return L_ce + hidden L_hidn + attention L_attn of a batch of prompts: smash, eq. 2, 3 and 4.
 
-    L_ce is over the tokenizer's vocabulary: a T5 has rows beyond it, and one more of them than another.
+    L_ce is over the tokenizer's vocabulary: a T5 has rows beyond it, and one more of them than
+    another.
     """
     words = len(student.tokenizer)
     if not hidden and not attention:
@@ -89,8 +104,12 @@ def imitation(student: Backbone, teacher: Backbone, batch: Batch, hidden: float,
     )
 
 
-def lesson(objective: str, model: TaskModel, teacher: Backbone, hidden: float, attention: float) -> Loss:
-    """Return what a batch is to teach: `ce` the teacher's view of prompts, `distilbert` of raw text, `rule` labels."""
+def lesson(
+    objective: str, model: TaskModel, teacher: Backbone, hidden: float, attention: float
+) -> Loss:
+    """Return what a batch is to teach: `ce` the teacher's view of prompts, `distilbert` of raw
+    text, `rule` labels.
+    """
     student = model.backbone
     if objective == "rule":
         return model.loss
@@ -100,7 +119,9 @@ def lesson(objective: str, model: TaskModel, teacher: Backbone, hidden: float, a
 
 
 class MaskedBatch(NamedTuple):
-    """A batch with masks in it: the places [M] among its tokens, in order, and what stood there [M]."""
+    """A batch with masks in it: the places [M] among its tokens, in order, and what stood there
+    [M].
+    """
 
     batch: Batch
     places: Tensor
@@ -108,7 +129,9 @@ class MaskedBatch(NamedTuple):
 
 
 def mask_words(batch: Batch, tokenizer: Any) -> MaskedBatch:
-    """Hide 15% of a batch's ordinary tokens, one at least: 80% masks, 10% any token, 10% left (BERT)."""
+    """Hide 15% of a batch's ordinary tokens, one at least: 80% masks, 10% any token, 10% left
+    (BERT).
+    """
     ids = batch.ids.cpu()
     special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
     count = max(1, round(SHARE * int((~special).sum())))
@@ -125,15 +148,17 @@ def mask_words(batch: Batch, tokenizer: Any) -> MaskedBatch:
 def distilbert_loss(student: Backbone, teacher: Backbone, batch: Batch) -> Tensor:
     """Return DistilBERT's loss of a batch of raw passages, masked anew.
 
-    All three terms are taken at the masked places; its code takes the first and the last at all, which costs the
-    vocabulary head seven times over.
+    All three terms are taken at the masked places; its code takes the first and the last at all,
+    which costs the vocabulary head seven times over.
     """
     masked, places, answers = mask_words(batch, student.tokenizer)
     with torch.no_grad():
         wanted = teacher.hidden_states(masked)[-1][places]
         targets = teacher.vocabulary_scores_of(wanted)
     states = student.hidden_states(masked)[-1][places]
-    return losses.masked_distillation(student.vocabulary_scores_of(states), targets, answers, states, wanted)
+    return losses.masked_distillation(
+        student.vocabulary_scores_of(states), targets, answers, states, wanted
+    )
 
 
 def weights(backbone: Backbone) -> dict[str, Tensor]:
@@ -205,15 +230,19 @@ def _check_vocabulary(student: Backbone, teacher: Backbone) -> None:
     raise BenchError(problem, fix="a teacher with the student's tokenizer")
 
 
-def _check_inside(student: Backbone, teacher: Backbone, *, width: bool = False, heads: bool = False) -> None:
+def _check_inside(
+    student: Backbone, teacher: Backbone, *, width: bool = False, heads: bool = False
+) -> None:
     """Refuse two models whose inner states cannot be compared (smash, section 3.2, below eq. 4).
 
     Raises:
-        BenchError: no masked models, a teacher of fewer layers, other widths or numbers of heads where these count.
+        BenchError: no masked models, a teacher of fewer layers, other widths or numbers of heads
+            where these count.
     """
     if backbone_kind(student.ref) != "masked":
         raise BenchError(
-            f"{student.ref.name} is no masked model, and inner states are those of one", fix="objective=ce"
+            f"{student.ref.name} is no masked model, and inner states are those of one",
+            fix="objective=ce",
         )
     for asked, what, ours, theirs in (
         (width, "width", student.config.hidden_size, teacher.config.hidden_size),

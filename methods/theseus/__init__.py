@@ -1,16 +1,19 @@
-"""BERT-of-Theseus, a step: layers give way to successors at random, more and more of them (Xu et al., 2020).
+"""BERT-of-Theseus, a step: layers give way to successors at random, more and more of them (Xu et
+al., 2020).
 
-Each of the successors, copies of the first layers, stands for a group of the trained teacher's layers. At every update
-each one takes its group's place with the rate's chance; only successors are trained, and dev and test use them alone.
+Each of the successors, copies of the first layers, stands for a group of the trained teacher's
+layers. At every update each one takes its group's place with the rate's chance; only successors are
+trained, and dev and test use them alone.
 
-- `linear` (the default): rate min(k t + base, 1) for t updates done. `k=None` reaches 1 at half of the protocol's
-  updates, so that the other half fine-tunes the successors together; the reference's 0.0006 is for 15 epochs of GLUE.
-- `constant`: the rate `base` for `replacing_steps` updates (None: half of them), then 1. In the reference
-  implementation the default of 0 steps counts as given, and all modules are replaced after the first update; 0 is
-  refused here.
+- `linear` (the default): rate min(k t + base, 1) for t updates done. `k=None` reaches 1 at half of
+  the protocol's updates, so that the other half fine-tunes the successors together; the reference's
+  0.0006 is for 15 epochs of GLUE.
+- `constant`: the rate `base` for `replacing_steps` updates (None: half of them), then 1. In the
+  reference implementation the default of 0 steps counts as given, and all modules are replaced
+  after the first update; 0 is refused here.
 
-As in the reference implementation, embeddings and head stay the predecessor's. Departs from it: the protocol's
-checkpoints and learning rates; groups of unequal size where the layers do not divide.
+As in the reference implementation, embeddings and head stay the predecessor's. Departs from it: the
+protocol's checkpoints and learning rates; groups of unequal size where the layers do not divide.
 """
 
 from __future__ import annotations
@@ -27,7 +30,14 @@ from fewbench.nn.serialize import duplicate
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Count, Positive, Share, Split, Task
 
-from .mixture import Mixture, check_count, check_schedule, replacing, replacing_rate, train_layers_alone
+from .mixture import (
+    Mixture,
+    check_count,
+    check_schedule,
+    replacing,
+    replacing_rate,
+    train_layers_alone,
+)
 
 PAPER = "Xu et al., 2020 (BERT-of-Theseus); thesis section 4.4"
 NEEDS = ("teacher",)
@@ -52,20 +62,28 @@ def transform(
     replacing_steps: Count | None = None,
 ) -> TaskModel:
     """Return the successors, trained in place of their predecessors."""
-    rate = replacing_rate(schedule, base, k, replacing_steps, half=max(1, kit.protocol.max_steps // 2))
+    rate = replacing_rate(
+        schedule, base, k, replacing_steps, half=max(1, kit.protocol.max_steps // 2)
+    )
     old = duplicate(model).requires_grad_(False).backbone.layers
     truncate(model.backbone, range((len(old) + 1) // 2 if layers is None else layers))
     train_layers_alone(model.requires_grad_(False).backbone)
 
     def loss(batch: Batch) -> Tensor:
         value = model.loss(batch)
-        return value if value.requires_grad else value.requires_grad_()  # no successor took part: no gradient
+        return (
+            value if value.requires_grad else value.requires_grad_()
+        )  # no successor took part: no gradient
 
     mixture = Mixture(old, rate, kit.seed)
     with replacing(model.backbone, mixture):
         # The embeddings are frozen; training only those in use would thaw them.
         kit.train(model, lr=lr, batch_size=batch_size, loss=loss, whole_vocabulary=True)
-    kit.notes["replacing"] = {"first_rate": rate(0), "last_rate": rate(mixture.passes - 1), "updates": mixture.passes}
+    kit.notes["replacing"] = {
+        "first_rate": rate(0),
+        "last_rate": rate(mixture.passes - 1),
+        "updates": mixture.passes,
+    }
     return model.requires_grad_(True)
 
 

@@ -1,4 +1,6 @@
-"""Progressive module replacing (BERT-of-Theseus): a forward pass that mixes old layers with their successors."""
+"""Progressive module replacing (BERT-of-Theseus): a forward pass that mixes old layers with their
+successors.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,18 @@ def linear_rate(base: float, k: float) -> Rate:
 
 
 def constant_rate(rate: float, steps: int) -> Rate:
-    """Return the rate for so many updates, and 1 from then on: the successors are fine-tuned together."""
+    """Return the rate for so many updates, and 1 from then on: the successors are fine-tuned
+    together.
+    """
     return lambda step: rate if step < steps else 1.0
 
 
-def replacing_rate(schedule: str, base: float, k: float | None, steps: int | None, *, half: int) -> Rate:
-    """Return the rate of a schedule, `linear` or `constant`; what is None is meant to end at `half` of the updates."""
+def replacing_rate(
+    schedule: str, base: float, k: float | None, steps: int | None, *, half: int
+) -> Rate:
+    """Return the rate of a schedule, `linear` or `constant`; what is None is meant to end at `half`
+    of the updates.
+    """
     if schedule == "constant":
         return constant_rate(base, steps or half)
     return linear_rate(base, (1 - base) / half if k is None else k)
@@ -72,13 +80,16 @@ def train_layers_alone(backbone: Backbone) -> None:
 
 
 def groups(layers: int, successors: int) -> list[range]:
-    """Return which layers each successor stands for: consecutive ones, as evenly as possible, the longer ones last."""
+    """Return which layers each successor stands for: consecutive ones, as evenly as possible, the
+    longer ones last.
+    """
     bounds = [number * layers // successors for number in range(successors + 1)]
     return [range(start, end) for start, end in pairwise(bounds)]
 
 
 class Mixture:
-    """Draws, at each forward pass in training, which groups of old layers give way to their successor.
+    """Draws, at each forward pass in training, which groups of old layers give way to their
+    successor.
 
     Args:
         old: the predecessor's layers.
@@ -95,18 +106,24 @@ class Mixture:
         self.passes = 0
 
     def draw(self, new: Sequence[Layer]) -> list[Layer]:
-        """Return the layers of one pass: r_i ~ Bernoulli(rate) for each successor by itself (eq. 3-4)."""
+        """Return the layers of one pass: r_i ~ Bernoulli(rate) for each successor by itself (eq.
+        3-4).
+        """
         replaced = torch.rand(len(new), generator=self.generator) < self.rate(self.passes)
         self.passes += 1
         mixed: list[Layer] = []
-        for layer, group, taken in zip(new, groups(len(self.old), len(new)), replaced.tolist(), strict=True):
+        for layer, group, taken in zip(
+            new, groups(len(self.old), len(new)), replaced.tolist(), strict=True
+        ):
             mixed += [layer] if taken else [self.old[number] for number in group]
         return mixed
 
 
 @contextmanager
 def replacing(backbone: Backbone, mixture: Mixture) -> Iterator[None]:
-    """Run the mixture inside the block while the backbone is in training mode, and its own layers otherwise."""
+    """Run the mixture inside the block while the backbone is in training mode, and its own layers
+    otherwise.
+    """
     own = backbone._family
 
     def layers(model: object) -> list[Layer]:

@@ -37,7 +37,9 @@ def textattack(shared, monkeypatch):
 
 
 class NaiveBayes:
-    """A model that costs nothing and answers each text alike in every batch: log-odds of words, counted on MR."""
+    """A model that costs nothing and answers each text alike in every batch: log-odds of words,
+    counted on MR.
+    """
 
     def __init__(self, file):
         counts = (Counter(), Counter())
@@ -45,22 +47,35 @@ class NaiveBayes:
             row = json.loads(line)
             counts[row["label"]].update(set(row["text"].lower().split()))
         sums = [sum(count.values()) for count in counts]
-        odds = {w: (counts[1][w] + 1) / sums[1] / ((counts[0][w] + 1) / sums[0]) for w in counts[0] | counts[1]}
+        odds = {
+            w: (counts[1][w] + 1) / sums[1] / ((counts[0][w] + 1) / sums[0])
+            for w in counts[0] | counts[1]
+        }
         self.weights = {word: math.log(value) for word, value in odds.items()}
 
     def predict(self, examples):
-        odds = [sum(self.weights.get(word, 0.0) for word in e.texts[-1].lower().split()) for e in examples]
+        odds = [
+            sum(self.weights.get(word, 0.0) for word in e.texts[-1].lower().split())
+            for e in examples
+        ]
         second = 1 / (1 + np.exp(-np.array(odds)))
         rows = np.stack([1 - second, second], axis=1).astype(np.float32)
         return Predictions(tuple(example.id for example in examples), probabilities=rows)
 
 
 def check_parity(textattack, shared, n):
-    """Everything of an outcome is compared: status, text, probabilities before and after, queries, words changed."""
+    """Everything of an outcome is compared: status, text, probabilities before and after, queries,
+    words changed.
+    """
     rows = (shared / "data" / "textfooler" / "mr" / "test.jsonl").read_bytes().splitlines()[:n]
-    items = [Example(f"test-{i}", (json.loads(row)["text"],), json.loads(row)["label"]) for i, row in enumerate(rows)]
+    items = [
+        Example(f"test-{i}", (json.loads(row)["text"],), json.loads(row)["label"])
+        for i, row in enumerate(rows)
+    ]
     resources = read_resources(None, shared / "nltk_data", shared / "data")
-    encoder = MeanPooled(open_backbone(find_model("fewbench-mini")), [item.texts[0] for item in items])
+    encoder = MeanPooled(
+        open_backbone(find_model("fewbench-mini")), [item.texts[0] for item in items]
+    )
     model = NaiveBayes(shared / "data" / "lm-bff" / "mr" / "train.jsonl")
     assembly = RECIPES["textattack-jin2019"].assemble(resources)
     ours = [outcome for block in blocks(assembly, model, encoder, items) for outcome in block]
@@ -81,9 +96,14 @@ def test_our_search_is_textattacks_on_three_hundred_texts(textattack, shared):
 def test_a_recipe_of_textattack_attacks_a_stored_run(textattack, tmp_path):
     store = Store(tmp_path)
     plan = make_plan(
-        Request(("zero-shot",), ("demo-inference",), seeds=(13,), protocol="demo", keep_models=True), store
+        Request(
+            ("zero-shot",), ("demo-inference",), seeds=(13,), protocol="demo", keep_models=True
+        ),
+        store,
     )
-    execute(plan.stages(plan.jobs), store, workers=1, device="cpu", threads=1, on_done=lambda *_: None)
+    execute(
+        plan.stages(plan.jobs), store, workers=1, device="cpu", threads=1, on_done=lambda *_: None
+    )
     from fewbench.measure.stored import Locations, model_of, task_of, test_rows
     from fewbench.nn.fit_context import Models
 
@@ -97,20 +117,29 @@ def test_a_recipe_of_textattack_attacks_a_stored_run(textattack, tmp_path):
     adapter.attack_by_textattack(store, target, "textattack:deepwordbug", limit=4, environment={})
     (measurement,) = measurements(store, record, "attack")
     assert measurement.name == "textattack-deepwordbug" and measurement.scores["items"] == 4
-    assert "WordSwap" in measurement.settings["pieces"] and "0x" not in measurement.settings["pieces"]
+    assert (
+        "WordSwap" in measurement.settings["pieces"] and "0x" not in measurement.settings["pieces"]
+    )
     lines = attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["id"] for row in rows] == [item.id for item in target.items[:4]]
-    predicted = model.predict([Example("x", tuple(row["adversarial"])) for row in rows]).probabilities
+    predicted = model.predict(
+        [Example("x", tuple(row["adversarial"])) for row in rows]
+    ).probabilities
     assert predicted == pytest.approx(np.array([row["after"] for row in rows]), abs=1e-5)
     with pytest.raises(BenchError, match="no recipe 'deepwordbg'") as error:
-        adapter.attack_by_textattack(store, target, "textattack:deepwordbg", limit=4, environment={})
+        adapter.attack_by_textattack(
+            store, target, "textattack:deepwordbg", limit=4, environment={}
+        )
     assert error.value.nearest[0] == "textattack:deepwordbug"
 
 
 @pytest.mark.parametrize(
     ("transformers", "textattack", "says"),
-    [("5.23.0", "0.3.11", "needs transformers below 5, and 5.23.0 is installed"), ("4.57.6", None, "not installed")],
+    [
+        ("5.23.0", "0.3.11", "needs transformers below 5, and 5.23.0 is installed"),
+        ("4.57.6", None, "not installed"),
+    ],
 )
 def test_an_environment_without_textattack_is_said(monkeypatch, transformers, textattack, says):
     def installed(name):

@@ -9,7 +9,13 @@ import pytest
 
 from fewbench.errors import BenchError
 from fewbench.measure.attack.asking import Ask
-from fewbench.measure.attack.constraints import NotStopWords, SameTag, Similar, angular, from_radians
+from fewbench.measure.attack.constraints import (
+    NotStopWords,
+    SameTag,
+    Similar,
+    angular,
+    from_radians,
+)
 from fewbench.measure.attack.goal import Untargeted
 from fewbench.measure.attack.recipes import JIN_2019, RECIPES, get_recipe
 from fewbench.measure.attack.text import words
@@ -31,9 +37,13 @@ def test_stop_words_stay_in_the_case_they_are_listed_in(resources):
 def test_part_of_speech_is_kept_and_nouns_and_verbs_exchange(resources, context):
     text = words("this good film")
     constraint = SameTag(resources.tagger, context)
-    candidates = [text.replace(2, word) for word in ("movie", "viewing", "fine")]  # noun, verb, adjective
+    candidates = [
+        text.replace(2, word) for word in ("movie", "viewing", "fine")
+    ]  # noun, verb, adjective
     assert constraint(text, candidates, 2) == [True, True, False]
-    candidates = [text.replace(1, word) for word in ("great", "well", "cat", "see")]  # adjective, adverb, noun, verb
+    candidates = [
+        text.replace(1, word) for word in ("great", "well", "cat", "see")
+    ]  # adjective, adverb, noun, verb
     assert constraint(text, candidates, 1) == [True, False, False, False]
 
 
@@ -76,7 +86,9 @@ def test_angular_similarity_is_one_less_the_angle_over_pi():
 
 
 def test_thresholds_are_converted():
-    """protocols: 0.7 is cosine 0.955336 and angular 0.904507; 0.5 is 0.877583 and 0.840845, TextAttack's constant."""
+    """protocols: 0.7 is cosine 0.955336 and angular 0.904507; 0.5 is 0.877583 and 0.840845,
+    TextAttack's constant.
+    """
     for stated, cosine, angle in ((0.7, 0.955336, 0.904507), (0.5, 0.877583, 0.840845)):
         assert from_radians(stated) == pytest.approx(angle, abs=1e-6)
         assert math.cos(math.pi * (1 - from_radians(stated))) == pytest.approx(cosine, abs=1e-6)

@@ -77,7 +77,11 @@ def test_nothing_is_left_out_for_want_of_a_resource(neighbours, nltk_data, tmp_p
 
 def test_a_word_is_swapped_for_its_neighbours_in_its_own_case(resources):
     swap = Swap(resources.neighbours, limit=3)
-    assert [text.text for text in swap(words("A Good film"), 1)] == ["A Great film", "A Well film", "A Nice film"]
+    assert [text.text for text in swap(words("A Good film"), 1)] == [
+        "A Great film",
+        "A Well film",
+        "A Nice film",
+    ]
     assert swap(words("A Good film"), 0) == []
     assert [in_case("word", like) for like in ("abc", "ABC", "Abc", "aBC", "A", "I'm")] == [
         "word", "WORD", "Word", "word", "word", "Word",

@@ -13,7 +13,13 @@ from fewbench.measure.attack.goal import Untargeted
 from fewbench.measure.attack.recipes import RECIPES
 from fewbench.measure.attack.report import AttackOutcome, summary
 from fewbench.measure.attack.run import blocks
-from fewbench.measure.attack.search import Tried, by_deletion, by_unknown, first_winners, most_similar_winner
+from fewbench.measure.attack.search import (
+    Tried,
+    by_deletion,
+    by_unknown,
+    first_winners,
+    most_similar_winner,
+)
 from fewbench.measure.attack.text import words
 from fewbench.types import Example, Predictions
 
@@ -21,7 +27,9 @@ GOAL = Untargeted(0)
 
 
 class Counting:
-    """A model of two classes: log-odds of the second are the sum of its words' weights. It notes what it is asked."""
+    """A model of two classes: log-odds of the second are the sum of its words' weights. It notes
+    what it is asked.
+    """
 
     def __init__(self, weights: dict[str, float]) -> None:
         self.weights = weights
@@ -29,15 +37,22 @@ class Counting:
 
     def predict(self, examples):
         self.asked.append([example.texts for example in examples])
-        odds = np.array([sum(self.weights.get(word, 0.0) for word in e.texts[-1].split()) for e in examples])
+        odds = np.array(
+            [sum(self.weights.get(word, 0.0) for word in e.texts[-1].split()) for e in examples]
+        )
         second = 1 / (1 + np.exp(-odds))
         rows = np.stack([1 - second, second], axis=1).astype(np.float32)
         return Predictions(tuple(example.id for example in examples), probabilities=rows)
 
 
 def letters(texts):
-    """Encode texts by how often each letter stands in them: a change of one word turns the vector a little."""
-    return np.array([[text.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts], np.float32)
+    """Encode texts by how often each letter stands in them: a change of one word turns the vector a
+    little.
+    """
+    return np.array(
+        [[text.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts],
+        np.float32,
+    )
 
 
 def rank(search, answers):
@@ -57,7 +72,9 @@ def test_words_are_ranked_by_deletion():
 
 
 def test_words_are_ranked_by_the_unknown_word_as_in_equation_2():
-    """Jin et al.: 0.6 - 0.5 = 0.1; turned: 0.6 - 0.2 + 0.7 - 0.3 = 0.8; 0.6 - 0.55 = 0.05; all words are asked."""
+    """Jin et al.: 0.6 - 0.5 = 0.1; turned: 0.6 - 0.2 + 0.7 - 0.3 = 0.8; 0.6 - 0.55 = 0.05; all
+    words are asked.
+    """
     before = np.array([[0.6, 0.3, 0.1]], np.float32)
     answers = [[0.5, 0.4, 0.1], [0.2, 0.7, 0.1], [0.55, 0.3, 0.15]]
     ask, order = rank(by_unknown(words("x y z"), [0, 1, 2], before, GOAL), answers)
@@ -77,9 +94,19 @@ BEFORE, NOW = np.array([[0.9, 0.1]], np.float32), np.array([[0.7, 0.3]], np.floa
 @pytest.mark.parametrize(
     ("right", "violations", "similarity", "chosen"),
     [
-        ([0.4, 0.3, 0.6], [0, 0, 0], [0.8, 0.9, 0.99], 1),  # the most similar of those that turn the class
+        (
+            [0.4, 0.3, 0.6],
+            [0, 0, 0],
+            [0.8, 0.9, 0.99],
+            1,
+        ),  # the most similar of those that turn the class
         ([0.4, 0.3, 0.6], [0, 1, 0], [0.8, 0.9, 0.99], 0),  # what violates does not win
-        ([0.8, 0.1, 0.6], [0, 1, 0], [0.8, 0.9, 0.7], 2),  # 1 is added for a violation: 0.8, 1.1, 0.6
+        (
+            [0.8, 0.1, 0.6],
+            [0, 1, 0],
+            [0.8, 0.9, 0.7],
+            2,
+        ),  # 1 is added for a violation: 0.8, 1.1, 0.6
         ([0.8, 0.1, 0.2], [2, 1, 2], [0.8, 0.9, 0.7], None),  # 2.8, 1.1, 2.2: none is below 0.9
         ([0.95, 0.92], [0, 0], [0.8, 0.9], None),  # none is below the original text's 0.9
         ([0.85, 0.92], [0, 0], [0.8, 0.9], 0),  # not below 0.7, what it is now, but below 0.9
@@ -95,7 +122,11 @@ def test_the_papers_choice(right, violations, similarity, chosen):
         ([0.6, 0.65], [0.8, 0.9], 0),  # the lowest
         ([0.85, 0.92], [0.8, 0.9], None),  # none is below 0.7, what it is now
         ([0.7, 0.92], [0.8, 0.9], None),
-        ([0.4, 0.2, 0.6, 0.3], [0.8, 0.7, 0.99, 0.8], 3),  # the most similar winner, of equals the lowest
+        (
+            [0.4, 0.2, 0.6, 0.3],
+            [0.8, 0.7, 0.99, 0.8],
+            3,
+        ),  # the most similar winner, of equals the lowest
         ([0.4, 0.4], [0.8, 0.8], 0),
     ],
 )
@@ -105,20 +136,39 @@ def test_textattacks_choice(right, similarity, chosen):
 
 def test_a_winner_behind_a_candidate_that_turns_nothing_is_not_seen():
     rows = np.array([[0.3, 0.4, 0.3], [0.34, 0.33, 0.33], [0.35, 0.4, 0.25]], np.float32)
-    found = first_winners(GOAL, Tried(rows, np.zeros(3, int), np.array([0.8, 0.9, 0.99], np.float32)), BEFORE, NOW)
+    found = first_winners(
+        GOAL, Tried(rows, np.zeros(3, int), np.array([0.8, 0.9, 0.99], np.float32)), BEFORE, NOW
+    )
     assert found == 0
 
 
-WEIGHTS = {"good": 2.0, "great": 1.5, "nice": -0.5, "fine": -1.5, "film": 0.5, "movie": 0.25, "viewing": -4.0}
+WEIGHTS = {
+    "good": 2.0,
+    "great": 1.5,
+    "nice": -0.5,
+    "fine": -1.5,
+    "film": 0.5,
+    "movie": 0.25,
+    "viewing": -4.0,
+}
 
 
 def attacked(recipe, resources, model, *texts, label=1):
-    items = [Example(f"test-{n}", (text,) if isinstance(text, str) else text, label) for n, text in enumerate(texts)]
-    return [outcome for block in blocks(recipe.assemble(resources), model, letters, items) for outcome in block]
+    items = [
+        Example(f"test-{n}", (text,) if isinstance(text, str) else text, label)
+        for n, text in enumerate(texts)
+    ]
+    return [
+        outcome
+        for block in blocks(recipe.assemble(resources), model, letters, items)
+        for outcome in block
+    ]
 
 
 def loose(name):
-    """Return a recipe whose sentences are always similar enough, that the rest may be followed by hand."""
+    """Return a recipe whose sentences are always similar enough, that the rest may be followed by
+    hand.
+    """
     recipe = RECIPES[name]
 
     def assemble(resources):
@@ -129,9 +179,9 @@ def loose(name):
 
 
 def test_textattacks_attack_by_hand(resources):
-    """log-odds 2.5. Without good 0.5, without film 2: good first. Of great 2, nice 0, fine -1 (well is an adverb) fine
-    is lowest and turns it; nice leaves it at 0, a tie that the first class wins: not the right one, so it turns too.
-    """
+    """log-odds 2.5. Without good 0.5, without film 2: good first. Of great 2, nice 0, fine -1 (well
+    is an adverb) fine is lowest and turns it; nice leaves it at 0, a tie that the first class wins:
+    not the right one, so it turns too."""
     model = Counting(WEIGHTS)
     (found,) = attacked(loose("textattack-jin2019"), resources, model, "this good film")
     assert model.asked == [
@@ -145,7 +195,9 @@ def test_textattacks_attack_by_hand(resources):
 
 
 def test_the_papers_attack_by_hand(resources):
-    """Every word is asked about with <oov>, then all candidates of good: well would win, and is an adverb."""
+    """Every word is asked about with <oov>, then all candidates of good: well would win, and is an
+    adverb.
+    """
     model = Counting(WEIGHTS | {"well": -9.0})
     (found,) = attacked(loose("textfooler-paper"), resources, model, "this good film")
     assert model.asked == [
@@ -158,16 +210,37 @@ def test_the_papers_attack_by_hand(resources):
 
 @pytest.mark.parametrize("name", ["textattack-jin2019", "textfooler-paper"])
 def test_a_second_word_is_changed_where_one_does_not_do(resources, name):
-    """3 + 0.5. good falls to great's 2.5 alone (nice and fine are near nothing here), then film to viewing, a verb."""
-    model = Counting({"good": 3.0, "great": 2.5, "nice": 3.5, "fine": 3.5, "film": 0.5, "movie": 0.25, "viewing": -4.0})
+    """3 + 0.5. good falls to great's 2.5 alone (nice and fine are near nothing here), then film to
+    viewing, a verb.
+    """
+    model = Counting(
+        {
+            "good": 3.0,
+            "great": 2.5,
+            "nice": 3.5,
+            "fine": 3.5,
+            "film": 0.5,
+            "movie": 0.25,
+            "viewing": -4.0,
+        }
+    )
     (found,) = attacked(loose(name), resources, model, "this good film")
-    assert (found.status, found.adversarial, found.changed) == ("succeeded", ("this great viewing",), 2)
+    assert (found.status, found.adversarial, found.changed) == (
+        "succeeded",
+        ("this great viewing",),
+        2,
+    )
 
 
 @pytest.mark.parametrize("name", [*RECIPES])
 def test_what_is_wrong_already_is_skipped_after_one_query(resources, name):
     (found,) = attacked(RECIPES[name], resources, Counting(WEIGHTS), "this film is bad", label=0)
-    assert (found.status, found.queries, found.changed, found.adversarial) == ("skipped", 1, 0, ("this film is bad",))
+    assert (found.status, found.queries, found.changed, found.adversarial) == (
+        "skipped",
+        1,
+        0,
+        ("this film is bad",),
+    )
 
 
 @pytest.mark.parametrize("name", [*RECIPES])
@@ -197,7 +270,10 @@ def test_candidates_that_are_not_similar_are_not_asked_about(resources):
     recipe = loose("textattack-jin2019")
 
     def assemble(resources):
-        return replace(recipe.assemble(resources), similar=replace(recipe.assemble(resources).similar, threshold=1.1))
+        return replace(
+            recipe.assemble(resources),
+            similar=replace(recipe.assemble(resources).similar, threshold=1.1),
+        )
 
     model = Counting(WEIGHTS)
     text = "this good film is " + "it " * 11
@@ -207,7 +283,9 @@ def test_candidates_that_are_not_similar_are_not_asked_about(resources):
 
 def test_questions_of_many_searches_fill_batches_and_repeated_texts_are_looked_up(resources):
     model = Counting(WEIGHTS)
-    found = attacked(loose("textattack-jin2019"), resources, model, *["this good film"] * 5, "a good film")
+    found = attacked(
+        loose("textattack-jin2019"), resources, model, *["this good film"] * 5, "a good film"
+    )
     assert [len(batch) for batch in model.asked] == [2, 4, 6]
     assert [outcome.queries for outcome in found] == [6] * 6
     assert len({outcome.adversarial for outcome in found[:5]}) == 1
@@ -245,13 +323,22 @@ def test_an_answer_is_remembered():
 
 
 def test_figures_and_their_denominators():
-    """Of four: one wrong, one that withstands (10 queries), two that fall (20 and 30; 1 of 4 and 2 of 4 words)."""
+    """Of four: one wrong, one that withstands (10 queries), two that fall (20 and 30; 1 of 4 and 2
+    of 4 words).
+    """
 
     def outcome(status, queries, changed):
-        return AttackOutcome("x", status, 0, ("a b c d",), ("",), (1.0,), (1.0,), queries, changed, 4)
+        return AttackOutcome(
+            "x", status, 0, ("a b c d",), ("",), (1.0,), (1.0,), queries, changed, 4
+        )
 
     found = summary(
-        [outcome("skipped", 1, 0), outcome("failed", 10, 3), outcome("succeeded", 20, 1), outcome("succeeded", 30, 2)]
+        [
+            outcome("skipped", 1, 0),
+            outcome("failed", 10, 3),
+            outcome("succeeded", 20, 1),
+            outcome("succeeded", 30, 2),
+        ]
     )
     assert found["original_accuracy"] == 3 / 4
     assert found["after_attack_accuracy"] == 1 / 4
@@ -260,4 +347,8 @@ def test_figures_and_their_denominators():
     assert found["changed_words"] == (1 / 4 + 2 / 4) / 2
     assert {*found["denominators"]} == {name for name in found if isinstance(found[name], float)}
     nothing = summary([outcome("skipped", 1, 0)])
-    assert (nothing["mean_queries"], nothing["success_rate"], nothing["changed_words"]) == (None, None, None)
+    assert (nothing["mean_queries"], nothing["success_rate"], nothing["changed_words"]) == (
+        None,
+        None,
+        None,
+    )

@@ -42,7 +42,14 @@ def ran(tmp_path_factory):
     for seed, keep in ((13, True), (21, False)):
         request = Request(("zero-shot",), (TASK,), seeds=(seed,), protocol="demo", keep_models=keep)
         plan = make_plan(request, store)
-        execute(plan.stages(plan.jobs), store, workers=1, device="cpu", threads=1, on_done=lambda *_: None)
+        execute(
+            plan.stages(plan.jobs),
+            store,
+            workers=1,
+            device="cpu",
+            threads=1,
+            on_done=lambda *_: None,
+        )
     return store
 
 
@@ -54,12 +61,16 @@ def store(ran, tmp_path):
 
 @pytest.fixture(scope="session")
 def busy(ran, tmp_path_factory, nltk_data):
-    """A table in which every word of the task has three neighbours, and a tagger to which all words are nouns."""
+    """A table in which every word of the task has three neighbours, and a tagger to which all words
+    are nouns.
+    """
     folder = tmp_path_factory.mktemp("busy")
     plan = make_plan(Request(("zero-shot",), (TASK,), protocol="demo"), ran)
     texts = [example.texts[0].lower().split() for example in plan.jobs[0].split.test]
     known = sorted({word for words in texts for word in words if word.isalpha()})
-    around = {word: [known[(n + step) % len(known)] for step in (1, 2, 3)] for n, word in enumerate(known)}
+    around = {
+        word: [known[(n + step) % len(known)] for step in (1, 2, 3)] for n, word in enumerate(known)
+    }
     (folder / "near.json").write_text(json.dumps(around), "utf-8")
     shutil.copytree(nltk_data, folder / "nltk_data")
     next((folder / "nltk_data").rglob("*tagdict.json")).write_text("{}", "utf-8")
@@ -95,7 +106,10 @@ def test_an_attack_is_stored_beside_its_run_and_not_done_twice(store, busy, caps
     resources = measurement.settings["resources"]
     assert resources["neighbours"]["cosine"].startswith("not checked")
     assert resources["encoder"]["name"] == "fewbench-mini, mean-pooled and calibrated"
-    rows = [json.loads(line) for line in attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()
+    ]
     assert len(rows) == 12 and {row["status"] for row in rows} >= {"failed", "skipped"}
     for row in rows:
         assert (row["texts"] == row["adversarial"]) == (row["changed"] == 0)
@@ -114,15 +128,29 @@ def test_rows_are_drawn_as_a_limit_draws_them_and_counted_by_class(store, busy):
     record = store.find(key)
     (measurement,) = measurements(store, record, "attack")
     world = Locations(store, offline=True)
-    tested = rows_of_run(record, task := task_of(record, world), read_rows(task, None, offline=True))
+    tested = rows_of_run(
+        record, task := task_of(record, world), read_rows(task, None, offline=True)
+    )
     drawn = draw(tested, 12)
-    rows = [json.loads(line) for line in attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()]
-    assert [row["id"] for row in rows] == [item.id for item in drawn] != [item.id for item in tested[:12]]
+    rows = [
+        json.loads(line)
+        for line in attachment(store, record, measurement, ".jsonl").read_bytes().splitlines()
+    ]
+    assert (
+        [row["id"] for row in rows]
+        == [item.id for item in drawn]
+        != [item.id for item in tested[:12]]
+    )
     assert measurement.settings["drawn"]["of"] == len(tested)
     counted = Counter(item.label for item in drawn)
-    assert list(measurement.scores["classes"].values()) == [counted[0], counted[1]] and min(counted.values()) > 0
+    assert (
+        list(measurement.scores["classes"].values()) == [counted[0], counted[1]]
+        and min(counted.values()) > 0
+    )
     answers = dict(zip((own := store.predictions(record)).ids, own.answers, strict=True))
-    assert measurement.scores["clean_accuracy"] == np.mean([answers[item.id] == item.label for item in drawn])
+    assert measurement.scores["clean_accuracy"] == np.mean(
+        [answers[item.id] == item.label for item in drawn]
+    )
     with pytest.raises(BenchError, match="all of class") as error:
         run_attack(store, busy, key[:8], limit=1)
     assert "--limit" in str(error.value)
@@ -136,7 +164,9 @@ def test_a_model_or_a_definition_that_is_not_the_records_is_refused(store, busy)
     with pytest.raises(BenchError, match="another definition"):
         check_definition(record, replace(task, words=task.words[::-1]))
     predictions = store.predictions(record)
-    store.save(record, replace(predictions, probabilities=predictions.probabilities[:, ::-1].copy()))
+    store.save(
+        record, replace(predictions, probabilities=predictions.probabilities[:, ::-1].copy())
+    )
     with pytest.raises(BenchError, match="is not that of the record"):
         run_attack(store, busy, key[:8], force=True)
 
@@ -185,7 +215,9 @@ def outcomes(n):
 
 
 def outcome(n):
-    return AttackOutcome(f"test-{n}", "failed", 0, ("a é",), ("b\u2028",), (0.5, 0.5), (0.4, 0.6), n, 1, 2)
+    return AttackOutcome(
+        f"test-{n}", "failed", 0, ("a é",), ("b\u2028",), (0.5, 0.5), (0.4, 0.6), n, 1, 2
+    )
 
 
 def test_progress_is_whole_blocks_of_the_same_attack(tmp_path):
@@ -194,7 +226,9 @@ def test_progress_is_whole_blocks_of_the_same_attack(tmp_path):
         progress.add(outcomes(2))
         progress.add(outcomes(5)[2:4])
     whole = file.read_bytes()
-    assert [outcome_of(json.loads(line)) for line in lines_of(outcomes(3)).splitlines()] == outcomes(3)
+    assert [
+        outcome_of(json.loads(line)) for line in lines_of(outcomes(3)).splitlines()
+    ] == outcomes(3)
     for tail, kept in (
         (b"", 4),
         (lines_of(outcomes(5)[4:]), 5),  # the last block is smaller, and whole
@@ -272,15 +306,40 @@ def killed(store, busy, tmp_path, kills, limit):
     """Attack a copy of the store under random kills; return both outcomes' bytes."""
     other = Store(shutil.copytree(store.root, tmp_path / "killed"))
     key, _ = keys(store)
-    command = [sys.executable, "-c", KILLER, str(kills), key, busy, store.root, other.root, str(limit)]
-    serial = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}  # it forks, and TextAttack, once imported, says "True"
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900, check=False, env=serial)
+    command = [
+        sys.executable,
+        "-c",
+        KILLER,
+        str(kills),
+        key,
+        busy,
+        store.root,
+        other.root,
+        str(limit),
+    ]
+    serial = {
+        **os.environ,
+        "TOKENIZERS_PARALLELISM": "false",
+    }  # it forks, and TextAttack, once imported, says "True"
+    done = subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+        env=serial,
+    )
     assert done.returncode == 0, done.stderr
     found = []
     for one in (store, other):
         record = one.find(key)
         (measurement,) = measurements(one, record, "attack")
-        found.append((replace(measurement, created="", environment={}), attachment(one, record, measurement, ".jsonl")))
+        found.append(
+            (
+                replace(measurement, created="", environment={}),
+                attachment(one, record, measurement, ".jsonl"),
+            )
+        )
         assert one.fsck() == []
     return found, done.stderr
 

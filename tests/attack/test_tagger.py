@@ -62,7 +62,9 @@ def test_tags_are_nltks(shared, monkeypatch):
     monkeypatch.setenv("NLTK_DATA", str(shared / "nltk_data"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        nltk = pytest.importorskip("nltk", reason="NLTK is not installed (pip install 'fewbench[attack]')")
+        nltk = pytest.importorskip(
+            "nltk", reason="NLTK is not installed (pip install 'fewbench[attack]')"
+        )
     monkeypatch.setattr(nltk.data, "path", [str(shared / "nltk_data")])
     ours = read_tagger(shared / "nltk_data")
     lines = (shared / "data" / "textfooler" / "mr" / "test.jsonl").read_bytes().splitlines()

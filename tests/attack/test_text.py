@@ -16,7 +16,9 @@ def test_a_text_is_put_together_again(text):
 
 
 def test_tokens_keep_what_is_tokenised_and_part_marks_from_words():
-    assert tokens("it 's ca n't j.d. , 6 - 5 -- good .").words == tuple("it 's ca n't j.d. , 6 - 5 -- good .".split())
+    assert tokens("it 's ca n't j.d. , 6 - 5 -- good .").words == tuple(
+        "it 's ca n't j.d. , 6 - 5 -- good .".split()
+    )
     assert tokens('Well, "this" (7:30) is it, Mr. Fox.').words == tuple(
         'Well , " this " ( 7:30 ) is it , Mr. Fox .'.split()
     )
@@ -40,7 +42,8 @@ def test_a_word_is_deleted_with_one_space(place, left):
 
 
 @pytest.mark.parametrize(
-    ("place", "window"), [(0, "a b, c d e"), (2, "a b, c d e"), (3, "b, c d e f"), (6, "c d e f. g"), (5, "c d e f. g")]
+    ("place", "window"),
+    [(0, "a b, c d e"), (2, "a b, c d e"), (3, "b, c d e f"), (6, "c d e f. g"), (5, "c d e f. g")],
 )
 def test_a_window_has_its_size_at_the_edges_too(place, window):
     assert words("a b, c d e f. g!").window(place, 5) == window

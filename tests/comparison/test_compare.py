@@ -28,8 +28,13 @@ def test_a_method_far_better_on_five_seeds_is_told_to_be(add, store):
         add("new", seed, 0.9), add("old", seed, 0.6)
     (row,) = versus(store).rows
     assert row.verdict == "better" and row.low > 0.1 and row.p < 0.01 and row.tally == (5, 0, 0)
-    assert row.items == len(Labels(None).of(of(store, "new")[0]).labels) and row.test == "permutation"
-    assert row.difference == pytest.approx(row.first - row.second) and row.low < row.difference < row.high
+    assert (
+        row.items == len(Labels(None).of(of(store, "new")[0]).labels) and row.test == "permutation"
+    )
+    assert (
+        row.difference == pytest.approx(row.first - row.second)
+        and row.low < row.difference < row.high
+    )
     assert versus(store, "old", "new").rows[0].verdict == "worse"
 
 
@@ -64,7 +69,9 @@ def test_other_protocols_and_test_sets_and_splits_are_refused_unless_told(add, s
     assert "demo-sentiment≠" in text and "NOT COMPARABLE" in text
 
 
-@pytest.mark.parametrize(("field", "what"), [("test_fingerprint", "other test sets"), ("fingerprint", "other splits")])
+@pytest.mark.parametrize(
+    ("field", "what"), [("test_fingerprint", "other test sets"), ("fingerprint", "other splits")]
+)
 def test_other_fingerprints_are_refused_unless_told(add, store, field, what):
     add("new", **{field: "another"}), add("old")
     with pytest.raises(BenchError, match=what):
@@ -79,7 +86,9 @@ def test_seeds_of_one_side_alone_and_failed_runs_are_left_out(add, store):
         add("new", seed)
     for seed in (2, 3, 4):
         add("old", seed, draw=1)
-    failed = replace(of(store, "old")[0], status="failed", scores={}, error="no memory", predictions=None)
+    failed = replace(
+        of(store, "old")[0], status="failed", scores={}, error="no memory", predictions=None
+    )
     store.save(failed, None)
     (pair,) = pairs(of(store, "new"), of(store, "old"))
     assert pair.seeds == (3,)
@@ -128,25 +137,44 @@ def test_holm_is_over_all_tables_and_the_overall_rows_are_their_own_family(add, 
     assert [row.name for row in rows] == [f"{TASK} k4", f"{TASK} k16"] * 2
     assert min(row.holm for row in rows) == pytest.approx(4 * min(row.p for row in rows))
     overall = [table.overall for table in tables]
-    assert [row.name for row in overall] == ["mean of 1 task (2 rows)"] * 2 and overall[0].pairs == 5
+    assert [row.name for row in overall] == ["mean of 1 task (2 rows)"] * 2 and overall[
+        0
+    ].pairs == 5
     for table in tables:
-        assert table.overall.difference == pytest.approx(np.mean([row.difference for row in table.rows]))
+        assert table.overall.difference == pytest.approx(
+            np.mean([row.difference for row in table.rows])
+        )
     found = ranking(sides)
-    assert found.ranking is None and found.why_none.startswith("no ranks: all 3 methods have 1 task in common")
+    assert found.ranking is None and found.why_none.startswith(
+        "no ranks: all 3 methods have 1 task in common"
+    )
     for number in range(3):
         for method, chance in (("new", 0.9), ("old", 0.8), ("older", 0.7)):
-            add(method, 13, chance, task=f"task-{number}", test_fingerprint=f"rows-{number}", draw=len(method))
+            add(
+                method,
+                13,
+                chance,
+                task=f"task-{number}",
+                test_fingerprint=f"rows-{number}",
+                draw=len(method),
+            )
     found = ranking([Side(name, of(store, name), store) for name in ("new", "old", "older")])
     assert found.ranking.tasks == 4 and found.ks == (4, 16) and found.ranking.methods[0] == "new"
     text = markdown(ranks_grid(found))
-    assert "average rank over 4 tasks" in text and "mean over K=4, 16" in text and "critical difference" in text
+    assert (
+        "average rank over 4 tasks" in text
+        and "mean over K=4, 16" in text
+        and "critical difference" in text
+    )
 
 
 def test_ranks_take_what_all_were_run_on_alike(add, store):
     add("new", 13), add("new", 21), add("old", 13), add("old", 42, k=4)
     (methods,) = in_common([of(store, "new"), of(store, "old")]).values()
     assert [len(seeds) for seeds in methods] == [1, 1]
-    assert ranking([Side("new", of(store, "new"), store)]).why_none == "no ranks: there is one method"
+    assert (
+        ranking([Side("new", of(store, "new"), store)]).why_none == "no ranks: there is one method"
+    )
 
 
 def test_the_same_numbers_each_time(add, store):
@@ -161,12 +189,21 @@ def test_from_the_command_line(add, bench, store, tmp_path):
         add("new", seed, 0.9), add("old", seed, 0.6, draw=1)
     for number in range(4):
         for method in ("new", "old"):
-            add(method, 13, 0.9 - 0.1 * len(method), task=f"task-{number}", test_fingerprint=f"rows-{number}")
+            add(
+                method,
+                13,
+                0.9 - 0.1 * len(method),
+                task=f"task-{number}",
+                test_fingerprint=f"rows-{number}",
+            )
     figure = tmp_path / "cd.svg"
     done = bench("compare", "new", "--against", "all", "--results", store.root, "--figure", figure)
     assert done.returncode == 0, done.stderr
     assert "new (new) against old (other) · K=16 · quick · student tiny" in done.stdout
-    assert "<!-- critical difference" in figure.read_text() and max(map(len, done.stdout.splitlines())) <= 80
+    assert (
+        "<!-- critical difference" in figure.read_text()
+        and max(map(len, done.stdout.splitlines())) <= 80
+    )
     done = bench("compare", "nwe", "--against", "old", "--results", store.root)
     assert done.returncode == 2 and "nearest: new" in done.stderr
     # a folder of records
@@ -187,14 +224,20 @@ def test_a_model_trained_anew_under_its_name_is_another_model(add, bench, store,
     assert done.returncode == 0 and "student tiny@bbbbbbbb" in done.stdout
     theirs = Store(tmp_path / "theirs")
     for record in of(store, "new"):
-        theirs.save(replace(record, run=replace(record.run, student=again)), store.predictions(record))
+        theirs.save(
+            replace(record, run=replace(record.run, student=again)), store.predictions(record)
+        )
     done = bench("compare", theirs.root, *compare[2:], "--student", "tiny@aaaaaaaa")
     assert done.returncode == 2 and "0 methods" in done.stderr
     done = bench("compare", theirs.root, *compare[2:], "--student", "tiny@bbbbbbbb")
     assert done.returncode == 0 and "student tiny@bbbbbbbb" in done.stdout
     done = bench("table", "--results", store.root, "--student", "tiny", "--format", "json")
     rows = [(row["method"], row["student"], row["n"]) for row in json.loads(done.stdout)]
-    assert sorted(rows) == [("new", "tiny@bbbbbbbb", 2), ("old", "tiny@aaaaaaaa", 2), ("old", "tiny@bbbbbbbb", 2)]
+    assert sorted(rows) == [
+        ("new", "tiny@bbbbbbbb", 2),
+        ("old", "tiny@aaaaaaaa", 2),
+        ("old", "tiny@bbbbbbbb", 2),
+    ]
     page = tmp_path / "page.html"
     assert bench("leaderboard", "--results", store.root, "--out", page).returncode == 0
     assert "tiny@aaaaaaaa" in page.read_text() and "tiny@bbbbbbbb" in page.read_text()
@@ -202,12 +245,22 @@ def test_a_model_trained_anew_under_its_name_is_another_model(add, bench, store,
 
 def test_verdicts_need_as_many_seeds_as_the_document_says():
     text = (Path(__file__).parents[2] / "docs/decisions/014-comparison.md").read_text("utf-8")
-    assert f"fewer than {['none', 'one', 'two', 'three', 'four', 'five'][FEWEST_SEEDS]} independent pairs" in text
+    assert (
+        f"fewer than {['none', 'one', 'two', 'three', 'four', 'five'][FEWEST_SEEDS]} independent pairs"
+        in text
+    )
 
 
 def test_adjust_leaves_a_lone_row_as_it_is(add, store):
     add("new"), add("old", draw=1)
     (table,) = adjust(
-        [compare(("a", "b"), [PairFound(pairs(of(store, "new"), of(store, "old"))[0], "not asked")], str, 200)]
+        [
+            compare(
+                ("a", "b"),
+                [PairFound(pairs(of(store, "new"), of(store, "old"))[0], "not asked")],
+                str,
+                200,
+            )
+        ]
     )
     assert table.overall is None and np.isnan(table.rows[0].p)

@@ -1,4 +1,6 @@
-"""What counts as independent: tasks and not K, seeds that vary, whole test sets; verdicts fit what is shown."""
+"""What counts as independent: tasks and not K, seeds that vary, whole test sets; verdicts fit what
+is shown.
+"""
 
 # ruff: noqa: F811
 
@@ -44,7 +46,9 @@ def test_copies_of_a_row_tell_no_more_than_the_row(add, store):
                 add(method, seed, chance, draw=draw, k=k)
     overall = versus(store).overall
     assert (overall.low, overall.high) == pytest.approx((alone.low, alone.high))
-    assert overall.p == pytest.approx(alone.p) and overall.pairs == 5 and overall.items == alone.items
+    assert (
+        overall.p == pytest.approx(alone.p) and overall.pairs == 5 and overall.items == alone.items
+    )
 
 
 def test_limited_runs_are_a_table_of_their_own_on_the_rows_that_were_drawn(add, store, demo):
@@ -62,11 +66,19 @@ def test_limited_runs_are_a_table_of_their_own_on_the_rows_that_were_drawn(add, 
 
 def test_methods_that_do_not_vary_are_one_pair_of_runs(add, store):
     for seed in range(6):
-        add("flat", seed, 0.9, seeded=0), add("low", seed, 0.6, seeded=0, draw=1), add("old", seed, 0.6)
+        (
+            add("flat", seed, 0.9, seeded=0),
+            add("low", seed, 0.6, seeded=0, draw=1),
+            add("old", seed, 0.6),
+        )
     (row,) = versus(store, "flat", "low").rows
     assert row.fixed and row.pairs == 1 and row.tally == (1, 0, 0) and row.test == "McNemar"
     assert row.verdict == "better"
-    text = " ".join(terminal(to_grid(found := versus(store, "flat", "low"), "", legend([found], 400)), 80).split())
+    text = " ".join(
+        terminal(
+            to_grid(found := versus(store, "flat", "low"), "", legend([found], 400)), 80
+        ).split()
+    )
     assert "only this test set speaks" in text
     (row,) = versus(store, "flat", "old").rows
     assert not row.fixed and row.pairs == 6
@@ -79,12 +91,16 @@ def test_a_verdict_never_contradicts_what_is_shown(add, store):
             add(f"m{draw_}", seed, chance, draw=draw_)
     sides = [Side(name, of(store, name), store) for name in (f"m{number}" for number in range(7))]
     for side in sides:
-        for table in versus_all(side, [other for other in sides if other is not side], Labels(None), 300):
+        for table in versus_all(
+            side, [other for other in sides if other is not side], Labels(None), 300
+        ):
             for row in table.rows:
                 verdicts.add(row.verdict)
                 assert (row.verdict in ("better", "worse")) == (row.holm < 0.05)
                 if row.verdict != "not told apart":
-                    assert (row.low > 0) == (row.verdict == "better") and (row.high < 0) == (row.verdict == "worse")
+                    assert (row.low > 0) == (row.verdict == "better") and (row.high < 0) == (
+                        row.verdict == "worse"
+                    )
                 assert row.holm >= row.p and (row.p >= 0.05 or not row.low <= 0 <= row.high)
     assert verdicts == {"better", "worse", "not told apart"}
 
@@ -99,7 +115,10 @@ def test_records_of_another_definition_are_not_compared(add, store):
     assert versus(store, anyway=True).rows[0].unlike == ("other definitions of the task",)
     add("old", inputs=of_task("1"), draw=2)
     found = versus(store)
-    assert len(found.rows) == 1 and "runs of the second are left out: other definitions" in found.notes[0]
+    assert (
+        len(found.rows) == 1
+        and "runs of the second are left out: other definitions" in found.notes[0]
+    )
     add("new", 21), add("old", 21, inputs=of_task("1"))
     assert any("before schema 5" in note for note in versus(store).notes)
 

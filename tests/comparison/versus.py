@@ -25,12 +25,16 @@ TASK = "demo-sentiment"
 def demo():
     task = declared(task_files()).tasks[TASK]
     rows = read_rows(task, None).test
-    return SimpleNamespace(task=task, rows=rows, gold=np.array([row.label for row in rows]), print=fingerprint(rows))
+    return SimpleNamespace(
+        task=task, rows=rows, gold=np.array([row.label for row in rows]), print=fingerprint(rows)
+    )
 
 
 @pytest.fixture
 def add(demo, store):
-    """Store a run of a method that is right with some chance on each test item, from a seed of its own."""
+    """Store a run of a method that is right with some chance on each test item, from a seed of its
+    own.
+    """
 
     def add(method, seed=13, chance=0.7, draw=0, *, seeded=None, rows=demo.rows, **changes):
         rng = np.random.default_rng([seed if seeded is None else seeded, draw])

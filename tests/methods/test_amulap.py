@@ -1,4 +1,6 @@
-"""AMuLaP: equations 6.2 and 6.3 against the model's own logits, what each setting looks at, one forward pass."""
+"""AMuLaP: equations 6.2 and 6.3 against the model's own logits, what each setting looks at, one
+forward pass.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from fewbench.testing import toy_job, toy_task
 
 @pytest.fixture
 def model(tiny_model):
-    return ManyWordsModel(Models(torch.device("cpu")).fresh(find_model(str(tiny_model))), toy_task("single")).eval()
+    return ManyWordsModel(
+        Models(torch.device("cpu")).fresh(find_model(str(tiny_model))), toy_task("single")
+    ).eval()
 
 
 @pytest.fixture
@@ -31,7 +35,9 @@ def fit(tiny_model):
     def run(change=lambda split: split, **settings):
         job = toy_job(methods()["amulap"], tiny_model, k=3)
         split = change(job.split)
-        kit = FitContext(job.task, split, job.protocol, 13, Models(torch.device("cpu")), job.run.student, None)
+        kit = FitContext(
+            job.task, split, job.protocol, 13, Models(torch.device("cpu")), job.run.student, None
+        )
         torch.manual_seed(13)
         return job.method.module().fit(job.task, split, kit, **settings), job, kit.notes
 
@@ -49,8 +55,12 @@ def test_probabilities_and_loss_are_equations_2_and_3(model):
     np.testing.assert_allclose(predicted, sums / sums.sum(-1, keepdim=True), atol=1e-5)
     loss = model.loss(model.collate(model.encode(job_examples)))
     gold = torch.tensor([e.label for e in job_examples])
-    torch.testing.assert_close(loss.detach(), -sums[range(len(gold)), gold].log().mean(), atol=1e-5, rtol=1e-4)
-    np.testing.assert_allclose(model.distributions(job_examples), p[:, : len(model.backbone.tokenizer)], atol=1e-6)
+    torch.testing.assert_close(
+        loss.detach(), -sums[range(len(gold)), gold].log().mean(), atol=1e-5, rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        model.distributions(job_examples), p[:, : len(model.backbone.tokenizer)], atol=1e-6
+    )
 
 
 def toy_examples(task):
@@ -72,7 +82,9 @@ def test_setting_1_never_reads_dev(fit):
 
 
 def test_setting_2_tunes_k_on_dev_and_ranks_by_train(fit):
-    turned = lambda split: replace(split, dev=tuple(replace(e, label=(e.label + 1) % 3) for e in split.dev))  # noqa: E731
+    def turned(split):
+        return replace(split, dev=tuple(replace(e, label=(e.label + 1) % 3) for e in split.dev))
+
     (first, _, notes), (second, _, other) = fit(), fit(turned)
     assert notes["k_scores"] != other["k_scores"]
     k = min(notes["k"], other["k"])
@@ -85,7 +97,9 @@ def test_setting_2_tunes_k_on_dev_and_ranks_by_train(fit):
 def test_each_example_goes_through_the_model_once_for_all_k(fit, monkeypatch, setting, passes):
     seen = []
     own = Backbone.vocabulary_scores
-    monkeypatch.setattr(Backbone, "vocabulary_scores", lambda self, b: seen.append(len(b.read)) or own(self, b))
+    monkeypatch.setattr(
+        Backbone, "vocabulary_scores", lambda self, b: seen.append(len(b.read)) or own(self, b)
+    )
     _, job, _ = fit(setting=setting)
     assert sum(seen) == passes * len(job.split.train)
 
@@ -94,7 +108,9 @@ def test_dev_scores_by_k_are_those_of_the_predictor(fit):
     _, job, notes = fit()
     for k, found in notes["k_scores"]:
         answers = fit(k=k)[0].predict(job.split.dev).answers
-        assert found == pytest.approx((answers == [e.label for e in job.split.dev]).mean(), abs=1e-6)
+        assert found == pytest.approx(
+            (answers == [e.label for e in job.split.dev]).mean(), abs=1e-6
+        )
 
 
 def test_words_of_no_two_classes_but_without_dedup(fit):
@@ -114,9 +130,15 @@ def test_setting_3_trains_and_searches_k_of_equal_ones_the_largest(tiny_model):
     method = methods()["amulap"]
     job = toy_job(method, tiny_model, settings=bind(method, ["setting-3"]))
     assert [trial["k"] for trial in job.trials] == [16, 8]
-    assert toy_job(method, tiny_model).trials == toy_job(method, tiny_model, settings={"setting": 1}).trials == ({},)
+    assert (
+        toy_job(method, tiny_model).trials
+        == toy_job(method, tiny_model, settings={"setting": 1}).trials
+        == ({},)
+    )
     record, _ = carry_out(job, Models(torch.device("cpu")), 1)
-    tried = [(trial["dev"]["accuracy"], trial["settings"]["k"]) for trial in record.selection["trials"]]
+    tried = [
+        (trial["dev"]["accuracy"], trial["settings"]["k"]) for trial in record.selection["trials"]
+    ]
     assert record.selection["settings"]["k"] == max(tried)[1] == record.details["k"]
     assert record.details["best_step"] > 0
 
@@ -134,7 +156,9 @@ def test_the_record_holds_the_words_of_each_class(fit):
 
 def test_the_tasks_own_label_words_are_not_asked_for(tiny_model):
     task = toy_task("single", words=(("unpronounceable",), ("okay",), ("great",)))
-    record, _ = carry_out(toy_job(methods()["amulap"], tiny_model, task), Models(torch.device("cpu")), 1)
+    record, _ = carry_out(
+        toy_job(methods()["amulap"], tiny_model, task), Models(torch.device("cpu")), 1
+    )
     assert record.status == "ok", record.error
 
 

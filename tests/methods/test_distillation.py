@@ -48,7 +48,9 @@ def test_the_teacher_is_not_trained(name, tiny_model, artifacts):
     fit(KNOWN[name], job.task, job.split, kit, job.trials[0])
     after = (*teacher.parameters(), *original.parameters())
     assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
-    assert not teacher.training and not any(p.requires_grad or p.grad is not None for p in teacher.parameters())
+    assert not teacher.training and not any(
+        p.requires_grad or p.grad is not None for p in teacher.parameters()
+    )
 
 
 def test_without_its_weight_the_teacher_counts_for_nothing(tiny_model, artifacts):
@@ -64,13 +66,21 @@ def test_patience_comes_on_top_of_vanilla_kd(tiny_model, artifacts, kind):
     _, vanilla = run("vanilla-kd", tiny_model, artifacts, kind)
     np.testing.assert_allclose(without, vanilla, atol=1e-5)
     assert record.details["teacher_layers"] == [1]
-    assert not np.allclose(run("pkd", tiny_model, artifacts, kind, temperature=2.0)[1], vanilla, atol=1e-6)
+    assert not np.allclose(
+        run("pkd", tiny_model, artifacts, kind, temperature=2.0)[1], vanilla, atol=1e-6
+    )
 
 
 def test_prompt_distiller_without_both_techniques_is_prompt_kd(tiny_model, artifacts):
     """prompt-distiller, Tables 1 and 2."""
     fixed = {"temperature": 10.0, "lambda1": 0.2}
-    _, neither = run("prompt-distiller", tiny_model, artifacts, **fixed, **KNOWN["prompt-distiller"].presets["neither"])
+    _, neither = run(
+        "prompt-distiller",
+        tiny_model,
+        artifacts,
+        **fixed,
+        **KNOWN["prompt-distiller"].presets["neither"],
+    )
     _, plain = run("prompt-kd", tiny_model, artifacts, **fixed)
     np.testing.assert_allclose(neither, plain, atol=1e-5)
     for preset in ("no-contrast", "no-unlabeled", "printed"):
@@ -84,7 +94,9 @@ def test_the_record_tells_top_tokens(tiny_model, artifacts):
     told = {name: value for name, value in record.details.items() if name.startswith("top_tokens ")}
     assert len(told) == 3
     for tokens in told.values():
-        assert set(tokens) == {"tuned", "pretrained", "student"} and {len(row) for row in tokens.values()} == {5}
+        assert set(tokens) == {"tuned", "pretrained", "student"} and {
+            len(row) for row in tokens.values()
+        } == {5}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +115,9 @@ def test_refused_before_anything_runs(tiny_model, name, settings, problem):
 
 @pytest.mark.parametrize(("name", "teacher"), [("pkd", "prompt-ft"), ("prompt-distiller", "ft")])
 def test_a_teacher_that_reads_something_else(tiny_model, artifacts, name, teacher):
-    record, _ = run_job(toy_job(KNOWN[name], tiny_model, settings=QUICK | {"teacher": teacher}), artifacts)
+    record, _ = run_job(
+        toy_job(KNOWN[name], tiny_model, settings=QUICK | {"teacher": teacher}), artifacts
+    )
     assert f"the teacher '{teacher}'" in (record.error or "")
 
 
@@ -131,14 +145,19 @@ def test_kd_goes_towards_the_teacher_whatever_the_labels(tiny_model, artifacts):
         model.output.bias.data[0] += 1
         wanted, before = targets(teacher, split.train), targets(model, split.train)
         torch.manual_seed(1)
-        after = targets(KNOWN["kd"].module().transform(model, job.task, split, kit, lr=2e-2, batch_size=2), split.train)
+        after = targets(
+            KNOWN["kd"].module().transform(model, job.task, split, kit, lr=2e-2, batch_size=2),
+            split.train,
+        )
         assert distillation_kl(after, wanted) < 0.5 * distillation_kl(before, wanted)
         found.append(after)
     assert torch.equal(*found)
 
 
 def test_truncate_and_kd_compose(tiny_model, artifacts):
-    job = toy_job(pipeline("truncate+kd", KNOWN), tiny_model, settings={"truncate.layers": 1, "kd.lr": 1e-3})
+    job = toy_job(
+        pipeline("truncate+kd", KNOWN), tiny_model, settings={"truncate.layers": 1, "kd.lr": 1e-3}
+    )
     assert run_job(job, artifacts)[0].error is None
     assert "truncate+kd" in KNOWN["truncate"].pipelines
 
@@ -148,14 +167,25 @@ def test_rebuilding_the_teacher_moves_no_random_numbers(tiny_model, artifacts):
     job = toy_job(KNOWN["vanilla-kd"], tiny_model, settings=QUICK)
     run_job(job, artifacts)
     refs = (job.run.student, job.run.teacher, None)
-    kit = FitContext(job.task, job.split, job.protocol, 1, Models(torch.device("cpu")), *refs, job.supplies, artifacts)
+    kit = FitContext(
+        job.task,
+        job.split,
+        job.protocol,
+        1,
+        Models(torch.device("cpu")),
+        *refs,
+        job.supplies,
+        artifacts,
+    )
     state = torch.random.get_rng_state()
     kit.teacher()
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_only_embeddings_in_use_need_training(tiny_model, artifacts, monkeypatch):
-    """Prompt-Distiller's pool has tokens of its own; training the whole vocabulary comes out the same."""
+    """Prompt-Distiller's pool has tokens of its own; training the whole vocabulary comes out the
+    same.
+    """
     from contextlib import nullcontext
 
     from fewbench.nn import sparse_embeddings
@@ -165,4 +195,6 @@ def test_only_embeddings_in_use_need_training(tiny_model, artifacts, monkeypatch
     monkeypatch.setattr(sparse_embeddings, "focus_on", lambda *read: nullcontext())
     _, whole = run("prompt-distiller", tiny_model, artifacts, **given)
     np.testing.assert_allclose(focused, whole, atol=1e-5)
-    assert not np.allclose(run("prompt-distiller", tiny_model, artifacts, **given | {"lr": 1e-3})[1], whole, atol=1e-3)
+    assert not np.allclose(
+        run("prompt-distiller", tiny_model, artifacts, **given | {"lr": 1e-3})[1], whole, atol=1e-3
+    )

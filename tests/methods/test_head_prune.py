@@ -1,4 +1,6 @@
-"""Head pruning end to end: its record, the pipeline with fine-tuning, and what is refused before training."""
+"""Head pruning end to end: its record, the pipeline with fine-tuning, and what is refused before
+training.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,20 @@ from fewbench.testing import run_job, toy_job
 
 def test_heads_go_and_the_rest_is_trained(tiny_model, tmp_path):
     method = pipeline("head-prune+finetune", methods())
-    job = toy_job(method, tiny_model, settings={"finetune.lr": 0.001, "finetune.batch_size": 2}, keep=True)
+    job = toy_job(
+        method, tiny_model, settings={"finetune.lr": 0.001, "finetune.batch_size": 2}, keep=True
+    )
     record, _ = run_job(job, Artifacts(tmp_path))
     assert (record.status, record.error) == ("ok", None)
     assert record.details["heads"] == {"of": 4, "left": 2}  # 45% of 4, rounded
-    assert sorted(map(len, record.details["heads_pruned"].values())) == [1, 1]  # a layer of two keeps one
+    assert sorted(map(len, record.details["heads_pruned"].values())) == [
+        1,
+        1,
+    ]  # a layer of two keeps one
     manifest, _ = Artifacts(tmp_path).read(job.model_key)
-    assert manifest["changes"] == [{"change": "prune_heads", "heads": record.details["heads_pruned"]}]
+    assert manifest["changes"] == [
+        {"change": "prune_heads", "heads": record.details["heads_pruned"]}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,9 @@ def fit(tiny):
     def run(kind="single", family="bert", change=lambda split: split, seed=13, k=2, **settings):
         job = toy_job(methods()["in-context"], tiny(family), toy_task(kind), k=k)
         models = Models(torch.device("cpu"))
-        kit = FitContext(job.task, change(job.split), job.protocol, seed, models, job.run.student, None)
+        kit = FitContext(
+            job.task, change(job.split), job.protocol, seed, models, job.run.student, None
+        )
         return job.method.module().fit(job.task, change(job.split), kit, **settings), job
 
     return run
@@ -41,7 +43,9 @@ def model(tiny):
     def make(train, family="bert", most=32, seed=0, kind="single", **changes):
         backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny(family))))
         task = toy_task(kind, **changes)
-        return InContextModel(backbone, task, demonstrate(backbone, task, train, most, seed), len(train))
+        return InContextModel(
+            backbone, task, demonstrate(backbone, task, train, most, seed), len(train)
+        )
 
     return make
 
@@ -52,7 +56,8 @@ def shown(model, example):
 
 
 TRAIN = tuple(
-    Example(f"train-{label}", (text,), label) for label, text in enumerate(("poor plot", "a b", "lovely cat"))
+    Example(f"train-{label}", (text,), label)
+    for label, text in enumerate(("poor plot", "a b", "lovely cat"))
 )
 QUERY = Example("q", ("the dog",))
 
@@ -67,7 +72,9 @@ def test_a_masked_prompt_behind_its_demonstrations(model):
     }
     order = [d.example for d in made.demonstrations]
     assert sorted(order) == sorted(each)
-    assert text == " ".join(["[CLS]", *(each[example] for example in order), "the dog it was [MASK] . [SEP]"])
+    assert text == " ".join(
+        ["[CLS]", *(each[example] for example in order), "the dog it was [MASK] . [SEP]"]
+    )
     assert text.split()[tokens.read] == "[MASK]"
 
 
@@ -86,7 +93,9 @@ def test_answers_are_the_models_own_for_that_text(model, family):
     _, tokens = shown(made, QUERY)
     logits = made.backbone.model(input_ids=torch.tensor([tokens.ids])).logits[0, tokens.read]
     words = made.backbone.tokenizer.convert_tokens_to_ids(["terrible", "okay", "great"])
-    np.testing.assert_allclose(made.predict([QUERY]).probabilities[0], logits[words].softmax(-1), atol=1e-5)
+    np.testing.assert_allclose(
+        made.predict([QUERY]).probabilities[0], logits[words].softmax(-1), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "gpt2"])
@@ -109,7 +118,9 @@ def test_long_examples_are_cut_to_their_share_and_short_rounds_are_kept(model):
     long = tuple(Example(f"long-{label}", ("b " * 300,), label) for label in range(3))
     made = model(long)
     assert len(made.demonstrations) == 3 and len(made.context) <= 160 - 48
-    assert [d.ids[-2] for d in made.demonstrations] == [made.backbone.tokenizer.convert_tokens_to_ids(".")] * 3
+    assert [d.ids[-2] for d in made.demonstrations] == [
+        made.backbone.tokenizer.convert_tokens_to_ids(".")
+    ] * 3
     # Whatever round is drawn first, what is left of the room goes to rounds that fit.
     both = model((*long, *TRAIN), most=6)
     assert len(both.demonstrations) in (3, 6)
@@ -117,7 +128,13 @@ def test_long_examples_are_cut_to_their_share_and_short_rounds_are_kept(model):
 
 def test_no_more_than_asked_for_in_whole_rounds(model):
     rows = toy_rows(toy_task("single")).train
-    assert [len(model(rows, most=most).demonstrations) for most in (0, 2, 3, 5, 6)] == [0, 0, 3, 3, 6]
+    assert [len(model(rows, most=most).demonstrations) for most in (0, 2, 3, 5, 6)] == [
+        0,
+        0,
+        3,
+        3,
+        6,
+    ]
 
 
 def test_without_demonstrations_it_is_zero_shot(model):
@@ -128,7 +145,10 @@ def test_without_demonstrations_it_is_zero_shot(model):
 
 
 def test_options_longer_than_their_share_leave_no_demonstration_and_say_so(model):
-    long = [Example(f"l{n}", ("a", "b"), n, tuple("cat dog mat " * 9 for _ in range(3))) for n in range(3)]
+    long = [
+        Example(f"l{n}", ("a", "b"), n, tuple("cat dog mat " * 9 for _ in range(3)))
+        for n in range(3)
+    ]
     made = model(long, kind="choice")
     assert made.describe()["demonstrations"] == {"used": 0, "of": 3, "tokens": 0, "examples": []}
 
@@ -143,17 +163,25 @@ def test_the_seed_draws_choice_and_order(fit):
 def test_labels_of_dev_are_never_read_nor_dev_at_all(fit, family):
     predictor, job = fit(family=family)
     blind, _ = fit(family=family, change=lambda split: replace(split, dev=()))
-    np.testing.assert_array_equal(predictor.predict(job.split.test).array, blind.predict(job.split.test).array)
+    np.testing.assert_array_equal(
+        predictor.predict(job.split.test).array, blind.predict(job.split.test).array
+    )
     turned = tuple(replace(e, label=(e.label + 1) % 3) for e in job.split.train)
     other, _ = fit(family=family, change=lambda split: replace(split, train=turned))
-    assert not np.array_equal(predictor.predict(job.split.test).array, other.predict(job.split.test).array)
+    assert not np.array_equal(
+        predictor.predict(job.split.test).array, other.predict(job.split.test).array
+    )
 
 
 def test_demonstrations_are_tokenised_once(fit, monkeypatch):
     predictor, job = fit()
     texts = []
     own = PromptModel._encode_new
-    monkeypatch.setattr(PromptModel, "_encode_new", lambda self, new: texts.extend(e.id for e in new) or own(self, new))
+    monkeypatch.setattr(
+        PromptModel,
+        "_encode_new",
+        lambda self, new: texts.extend(e.id for e in new) or own(self, new),
+    )
     predictor.predict(job.split.test)
     predictor.predict(job.split.test)
     assert texts == [e.id for e in job.split.test]
@@ -170,9 +198,17 @@ def test_a_run_with_a_causal_model(tiny, kind):
     np.testing.assert_array_equal(predictions.array, again.array)
 
 
-@pytest.mark.parametrize(("kind", "most"), [("single", 2), ("single", 1), ("choice", 2), ("regression", 1)])
+@pytest.mark.parametrize(
+    ("kind", "most"), [("single", 2), ("single", 1), ("choice", 2), ("regression", 1)]
+)
 def test_fewer_demonstrations_than_classes_are_refused(tiny, kind, most):
-    job = toy_job(methods()["in-context"], tiny("bert"), toy_task(kind), k=2, settings={"demonstrations": most})
+    job = toy_job(
+        methods()["in-context"],
+        tiny("bert"),
+        toy_task(kind),
+        k=2,
+        settings={"demonstrations": most},
+    )
     with pytest.raises(BenchError, match=f"of {most} demonstrations not one a class") as refused:
         ask_method(job, Models(torch.device("cpu")))
     assert "zero-shot" in str(refused.value)
@@ -181,13 +217,22 @@ def test_fewer_demonstrations_than_classes_are_refused(tiny, kind, most):
 @pytest.mark.parametrize("most", [0, 3, 32])
 def test_none_at_all_and_enough_are_taken(tiny, most):
     settings = {"demonstrations": most}
-    ask_method(toy_job(methods()["in-context"], tiny("bert"), k=2, settings=settings), Models(torch.device("cpu")))
+    ask_method(
+        toy_job(methods()["in-context"], tiny("bert"), k=2, settings=settings),
+        Models(torch.device("cpu")),
+    )
 
 
 def test_a_run_fails_where_no_demonstration_fits(tiny, monkeypatch):
-    job = toy_job(methods()["in-context"], tiny("bert"), replace(toy_task("single"), max_length=9), k=2)
+    job = toy_job(
+        methods()["in-context"], tiny("bert"), replace(toy_task("single"), max_length=9), k=2
+    )
     monkeypatch.setattr(
-        "fewbench.methods.in_context.demonstrations.query_length", lambda backbone, task: backbone.places - 8
+        "fewbench.methods.in_context.demonstrations.query_length",
+        lambda backbone, task: backbone.places - 8,
     )
     record, _ = carry_out(job, Models(torch.device("cpu")), 1)
-    assert record.status == "failed" and "not one demonstration of each of 3 classes fits" in record.error
+    assert (
+        record.status == "failed"
+        and "not one demonstration of each of 3 classes fits" in record.error
+    )

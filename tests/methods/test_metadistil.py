@@ -50,17 +50,30 @@ def fitted(built, split=None, *, name="metadistil", max_steps=3, **settings):
     protocol = replace(job.protocol, max_steps=max_steps, eval_every=max_steps)
     refs = (job.run.student, job.run.teacher, None)
     split = split or job.split
-    kit = FitContext(job.task, split, protocol, 1, Models(torch.device("cpu")), *refs, job.supplies, artifacts)
+    kit = FitContext(
+        job.task, split, protocol, 1, Models(torch.device("cpu")), *refs, job.supplies, artifacts
+    )
     torch.manual_seed(1)
-    return KNOWN[name].module().fit(job.task, split, kit, **RATES | settings).predict(job.split.dev).array
+    return (
+        KNOWN[name]
+        .module()
+        .fit(job.task, split, kit, **RATES | settings)
+        .predict(job.split.dev)
+        .array
+    )
 
 
 def test_the_quiz_moves_the_teacher_alone(built):
-    """With a teacher that stays as it is, the texts of the quiz count for nothing (they keep their words)."""
+    """With a teacher that stays as it is, the texts of the quiz count for nothing (they keep their
+    words).
+    """
     job = built[0]
     held = {example.id for example in cut_quiz(job.task, job.split, 0.1)[1]}
     assert set(built[2].details["quiz"]["examples"]) == held
-    turned = [replace(e, texts=(" ".join(e.texts[0].split()[::-1]),)) if e.id in held else e for e in job.split.train]
+    turned = [
+        replace(e, texts=(" ".join(e.texts[0].split()[::-1]),)) if e.id in held else e
+        for e in job.split.train
+    ]
     other = replace(job.split, train=tuple(turned))
     assert np.array_equal(fitted(built, teacher_lr=0.0), fitted(built, other, teacher_lr=0.0))
     assert not np.array_equal(fitted(built, teacher_lr=1e-2), fitted(built, other, teacher_lr=1e-2))
@@ -78,7 +91,9 @@ def test_the_pilot_update_teaches_at_once(built):
     still = fitted(built, max_steps=1, teacher_lr=0.0)
     assert np.array_equal(fitted(built, max_steps=1, teacher_lr=1e-2, pilot=False), still)
     assert not np.array_equal(fitted(built, max_steps=1, teacher_lr=1e-2), still)
-    assert not np.array_equal(fitted(built, teacher_lr=1e-2, pilot=False), fitted(built, teacher_lr=1e-2))
+    assert not np.array_equal(
+        fitted(built, teacher_lr=1e-2, pilot=False), fitted(built, teacher_lr=1e-2)
+    )
     assert METHOD.presets["no-pilot"] == {"pilot": False}
 
 
@@ -90,12 +105,15 @@ def test_with_a_still_teacher_it_is_distillation(built):
     mine = fitted(built, teacher_lr=0.0, kd="kl", **same)
     np.testing.assert_allclose(mine, fitted(built, lessons, name="vanilla-kd", **same), atol=1e-5)
     mine = fitted(built, teacher_lr=0.0, kd="kl", beta=100.0, **same)
-    np.testing.assert_allclose(mine, fitted(built, lessons, name="pkd", beta=100.0, **same), atol=1e-5)
+    np.testing.assert_allclose(
+        mine, fitted(built, lessons, name="pkd", beta=100.0, **same), atol=1e-5
+    )
     assert not np.allclose(mine, fitted(built, teacher_lr=0.0, kd="kl", **same), atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("settings", "problem"), [({"quiz": 0.0}, "quiz=0.0"), ({"temperature": 0.0}, "temperature=0.0")]
+    ("settings", "problem"),
+    [({"quiz": 0.0}, "quiz=0.0"), ({"temperature": 0.0}, "temperature=0.0")],
 )
 def test_refused_before_anything_runs(tiny_model, settings, problem):
     with pytest.raises(BenchError, match=problem):

@@ -53,10 +53,16 @@ def test_one_training_serves_every_patience(tiny_model):
     found = []
     for t in range(3):
         model, _ = fitted(job, patience=t)
-        assert all(torch.equal(a, b) for a, b in zip(model.parameters(), chosen.parameters(), strict=True))
+        assert all(
+            torch.equal(a, b) for a, b in zip(model.parameters(), chosen.parameters(), strict=True)
+        )
         predictions = model.predict(job.split.dev)
-        found.append((score(job.task, labels, predictions)["accuracy"], -predictions.extras["exits"].mean()))
-    assert [row["accuracy"] for row in kit.notes["exits_on_dev"]] == pytest.approx([value for value, _ in found])
+        found.append(
+            (score(job.task, labels, predictions)["accuracy"], -predictions.extras["exits"].mean())
+        )
+    assert [row["accuracy"] for row in kit.notes["exits_on_dev"]] == pytest.approx(
+        [value for value, _ in found]
+    )
     assert chosen.rule.t == found.index(max(found))
 
 
@@ -71,7 +77,9 @@ def test_a_single_depth_is_trained_alone(tiny_model):
 
 @pytest.mark.parametrize("preset", PABEE.presets)
 def test_presets_run(tiny_model, preset):
-    record, _ = carry_out(toy_job(PABEE, tiny_model, settings=bind(PABEE, [preset]) | {"patience": None}), models(), 1)
+    record, _ = carry_out(
+        toy_job(PABEE, tiny_model, settings=bind(PABEE, [preset]) | {"patience": None}), models(), 1
+    )
     assert record.status == "ok", record.error
 
 
@@ -89,6 +97,13 @@ def test_what_cannot_be_stops_the_plan_before_any_training(tiny_model, tmp_path,
     good = toy_job(PABEE, tiny_model)
     bad = toy_job(PABEE, tiny_model, settings=bind(PABEE, settings))
     with pytest.raises(BenchError, match=problem) as caught:
-        execute([[good, bad]], Store(tmp_path), workers=1, device="cpu", threads=1, on_done=lambda work, outcome: None)
+        execute(
+            [[good, bad]],
+            Store(tmp_path),
+            workers=1,
+            device="cpu",
+            threads=1,
+            on_done=lambda work, outcome: None,
+        )
     assert "pabee:" in caught.value.where
     assert not list(Store(tmp_path).records())

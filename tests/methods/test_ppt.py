@@ -1,4 +1,6 @@
-"""PPT end to end: one prompt for all tasks of a format, where tuning starts, what is refused before anything runs."""
+"""PPT end to end: one prompt for all tasks of a format, where tuning starts, what is refused before
+anything runs.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,11 @@ def kit_of(job, artifacts):
 
 def test_two_tasks_of_a_format_share_a_prompt_that_is_found_again(folder, tmp_path, monkeypatch):
     artifacts = Artifacts(tmp_path)
-    jobs = [job_of(folder, name="one"), job_of(folder, name="two"), job_of(folder, name="one", hybrid=True)]
+    jobs = [
+        job_of(folder, name="one"),
+        job_of(folder, name="two"),
+        job_of(folder, name="one", hybrid=True),
+    ]
     preparing, runs = Plan(tuple(jobs), {}, artifacts).stages(jobs)
     assert [work.title for work in preparing] == [
         "prepare ppt pair pretrain_batch=4 pretrain_steps=3 tokens=5 on demo-corpus"
@@ -76,7 +82,10 @@ def test_the_papers_updates_unless_the_protocol_or_the_user_says_otherwise(tiny_
     assert steps("ppt-v1") == steps("lm-bff-v1") == {}
     assert steps("demo")["pretrain_steps"] < steps("quick")["pretrain_steps"]
     assert steps("demo", pretrain_steps=7)["pretrain_steps"] == 7
-    assert PPT.settings["pretrain_steps"] == 0 and (PPT.settings["pretrain_lr"], PPT.settings["tokens"]) == (0.1, 100)
+    assert PPT.settings["pretrain_steps"] == 0 and (
+        PPT.settings["pretrain_lr"],
+        PPT.settings["tokens"],
+    ) == (0.1, 100)
     assert PPT.module().UPDATES == {"pair": 8000, "choice": 8000, "single": 22000, "unified": 16000}
 
 
@@ -86,7 +95,9 @@ def test_tuning_starts_at_the_prompt_in_its_form(folder, tmp_path, settings):
     job = job_of(folder, "single", **settings)
     assert prepare(job.preparation, Models(torch.device("cpu")), artifacts) is None
     prompt = load(artifacts.read(job.preparation.key)[1])["prompt"]
-    model = fit(PPT, job.task, job.split, kit_of(job, artifacts), {**job.run.settings, "prompt_lr": 0.0})
+    model = fit(
+        PPT, job.task, job.split, kit_of(job, artifacts), {**job.run.settings, "prompt_lr": 0.0}
+    )
     torch.testing.assert_close(model.soft.data, prompt)
     template = {(): "{0}. {mask}.", ("hybrid",): "{0} It was {mask}."}
     unified = "{0}? A. bad B. fair C. good. Answer is {mask}."
@@ -96,13 +107,17 @@ def test_tuning_starts_at_the_prompt_in_its_form(folder, tmp_path, settings):
 def test_pretraining_moves_the_prompt_and_no_weight(folder, monkeypatch):
     module, job = PPT.module(), job_of(folder)
     models, seen = Models(torch.device("cpu")), []
-    monkeypatch.setattr(module, "pretrain", lambda model, *a, **k: seen.append(model) or pretrain(model, *a, **k))
+    monkeypatch.setattr(
+        module, "pretrain", lambda model, *a, **k: seen.append(model) or pretrain(model, *a, **k)
+    )
     world = PrepareContext(models, job.protocol, 0, job.run.student, None, job.run.corpus)
     start = module.initial_prompt(models.pretrained(job.run.student), job.task, (), 5, "normal", 0)
     prompt = module.prepare("pair", world, tokens=5, pretrain_steps=3, pretrain_batch=4)["prompt"]
     assert (prompt - start).abs().max() > 0.01
     original = dict(models.pretrained(job.run.student).model.named_parameters())
-    after = {name.replace(".words.", "."): p for name, p in seen[0].backbone.model.named_parameters()}
+    after = {
+        name.replace(".words.", "."): p for name, p in seen[0].backbone.model.named_parameters()
+    }
     assert all(torch.equal(after[name], p) for name, p in original.items())
     assert world.notes["pretraining"]["updates"] == 3
 
@@ -148,24 +163,41 @@ def check_stops(jobs: list[Job], folder, problem):
     store = Store(folder / "results")
     stages = Plan(tuple(jobs), {}, store.artifacts).stages(jobs)
     with pytest.raises(BenchError, match=problem) as caught:
-        execute(stages, store, workers=1, device="cpu", threads=1, on_done=lambda *_: pytest.fail("something ran"))
+        execute(
+            stages,
+            store,
+            workers=1,
+            device="cpu",
+            threads=1,
+            on_done=lambda *_: pytest.fail("something ran"),
+        )
     assert not list(store.root.rglob("*.json")) and not store.artifacts.root.exists()
     return caught.value
 
 
 @pytest.mark.parametrize(
     ("kind", "documents", "problem"),
-    [("pair", 1, "1 documents of this corpus"), ("choice", 4, "4 documents of this corpus"), ("single", 0, "0 docu")],
+    [
+        ("pair", 1, "1 documents of this corpus"),
+        ("choice", 4, "4 documents of this corpus"),
+        ("single", 0, "0 docu"),
+    ],
 )
 def test_a_corpus_too_small_stops_the_plan(tiny_model, tmp_path, kind, documents, problem):
     corpus = tmp_path / "corpus.jsonl"
-    rows = [[f"This is sentence {s} of {d}." for s in range(6)] for d in range(documents)] + [["Short."]]
+    rows = [[f"This is sentence {s} of {d}." for s in range(6)] for d in range(documents)] + [
+        ["Short."]
+    ]
     corpus.write_text("".join(json.dumps({"sentences": row}) + "\n" for row in rows), "utf-8")
     job = job_of(tiny_model, kind)
     assert isinstance(job.preparation, Preparation)
     job = replace(job, preparation=replace(job.preparation, corpus=corpus_ref(str(corpus))))
     error = check_stops([job], tmp_path, problem)
-    assert "prepare ppt" in (error.where or "") and "on corpus" in (error.where or "") and "--corpus" in error.fix
+    assert (
+        "prepare ppt" in (error.where or "")
+        and "on corpus" in (error.where or "")
+        and "--corpus" in error.fix
+    )
 
 
 def test_by_command_line(bench, tmp_path):
@@ -177,4 +209,8 @@ def test_by_command_line(bench, tmp_path):
         for kind, runs in {"single": 3, "pair": 6, "choice": 3, "unified": 12}.items()
     }
     refused = bench(*arguments, "--corpus", tmp_path / "nowhere")
-    assert refused.returncode == 2 and "no corpus" in refused.stderr and not (tmp_path / "results").exists()
+    assert (
+        refused.returncode == 2
+        and "no corpus" in refused.stderr
+        and not (tmp_path / "results").exists()
+    )

@@ -1,4 +1,6 @@
-"""Quantisation end to end: pipelines that end with it, what is stored, and the answers of the stored model."""
+"""Quantisation end to end: pipelines that end with it, what is stored, and the answers of the
+stored model.
+"""
 
 from __future__ import annotations
 

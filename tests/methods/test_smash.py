@@ -41,14 +41,21 @@ def artifacts(tmp_path):
 def text(tmp_path):
     """A corpus in words that the tiny models know."""
     file = tmp_path / "text.txt"
-    lines = [[f"the {noun} was {word} {n}." for n in "abcd"] for noun in ("film", "cat") for word in ("good", "dull")]
+    lines = [
+        [f"the {noun} was {word} {n}." for n in "abcd"]
+        for noun in ("film", "cat")
+        for word in ("good", "dull")
+    ]
     file.write_text("\n\n".join("\n".join(document) for document in lines))
     return file
 
 
 def job_of(student, teacher, text, kind="single", **settings):
     """Return a job with a student and a teacher of their own, on a corpus of one's own."""
-    task, refs = toy_task(kind), {"student": find_model(str(student)), "teacher": find_model(str(teacher))}
+    task, refs = (
+        toy_task(kind),
+        {"student": find_model(str(student)), "teacher": find_model(str(teacher))},
+    )
     maker = Maker(toy_protocol(), methods(), refs, corpus_ref(str(text)))
     rows = toy_rows(task)
     split, hashes = make_split(task, rows, 2, 13), row_hashes(rows)
@@ -67,35 +74,56 @@ def same(one, other):
 
 
 def test_by_protocol_and_by_the_paper():
-    """smash, A.1: 200k updates of 128 at 1e-4; rule and raw text at 1e-5; `quick` and `demo` shorten it."""
-    paper = {name: SMASH.settings[name] for name in ("pretrain_steps", "pretrain_batch", "pretrain_lr")}
+    """smash, A.1: 200k updates of 128 at 1e-4; rule and raw text at 1e-5; `quick` and `demo`
+    shorten it.
+    """
+    paper = {
+        name: SMASH.settings[name] for name in ("pretrain_steps", "pretrain_batch", "pretrain_lr")
+    }
     assert paper == {"pretrain_steps": 200_000, "pretrain_batch": 128, "pretrain_lr": 1e-4}
     assert [SMASH.presets[name]["pretrain_lr"] for name in ("distilbert", "rule")] == [1e-5, 1e-5]
-    assert SMASH.presets["hidden"] == {"hidden": 0.01} and SMASH.presets["attention"] == {"attention": 0.01}
+    assert SMASH.presets["hidden"] == {"hidden": 0.01} and SMASH.presets["attention"] == {
+        "attention": 0.01
+    }
     assert not {"pretrain_steps", "pretrain_batch"} & set(get_protocol("lm-bff-v1").prepare)
     for name in ("quick", "demo"):
         assert get_protocol(name).prepare["pretrain_steps"] <= 200
 
 
 def test_tasks_of_a_format_share_one_student_and_find_it_again(tiny_model, tmp_path):
-    """Two tasks on single sentences and one on pairs need two preparations; the next plan needs none."""
+    """Two tasks on single sentences and one on pairs need two preparations; the next plan needs
+    none.
+    """
     store = Store(tmp_path)
     kinds = ("single", "regression", "pair")
-    jobs = tuple(toy_job(SMASH, tiny_model, toy_task(kind), settings={"lr": 1e-3, "batch_size": 2}) for kind in kinds)
+    jobs = tuple(
+        toy_job(SMASH, tiny_model, toy_task(kind), settings={"lr": 1e-3, "batch_size": 2})
+        for kind in kinds
+    )
     done = []
 
     def carry(todo):
         stages = Plan(tuple(todo), {}, store.artifacts).stages(todo)
         count = len(done)
-        options = dict(workers=1, device="cpu", threads=1, on_done=lambda work, outcome: done.append((work, outcome)))
+        options = dict(
+            workers=1,
+            device="cpu",
+            threads=1,
+            on_done=lambda work, outcome: done.append((work, outcome)),
+        )
         assert execute(stages, store, **options) == 0, [outcome for _, outcome in done]
         return [work for work, _ in done[count:]]
 
     first = carry(jobs)
-    assert sorted(work.kind for work in first if isinstance(work, Preparation)) == ["pair", "single"]
+    assert sorted(work.kind for work in first if isinstance(work, Preparation)) == [
+        "pair",
+        "single",
+    ]
     files = {file: file.stat().st_mtime_ns for file in store.artifacts.root.iterdir()}
     assert len(files) == 2
-    others = [toy_job(SMASH, tiny_model, toy_task(kind), settings={"tune": False}) for kind in kinds]
+    others = [
+        toy_job(SMASH, tiny_model, toy_task(kind), settings={"tune": False}) for kind in kinds
+    ]
     second = carry(others)
     assert all(isinstance(work, Job) for work in second) and len(second) == 3
     assert {file: file.stat().st_mtime_ns for file in store.artifacts.root.iterdir()} == files
@@ -109,7 +137,13 @@ def test_what_determines_a_student(tiny_model, tiny, text):
 
     plain = key()
     assert plain == key(tune=False) == key(lr=1e-3) == key(kind="regression")
-    others = {key(kind="pair"), key(objective="rule"), key(hidden=0.01), key(keep=0.1), key(pretrain_steps=4)}
+    others = {
+        key(kind="pair"),
+        key(objective="rule"),
+        key(hidden=0.01),
+        key(keep=0.1),
+        key(pretrain_steps=4),
+    }
     others.add(job_of(tiny_model, tiny("distilbert"), text).preparation.key)
     others.add(job_of(tiny("distilbert"), tiny_model, text).preparation.key)
     text.write_text(text.read_text() + "\n\nOne more.")
@@ -120,7 +154,11 @@ def test_zero_shot_is_the_distilled_student_as_it_is(tiny_model, artifacts, text
     job = job_of(tiny_model, tiny_model, text, tune=False)
     tensors = built(job, artifacts)
     record, predictions = run_job(job, artifacts)
-    assert record.error is None and "curve" not in record.details and len(record.selection["trials"]) == 1
+    assert (
+        record.error is None
+        and "curve" not in record.details
+        and len(record.selection["trials"]) == 1
+    )
     backbone = Models(CPU).fresh(job.run.student)
     assert set(dict(backbone.model.named_parameters())) == set(tensors)
     backbone.model.load_state_dict(tensors, strict=False)
@@ -132,24 +170,36 @@ def test_a_teacher_of_another_family_with_the_same_vocabulary(tiny, artifacts, t
     """The more updates, the nearer the student's words at the mask are to the teacher's."""
     gaps = []
     for steps in (1, 80):
-        job = job_of(tiny("roberta"), tiny("distilbert"), text, pretrain_steps=steps, pretrain_lr=3e-3)
+        job = job_of(
+            tiny("roberta"), tiny("distilbert"), text, pretrain_steps=steps, pretrain_lr=3e-3
+        )
         models = Models(CPU)
         student, teacher = models.fresh(job.run.student), models.fresh(job.run.teacher)
         student.model.load_state_dict(built(job, artifacts), strict=False)
         read = [prompt_model(model, job.task).eval() for model in (student, teacher)]
         batch = read[0].collate(read[0].encode(job.split.test))
         with torch.no_grad():
-            given, wanted = (model.backbone.vocabulary_scores(batch).log_softmax(-1) for model in read)
+            given, wanted = (
+                model.backbone.vocabulary_scores(batch).log_softmax(-1) for model in read
+            )
         gaps.append(float((wanted.exp() * (wanted - given)).sum(-1).mean()))
     assert 0 < gaps[1] < 0.85 * gaps[0]
 
 
 @pytest.mark.parametrize(("kind", "same_teacher"), [("pair", True), ("single", False)])
-def test_the_rule_asks_the_teacher_for_sentences_alone(tiny_model, tiny, artifacts, text, kind, same_teacher):
+def test_the_rule_asks_the_teacher_for_sentences_alone(
+    tiny_model, tiny, artifacts, text, kind, same_teacher
+):
     rule = {"kind": kind, "objective": "rule", "keep": 0.5, "pretrain_lr": 1e-2}
-    mine, other = (built(job_of(tiny_model, tiny(name), text, **rule), artifacts) for name in ("bert", "distilbert"))
+    mine, other = (
+        built(job_of(tiny_model, tiny(name), text, **rule), artifacts)
+        for name in ("bert", "distilbert")
+    )
     assert same(mine, other) == same_teacher
-    taught = [built(job_of(tiny_model, tiny(name), text, kind=kind), artifacts) for name in ("roberta", "distilbert")]
+    taught = [
+        built(job_of(tiny_model, tiny(name), text, kind=kind), artifacts)
+        for name in ("roberta", "distilbert")
+    ]
     assert not same(*taught)
 
 
@@ -166,7 +216,9 @@ def test_t5_keeps_the_contract(tiny_t5):
 
 
 def other_vocabulary(folder: Path, tmp_path: Path) -> Path:
-    """Return a copy of a model with a token that the original lacks, in the place of one that it has."""
+    """Return a copy of a model with a token that the original lacks, in the place of one that it
+    has.
+    """
     copy = shutil.copytree(folder, tmp_path / "other")
     file = copy / "tokenizer.json"
     file.write_text(file.read_text("utf-8").replace('"dog"', '"wolf"'), "utf-8")
@@ -176,10 +228,19 @@ def other_vocabulary(folder: Path, tmp_path: Path) -> Path:
 def test_what_does_not_go_together_is_refused_before_anything_runs(tiny_model, tmp_path, text):
     def carry(job):
         stages = Plan((job,), {}, Artifacts(tmp_path / "artifacts")).stages([job])
-        execute(stages, Store(tmp_path), workers=1, device="cpu", threads=1, on_done=lambda work, outcome: None)
+        execute(
+            stages,
+            Store(tmp_path),
+            workers=1,
+            device="cpu",
+            threads=1,
+            on_done=lambda work, outcome: None,
+        )
 
     other = other_vocabulary(tiny_model, tmp_path)
-    with pytest.raises(BenchError, match="no distribution over one is one over the other") as caught:
+    with pytest.raises(
+        BenchError, match="no distribution over one is one over the other"
+    ) as caught:
         carry(job_of(tiny_model, other, text))
     assert "smash on toy-single" in str(caught.value) and caught.value.fix
     with pytest.raises(BenchError, match=r"keep=2\.0"):
@@ -195,11 +256,20 @@ def test_a_run_whose_student_was_not_built_says_so(tiny_model, artifacts, text):
     from fewbench.runner.run import carry_out
 
     record, _ = carry_out(job_of(tiny_model, tiny_model, text), Models(CPU), 1, artifacts)
-    assert record.status == "failed" and "prepare smash single" in record.error and "was not built" in record.error
+    assert (
+        record.status == "failed"
+        and "prepare smash single" in record.error
+        and "was not built" in record.error
+    )
 
 
 def test_diverged_training_is_no_artifact(tiny_model, artifacts, text):
     job = job_of(tiny_model, tiny_model, text, pretrain_lr=1e30)
-    job = replace(job, preparation=replace(job.preparation, settings={**job.preparation.settings, "pretrain_steps": 9}))
+    job = replace(
+        job,
+        preparation=replace(
+            job.preparation, settings={**job.preparation.settings, "pretrain_steps": 9}
+        ),
+    )
     assert "diverged" in (prepare(job.preparation, Models(CPU), artifacts) or "")
     assert not artifacts.root.exists()

@@ -22,8 +22,16 @@ THESEUS = methods()["theseus"]
 
 def test_schedules():
     linear, constant = linear_rate(0.3, 0.0006), constant_rate(0.5, 3)
-    assert [linear(step) for step in (0, 500, 1166, 1167, 5000)] == pytest.approx([0.3, 0.6, 0.9996, 1, 1])
-    assert [constant(step) for step in range(5)] == [0.5, 0.5, 0.5, 1, 1]  # not 1 from the second update on
+    assert [linear(step) for step in (0, 500, 1166, 1167, 5000)] == pytest.approx(
+        [0.3, 0.6, 0.9996, 1, 1]
+    )
+    assert [constant(step) for step in range(5)] == [
+        0.5,
+        0.5,
+        0.5,
+        1,
+        1,
+    ]  # not 1 from the second update on
 
 
 def test_each_successor_is_drawn_by_itself():
@@ -34,7 +42,9 @@ def test_each_successor_is_drawn_by_itself():
     assert set(drawn) == {a + b + c for a in ("ab", "X") for b in ("cd", "Y") for c in ("ef", "Z")}
     for letter in "XYZ":
         assert sum(letter in layers for layers in drawn) / 3000 == pytest.approx(0.3, abs=0.04)
-    assert sum("X" in layers and "Y" in layers for layers in drawn) / 3000 == pytest.approx(0.09, abs=0.03)
+    assert sum("X" in layers and "Y" in layers for layers in drawn) / 3000 == pytest.approx(
+        0.09, abs=0.03
+    )
     assert {"".join(mixture.draw(list("XYZ"))) for _ in range(5)} == {"XYZ"}
 
 
@@ -48,7 +58,10 @@ def test_only_training_mixes(tiny_model):
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    old = [layer._replace(weights=0.0, after_attention=0.0, after_feedforward=0.0) for layer in whole.backbone.layers]
+    old = [
+        layer._replace(weights=0.0, after_attention=0.0, after_feedforward=0.0)
+        for layer in whole.backbone.layers
+    ]
     mixture = Mixture(old, lambda step: 0.0 if step == 0 else 1.0, seed=1)
     model.backbone.model.config.attention_probs_dropout_prob = 0.0
     with replacing(model.backbone, mixture):
@@ -70,7 +83,9 @@ def test_only_successors_are_trained(tiny_model, tmp_path):
         None, job.supplies, artifacts,
     )  # fmt: skip
     before = kit.source()
-    model = THESEUS.module().transform(kit.source(), job.task, job.split, kit, lr=0.01, batch_size=2, base=1.0)
+    model = THESEUS.module().transform(
+        kit.source(), job.task, job.split, kit, lr=0.01, batch_size=2, base=1.0
+    )
     assert model.backbone.changes == [{"change": "truncate", "layers": [0]}]
     start, end = before.state_dict(), model.state_dict()
     moved = {name for name in end if not torch.equal(start[name], end[name])}

@@ -18,12 +18,18 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium: the system's, or else playwright's own."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'fewbench[pages]'")
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="needs playwright: pip install 'fewbench[pages]'"
+    )
     with sync_api.sync_playwright() as playwright:
         own = playwright.chromium.executable_path
-        program = next(filter(None, map(shutil.which, PROGRAMS)), own if Path(own).exists() else None)
+        program = next(
+            filter(None, map(shutil.which, PROGRAMS)), own if Path(own).exists() else None
+        )
         if program is None:
-            pytest.skip("needs a Chromium: apt-get install chromium, or playwright install chromium")
+            pytest.skip(
+                "needs a Chromium: apt-get install chromium, or playwright install chromium"
+            )
         running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield running
         running.close()
@@ -31,14 +37,18 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def show(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open a file with the network off. At the end nothing may have been asked for, and the console be silent."""
+    """Open a file with the network off. At the end nothing may have been asked for, and the console
+    be silent.
+    """
     said: list[str] = []
     asked: list[str] = []
     contexts = []
     opened = set()
 
     def open_page(file: Path, address: str = "", **options: Any) -> Any:
-        context = browser.new_context(offline=True, **{"viewport": {"width": 1280, "height": 900}, **options})
+        context = browser.new_context(
+            offline=True, **{"viewport": {"width": 1280, "height": 900}, **options}
+        )
         context.set_default_timeout(10_000)
         contexts.append(context)
         page = context.new_page()

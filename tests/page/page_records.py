@@ -1,4 +1,6 @@
-"""Records for the page's tests: a small store with everything a page must show, and names that want to be markup."""
+"""Records for the page's tests: a small store with everything a page must show, and names that want
+to be markup.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,15 @@ HOSTILE = (
     "$title ${style}",
     "\u202edlrow olleh",
 )
-"""What a careless page would take for markup, an entity, a link, a property or a template's name."""
+"""What a careless page would take for markup, an entity, a link, a property or a template's name.
+"""
 
 SEEDS = (13, 21, 42)
 
 
-def make(method: str = "ft", task: str = "sst-2", *, seed: int = 13, score: float = 0.5, **changes: Any) -> Record:
+def make(
+    method: str = "ft", task: str = "sst-2", *, seed: int = 13, score: float = 0.5, **changes: Any
+) -> Record:
     """Return a finished run's record; `changes` are fields of the run or of the record."""
     run = Run(
         task=task,
@@ -50,14 +55,21 @@ def make(method: str = "ft", task: str = "sst-2", *, seed: int = 13, score: floa
         test_fingerprint=f"test-{task}",
     )
     run = replace(run, **{name: changes.pop(name) for name in [*changes] if hasattr(run, name)})
-    trials = [{"settings": {"lr": lr}, "seed": seed, "dev": {"accuracy": score - lr}, "step": 20} for lr in (0.0, 0.25)]
+    trials = [
+        {"settings": {"lr": lr}, "seed": seed, "dev": {"accuracy": score - lr}, "step": 20}
+        for lr in (0.0, 0.25)
+    ]
     record = Record(
         run=replace(run, key=run_key(run)),
         status="ok",
         scores={part: {"accuracy": score} for part in ("dev", "test")},
         selection={"metric": "accuracy", "settings": {"lr": 0.0}, "trial": 0, "trials": trials},
         split={"n_train": 32, "n_dev": 32, "n_test": 10},
-        details={"label_words": ["terrible", "great"], "template": "{0} It was {mask}.", "curve": [[1, 0.5]]},
+        details={
+            "label_words": ["terrible", "great"],
+            "template": "{0} It was {mask}.",
+            "curve": [[1, 0.5]],
+        },
         method_code=methods()[method].code_hash() if method in methods() else "0" * 16,
         environment={
             "device": "cpu: Abacus",
@@ -85,17 +97,25 @@ def store_of(root: Path, *records: Record) -> Path:
 
 
 def usual(root: Path) -> Path:
-    """Write a store that has stale, failed, missing and published numbers, two K, and two protocols."""
+    """Write a store that has stale, failed, missing and published numbers, two K, and two
+    protocols.
+    """
     records = [
         *(make("ft", "sst-2", seed=s, score=0.60 + n / 100) for n, s in enumerate(SEEDS)),
         *(make("prompt-ft", "sst-2", seed=s, score=0.80 + n / 100) for n, s in enumerate(SEEDS)),
         *(make("prompt-ft", "sst-2", seed=s, score=0.70, k=4) for s in SEEDS),
         *(make("ft", "mr", seed=s, score=0.75, method_code="0" * 16) for s in SEEDS),
         *(make("ft", "trec", seed=s, score=0.40) for s in SEEDS[:2]),
-        *(make("ft", "boolq", seed=s, score=0.55, source="super-glue", protocol="lm-bff-v1") for s in SEEDS),
+        *(
+            make("ft", "boolq", seed=s, score=0.55, source="super-glue", protocol="lm-bff-v1")
+            for s in SEEDS
+        ),
         failed("prompt-ft", "mr", "it broke", seed=13),
     ]
-    publish(root, "smash,2,,Theirs,prompt-ft,SST-2,sst-2,roberta-large,16,accuracy,92.7,0.9,5,from another paper")
+    publish(
+        root,
+        "smash,2,,Theirs,prompt-ft,SST-2,sst-2,roberta-large,16,accuracy,92.7,0.9,5,from another paper",
+    )
     return store_of(root, *records)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from page_browser import browser, show, usual_page  # noqa: F401
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'fewbench[pages]'")
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright: pip install 'fewbench[pages]'"
+)
 expect = sync_api.expect
 
 VIEWS = ("", "#view=methods", "#view=method&method=ft", "#view=about", "#sort=sst-2@lm-bff")
@@ -14,7 +16,13 @@ VIEWS = ("", "#view=methods", "#view=method&method=ft", "#view=about", "#sort=ss
 @pytest.mark.parametrize("address", VIEWS)
 @pytest.mark.parametrize("width", [320, 390])
 def test_on_a_phone_the_page_does_not_scroll_sideways(show, usual_page, address, width):
-    page = show(usual_page, address, viewport={"width": width, "height": 800}, is_mobile=True, device_scale_factor=2)
+    page = show(
+        usual_page,
+        address,
+        viewport={"width": width, "height": 800},
+        is_mobile=True,
+        device_scale_factor=2,
+    )
     for button in page.locator("#runs tbody button").all()[:1]:
         button.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -58,10 +66,17 @@ def test_text_has_the_contrast_of_wcag_aa(show, usual_page, address, scheme):
 
 def test_dark_mode_follows_the_system(show, usual_page):
     ground = {
-        scheme: show(usual_page, color_scheme=scheme).evaluate("getComputedStyle(document.body).backgroundColor")
+        scheme: show(usual_page, color_scheme=scheme).evaluate(
+            "getComputedStyle(document.body).backgroundColor"
+        )
         for scheme in ("light", "dark")
     }
-    assert sum(map(int, ground["light"][4:-1].split(","))) > 600 > 200 > sum(map(int, ground["dark"][4:-1].split(",")))
+    assert (
+        sum(map(int, ground["light"][4:-1].split(",")))
+        > 600
+        > 200
+        > sum(map(int, ground["dark"][4:-1].split(",")))
+    )
 
 
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(show, usual_page):

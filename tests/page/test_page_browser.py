@@ -1,4 +1,6 @@
-"""The page in a real browser, from disk and without network: what a person sees, clicks, types and hears."""
+"""The page in a real browser, from disk and without network: what a person sees, clicks, types and
+hears.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from fewbench.report.page.write import save, to_html
 from fewbench.store.measurement import measured, write
 from fewbench.store.store import Store
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'fewbench[pages]'")
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="needs playwright: pip install 'fewbench[pages]'"
+)
 expect = sync_api.expect
 
 
@@ -25,19 +29,28 @@ def lines(page: Any) -> list[str]:
 
 
 def line(page: Any, name: str) -> Any:
-    return page.locator("#board tbody tr", has=page.locator("th > bdi, th > a > bdi", has_text=name))
+    return page.locator(
+        "#board tbody tr", has=page.locator("th > bdi, th > a > bdi", has_text=name)
+    )
 
 
 def head(page: Any, name: str) -> Any:
     return page.locator("#board thead th", has=page.get_by_role("button", name=name, exact=True))
 
 
-def test_the_board_shows_means_deviations_and_what_is_stale_failed_missing_or_published(show, usual_page):
+def test_the_board_shows_means_deviations_and_what_is_stale_failed_missing_or_published(
+    show, usual_page
+):
     page = show(usual_page)
     expect(page.locator("#board-caption")).to_contain_text("K = 16 · quick · student tiny")
     assert lines(page) == ["prompt-ft", "ft", "Theirs"]
     scores = line(page, "prompt-ft").locator("td").all_inner_texts()
-    assert ["".join(text.split()) for text in scores] == ["1failed", "81.0(best)±0.8(3)", "–norun", "–"]
+    assert ["".join(text.split()) for text in scores] == [
+        "1failed",
+        "81.0(best)±0.8(3)",
+        "–norun",
+        "–",
+    ]
     expect(line(page, "ft").nth(1).locator("td").first).to_contain_text("†")
     expect(page.locator("#notes")).to_contain_text("older version of the method's code")
     printed = line(page, "Theirs")
@@ -96,7 +109,13 @@ def test_tabs_choose_the_suite_by_mouse_and_by_arrow_keys(show, usual_page):
     page.get_by_role("tab", name="sentiment").press("ArrowLeft")
     expect(page.get_by_role("tab", selected=True)).to_have_text("lm-bff")
     expect(page.get_by_role("tab", selected=True)).to_be_focused()
-    assert page.locator("#board thead button").all_inner_texts() == ["method", "mr", "sst-2", "trec", "average"]
+    assert page.locator("#board thead button").all_inner_texts() == [
+        "method",
+        "mr",
+        "sst-2",
+        "trec",
+        "average",
+    ]
     expect(page.locator("#board-caption")).to_contain_text("3 of the suite's 15 tasks have runs")
     page.keyboard.press("End")
     expect(page.get_by_role("tab", selected=True)).to_have_text("superglue")
@@ -152,7 +171,12 @@ def test_a_score_leads_to_its_runs_their_trials_and_their_record(show, usual_pag
 def test_a_method_has_its_paper_settings_label_words_cost_and_runs(show, usual_page):
     page = show(usual_page, "#view=methods")
     page.get_by_role("link", name="prompt-ft", exact=True).click()
-    for text in ("Gao, Fisch and Chen, 2021", "student, words", "4.0 s, 100 MiB at the peak", "by the protocol's grid"):
+    for text in (
+        "Gao, Fisch and Chen, 2021",
+        "student, words",
+        "4.0 s, 100 MiB at the peak",
+        "by the protocol's grid",
+    ):
         expect(page.locator("#method")).to_contain_text(text)
     page.get_by_text("1 set", exact=True).click()
     expect(page.locator("#method")).to_contain_text("sst-2@lm-bff: terrible, great")
@@ -181,7 +205,10 @@ def test_figures_draw_every_seed_and_scores_over_k(show, usual_page):
     assert seeds.locator(".mark.c0").count() == 2 * len(SEEDS)
     assert seeds.locator(".mean").count() == 2
     assert seeds.locator(".mark.c2").count() == 1
-    x = {t.locator("title").text_content(): t.bounding_box()["x"] for t in seeds.locator(".mark.c0").all()}
+    x = {
+        t.locator("title").text_content(): t.bounding_box()["x"]
+        for t in seeds.locator(".mark.c0").all()
+    }
     assert x["seed 13: 60.0"] < x["seed 21: 61.0"] < x["seed 13: 80.0"] < x["seed 42: 82.0"]
     curves = page.locator("#scaling-figure svg .curve").evaluate_all(
         "all => all.filter(c => c.tagName === 'polyline').length"
@@ -205,7 +232,13 @@ def test_what_was_measured_beyond_the_score_stands_below_the_figures(show, tmp_p
             write(
                 store,
                 record,
-                measured(record, "attack", "textfooler-paper", scores=scores, **told | {"settings": {"drawn": {}}}),
+                measured(
+                    record,
+                    "attack",
+                    "textfooler-paper",
+                    scores=scores,
+                    **told | {"settings": {"drawn": {}}},
+                ),
             )
             if record.run.seed == SEEDS[0]:
                 write(store, record, measured(record, "cost", scores={"layer_ratio": 2.0}, **told))
@@ -218,7 +251,12 @@ def test_what_was_measured_beyond_the_score_stands_below_the_figures(show, tmp_p
     after, queries = (f"{name}\ntextfooler-paper" for name in ("after-attack accuracy", "queries"))
     assert heads == ["method", "score", after, queries, "layer ratio"]
     (row,) = table.locator("tbody tr").all()
-    assert [text.strip() for text in row.locator("td").all_inner_texts()] == ["61.0", "25.0", "31.5", "2.00 (1)"]
+    assert [text.strip() for text in row.locator("td").all_inner_texts()] == [
+        "61.0",
+        "25.0",
+        "31.5",
+        "2.00 (1)",
+    ]
     task.select_option("mr@lm-bff")
     expect(page.get_by_role("heading", name="Beyond the score")).to_be_hidden()
 
@@ -264,7 +302,22 @@ def test_hostile_names_are_text_everywhere(show, tmp_path):
 
 def _published(name: str) -> list[str]:
     quoted = name.replace('"', '""')
-    return [quoted, quoted, quoted, quoted, quoted, "x", "sst-2", quoted, "16", "accuracy", "50", "1", "5", quoted]
+    return [
+        quoted,
+        quoted,
+        quoted,
+        quoted,
+        quoted,
+        "x",
+        "sst-2",
+        quoted,
+        "16",
+        "accuracy",
+        "50",
+        "1",
+        "5",
+        quoted,
+    ]
 
 
 def test_the_policy_refuses_markup_scripts_and_requests(browser, usual_page):
@@ -297,5 +350,7 @@ def test_a_page_of_nothing_says_how_to_fill_it(show, tmp_path):
     save(to_html(data_of(tmp_path), "Empty"), tmp_path / "page.html")
     page = show(tmp_path / "page.html")
     expect(page.get_by_role("status")).to_contain_text("bench run makes some")
-    page = show(tmp_path / "page.html", "#view=method&method=none%20such&k=x&suite=y&sort=z&__proto__=1")
+    page = show(
+        tmp_path / "page.html", "#view=method&method=none%20such&k=x&suite=y&sort=z&__proto__=1"
+    )
     expect(page.locator("#method")).to_contain_text("no method of this name")

@@ -31,14 +31,21 @@ def test_cells_are_those_of_the_table(tmp_path):
     found = {}
     for block in data["blocks"]:
         for row, column, *numbers in block["cells"]:
-            place = (data["rows"][row]["label"], data["columns"][column]["task"], block["k"], block["protocol"])
+            place = (
+                data["rows"][row]["label"],
+                data["columns"][column]["task"],
+                block["k"],
+                block["protocol"],
+            )
             found[place] = numbers
     code = {name: info.code_hash() for name, info in methods().items()}
     ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
     wanted = to_rows(build(Store(tmp_path).records(), code, ddofs))
     assert len(found) == len(wanted) == 7
     for one in wanted:
-        mean, std, n, bad, stale, codes, doubled, changed = found[one["method"], one["task"], one["k"], one["protocol"]]
+        mean, std, n, bad, stale, codes, doubled, changed = found[
+            one["method"], one["task"], one["k"], one["protocol"]
+        ]
         assert (mean, std) == tuple(
             None if x is None else pytest.approx(x, abs=0.005) for x in (one["mean"], one["std"])
         )
@@ -79,7 +86,9 @@ def test_a_teacher_that_tells_rows_apart_is_found_by_every_run(tmp_path):
     from fewbench.types import ModelRef
 
     taught = [
-        make("kd", seed=seed, teacher=ModelRef(name, "", name * 4)) for seed in SEEDS for name in ("abcd", "dcba")
+        make("kd", seed=seed, teacher=ModelRef(name, "", name * 4))
+        for seed in SEEDS
+        for name in ("abcd", "dcba")
     ]
     data = data_of(store_of(tmp_path, *taught))
     assert all(isinstance(run["row"], int) for run in runs_of(data))
@@ -95,11 +104,15 @@ def test_one_task_asked_in_two_ways_has_two_columns_of_two_names(tmp_path, part)
 
 
 def test_a_model_made_of_a_teacher_stands_under_it(tmp_path):
-    data = data_of(store_of(tmp_path, make("ptq", student=None, teacher=ModelRef("large", "", "1" * 16))))
+    data = data_of(
+        store_of(tmp_path, make("ptq", student=None, teacher=ModelRef("large", "", "1" * 16)))
+    )
     assert [row["student"] for row in data["rows"]] == ["large"]
 
 
-def test_a_pipeline_of_installed_steps_is_described_and_its_runs_are_stale_if_a_step_changed(tmp_path):
+def test_a_pipeline_of_installed_steps_is_described_and_its_runs_are_stale_if_a_step_changed(
+    tmp_path,
+):
     data = data_of(store_of(tmp_path, make("truncate+kd", method_code="0" * 16)))
     assert "pipeline" in data["methods"]["truncate+kd"]["summary"]
     assert [run["stale"] for run in runs_of(data)] == [1]
@@ -110,7 +123,11 @@ def test_what_was_measured_of_a_run_is_told_if_it_is_of_this_outcome(tmp_path):
     (record,) = store.records()
     told = {"settings": {}, "environment": {}}
     write(store, record, measured(record, "cost", scores={"flops": 7}, **told))
-    write(store, record, replace(measured(record, "attack", scores={"queries": 9}, **told), predictions="0" * 64))
+    write(
+        store,
+        record,
+        replace(measured(record, "attack", scores={"queries": 9}, **told), predictions="0" * 64),
+    )
     data = data_of(tmp_path)
     run = runs_of(data)[0]
     assert data["values"][run["measured"]] == {"cost": {"flops": 7}}
@@ -118,31 +135,60 @@ def test_what_was_measured_of_a_run_is_told_if_it_is_of_this_outcome(tmp_path):
 
 
 def test_what_was_measured_beyond_the_score_stands_by_cell(tmp_path):
-    """By hand: two labels of four agree; equal rows are alike by 1, (1, 0) and (0, 1) by 1 - sqrt(ln 2)."""
+    """By hand: two labels of four agree; equal rows are alike by 1, (1, 0) and (0, 1) by 1 -
+    sqrt(ln 2).
+    """
     store = Store(tmp_path)
-    ids, here, there = tuple("abcd"), np.array([[1, 0]] * 4, "f4"), np.array([[1, 0]] * 2 + [[0, 1]] * 2, "f4")
+    ids, here, there = (
+        tuple("abcd"),
+        np.array([[1, 0]] * 4, "f4"),
+        np.array([[1, 0]] * 2 + [[0, 1]] * 2, "f4"),
+    )
     for seed, taught in ((13, True), (21, True), (42, False)):
         teacher = make("ft", seed=seed, student=ModelRef("big", "", "1" * 16))
-        details = {"teacher": {"run": teacher.run.key, "code": teacher.method_code}} if taught else {}
+        details = (
+            {"teacher": {"run": teacher.run.key, "code": teacher.method_code}} if taught else {}
+        )
         student = make("vanilla-kd", seed=seed, score=0.7, details=details)
         store.save(teacher, Predictions(ids, here)), store.save(student, Predictions(ids, there))
     student = store.get(student.run)
     write(
         store,
         student,
-        measured(student, "attack", "cli", scores={"mean_queries": 9}, settings={"drawn": {}}, environment={}),
+        measured(
+            student,
+            "attack",
+            "cli",
+            scores={"mean_queries": 9},
+            settings={"drawn": {}},
+            environment={},
+        ),
     )
     data = data_of(tmp_path)
-    assert data["beyond"]["columns"] == [["label loyalty", 1], ["probability loyalty", 1], ["queries (cli)", 1]]
+    assert data["beyond"]["columns"] == [
+        ["label loyalty", 1],
+        ["probability loyalty", 1],
+        ["queries (cli)", 1],
+    ]
     ((block, row, column, values),) = data["beyond"]["cells"]
-    assert data["rows"][row]["method"] == "vanilla-kd" and data["columns"][column]["task"] == "sst-2" and block == 0
-    assert values == [[50.0, 2], [pytest.approx(100 * (1 - math.sqrt(math.log(2)) / 2), abs=1e-3), 2], [9.0, 1]]
+    assert (
+        data["rows"][row]["method"] == "vanilla-kd"
+        and data["columns"][column]["task"] == "sst-2"
+        and block == 0
+    )
+    assert values == [
+        [50.0, 2],
+        [pytest.approx(100 * (1 - math.sqrt(math.log(2)) / 2), abs=1e-3), 2],
+        [9.0, 1],
+    ]
 
 
 def test_a_damaged_measurement_is_told_and_not_shown(tmp_path):
     store = Store(store_of(tmp_path, make()))
     (record,) = store.records()
-    file = write(store, record, measured(record, "cost", scores={"flops": 7}, settings={}, environment={}))
+    file = write(
+        store, record, measured(record, "cost", scores={"flops": 7}, settings={}, environment={})
+    )
     file.write_text(file.read_text("utf-8").replace("7", "8"), "utf-8")
     data = data_of(tmp_path)
     assert runs_of(data)[0]["measured"] is None
@@ -177,7 +223,10 @@ def test_published_numbers_become_rows_and_those_of_other_metrics_and_tasks_do_n
         "smash,2,Part,A,prompt-ft,Avg.,,roberta-large,16,average,80.0,,,",
         "smash,2,Part,A,prompt-ft,SST-2 (acc),sst-2,roberta-large,full,accuracy,95.0,,,",
     )
-    found = rows(read_published(tmp_path / "published"), {"sst-2": "accuracy", "mr": "accuracy", "mrpc": "f1"})
+    found = rows(
+        read_published(tmp_path / "published"),
+        {"sst-2": "accuracy", "mr": "accuracy", "mrpc": "f1"},
+    )
     assert [(row["label"], row["k"], row["paper"]) for row in found] == [
         ("Part: A", "16", "smash Table 2"),
         ("Part: A", "full", "smash Table 2"),
@@ -192,4 +241,6 @@ def test_hostile_names_come_through_unchanged(tmp_path):
     records = [make(name, f"task {name}", source=name, settings={name: name}) for name in HOSTILE]
     data = data_of(store_of(tmp_path, *records, failed("ft", "sst-2", HOSTILE[0])))
     assert {run["method"] for run in runs_of(data)} == {*HOSTILE, "ft"}
-    assert {row["label"] for row in data["rows"]} == {f"{name}:{name}={name}" for name in HOSTILE} | {"ft"}
+    assert {row["label"] for row in data["rows"]} == {
+        f"{name}:{name}={name}" for name in HOSTILE
+    } | {"ft"}

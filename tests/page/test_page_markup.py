@@ -92,7 +92,9 @@ def test_the_page_is_well_formed_whatever_it_is_called(title):
 
 def test_the_policy_names_the_hashes_of_the_style_and_script_that_stand_in_the_page():
     parsed = Page(to_html({"x": 1}, "t"))
-    policies = [a["content"] for tag, a in parsed.found if a.get("http-equiv") == "Content-Security-Policy"]
+    policies = [
+        a["content"] for tag, a in parsed.found if a.get("http-equiv") == "Content-Security-Policy"
+    ]
     stated = dict(part.split(" ", 1) for part in policies[0].split("; "))
     module = parsed.texts["script"][1]
     for name, text in (("script-src", module), ("style-src", parsed.texts["style"][0])):
@@ -105,7 +107,9 @@ def test_the_policy_names_the_hashes_of_the_style_and_script_that_stand_in_the_p
 
 def test_the_policy_stands_before_anything_it_governs():
     tags = [a.get("http-equiv", tag) for tag, a in Page(to_html({}, "t")).found]
-    assert tags.index("Content-Security-Policy") < min(tags.index(tag) for tag in ("style", "script", "link"))
+    assert tags.index("Content-Security-Policy") < min(
+        tags.index(tag) for tag in ("style", "script", "link")
+    )
 
 
 def test_no_script_makes_markup_or_code_of_text_or_asks_the_network():

@@ -22,8 +22,13 @@ def backbone(folder) -> Backbone:
 
 def sequences(model: Backbone, lengths=(9, 5, 13), read=(3, 1, 12)) -> list[Encoded]:
     generator = torch.Generator().manual_seed(1)
-    rows = [torch.randint(5, len(model.tokenizer), (n,), generator=generator).tolist() for n in lengths]
-    return [Encoded((Tokens(tuple(row), (0,) * len(row), at),), None) for row, at in zip(rows, read, strict=True)]
+    rows = [
+        torch.randint(5, len(model.tokenizer), (n,), generator=generator).tolist() for n in lengths
+    ]
+    return [
+        Encoded((Tokens(tuple(row), (0,) * len(row), at),), None)
+        for row, at in zip(rows, read, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -47,8 +52,12 @@ def test_hidden_states_equal_the_models_own(tiny, family):
         ids = example.sequences[0].ids
         own = model.model(input_ids=torch.tensor([ids]), output_hidden_states=True).hidden_states
         assert len(own) == len(states)
-        for ours, theirs in zip(states[1:], own[1:], strict=True):  # ALBERT and ELECTRA project what others count as 0
-            torch.testing.assert_close(ours[start : start + len(ids)], theirs[0], atol=2e-5, rtol=1e-4)
+        for ours, theirs in zip(
+            states[1:], own[1:], strict=True
+        ):  # ALBERT and ELECTRA project what others count as 0
+            torch.testing.assert_close(
+                ours[start : start + len(ids)], theirs[0], atol=2e-5, rtol=1e-4
+            )
         start += len(ids)
 
 
@@ -57,7 +66,9 @@ def test_segments_reach_the_model(tiny, family):
     model = backbone(tiny(family))
     ids, segments = (2, 8, 9, 3, 10, 3), (0, 0, 0, 0, 1, 1)
     ours = model.vocabulary_scores(collate([Encoded((Tokens(ids, segments, 2),), None)], CPU))
-    own = model.model(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([segments])).logits[:, 2]
+    own = model.model(
+        input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([segments])
+    ).logits[:, 2]
     torch.testing.assert_close(ours, own, atol=2e-5, rtol=1e-4)
 
 
@@ -70,12 +81,19 @@ def test_gradients_equal_the_models_own(tiny, family):
     def gradients(loss):
         model.zero_grad()
         loss.backward()
-        return {n: p.grad for n, p in model.model.named_parameters() if p.grad is not None and p.grad.any()}
+        return {
+            n: p.grad
+            for n, p in model.model.named_parameters()
+            if p.grad is not None and p.grad.any()
+        }
 
     ours = gradients(model.vocabulary_scores(collate(encoded, CPU)).square().mean(1).sum())
     own = gradients(
         sum(
-            model.model(input_ids=torch.tensor([e.sequences[0].ids])).logits[0, e.sequences[0].read].square().mean()
+            model.model(input_ids=torch.tensor([e.sequences[0].ids]))
+            .logits[0, e.sequences[0].read]
+            .square()
+            .mean()
             for e in encoded
         )
     )
@@ -89,7 +107,9 @@ def test_word_scores_are_rows_of_the_vocabulary_scores(tiny, family):
     model = backbone(tiny(family))
     batch = collate(sequences(model), CPU)
     words = torch.tensor([7, 5, 11])
-    torch.testing.assert_close(model.word_scores(batch, words), model.vocabulary_scores(batch)[:, words])
+    torch.testing.assert_close(
+        model.word_scores(batch, words), model.vocabulary_scores(batch)[:, words]
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -102,7 +122,9 @@ def test_focus_changes_nothing_but_the_cost(tiny, family):
         seen = {token for example in encoded for token in example.sequences[0].ids} | {5, 6}
 
         def steps(model=model, encoded=encoded):
-            optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.0)
+            optimizer = torch.optim.AdamW(
+                [p for p in model.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.0
+            )
             for _ in range(5):
                 optimizer.zero_grad()
                 model.word_scores(collate(encoded, CPU), words).logsumexp(1).sum().backward()

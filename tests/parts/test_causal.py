@@ -23,7 +23,9 @@ def backbone(tiny):
 
 def batch_of(model, lengths=(9, 5, 13)):
     generator = torch.Generator().manual_seed(1)
-    rows = [torch.randint(5, len(model.tokenizer), (n,), generator=generator).tolist() for n in lengths]
+    rows = [
+        torch.randint(5, len(model.tokenizer), (n,), generator=generator).tolist() for n in lengths
+    ]
     encoded = [Encoded((Tokens(tuple(row), (0,) * len(row), len(row) - 1),), None) for row in rows]
     return rows, collate(encoded, CPU)
 
@@ -49,7 +51,9 @@ def test_scores_are_the_models_own_for_the_next_token(backbone, family):
 def test_a_prompt_ends_before_its_mask(backbone, kind):
     model = prompt_model(backbone(), toy_task(kind))
     assert isinstance(model, CausalPromptModel)
-    for encoded, example in zip(model.encode(toy_rows(model.task).train[:3]), toy_rows(model.task).train, strict=False):
+    for encoded, example in zip(
+        model.encode(toy_rows(model.task).train[:3]), toy_rows(model.task).train, strict=False
+    ):
         (tokens,) = encoded.sequences
         shown = " ".join(model.backbone.tokenizer.convert_ids_to_tokens(tokens.ids))
         assert tokens.read == len(tokens.ids) - 1

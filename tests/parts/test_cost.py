@@ -33,10 +33,15 @@ def model(models, tiny_model) -> HeadModel:
     from fewbench.registry.pretrained import find_model
 
     torch.manual_seed(1)
-    return HeadModel(models.fresh(find_model(str(tiny_model), offline=True)), toy_task("single")).eval()
+    return HeadModel(
+        models.fresh(find_model(str(tiny_model), offline=True)), toy_task("single")
+    ).eval()
 
 
-EXAMPLES = [Example("a", ("the film was great",)), Example("b", ("the plot of this movie was dull and boring .",))]
+EXAMPLES = [
+    Example("a", ("the film was great",)),
+    Example("b", ("the plot of this movie was dull and boring .",)),
+]
 
 
 def shape(backbone: Backbone) -> tuple[int, int, int]:
@@ -45,13 +50,17 @@ def shape(backbone: Backbone) -> tuple[int, int, int]:
 
 
 def layer(tokens: int, width: int, inner: int, mixed: int | None = None) -> int:
-    """Return the products of a layer: query, key, value and output; scores and mixture; both feed-forward maps."""
+    """Return the products of a layer: query, key, value and output; scores and mixture; both
+    feed-forward maps.
+    """
     mixed = mixed or width
     return tokens * (4 * width * mixed + 2 * width * inner) + 2 * tokens * tokens * mixed
 
 
 def last_layer(tokens: int, width: int, inner: int) -> int:
-    """Return those of a layer that is read at one position: keys and values of all tokens, the rest of one."""
+    """Return those of a layer that is read at one position: keys and values of all tokens, the rest
+    of one.
+    """
     return tokens * 2 * width * width + (2 * width * width + 2 * width * inner) + 2 * tokens * width
 
 
@@ -63,7 +72,10 @@ class TestProducts:
     def test_of_a_transformer(self, model):
         count, width, inner = shape(model.backbone)
         head = width * len(model.task.labels)
-        by_hand = [(count - 1) * layer(t, width, inner) + last_layer(t, width, inner) + head for t in lengths(model)]
+        by_hand = [
+            (count - 1) * layer(t, width, inner) + last_layer(t, width, inner) + head
+            for t in lengths(model)
+        ]
         assert len(set(by_hand)) == 2
         assert products(model, EXAMPLES) == (sum(by_hand) / 2, 0)
 
@@ -82,7 +94,9 @@ class TestProducts:
         heads = model.backbone.layers[0].heads
         before = products(model, EXAMPLES).total
         prune_heads(model.backbone, {0: list(range(heads // 2))})
-        saved = [layer(t, width, inner) - layer(t, width, inner, width // 2) for t in lengths(model)]
+        saved = [
+            layer(t, width, inner) - layer(t, width, inner, width // 2) for t in lengths(model)
+        ]
         assert count > 1
         assert before - products(model, EXAMPLES).total == sum(saved) / 2
 
@@ -91,14 +105,19 @@ class TestProducts:
         exits.rule = Depth(1)
         _, width, inner = shape(model.backbone)
         head = width * len(model.task.labels)
-        assert products(exits, EXAMPLES).total == sum(last_layer(t, width, inner) + head for t in lengths(model)) / 2
+        assert (
+            products(exits, EXAMPLES).total
+            == sum(last_layer(t, width, inner) + head for t in lengths(model)) / 2
+        )
         assert layers_run(exits, EXAMPLES) == 1
         assert layers_run(model, EXAMPLES) == shape(model.backbone)[0]
 
 
 class TestParameters:
     def test_of_a_model_fresh_from_its_backbone(self, model, models):
-        whole = sum(parameter.numel() for parameter in model.parameters())  # tied embeddings come once
+        whole = sum(
+            parameter.numel() for parameter in model.parameters()
+        )  # tied embeddings come once
         head = sum(parameter.numel() for parameter in model.output.parameters())
         found = parameters(model, models)
         assert (found.total, found.soft) == (whole, 0)
@@ -108,7 +127,9 @@ class TestParameters:
         before = parameters(model, models).trained
         with torch.no_grad():
             model.backbone.layers[0].up.weight[0, 0] += 1
-        assert parameters(model, models).trained - before == model.backbone.layers[0].up.weight.numel()
+        assert (
+            parameters(model, models).trained - before == model.backbone.layers[0].up.weight.numel()
+        )
 
     def test_removing_heads_trains_nothing(self, model, models):
         before = parameters(model, models)
@@ -117,7 +138,9 @@ class TestParameters:
         prune_heads(model.backbone, {0: [0]})
         after = parameters(model, models)
         assert after.trained == before.trained
-        assert before.total - after.total == 4 * width * size + 3 * size  # rows and biases of three, columns of one
+        assert (
+            before.total - after.total == 4 * width * size + 3 * size
+        )  # rows and biases of three, columns of one
 
     def test_int8_counts_each_weight_once_and_no_scale(self, model, models):
         before = parameters(model, models)

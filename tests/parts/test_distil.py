@@ -55,21 +55,33 @@ def backbone(tiny_model):
 def test_soft_cross_entropy_softens_the_teacher_alone():
     """smash, eq. 1; prompt-distiller, eq. 3 as read."""
     rows = zip(STUDENT.tolist(), TEACHER.tolist(), strict=True)
-    each = [-sum(q * math.log(s) for q, s in zip(softmax(z, 10), softmax(x), strict=True)) for x, z in rows]
+    each = [
+        -sum(q * math.log(s) for q, s in zip(softmax(z, 10), softmax(x), strict=True))
+        for x, z in rows
+    ]
     assert float(soft_cross_entropy(STUDENT, TEACHER, 10)) == pytest.approx(sum(each) / 2)
 
 
 def test_distillation_kl_softens_both_and_keeps_the_gradients_size():
     rows = list(zip(STUDENT.tolist(), TEACHER.tolist(), strict=True))
     for t in (1.0, 4.0):
-        each = [sum(q * math.log(q / s) for q, s in zip(softmax(z, t), softmax(x, t), strict=True)) for x, z in rows]
-        assert float(distillation_kl(STUDENT, TEACHER, t)) == pytest.approx(t * t * sum(each) / 2, rel=1e-5)
+        each = [
+            sum(q * math.log(q / s) for q, s in zip(softmax(z, t), softmax(x, t), strict=True))
+            for x, z in rows
+        ]
+        assert float(distillation_kl(STUDENT, TEACHER, t)) == pytest.approx(
+            t * t * sum(each) / 2, rel=1e-5
+        )
     shifted = TEACHER.log_softmax(-1)
-    torch.testing.assert_close(distillation_kl(STUDENT, shifted, 4.0), distillation_kl(STUDENT, TEACHER, 4.0))
+    torch.testing.assert_close(
+        distillation_kl(STUDENT, shifted, 4.0), distillation_kl(STUDENT, TEACHER, 4.0)
+    )
 
 
 def test_patient_mse():
-    """(3, 4) and (0, 2) have the directions (0.6, 0.8) and (0, 1); the same directions cost nothing."""
+    """(3, 4) and (0, 2) have the directions (0.6, 0.8) and (0, 1); the same directions cost
+    nothing.
+    """
     states = torch.tensor([[3.0, 4.0], [5.0, 0.0]])
     wanted = torch.tensor([[0.0, 2.0], [1.0, 0.0]])
     assert float(patient_mse(states, wanted)) == pytest.approx((0.36 + 0.04 + 0 + 0) / 4)
@@ -84,7 +96,9 @@ def test_contrastive(log, crossed):
     labels = [0, 0, 1]
 
     def f(s, t):
-        return math.exp(sum(a * b for a, b in zip(own[s].tolist(), wanted[t].tolist(), strict=True)))
+        return math.exp(
+            sum(a * b for a, b in zip(own[s].tolist(), wanted[t].tolist(), strict=True))
+        )
 
     expected = []
     for i in range(3):
@@ -102,16 +116,22 @@ def test_contrastive_without_negatives_is_nothing_and_has_a_gradient():
     assert float(loss.detach()) == 0
     assert own.grad is not None and not own.grad.any()
     own = own.detach()
-    mixed = contrastive(own[[0, 0, 1]], own[[0, 0, 1]], torch.tensor([0, 1, 1]), log=True, crossed=False)
+    mixed = contrastive(
+        own[[0, 0, 1]], own[[0, 0, 1]], torch.tensor([0, 1, 1]), log=True, crossed=False
+    )
     assert mixed.isfinite()
 
 
 def test_the_printed_contrast_of_two_examples_is_the_same_whoever_is_liked():
-    """With one negative each, log f(x) / f(x') and log f(x') / f(x) cancel: why a negative is crossed by default."""
+    """With one negative each, log f(x) / f(x') and log f(x') / f(x) cancel: why a negative is
+    crossed by default.
+    """
     own = torch.tensor([[0.7, 0.3], [0.4, 0.6]])
     wanted = torch.tensor([[0.9, 0.1], [0.1, 0.9]])
     labels = torch.tensor([0, 1])
-    assert float(contrastive(own, wanted, labels, log=True, crossed=False)) == pytest.approx(0, abs=1e-6)
+    assert float(contrastive(own, wanted, labels, log=True, crossed=False)) == pytest.approx(
+        0, abs=1e-6
+    )
     assert float(contrastive(own, wanted, labels, log=True, crossed=True)) < -0.1
 
 
@@ -154,7 +174,9 @@ def test_targets_are_the_teachers_logits_but_for_a_constant(backbone, kind):
     torch.testing.assert_close((targets(teacher, train) / 7).softmax(-1), (logits / 7).softmax(-1))
     student_scores = torch.randn(logits.shape)
     expected = distillation_kl(student_scores, logits, 7.0)
-    torch.testing.assert_close(soft_loss(teacher, student_scores, targets(teacher, train), 7.0), expected)
+    torch.testing.assert_close(
+        soft_loss(teacher, student_scores, targets(teacher, train), 7.0), expected
+    )
 
 
 def test_regression_learns_values(backbone):
@@ -167,7 +189,8 @@ def test_regression_learns_values(backbone):
     student = HeadModel(backbone, task).eval()
     scores = torch.rand(len(train), 1)
     torch.testing.assert_close(
-        soft_loss(student, scores, targets(teacher, train), 2.0), F.mse_loss(scores[:, 0], values / 5)
+        soft_loss(student, scores, targets(teacher, train), 2.0),
+        F.mse_loss(scores[:, 0], values / 5),
     )
 
 
@@ -183,8 +206,15 @@ def test_heads_and_losses_are_the_models_own(backbone, kind):
         again = head_scores(model, last) if isinstance(model, HeadModel) else scores_at(model, last)
         torch.testing.assert_close(again, scores)
         states = read_states(model, train)
-        assert states.shape == (len(train), 3 if kind == "choice" and isinstance(model, HeadModel) else 1, 2, 16)
-        torch.testing.assert_close(states[:, :, -1].flatten(0, 1), last.detach(), atol=1e-5, rtol=1e-5)
+        assert states.shape == (
+            len(train),
+            3 if kind == "choice" and isinstance(model, HeadModel) else 1,
+            2,
+            16,
+        )
+        torch.testing.assert_close(
+            states[:, :, -1].flatten(0, 1), last.detach(), atol=1e-5, rtol=1e-5
+        )
 
 
 def test_a_pool_is_drawn_by_the_split_with_replacement(backbone):

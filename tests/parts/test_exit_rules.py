@@ -28,7 +28,9 @@ def classes(*rows: str) -> torch.Tensor:
 
 
 def counted(predictions: list, t: int, same) -> int:
-    """The layer of exit by eq. 3.2 and 3.3 as they stand: a counter, reset where the prediction changes."""
+    """The layer of exit by eq. 3.2 and 3.3 as they stand: a counter, reset where the prediction
+    changes.
+    """
     count = 0
     for layer, prediction in enumerate(predictions):
         count = count + 1 if layer and same(predictions[layer - 1], prediction) else 0
@@ -53,11 +55,15 @@ def test_patience_against_the_counter():
 
 
 def test_regression_by_hand():
-    """Differences of 0.25, 0.05, -0.02, -1: a fall is a change too, though eq. 3.3 as printed has no absolute value."""
+    """Differences of 0.25, 0.05, -0.02, -1: a fall is a change too, though eq. 3.3 as printed has
+    no absolute value.
+    """
     values = torch.tensor([[1.0, 1.25, 1.3, 1.28, 0.28]]).T
     assert [int(exit_layers(Patience(t, 0.1), values)) for t in range(5)] == [1, 3, 4, 5, 5]
     assert int(exit_layers(Patience(1, 0.01), values)) == 5
-    assert int(exit_layers(Patience(1, 0.25), values)) == 3  # a difference of tau itself is a change
+    assert (
+        int(exit_layers(Patience(1, 0.25), values)) == 3
+    )  # a difference of tau itself is a change
     falling = torch.tensor([[3.0, 2.0, 1.0, 0.0]]).T
     assert int(exit_layers(Patience(1, 0.1), falling)) == 4
 
@@ -79,7 +85,13 @@ def test_more_patience_never_leaves_earlier():
 
 def test_layers_that_all_agree_leave_at_patience_plus_one():
     answers = classes("2222", "0000")
-    assert [exit_layers(Patience(t), answers).tolist() for t in range(5)] == [[1, 1], [2, 2], [3, 3], [4, 4], [4, 4]]
+    assert [exit_layers(Patience(t), answers).tolist() for t in range(5)] == [
+        [1, 1],
+        [2, 2],
+        [3, 3],
+        [4, 4],
+        [4, 4],
+    ]
 
 
 def test_layers_that_never_agree_leave_at_the_last():
@@ -92,7 +104,9 @@ def test_thresholds_by_hand():
     at_three_quarters = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
     assert int(exit_layers(Entropy(at_three_quarters + 1e-4), answers)) == 2
     assert int(exit_layers(Entropy(at_three_quarters - 1e-4), answers)) == 3
-    assert int(exit_layers(Confidence(0.75), answers)) == 2  # as confident as the threshold is confident enough
+    assert (
+        int(exit_layers(Confidence(0.75), answers)) == 2
+    )  # as confident as the threshold is confident enough
     assert int(exit_layers(Confidence(0.76), answers)) == 3
     assert int(exit_layers(Confidence(0.5), answers)) == 1
     certain = torch.tensor([[[1.0, 0.0]], [[0.5, 0.5]]])
@@ -113,7 +127,13 @@ def test_answers_at_the_exits():
 def test_summary_by_hand():
     """Four examples over six layers: 1 + 3 + 3 + 5 = 12 layers run, 3 each."""
     said = summary(torch.tensor([1, 3, 3, 5]), 6)
-    assert said == {"layers": 6, "left_by": [1, 0, 2, 0, 1, 0], "mean_layers": 3.0, "speed_up": 2.0, "saving": 0.5}
+    assert said == {
+        "layers": 6,
+        "left_by": [1, 0, 2, 0, 1, 0],
+        "mean_layers": 3.0,
+        "speed_up": 2.0,
+        "saving": 0.5,
+    }
 
 
 def test_what_is_tried_when_nothing_is_given():

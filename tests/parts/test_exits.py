@@ -1,4 +1,6 @@
-"""A model with exits: the joint loss, layers that are not run, and one answer however examples are batched."""
+"""A model with exits: the joint loss, layers that are not run, and one answer however examples are
+batched.
+"""
 
 from __future__ import annotations
 
@@ -55,10 +57,15 @@ def rules_for(kind):
 
 @contextmanager
 def counting(model):
-    """Yield a list with the tokens that pass each layer that is run; of the last layer, only those that are read."""
+    """Yield a list with the tokens that pass each layer that is run; of the last layer, only those
+    that are read.
+    """
     seen: list[int] = []
     layers = {id(layer.attention_norm): layer.attention_norm for layer in model.backbone.layers}
-    hooks = [norm.register_forward_hook(lambda m, given, out: seen.append(len(out))) for norm in layers.values()]
+    hooks = [
+        norm.register_forward_hook(lambda m, given, out: seen.append(len(out)))
+        for norm in layers.values()
+    ]
     yield seen
     for hook in hooks:
         hook.remove()
@@ -72,7 +79,10 @@ def test_every_classifier_reads_its_layers_first_token(exits, kind):
     scores = model(model.collate(encoded))
     sequences = [tokens for example in encoded for tokens in example.sequences]
     for row, tokens in enumerate(sequences):
-        given = {"input_ids": torch.tensor([tokens.ids]), "token_type_ids": torch.tensor([tokens.segments])}
+        given = {
+            "input_ids": torch.tensor([tokens.ids]),
+            "token_type_ids": torch.tensor([tokens.segments]),
+        }
         states = model.backbone.model(**given, output_hidden_states=True).hidden_states[1:]
         for layer, (state, classifier) in enumerate(zip(states, model.classifiers, strict=True)):
             expected = classifier[1].weight @ state[0, 0] + classifier[1].bias
@@ -95,7 +105,9 @@ def test_the_joint_loss_of_regression(exits):
     model = exits("regression")
     batch = model.collate(model.encode(toy_rows(model.task).train[:5]))
     each = [((scores[:, 0] - batch.labels / 5) ** 2).mean() for scores in model(batch)]
-    torch.testing.assert_close(model.loss(batch), sum(j * loss for j, loss in enumerate(each, 1)) / 21)
+    torch.testing.assert_close(
+        model.loss(batch), sum(j * loss for j, loss in enumerate(each, 1)) / 21
+    )
 
 
 def test_every_classifier_and_layer_is_trained(exits):
@@ -147,7 +159,9 @@ def test_every_family(exits, family):
 
 @pytest.mark.parametrize("kind", ["single", "choice"])
 def test_layers_above_the_exit_are_not_run(exits, kind):
-    """One by one each example costs the layers up to its exit; in a batch each layer sees those still there."""
+    """One by one each example costs the layers up to its exit; in a batch each layer sees those
+    still there.
+    """
     model = exits(kind)
     examples = toy_rows(model.task).train
     model.rule = Patience(1)
@@ -155,7 +169,9 @@ def test_layers_above_the_exit_are_not_run(exits, kind):
     tokens = [sum(len(s.ids) for s in one.sequences) for one in model.encode(examples)]
 
     def expected(lengths, layers):
-        """Layer 1 in full; then a look at the tokens that are read, and the rest for those that stay."""
+        """Layer 1 in full; then a look at the tokens that are read, and the rest for those that
+        stay.
+        """
         passed = [sum(lengths)]
         for layer in range(2, LAYERS + 1):
             passed.append(each * sum(left >= layer for left in layers))
@@ -187,7 +203,9 @@ def test_all_layers_is_plain_fine_tuning(exits):
     head = HeadModel(model.backbone, model.task).eval()
     head.output = model.classifiers[-1][1]
     examples = toy_rows(model.task).train
-    np.testing.assert_allclose(model.predict(examples).array, head.predict(examples).array, atol=1e-6)
+    np.testing.assert_allclose(
+        model.predict(examples).array, head.predict(examples).array, atol=1e-6
+    )
 
 
 def test_describe_tells_of_the_last_prediction(exits):
@@ -213,7 +231,12 @@ def test_the_rule_is_the_best_on_dev_and_of_equal_ones_the_fastest(exits):
     chosen, labels, found = model.rule, [e.label for e in dev], []
     for model.rule in rules:
         predictions = model.predict(dev)
-        found.append((score(model.task, labels, predictions)["accuracy"], -predictions.extras["exits"].mean()))
+        found.append(
+            (
+                score(model.task, labels, predictions)["accuracy"],
+                -predictions.extras["exits"].mean(),
+            )
+        )
     assert chosen == rules[found.index(max(found))]
     assert [(row["accuracy"], row["mean_layers"]) for row in table] == [
         (pytest.approx(value, abs=1e-6), pytest.approx(-mean, abs=1e-4)) for value, mean in found
@@ -227,4 +250,6 @@ def test_a_layer_in_two_steps_is_the_layer(exits):
     layer, states = model.backbone.layers[0], model.backbone.embed(batch)
     read, ahead = look_ahead(layer, states, batch, False)
     torch.testing.assert_close(read, run_layer_at(layer, states, batch, False))
-    torch.testing.assert_close(run_rest(layer, states, ahead, batch, False), run_layer(layer, states, batch, False))
+    torch.testing.assert_close(
+        run_rest(layer, states, ahead, batch, False), run_layer(layer, states, batch, False)
+    )

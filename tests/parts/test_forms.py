@@ -1,4 +1,6 @@
-"""The forms of pre-training: equations 3 to 5 of ppt and its appendix B by hand, and what does not fit them."""
+"""The forms of pre-training: equations 3 to 5 of ppt and its appendix B by hand, and what does not
+fit them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from fewbench.data.task_file import declared
 from fewbench.data.task_prompts import with_prompt
 from fewbench.data.template import render
 from fewbench.errors import BenchError
-from fewbench.methods.ppt.formats import CHINESE, ENGLISH, check_forms, form_task, option_rooms, read_as
+from fewbench.methods.ppt.formats import (
+    CHINESE,
+    ENGLISH,
+    check_forms,
+    form_task,
+    option_rooms,
+    read_as,
+)
 from fewbench.nn.fit_context import Models
 from fewbench.nn.kinds import prompt_model
 from fewbench.registry.methods import task_files
@@ -33,9 +42,21 @@ def backbone(request, tiny):
     ("forms", "kind", "example", "shown", "words"),
     [
         (ENGLISH, "pair", Example("x", ("s_1", "s_2")), "s_1 <X>. s_2", "no maybe yes"),
-        (ENGLISH, "choice", SIX, "s_q? A. s_1 B. s_2 C. s_3 D. s_4 E. s_5 F. s_6. Answer is <X>.", "A B C D E F"),
+        (
+            ENGLISH,
+            "choice",
+            SIX,
+            "s_q? A. s_1 B. s_2 C. s_3 D. s_4 E. s_5 F. s_6. Answer is <X>.",
+            "A B C D E F",
+        ),
         (ENGLISH, "single", Example("x", ("s",)), "s. <X>.", "terrible bad maybe good great"),
-        (ENGLISH, "unified", SIX, "s_q? A. s_1 B. s_2 C. s_3 D. s_4 E. s_5 F. s_6. Answer is <X>.", None),
+        (
+            ENGLISH,
+            "unified",
+            SIX,
+            "s_q? A. s_1 B. s_2 C. s_3 D. s_4 E. s_5 F. s_6. Answer is <X>.",
+            None,
+        ),
         (CHINESE, "pair", Example("x", ("s_1", "s_2")), "s_1<X>。s_2", "矛盾 中立 相似"),
         (
             CHINESE,
@@ -45,7 +66,13 @@ def backbone(request, tiny):
             "一 二 三 四 五 六",
         ),
         (CHINESE, "single", Example("x", ("s",)), "s。<X>。", "差 不好 一般 好 赞"),
-        (CHINESE, "unified", SIX, "s_q？一、s_1 二、s_2 三、s_3 四、s_4 五、s_5 六、s_6。答案是<X>。", None),
+        (
+            CHINESE,
+            "unified",
+            SIX,
+            "s_q？一、s_1 二、s_2 三、s_3 四、s_4 五、s_5 六、s_6。答案是<X>。",
+            None,
+        ),
     ],
 )
 def test_forms_as_printed(forms, kind, example, shown, words):
@@ -56,7 +83,9 @@ def test_forms_as_printed(forms, kind, example, shown, words):
 
 def test_the_unified_form_has_up_to_sixteen_options():
     assert ENGLISH["unified"].words == tuple("ABCDEFGHIJKLMNOP")
-    assert CHINESE["unified"].words == tuple("一二三四五六七八九十")  # beyond it numerals are no one character
+    assert CHINESE["unified"].words == tuple(
+        "一二三四五六七八九十"
+    )  # beyond it numerals are no one character
 
 
 def test_soft_tokens_count_in_the_length(backbone):
@@ -69,7 +98,10 @@ class TestReadAs:
     def test_pairs_and_singles_take_the_form_and_keep_their_words(self):
         task = toy_task("pair", words=(("No", "Never"), ("Maybe",), ("yes",)))
         read = read_as(task, **PLAIN)
-        assert (read.template, read.words) == ("{0} {mask}. {1}", (("no", "Never"), ("maybe",), ("yes",)))
+        assert (read.template, read.words) == (
+            "{0} {mask}. {1}",
+            (("no", "Never"), ("maybe",), ("yes",)),
+        )
         single = read_as(toy_task("single"), **PLAIN)
         assert (single.template, single.words) == ("{0}. {mask}.", toy_task("single").words)
         value = read_as(toy_task("regression"), **PLAIN)
@@ -97,7 +129,10 @@ class TestReadAs:
     @pytest.mark.parametrize("name", ["ocnli", "chnsenticorp"])
     def test_chinese_declarations_agree(self, name):
         task = declared(task_files()).tasks[name]
-        assert read_as(task, **(PLAIN | {"chinese": True})).template == with_prompt(task, "ppt").template
+        assert (
+            read_as(task, **(PLAIN | {"chinese": True})).template
+            == with_prompt(task, "ppt").template
+        )
 
 
 def whole(model, example) -> bool:
@@ -111,22 +146,30 @@ def whole(model, example) -> bool:
 class TestRoom:
     @pytest.mark.parametrize("kind", ["choice", "unified"])
     def test_options_and_query_fit_and_no_more(self, backbone, kind):
-        """So many tokens an option and the query are not cut; where that is less than the paper's, one more each is."""
+        """So many tokens an option and the query are not cut; where that is less than the paper's,
+        one more each is.
+        """
         model = prompt_model(backbone, form_task(kind, backbone, 20))
         for n, room in option_rooms(kind, model).items():
-            papers = 86 if kind == "choice" else 50 if n < 5 else 40 if n < 7 else 30 if n < 10 else 20
+            papers = (
+                86 if kind == "choice" else 50 if n < 5 else 40 if n < 7 else 30 if n < 10 else 20
+            )
             assert room <= papers
             for more in (0, 1):
                 text = " ".join(["cat"] * (room + more))
                 if not more or room < papers:
-                    assert whole(model, Example(f"{n} {more}", (text, ""), options=(text,) * n)) != more, (n, room)
+                    assert (
+                        whole(model, Example(f"{n} {more}", (text, ""), options=(text,) * n))
+                        != more
+                    ), (n, room)
 
     def test_a_model_with_places_enough_has_the_papers_lengths(self, tiny_t5):
         backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny_t5)))
         wide = replace(form_task("choice", backbone, 1), max_length=2000)
         assert option_rooms("choice", prompt_model(backbone, wide)) == {6: 86}
         rooms = option_rooms(
-            "unified", prompt_model(backbone, replace(wide, labels=form_task("unified", backbone, 1).labels))
+            "unified",
+            prompt_model(backbone, replace(wide, labels=form_task("unified", backbone, 1).labels)),
         )
         assert [rooms[n] for n in (2, 4, 5, 6, 7, 9, 10, 16)] == [50, 50, 40, 40, 30, 30, 20, 20]
 
@@ -151,12 +194,16 @@ class TestCheck:
         assert "a model whose vocabulary has this one" in caught.value.fix
 
     def test_a_unified_prompt_behind_another_form(self, backbone):
-        with pytest.raises(BenchError, match="the template 'unified' behind a prompt of another form") as caught:
+        with pytest.raises(
+            BenchError, match="the template 'unified' behind a prompt of another form"
+        ) as caught:
             check_forms(with_prompt(toy_task("single"), "unified"), backbone, 9, **PLAIN)
         assert caught.value.fix == "--methods ppt:unified"
 
     def test_no_room_for_sixteen_options(self, tiny):
         backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny("bert"))))
-        with pytest.raises(BenchError, match=r"1\d options leave no room for sentences in the 50 tokens") as caught:
+        with pytest.raises(
+            BenchError, match=r"1\d options leave no room for sentences in the 50 tokens"
+        ) as caught:
             check_forms(toy_task("single"), backbone, 110, **(PLAIN | {"unified": True}))
         assert "fewer soft tokens" in caught.value.fix

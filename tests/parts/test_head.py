@@ -68,9 +68,14 @@ def test_scores_are_a_linear_map_of_the_first_token(head, kind, outputs):
     assert scores.shape == (4, outputs)
     for row, example in zip(scores, encoded, strict=True):
         tokens = example.sequences[0]
-        given = {"input_ids": torch.tensor([tokens.ids]), "token_type_ids": torch.tensor([tokens.segments])}
+        given = {
+            "input_ids": torch.tensor([tokens.ids]),
+            "token_type_ids": torch.tensor([tokens.segments]),
+        }
         first = model.backbone.model(**given, output_hidden_states=True).hidden_states[-1][0, 0]
-        torch.testing.assert_close(row, model.output.weight @ first + model.output.bias, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            row, model.output.weight @ first + model.output.bias, atol=1e-5, rtol=1e-4
+        )
 
 
 def test_losses(head):
@@ -80,12 +85,16 @@ def test_losses(head):
         torch.testing.assert_close(model.loss(batch), F.cross_entropy(model(batch), batch.labels))
     model = head("regression")
     batch = model.collate(model.encode(toy_rows(model.task).train[:5]))
-    torch.testing.assert_close(model.loss(batch), ((model(batch)[:, 0] - batch.labels / 5) ** 2).mean())
+    torch.testing.assert_close(
+        model.loss(batch), ((model(batch)[:, 0] - batch.labels / 5) ** 2).mean()
+    )
 
 
 def test_regression_is_answered_in_its_bounds_scale(head):
     model = head("regression", bounds=(1.0, 5.0))
-    torch.testing.assert_close(model.answer(torch.tensor([[0.0], [0.5], [1.0]])), torch.tensor([1.0, 3.0, 5.0]))
+    torch.testing.assert_close(
+        model.answer(torch.tensor([[0.0], [0.5], [1.0]])), torch.tensor([1.0, 3.0, 5.0])
+    )
 
 
 @pytest.mark.parametrize("kind", ["single", "pair", "choice"])
@@ -99,7 +108,9 @@ def test_truncation_fits_the_maximum_and_is_counted(head, kind):
     ]
     cut, uncut = model.encode(examples), whole.encode(examples)
     assert all(len(tokens.ids) == 12 for tokens in cut[0].sequences)
-    lost = sum(len(a.ids) - len(b.ids) for a, b in zip(uncut[0].sequences, cut[0].sequences, strict=True))
+    lost = sum(
+        len(a.ids) - len(b.ids) for a, b in zip(uncut[0].sequences, cut[0].sequences, strict=True)
+    )
     assert cut[0].truncated == lost > 0 and cut[1].truncated == 0
     assert model.describe()["truncated"] == {"examples": 1, "tokens": lost, "of": 2}
     for tokens, option in zip(cut[0].sequences, options, strict=False):

@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from fewbench.errors import ModelError
-from fewbench.methods.head_prune.head_importance import head_importance, least_important, masked_heads
+from fewbench.methods.head_prune.head_importance import (
+    head_importance,
+    least_important,
+    masked_heads,
+)
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import Models
 from fewbench.nn.prune import prune_heads
@@ -24,7 +28,9 @@ def made(tiny):
         torch.manual_seed(0)
         models, ref = Models(torch.device("cpu")), find_model(str(tiny(family)))
         original = models.pretrained(ref)
-        original.config.num_attention_heads = original.config.n_heads = 4  # a width of 16 as four heads
+        original.config.num_attention_heads = original.config.n_heads = (
+            4  # a width of 16 as four heads
+        )
         for module in original.model.modules():
             for name in ("num_attention_heads", "n_heads"):
                 if hasattr(module, name):
@@ -51,12 +57,17 @@ def test_importance_is_the_mean_size_of_the_losss_slope(made):
             return float(model.double().loss(model.collate([example])))
 
     for layer, head in ((0, 0), (0, 3), (1, 2)):
-        slopes = [(loss(layer, head, 1.001, e) - loss(layer, head, 0.999, e)) / 0.002 for e in examples]
+        slopes = [
+            (loss(layer, head, 1.001, e) - loss(layer, head, 0.999, e)) / 0.002 for e in examples
+        ]
         assert float(found[layer][head]) == pytest.approx(np.mean(np.abs(slopes)), rel=1e-3)
 
 
 def test_the_least_important_heads_go_but_the_last_of_a_layer_stays():
-    importance = [torch.tensor([3.0, 4.0]), torch.tensor([0.3, 0.1, 0.2])]  # by norms: .6 .8 and .80 .27 .53
+    importance = [
+        torch.tensor([3.0, 4.0]),
+        torch.tensor([0.3, 0.1, 0.2]),
+    ]  # by norms: .6 .8 and .80 .27 .53
     assert least_important(importance, 2) == {1: [1, 2]}
     assert least_important(importance, 3) == {0: [0], 1: [1, 2]}
     assert least_important(importance, 5) == {0: [0], 1: [1, 2]}

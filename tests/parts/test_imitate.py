@@ -41,7 +41,9 @@ def opened(tiny):
 
 
 def batch_of(backbone, n=4):
-    return (model := PromptModel(backbone, toy_task("single"))).collate(model.encode(toy_rows(model.task).train[:n]))
+    return (model := PromptModel(backbone, toy_task("single"))).collate(
+        model.encode(toy_rows(model.task).train[:n])
+    )
 
 
 def own(backbone, batch):
@@ -76,11 +78,18 @@ def test_attention_mse():
 def test_distilbert():
     """5 T^2 KL at T = 2, 2 cross-entropy, 1 - cosine; 60 degrees and none."""
     scores, targets = torch.tensor([[0.0, 2 * math.log(3)], [0.0, 0.0]]), torch.zeros(2, 2)
-    states, wanted = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([[0.5, math.sqrt(0.75)], [0.0, 1.0]])
-    kl = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)  # at T = 2 the first row is (1/4, 3/4)
+    states, wanted = (
+        torch.tensor([[1.0, 0.0], [0.0, 2.0]]),
+        torch.tensor([[0.5, math.sqrt(0.75)], [0.0, 1.0]]),
+    )
+    kl = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(
+        0.5 / 0.75
+    )  # at T = 2 the first row is (1/4, 3/4)
     hard = -math.log(9 / 10) - math.log(1 / 2)
     expected = 5 * 4 * kl / 2 + 2 * hard / 2 + (0.5 + 0) / 2
-    assert float(masked_distillation(scores, targets, torch.tensor([1, 0]), states, wanted)) == pytest.approx(expected)
+    assert float(
+        masked_distillation(scores, targets, torch.tensor([1, 0]), states, wanted)
+    ) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "albert", "electra"])
@@ -102,7 +111,9 @@ def test_a_trace_is_what_the_model_itself_computes(opened, family):
 
 
 def test_a_trace_learns_through_the_same_dropout(opened):
-    """In training, with attention weights alone dropped, the forward pass that keeps maps is as random as the other."""
+    """In training, with attention weights alone dropped, the forward pass that keeps maps is as
+    random as the other.
+    """
     backbone = opened()
     backbone.model.config.attention_probs_dropout_prob = 0.5
     batch = batch_of(backbone)
@@ -112,31 +123,46 @@ def test_a_trace_learns_through_the_same_dropout(opened):
     assert not torch.allclose(*dropped) and not torch.allclose(dropped[0], plain)
 
 
-@pytest.mark.parametrize(("hidden", "attention"), [(0.0, 0.0), (0.01, 0.0), (0.0, 0.01), (0.5, 2.0)])
+@pytest.mark.parametrize(
+    ("hidden", "attention"), [(0.0, 0.0), (0.01, 0.0), (0.0, 0.01), (0.5, 2.0)]
+)
 def test_imitation_is_eq_2_with_3_and_4(opened, hidden, attention):
-    """Term by term from the models' own outputs; student and teacher are two families with one vocabulary."""
+    """Term by term from the models' own outputs; student and teacher are two families with one
+    vocabulary.
+    """
     student, teacher = opened("bert"), opened("distilbert")
     batch = batch_of(student)
     found = imitation(student, teacher, batch, hidden, attention)
     ours, theirs = own(student, batch), own(teacher, batch)
     words = len(student.tokenizer)
-    read = [said.logits.flatten(0, 1)[batch.place][batch.read][:, :words] for said in (ours, theirs)]
+    read = [
+        said.logits.flatten(0, 1)[batch.place][batch.read][:, :words] for said in (ours, theirs)
+    ]
     expected = -(read[1].softmax(-1) * read[0].log_softmax(-1)).sum(-1).mean()
-    flat = [[layer.flatten(0, 1)[batch.place] for layer in said.hidden_states] for said in (ours, theirs)]
+    flat = [
+        [layer.flatten(0, 1)[batch.place] for layer in said.hidden_states]
+        for said in (ours, theirs)
+    ]
     pairs = (batch.real[:, :, None] & batch.real[:, None, :])[:, None].expand_as(ours.attentions[0])
     for mine, wanted in zip(*flat, strict=True):
         expected = expected + hidden * (mine - wanted).square().mean()
     for mine, wanted in zip(ours.attentions, theirs.attentions, strict=True):
         for head in range(2):
             real = pairs[:, head]
-            expected = expected + attention * (mine[:, head] - wanted[:, head])[real].square().mean()
+            expected = (
+                expected + attention * (mine[:, head] - wanted[:, head])[real].square().mean()
+            )
     assert float(found.detach()) == pytest.approx(float(expected), rel=1e-4)
     found.backward()
-    assert all(p.grad is None for p in teacher.parameters()) and any(p.grad is not None for p in student.parameters())
+    assert all(p.grad is None for p in teacher.parameters()) and any(
+        p.grad is not None for p in student.parameters()
+    )
 
 
 def test_masks_are_bert_s(opened):
-    """Of 2,000 words 300 are hidden: some 240 masks, 30 other tokens, 30 as they were; special tokens never."""
+    """Of 2,000 words 300 are hidden: some 240 masks, 30 other tokens, 30 as they were; special
+    tokens never.
+    """
     tokenizer = opened().tokenizer
     cat = tokenizer.convert_tokens_to_ids("cat")
     ids = (tokenizer.cls_token_id, *[cat] * 100, tokenizer.sep_token_id)
@@ -150,7 +176,10 @@ def test_masks_are_bert_s(opened):
     shown = masked.ids[places]
     masks, same = int((shown == tokenizer.mask_token_id).sum()), int((shown == cat).sum())
     assert 215 <= masks <= 265 and 15 <= same <= 50 and 15 <= 300 - masks - same <= 50
-    assert len(mask_words(collate([Encoded((Tokens(ids[:2], (0, 0)),), None)], CPU), tokenizer).places) == 1
+    assert (
+        len(mask_words(collate([Encoded((Tokens(ids[:2], (0, 0)),), None)], CPU), tokenizer).places)
+        == 1
+    )
 
 
 def test_distilbert_is_what_pretraining_has(opened):
@@ -159,7 +188,9 @@ def test_distilbert_is_what_pretraining_has(opened):
     from fewbench.pretrain.recipe import Recipe
 
     student, teacher = opened("bert"), opened("distilbert")
-    ids = tuple(student.tokenizer("the film was good, a cat sat on the mat. it was bad")["input_ids"])
+    ids = tuple(
+        student.tokenizer("the film was good, a cat sat on the mat. it was bad")["input_ids"]
+    )
     batch = collate([Encoded((Tokens(ids, (0,) * len(ids)),), None)] * 3, CPU)
     torch.manual_seed(3)
     found = distilbert_loss(student, teacher, batch)
@@ -181,10 +212,16 @@ def test_learning_goes_on_to_the_last_update_and_ends_near_the_teacher(opened):
     entropy = float(-(wanted * wanted.log()).sum(-1).mean())
     before = float(imitation(student, teacher, batch, 0, 0).detach()) - entropy
     torch.manual_seed(0)
-    learn(model, read, world, loss=lesson("ce", model, teacher, 0, 0), steps=25, lr=3e-3, batch_size=8)
+    learn(
+        model, read, world, loss=lesson("ce", model, teacher, 0, 0), steps=25, lr=3e-3, batch_size=8
+    )
     after = float(imitation(student, teacher, batch, 0, 0).detach()) - entropy
     assert 0 < after < 0.5 * before
-    assert world.notes["examples"] == 24 and world.notes["steps"] == 25 and len(world.notes["losses"]) == 9
+    assert (
+        world.notes["examples"] == 24
+        and world.notes["steps"] == 25
+        and len(world.notes["losses"]) == 9
+    )
     assert not model.training
 
 
@@ -192,7 +229,9 @@ def test_a_lesson_of_labels_is_the_prompts_own_loss(opened):
     model = PromptModel(opened(), toy_task("single"))
     batch = model.collate(model.encode([Example("1", ("it was good.",), 2)]))
     with torch.no_grad():
-        assert float(lesson("rule", model, opened(), 1, 1)(batch)) == float(F.cross_entropy(model(batch), batch.labels))
+        assert float(lesson("rule", model, opened(), 1, 1)(batch)) == float(
+            F.cross_entropy(model(batch), batch.labels)
+        )
 
 
 def test_weights_come_back_tied_as_they_were(opened):
@@ -202,8 +241,13 @@ def test_weights_come_back_tied_as_they_were(opened):
             parameter.add_(1.0)
     kept = weights(donor)
     assert load_weights(heir, kept) is heir
-    assert heir.model.cls.predictions.decoder.weight is heir.model.bert.embeddings.word_embeddings.weight
-    assert all(torch.equal(a, b) for a, b in zip(heir.parameters(), donor.parameters(), strict=True))
+    assert (
+        heir.model.cls.predictions.decoder.weight
+        is heir.model.bert.embeddings.word_embeddings.weight
+    )
+    assert all(
+        torch.equal(a, b) for a, b in zip(heir.parameters(), donor.parameters(), strict=True)
+    )
     assert "cls.predictions.decoder.weight" not in kept
 
 
@@ -225,12 +269,19 @@ def test_amounts_out_of_bounds(opened, settings, problem):
 
 
 def test_two_vocabularies_are_refused_but_for_the_rule(opened, tiny_t5):
-    student, teacher, t5 = opened(), opened("roberta"), open_backbone(find_model(str(tiny_t5), offline=True))
+    student, teacher, t5 = (
+        opened(),
+        opened("roberta"),
+        open_backbone(find_model(str(tiny_t5), offline=True)),
+    )
     check_models(student, teacher, **FINE)
     teacher.tokenizer.add_tokens(["newword"])
     total = len(student.tokenizer)
     for objective in ("ce", "distilbert"):
-        with pytest.raises(BenchError, match=f"{total} tokens, the teacher .* {total + 1}, and {total} are the same"):
+        with pytest.raises(
+            BenchError,
+            match=f"{total} tokens, the teacher .* {total + 1}, and {total} are the same",
+        ):
             check_models(student, teacher, **FINE | {"objective": objective})
         with pytest.raises(BenchError, match=r"is masked, the teacher .* encoder-decoder"):
             check_models(student, t5, **FINE | {"objective": objective})
@@ -255,7 +306,9 @@ def test_inner_states_that_cannot_be_compared(opened, tiny_model, tmp_path):
         with pytest.raises(BenchError, match=r"the width of .* is 16, that of the teacher .* 32"):
             check_models(student, wide, **FINE | settings)
         check_models(student, few, **FINE | settings)
-    with pytest.raises(BenchError, match=r"the number of heads of .* is 2, that of the teacher .* 4"):
+    with pytest.raises(
+        BenchError, match=r"the number of heads of .* is 2, that of the teacher .* 4"
+    ):
         check_models(student, few, **FINE | {"attention": 0.01})
     check_models(student, wide, **FINE | {"attention": 0.01})
     check_models(student, wide, **FINE)

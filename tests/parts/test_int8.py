@@ -39,7 +39,9 @@ def test_products_are_those_of_whole_numbers(per_channel):
 def test_the_largest_products_do_not_overflow():
     linear = torch.nn.Linear(512, 4)
     torch.nn.init.constant_(linear.weight, 0.5)
-    assert torch.allclose(Int8Linear(linear)(torch.ones(1, 512)), 256 + linear.bias.detach(), rtol=1e-4)
+    assert torch.allclose(
+        Int8Linear(linear)(torch.ones(1, 512)), 256 + linear.bias.detach(), rtol=1e-4
+    )
 
 
 def test_other_devices_round_alike(monkeypatch):
@@ -70,5 +72,7 @@ def test_a_model_in_int8_is_close_and_can_be_kept(tiny, family):
     assert manifest["changes"] == [{"change": "quantize", "per_channel": True}]
     layers = 1 if family == "albert" else 2
     assert sum(tensor.dtype == torch.int8 for tensor in load(content).values()) == 6 * layers
-    assert np.array_equal(unpack(manifest, content, model.task, ref, models, {}).predict(test).array, found)
+    assert np.array_equal(
+        unpack(manifest, content, model.task, ref, models, {}).predict(test).array, found
+    )
     assert np.array_equal(copy.deepcopy(model).predict(test).array, found)

@@ -65,7 +65,11 @@ def test_pairs_of_two_documents_are_all_that_the_labels_allow():
 def test_every_sentence_is_as_likely_to_come_first():
     made = sentence_pairs([TWO[0], [f"b{n}." for n in range(12)]], 6000, 0)
     first = Counter(example.texts[0] for example in made)
-    assert len(first) == 16 and max(first.values()) < 6000 / 16 * 1.25 and min(first.values()) > 6000 / 16 * 0.75
+    assert (
+        len(first) == 16
+        and max(first.values()) < 6000 / 16 * 1.25
+        and min(first.values()) > 6000 / 16 * 0.75
+    )
 
 
 def test_pairs_follow_the_seed():
@@ -74,7 +78,10 @@ def test_pairs_follow_the_seed():
 
 @pytest.mark.parametrize("documents", [[], [TWO[0]], [TWO[0], SHORT]])
 def test_too_few_documents_for_pairs(documents):
-    with pytest.raises(DataError, match=f"need two documents of 4 .* has {len([d for d in documents if len(d) > 3])}"):
+    with pytest.raises(
+        DataError,
+        match=f"need two documents of 4 .* has {len([d for d in documents if len(d) > 3])}",
+    ):
         sentence_pairs(documents, 3, 0)
 
 
@@ -82,10 +89,15 @@ def test_sure_sentences_are_those_of_the_largest_probability(backbone, tiny_mode
     """Against the model's own forward pass on the prompt as a text."""
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-    documents = [["the film was good.", "a cat sat.", "acting was terrible, a waste.", "the film was good."]]
+    documents = [
+        ["the film was good.", "a cat sat.", "acting was terrible, a waste.", "the film was good."]
+    ]
     documents += [["it was dull, boring.", "the dog, the cat and the plot.", "lovely."]]
     sentences = list(dict.fromkeys(sentence for document in documents for sentence in document))
-    model, tokenizer = AutoModelForMaskedLM.from_pretrained(tiny_model), AutoTokenizer.from_pretrained(tiny_model)
+    model, tokenizer = (
+        AutoModelForMaskedLM.from_pretrained(tiny_model),
+        AutoTokenizer.from_pretrained(tiny_model),
+    )
     words = tokenizer.convert_tokens_to_ids(list(OPINIONS))
     said = []
     for sentence in sentences:
@@ -102,7 +114,9 @@ def test_sure_sentences_are_those_of_the_largest_probability(backbone, tiny_mode
 
 
 def test_prompts_are_those_of_the_tasks_that_follow(backbone, world):
-    at = world("It was good. \nThe cat sat.\nA dog.\nYes.\n\nNo.\nIt was bad.\nThe plot.\nThe film.\n")
+    at = world(
+        "It was good. \nThe cat sat.\nA dog.\nYes.\n\nNo.\nIt was bad.\nThe plot.\nThe film.\n"
+    )
     model = learner(backbone, "pair")
     (first, *_), decode = examples("pair", at, model, backbone, 3, 0.5), backbone.tokenizer.decode
     (made, *_) = sentence_pairs(at.documents(), 3, 0)
@@ -117,8 +131,13 @@ def test_prompts_are_those_of_the_tasks_that_follow(backbone, world):
 
 
 def test_tasks_are_the_papers():
-    assert TASKS["pair"].words == (("No",), ("Maybe",), ("Yes",)) and TASKS["pair"].max_length == 128
-    assert TASKS["single"].words == tuple((word,) for word in OPINIONS) and TASKS["single"].max_length == 64
+    assert (
+        TASKS["pair"].words == (("No",), ("Maybe",), ("Yes",)) and TASKS["pair"].max_length == 128
+    )
+    assert (
+        TASKS["single"].words == tuple((word,) for word in OPINIONS)
+        and TASKS["single"].max_length == 64
+    )
 
 
 def test_a_learner_forgets_what_was_read_before(backbone):

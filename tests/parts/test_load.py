@@ -29,10 +29,18 @@ def edit(file: Path, change) -> None:
 
 
 @pytest.mark.parametrize("direction", ["Left", "Right"])
-def test_a_tokenizer_stored_with_truncation_and_padding_on_reads_texts_whole(folder, tiny_model, direction):
+def test_a_tokenizer_stored_with_truncation_and_padding_on_reads_texts_whole(
+    folder, tiny_model, direction
+):
     def cut_and_pad(stored):
         cut = {"direction": direction, "max_length": 4, "strategy": "LongestFirst", "stride": 0}
-        side = {"direction": direction, "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"}
+        side = {
+            "direction": direction,
+            "pad_to_multiple_of": None,
+            "pad_id": 0,
+            "pad_type_id": 0,
+            "pad_token": "[PAD]",
+        }
         stored.update(truncation=cut, padding={"strategy": {"Fixed": 20}, **side})
 
     edit(folder / "tokenizer.json", cut_and_pad)
@@ -66,18 +74,27 @@ def test_a_whole_model(folder):
 
 
 def test_half_precision_weights_are_read_as_float32(folder):
-    edit_weights(folder, lambda weights: weights.update({name: w.half() for name, w in weights.items()}))
-    edit(folder / "config.json", lambda config: config.update(dtype="float16", torch_dtype="float16"))
+    edit_weights(
+        folder, lambda weights: weights.update({name: w.half() for name, w in weights.items()})
+    )
+    edit(
+        folder / "config.json", lambda config: config.update(dtype="float16", torch_dtype="float16")
+    )
     assert {p.dtype for p in load(find_model(str(folder))).model.parameters()} == {torch.float32}
 
 
 def test_missing_head_weights(folder):
-    edit_weights(folder, lambda weights: [weights.pop(name) for name in list(weights) if name.startswith("cls.")])
+    edit_weights(
+        folder,
+        lambda weights: [weights.pop(name) for name in list(weights) if name.startswith("cls.")],
+    )
     refused(folder, r"weights are missing, cls\.predictions")
 
 
 def test_missing_layer(folder):
-    edit_weights(folder, lambda weights: [weights.pop(name) for name in list(weights) if "layer.1." in name])
+    edit_weights(
+        folder, lambda weights: [weights.pop(name) for name in list(weights) if "layer.1." in name]
+    )
     assert "bert.encoder.layer.1." in refused(folder, "16 weights are missing")
 
 
@@ -86,7 +103,9 @@ def test_weights_that_are_not_finite(folder):
         weights["bert.encoder.layer.0.output.dense.weight"][1, 2] = float("nan")
 
     edit_weights(folder, spoil)
-    refused(folder, r"bert\.encoder\.layer\.0\.output\.dense\.weight holds numbers that are not finite")
+    refused(
+        folder, r"bert\.encoder\.layer\.0\.output\.dense\.weight holds numbers that are not finite"
+    )
 
 
 def test_pickled_weights_alone(folder):
@@ -124,8 +143,13 @@ def test_a_classifiers_checkpoint_is_no_masked_language_model(folder):
 
 
 def test_remote_code(folder):
-    edit(folder / "config.json", lambda config: config.update(auto_map={"AutoModelForMaskedLM": "evil.Model"}))
-    (folder / "evil.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\nclass Model: ...\n", "utf-8")
+    edit(
+        folder / "config.json",
+        lambda config: config.update(auto_map={"AutoModelForMaskedLM": "evil.Model"}),
+    )
+    (folder / "evil.py").write_text(
+        f"open({str(folder / 'ran')!r}, 'w')\nclass Model: ...\n", "utf-8"
+    )
     assert "config.json" in refused(folder, "run code of its own")
     assert not (folder / "ran").exists()
 
@@ -184,10 +208,14 @@ def test_the_revision_is_the_content(folder, tmp_path):
     assert before == same != find_model(str(folder)).revision
 
 
-@pytest.mark.parametrize("name", ["tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "spiece.model"])
+@pytest.mark.parametrize(
+    "name", ["tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "spiece.model"]
+)
 def test_the_revision_is_of_every_file_that_decides_answers(folder, name):
     before = find_model(str(folder)).revision
-    (folder / name).write_text((folder / name).read_text("utf-8") + " " if (folder / name).exists() else "{}", "utf-8")
+    (folder / name).write_text(
+        (folder / name).read_text("utf-8") + " " if (folder / name).exists() else "{}", "utf-8"
+    )
     assert find_model(str(folder)).revision != before
 
 

@@ -1,4 +1,6 @@
-"""The training loop: checkpoints, steps, schedule, micro-batches, and updates against an independent trainer."""
+"""The training loop: checkpoints, steps, schedule, micro-batches, and updates against an
+independent trainer.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def same(one, other) -> bool:
 
 
 def run(model, protocol=None, *, scores=(), lr=1e-3, batch_size=4, seed=7, watch=None, **options):
-    """Train on twelve toy examples; `evaluate` gives `scores` in turn, then 0, and `watch` hears of each call."""
+    """Train on twelve toy examples; `evaluate` gives `scores` in turn, then 0, and `watch` hears of
+    each call.
+    """
     script = iter(scores)
 
     def evaluate() -> float:
@@ -59,7 +63,14 @@ def run(model, protocol=None, *, scores=(), lr=1e-3, batch_size=4, seed=7, watch
     protocol = protocol or toy_protocol()
     examples = model.encode(toy_rows(model.task).train[:12])
     return train(
-        model, examples, evaluate=evaluate, protocol=protocol, lr=lr, batch_size=batch_size, seed=seed, **options
+        model,
+        examples,
+        evaluate=evaluate,
+        protocol=protocol,
+        lr=lr,
+        batch_size=batch_size,
+        seed=seed,
+        **options,
     )
 
 
@@ -105,12 +116,15 @@ def test_the_best_checkpoint_is_restored(tiny_model, tie, scores, best):
 
 
 @pytest.mark.parametrize(
-    ("steps", "every", "evaluated"), [(10, 5, [5, 10]), (7, 3, [3, 6, 7]), (2, 100, [2]), (3, 1, [1, 2, 3])]
+    ("steps", "every", "evaluated"),
+    [(10, 5, [5, 10]), (7, 3, [3, 6, 7]), (2, 100, [2]), (3, 1, [1, 2, 3])],
 )
 def test_the_number_of_updates_and_evaluations(tiny_model, monkeypatch, steps, every, evaluated):
     updates = []
     update = trainer._update
-    monkeypatch.setattr(trainer, "_update", lambda *given: updates.append(len(given[2])) or update(*given))
+    monkeypatch.setattr(
+        trainer, "_update", lambda *given: updates.append(len(given[2])) or update(*given)
+    )
     history = run(fresh(tiny_model), protocol_of(steps, every), batch_size=5)
     assert updates == ([5, 5, 2] * 4)[:steps]
     assert [step for step, _ in history.curve] == evaluated
@@ -141,7 +155,9 @@ def test_the_learning_rate_of_each_update(tiny_model, monkeypatch, changes, fact
     rates = []
     step = torch.optim.AdamW.step
     monkeypatch.setattr(
-        torch.optim.AdamW, "step", lambda self, *a: rates.append(self.param_groups[0]["lr"]) or step(self, *a)
+        torch.optim.AdamW,
+        "step",
+        lambda self, *a: rates.append(self.param_groups[0]["lr"]) or step(self, *a),
     )
     run(fresh(tiny_model), protocol_of(4, 4, **changes), lr=0.01)
     assert rates == pytest.approx([0.01 * factor for factor in factors])
@@ -186,7 +202,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tiny_model):
 
 
 def test_clipping(still):
-    """Plain clipping by the norm of all gradients: a tiny bound changes Adam's first update through its epsilon."""
+    """Plain clipping by the norm of all gradients: a tiny bound changes Adam's first update through
+    its epsilon.
+    """
     norms = []
 
     def after(bound):
@@ -196,7 +214,11 @@ def test_clipping(still):
 
     clip = torch.nn.utils.clip_grad_norm_
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.nn.utils, "clip_grad_norm_", lambda p, bound: norms.append((float(clip(p, bound)), bound)))
+        patch.setattr(
+            torch.nn.utils,
+            "clip_grad_norm_",
+            lambda p, bound: norms.append((float(clip(p, bound)), bound)),
+        )
         wide, narrow = after(1e9), after(1e-8)
     assert [bound for _, bound in norms] == [1e9, 1e-8] and norms[0][0] > 0
     assert not same(wide, narrow)
@@ -207,14 +229,24 @@ def test_weight_decay_moves_matrices_and_no_biases(still):
     model = fresh(still)
     before = parameters(model)
     loss = lambda batch: 0.0 * sum(p.sum() for p in model.parameters())  # noqa: E731
-    run(model, protocol_of(1, 1, weight_decay=0.5, schedule="constant"), lr=0.1, loss=loss, whole_vocabulary=True)
+    run(
+        model,
+        protocol_of(1, 1, weight_decay=0.5, schedule="constant"),
+        lr=0.1,
+        loss=loss,
+        whole_vocabulary=True,
+    )
     for name, value in parameters(model).items():
-        torch.testing.assert_close(value, before[name] * (1 - 0.05 if value.ndim > 1 else 1), msg=name)
+        torch.testing.assert_close(
+            value, before[name] * (1 - 0.05 if value.ndim > 1 else 1), msg=name
+        )
 
 
 @pytest.mark.parametrize("kind", ["single", "regression"])
 def test_prompt_fine_tuning_against_an_independent_loop(still, kind):
-    """Fifteen lines with transformers' own forward pass, padding and the whole vocabulary; dropout is zero."""
+    """Fifteen lines with transformers' own forward pass, padding and the whole vocabulary; dropout
+    is zero.
+    """
     steps, lr, size, seed = 6, 1e-3, 4, 13
     model = fresh(still, kind)
     rows = toy_rows(model.task).train[:12]
@@ -250,7 +282,8 @@ def test_prompt_fine_tuning_against_an_independent_loop(still, kind):
         if name.endswith("key.bias"):  # gradient zero but for rounding, which Adam blows up
             continue
         apart = (ours[name] - theirs).abs()
-        # Adam makes a full step of a gradient that is zero but for rounding: a few single weights may differ so.
+        # Adam makes a full step of a gradient that is zero but for rounding: a few single weights
+        # may differ so.
         assert (apart > 1e-5).float().mean() <= 0.1 and apart.max() <= lr * steps, (name, apart)
         moved += not torch.allclose(start[name], theirs, atol=1e-4)
     assert moved > 20
@@ -272,7 +305,9 @@ def test_the_kit_trains_by_dev_score_and_notes_it(tiny_model):
     assert kit.notes["best_step"] == history.best_step
     assert kit.notes["curve"] == [[step, round(score, 6)] for step, score in history.curve]
     answers = model.predict(split.dev).answers
-    assert history.best_score == sum(a == e.label for a, e in zip(answers, split.dev, strict=True)) / 6
+    assert (
+        history.best_score == sum(a == e.label for a, e in zip(answers, split.dev, strict=True)) / 6
+    )
     with pytest.raises(BenchError, match="asked for a teacher it does not name"):
         kit.backbone("teacher")
 

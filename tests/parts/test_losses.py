@@ -9,7 +9,9 @@ import torch
 
 from fewbench.nn.losses import bounded_mse, cross_entropy, interpolation_kl, weighted_average
 
-SCORES = torch.tensor([[log(1.0), log(3.0)], [log(4.0), log(1.0)]])  # softmax: (1/4, 3/4) and (4/5, 1/5)
+SCORES = torch.tensor(
+    [[log(1.0), log(3.0)], [log(4.0), log(1.0)]]
+)  # softmax: (1/4, 3/4) and (4/5, 1/5)
 
 
 def test_cross_entropy():
@@ -18,13 +20,17 @@ def test_cross_entropy():
 
 
 def test_interpolation_kl():
-    loss = interpolation_kl(SCORES, torch.tensor([2.5, 1.0]), (0.0, 5.0))  # gold (1/2, 1/2) and (4/5, 1/5)
+    loss = interpolation_kl(
+        SCORES, torch.tensor([2.5, 1.0]), (0.0, 5.0)
+    )  # gold (1/2, 1/2) and (4/5, 1/5)
     first = 0.5 * log(0.5 / 0.25) + 0.5 * log(0.5 / 0.75)
     assert float(loss) == pytest.approx((first + 0.0) / 2, abs=1e-6)
 
 
 def test_interpolation_kl_with_other_bounds():
-    loss = interpolation_kl(SCORES[:1], torch.tensor([2.0]), (1.0, 5.0))  # gold (3/4, 1/4) against (1/4, 3/4)
+    loss = interpolation_kl(
+        SCORES[:1], torch.tensor([2.0]), (1.0, 5.0)
+    )  # gold (3/4, 1/4) against (1/4, 3/4)
     assert float(loss) == pytest.approx(0.75 * log(3) - 0.25 * log(3), abs=1e-6)
 
 
@@ -35,7 +41,9 @@ def test_interpolation_kl_is_finite_at_the_bounds(value, expected):
     loss.backward()
     assert float(loss.detach()) == pytest.approx(expected, abs=1e-6)
     gold = torch.tensor([[1 - value / 5, value / 5]])
-    torch.testing.assert_close(scores.grad, torch.tensor([[0.25, 0.75]]) - gold)  # softmax minus gold
+    torch.testing.assert_close(
+        scores.grad, torch.tensor([[0.25, 0.75]]) - gold
+    )  # softmax minus gold
 
 
 def test_interpolation_kl_is_zero_at_the_answer_alone():
@@ -45,7 +53,9 @@ def test_interpolation_kl_is_zero_at_the_answer_alone():
 
 
 def test_bounded_mse():
-    loss = bounded_mse(torch.tensor([0.5, 1.0]), torch.tensor([1.0, 3.0]), (1.0, 5.0))  # gold 0 and 1/2
+    loss = bounded_mse(
+        torch.tensor([0.5, 1.0]), torch.tensor([1.0, 3.0]), (1.0, 5.0)
+    )  # gold 0 and 1/2
     assert float(loss) == pytest.approx((0.25 + 0.25) / 2)
 
 

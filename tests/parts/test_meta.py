@@ -1,4 +1,6 @@
-"""The meta-gradient against autograd through an explicit update and against finite differences; the quiz."""
+"""The meta-gradient against autograd through an explicit update and against finite differences; the
+quiz.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def small():
     y, r = torch.tensor([0, 1, 2, 0, 1, 2, 0]), torch.tensor([2, 0, 1, 1, 0])
 
     def lesson(own, meta):
-        return 0.5 * F.cross_entropy(net(own, x), y) + 0.5 * softened_mse(net(own, x), net(meta, x), 2.0)
+        return 0.5 * F.cross_entropy(net(own, x), y) + 0.5 * softened_mse(
+            net(own, x), net(meta, x), 2.0
+        )
 
     return {"a": a, "b": b}, {"a": c, "b": d}, lesson, lambda own: F.cross_entropy(net(own, q), r)
 
@@ -72,8 +76,12 @@ def test_the_meta_gradient_by_finite_differences(small):
         for shift in (1e-5, -1e-5):
             moved = {key: weight.clone() for key, weight in teacher.items()}
             moved[name][row, column] += shift
-            losses.append(float(quiz(inner_update(lambda own, m=moved: lesson(own, m), student, RATE))))
-        assert float(found[name][row, column]) == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-5)
+            losses.append(
+                float(quiz(inner_update(lambda own, m=moved: lesson(own, m), student, RATE)))
+            )
+        assert float(found[name][row, column]) == pytest.approx(
+            (losses[0] - losses[1]) / 2e-5, rel=1e-5
+        )
 
 
 @pytest.fixture
@@ -87,13 +95,17 @@ def pair(tiny_model):
         model = HeadModel(open_backbone(find_model(str(tiny_model), offline=True)), task).double()
         nn.init.normal_(model.output.weight)
         models.append(model)
-    batches = [models[0].collate(models[0].encode(part)) for part in (split.train[:4], split.train[4:])]
+    batches = [
+        models[0].collate(models[0].encode(part)) for part in (split.train[:4], split.train[4:])
+    ]
     return task, *models, *batches
 
 
 def losses_of(task, student, teacher, batch, held):
     def lesson():
-        return 0.5 * student.loss(batch) + 0.5 * soft_loss(student, student(batch), said(teacher, teacher(batch)), 2.0)
+        return 0.5 * student.loss(batch) + 0.5 * soft_loss(
+            student, student(batch), said(teacher, teacher(batch)), 2.0
+        )
 
     return lesson, lambda: student.loss(held)
 
@@ -103,7 +115,9 @@ def test_through_whole_transformers(pair):
     task, student, teacher, batch, held = pair
     student.eval()  # no dropout: the same lesson twice
     lesson, quiz = losses_of(task, student, teacher, batch, held)
-    slopes, loss = MetaTeacher(teacher, student, lr=0.0, inner_lr=RATE, steps=1).slopes(lesson, quiz)
+    slopes, loss = MetaTeacher(teacher, student, lr=0.0, inner_lr=RATE, steps=1).slopes(
+        lesson, quiz
+    )
 
     def quizzed():
         trained = [p for p in student.parameters() if p.requires_grad]
@@ -153,7 +167,9 @@ def test_the_trial_update_leaves_the_student_and_trains_the_teacher(pair):
 
 
 def test_a_taught_teacher_teaches_better(pair):
-    """A fixed student's quiz loss after one lesson falls while the teacher learns; the rate falls to 0."""
+    """A fixed student's quiz loss after one lesson falls while the teacher learns; the rate falls
+    to 0.
+    """
     task, student, teacher, batch, held = pair
     lesson, quiz = losses_of(task, student.eval(), teacher, batch, held)
     meta = MetaTeacher(teacher, student, lr=1e-2, inner_lr=RATE, steps=10)
@@ -172,7 +188,9 @@ def test_the_quiz_is_cut_from_train(kind):
     split = make_split(task, toy_rows(task, train=60), 4, 13)
     rest, quiz = cut_quiz(task, split, 0.25)
     assert {*rest.train} | {*quiz} == {*split.train} and not {*rest.train} & {*quiz}
-    assert not {example.id for example in quiz} & {example.id for example in (*split.dev, *split.test)}
+    assert not {example.id for example in quiz} & {
+        example.id for example in (*split.dev, *split.test)
+    }
     assert rest.dev == split.dev and cut_quiz(task, split, 0.25) == (rest, quiz)
     if kind != "regression":
         assert Counter(example.label for example in quiz) == {0: 1, 1: 1, 2: 1}

@@ -1,4 +1,6 @@
-"""Prompts of tokenizers of several kinds: word boundaries, long texts, and what is spelt like a special token."""
+"""Prompts of tokenizers of several kinds: word boundaries, long texts, and what is spelt like a
+special token.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def llama():
             pieces[built] = None
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.BPE(vocabulary, list(dict.fromkeys(merges)), unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
+    )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
 
 
@@ -91,14 +95,23 @@ def test_so_it_is_for_pieces_that_the_vocabulary_holds():
     from tokenizers import AddedToken, models
 
     tokenizer = sentencepiece().backend_tokenizer
-    known = [("<unk>", 0.0), *((piece, 0.0) for piece in ("<s>", "</s>", "<mask>", "[CLS]")), ("\u2581a", -3.0)]
+    known = [
+        ("<unk>", 0.0),
+        *((piece, 0.0) for piece in ("<s>", "</s>", "<mask>", "[CLS]")),
+        ("\u2581a", -3.0),
+    ]
     known += [(letter, -9.0) for letter in "\u2581abcdefghijklmnopqrstuvwxyz<>/[]CLS "]
     tokenizer.model = models.Unigram(known, unk_id=0, byte_fallback=False)
     tokenizer.add_special_tokens([AddedToken(piece, special=True) for piece, _ in known[:5]])
     read_as_text(tokenizer)
     for text in ("a </s> b", "a</s>b", "<mask>", "<s><s>", "[CLS] a <mask>."):
         assert not set(tokenizer.encode(text, add_special_tokens=False).ids) & {1, 2, 3, 4}, text
-    assert tokenizer.encode("a < a", add_special_tokens=False).tokens == ["\u2581a", "\u2581", "<", "\u2581a"]
+    assert tokenizer.encode("a < a", add_special_tokens=False).tokens == [
+        "\u2581a",
+        "\u2581",
+        "<",
+        "\u2581a",
+    ]
 
 
 def test_so_it_is_for_a_sentinel(tiny_t5):
@@ -108,9 +121,9 @@ def test_so_it_is_for_a_sentinel(tiny_t5):
     prompt = prompt_model(backbone, replace(toy_task("single"), max_length=60))
     (encoded,) = prompt.encode([Example("e", ("a <extra_id_0> b </s> <extra_id_1>",))])
     (tokens,) = encoded.sequences
-    assert [place for place, token in enumerate(tokens.ids) if token == backbone.tokenizer.mask_token_id] == [
-        tokens.read
-    ]
+    assert [
+        place for place, token in enumerate(tokens.ids) if token == backbone.tokenizer.mask_token_id
+    ] == [tokens.read]
     assert tokens.ids.count(backbone.tokenizer.eos_token_id) == 1
 
 
@@ -131,7 +144,9 @@ def test_batches_of_no_examples_are_refused():
 def test_pairs_of_two_segments_are_one_to_a_model_of_one(tiny):
     from fewbench.nn.classifier import HeadModel
 
-    backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny("roberta"))))  # BERT's tokenizer: segments 0 and 1
+    backbone = Models(torch.device("cpu")).fresh(
+        find_model(str(tiny("roberta")))
+    )  # BERT's tokenizer: segments 0 and 1
     task = toy_task("pair")
     model = HeadModel(backbone, task).eval()
     (encoded,) = model.encode([Example("p", ("a cat", "a dog"))])
@@ -151,7 +166,11 @@ def saved(tokenizer_of, folder: Path, **changes) -> Path:
     file.write_text(json.dumps(config))
     special = folder / "special_tokens_map.json"
     if special.is_file():
-        special.write_text(json.dumps({k: v for k, v in json.loads(special.read_text()).items() if k not in changes}))
+        special.write_text(
+            json.dumps(
+                {k: v for k, v in json.loads(special.read_text()).items() if k not in changes}
+            )
+        )
     return folder
 
 
@@ -175,10 +194,14 @@ def test_an_unknown_type_is_told_which_are_known(tiny_model, tmp_path, kind):
     assert "AutoModel" not in str(refused.value)
 
 
-PIPE = pytest.param(None, marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here"))
+PIPE = pytest.param(
+    None, marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, "null", '{"model_type": NaN}', "\xff", PIPE])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[" * 100_000, "null", '{"model_type": NaN}', "\xff", PIPE]
+)
 def test_a_configuration_that_is_none_is_one_error(tiny_model, tmp_path, text):
     from fewbench.registry.pretrained import backbone_kind, describe
 
@@ -200,5 +223,7 @@ def test_layers_that_the_configuration_cuts_are_refused(tiny_model, tmp_path):
     folder = saved(tiny_model, tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
-    with pytest.raises(ModelError, match=r"16 weights are of layers that config.json does not count, .*layer\.1\."):
+    with pytest.raises(
+        ModelError, match=r"16 weights are of layers that config.json does not count, .*layer\.1\."
+    ):
         Models(torch.device("cpu")).pretrained(find_model(str(folder)))

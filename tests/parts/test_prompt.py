@@ -24,7 +24,9 @@ def models():
 @pytest.fixture
 def prompt(models, tiny_model):
     ref = find_model(str(tiny_model))
-    return lambda kind="single", **changes: PromptModel(models.fresh(ref), toy_task(kind, **changes)).eval()
+    return lambda kind="single", **changes: PromptModel(
+        models.fresh(ref), toy_task(kind, **changes)
+    ).eval()
 
 
 def shown(model, example) -> str:
@@ -59,9 +61,16 @@ def test_the_modifier_lower_touches_the_first_letter_alone(models, tmp_path, tin
     """The tiny model's tokenizer lower-cases all, so ask the renderer itself."""
     from fewbench.data.template import parse_template, piece_text
 
-    plain, lower, cut = parse_template("{0}{0|lower}{mask}{0|cut}")[0:4:1][0:2] + parse_template("{0|cut}{mask}")[:1]
+    plain, lower, cut = (
+        parse_template("{0}{0|lower}{mask}{0|cut}")[0:4:1][0:2]
+        + parse_template("{0|cut}{mask}")[:1]
+    )
     example = Example("x", ("The BBC.",))
-    assert [piece_text(piece, lower, example) for piece in (plain, lower, cut)] == ["The BBC.", "the BBC.", "The BBC"]
+    assert [piece_text(piece, lower, example) for piece in (plain, lower, cut)] == [
+        "The BBC.",
+        "the BBC.",
+        "The BBC",
+    ]
     assert piece_text(lower, plain, Example("x", ("",))) == ""
 
 
@@ -75,7 +84,9 @@ def test_the_mask_is_where_it_is_read(prompt, kind):
         assert encoded.truncated == 0 and set(tokens.segments) == {0}
 
 
-@pytest.mark.parametrize("template", ["{mask} : {0} ? {1}", "{0|cut} ? {mask} , {1}", "{0} {1} It was {mask} ."])
+@pytest.mark.parametrize(
+    "template", ["{mask} : {0} ? {1}", "{0|cut} ? {mask} , {1}", "{0} {1} It was {mask} ."]
+)
 def test_truncation_cuts_texts_alone_and_counts(prompt, template):
     model = prompt("pair", template=template, max_length=14)
     tokenizer = model.backbone.tokenizer
@@ -91,8 +102,12 @@ def test_truncation_cuts_texts_alone_and_counts(prompt, template):
     assert tokens.ids[tokens.read] == tokenizer.mask_token_id
     pieces = tokenizer.convert_ids_to_tokens(tokens.ids)
     kept = [piece for piece in pieces if piece not in "abcd"]
-    uncut = [piece for piece in tokenizer.convert_ids_to_tokens(all_tokens.ids) if piece not in "abcd"]
-    assert kept == uncut  # the longer text lost tokens; the shorter, the template and the mask lost none
+    uncut = [
+        piece for piece in tokenizer.convert_ids_to_tokens(all_tokens.ids) if piece not in "abcd"
+    ]
+    assert (
+        kept == uncut
+    )  # the longer text lost tokens; the shorter, the template and the mask lost none
     start = pieces.index("a")
     assert pieces[start : start + 3] == ["a", "b", "c"]  # cut from its end
     assert model.describe()["truncated"] == {"examples": 1, "tokens": encoded[0].truncated, "of": 2}
@@ -105,7 +120,9 @@ def test_texts_of_one_length_are_cut_alike(prompt):
 
 def test_a_template_longer_than_the_maximum_is_an_error(prompt):
     with pytest.raises(BenchError, match="alone exceed 6 tokens"):
-        prompt("single", template="{0} It was a good film . {mask}", max_length=6).encode([Example("x", ("cat",))])
+        prompt("single", template="{0} It was a good film . {mask}", max_length=6).encode(
+            [Example("x", ("cat",))]
+        )
 
 
 def test_options_are_never_cut(prompt):
@@ -117,10 +134,19 @@ def test_options_are_never_cut(prompt):
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ((("terrible",), ("okay",), ("greatest",)), "'greatest' is .* pieces with this tokenizer: great ##e"),
-        ((("terrible",), ("okay",), ("\N{SNOWMAN}",)), "'\N{SNOWMAN}' is 1 pieces with this tokenizer: .UNK."),
+        (
+            (("terrible",), ("okay",), ("greatest",)),
+            "'greatest' is .* pieces with this tokenizer: great ##e",
+        ),
+        (
+            (("terrible",), ("okay",), ("\N{SNOWMAN}",)),
+            "'\N{SNOWMAN}' is 1 pieces with this tokenizer: .UNK.",
+        ),
         ((("Yes",), ("okay",), ("yes",)), "'bad' and 'good' share the token 'yes'"),
-        ((("terrible",), ("okay", "great"), ("great",)), "'fair' and 'good' share the token 'great'"),
+        (
+            (("terrible",), ("okay", "great"), ("great",)),
+            "'fair' and 'good' share the token 'great'",
+        ),
     ],
 )
 def test_label_words_that_cannot_be_used(prompt, words, problem):
@@ -132,7 +158,11 @@ def test_a_word_twice_in_one_class_and_punctuation_are_no_error(prompt):
     tokenizer = prompt().backbone.tokenizer
     words = (("great", "Great"), ("bad",), (".",))
     ids = word_ids(toy_task("single", words=words), tokenizer)
-    assert [tokenizer.convert_ids_to_tokens(list(w)) for w in ids] == [["great", "great"], ["bad"], ["."]]
+    assert [tokenizer.convert_ids_to_tokens(list(w)) for w in ids] == [
+        ["great", "great"],
+        ["bad"],
+        ["."],
+    ]
 
 
 @torch.no_grad()
@@ -155,7 +185,9 @@ def test_scores_are_the_models_own_logits_at_the_mask(prompt, kind):
 def test_several_words_a_class_are_averaged(prompt):
     many = prompt(words=(("terrible", "bad", "boring"), ("okay",), ("great", "good")))
     batch = many.collate(many.encode(toy_rows(many.task).train[:4]))
-    ids = many.backbone.tokenizer.convert_tokens_to_ids(["terrible", "bad", "boring", "okay", "great", "good"])
+    ids = many.backbone.tokenizer.convert_tokens_to_ids(
+        ["terrible", "bad", "boring", "okay", "great", "good"]
+    )
     logits = many.backbone.vocabulary_scores(batch)[:, ids]
     expected = torch.stack([logits[:, :3].mean(1), logits[:, 3], logits[:, 4:].mean(1)], 1)
     torch.testing.assert_close(many(batch), expected)
@@ -173,10 +205,16 @@ def test_regression_answers_lie_within_the_bounds(prompt):
 def test_another_text_under_the_same_id_is_encoded_anew(prompt):
     """An attack or an augmentation changes the text of an example, and not its id."""
     model = prompt()
-    first, second = model.encode([Example("x", ("good film",))]), model.encode([Example("x", ("bad film",))])
+    first, second = (
+        model.encode([Example("x", ("good film",))]),
+        model.encode([Example("x", ("bad film",))]),
+    )
     assert first[0].sequences != second[0].sequences
     choice = prompt("choice")
-    options = [choice.encode([Example("x", ("a", "b"), options=o)]) for o in (("c", "d", "a"), ("d", "c", "a"))]
+    options = [
+        choice.encode([Example("x", ("a", "b"), options=o)])
+        for o in (("c", "d", "a"), ("d", "c", "a"))
+    ]
     assert options[0] != options[1]
 
 

@@ -1,4 +1,6 @@
-"""T5: its scores against transformers' own forward pass, prompts at <extra_id_0>, and methods on a tiny trained one."""
+"""T5: its scores against transformers' own forward pass, prompts at <extra_id_0>, and methods on a
+tiny trained one.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def backbone(tiny_t5) -> Seq2SeqBackbone:
 
 @pytest.fixture(params=["tied", "untied"])
 def either(request, tiny_t5, tmp_path) -> Seq2SeqBackbone:
-    """T5 as first published, and as of version 1.1: output weights of its own, states not scaled, gated layers."""
+    """T5 as first published, and as of version 1.1: output weights of its own, states not scaled,
+    gated layers.
+    """
     if request.param == "tied":
         return open_backbone(find_model(str(tiny_t5)))
     import transformers as hf
@@ -60,7 +64,10 @@ def test_label_words_are_scored_as_the_second_generated_token(either, kind):
     model = prompt_model(either, toy_task(kind)).eval()
     encoded = model.encode(toy_rows(model.task).train[:5])
     scores, tokenizer = model(model.collate(encoded)), either.tokenizer
-    words = [tokenizer.convert_tokens_to_ids("\N{LOWER ONE EIGHTH BLOCK}" + w[0]) for w in model.task.words]
+    words = [
+        tokenizer.convert_tokens_to_ids("\N{LOWER ONE EIGHTH BLOCK}" + w[0])
+        for w in model.task.words
+    ]
     sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>")
     for row, example in zip(scores, encoded, strict=True):
         logits = own_logits(either, example.sequences[0].ids, [sentinel])
@@ -84,7 +91,9 @@ def test_a_head_reads_the_decoders_first_state(backbone):
     start = torch.tensor([[backbone.config.decoder_start_token_id]])
     for row, example in zip(model(model.collate(encoded)), encoded, strict=True):
         done = backbone.model(
-            input_ids=torch.tensor([example.sequences[0].ids]), decoder_input_ids=start, output_hidden_states=True
+            input_ids=torch.tensor([example.sequences[0].ids]),
+            decoder_input_ids=start,
+            output_hidden_states=True,
         )
         own = done.decoder_hidden_states[-1][:, 0]
         torch.testing.assert_close(row, model.output(own)[0], atol=1e-5, rtol=1e-5)
@@ -99,9 +108,13 @@ def test_hidden_states_are_the_encoders_without_padding(backbone):
     start = 0
     for example in encoded:
         ids = example.sequences[0].ids
-        own = backbone.model.get_encoder()(torch.tensor([ids]), output_hidden_states=True).hidden_states
+        own = backbone.model.get_encoder()(
+            torch.tensor([ids]), output_hidden_states=True
+        ).hidden_states
         for ours, theirs in zip(states, own, strict=True):
-            torch.testing.assert_close(ours[start : start + len(ids)], theirs[0], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(
+                ours[start : start + len(ids)], theirs[0], atol=1e-5, rtol=1e-5
+            )
         start += len(ids)
 
 
@@ -147,10 +160,14 @@ def test_focus_changes_nothing_but_the_cost(tiny_t5):
         backbone = Models(CPU).fresh(find_model(str(tiny_t5))).eval()
         model = prompt_model(backbone, toy_task("single")).eval()
         encoded = model.encode(toy_rows(model.task).train[:6])
-        seen = {token for example in encoded for token in example.sequences[0].ids} | set(model.extra_tokens())
+        seen = {token for example in encoded for token in example.sequences[0].ids} | set(
+            model.extra_tokens()
+        )
 
         def steps(backbone=backbone, model=model, encoded=encoded):
-            optimizer = torch.optim.AdamW([p for p in backbone.parameters() if p.requires_grad], 1e-2, weight_decay=0.0)
+            optimizer = torch.optim.AdamW(
+                [p for p in backbone.parameters() if p.requires_grad], 1e-2, weight_decay=0.0
+            )
             for _ in range(4):
                 optimizer.zero_grad()
                 model.loss(model.collate(encoded)).backward()
@@ -255,6 +272,14 @@ def test_by_command_line(bench, tiny_t5, tmp_path):
     names = "zero-shot,ft,prompt-ft,prompt-tuning:hybrid,tokens=5"
     done = bench("run", "--methods", names, *arguments, "--results", tmp_path / "results")
     assert done.returncode == 0, done.stderr + done.stdout
-    records = [json.loads(file.read_text("utf-8")) for file in (tmp_path / "results" / "runs").rglob("*.json")]
-    assert sorted(record["run"]["method"] for record in records) == ["ft", "prompt-ft", "prompt-tuning", "zero-shot"]
+    records = [
+        json.loads(file.read_text("utf-8"))
+        for file in (tmp_path / "results" / "runs").rglob("*.json")
+    ]
+    assert sorted(record["run"]["method"] for record in records) == [
+        "ft",
+        "prompt-ft",
+        "prompt-tuning",
+        "zero-shot",
+    ]
     assert {record["status"] for record in records} == {"ok"}

@@ -1,4 +1,6 @@
-"""Soft prompts: [P; f(x)] against transformers' own forward pass on embeddings, what is trained, how they start."""
+"""Soft prompts: [P; f(x)] against transformers' own forward pass on embeddings, what is trained,
+how they start.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def naive_scores(soft, words, model, ids, read, tokenizer):
     given = torch.cat([soft, F.embedding(torch.tensor(ids), words)])[None]
     if model.config.is_encoder_decoder:
         said = torch.tensor([[model.config.decoder_start_token_id, tokenizer.mask_token_id]])
-        return model(inputs_embeds=given, decoder_inputs_embeds=F.embedding(said, words)).logits[0, 1]
+        return model(inputs_embeds=given, decoder_inputs_embeds=F.embedding(said, words)).logits[
+            0, 1
+        ]
     return model(inputs_embeds=given).logits[0, len(soft) + read]
 
 
@@ -60,7 +64,9 @@ def test_scores_and_the_prompts_gradient_equal_the_naive_ones(make, kind):
     naive = []
     for example in model.hard.encode(examples):
         (tokens,) = example.sequences
-        naive.append(naive_scores(soft, matrix, backbone.model, tokens.ids, tokens.read, tokenizer)[words])
+        naive.append(
+            naive_scores(soft, matrix, backbone.model, tokens.ids, tokens.read, tokenizer)[words]
+        )
     naive = torch.stack(naive)
     torch.testing.assert_close(scores, naive, atol=1e-5, rtol=1e-5)
     scores.square().sum().backward()
@@ -74,18 +80,27 @@ def test_the_model_is_frozen_and_computes_no_weight_gradients(make):
     assert [name for name, p in model.named_parameters() if p.requires_grad] == ["soft"]
     model.loss(model.collate(model.encode(toy_rows(model.task).train[:3]))).backward()
     assert [name for name, p in model.named_parameters() if p.grad is not None] == ["soft"]
-    assert model.describe()["soft_prompt"] == {"tokens": P, "trained_parameters": model.soft.numel()}
+    assert model.describe()["soft_prompt"] == {
+        "tokens": P,
+        "trained_parameters": model.soft.numel(),
+    }
 
 
 @pytest.mark.parametrize("protocol", ["quick", "ppt-v1"])
 def test_training_moves_the_prompt_alone_and_lowers_the_loss(folder, protocol):
     job = toy_job(methods()["prompt-tuning"], folder)
-    constants = replace(get_protocol(protocol), max_steps=150, eval_every=50)  # ppt-v1 decays weights: the prompt's
+    constants = replace(
+        get_protocol(protocol), max_steps=150, eval_every=50
+    )  # ppt-v1 decays weights: the prompt's
     models = Models(CPU)
-    before = {name: p.clone() for name, p in models.pretrained(job.run.student).model.named_parameters()}
+    before = {
+        name: p.clone() for name, p in models.pretrained(job.run.student).model.named_parameters()
+    }
     kit = FitContext(job.task, job.split, constants, 13, models, job.run.student)
     torch.manual_seed(13)
-    model = job.method.module().fit(job.task, job.split, kit, tokens=P, prompt_lr=0.05, batch_size=6)
+    model = job.method.module().fit(
+        job.task, job.split, kit, tokens=P, prompt_lr=0.05, batch_size=6
+    )
     after = {name.replace(".words.", "."): p for name, p in model.backbone.model.named_parameters()}
     for name, value in before.items():
         assert torch.equal(after[name], value), name
@@ -147,7 +162,11 @@ class TestStart:
         drawn = set(self.tokens(start("vocabulary", 500)))
         assert not drawn & set(tokenizer.all_special_ids) and len(drawn) > 50
         texts = [text for example in self.rows for text in example.texts]
-        seen = {token for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] for token in ids}
+        seen = {
+            token
+            for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]
+            for token in ids
+        }
         assert set(self.tokens(start("task", 500))) == seen
 
     @pytest.mark.parametrize("how", ["normal", "vocabulary", "task"])
@@ -162,7 +181,9 @@ class TestStart:
 
     def test_no_words(self, start):
         empty = [replace(row, texts=("", "")) for row in self.rows]
-        with pytest.raises(BenchError, match="no word to start a soft prompt from: start=task") as caught:
+        with pytest.raises(
+            BenchError, match="no word to start a soft prompt from: start=task"
+        ) as caught:
             initial_prompt(self.backbone, self.task, empty, 9, "task", 1)
         assert caught.value.fix == "start=normal"
 
@@ -171,7 +192,9 @@ def test_prompts_that_do_not_fit(make, tiny, folder):
     with pytest.raises(BenchError, match=r"a soft prompt of shape \[3, 5\]"):
         make(prompt=torch.zeros(3, 5))
     if folder == tiny("bert"):
-        with pytest.raises(BenchError, match=r"140 soft tokens before up to 48 .* leave 20 of the 160") as caught:
+        with pytest.raises(
+            BenchError, match=r"140 soft tokens before up to 48 .* leave 20 of the 160"
+        ) as caught:
             make(tokens=140)
         assert caught.value.allowed == "at most 112 soft tokens, so that 48 positions are left"
 

@@ -1,4 +1,6 @@
-"""Pre-training of soft prompts: the labels, the loss and the updates by hand, and the model that does not move."""
+"""Pre-training of soft prompts: the labels, the loss and the updates by hand, and the model that
+does not move.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,10 @@ def test_two_updates_by_hand(still):
         model.soft.data.copy_(value)
         model.soft.grad = None
         scores = model(model.collate(model.encode(PAIRS)))
-        rows = [-math.log(math.exp(row[label]) / sum(map(math.exp, row))) for label, row in enumerate(scores.tolist())]
+        rows = [
+            -math.log(math.exp(row[label]) / sum(map(math.exp, row)))
+            for label, row in enumerate(scores.tolist())
+        ]
         losses.append(sum(rows) / 3)
         (sum(row.exp().sum().log() - row[label] for label, row in enumerate(scores)) / 3).backward()
         slope = model.soft.grad * min(1.0, 1 / (float(model.soft.grad.norm()) + 1e-6))
@@ -92,12 +97,20 @@ def test_a_loss_that_is_no_number_stops_it(model):
 
 
 def test_examples_are_forgotten(model):
-    pretrain(model, (Example(f"{n}", (f"cat {n}", "dog"), 0) for n in range(100)), updates=3, batch_size=4, lr=0.1)
+    pretrain(
+        model,
+        (Example(f"{n}", (f"cat {n}", "dog"), 0) for n in range(100)),
+        updates=3,
+        batch_size=4,
+        lr=0.1,
+    )
     assert not any(model.backbone.encodings.values())
 
 
 def test_the_surest_of_each_label_by_hand():
-    """Log-odds 0.405, 2.197, 0.847, 1.386, their mean 1.209: rows 1 and 3 are of label 0, rows 0 and 2 of label 1."""
+    """Log-odds 0.405, 2.197, 0.847, 1.386, their mean 1.209: rows 1 and 3 are of label 0, rows 0
+    and 2 of label 1.
+    """
     scores = torch.tensor([[0.6, 0.4], [0.9, 0.1], [0.7, 0.3], [0.8, 0.2]]).log()
     assert surest(scores, 1.0) == [(0, 1), (1, 0), (2, 1), (3, 0)]
     assert surest(scores, 0.5) == [(0, 1), (1, 0)]
@@ -112,14 +125,21 @@ def test_pseudo_labels_are_the_annotators(monkeypatch):
 
     class Asked:
         def predict(self, examples):
-            return SimpleNamespace(array=np.array([shares[e.texts[0]] for e in examples], np.float32))
+            return SimpleNamespace(
+                array=np.array([shares[e.texts[0]] for e in examples], np.float32)
+            )
 
         def forget(self):
             forgot.append(True)
 
     drawn = (Example(f"{n}", (text,)) for n, text in enumerate(cycle("abcd")))
     made = list(islice(pseudo_labelled(drawn, Asked()), 4))
-    assert [(e.id, e.texts[0], e.label) for e in made] == [("0", "a", 1), ("1", "b", 0), ("4", "a", 1), ("5", "b", 0)]
+    assert [(e.id, e.texts[0], e.label) for e in made] == [
+        ("0", "a", 1),
+        ("1", "b", 0),
+        ("4", "a", 1),
+        ("5", "b", 0),
+    ]
     assert len(forgot) == 2
 
 
@@ -130,7 +150,10 @@ def test_the_annotator_is_asked_by_the_hard_prompt(backbone):
 
 
 def documents():
-    return [[f"the cat sat on the mat {s} {d} and the dog was very bad" for s in range(8)] for d in range(6)]
+    return [
+        [f"the cat sat on the mat {s} {d} and the dog was very bad" for s in range(8)]
+        for d in range(6)
+    ]
 
 
 @pytest.mark.parametrize("kind", ["choice", "unified"])
@@ -153,6 +176,8 @@ def test_options_are_cut_to_their_room(backbone, kind):
 def test_what_each_kind_draws():
     assert next(draw("pair", documents, 3, 1)).label in (0, 1, 2)
     assert len(next(draw("choice", documents, 6, 1)).options) == 6
-    assert {len(e.options) for e in islice(draw("unified", documents, 16, 1), 300)} == set(range(2, 17))
+    assert {len(e.options) for e in islice(draw("unified", documents, 16, 1), 300)} == set(
+        range(2, 17)
+    )
     single = next(draw("single", documents, 5, 1))
     assert len(single.texts) == 1 and single.label is None

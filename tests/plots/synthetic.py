@@ -18,7 +18,12 @@ from fewbench.types import ModelRef, Predictions
 HISTORIC = Path(__file__).parents[1] / "historic" / "schema1.json"
 SEEDS = (13, 21, 42)
 MODEL = ModelRef("fewbench-micro", "", "0" * 16, embedded=True)
-THIRTY = ("ft", "prompt-ft", "zero-shot", *(f"method-{number:02d}:setting={number}" for number in range(27)))
+THIRTY = (
+    "ft",
+    "prompt-ft",
+    "zero-shot",
+    *(f"method-{number:02d}:setting={number}" for number in range(27)),
+)
 
 
 def make(
@@ -39,7 +44,14 @@ def make(
     plain = dict(settings or {})
     name, _, typed = method.partition(":")
     plain |= dict(pair.split("=") for pair in typed.split(",") if pair)
-    given = {"task": task, "method": name, "k": k, "seed": seed, "settings": plain, "student": MODEL} | run
+    given = {
+        "task": task,
+        "method": name,
+        "k": k,
+        "seed": seed,
+        "settings": plain,
+        "student": MODEL,
+    } | run
     fresh = replace(old.run, **given, test_fingerprint="0" * 16, limit=None, drop_leaks=False)
     record = replace(
         old,
@@ -63,23 +75,56 @@ def everything(store: Store) -> None:
     for number, method in enumerate(THIRTY):
         for k in (4, 16):
             for seed in SEEDS[:2]:
-                record = make(store, method, 0.9 - 0.01 * number - 0.4 / k + rng.gauss(0, 0.01), k=k, seed=seed)
+                record = make(
+                    store,
+                    method,
+                    0.9 - 0.01 * number - 0.4 / k + rng.gauss(0, 0.01),
+                    k=k,
+                    seed=seed,
+                )
         cost = {
             "latency_ms": {"1": {"model": {"median": 2 + 30 / (number + 1)}}},
             "parameters": {"total": 1e6 * (number + 1)},
         }
         _measure(store, record, "cost", cost)
         taught = {"teacher": {"run": teacher.run.key, "code": teacher.method_code}}
-        student = make(store, method, 0.8, task="cr", seed=21, details=taught, predictions=_answers(rng, number / 40))
-        _measure(store, student, "attack", {"after_attack_accuracy": 0.05 + 0.01 * number}, "textfooler-paper")
+        student = make(
+            store,
+            method,
+            0.8,
+            task="cr",
+            seed=21,
+            details=taught,
+            predictions=_answers(rng, number / 40),
+        )
+        _measure(
+            store,
+            student,
+            "attack",
+            {"after_attack_accuracy": 0.05 + 0.01 * number},
+            "textfooler-paper",
+        )
     for seed in SEEDS[:2]:
         for t in range(4):
             _exiting(store, {"patience": t}, 0.7 + 0.03 * t - 0.01 * t * t, 3 - 0.6 * t, seed)
-            _exiting(store, {"rule": "entropy", "threshold": t / 10}, 0.68 + 0.01 * t, 2.8 - 0.4 * t, seed)
+            _exiting(
+                store,
+                {"rule": "entropy", "threshold": t / 10},
+                0.68 + 0.01 * t,
+                2.8 - 0.4 * t,
+                seed,
+            )
         make(store, "ft", 0.72, task="mr", seed=seed)
         for method in ("prompt-ft", "zero-shot", "amulap"):
             for place, template in enumerate(("", "man-2", "gen-1")):
-                make(store, method, 0.8 - 0.05 * place + rng.gauss(0, 0.02), task="mpqa", seed=seed, template=template)
+                make(
+                    store,
+                    method,
+                    0.8 - 0.05 * place + rng.gauss(0, 0.02),
+                    task="mpqa",
+                    seed=seed,
+                    template=template,
+                )
         for steps in (100, 200, 400):
             for objective in ("ce", "rule"):
                 settings = {"objective": objective, "pretrain_steps": steps}
@@ -88,21 +133,38 @@ def everything(store: Store) -> None:
         make(store, "prompt-ft", 0.5, task="rte", seed=seed)
 
 
-def _exiting(store: Store, settings: dict[str, Any], score: float, speed_up: float, seed: int) -> None:
-    make(store, "pabee", score, task="mr", seed=seed, settings=settings, details={"exits": {"speed_up": speed_up}})
+def _exiting(
+    store: Store, settings: dict[str, Any], score: float, speed_up: float, seed: int
+) -> None:
+    make(
+        store,
+        "pabee",
+        score,
+        task="mr",
+        seed=seed,
+        settings=settings,
+        details={"exits": {"speed_up": speed_up}},
+    )
 
 
 def _answers(rng: random.Random, apart: float | None) -> Predictions:
     """Return 50 answers of two classes; those `apart` from the teacher's are the others."""
-    sure = np.array([0.9 if row % 2 and (apart is None or rng.random() > apart) else 0.1 for row in range(50)], "f4")
+    sure = np.array(
+        [0.9 if row % 2 and (apart is None or rng.random() > apart) else 0.1 for row in range(50)],
+        "f4",
+    )
     return Predictions(tuple(f"test-{row}" for row in range(50)), np.stack([sure, 1 - sure], 1))
 
 
-def _measure(store: Store, record: Record, kind: str, scores: dict[str, Any], name: str = "") -> None:
+def _measure(
+    store: Store, record: Record, kind: str, scores: dict[str, Any], name: str = ""
+) -> None:
     write(store, record, measured(record, kind, name, settings={}, scores=scores, environment={}))
 
 
-def pretrainings(root: Path, strategies: tuple[str, ...] = ("random", "span", "pmi", "informask")) -> None:
+def pretrainings(
+    root: Path, strategies: tuple[str, ...] = ("random", "span", "pmi", "informask")
+) -> None:
     """Write reports of pretrainings as `scripts/compare_masking.py` keeps them."""
     folder = root / "pretraining" / "masking"
     folder.mkdir(parents=True)
@@ -110,7 +172,11 @@ def pretrainings(root: Path, strategies: tuple[str, ...] = ("random", "span", "p
         for seed in range(2):
             points = range(0, 6)
             curve = [
-                {"tokens": t * 10**6, "mrr": 0.02 * t + 0.004 * number * t, "held_out_loss": 9 - t - 0.1 * seed}
+                {
+                    "tokens": t * 10**6,
+                    "mrr": 0.02 * t + 0.004 * number * t,
+                    "held_out_loss": 9 - t - 0.1 * seed,
+                }
                 for t in points
             ]
             report = {"recipe": {"masking": masking, "seed": seed}, "curve": curve}

@@ -1,4 +1,6 @@
-"""The critical-difference diagram: every method named, bars that do not overlap, the same bytes each time."""
+"""The critical-difference diagram: every method named, bars that do not overlap, the same bytes
+each time.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def test_every_method_is_named_with_its_rank_and_the_difference_told(tmp_path):
 
 def test_a_difference_wider_than_the_line_says_so(tmp_path):
     save(ranking(2, 1.96), tmp_path / "a.svg")
-    assert "critical difference 1.96, wider than the line" in (tmp_path / "a.svg").read_text("utf-8")
+    assert "critical difference 1.96, wider than the line" in (tmp_path / "a.svg").read_text(
+        "utf-8"
+    )
 
 
 def test_bars_that_share_methods_lie_at_different_levels():

@@ -1,4 +1,6 @@
-"""Every figure from stored records: what is in it, told apart without colour, nothing over anything else."""
+"""Every figure from stored records: what is in it, told apart without colour, nothing over anything
+else.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ NAMES = (
 def material(tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("figures"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.fsync", lambda file: None)  # hundreds of files that nobody needs to survive a crash
+        patch.setattr(
+            "os.fsync", lambda file: None
+        )  # hundreds of files that nobody needs to survive a crash
         synthetic.everything(store)
     synthetic.pretrainings(store.root)
     return Material(list(store.records()), store, read_published(PROJECT / "results" / "published"))
@@ -57,7 +61,9 @@ def material(tmp_path_factory):
 @pytest.fixture(scope="module")
 def drawn(material):
     """Draw each figure once."""
-    return cache(lambda name: draw("monte-carlo:samples=200" if name == "monte-carlo" else name, material))
+    return cache(
+        lambda name: draw("monte-carlo:samples=200" if name == "monte-carlo" else name, material)
+    )
 
 
 def test_all_figures_are_listed_and_say_what_they_are():
@@ -81,7 +87,9 @@ def test_nothing_overlaps_and_nothing_is_cut(name, drawn, monkeypatch):
         assert not box.padded(-0.75).overlaps(beside.padded(-0.75)), (one, other)
 
 
-@pytest.mark.parametrize(("ending", "magic"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")])
+@pytest.mark.parametrize(
+    ("ending", "magic"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")]
+)
 def test_formats(ending, magic, drawn, tmp_path):
     save(drawn("patience"), tmp_path / f"a{ending}")
     assert (tmp_path / f"a{ending}").read_bytes().startswith(magic)
@@ -126,19 +134,27 @@ def test_means_and_bands_are_those_of_the_records(material, drawn):
     line = next(line for line in axes.get_lines() if line.get_label() == "ft")
     runs = [r for r in material.records if (r.run.task, r.run.method) == ("sst-2", "ft")]
     for k, shown in zip(*line.get_data(), strict=True):
-        assert shown == pytest.approx(np.mean([100 * r.scores["test"]["accuracy"] for r in runs if r.run.k == k]))
+        assert shown == pytest.approx(
+            np.mean([100 * r.scores["test"]["accuracy"] for r in runs if r.run.k == k])
+        )
     assert "all data, roberta-large (thesis 6.2)" in [text.get_text() for text in axes.texts]
 
 
 def test_a_method_at_one_k_has_no_curve(material):
-    some = [r for r in material.records if r.run.task == "sst-2" and (r.run.method == "ft" or r.run.k == 16)]
+    some = [
+        r
+        for r in material.records
+        if r.run.task == "sst-2" and (r.run.method == "ft" or r.run.k == 16)
+    ]
     (axes,) = draw("k-scaling", replace(material, records=some, published=())).findobj(Axes)
     assert [line.get_label() for line in axes.get_lines()] == ["ft"]
 
 
 def test_loyalty_and_attack_are_paired_by_run(drawn):
     (axes,) = drawn("loyalty-robustness").findobj(Axes)
-    (x,), (y,) = next(line for line in axes.get_lines() if line.get_label() == "zero-shot").get_data()
+    (x,), (y,) = next(
+        line for line in axes.get_lines() if line.get_label() == "zero-shot"
+    ).get_data()
     assert y == pytest.approx(100 * 0.07)  # the third of the thirty
     assert 85 < x < 100  # a twentieth of its answers are not the teacher's
 
@@ -173,7 +189,18 @@ def test_another_ending_is_refused_before_anything_is_read(bench, tmp_path):
 
 def test_the_committed_records_give_a_figure(bench, tmp_path):
     out = tmp_path / "seeds.svg"
-    done = bench("plot", "seeds", "--tasks", "sst-2,mr", "--k", 16, "--out", out, "--results", PROJECT / "results")
+    done = bench(
+        "plot",
+        "seeds",
+        "--tasks",
+        "sst-2,mr",
+        "--k",
+        16,
+        "--out",
+        out,
+        "--results",
+        PROJECT / "results",
+    )
     assert done.returncode == 0, done.stderr
     shown = out.read_text("utf-8")
     assert ">sst-2 · quick #" in shown  # its constants have changed, so there are two
@@ -210,20 +237,34 @@ def test_patience_simulated_is_patience_counted():
     drawn = np.random.default_rng(0).random((20_000, LAYERS)) < chance
     assert patience_accuracy(drawn) == pytest.approx(exact, abs=0.01)
     needed = needed_accuracy(exact, samples=20_000, seed=1)
-    assert [needed[t, t] for t in range(LAYERS - 1)] == pytest.approx([chance] * (LAYERS - 1), abs=0.01)
+    assert [needed[t, t] for t in range(LAYERS - 1)] == pytest.approx(
+        [chance] * (LAYERS - 1), abs=0.01
+    )
 
 
 def test_the_front_is_what_nothing_beats():
-    assert pareto_front([(3, 9), (1, 5), (2, 5), (2, 7), (4, 8), (1, 4)]) == [(1, 5), (2, 7), (3, 9)]
+    assert pareto_front([(3, 9), (1, 5), (2, 5), (2, 7), (4, 8), (1, 4)]) == [
+        (1, 5),
+        (2, 7),
+        (3, 9),
+    ]
 
 
 def test_every_run_is_a_dot_where_panels_have_other_students(tmp_path):
     store = Store(tmp_path)
     other = replace(synthetic.MODEL, name="other")
     records = [synthetic.make(store, "ft", 0.5, seed=seed) for seed in synthetic.SEEDS]
-    records += [synthetic.make(store, "ft", 0.6, seed=seed, task="mr", student=other) for seed in synthetic.SEEDS]
+    records += [
+        synthetic.make(store, "ft", 0.6, seed=seed, task="mr", student=other)
+        for seed in synthetic.SEEDS
+    ]
     figure = seeds.draw(Material(records, store))
-    dots = [len(line.get_xdata()) for axes in figure.axes for line in axes.lines if line.get_marker() == "o"]
+    dots = [
+        len(line.get_xdata())
+        for axes in figure.axes
+        for line in axes.lines
+        if line.get_marker() == "o"
+    ]
     assert dots == [3, 3]
 
 
@@ -234,7 +275,9 @@ def test_the_runs_that_figures_are_tested_with_could_have_been_made(material):
             choose_methods([label(record.run.method, record.run.settings)])
 
 
-@pytest.mark.parametrize("module", ["distillation_settings", "k_scaling", "patience", "speed_accuracy", "templates"])
+@pytest.mark.parametrize(
+    "module", ["distillation_settings", "k_scaling", "patience", "speed_accuracy", "templates"]
+)
 def test_the_command_that_a_figure_advises_can_be_typed(module):
     words = shlex.split(importlib.import_module(f"fewbench.plots.{module}").MAKE)
     assert words[:2] == ["bench", "run"]

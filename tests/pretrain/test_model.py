@@ -9,7 +9,13 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from fewbench.nn.prune import keep_layers
-from fewbench.pretrain.model import NEIGHBOURS, new_model, start_at_neighbours, start_silent, stop_dropout
+from fewbench.pretrain.model import (
+    NEIGHBOURS,
+    new_model,
+    start_at_neighbours,
+    start_silent,
+    stop_dropout,
+)
 from fewbench.pretrain.objective import Masked, masked_words
 from fewbench.pretrain.recipe import Recipe
 
@@ -27,13 +33,21 @@ def attention(model, ids):
 
 
 def test_heads_start_at_the_words_beside(new):
-    ids = torch.randint(5, new.config.vocab_size, (4, 64), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(
+        5, new.config.vocab_size, (4, 64), generator=torch.Generator().manual_seed(0)
+    )
     before = attention(new, ids)
     start_at_neighbours(new)
     after = attention(new, ids)
-    for layer, least in ((0, 0.3), (1, 1.5 / 64)):  # the second layer sees positions through the first
+    for layer, least in (
+        (0, 0.3),
+        (1, 1.5 / 64),
+    ):  # the second layer sees positions through the first
         for head, offset in enumerate(NEIGHBOURS[layer]):
-            share = [maps[layer][:, head].diagonal(offset, 1, 2).mean().item() for maps in (before, after)]
+            share = [
+                maps[layer][:, head].diagonal(offset, 1, 2).mean().item()
+                for maps in (before, after)
+            ]
             assert share[0] < least
             assert share[1] > least, (layer, head)
             wanted = torch.arange(8, 56) + offset
@@ -57,7 +71,9 @@ def test_narrow_models_are_drawn_wider(new):
 
 
 def test_a_grown_model_does_at_first_what_it_did(new):
-    ids = torch.randint(5, new.config.vocab_size, (4, 64), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(
+        5, new.config.vocab_size, (4, 64), generator=torch.Generator().manual_seed(0)
+    )
     for layer in new.bert.encoder.layer:  # norms as training leaves them
         torch.nn.init.normal_(layer.output.LayerNorm.weight, 0.8, 0.1)
         torch.nn.init.normal_(layer.output.LayerNorm.bias, 0.0, 0.1)
@@ -68,7 +84,9 @@ def test_a_grown_model_does_at_first_what_it_did(new):
     grown = copy.deepcopy(stacked)
     start_silent(grown, keep)
     assert grown.config.num_hidden_layers == 5
-    error, plain = ((model(ids).logits - before).norm() / before.norm() for model in (grown, stacked))
+    error, plain = (
+        (model(ids).logits - before).norm() / before.norm() for model in (grown, stacked)
+    )
     assert error < 0.05
     assert plain > 5 * error
     grown(ids).logits.sum().backward()
@@ -87,11 +105,15 @@ def test_layers_kept_once_are_as_they_were(new):
 def test_going_on_drops_nothing_out(tiny, family):
     model = AutoModelForMaskedLM.from_pretrained(tiny(family)).train()
     before = dict(vars(model.config))
-    rows = Masked(torch.arange(5, 29).view(2, 12), torch.tensor([1, 7, 13]), torch.tensor([9, 8, 7]))
+    rows = Masked(
+        torch.arange(5, 29).view(2, 12), torch.tensor([1, 7, 13]), torch.tensor([9, 8, 7])
+    )
     dropped = [masked_words(model, rows)[0].item() for _ in range(3)]
     said = stop_dropout(model)
     kept = {masked_words(model, rows)[0].item() for _ in range(3)}
     assert len(kept) == 1
     assert (len(set(dropped)) > 1) == any(said.values())  # ALBERT drops nothing by itself
     model.config.update(said)
-    assert {name: getattr(model.config, name) for name in said} == {name: before[name] for name in said}
+    assert {name: getattr(model.config, name) for name in said} == {
+        name: before[name] for name in said
+    }

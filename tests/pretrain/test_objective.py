@@ -28,7 +28,9 @@ def model(request, tiny):
 
 def own_outputs(model, rows):
     outputs = model(rows.ids, output_hidden_states=True)
-    return (tensor.flatten(0, 1)[rows.places] for tensor in (outputs.hidden_states[-1], outputs.logits))
+    return (
+        tensor.flatten(0, 1)[rows.places] for tensor in (outputs.hidden_states[-1], outputs.logits)
+    )
 
 
 def test_masked_words_is_the_models_own_loss_and_gradient(model, rows):
@@ -81,7 +83,9 @@ def test_distilberts_three_losses_by_hand(tiny, tmp_path, rows):
         soft += float((p * (p / q).log()).sum()) * 4 / 5
         hard += float(-(torch.exp(z_s[i, answer]) / torch.exp(z_s[i]).sum()).log()) / 5
         hidden += float(1 - (h_s[i] @ h_t[i]) / h_s[i].norm() / h_t[i].norm()) / 5
-    assert terms == pytest.approx({"loss": hard, "soft": soft, "hidden": hidden}, rel=1e-4, abs=1e-6)
+    assert terms == pytest.approx(
+        {"loss": hard, "soft": soft, "hidden": hidden}, rel=1e-4, abs=1e-6
+    )
     assert float(total) == pytest.approx(5 * soft + 2 * hard + hidden, rel=1e-4)
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
 

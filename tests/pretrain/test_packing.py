@@ -39,7 +39,9 @@ def test_rows_hold_the_documents_in_order(corpus, tokenizer, tmp_path):
     ],
     ids=["truncation", "padding", "both"],
 )
-def test_what_a_tokenizer_was_saved_to_cut_and_pad_is_not_done(corpus, tiny_model, tmp_path, stored):
+def test_what_a_tokenizer_was_saved_to_cut_and_pad_is_not_done(
+    corpus, tiny_model, tmp_path, stored
+):
     plain = AutoTokenizer.from_pretrained(tiny_model)
     stored(plain.backend_tokenizer)
     plain.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
@@ -49,9 +51,13 @@ def test_what_a_tokenizer_was_saved_to_cut_and_pad_is_not_done(corpus, tiny_mode
     cutting = AutoTokenizer.from_pretrained(tmp_path)
     assert cutting.backend_tokenizer.truncation or cutting.backend_tokenizer.padding
     before = cutting.backend_tokenizer.to_str()
-    whole = packing.pack(str(corpus), AutoTokenizer.from_pretrained(tiny_model), 32, tmp_path / "whole")
+    whole = packing.pack(
+        str(corpus), AutoTokenizer.from_pretrained(tiny_model), 32, tmp_path / "whole"
+    )
     packed = packing.pack(str(corpus), cutting, 32, tmp_path / "cut")
-    assert np.array_equal(packed.train, whole.train) and np.array_equal(packed.held_out, whole.held_out)
+    assert np.array_equal(packed.train, whole.train) and np.array_equal(
+        packed.held_out, whole.held_out
+    )
     assert cutting.backend_tokenizer.to_str() == before
 
 
@@ -65,7 +71,9 @@ def test_a_corpus_is_encoded_once(corpus, tokenizer, tmp_path, monkeypatch):
 
 
 def test_special_tokens_written_in_a_text_are_text(tokenizer, tmp_path):
-    (tmp_path / "a.txt").write_text("\n\n".join("the cat [MASK] sat [SEP] on the mat [PAD]" for _ in range(100)))
+    (tmp_path / "a.txt").write_text(
+        "\n\n".join("the cat [MASK] sat [SEP] on the mat [PAD]" for _ in range(100))
+    )
     rows = packing.pack(str(tmp_path), tokenizer, 16, tmp_path / "work").train
     assert not (rows == tokenizer.mask_token_id).any()
     assert not (rows == tokenizer.pad_token_id).any()

@@ -29,7 +29,11 @@ def test_counts_by_hand():
 
 def test_a_window_of_two_counts_neighbours_only():
     counts = count_pairs(CORPUS, SPECIAL, window=2).toarray()
-    assert counts[1, 2] == counts[2, 1] == 2 and counts[1, 3] == counts[3, 1] == 1 and counts.sum() == 6
+    assert (
+        counts[1, 2] == counts[2, 1] == 2
+        and counts[1, 3] == counts[3, 1] == 1
+        and counts.sum() == 6
+    )
 
 
 def test_a_window_of_eleven_reaches_ten_places():
@@ -67,7 +71,9 @@ def test_nothing_to_count(shape):
     assert counts.shape == (5, 5) and counts.nnz == 0 and pmi(counts).nnz == 0
 
 
-IDS = arrays(np.uint16, st.tuples(st.integers(1, 6), st.integers(1, 14)), elements=st.integers(0, 4))
+IDS = arrays(
+    np.uint16, st.tuples(st.integers(1, 6), st.integers(1, 14)), elements=st.integers(0, 4)
+)
 
 
 @settings(deadline=None)

@@ -53,7 +53,8 @@ def quiet(text):
 
 @pytest.mark.parametrize("masking", ["random", "informask", "token-rates"])
 def test_killed_and_gone_on_with_it_ends_in_the_same_bits(corpus, tmp_path, tiny_model, masking):
-    # One tokenizer for both: two learned from one text may differ where pieces are equally frequent.
+    # One tokenizer for both: two learned from one text may differ where pieces are equally
+    # frequent.
     tokenizer = find_model(str(tiny_model))
     whole = pretrain(request(corpus, tmp_path / "whole", tokenizer, masking=masking), quiet)
 
@@ -69,13 +70,18 @@ def test_killed_and_gone_on_with_it_ends_in_the_same_bits(corpus, tmp_path, tiny
             pretrain(request(corpus, tmp_path / "cut", tokenizer, masking=masking), quiet, die(at))
     seen = []
     cut = pretrain(
-        request(corpus, tmp_path / "cut", tokenizer, masking=masking), quiet, lambda update, terms: seen.append(update)
+        request(corpus, tmp_path / "cut", tokenizer, masking=masking),
+        quiet,
+        lambda update, terms: seen.append(update),
     )
     assert seen == list(range(26, 41))
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
-    strip = [[{k: v for k, v in point.items() if k != "seconds"} for point in r["curve"]] for r in (whole, cut)]
+    strip = [
+        [{k: v for k, v in point.items() if k != "seconds"} for point in r["curve"]]
+        for r in (whole, cut)
+    ]
     assert strip[0] == strip[1]
     assert [point["update"] for point in whole["curve"]] == [0, 20, 40]
 
@@ -86,7 +92,9 @@ def test_mixed_precision_learns_alike_and_goes_on_alike(corpus, tmp_path, tiny_m
     exact = pretrain(request(corpus, tmp_path / "exact", tokenizer), quiet)
     mixed = pretrain(request(corpus, tmp_path / "mixed", tokenizer, precision=precision), quiet)
     # Of 40 updates float16 leaves out the first few, until its gradients' scale fits.
-    assert mixed["curve"][-1]["held_out_loss"] == pytest.approx(exact["curve"][-1]["held_out_loss"], abs=0.2)
+    assert mixed["curve"][-1]["held_out_loss"] == pytest.approx(
+        exact["curve"][-1]["held_out_loss"], abs=0.2
+    )
     assert mixed["curve"][-1]["held_out_loss"] < mixed["curve"][0]["held_out_loss"]
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("exact", "mixed"))
     assert not all(torch.equal(a[name], b[name]) for name in a)
@@ -130,24 +138,35 @@ def test_a_batch_in_two_parts_has_the_gradient_of_the_whole(corpus, tmp_path, ti
     chosen = {"tokens": 3 * 128, "context": context}
     one = pretrain(request(corpus, tmp_path / "one", tokenizer, **chosen), quiet)
     two = pretrain(request(corpus, tmp_path / "two", tokenizer, **chosen, accumulate=2), quiet)
-    assert one["curve"][-1]["held_out_loss"] == pytest.approx(two["curve"][-1]["held_out_loss"], abs=2e-3)
+    assert one["curve"][-1]["held_out_loss"] == pytest.approx(
+        two["curve"][-1]["held_out_loss"], abs=2e-3
+    )
     assert one["curve"][-1]["train_loss"] == pytest.approx(two["curve"][-1]["train_loss"], abs=2e-3)
 
 
 def test_it_learns_and_the_folder_is_a_model(corpus, tmp_path):
-    report = pretrain(request(corpus, tmp_path / "m", tokens=400 * 128, embeddings="pmi", evaluate_every=200), quiet)
+    report = pretrain(
+        request(corpus, tmp_path / "m", tokens=400 * 128, embeddings="pmi", evaluate_every=200),
+        quiet,
+    )
     first, last = report["curve"][0], report["curve"][-1]
     assert last["held_out_loss"] < first["held_out_loss"] - 0.05
     ref = find_model(str(tmp_path / "m"))
-    model, tokenizer = AutoModelForMaskedLM.from_pretrained(ref.path), AutoTokenizer.from_pretrained(ref.path)
-    assert next(iter(load_file(tmp_path / "m" / "model.safetensors").values())).dtype == torch.float16
+    model, tokenizer = (
+        AutoModelForMaskedLM.from_pretrained(ref.path),
+        AutoTokenizer.from_pretrained(ref.path),
+    )
+    assert (
+        next(iter(load_file(tmp_path / "m" / "model.safetensors").values())).dtype == torch.float16
+    )
     assert len(tokenizer("great terrible", add_special_tokens=False)["input_ids"]) == 2
     assert model.config.hidden_dropout_prob == 0.1
     card = (tmp_path / "m" / "README.md").read_text("utf-8")
     assert f"{last['held_out_loss']:.3f}" in card
     said = []
     assert pretrain(
-        request(corpus, tmp_path / "m", tokens=400 * 128, embeddings="pmi", evaluate_every=200), said.append
+        request(corpus, tmp_path / "m", tokens=400 * 128, embeddings="pmi", evaluate_every=200),
+        said.append,
     )
     assert said == ["nothing to do: this model is finished"]
 
@@ -155,7 +174,9 @@ def test_it_learns_and_the_folder_is_a_model(corpus, tmp_path):
 def test_a_student_from_a_teachers_layers(corpus, tmp_path, tiny_model):
     ref = find_model(str(tiny_model))
     recipe = Recipe(**{**SMALL, "objective": "distil", "keep": (1,)})
-    report = pretrain(PretrainRequest(recipe, [str(corpus)], tmp_path / "s", start=ref, teacher=ref), quiet)
+    report = pretrain(
+        PretrainRequest(recipe, [str(corpus)], tmp_path / "s", start=ref, teacher=ref), quiet
+    )
     student = AutoModelForMaskedLM.from_pretrained(tmp_path / "s")
     assert student.config.num_hidden_layers == 1
     assert report["curve"][-1]["held_out_loss"] < report["curve"][0]["held_out_loss"]
@@ -182,7 +203,11 @@ def test_a_damaged_checkpoint_is_named(corpus, tmp_path):
 
 def test_what_does_not_fit_together(corpus, tmp_path, tiny_model):
     ref = find_model(str(tiny_model))
-    make = lambda recipe={}, **more: PretrainRequest(Recipe(**{**SMALL, **recipe}), [str(corpus)], tmp_path, **more)  # noqa: E731
+
+    def make(recipe=None, **more):
+        settings = {**SMALL, **(recipe or {})}
+        return PretrainRequest(Recipe(**settings), [str(corpus)], tmp_path, **more)
+
     for wrong, said in (
         (make({"objective": "distil"}), "needs a teacher"),
         (make(teacher=ref), "takes no teacher"),
@@ -192,7 +217,10 @@ def test_what_does_not_fit_together(corpus, tmp_path, tiny_model):
         with pytest.raises(BenchError, match=said):
             check_request(wrong)
     with pytest.raises(ModelError, match="no layer 5"):
-        pretrain(PretrainRequest(Recipe(**SMALL, keep=(5,)), [str(corpus)], tmp_path / "a", start=ref), quiet)
+        pretrain(
+            PretrainRequest(Recipe(**SMALL, keep=(5,)), [str(corpus)], tmp_path / "a", start=ref),
+            quiet,
+        )
     with pytest.raises(BenchError, match="model in this folder already"):
         pretrain(PretrainRequest(Recipe(**SMALL), [str(corpus)], tiny_model), quiet)
 
@@ -201,7 +229,13 @@ def test_recipes_are_read_strictly(tmp_path):
     file = tmp_path / "r.toml"
     file.write_text('lr = 1\nkeep = [0, 2]\nwords = ["great"]\n')
     recipe = read_recipe(file, {"tokens": 5, "batch": None})
-    assert (recipe.lr, recipe.keep, recipe.words, recipe.tokens, recipe.batch) == (1.0, (0, 2), ("great",), 5, 32)
+    assert (recipe.lr, recipe.keep, recipe.words, recipe.tokens, recipe.batch) == (
+        1.0,
+        (0, 2),
+        ("great",),
+        5,
+        32,
+    )
     for content, said in (
         ("learning_rate = 1", "unknown key"),
         ('lr = "high"', "'lr' is 'high'"),
@@ -239,7 +273,11 @@ def test_masks_noise_and_kept_words_in_berts_shares():
     special[:5] = True
     ids = np.random.default_rng(0).integers(5, 50, (400, 100))
     seen, chosen = mask(
-        ids, lambda ids, rng: rng.random(ids.shape) < 0.15, Vocabulary(special, special), 4, np.random.default_rng(1)
+        ids,
+        lambda ids, rng: rng.random(ids.shape) < 0.15,
+        Vocabulary(special, special),
+        4,
+        np.random.default_rng(1),
     )
     assert np.array_equal(seen[~chosen], ids[~chosen])
     masked, kept = seen[chosen] == 4, seen[chosen] == ids[chosen]
@@ -255,14 +293,27 @@ def test_what_a_vocabulary_is(tiny_model):
     assert [p for p, s in zip(pieces, vocabulary.special, strict=True) if s] == [
         "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]",
     ]  # fmt: skip
-    assert all(p.startswith("##") == bool(c) for p, c in zip(pieces, vocabulary.continues, strict=True))
+    assert all(
+        p.startswith("##") == bool(c) for p, c in zip(pieces, vocabulary.continues, strict=True)
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_the_command_line_killed_by_the_system(corpus, tmp_path):
     recipe = tmp_path / "r.toml"
-    recipe.write_text("\n".join(f"{k} = {list(v) if isinstance(v, tuple) else v!r}" for k, v in SMALL.items()))
-    command = [sys.executable, "-m", "fewbench", "pretrain", "--corpus", str(corpus), "--recipe", str(recipe)]
+    recipe.write_text(
+        "\n".join(f"{k} = {list(v) if isinstance(v, tuple) else v!r}" for k, v in SMALL.items())
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "fewbench",
+        "pretrain",
+        "--corpus",
+        str(corpus),
+        "--recipe",
+        str(recipe),
+    ]
     command += ["--out", str(tmp_path / "m"), "--threads", "1", "--tokens", str(200 * 128)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "m" / "work" / "checkpoint.safetensors"
@@ -282,7 +333,9 @@ def test_the_command_line_killed_by_the_system(corpus, tmp_path):
     assert "lr = 0.003, not 9.0" in bad.stderr
 
 
-@pytest.mark.parametrize(("found", "name"), [({"avx512_bf16": True}, "bfloat16"), ({"avx2": True}, "float32")])
+@pytest.mark.parametrize(
+    ("found", "name"), [({"avx512_bf16": True}, "bfloat16"), ({"avx2": True}, "float32")]
+)
 def test_auto_is_bfloat16_where_the_processor_multiplies_it(monkeypatch, found, name):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
     assert Precision("auto", torch.nn.Linear(1, 1)).name == name

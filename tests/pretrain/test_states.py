@@ -16,35 +16,68 @@ from fewbench.pretrain.run import PretrainRequest, pretrain, vocabulary_of
 from fewbench.pretrain.states import PIECES, Targets, WordPairing, states_objective
 from fewbench.registry.pretrained import find_model
 
-PIECES_OF_TEACHER = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]", "film", "s", "##i", "##lms", "the", "m", "##ovie"]
-PIECES_OF_TEACHER += [*(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"), *"abcdefghijklmnopqrtuvwxyz.,"]
+PIECES_OF_TEACHER = [
+    "[PAD]",
+    "[CLS]",
+    "[SEP]",
+    "[UNK]",
+    "[MASK]",
+    "film",
+    "s",
+    "##i",
+    "##lms",
+    "the",
+    "m",
+    "##ovie",
+]
+PIECES_OF_TEACHER += [
+    *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"),
+    *"abcdefghijklmnopqrtuvwxyz.,",
+]
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory):
     """A folder of a wider model of four layers whose tokenizer has other pieces."""
     folder = tmp_path_factory.mktemp("teacher")
-    inner = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(PIECES_OF_TEACHER)}, unk_token="[UNK]"))
-    inner.normalizer, inner.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    inner = Tokenizer(
+        models.WordPiece({piece: i for i, piece in enumerate(PIECES_OF_TEACHER)}, unk_token="[UNK]")
+    )
+    inner.normalizer, inner.pre_tokenizer = (
+        normalizers.BertNormalizer(),
+        pre_tokenizers.BertPreTokenizer(),
+    )
     names = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
     PreTrainedTokenizerFast(tokenizer_object=inner, **names).save_pretrained(folder)
     torch.manual_seed(1)
-    config = dict(hidden_size=24, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32, pad_token_id=0)
+    config = dict(
+        hidden_size=24,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=32,
+        pad_token_id=0,
+    )
     BertForMaskedLM(BertConfig(vocab_size=len(PIECES_OF_TEACHER), **config)).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def tokenizers(tmp_path_factory, teacher):
-    return make_tokenizer(tmp_path_factory.mktemp("student")), PreTrainedTokenizerFast.from_pretrained(teacher)
+    return make_tokenizer(
+        tmp_path_factory.mktemp("student")
+    ), PreTrainedTokenizerFast.from_pretrained(teacher)
 
 
 @pytest.fixture(scope="module")
 def rows(tokenizers):
     """Two rows: one begins within a word, one holds an unknown sign and the end of a document."""
     student = tokenizers[0]
-    texts = (["[CLS]", "##m", "the", "f", "##i", "##l", "##m", "##s", ",", "movie", "[SEP]", "[SEP]"],)
-    texts += (["[CLS]", "movie", ".", "[SEP]", "[UNK]", "c", "##a", "##t", "the", "film", "s", "[SEP]"],)
+    texts = (
+        ["[CLS]", "##m", "the", "f", "##i", "##l", "##m", "##s", ",", "movie", "[SEP]", "[SEP]"],
+    )
+    texts += (
+        ["[CLS]", "movie", ".", "[SEP]", "[UNK]", "c", "##a", "##t", "the", "film", "s", "[SEP]"],
+    )
     return np.array([student.convert_tokens_to_ids(text) for text in texts])
 
 
@@ -54,9 +87,26 @@ def words(tokenizers, rows):
 
 
 WANTED = (
-    (["[CLS]", "m", "the", "film", "##s", ",", "m", "##ovie", "[SEP]", "[SEP]"], [1, 2, 3, 4, 4, 5, 6, 6, 7, 8]),
     (
-        ["[CLS]", "m", "##ovie", ".", "[SEP]", "[UNK]", "c", "##a", "##t", "the", "film", "s", "[SEP]"],
+        ["[CLS]", "m", "the", "film", "##s", ",", "m", "##ovie", "[SEP]", "[SEP]"],
+        [1, 2, 3, 4, 4, 5, 6, 6, 7, 8],
+    ),
+    (
+        [
+            "[CLS]",
+            "m",
+            "##ovie",
+            ".",
+            "[SEP]",
+            "[UNK]",
+            "c",
+            "##a",
+            "##t",
+            "the",
+            "film",
+            "s",
+            "[SEP]",
+        ],
         [1, 2, 2, 3, 4, 5, 6, 6, 6, 7, 8, 9, 10],
     ),
 )
@@ -84,7 +134,9 @@ def test_of_a_long_word_the_first_pieces_count(tokenizers):
     student = tokenizers[0]
     word = student.convert_tokens_to_ids(["a", *["##b"] * 20])
     row = np.array([[student.cls_token_id, *word, student.sep_token_id]])
-    layout = WordPairing([row], *tokenizers, vocabulary_of(student)).layout(torch.from_numpy(row), 40)
+    layout = WordPairing([row], *tokenizers, vocabulary_of(student)).layout(
+        torch.from_numpy(row), 40
+    )
     assert layout.theirs[0][layout.read[0]].tolist() == [1, *[2] * PIECES, 3]
 
 
@@ -162,20 +214,28 @@ def test_the_loss_is_the_weighted_sum(pair, tokenizers, rows):
         words, of_rows = targets.losses(hidden_states(student, seen), torch.from_numpy(rows))
         hard = masked_words(student, masked)[0]
     assert float(total) == pytest.approx(float(3 * hard + 2 * words + 5 * of_rows), rel=1e-5)
-    assert terms == pytest.approx({"loss": float(hard), "words": float(words), "rows": float(of_rows)}, rel=1e-4)
+    assert terms == pytest.approx(
+        {"loss": float(hard), "words": float(words), "rows": float(of_rows)}, rel=1e-4
+    )
 
 
 def test_a_whole_pretraining_killed_and_gone_on_with(corpus, tmp_path, tiny_model, teacher):
-    small = dict(tokens=30 * 8 * 16, batch=8, length=16, lr=3e-3, evaluate_every=10, checkpoint_every=4)
+    small = dict(
+        tokens=30 * 8 * 16, batch=8, length=16, lr=3e-3, evaluate_every=10, checkpoint_every=4
+    )
     recipe = Recipe(objective="states", precision="float32", hidden=4.0, pooled=4.0, **small)
     found = find_model(str(tiny_model))
 
     def asked(out):
-        return PretrainRequest(recipe, [str(corpus)], tmp_path / out, start=found, teacher=find_model(str(teacher)))
+        return PretrainRequest(
+            recipe, [str(corpus)], tmp_path / out, start=found, teacher=find_model(str(teacher))
+        )
 
     told = []
     whole = pretrain(asked("whole"), lambda text: None, lambda update, terms: told.append(terms))
-    assert np.mean([one["words"] for one in told[-5:]]) < 0.9 * np.mean([one["words"] for one in told[:5]])
+    assert np.mean([one["words"] for one in told[-5:]]) < 0.9 * np.mean(
+        [one["words"] for one in told[:5]]
+    )
 
     def die(update, terms):
         if update == 14:

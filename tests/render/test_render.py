@@ -45,18 +45,31 @@ def test_latex_by_booktabs_best_bold_second_underlined():
 @given(st.text("\\{}$&%#_~^<>ab", max_size=12))
 def test_latex_escapes_can_be_undone(text):
     back = {written: chr(plain) for plain, written in ESCAPES.items() if 32 < plain < 128}
-    found = re.sub("|".join(sorted(map(re.escape, back), key=len, reverse=True)), lambda m: back[m[0]], escape(text))
+    found = re.sub(
+        "|".join(sorted(map(re.escape, back), key=len, reverse=True)),
+        lambda m: back[m[0]],
+        escape(text),
+    )
     assert found == text
 
 
 def test_a_caption_of_several_lines_stays_a_comment():
-    assert latex(GRID._replace(caption="one\n\\input{secret}")).splitlines()[1] == "% \\input{secret}"
+    assert (
+        latex(GRID._replace(caption="one\n\\input{secret}")).splitlines()[1] == "% \\input{secret}"
+    )
 
 
 def test_names_that_a_terminal_or_a_table_would_obey():
-    hostile = GRID._replace(rows=[[GridCell("\x1b]0;x\x07\x1b[2J"), GridCell("1\n\n2"), GridCell("\u202e3")]])
+    hostile = GRID._replace(
+        rows=[[GridCell("\x1b]0;x\x07\x1b[2J"), GridCell("1\n\n2"), GridCell("\u202e3")]]
+    )
     text = terminal(hostile, 80, styled=True)
-    assert "\x1b" not in text and "\u202e" not in text and r"\x1b]0;x\x07\x1b[2J" in text and r"\u202e3" in text
+    assert (
+        "\x1b" not in text
+        and "\u202e" not in text
+        and r"\x1b]0;x\x07\x1b[2J" in text
+        and r"\u202e3" in text
+    )
     assert "| 1  2 |" in markdown(hostile) and "& 1  2 &" in latex(hostile)
 
 
@@ -72,7 +85,11 @@ def test_markdown():
 @pytest.mark.parametrize("width", [20, 40, 80])
 def test_the_terminal_is_never_wider_than_asked(width):
     wide = Grid("c " * 50, ["method", *(f"task-{n}" for n in range(9))], [], ["n " * 60])
-    wide = wide._replace(rows=[[GridCell("a method with a long name " * 2), *(GridCell(f"{n}0.0") for n in range(9))]])
+    wide = wide._replace(
+        rows=[
+            [GridCell("a method with a long name " * 2), *(GridCell(f"{n}0.0") for n in range(9))]
+        ]
+    )
     text = terminal(wide, width)
     assert max(map(len, text.splitlines())) <= width
     assert all(f"task-{n}" in text and f"{n}0.0" in text for n in range(9))
@@ -85,13 +102,24 @@ def test_styles_do_not_shift_columns():
 
 
 def test_chinese_counts_as_two_columns():
-    grid = Grid("", ["method", "任务"], [[GridCell("ft"), GridCell("70.0")], [GridCell("方法"), GridCell("60.0")]], [])
+    grid = Grid(
+        "",
+        ["method", "任务"],
+        [[GridCell("ft"), GridCell("70.0")], [GridCell("方法"), GridCell("60.0")]],
+        [],
+    )
     lines = terminal(grid, 40).splitlines()
     assert lines[2:6] == ["method  任务", "────────────", "ft      70.0", "方法    60.0"]
 
 
 @settings(deadline=None)
-@given(st.lists(st.text(st.characters(exclude_characters="\r\0", codec="utf-8"), max_size=5), min_size=2, max_size=2))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\r\0", codec="utf-8"), max_size=5),
+        min_size=2,
+        max_size=2,
+    )
+)
 def test_csv_reads_back(values):
     text = to_csv([{"a": values[0], "b": values[1]}]) + "\n"
     (row,) = csv.DictReader(io.StringIO(text, newline=""), strict=True)
@@ -123,13 +151,16 @@ def test_no_cell_of_csv_is_computed(text):
     assert header[0][0] == row[0][0] == row[1][0] == "'"
 
 
-@pytest.mark.parametrize("value", [-0.5, "-0.5", "+3", "-1e-05", -7, "ft:lr=1e-05", "a=b", "x-y", None, True])
+@pytest.mark.parametrize(
+    "value", [-0.5, "-0.5", "+3", "-1e-05", -7, "ft:lr=1e-05", "a=b", "x-y", None, True]
+)
 def test_csv_leaves_numbers_and_names_alone(value):
     assert to_csv([{"a": value, "b": 1}]).splitlines()[1] == f"{'' if value is None else value},1"
 
 
 @pytest.mark.parametrize(
-    "text", ["[x](javascript:alert(1))", "<img onerror=x>", "&lt;b&gt;", "`code`", "https://x.y", "a|b"]
+    "text",
+    ["[x](javascript:alert(1))", "<img onerror=x>", "&lt;b&gt;", "`code`", "https://x.y", "a|b"],
 )
 def test_markdown_makes_nothing_of_a_text(text):
     for shown in (escape_markdown(text), markdown(GRID._replace(caption=text, header=[text] * 3))):
@@ -137,12 +168,16 @@ def test_markdown_makes_nothing_of_a_text(text):
         assert not re.search(r"(?<!\\)`|&(?!amp;|lt;|gt;|#93;)", shown)
 
 
-@pytest.mark.parametrize("text", ["# a", "- a", "+ a", "=== a", "1. a", "12) a", "--- a", "  # a", "> a"])
+@pytest.mark.parametrize(
+    "text", ["# a", "- a", "+ a", "=== a", "1. a", "12) a", "--- a", "  # a", "> a"]
+)
 def test_a_caption_begins_neither_a_heading_nor_a_list(text):
     assert re.match(r"\d*\\|&gt;", markdown(GRID._replace(caption=text)))
 
 
 @pytest.mark.parametrize("text", ["[5cm]", "*", " [x"])
 def test_latex_takes_no_cell_for_what_ends_a_row(text):
-    assert rf"{{}}{text}" in latex(GRID._replace(rows=[[GridCell(text), GridCell("1"), GridCell("2")]]))
+    assert rf"{{}}{text}" in latex(
+        GRID._replace(rows=[[GridCell(text), GridCell("1"), GridCell("2")]])
+    )
     assert rf"{{}}{text}" in latex(GRID._replace(header=["a", f"b\n{text}", "c"]))

@@ -34,7 +34,9 @@ def fit(task, split, kit):
 '''
 
 
-def write(folder: Path, name: str, fit: str = "pass", *, head: str = "", needs: str = "()") -> MethodInfo:
+def write(
+    folder: Path, name: str, fit: str = "pass", *, head: str = "", needs: str = "()"
+) -> MethodInfo:
     """Return a method whose `fit` does some lines and, unless they return, answers equal shares."""
     body = textwrap.indent(textwrap.dedent(fit).strip(), "    ")
     file = folder / f"{name}.py"

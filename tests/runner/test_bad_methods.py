@@ -1,4 +1,6 @@
-"""One method cannot hurt another: what it breaks is its own run, and the next one starts from a known state."""
+"""One method cannot hurt another: what it breaks is its own run, and the next one starts from a
+known state.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,23 @@ ALTERING = {
     "its dtype": ("torch.set_default_dtype(torch.float64)", "torch's default dtype"),
     "its grad mode": ("torch.set_grad_enabled(False)", "whether gradients are recorded"),
     "its device": ("torch.set_default_device('meta')", "torch's default device"),
-    "its determinism": ("torch.use_deterministic_algorithms(True, warn_only=True)", "whether torch is deterministic"),
-    "the precision of products": ("torch.set_float32_matmul_precision('medium')", "the precision of float32 products"),
+    "its determinism": (
+        "torch.use_deterministic_algorithms(True, warn_only=True)",
+        "whether torch is deterministic",
+    ),
+    "the precision of products": (
+        "torch.set_float32_matmul_precision('medium')",
+        "the precision of float32 products",
+    ),
     "the working folder": ("os.chdir('/')", "the working folder"),
     "the environment": ("os.environ['OMP_NUM_THREADS'] = '9'", "the environment"),
     "the task": ("object.__setattr__(task, 'words', task.words[::-1])", "task"),
     "the protocol": ("object.__setattr__(kit.protocol, 'max_steps', 0)", "protocol"),
     "an example": ("object.__setattr__(split.train[0], 'texts', ('a',))", "split"),
-    "a test example": ("object.__setattr__(split.test[0], 'texts', ('the film was great',))", "split"),
+    "a test example": (
+        "object.__setattr__(split.test[0], 'texts', ('the film was great',))",
+        "split",
+    ),
 }
 SILENT = {
     "the tokenizer": "t = kit.backbone('student').tokenizer; t.add_tokens(['film']); t.model_max_length = 3",
@@ -77,10 +88,14 @@ def numbers_of(honest, store, before):
 def jobs_of(lines, folder, model, **more):
     """Return a job for each thing that `fit` does, whose methods are called bad0, bad1, …"""
     named = enumerate(lines.items())
-    return {what: toy_job(write(folder, f"bad{n}", line, **more), model) for n, (what, line) in named}
+    return {
+        what: toy_job(write(folder, f"bad{n}", line, **more), model) for n, (what, line) in named
+    }
 
 
-def test_what_methods_alter_changes_no_other_run_and_is_told(honest, alone, store, tmp_path, tiny_model):
+def test_what_methods_alter_changes_no_other_run_and_is_told(
+    honest, alone, store, tmp_path, tiny_model
+):
     bad = jobs_of({what: line for what, (line, _) in ALTERING.items()}, tmp_path, tiny_model)
     assert numbers_of(honest, store, list(bad.values())) == alone
     for what, job in bad.items():
@@ -93,7 +108,9 @@ def test_what_methods_alter_changes_no_other_run_and_is_told(honest, alone, stor
     assert store.get(honest.run).warnings == ()
 
 
-def test_what_cannot_be_seen_afterwards_changes_no_other_run_either(honest, alone, store, tmp_path, tiny_model):
+def test_what_cannot_be_seen_afterwards_changes_no_other_run_either(
+    honest, alone, store, tmp_path, tiny_model
+):
     bad = jobs_of(SILENT, tmp_path, tiny_model, needs='("student",)')
     assert numbers_of(honest, store, list(bad.values())) == alone
     assert {what: store.get(job.run).error for what, job in bad.items()} == dict.fromkeys(SILENT)
@@ -121,14 +138,21 @@ DEATHS = {
     "note that is a module": ("kit.notes['a'] = os", "a is a module"),
     "note that is not finite": ("kit.notes['a'] = float('nan')", "a is nan"),
     "recursion": ("def f(): f()\nf()", "RecursionError"),
-    "a bench error": ("from fewbench.errors import BenchError; raise BenchError('not today')", "not today"),
+    "a bench error": (
+        "from fewbench.errors import BenchError; raise BenchError('not today')",
+        "not today",
+    ),
     "a warning that fails": ("warnings.warn(Sly2())", "ValueError"),
 }
 
 
 def test_every_death_is_that_runs_failed_record(honest, alone, store, tmp_path, tiny_model):
-    head = UNPRINTABLE + "class Sly2(UserWarning):\n    def __str__(self):\n        raise ValueError\n"
-    bad = jobs_of({what: line for what, (line, _) in DEATHS.items()}, tmp_path, tiny_model, head=head)
+    head = (
+        UNPRINTABLE + "class Sly2(UserWarning):\n    def __str__(self):\n        raise ValueError\n"
+    )
+    bad = jobs_of(
+        {what: line for what, (line, _) in DEATHS.items()}, tmp_path, tiny_model, head=head
+    )
     assert numbers_of(honest, store, list(bad.values())) == alone
     for what, job in bad.items():
         record, reason = store.get(job.run), DEATHS[what][1]
@@ -138,16 +162,27 @@ def test_every_death_is_that_runs_failed_record(honest, alone, store, tmp_path, 
 
 
 def test_a_death_of_several_at_once_blames_no_bystander(store, tmp_path, tiny_model):
-    lines = {"one": "time.sleep(0.3); os._exit(1)", "two": "time.sleep(0.3); os._exit(2)", "by": "time.sleep(1)"}
+    lines = {
+        "one": "time.sleep(0.3); os._exit(1)",
+        "two": "time.sleep(0.3); os._exit(2)",
+        "by": "time.sleep(1)",
+    }
     jobs = [toy_job(write(tmp_path, name, line), tiny_model) for name, line in lines.items()]
     heard = carry_out(jobs, store, 3)
-    assert {name: record.status for name, record in heard.items()} == {"one": "failed", "two": "failed", "by": "ok"}
+    assert {name: record.status for name, record in heard.items()} == {
+        "one": "failed",
+        "two": "failed",
+        "by": "ok",
+    }
     assert "exit status 1" in heard["one"].error and "exit status 2" in heard["two"].error
 
 
 def test_one_that_kills_the_server_fails_alone(honest, alone, store, tmp_path, tiny_model):
     """All processes seem to die with their server; the others' second try, alone, goes well."""
-    lines = {"killer": "time.sleep(0.5); os.kill(os.getppid(), signal.SIGKILL)", "by": "time.sleep(2)"}
+    lines = {
+        "killer": "time.sleep(0.5); os.kill(os.getppid(), signal.SIGKILL)",
+        "by": "time.sleep(2)",
+    }
     jobs = [toy_job(write(tmp_path, name, line), tiny_model) for name, line in lines.items()]
     heard = carry_out([*jobs, honest], store, 2)
     assert {name: record.status for name, record in heard.items()} == {
@@ -175,7 +210,9 @@ def test_the_traceback_begins_at_the_authors_own_frame(store, tmp_path, tiny_mod
     assert str(tmp_path) not in heard["deep"].details["traceback"]
 
 
-@pytest.mark.parametrize("line", ["ctypes.string_at(0)", "while True: time.sleep(0.1)"], ids=["segfault", "timeout"])
+@pytest.mark.parametrize(
+    "line", ["ctypes.string_at(0)", "while True: time.sleep(0.1)"], ids=["segfault", "timeout"]
+)
 def test_where_a_process_was_that_was_killed_is_told(store, tmp_path, tiny_model, line):
     heard = carry_out([toy_job(write(tmp_path, "lost", line), tiny_model)], store, timeout=5)
     trace = heard["lost"].details["traceback"]
@@ -194,7 +231,12 @@ def test_a_timeout_ends_what_takes_too_long_and_nothing_else(store, tmp_path, ti
     jobs = [toy_job(write(tmp_path, name, line), tiny_model) for name, line in lines.items()]
     heard = carry_out(jobs, store, 4, timeout=6)
     statuses = {name: record.status for name, record in heard.items()}
-    assert statuses == {"endless": "failed", "stubborn": "failed", "stopped": "failed", "quick": "ok"}
+    assert statuses == {
+        "endless": "failed",
+        "stubborn": "failed",
+        "stopped": "failed",
+        "quick": "ok",
+    }
     assert "it took longer than 6 s (--timeout)" in heard["endless"].error
 
 
@@ -222,7 +264,9 @@ def test_a_full_disk_is_no_methods_failure(store, tmp_path, tiny_model, line):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-def test_a_record_that_cannot_be_written_stops_the_command(store, tmp_path, tiny_model, monkeypatch, number):
+def test_a_record_that_cannot_be_written_stops_the_command(
+    store, tmp_path, tiny_model, monkeypatch, number
+):
     def fail(file, data):
         raise OSError(number, os.strerror(number))
 
@@ -241,7 +285,9 @@ def test_a_model_that_cannot_be_kept_leaves_the_old_record(store, tmp_path, tiny
     with pytest.raises(BenchError) as caught:
         carry_out([job], store)
     assert caught.value.exit_code == 1
-    assert all(file.read_bytes() == content for file, content in before.items()) and len(before) == 2
+    assert (
+        all(file.read_bytes() == content for file, content in before.items()) and len(before) == 2
+    )
 
 
 def test_prints_do_not_break_json(bench, tmp_path):
@@ -251,7 +297,16 @@ def test_prints_do_not_break_json(bench, tmp_path):
     file = tmp_path / "noisy.py"
     text = file.read_text().replace("(len(examples), 3), 1 / 3", "(len(examples), 2), 1 / 2")
     file.write_text(text)
-    given = ("--methods", file, "--tasks", "demo-sentiment", "--results", tmp_path / "r", "--offline", "--json")
+    given = (
+        "--methods",
+        file,
+        "--tasks",
+        "demo-sentiment",
+        "--results",
+        tmp_path / "r",
+        "--offline",
+        "--json",
+    )
     done = bench("run", *given)
     assert done.returncode == 0, done.stderr
     assert [cell["method"] for cell in json.loads(done.stdout)] == ["noisy"]
@@ -259,7 +314,9 @@ def test_prints_do_not_break_json(bench, tmp_path):
         assert said in done.stderr
 
 
-@pytest.mark.parametrize("line", ["sys.exit(0)", "os._exit(0)", "ctypes.string_at(0)", "print(1 / 0)"])
+@pytest.mark.parametrize(
+    "line", ["sys.exit(0)", "os._exit(0)", "ctypes.string_at(0)", "print(1 / 0)"]
+)
 def test_a_check_that_ends_its_process_is_an_error(store, tmp_path, tiny_model, line):
     head = f"def check(task, student, teacher, **settings):\n    {line}\n"
     with pytest.raises(BenchError, match=r"the check of .*broken.* broke down: "):
@@ -268,7 +325,15 @@ def test_a_check_that_ends_its_process_is_an_error(store, tmp_path, tiny_model, 
 
 def started(tmp_path, *methods):
     files = ",".join(map(str, methods))
-    given = ["--methods", files, "--tasks", "demo-sentiment", "--results", tmp_path / "r", "--offline"]
+    given = [
+        "--methods",
+        files,
+        "--tasks",
+        "demo-sentiment",
+        "--results",
+        tmp_path / "r",
+        "--offline",
+    ]
     command = [sys.executable, "-m", "fewbench", "run", *map(str, given), "--workers", "1"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -293,7 +358,15 @@ def test_the_command_says_what_fail_fast_left_and_show_tells_where_it_broke(benc
     for name in ("bad", "good"):
         write(tmp_path, name, "raise ValueError('oh')" if name == "bad" else "pass")
     files = f"{tmp_path / 'bad.py'},{tmp_path / 'good.py'}"
-    given = ("--methods", files, "--tasks", "demo-sentiment", "--results", tmp_path / "r", "--offline")
+    given = (
+        "--methods",
+        files,
+        "--tasks",
+        "demo-sentiment",
+        "--results",
+        tmp_path / "r",
+        "--offline",
+    )
     done = bench("run", *given, "--workers", 1, "--fail-fast")
     assert done.returncode == 1
     assert "0 done, 1 failed, 5 left (--fail-fast)" in done.stderr

@@ -1,4 +1,6 @@
-"""What a method puts in the place of its process's answer: it is read as bytes, and as answers or not at all."""
+"""What a method puts in the place of its process's answer: it is read as bytes, and as answers or
+not at all.
+"""
 
 from __future__ import annotations
 
@@ -46,23 +48,40 @@ BOTH = "{'dev0:answers': shares(split.dev), 'test:answers': shares(split.test)}"
 
 def forged(tmp_path, tiny_model, told, arrays=BOTH, content="content", **options):
     fit = f"forge(json.loads({json.dumps(told)!r}), {arrays})"
-    return toy_job(write(tmp_path, "cheat", fit, head=FORGING.format(content=content)), tiny_model, **options)
+    return toy_job(
+        write(tmp_path, "cheat", fit, head=FORGING.format(content=content)), tiny_model, **options
+    )
 
 
 def test_a_forged_answer_holds_no_score(store, tmp_path, tiny_model):
-    """Bytes that a method writes in the runner's place are answers as any: what they claim beside them is not read."""
-    claims = {"scores": {"test": {"accuracy": 1.0}, "dev": {"accuracy": 1.0}}, "run": {"method": "ft"}, "error": None}
+    """Bytes that a method writes in the runner's place are answers as any: what they claim beside
+    them is not read.
+    """
+    claims = {
+        "scores": {"test": {"accuracy": 1.0}, "dev": {"accuracy": 1.0}},
+        "run": {"method": "ft"},
+        "error": None,
+    }
     record = run(forged(tmp_path, tiny_model, OK | claims), store)
     assert record.status == "ok" and record.run.method == "cheat", record.error
-    assert record.scores == {"dev": {"accuracy": pytest.approx(CHANCE)}, "test": {"accuracy": pytest.approx(CHANCE)}}
+    assert record.scores == {
+        "dev": {"accuracy": pytest.approx(CHANCE)},
+        "test": {"accuracy": pytest.approx(CHANCE)},
+    }
 
 
 WRONG = {
-    "another choice": (OK | {"chosen": 1, "trials": [{"step": None}] * 2}, "by the dev answers trial 0 is the best"),
+    "another choice": (
+        OK | {"chosen": 1, "trials": [{"step": None}] * 2},
+        "by the dev answers trial 0 is the best",
+    ),
     "fewer trials": (OK, "it tells of 1 trials, and 2 were asked for"),
     "no table": ([], "cannot be read"),
     "nothing": ({}, "cannot be read"),
-    "details that are none": (OK | {"trials": [{"step": None}] * 2, "details": 3}, "cannot be read"),
+    "details that are none": (
+        OK | {"trials": [{"step": None}] * 2, "details": 3},
+        "cannot be read",
+    ),
     "a step that is none": (OK | {"trials": [{"step": {}}] * 2}, "cannot be read"),
 }
 
@@ -104,7 +123,9 @@ def test_hostile_bytes_are_read_as_bytes(store, tmp_path, tiny_model, content):
     went = tmp_path / "went off"
     job = forged(tmp_path, tiny_model, OK, content=content)
     file = job.method.file
-    file.write_text(file.read_text().replace("class Same", BOMB.format(str(went)) + "\nclass Same", 1))
+    file.write_text(
+        file.read_text().replace("class Same", BOMB.format(str(went)) + "\nclass Same", 1)
+    )
     record = run(replace(job), store)
     assert record.status == "failed" and "cannot be read" in record.error, record.error
     assert not went.exists()
@@ -113,7 +134,11 @@ def test_hostile_bytes_are_read_as_bytes(store, tmp_path, tiny_model, content):
 def test_an_object_in_the_notes_is_no_object_at_the_other_end(store, tmp_path, tiny_model):
     went = tmp_path / "went off"
     record = run(
-        toy_job(write(tmp_path, "cheat", "kit.notes['a'] = Bomb()", head=BOMB.format(str(went))), tiny_model), store
+        toy_job(
+            write(tmp_path, "cheat", "kit.notes['a'] = Bomb()", head=BOMB.format(str(went))),
+            tiny_model,
+        ),
+        store,
     )
     assert record.status == "failed" and "cannot be stored" in record.error
     assert not went.exists()

@@ -47,18 +47,28 @@ def carry_out(jobs, store, workers, on_done=lambda job, record: None) -> int:
 def test_workers_give_what_one_process_gives(tmp_path, tiny_model):
     known = methods()
     jobs = [
-        toy_job(known[name], tiny_model, seed=seed) for name in ("ft", "prompt-ft", "majority") for seed in (13, 21)
+        toy_job(known[name], tiny_model, seed=seed)
+        for name in ("ft", "prompt-ft", "majority")
+        for seed in (13, 21)
     ]
     seen = []
     stores = [Store(tmp_path / "one"), Store(tmp_path / "two")]
     for store, workers in zip(stores, (1, 2), strict=True):
         done: list = []
-        assert carry_out(jobs, store, workers, lambda job, record, done=done: done.append((job, record))) == 0
+        assert (
+            carry_out(
+                jobs, store, workers, lambda job, record, done=done: done.append((job, record))
+            )
+            == 0
+        )
         assert sorted(job.run.key for job, _ in done) == sorted(job.run.key for job in jobs)
         assert all(record.run.key == job.run.key for job, record in done)
         records = {record.run.key: record for record in store.records()}
         seen.append(
-            {key: (untimed(record), store.predictions(record).array.tobytes()) for key, record in records.items()}
+            {
+                key: (untimed(record), store.predictions(record).array.tobytes())
+                for key, record in records.items()
+            }
         )
     assert len(seen[0]) == 6
     assert seen[0] == seen[1]
@@ -70,7 +80,12 @@ def test_a_worker_that_dies_takes_only_its_own_run_with_it(job, store):
     slow = job("slow", "time.sleep(1)")
     heard = []
     jobs = [slow, deadly]
-    assert carry_out(jobs, store, 2, lambda job, record: heard.append((job.method.name, record.status))) == 1
+    assert (
+        carry_out(
+            jobs, store, 2, lambda job, record: heard.append((job.method.name, record.status))
+        )
+        == 1
+    )
     records = {record.run.method: record for record in store.records()}
     statuses = {name: record.status for name, record in records.items()}
     assert statuses == {"deadly": "failed", "slow": "ok"}
@@ -93,7 +108,11 @@ def test_an_interrupt_ends_the_workers(job, store):
     def interrupt(job, record):
         raise KeyboardInterrupt
 
-    jobs = [job("first", "pass"), job("endless", "time.sleep(600)"), job("never", "time.sleep(600)")]
+    jobs = [
+        job("first", "pass"),
+        job("endless", "time.sleep(600)"),
+        job("never", "time.sleep(600)"),
+    ]
     with pytest.raises(KeyboardInterrupt):
         carry_out(jobs, store, 2, interrupt)
     assert multiprocessing.active_children() == []
@@ -104,7 +123,10 @@ def test_an_interrupt_ends_the_workers(job, store):
 def test_failed_runs_are_counted_and_stored(job, store):
     jobs = [job("good", "pass"), job("bad", "raise ValueError('oh')")]
     assert carry_out(jobs, store, 1) == 1
-    assert {record.run.method: record.status for record in store.records()} == {"good": "ok", "bad": "failed"}
+    assert {record.run.method: record.status for record in store.records()} == {
+        "good": "ok",
+        "bad": "failed",
+    }
 
 
 def test_what_the_job_says_is_what_is_stored(job, store):
@@ -134,9 +156,7 @@ def checked_job(tmp_path, tiny_model):
 
 
 def test_a_method_checks_its_models_before_anything_runs(job, checked_job, store):
-    refusal = (
-        "from fewbench.errors import BenchError; raise BenchError(f'{len(student.layers)} layers for {task.name}')"
-    )
+    refusal = "from fewbench.errors import BenchError; raise BenchError(f'{len(student.layers)} layers for {task.name}')"
     with pytest.raises(BenchError, match="2 layers for toy-single") as caught:
         carry_out([job("first", "pass"), checked_job(refusal)], store, 1)
     assert caught.value.where == "checked on toy-single@toy"
@@ -150,7 +170,9 @@ def test_a_check_sees_the_models_the_method_needs(checked_job, store):
 
 
 def test_a_check_that_breaks_down_is_an_error_without_traceback(checked_job, store):
-    with pytest.raises(BenchError, match="the check of method 'checked' broke down: KeyError: 'depth'"):
+    with pytest.raises(
+        BenchError, match="the check of method 'checked' broke down: KeyError: 'depth'"
+    ):
         carry_out([checked_job("settings['depth']")], store, 1)
 
 

@@ -1,9 +1,9 @@
-"""Whole grids that are killed, whose workers are killed, or whose disk is full: long trials, run with `-m slow`.
+"""Whole grids that are killed, whose workers are killed, or whose disk is full: long trials, run
+with `-m slow`.
 
-The grid has a method that takes a trained teacher, one that takes a shared preparation, and keeps its models. Whatever
-happens to it, once it is resumed its answers are those of a grid that nothing happened to, and what a store has told of
-is never lost.
-"""
+The grid has a method that takes a trained teacher, one that takes a shared preparation, and keeps
+its models. Whatever happens to it, once it is resumed its answers are those of a grid that nothing
+happened to, and what a store has told of is never lost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,18 @@ def grid(tiny_model: Path) -> Callable[[Path], list[str]]:
     """Return the command of the grid, by the folder of its results."""
 
     def command(results: Path) -> list[str]:
-        given = ["--tasks", "demo-sentiment", "--k", 2, "--seeds", "13,21", "--protocol", "quick", "--workers", 2]
+        given = [
+            "--tasks",
+            "demo-sentiment",
+            "--k",
+            2,
+            "--seeds",
+            "13,21",
+            "--protocol",
+            "quick",
+            "--workers",
+            2,
+        ]
         models = ["--student", tiny_model, "--teacher", tiny_model, "--keep-models", "--limit", 8]
         line = ["run", "--methods", METHODS, *given, *models, "--results", results, "--offline"]
         return [sys.executable, "-m", "fewbench", *map(str, line)]
@@ -41,7 +52,9 @@ def grid(tiny_model: Path) -> Callable[[Path], list[str]]:
 
 
 @pytest.fixture(scope="module")
-def wanted(grid: Callable[[Path], list[str]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def wanted(
+    grid: Callable[[Path], list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """Return the answers of a grid that nothing happened to, and the models it kept."""
     results = tmp_path_factory.mktemp("whole") / "results"
     finish(grid(results))
@@ -59,11 +72,15 @@ def finish(line: list[str]) -> None:
 def answers(results: Path) -> dict[str, Any]:
     """Return the scores, choice and predictions of each finished run, by key."""
     records = [record for record in Store(results).records() if record.status == "ok"]
-    return {record.run.key: (record.scores, record.selection, record.predictions) for record in records}
+    return {
+        record.run.key: (record.scores, record.selection, record.predictions) for record in records
+    }
 
 
 def check(results: Path, wanted: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """Check a store after a fault: nothing damaged, nothing lost, no run failed; return what it holds."""
+    """Check a store after a fault: nothing damaged, nothing lost, no run failed; return what it
+    holds.
+    """
     store = Store(results)
     assert not [damage for damage in store.fsck() if damage.serious]
     assert not [record.error for record in store.records() if record.status == "failed"]
@@ -101,7 +118,9 @@ def test_a_grid_killed_a_hundred_times(grid, wanted, tmp_path):
 
 def children(pid: int) -> list[int]:
     """Return the worker processes of a grid."""
-    done = subprocess.run(["pgrep", "-P", str(pid), "-f", "multiprocessing|fewbench"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["pgrep", "-P", str(pid), "-f", "multiprocessing|fewbench"], capture_output=True, text=True
+    )
     return [int(line) for line in done.stdout.split()]
 
 
@@ -130,7 +149,9 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
     def mount(size: int) -> Path:
         subprocess.run(["umount", disk], capture_output=True)
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", disk], capture_output=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", disk], capture_output=True
+        )
         if done.returncode:
             pytest.skip("no disk can be mounted here")
         return disk

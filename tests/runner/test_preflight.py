@@ -44,7 +44,18 @@ def test_a_dry_run_refuses_as_a_run_does(bench, tmp_path, word, more, problem):
     for part in ("train", "test"):
         rows = [{"text": f"{part} {n}", "label": n % 2} for n in range(8)]
         (tmp_path / f"{part}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    given = ("run", *more, "--tasks", tmp_path / "mood.toml", "--k", 2, "--seeds", 13, "--protocol", "demo")
+    given = (
+        "run",
+        *more,
+        "--tasks",
+        tmp_path / "mood.toml",
+        "--k",
+        2,
+        "--seeds",
+        13,
+        "--protocol",
+        "demo",
+    )
     said = [bench(*given, "--results", tmp_path / "r", *last) for last in (("--dry-run",), ())]
     assert [done.returncode for done in said] == [2, 2]
     errors = [done.stderr[done.stderr.index("error:") :] for done in said]

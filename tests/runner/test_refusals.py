@@ -59,7 +59,17 @@ def test_where_all_refuse_it_is_an_error(plan):
 
 def test_real_models_of_two_widths(bench, shared, tmp_path):
     models = {name: shared / "models" / name for name in ("splade-tiny-mlm", "minilm-l6-mlm")}
-    given = ("--tasks", "demo-sentiment", "--seeds", 13, "--results", tmp_path, "--dry-run", "--json", "--offline")
+    given = (
+        "--tasks",
+        "demo-sentiment",
+        "--seeds",
+        13,
+        "--results",
+        tmp_path,
+        "--dry-run",
+        "--json",
+        "--offline",
+    )
     given = (*given, "--student", models["splade-tiny-mlm"], "--teacher", models["minilm-l6-mlm"])
     done = bench("run", "--methods", "all", *given)
     assert done.returncode == 0, done.stderr

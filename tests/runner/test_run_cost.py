@@ -45,7 +45,9 @@ def run(root: Path, model: Path, *, keep: bool, methods: str = "zero-shot") -> t
         offline=True,
     )
     plan = make_plan(request, store)
-    execute(plan.stages(plan.todo()), store, workers=1, device="cpu", threads=1, on_done=lambda *_: None)
+    execute(
+        plan.stages(plan.todo()), store, workers=1, device="cpu", threads=1, on_done=lambda *_: None
+    )
     (record,) = store.records()
     assert record.status == "ok", record.error
     return store, record
@@ -76,7 +78,20 @@ def test_a_kept_model_predicts_what_it_predicted(kept, tiny_model):
 def test_cost_is_stored_beside_the_record(measuring, kept, tiny_model, capsys):
     store, record = kept
     measuring.cost(
-        [record.run.key], None, None, [str(tiny_model)], None, None, 4, 2, 1, "cpu", False, True, store.root, json=True
+        [record.run.key],
+        None,
+        None,
+        [str(tiny_model)],
+        None,
+        None,
+        4,
+        2,
+        1,
+        "cpu",
+        False,
+        True,
+        store.root,
+        json=True,
     )
     (found,) = measurements(store, record, "cost")
     assert found.scores["layers"] == {"run": 2, "of": 2}
@@ -111,14 +126,18 @@ def test_beside_a_teacher_and_with_energy(kept, tiny_model):
     artifacts.file(model_key(teacher)).unlink()
 
 
-def test_a_model_that_was_not_kept_is_one_error_and_the_others_go_on(measuring, kept, tiny_model, capsys):
+def test_a_model_that_was_not_kept_is_one_error_and_the_others_go_on(
+    measuring, kept, tiny_model, capsys
+):
     store, record = kept
     other = replace(record, run=replace(record.run, seed=21), predictions=None)
     store.save(other, None)
     second = next(one for one in store.records() if one.run.seed == 21)
     keys = [second.run.key, record.run.key]
     with pytest.raises(measuring.typer.Exit) as caught:
-        measuring.cost(keys, None, None, [str(tiny_model)], None, None, 2, 2, 1, "cpu", False, True, store.root)
+        measuring.cost(
+            keys, None, None, [str(tiny_model)], None, None, 2, 2, 1, "cpu", False, True, store.root
+        )
     assert caught.value.exit_code == 1
     told = capsys.readouterr()
     assert "was not kept" in told.err

@@ -33,7 +33,17 @@ def stored(tiny_model, tmp_path_factory):
                       student=str(folder), teacher=str(folder), offline=True, keep_models=True)  # fmt: skip
     store = Store(root / "results")
     plan = make_plan(request, store)
-    assert execute(plan.stages(plan.todo()), store, workers=1, device="cpu", threads=1, on_done=lambda *done: None) == 0
+    assert (
+        execute(
+            plan.stages(plan.todo()),
+            store,
+            workers=1,
+            device="cpu",
+            threads=1,
+            on_done=lambda *done: None,
+        )
+        == 0
+    )
     return store, {record.run.method: record for record in store.records()}, folder
 
 
@@ -63,7 +73,14 @@ def test_teachers_and_student_layer_by_layer(stored, capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # typer's own, of click
         from fewbench.cli.results import show
-    show(records["prompt-kd"].run.key[:8], text=TEXTS, top=4, model=[str(folder)], results=store.root, json=True)
+    show(
+        records["prompt-kd"].run.key[:8],
+        text=TEXTS,
+        top=4,
+        model=[str(folder)],
+        results=store.root,
+        json=True,
+    )
     assert json.loads(capsys.readouterr().out) == rows
 
 
@@ -81,7 +98,10 @@ def test_what_has_none(stored, method, texts, problem):
 
 
 def test_texts_come_in_the_tasks_number():
-    assert [e.texts for e in _examples(toy_task("pair"), ["a", "b", "c", "d"])] == [("a", "b"), ("c", "d")]
+    assert [e.texts for e in _examples(toy_task("pair"), ["a", "b", "c", "d"])] == [
+        ("a", "b"),
+        ("c", "d"),
+    ]
     for kind, texts in (("pair", ["a"]), ("choice", ["a"])):
         with pytest.raises(BenchError, match="--text is given 1 times"):
             _examples(toy_task(kind), texts)
@@ -92,4 +112,9 @@ def test_models_that_are_not_there(stored, tiny, tmp_path):
     with pytest.raises(BenchError, match="was not kept"):
         study(records["prompt-kd"], TEXTS, 4, Locations(Store(tmp_path), models=[str(folder)]))
     with pytest.raises(BenchError, match="which is not found"):
-        study(records["prompt-kd"], TEXTS, 4, Locations(store, models=[str(tiny("roberta"))], offline=True))
+        study(
+            records["prompt-kd"],
+            TEXTS,
+            4,
+            Locations(store, models=[str(tiny("roberta"))], offline=True),
+        )

@@ -1,8 +1,7 @@
 """The wall around test labels: deliberate cheats, each tried as a run is, in a process of its own.
 
-Each cheat that reads or patches is tried beside the labels first, in this process, where it works: so it is a cheat.
-Those that cannot be stopped stand at the end, and in decision 016.
-"""
+Each cheat that reads or patches is tried beside the labels first, in this process, where it works:
+so it is a cheat. Those that cannot be stopped stand at the end, and in decision 016."""
 
 from __future__ import annotations
 
@@ -104,7 +103,9 @@ def restored(monkeypatch):
     import fewbench.data.metrics
     from fewbench.types import Predictions
 
-    monkeypatch.setitem(fewbench.data.metrics.METRICS, "accuracy", fewbench.data.metrics.METRICS["accuracy"])
+    monkeypatch.setitem(
+        fewbench.data.metrics.METRICS, "accuracy", fewbench.data.metrics.METRICS["accuracy"]
+    )
     monkeypatch.setattr(Scorer, "score", Scorer.score)
     monkeypatch.setattr(fewbench.data.metrics, "_metric", fewbench.data.metrics._metric)
     monkeypatch.setattr(Predictions, "answers", Predictions.__dict__["answers"])
@@ -136,7 +137,9 @@ def test_what_is_patched_decides_nothing(store, tmp_path, tiny_model, fit):
     apart = run(job, store)
     beside, _ = carry_out(job, Models(torch.device("cpu")), 1)
     assert beside.scores["test"] == {"accuracy": 1.0}, beside.error
-    assert apart.scores["test"] == apart.scores["dev"] == {"accuracy": pytest.approx(CHANCE)}, apart.error
+    assert apart.scores["test"] == apart.scores["dev"] == {"accuracy": pytest.approx(CHANCE)}, (
+        apart.error
+    )
 
 
 LYING = {
@@ -171,7 +174,9 @@ class Liar:
 
 @pytest.mark.parametrize("head", LYING.values(), ids=LYING)
 def test_only_the_numbers_of_what_is_returned_count(store, tmp_path, tiny_model, head):
-    record = run(cheat(tmp_path, tiny_model, "return Liar()", head=YES + textwrap.dedent(head)), store)
+    record = run(
+        cheat(tmp_path, tiny_model, "return Liar()", head=YES + textwrap.dedent(head)), store
+    )
     assert record.scores["test"] == {"accuracy": pytest.approx(CHANCE)}, record.error
 
 
@@ -186,26 +191,60 @@ class Turning:
 """
     job = cheat(tmp_path, tiny_model, "return Turning()", head=head)
     record = run(job, store)
-    if record.status == "ok":  # else it changed them before they were copied, and they were no answers
+    if (
+        record.status == "ok"
+    ):  # else it changed them before they were copied, and they were no answers
         assert record.scores["test"] == job.scorer.score(store.predictions(record))
     else:
         assert "add up to" in record.error
 
 
 ODD = {
-    "other ids": ("tuple(e.id for e in examples)[::-1]", "shares(examples)", "not for the examples asked for"),
-    "ids of the source": ("tuple(f'test-{9 - n}' for n in range(9))", "shares(examples)", "not for the examples"),
-    "more rows": ("tuple(e.id for e in examples)", "np.full((99, 3), 1 / 3, 'f4')", "shape (99, 3)"),
+    "other ids": (
+        "tuple(e.id for e in examples)[::-1]",
+        "shares(examples)",
+        "not for the examples asked for",
+    ),
+    "ids of the source": (
+        "tuple(f'test-{9 - n}' for n in range(9))",
+        "shares(examples)",
+        "not for the examples",
+    ),
+    "more rows": (
+        "tuple(e.id for e in examples)",
+        "np.full((99, 3), 1 / 3, 'f4')",
+        "shape (99, 3)",
+    ),
     "fewer rows": ("tuple(e.id for e in examples)", "shares(examples)[1:]", "predictions of shape"),
-    "more classes": ("tuple(e.id for e in examples)", "np.full((len(examples), 4), 1 / 4, 'f4')", "shape ("),
+    "more classes": (
+        "tuple(e.id for e in examples)",
+        "np.full((len(examples), 4), 1 / 4, 'f4')",
+        "shape (",
+    ),
     "a row of rows": ("tuple(e.id for e in examples)", "shares(examples)[None]", "shape (1,"),
     "no number": ("tuple(e.id for e in examples)", "shares(examples) * np.nan", "not finite"),
     "an infinite number": ("tuple(e.id for e in examples)", "shares(examples) / 0", "not finite"),
-    "below 0": ("tuple(e.id for e in examples)", "shares(examples) + np.array([1, -1, 0], 'f4')", "below 0"),
+    "below 0": (
+        "tuple(e.id for e in examples)",
+        "shares(examples) + np.array([1, -1, 0], 'f4')",
+        "below 0",
+    ),
     "not adding to 1": ("tuple(e.id for e in examples)", "shares(examples) * 2", "add up to 2"),
-    "just not adding to 1": ("tuple(e.id for e in examples)", "shares(examples) * 1.01", "add up to 1.01"),
-    "texts": ("tuple(e.id for e in examples)", "shares(examples).astype(str).astype('U9') + 'x'", "Error"),
-    "objects": ("tuple(e.id for e in examples)", "np.array([[print, 1, 2]] * len(examples))", "Error"),
+    "just not adding to 1": (
+        "tuple(e.id for e in examples)",
+        "shares(examples) * 1.01",
+        "add up to 1.01",
+    ),
+    "texts": (
+        "tuple(e.id for e in examples)",
+        "shares(examples).astype(str).astype('U9') + 'x'",
+        "Error",
+    ),
+    "objects": (
+        "tuple(e.id for e in examples)",
+        "np.array([[print, 1, 2]] * len(examples))",
+        "Error",
+    ),
 }
 
 
@@ -234,12 +273,19 @@ def test_altering_what_it_was_given_moves_nothing(store, tmp_path, tiny_model):
             object.__setattr__(example, "label", 0)
         """
     record = run(cheat(tmp_path, tiny_model, fit), store)
-    assert record.scores == {"dev": {"accuracy": pytest.approx(CHANCE)}, "test": {"accuracy": pytest.approx(CHANCE)}}
+    assert record.scores == {
+        "dev": {"accuracy": pytest.approx(CHANCE)},
+        "test": {"accuracy": pytest.approx(CHANCE)},
+    }
     assert record.warnings == ("this method changed the split it was given",)
 
 
-def test_the_process_is_no_child_of_the_command_and_holds_nothing_of_it(store, tmp_path, tiny_model):
-    """Neither forked from it, so that no memory is shared, nor handed a scorer or its rows by any other way."""
+def test_the_process_is_no_child_of_the_command_and_holds_nothing_of_it(
+    store, tmp_path, tiny_model
+):
+    """Neither forked from it, so that no memory is shared, nor handed a scorer or its rows by any
+    other way.
+    """
     fit = """
         kit.notes["parent"] = os.getppid()
         kit.notes["scorers"] = sum(type(thing).__name__ == "Scorer" for thing in gc.get_objects())
@@ -254,8 +300,12 @@ def test_the_process_is_no_child_of_the_command_and_holds_nothing_of_it(store, t
 
 
 def by_place(split):
-    """Return the answer of a method that sees only ids and places: the first half is of the first class."""
-    return np.eye(2, dtype=np.float32)[[int(2 * n >= len(split.test)) for n in range(len(split.test))]]
+    """Return the answer of a method that sees only ids and places: the first half is of the first
+    class.
+    """
+    return np.eye(2, dtype=np.float32)[
+        [int(2 * n >= len(split.test)) for n in range(len(split.test))]
+    ]
 
 
 SORTED = {"mr": 98, "cr": 70, "mpqa": 73}
@@ -270,10 +320,19 @@ def test_ids_and_places_tell_nothing_where_files_are_sorted_by_label(shared, nam
     scorer = Scorer(task, rows.test)
     labels = np.array([e.label for e in rows.test])
     chosen = {e.texts: e.label for e in rows.test}
-    best = max(float((labels == by_place(split).argmax(1)).mean()), float((labels != by_place(split).argmax(1)).mean()))
+    best = max(
+        float((labels == by_place(split).argmax(1)).mean()),
+        float((labels != by_place(split).argmax(1)).mean()),
+    )
     assert int(100 * best) >= SORTED[name] - 10  # what it was about in the order of the files
     job = make_plan(
-        Request(methods=("majority",), tasks=(task.full_name,), seeds=(13,), data=shared / "data", offline=True),
+        Request(
+            methods=("majority",),
+            tasks=(task.full_name,),
+            seeds=(13,),
+            data=shared / "data",
+            offline=True,
+        ),
         Store(shared / "nowhere"),
     ).jobs[0]
     asked = job.sent().split.test

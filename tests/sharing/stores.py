@@ -1,4 +1,6 @@
-"""A store of someone else, of runs of majority as the runner would make them, and what tests do with it."""
+"""A store of someone else, of runs of majority as the runner would make them, and what tests do
+with it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ TASK = "demo-sentiment"
 def demo():
     task = declared(task_files()).tasks[TASK]
     rows = read_rows(task, None)
-    return SimpleNamespace(task=task, rows=rows, splits={seed: make_split(task, rows, 4, seed) for seed in (13, 21)})
+    return SimpleNamespace(
+        task=task, rows=rows, splits={seed: make_split(task, rows, 4, seed) for seed in (13, 21)}
+    )
 
 
 @pytest.fixture
@@ -61,9 +65,14 @@ def add(demo, theirs):
         run = replace(run, key=run_key(run))
         labels = [example.label for example in demo.rows.test]
         scores = {"dev": {"accuracy": 0.5}, "test": score(demo.task, labels, predictions)}
-        chosen = {"metric": "accuracy", "trials": [{"dev": {"accuracy": 0.5}, "seed": seed, "settings": {"lr": 0.1}}]}
+        chosen = {
+            "metric": "accuracy",
+            "trials": [{"dev": {"accuracy": 0.5}, "seed": seed, "settings": {"lr": 0.1}}],
+        }
         around = {"commit": "0" * 40, "dirty": False, **(environment or {})}
-        record = Record(run, "ok", scores, chosen, {}, {}, methods()["majority"].code_hash(), around, {})
+        record = Record(
+            run, "ok", scores, chosen, {}, {}, methods()["majority"].code_hash(), around, {}
+        )
         return Store(folder or theirs).save(record, predictions)
 
     return add
@@ -77,7 +86,11 @@ def change(file, **changes):
 
 
 def tree(folder):
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
 
 
 def problems(folder):
@@ -88,9 +101,17 @@ def problems(folder):
 ATTACK = {"after_attack_accuracy": 0.2, "mean_queries": 31.5}
 
 
-def measure(file, name="textfooler-paper", kind="attack", scores=ATTACK, environment=None, **changes):
+def measure(
+    file, name="textfooler-paper", kind="attack", scores=ATTACK, environment=None, **changes
+):
     """Store a measurement of the record in a file, with texts attached."""
     store = Store(file.parents[4])
-    record = next(record for record in store.records() if record.run.key.startswith(file.stem.rpartition("-")[2]))
-    made = measured(record, kind, name, settings={}, scores=scores, environment=environment or {"dirty": False})
+    record = next(
+        record
+        for record in store.records()
+        if record.run.key.startswith(file.stem.rpartition("-")[2])
+    )
+    made = measured(
+        record, kind, name, settings={}, scores=scores, environment=environment or {"dirty": False}
+    )
     return write(store, record, replace(made, **changes), {".jsonl": b"{}"})

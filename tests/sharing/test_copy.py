@@ -31,7 +31,11 @@ def test_a_problem_with_one_keeps_all_out(add, bench, theirs, tmp_path):
     add(13)
     change(add(21), scores={"test": {"accuracy": 0.999}})
     done = bench("submit", theirs, "--results", tmp_path / "ours")
-    assert done.returncode == 2 and "and it says 0.999" in done.stdout and "nothing was copied" in done.stderr
+    assert (
+        done.returncode == 2
+        and "and it says 0.999" in done.stdout
+        and "nothing was copied" in done.stderr
+    )
     assert not (tmp_path / "ours").exists()
 
 
@@ -54,7 +58,9 @@ def test_two_records_of_one_run_with_other_scores_need_a_word(add, bench, theirs
     done = bench("merge", theirs, other, "--into", into)
     assert done.returncode == 2 and "--keep old or --keep new" in done.stderr and not into.exists()
     for keep, folder in (("old", theirs), ("new", other)):
-        assert bench("merge", theirs, other, "--into", tmp_path / keep, "--keep", keep).returncode == 0
+        assert (
+            bench("merge", theirs, other, "--into", tmp_path / keep, "--keep", keep).returncode == 0
+        )
         (kept,), (wanted,) = Store(tmp_path / keep).records(), Store(folder).records()
         assert kept == wanted
 
@@ -66,7 +72,9 @@ def test_names_that_lead_elsewhere_stay_inside(add, theirs, tmp_path, name):
     assert len(found) == 1 and wrong == []  # the store makes folders' names of any text
     copy_into(Store(tmp_path / "ours"), found)
     assert tree(tmp_path / "ours").keys() == tree(theirs).keys()
-    assert not list(tmp_path.rglob("escaped*.json")) and sorted(p.name for p in tmp_path.iterdir()) == [
+    assert not list(tmp_path.rglob("escaped*.json")) and sorted(
+        p.name for p in tmp_path.iterdir()
+    ) == [
         "ours",
         "theirs",
     ]

@@ -22,10 +22,14 @@ def test_csv_bundle(add, bench, theirs, tmp_path):
     done = bench("export", "csv", "--out", tmp_path / "csv", "--results", theirs)
     assert done.returncode == 0, done.stderr
     tables = {
-        name: list(csv.DictReader(io.StringIO((tmp_path / "csv" / f"{name}.csv").read_text("utf-8"))))
+        name: list(
+            csv.DictReader(io.StringIO((tmp_path / "csv" / f"{name}.csv").read_text("utf-8")))
+        )
         for name in ("runs", "trials", "cells")
     }
-    assert [row["seed"] for row in tables["runs"]] == ["13", "21"] and tables["runs"][0]["test_accuracy"]
+    assert [row["seed"] for row in tables["runs"]] == ["13", "21"] and tables["runs"][0][
+        "test_accuracy"
+    ]
     assert [row["setting_lr"] for row in tables["trials"]] == ["0.1", "0.1"]
     assert [(row["n"], row["seeds"]) for row in tables["cells"]] == [("2", "13 21")]
 
@@ -60,7 +64,9 @@ def test_any_metadata_is_yaml(value):
     import yaml
 
     text = front_matter({"model-index": value})
-    assert yaml.safe_load(text.removeprefix("---\n").removesuffix("\n---")) == {"model-index": value}
+    assert yaml.safe_load(text.removeprefix("---\n").removesuffix("\n---")) == {
+        "model-index": value
+    }
 
 
 def test_model_index_of_a_task_that_is_not_known(add, theirs):

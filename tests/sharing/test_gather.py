@@ -39,8 +39,12 @@ def test_uncommitted_code_is_refused_and_other_code_is_noted(add, theirs):
     report = Checker(None).check(gather(theirs)[0])
     assert report.problems == [] and any("run by other code" in note for note in report.notes)
     (found,) = gather(theirs)[0]
-    steps = replace(found, record=replace(found.record, run=replace(found.record.run, method="truncate+kd")))
-    assert any("'truncate+kd' was run by other code" in note for note in Checker(None).check([steps]).notes)
+    steps = replace(
+        found, record=replace(found.record, run=replace(found.record.run, method="truncate+kd"))
+    )
+    assert any(
+        "'truncate+kd' was run by other code" in note for note in Checker(None).check([steps]).notes
+    )
 
 
 @pytest.mark.parametrize("kind", ["record", "predictions", "folder"])
@@ -74,7 +78,11 @@ def test_files_that_are_none_of_a_stores(add, theirs):
     file.with_name("k4-s13-00000000.11111111.safetensors").write_bytes(b"")
     os.mkfifo(file.with_name("pipe.json"))
     said = "\n".join(gather(theirs)[1])
-    for text in ("script.py: not a file of a store", "predictions that no record names", "pipe.json: no file but"):
+    for text in (
+        "script.py: not a file of a store",
+        "predictions that no record names",
+        "pipe.json: no file but",
+    ):
         assert text in said
 
 
@@ -85,8 +93,14 @@ def test_files_that_are_none_of_a_stores(add, theirs):
         (lambda file: file.write_text(file.read_text().replace("quick", "quack")), "checksum"),
         (lambda file: file.write_bytes(b"\xff\xfe"), "no text in UTF-8"),
         (lambda file: file.rename(file.with_name("k4-s99-00000000.json")), "it belongs to"),
-        (lambda file: next(file.parent.glob("*.safetensors")).write_bytes(b"x"), "another checksum"),
-        (lambda file: next(file.parent.glob("*.safetensors")).unlink(), "its predictions are not there"),
+        (
+            lambda file: next(file.parent.glob("*.safetensors")).write_bytes(b"x"),
+            "another checksum",
+        ),
+        (
+            lambda file: next(file.parent.glob("*.safetensors")).unlink(),
+            "its predictions are not there",
+        ),
         (lambda file: change(file, schema=99), "newer version"),
     ],
 )

@@ -15,7 +15,9 @@ from fewbench.store.store import Store
 
 
 @pytest.mark.parametrize("command", [("submit", "--results"), ("merge", "--into")])
-def test_measurements_come_along_and_submitted_ones_leave_their_texts(add, bench, theirs, tmp_path, command):
+def test_measurements_come_along_and_submitted_ones_leave_their_texts(
+    add, bench, theirs, tmp_path, command
+):
     ours, file = tmp_path / "ours", add(13)
     assert bench(command[0], theirs, command[1], ours).returncode == 0
     bare = tree(ours)
@@ -32,7 +34,9 @@ def test_measurements_come_along_and_submitted_ones_leave_their_texts(add, bench
     assert "0 records and 0 measurements copied" in again.stderr
 
 
-def test_a_measurement_of_another_outcome_is_not_taken_and_one_that_stands_stays(add, theirs, tmp_path):
+def test_a_measurement_of_another_outcome_is_not_taken_and_one_that_stands_stays(
+    add, theirs, tmp_path
+):
     ours = tmp_path / "ours"
     mine = measure(add(13, folder=ours), scores={**ATTACK, "mean_queries": 1.0})
     before = tree(ours)
@@ -40,18 +44,26 @@ def test_a_measurement_of_another_outcome_is_not_taken_and_one_that_stands_stays
     assert copy_into(Store(ours), gather(theirs)[0]) == (0, 1, 0, 0) and tree(ours) == before
     other = add(13, first=1, folder=tmp_path / "other")  # the run done again, with other scores
     fresh = measure(other)
-    assert copy_into(Store(ours), gather(tmp_path / "other")[0], "old") == (0, 1, 0, 0) and tree(ours) == before
+    assert (
+        copy_into(Store(ours), gather(tmp_path / "other")[0], "old") == (0, 1, 0, 0)
+        and tree(ours) == before
+    )
     assert copy_into(Store(ours), gather(tmp_path / "other")[0], "new") == (1, 0, 1, 0)
     assert mine.read_bytes() == fresh.read_bytes() and Store(ours).fsck() == []
 
 
-def test_the_same_outcome_of_other_code_takes_the_place_of_the_old_if_asked(add, bench, theirs, tmp_path):
+def test_the_same_outcome_of_other_code_takes_the_place_of_the_old_if_asked(
+    add, bench, theirs, tmp_path
+):
     ours = tmp_path / "ours"
     change(add(13, folder=ours), method_code="0" * 16)
     measure(next(ours.glob("runs/*/*/*/k*.json")))
     add(13)
     done = bench("merge", theirs, "--into", ours)
-    assert "1 records were there already, 1 of them by other code (--keep new takes these)" in done.stderr
+    assert (
+        "1 records were there already, 1 of them by other code (--keep new takes these)"
+        in done.stderr
+    )
     assert copy_into(Store(ours), gather(theirs)[0], "new") == (1, 0, 0, 0)
     (record,) = Store(ours).records()
     assert record.method_code == methods()["majority"].code_hash() and Store(ours).fsck() == []

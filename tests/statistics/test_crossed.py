@@ -26,7 +26,9 @@ def test_seeds_alone_are_the_paired_t_test():
 
 def test_rows_of_one_task_are_averaged_before_anything_else():
     rows = np.array([[0.1, 0.3, -0.05, 0.2], [0.2, 0.1, 0.0, 0.4], [0.3, 0.2, 0.1, 0.1]])
-    assert estimate([[row(each) for each in rows]]) == pytest.approx(estimate([[row(rows.mean(0))]]))
+    assert estimate([[row(each) for each in rows]]) == pytest.approx(
+        estimate([[row(rows.mean(0))]])
+    )
     assert pairs_of_runs([[row(each) for each in rows]]) == 4
 
 
@@ -58,14 +60,21 @@ def test_where_nothing_varies_all_seeds_lie_on_one_side():
 
 
 @settings(deadline=None)
-@given(seed=st.integers(0, 10**6), tasks=st.integers(1, 4), rows=st.integers(1, 4), seeds=st.integers(2, 6))
+@given(
+    seed=st.integers(0, 10**6),
+    tasks=st.integers(1, 4),
+    rows=st.integers(1, 4),
+    seeds=st.integers(2, 6),
+)
 def test_p_below_the_level_means_an_interval_without_zero(seed, tasks, rows, seeds):
     rng = np.random.default_rng(seed)
 
     def some():
         differences = rng.normal(rng.normal(0, 0.1), 0.05, seeds)
         spread = rng.uniform(0, 0.05)
-        return row(differences, resampled=rng.normal(0, spread, 200), null=rng.normal(0, spread, 200))
+        return row(
+            differences, resampled=rng.normal(0, spread, 200), null=rng.normal(0, spread, 200)
+        )
 
     found = estimate([[some() for _ in range(rows)] for _ in range(tasks)])
     assert found.low <= found.difference <= found.high

@@ -30,7 +30,10 @@ def test_holm_by_hand():
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_lies_between_the_p_and_bonferroni_and_keeps_the_order(ps):
     adjusted = holm(ps)
-    assert all(p <= a + 1e-12 and a <= min(1.0, len(ps) * p) + 1e-12 for p, a in zip(ps, adjusted, strict=True))
+    assert all(
+        p <= a + 1e-12 and a <= min(1.0, len(ps) * p) + 1e-12
+        for p, a in zip(ps, adjusted, strict=True)
+    )
     in_order = [adjusted[place] for place in np.argsort(ps, kind="stable")]
     assert in_order == sorted(in_order)
 

@@ -13,7 +13,9 @@ from fewbench.report.statistics.ranks import critical_difference, friedman, grou
 
 @pytest.mark.parametrize(("k", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
 def test_critical_values_are_those_of_demsars_table_5a(k, q):
-    assert critical_difference(k, 14) == pytest.approx(q * np.sqrt(k * (k + 1) / (6 * 14)), abs=2e-3)
+    assert critical_difference(k, 14) == pytest.approx(
+        q * np.sqrt(k * (k + 1) / (6 * 14)), abs=2e-3
+    )
 
 
 def test_demsars_example():
@@ -42,7 +44,10 @@ def test_friedman_is_iman_and_davenports_f_of_scipys_statistic():
 @pytest.mark.parametrize(("tasks", "methods"), [(2, 2), (5, 2), (3, 3)])
 def test_tasks_that_agree_tell_no_more_than_how_often_chance_makes_them_agree(tasks, methods):
     orders = list(itertools.permutations(range(methods)))
-    alike = sum(len(set(drawn)) == 1 for drawn in itertools.product(orders, repeat=tasks)) / len(orders) ** tasks
+    alike = (
+        sum(len(set(drawn)) == 1 for drawn in itertools.product(orders, repeat=tasks))
+        / len(orders) ** tasks
+    )
     assert friedman(np.tile(np.arange(methods) / 10, (tasks, 1))) == pytest.approx(alike)
 
 

@@ -37,7 +37,9 @@ def test_items_are_the_same_for_all_seeds():
     rng = np.random.default_rng(2)
     first, second = rng.random(200) < 0.7, rng.random(200) < 0.5
     one = bootstrap(right(first), right(second), ACCURACY, 8000, np.random.default_rng(3))
-    five = bootstrap(right(*[first] * 5), right(*[second] * 5), ACCURACY, 8000, np.random.default_rng(3))
+    five = bootstrap(
+        right(*[first] * 5), right(*[second] * 5), ACCURACY, 8000, np.random.default_rng(3)
+    )
     assert five.std() == pytest.approx(one.std(), rel=1e-9)
 
 
@@ -82,7 +84,11 @@ def test_permutation_of_a_metric_that_is_no_mean_agrees_with_scipy():
         return np.corrcoef(gold, x)[0, 1] - np.corrcoef(gold, y)[0, 1]
 
     want = stats.permutation_test(
-        (one, other), difference, permutation_type="samples", n_resamples=4000, rng=np.random.default_rng(1)
+        (one, other),
+        difference,
+        permutation_type="samples",
+        n_resamples=4000,
+        rng=np.random.default_rng(1),
     )
     assert p_value(null, difference(one, other)) == pytest.approx(want.pvalue, abs=0.03)
 
@@ -92,7 +98,11 @@ def test_permutation_of_a_metric_that_is_no_mean_agrees_with_scipy():
 def test_a_method_against_itself_differs_by_nothing(name, seed):
     rng = np.random.default_rng(seed)
     features, value = SUMMED[name]
-    gold, answers = (rng.normal(size=30), rng.normal(size=30)) if name == "pearson" else rng.integers(2, size=(2, 30))
+    gold, answers = (
+        (rng.normal(size=30), rng.normal(size=30))
+        if name == "pearson"
+        else rng.integers(2, size=(2, 30))
+    )
     mine = np.stack([features(gold, answers, 2)] * 3)
     assert not bootstrap(mine, mine, value, 200, rng).any()
     assert p_value(permuted(mine, mine, value, 200, rng), 0.0) == 1.0

@@ -33,7 +33,9 @@ def test_by_hand():
     gold, answers = np.array([1, 1, 0, 0, 1]), np.array([1, 0, 0, 1, 1])
     sums = {name: pair.features(gold, answers, 2).sum(0) for name, pair in SUMMED.items()}
     assert sums["accuracy"].tolist() == [3, 5]
-    assert SUMMED["f1"].value(sums["f1"]) == pytest.approx(2 * 2 / (3 + 3))  # 2 right of 3 answered and 3 gold
+    assert SUMMED["f1"].value(sums["f1"]) == pytest.approx(
+        2 * 2 / (3 + 3)
+    )  # 2 right of 3 answered and 3 gold
     # tp 2, tn 1, fp 1, fn 1: (2 - 1) / sqrt(3 * 3 * 2 * 2)
     assert SUMMED["mcc"].value(sums["mcc"]) == pytest.approx(1 / 6)
 

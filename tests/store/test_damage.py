@@ -33,7 +33,9 @@ def no_text(file: Path) -> None:
 
 class TestDamage:
     @pytest.mark.parametrize("harm", [cut, flip, no_text])
-    def test_a_damaged_record_is_named_set_aside_and_absent(self, store: Store, harm: Callable[[Path], None]):
+    def test_a_damaged_record_is_named_set_aside_and_absent(
+        self, store: Store, harm: Callable[[Path], None]
+    ):
         record = a_record()
         file = store.save(record, some_predictions())
         store.save(a_record(seed=21), some_predictions())
@@ -89,7 +91,13 @@ class TestDamage:
         from fewbench.store.predictions import from_bytes, to_bytes
 
         whole = to_bytes(some_predictions(), a_record().run)
-        for data in (b"", whole[:20], whole[:-1], whole.replace(b"test-", b"rest-"), b"\xff" * 8 + whole[8:]):
+        for data in (
+            b"",
+            whole[:20],
+            whole[:-1],
+            whole.replace(b"test-", b"rest-"),
+            b"\xff" * 8 + whole[8:],
+        ):
             with pytest.raises(StoreDamaged, match="damaged predictions"):
                 from_bytes(data, "here")
 
@@ -113,11 +121,16 @@ class TestFsck:
 
     def test_leftovers_and_strangers(self, store: Store):
         file = store.save(a_record(), some_predictions())
-        orphan = next(store.root.rglob("*.safetensors")).rename(file.with_name("k16-s13-00000000.00000000.safetensors"))
+        orphan = next(store.root.rglob("*.safetensors")).rename(
+            file.with_name("k16-s13-00000000.00000000.safetensors")
+        )
         store.save(a_record(), some_predictions())
         temporary = file.with_name(f".{file.name}.77-abcdef00.tmp")
         temporary.write_text("{")
-        strangers = [file.with_name(name) for name in ("notes.txt", ".gitkeep", "model.safetensors", ".mine.tmp")]
+        strangers = [
+            file.with_name(name)
+            for name in ("notes.txt", ".gitkeep", "model.safetensors", ".mine.tmp")
+        ]
         for stranger in strangers:
             stranger.write_text("")
         assert {(one.path, one.severity) for one in store.fsck()} == {

@@ -58,7 +58,10 @@ class TestSignals:
         assert isinstance(caught.value.__context__, OSError)
 
     def test_other_threads_may_write(self, store: Store):
-        threads = [threading.Thread(target=store.save, args=(a_record(seed=n), some_predictions())) for n in range(8)]
+        threads = [
+            threading.Thread(target=store.save, args=(a_record(seed=n), some_predictions()))
+            for n in range(8)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -118,7 +121,9 @@ KILLS = 30
 
 
 def test_kill_at_any_moment_leaves_the_old_state_or_the_new(store: Store):
-    """A writer redoes three runs over and over and tells after each; it is killed at random, thirty times."""
+    """A writer redoes three runs over and over and tells after each; it is killed at random, thirty
+    times.
+    """
     code = """
         import os, random, signal, sys, time
         from dataclasses import replace

@@ -1,4 +1,6 @@
-"""Each call by which the store writes fails in turn: what stood there stands, whole, and nothing is left behind."""
+"""Each call by which the store writes fails in turn: what stood there stands, whole, and nothing is
+left behind.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,18 @@ from fewbench.store.measurement import measured, measurements, write
 from fewbench.store.store import Store
 
 KEY = "0" * 32
-CALLS = {"fsync": (os, "fsync"), "replace": (Path, "replace"), "open": (Path, "open"), "mkdir": (Path, "mkdir")}
+CALLS = {
+    "fsync": (os, "fsync"),
+    "replace": (Path, "replace"),
+    "open": (Path, "open"),
+    "mkdir": (Path, "mkdir"),
+}
 
 
 def put(store: Store, number: int) -> None:
-    """Write a record with predictions, what is measured of it, and its model, as `--force --keep-models` does."""
+    """Write a record with predictions, what is measured of it, and its model, as `--force
+    --keep-models` does.
+    """
     model = save({"w": np.full(5, number, "f4")})
     store.artifacts.save(KEY, {"number": number}, model)
     store.save(replace(a_record(), details={"number": number}), some_predictions(number / 8))

@@ -1,4 +1,6 @@
-"""The index of a store: the same records with it and without, seen anew when files change, never believed over them."""
+"""The index of a store: the same records with it and without, seen anew when files change, never
+believed over them.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def filled(store: Store) -> Store:
     teacher, corpus = ModelRef("big", "", "1" * 16), CorpusRef("wiki", "", "2" * 16)
     for seed in range(6):
         for task in ("sst-2", "mr"):
-            store.save(a_record(seed=seed, task=task, settings={"layers": (1, (2, 3)), "lr": 0.5}), None)
+            store.save(
+                a_record(seed=seed, task=task, settings={"layers": (1, (2, 3)), "lr": 0.5}), None
+            )
     store.save(a_record(seed=7, teacher=teacher, corpus=corpus, limit=5, settings={}), None)
     store.save(replace(a_record(seed=8), status="failed", error="no \x1b memory", scores={}), None)
     return store
@@ -59,10 +63,16 @@ def test_the_second_reading_opens_no_record(filled, opened):
 
 def test_summaries_lack_what_no_table_shows(filled):
     record = next(iter(filled.summaries()))
-    assert "trials" not in record.selection and "load" not in record.environment and record.warnings == ()
+    assert (
+        "trials" not in record.selection
+        and "load" not in record.environment
+        and record.warnings == ()
+    )
     taught = replace(a_record(seed=99), details={"teacher": {"run": "x"}, "curve": [1]})
     filled.save(taught, None)
-    assert [r.details for r in filled.summaries() if r.run.seed == 99] == [{"teacher": {"run": "x"}}]
+    assert [r.details for r in filled.summaries() if r.run.seed == 99] == [
+        {"teacher": {"run": "x"}}
+    ]
 
 
 def test_what_is_added_changed_or_removed_is_seen(filled, opened):
@@ -111,8 +121,12 @@ HARM = {
     "no JSON": lambda data: resealed(b"["),
     "a list": lambda data: resealed(b"[]"),
     "no columns": lambda data: resealed(json.dumps({**body(data), "run": {}}).encode()),
-    "columns of other lengths": lambda data: resealed(json.dumps({**body(data), "stamps": []}).encode()),
-    "another class": lambda data: resealed(data.partition(b"\n")[2].replace(b"ModelRef", b"PosixPath")),
+    "columns of other lengths": lambda data: resealed(
+        json.dumps({**body(data), "stamps": []}).encode()
+    ),
+    "another class": lambda data: resealed(
+        data.partition(b"\n")[2].replace(b"ModelRef", b"PosixPath")
+    ),
     "other code": lambda data: resealed(json.dumps({**body(data), "maker": "0"}).encode()),
 }
 

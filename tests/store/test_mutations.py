@@ -1,9 +1,9 @@
 """Whatever happens to a file of a store is found, or makes no difference to anything that is read.
 
-A store with runs, measurements and artifacts is harmed at random: bits flipped, bytes zeroed, files cut, made longer,
-renamed, swapped, copied over others and removed. After each harm everything is read through the store's own functions:
-what is read must be what was stored, and where something is missing `fsck` must say so.
-"""
+A store with runs, measurements and artifacts is harmed at random: bits flipped, bytes zeroed, files
+cut, made longer, renamed, swapped, copied over others and removed. After each harm everything is
+read through the store's own functions: what is read must be what was stored, and where something is
+missing `fsck` must say so."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ RECORDS = tuple(a_record(seed=seed) for seed in (13, 21, 42))
 
 
 def fill(store: Store) -> None:
-    """Store three runs with predictions, two measurements of each, one with a file attached, and three artifacts."""
+    """Store three runs with predictions, two measurements of each, one with a file attached, and
+    three artifacts.
+    """
     for number, record in enumerate(RECORDS):
         store.save(record, some_predictions(number / 8))
         stored = store.get(record.run)
@@ -51,7 +53,9 @@ def told_of(read: Callable[[], Any]) -> Any:
 
 
 def seen(root: Path) -> dict[str, Any]:
-    """Return all that is read of a store, by what was asked for; what is missing or refused has no entry."""
+    """Return all that is read of a store, by what was asked for; what is missing or refused has no
+    entry.
+    """
     store = Store(root, on_damage=lambda damage: None)
     found: dict[str, Any] = {}
     listed = Counter(record.run.key for record in store.records())
@@ -131,7 +135,9 @@ HARMS = (flip, flip, flip, zero, cut, lengthen, rename, swap, overwrite, duplica
 
 
 def harmed(whole: Path, place: Path, number: int) -> tuple[str, list[Any]]:
-    """Harm a copy of a store in a way that the number decides; return what was done, and what fsck finds."""
+    """Harm a copy of a store in a way that the number decides; return what was done, and what fsck
+    finds.
+    """
     rng = random.Random(number)
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(whole, place)
@@ -147,7 +153,9 @@ def harmed(whole: Path, place: Path, number: int) -> tuple[str, list[Any]]:
 
 
 def check_harms(numbers: range, root: Path) -> Counter[str]:
-    """Harm a store once for each number; count what was found, and what made no difference to anything."""
+    """Harm a store once for each number; count what was found, and what made no difference to
+    anything.
+    """
     whole, place = root / "whole", root / "harmed"
     fill(Store(whole))
     assert Store(whole).fsck() == []
@@ -159,7 +167,9 @@ def check_harms(numbers: range, root: Path) -> Counter[str]:
         read = seen(place)
         wrong = {name: value for name, value in read.items() if value != wanted.get(name)}
         assert not wrong, f"{what}: read as something else: {wrong}"
-        assert found or read == wanted, f"{what}: lost, and fsck says nothing: {wanted.keys() - read.keys()}"
+        assert found or read == wanted, (
+            f"{what}: lost, and fsck says nothing: {wanted.keys() - read.keys()}"
+        )
         counts["found" if found else "harmless" if what else "nothing changed"] += 1
         if not found and what:
             print(what)

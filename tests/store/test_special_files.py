@@ -108,10 +108,17 @@ def test_predictions(store: Store, kind: Callable[[Path], None]):
 
 @pytest.mark.parametrize("kind", SPECIAL)
 @pytest.mark.parametrize("ending", [".json", ".jsonl"])
-def test_a_measurement_and_what_is_attached_to_it(store: Store, kind: Callable[[Path], None], ending: str):
+def test_a_measurement_and_what_is_attached_to_it(
+    store: Store, kind: Callable[[Path], None], ending: str
+):
     store.save(a_record(), some_predictions())
     record = store.find(a_record().run.key)
-    file = write(store, record, measured(record, "cost", settings={}, scores={}, environment={}), {".jsonl": b"{}\n"})
+    file = write(
+        store,
+        record,
+        measured(record, "cost", settings={}, scores={}, environment={}),
+        {".jsonl": b"{}\n"},
+    )
     put(file if ending == ".json" else next(store.root.rglob("*.jsonl")), kind)
     store.on_damage = lambda damage: None
     assert list(measurements(store, record)) == []
@@ -138,7 +145,9 @@ class TestFolders:
         (tmp_path / "elsewhere" / "again").symlink_to(store.runs)
         (store.runs / "and-again").symlink_to(store.runs)
         (record,) = store.records()
-        assert same(store.predictions(record), some_predictions()) and store.get(record.run) == record
+        assert (
+            same(store.predictions(record), some_predictions()) and store.get(record.run) == record
+        )
         assert store.damaged == [] and store.fsck() == []
 
     def test_a_folder_is_read_where_it_is_and_not_by_a_link_to_it(self, store: Store):
@@ -153,7 +162,11 @@ class TestFolders:
         other.mkdir()
         (other / file.name).write_bytes(file.read_bytes())
         assert [found for found, _ in store.filed()] == [file]
-        assert [damage.path for damage in store.damaged] == [other / file.name] == [d.path for d in store.fsck()]
+        assert (
+            [damage.path for damage in store.damaged]
+            == [other / file.name]
+            == [d.path for d in store.fsck()]
+        )
 
     def test_what_cannot_be_listed_is_told(self, store: Store, monkeypatch: pytest.MonkeyPatch):
         """The superuser may list any folder, so this one is made unreadable by hand."""
@@ -174,12 +187,16 @@ class TestFolders:
         monkeypatch.undo()
         assert len(list(store.records())) == 2
 
-    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read any folder")
+    @pytest.mark.skipif(
+        not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read any folder"
+    )
     def test_without_rights(self, store: Store):
         file = store.save(a_record(), some_predictions())
         file.parent.chmod(0)
         try:
-            assert list(store.records()) == [] and [damage.path for damage in store.damaged] == [file.parent]
+            assert list(store.records()) == [] and [damage.path for damage in store.damaged] == [
+                file.parent
+            ]
             with pytest.raises(StoreUnwritable):
                 store.get(a_record().run)
         finally:

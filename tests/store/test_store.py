@@ -52,14 +52,21 @@ class TestRoundTrip:
         store.save(a_record(), predictions)
         assert same(store.predictions(store.find(a_record().run.key)), predictions)
 
-    @given(st.lists(st.sampled_from(["test-0", "test-1", "test-2", "test-01", "test", "", "-", "x-٣"]), unique=True))
+    @given(
+        st.lists(
+            st.sampled_from(["test-0", "test-1", "test-2", "test-01", "test", "", "-", "x-٣"]),
+            unique=True,
+        )
+    )
     def test_any_ids(self, ids: list[str]):
         from fewbench.store.predictions import from_bytes, to_bytes
 
         predictions = Predictions(tuple(ids), values=np.arange(len(ids), dtype="f4"))
         assert same(from_bytes(to_bytes(predictions, a_record().run), "here"), predictions)
 
-    def test_predictions_file_is_safetensors_and_always_the_same_bytes(self, store: Store, tmp_path: Path):
+    def test_predictions_file_is_safetensors_and_always_the_same_bytes(
+        self, store: Store, tmp_path: Path
+    ):
         record = a_record()
         store.save(record, some_predictions(count=872))
         other = Store(tmp_path / "other")
@@ -223,21 +230,35 @@ def in_memory() -> Iterator[Store]:
 def test_ten_thousand_records(in_memory: Store):
     """Prints the time only: machines differ."""
     store = in_memory
-    trials = [{"settings": {"lr": 1e-05 * n}, "seed": 13, "dev": {"accuracy": 0.9}, "step": n} for n in range(9)]
+    trials = [
+        {"settings": {"lr": 1e-05 * n}, "seed": 13, "dev": {"accuracy": 0.9}, "step": n}
+        for n in range(9)
+    ]
     record = replace(a_record(), selection={"trials": trials})
     text = to_json(record)
     start = text.index(': "') + 3
     blank = text[:start] + text[start + 64 :]
     for number in range(10_000):
-        run = replace(record.run, seed=number % 50, fingerprint=f"{number:016x}", method=f"method-{number // 500}")
+        run = replace(
+            record.run,
+            seed=number % 50,
+            fingerprint=f"{number:016x}",
+            method=f"method-{number // 500}",
+        )
         key = run_key(run)
-        body = blank.replace('"seed": 13,', f'"seed": {run.seed},').replace("c" * 16, run.fingerprint)
-        body = body.replace('"method": "kd"', f'"method": "{run.method}"').replace(record.run.key, key)
+        body = blank.replace('"seed": 13,', f'"seed": {run.seed},').replace(
+            "c" * 16, run.fingerprint
+        )
+        body = body.replace('"method": "kd"', f'"method": "{run.method}"').replace(
+            record.run.key, key
+        )
         folder = paths.folder(store.runs, run)
         if number % 500 == 0:
             folder.mkdir(parents=True)
         checksum = hashlib.sha256(body.encode()).hexdigest()
-        (folder / f"k16-s{run.seed}-{key[:8]}.json").write_text(body[:start] + checksum + body[start:], "utf-8")
+        (folder / f"k16-s{run.seed}-{key[:8]}.json").write_text(
+            body[:start] + checksum + body[start:], "utf-8"
+        )
     clock = time.perf_counter()
     records = list(store.records())
     print(f"\n10,000 records of {len(text)} bytes read in {time.perf_counter() - clock:.2f} s")

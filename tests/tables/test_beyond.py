@@ -1,4 +1,6 @@
-"""Rows of what is known of runs beyond their scores, from records and measurements put there by hand."""
+"""Rows of what is known of runs beyond their scores, from records and measurements put there by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -33,20 +35,33 @@ def save(store: Store, record: Record, probabilities: list[list[float]], score: 
 
 @pytest.fixture
 def filled(store: Store) -> Store:
-    """A teacher on seed 13; students on seeds 13 and 21, the second without a teacher's record; one has a cost."""
+    """A teacher on seed 13; students on seeds 13 and 21, the second without a teacher's record; one
+    has a cost.
+    """
     teacher = save(store, a_record(method="ft", settings={}), TEACHER, 0.5)
     told = {"teacher": {"run": teacher.run.key, "code": teacher.method_code}}
     student = save(store, replace(a_record(), details=told), STUDENT, 0.75)
     save(store, a_record(seed=21), STUDENT, 0.25)
-    cost = {"parameters": {"total": 2_500_000}, "speed_up": {"1": {"median": 1.5}}, "layer_ratio": 2.0}
+    cost = {
+        "parameters": {"total": 2_500_000},
+        "speed_up": {"1": {"median": 1.5}},
+        "layer_ratio": 2.0,
+    }
     write(store, student, measured(student, "cost", settings={}, scores=cost, environment={}))
     attack = {"after_attack_accuracy": 0.125, "mean_queries": 97.5}
-    write(store, student, measured(student, "attack", "cli", settings={}, scores=attack, environment={}))
+    write(
+        store,
+        student,
+        measured(student, "attack", "cli", settings={}, scores=attack, environment={}),
+    )
     return store
 
 
 def test_means_over_the_runs_that_have_a_figure(filled: Store):
-    found = {row.method.partition(":")[0]: row for row in rows(filled.records(), filled.records(), filled, ["cost"])}
+    found = {
+        row.method.partition(":")[0]: row
+        for row in rows(filled.records(), filled.records(), filled, ["cost"])
+    }
     assert found["kd"].n == 2
     assert found["kd"].values["score"] == Value(50, 2, 1)
     assert found["kd"].values["speed-up"] == Value(1.5, 1, 2)
@@ -58,20 +73,37 @@ def test_means_over_the_runs_that_have_a_figure(filled: Store):
 def test_loyalty_to_its_own_teacher_and_attacks_by_recipe(filled: Store):
     found = rows(filled.records(), filled.records(), filled, ["loyalty", "attack"])
     by_method = {row.method.partition(":")[0]: row for row in found}
-    assert by_method["kd"].values["label loyalty"] == Value(50, 1, 1)  # two of four, of one of two runs
+    assert by_method["kd"].values["label loyalty"] == Value(
+        50, 1, 1
+    )  # two of four, of one of two runs
     assert "label loyalty" not in by_method["ft"].values
     assert by_method["kd"].values["after-attack accuracy (cli†)"] == Value(12.5, 1, 1)
-    names = ["score", "label loyalty", "probability loyalty", "after-attack accuracy (cli†)", "queries (cli†)"]
+    names = [
+        "score",
+        "label loyalty",
+        "probability loyalty",
+        "after-attack accuracy (cli†)",
+        "queries (cli†)",
+    ]
     assert columns(found) == names
-    assert [FIRST_ROWS] in [grid.notes for grid in grids(found)]  # of the first rows, as it says no draw
+    assert [FIRST_ROWS] in [
+        grid.notes for grid in grids(found)
+    ]  # of the first rows, as it says no draw
 
 
 def test_an_attack_on_drawn_rows_stands_in_columns_of_its_own(filled: Store):
     second = next(record for record in filled.records() if record.run.seed == 21)
     scores = {"original_accuracy": 0.75, "after_attack_accuracy": 0.25}
     drawn = {"drawn": {"of": 4}}
-    write(filled, second, measured(second, "attack", "cli", settings=drawn, scores=scores, environment={}))
-    found = {row.method.partition(":")[0]: row for row in rows(filled.records(), filled.records(), filled, ["attack"])}
+    write(
+        filled,
+        second,
+        measured(second, "attack", "cli", settings=drawn, scores=scores, environment={}),
+    )
+    found = {
+        row.method.partition(":")[0]: row
+        for row in rows(filled.records(), filled.records(), filled, ["attack"])
+    }
     assert found["kd"].values["original accuracy (cli)"] == Value(75, 1, 1)
     assert found["kd"].values["after-attack accuracy (cli)"] == Value(25, 1, 1)
     assert found["kd"].values["after-attack accuracy (cli†)"] == Value(12.5, 1, 1)
@@ -100,15 +132,21 @@ def measuring():
 
 class TestCommands:
     def test_table(self, measuring, filled: Store, capsys):
-        measuring.print_beyond([*filled.records()], filled.records(), filled, "loyalty,cost", "markdown")
+        measuring.print_beyond(
+            [*filled.records()], filled.records(), filled, "loyalty,cost", "markdown"
+        )
         lines = capsys.readouterr().out.strip().splitlines()
         assert lines[0].endswith("means over n split seeds")
-        assert "| n | score | label loyalty | probability loyalty | M parameters | speed-up | layer ratio |" in lines[2]
+        assert (
+            "| n | score | label loyalty | probability loyalty | M parameters | speed-up | layer ratio |"
+            in lines[2]
+        )
         # item by item 0.8161, 1 - sqrt(ln 2), 1 and 1, as in test_loyalty.py
         assert lines[-1].endswith("| 50.0 (1) | 74.6 (1) | 2.50 (1) | 1.50 (1) | 2.00 (1) |")
 
     @pytest.mark.parametrize(
-        ("form", "cost"), [("terminal", "2.50 (1)"), ("latex", "2.50 (1)"), ("csv", "74.5884,1,2.5,1")]
+        ("form", "cost"),
+        [("terminal", "2.50 (1)"), ("latex", "2.50 (1)"), ("csv", "74.5884,1,2.5,1")],
     )
     def test_other_forms(self, measuring, filled: Store, capsys, form, cost):
         measuring.print_beyond([*filled.records()], filled.records(), filled, "loyalty,cost", form)
@@ -122,7 +160,9 @@ class TestCommands:
         assert student["values"]["M parameters"] == {"mean": 2.5, "n": 1, "digits": 2}
 
     def test_loyalty(self, measuring, filled: Store, capsys):
-        keys = {record.run.method + str(record.run.seed): record.run.key for record in filled.records()}
+        keys = {
+            record.run.method + str(record.run.seed): record.run.key for record in filled.records()
+        }
         measuring.loyalty(keys["ft13"], keys["kd13"], base="2", results=filled.root, json=True)
         found = json.loads(capsys.readouterr().out)
         assert (found["base"], found["n"], found["label"]["value"]) == ("2", 4, 0.5)

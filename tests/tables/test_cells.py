@@ -1,4 +1,6 @@
-"""A cell holds the runs of one question: what is told apart, what shares a cell, and what is said of both."""
+"""A cell holds the runs of one question: what is told apart, what shares a cell, and what is said
+of both.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,17 @@ KNOWN = Inputs(
 
 
 def made(seed=13, score=0.5, metric="accuracy", inputs=KNOWN, selection=None, **changes):
-    run = {name: changes.pop(name) for name in [*changes] if name in ("teacher", "student", "protocol", "method")}
+    run = {
+        name: changes.pop(name)
+        for name in [*changes]
+        if name in ("teacher", "student", "protocol", "method")
+    }
     chosen = {"metric": metric, **(selection or {})}
     return a_record(
-        a_run(seed=seed, inputs=inputs, **run), scores={"test": {metric: score}}, selection=chosen, **changes
+        a_run(seed=seed, inputs=inputs, **run),
+        scores={"test": {metric: score}},
+        selection=chosen,
+        **changes,
     )
 
 
@@ -90,7 +99,10 @@ def test_a_failed_run_stands_with_those_that_are_equal_in_all_else():
 
 
 def test_two_runs_of_one_cell_and_seed_are_told_and_none_is_taken():
-    one, other = made(seed=21, score=0.9), made(seed=21, score=0.1, inputs=replace(KNOWN, teacher="2" * 32))
+    one, other = (
+        made(seed=21, score=0.9),
+        made(seed=21, score=0.1, inputs=replace(KNOWN, teacher="2" * 32)),
+    )
     records = [made(score=0.5), one, other]
     (block,) = build(records, {}, {})
     (cell,) = block.cells.values()
@@ -126,8 +138,14 @@ def test_what_is_not_of_today_is_called_earlier_and_stands_apart():
 
 def test_what_is_made_of_a_teacher_stands_under_it():
     big, tiny = ModelRef("big", "", "b" * 16), ModelRef("tiny", "", "c" * 16)
-    records = [made(method="ptq", student=None, teacher=big), made(method="ft", student=tiny, teacher=None)]
+    records = [
+        made(method="ptq", student=None, teacher=big),
+        made(method="ft", student=tiny, teacher=None),
+    ]
     (grid,) = shown(records)
-    assert {(row[0].text.partition(":")[0], row[1].text) for row in grid.rows} == {("ptq", "big"), ("ft", "tiny")}
+    assert {(row[0].text.partition(":")[0], row[1].text) for row in grid.rows} == {
+        ("ptq", "big"),
+        ("ft", "tiny"),
+    }
     (grid,) = shown(records[:1])
     assert "student big" in grid.caption

@@ -15,14 +15,17 @@ from fewbench.report.tables.pivot import check_axes, grids
 from fewbench.store.cell import Entrant, TaskCell, Terms
 
 SST, MR = (
-    TaskCell(name, "glue", "", 1, "def", f"{name}-train", f"{name}-test", "accuracy") for name in ("sst-2", "mr")
+    TaskCell(name, "glue", "", 1, "def", f"{name}-train", f"{name}-test", "accuracy")
+    for name in ("sst-2", "mr")
 )
 
 
 def cell(method, column, mean, k=16, **changes):
     given = {"std": 1.0, "median": mean, "n": 5, **changes}
     terms = Terms(k, "quick", "", given.pop("limit", None), given.pop("drop_leaks", False))
-    return Entry(TableRow(Entrant(method, given.pop("student", "tiny"))), column, terms, mean=mean, **given)
+    return Entry(
+        TableRow(Entrant(method, given.pop("student", "tiny"))), column, terms, mean=mean, **given
+    )
 
 
 def texts(grid):
@@ -33,13 +36,21 @@ def marked(grid):
     return {(row[0].text, cell.text): cell.place for row in grid.rows for cell in row if cell.place}
 
 
-TWO_BY_TWO = [cell("ft", SST, 60.0), cell("ft", MR, 55.0), cell("kd", SST, 70.0), cell("kd", MR, 54.0)]
+TWO_BY_TWO = [
+    cell("ft", SST, 60.0),
+    cell("ft", MR, 55.0),
+    cell("kd", SST, 70.0),
+    cell("kd", MR, 54.0),
+]
 
 
 def test_methods_are_rows_and_tasks_columns_unless_told():
     (grid,) = grids(TWO_BY_TWO)
     assert grid.header == ["method", "mr\n@glue\naccuracy", "sst-2\n@glue\naccuracy", "average"]
-    assert texts(grid) == [["ft", "55.0 ±1.0", "60.0 ±1.0", "57.5"], ["kd", "54.0 ±1.0", "70.0 ±1.0", "62.0"]]
+    assert texts(grid) == [
+        ["ft", "55.0 ±1.0", "60.0 ±1.0", "57.5"],
+        ["kd", "54.0 ±1.0", "70.0 ±1.0", "62.0"],
+    ]
     assert grid.caption == "K=16 · quick · student tiny · mean ± std over n=5 split seeds, ddof=0"
     assert marked(grid) == {
         ("ft", "55.0 ±1.0"): 1, ("kd", "54.0 ±1.0"): 2, ("kd", "70.0 ±1.0"): 1, ("ft", "60.0 ±1.0"): 2
@@ -47,7 +58,10 @@ def test_methods_are_rows_and_tasks_columns_unless_told():
 
 
 def test_what_papers_print_stands_below_our_row_of_the_same_method_numbered_downwards():
-    papers = [cell("kd", MR, 99.0, source="Table 2", mark="larger"), cell("ft", MR, 98.0, source="Table 1", mark="K=8")]
+    papers = [
+        cell("kd", MR, 99.0, source="Table 2", mark="larger"),
+        cell("ft", MR, 98.0, source="Table 1", mark="K=8"),
+    ]
     (grid,) = grids([*TWO_BY_TWO, *papers])
     assert [row[0] for row in texts(grid)] == ["ft", "ft ‡1", "kd", "kd ‡2"]
     assert grid.notes == [
@@ -85,7 +99,11 @@ def test_what_is_neither_row_nor_column_makes_tables_of_its_own():
 
 
 def test_a_limit_and_left_out_leaks_never_share_a_table():
-    cells = [cell("ft", SST, 60.0), cell("kd", SST, 61.0, limit=8), cell("kd", SST, 62.0, drop_leaks=True)]
+    cells = [
+        cell("ft", SST, 60.0),
+        cell("kd", SST, 61.0, limit=8),
+        cell("kd", SST, 62.0, drop_leaks=True),
+    ]
     found = grids(cells, ["method"], ["task"])
     assert len(found) == 3 and sum("NOT COMPARABLE" in grid.caption for grid in found) == 2
 
@@ -97,11 +115,22 @@ def test_students_are_told_apart_where_there_are_several():
 
 
 def test_missing_failed_and_stale_cells_are_shown_as_such_and_explained():
-    cells = [cell("ft", SST, 60.0, stale=5), cell("kd", MR, None, n=0, failed=2), cell("kd", SST, 50.0, n=3, failed=1)]
+    cells = [
+        cell("ft", SST, 60.0, stale=5),
+        cell("kd", MR, None, n=0, failed=2),
+        cell("kd", SST, 50.0, n=3, failed=1),
+    ]
     (grid,) = grids(cells, takes=lambda method, column: method != "ft")
-    assert texts(grid) == [["kd", "2 failed", "50.0 ±1.0 (3) 1 failed"], ["ft", "×", "60.0 ±1.0† (5)"]]
+    assert texts(grid) == [
+        ["kd", "2 failed", "50.0 ±1.0 (3) 1 failed"],
+        ["ft", "×", "60.0 ±1.0† (5)"],
+    ]
     notes = "\n".join(grid.notes)
-    assert "× the method takes no task" in notes and "† made by an older version" in notes and "--retry-failed" in notes
+    assert (
+        "× the method takes no task" in notes
+        and "† made by an older version" in notes
+        and "--retry-failed" in notes
+    )
 
 
 def test_the_median_on_request():
@@ -110,7 +139,9 @@ def test_the_median_on_request():
 
 
 def test_published_cells_stand_in_rows_of_their_own_marked_and_never_best():
-    published = cell("ft", SST, 93.0, source="smash Table 2", mark="another protocol", n=None, student="big")
+    published = cell(
+        "ft", SST, 93.0, source="smash Table 2", mark="another protocol", n=None, student="big"
+    )
     (grid,) = grids([cell("ft", SST, 60.0), cell("kd", SST, 50.0), published])
     assert grid.header[:2] == ["method", "student"] and "student" not in grid.caption
     assert texts(grid)[-1] == ["ft ‡1", "big", "93.0 ±1.0"]
@@ -127,7 +158,9 @@ def test_entries_are_the_cells_of_blocks_in_hundredths():
     assert entry.std == pytest.approx(25.0)  # ddof 1: the root of (2 * .25^2) / 2
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(["methods"], ["task"]), (["task"], [""]), (["task"], ["task"])])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(["methods"], ["task"]), (["task"], [""]), (["task"], ["task"])]
+)
 def test_axes_that_there_are_not(rows, columns):
     with pytest.raises(BenchError):
         check_axes(rows, columns)
@@ -155,12 +188,18 @@ def test_runs_of_one_method_by_several_teachers_stand_in_rows_of_their_own():
     from fewbench.types import ModelRef
 
     records = [
-        a_record(a_run(seed=seed, teacher=ModelRef(name, "", name * 16)), selection={"metric": "accuracy"})
+        a_record(
+            a_run(seed=seed, teacher=ModelRef(name, "", name * 16)),
+            selection={"metric": "accuracy"},
+        )
         for seed in (13, 21)
         for name in "ab"
     ]
     (block,) = build(records, {}, {})
-    assert [(row.entrant.teacher, block.cells[row, block.columns[0]].n) for row in block.rows] == [("a", 2), ("b", 2)]
+    assert [(row.entrant.teacher, block.cells[row, block.columns[0]].n) for row in block.rows] == [
+        ("a", 2),
+        ("b", 2),
+    ]
     (one,) = build(records[::2], {}, {})
     (grid,) = grids(entries([one]))
     assert " < " not in grid.caption and " < " not in grid.rows[0][0].text

@@ -1,1 +1,3 @@
-"""Adversarial attacks on stored models: goal, constraints, moves and search, each its own piece, and recipes."""
+"""Adversarial attacks on stored models: goal, constraints, moves and search, each its own piece,
+and recipes.
+"""

@@ -1,7 +1,9 @@
-"""TextAttack's own recipes on a stored run, and its TextFooler put together of this project's resources.
+"""TextAttack's own recipes on a stored run, and its TextFooler put together of this project's
+resources.
 
-TextAttack is optional (extra `attack`). It needs transformers below 5, imports slowly, and its recipes may want to
-download what they use; one that does fails with its reason where the network is off.
+TextAttack is optional (extra `attack`). It needs transformers below 5, imports slowly, and its
+recipes may want to download what they use; one that does fails with its reason where the network is
+off.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install -c constraints.txt 'fewbench[attack]', in an environment of its own where transformers is 5"
 COLUMNS = ("premise", "hypothesis")
-"""What TextAttack's recipes call the texts of a pair; those that keep the premise know it by this name."""
+"""What TextAttack's recipes call the texts of a pair; those that keep the premise know it by this
+name.
+"""
 
 
 def check_installed() -> None:
@@ -62,12 +66,16 @@ def check_installed() -> None:
     try:
         version("textattack")
     except PackageNotFoundError as error:
-        raise BenchError("this recipe is TextAttack's, which is not installed", fix=INSTALL) from error
+        raise BenchError(
+            "this recipe is TextAttack's, which is not installed", fix=INSTALL
+        ) from error
 
 
 @contextmanager
 def its_own_affair() -> Iterator[None]:
-    """Silence warnings: what TextAttack and its dependencies call deprecated is no business of our users."""
+    """Silence warnings: what TextAttack and its dependencies call deprecated is no business of our
+    users.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -82,7 +90,12 @@ def load_textattack() -> Any:
     check_installed()
     with its_own_affair():
         try:
-            for module in ("attack_recipes", "attack_args", "models.wrappers", "constraints.semantics"):
+            for module in (
+                "attack_recipes",
+                "attack_args",
+                "models.wrappers",
+                "constraints.semantics",
+            ):
                 import_module(f"textattack.{module}")
             return import_module("textattack")
         except Exception as error:
@@ -101,7 +114,8 @@ def attack_by_textattack(
     force: bool = False,
     on_item: Callable[[int, int], None] = lambda done, total: None,
 ) -> Measurement:
-    """Attack a stored run's items by one of TextAttack's recipes, one after another, and store the measurement.
+    """Attack a stored run's items by one of TextAttack's recipes, one after another, and store the
+    measurement.
 
     Args:
         store: of the run.
@@ -162,7 +176,12 @@ def build_recipe(package: Any, name: str, model: Any) -> Any:
     if name not in known:
         allowed = [f"textattack:{other}" for other in known]
         fix = "--recipe textattack:deepwordbug"
-        raise BenchError(f"TextAttack has no recipe '{name}'", allowed=allowed, given=f"textattack:{name}", fix=fix)
+        raise BenchError(
+            f"TextAttack has no recipe '{name}'",
+            allowed=allowed,
+            given=f"textattack:{name}",
+            fix=fix,
+        )
     module, _, kind = known[name].rpartition(".")
     try:
         with its_own_affair():
@@ -177,7 +196,9 @@ def build_recipe(package: Any, name: str, model: Any) -> Any:
 
 
 def wrap(package: Any, model: Predictor) -> Any:
-    """Return a model as TextAttack's wrappers are: a list of texts (or tuples of them) to probabilities."""
+    """Return a model as TextAttack's wrappers are: a list of texts (or tuples of them) to
+    probabilities.
+    """
 
     class Wrapped(package.models.wrappers.ModelWrapper):  # type: ignore[misc]  # the package has no types
         def __init__(self) -> None:
@@ -186,24 +207,37 @@ def wrap(package: Any, model: Predictor) -> Any:
         def __call__(self, texts: Sequence[str | tuple[str, ...]]) -> Any:
             import torch
 
-            return torch.from_numpy(probabilities(model, [(t,) if isinstance(t, str) else tuple(t) for t in texts]))
+            return torch.from_numpy(
+                probabilities(model, [(t,) if isinstance(t, str) else tuple(t) for t in texts])
+            )
 
     return Wrapped()
 
 
 def attack_item(recipe: Any, item: Example, *, seed: int) -> AttackOutcome:
-    """Return what one of TextAttack's attacks makes of an item. Recipes that draw at random are seeded by item."""
+    """Return what one of TextAttack's attacks makes of an item. Recipes that draw at random are
+    seeded by item.
+    """
     import torch
 
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    given: Any = item.texts[0] if len(item.texts) == 1 else OrderedDict(zip(COLUMNS, item.texts, strict=True))
+    given: Any = (
+        item.texts[0]
+        if len(item.texts) == 1
+        else OrderedDict(zip(COLUMNS, item.texts, strict=True))
+    )
     with its_own_affair():
         result = recipe.attack(given, int(item.label or 0))
     first, last = result.original_result, result.perturbed_result
-    statuses: dict[str, Status] = {"SuccessfulAttackResult": "succeeded", "SkippedAttackResult": "skipped"}
-    texts = last.attacked_text.tokenizer_input  # a text, or a tuple of them: some recipes change the premise too
+    statuses: dict[str, Status] = {
+        "SuccessfulAttackResult": "succeeded",
+        "SkippedAttackResult": "skipped",
+    }
+    texts = (
+        last.attacked_text.tokenizer_input
+    )  # a text, or a tuple of them: some recipes change the premise too
     return AttackOutcome(
         id=item.id,
         status=statuses.get(type(result).__name__, "failed"),
@@ -226,21 +260,30 @@ def local_textfooler(
     *,
     nltk_tagger: bool = False,
 ) -> Any:
-    """Return TextAttack's TextFooler with its own search, put together of local parts: what ours must equal.
+    """Return TextAttack's TextFooler with its own search, put together of local parts: what ours
+    must equal.
 
     Args:
         package: of `load_textattack`.
         model: what is attacked.
         resources: near words (a table), stop words, tagger.
         encoder: sentences to vectors [n, d].
-        nltk_tagger: tag by NLTK itself, as TextAttack does: the first equal word of the context counts.
+        nltk_tagger: tag by NLTK itself, as TextAttack does: the first equal word of the context
+            counts.
     """
-    constraints, goal_functions, search_methods = package.constraints, package.goal_functions, package.search_methods
+    constraints, goal_functions, search_methods = (
+        package.constraints,
+        package.goal_functions,
+        package.search_methods,
+    )
     compared_by = constraints.semantics.sentence_encoders.SentenceEncoder
     tagged_by = constraints.grammaticality.PartOfSpeech
     words = list(resources.neighbours.words)
     places = {word: place for place, word in enumerate(words)}
-    near = [[place, *(places[other] for other in resources.neighbours.of(word, 50))] for word, place in places.items()]
+    near = [
+        [place, *(places[other] for other in resources.neighbours.of(word, 50))]
+        for word, place in places.items()
+    ]
     embedding = package.shared.WordEmbedding(np.zeros((1, 1)), places, words, nn_matrix=near)
 
     class Tags(tagged_by):  # type: ignore[misc, valid-type]
@@ -256,7 +299,9 @@ def local_textfooler(
             goal_functions.UntargetedClassification(wrap(package, model)),
             [
                 constraints.pre_transformation.RepeatModification(),
-                constraints.pre_transformation.StopwordModification(stopwords=set(resources.stop_words)),
+                constraints.pre_transformation.StopwordModification(
+                    stopwords=set(resources.stop_words)
+                ),
                 (tagged_by if nltk_tagger else Tags)(allow_verb_noun_swap=True),
                 Sentences(
                     threshold=JIN_2019,

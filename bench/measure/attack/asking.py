@@ -1,6 +1,7 @@
 """Searches that ask and are answered: many of them together, so that their questions fill batches.
 
-A search is a generator: it yields what it wants to know, is sent the answer, and returns what it found.
+A search is a generator: it yields what it wants to know, is sent the answer, and returns what it
+found.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ Oracle = Literal["model", "encoder"]
 
 
 class Ask(NamedTuple):
-    """What a search wants to know: texts, for the model's probabilities [n, C] or an encoder's vectors [n, d]."""
+    """What a search wants to know: texts, for the model's probabilities [n, C] or an encoder's
+    vectors [n, d].
+    """
 
     of: Oracle
     texts: list[str]
@@ -30,11 +33,15 @@ Answer = Callable[[Sequence[tuple[int, str]]], "Array"]
 """Answers texts, each with the number of the search that asks."""
 
 
-def answer_together(searches: Sequence[Search[T]], answers: Mapping[Oracle, Answer]) -> list[tuple[T, int]]:
-    """Carry out searches side by side; return what each found, and how many texts it asked the model about.
+def answer_together(
+    searches: Sequence[Search[T]], answers: Mapping[Oracle, Answer]
+) -> list[tuple[T, int]]:
+    """Carry out searches side by side; return what each found, and how many texts it asked the
+    model about.
 
-    All questions that are open go to the model at once, then all to the encoder, until every search has ended. A text
-    asked about twice counts twice (so do both reference programs), whether or not it was looked up.
+    All questions that are open go to the model at once, then all to the encoder, until every search
+    has ended. A text asked about twice counts twice (so do both reference programs), whether or not
+    it was looked up.
 
     Args:
         searches: not begun yet.

@@ -36,22 +36,31 @@ class NotStopWords:
 class SameTag:
     """Keep a word's part of speech, where nouns and verbs may be exchanged.
 
-    With `context="original"`, as TextAttack has it, both words are tagged between four words before and three after
-    of the original text. With `context="current"`, as Jin et al. have it, the original word is tagged in the whole
-    original text, and the new one in the changed text: between four words on either side if it has more than ten.
+    With `context="original"`, as TextAttack has it, both words are tagged between four words before
+    and three after of the original text. With `context="current"`, as Jin et al. have it, the
+    original word is tagged in the whole original text, and the new one in the changed text: between
+    four words on either side if it has more than ten.
     """
 
     tagger: Tagger
     context: Literal["original", "current"]
 
-    def __call__(self, original: WordSequence, candidates: Sequence[WordSequence], index: int) -> list[bool]:
+    def __call__(
+        self, original: WordSequence, candidates: Sequence[WordSequence], index: int
+    ) -> list[bool]:
         """Return which of the texts, each with another word at a place, keep its part of speech."""
         if self.context == "current":
             wanted = self.tagger.tag(original.words, index)
             return [exchangeable(wanted, self._around(text.words, index)) for text in candidates]
-        before, after = original.words[max(index - 4, 0) : index], original.words[index + 1 : index + 4]
+        before, after = (
+            original.words[max(index - 4, 0) : index],
+            original.words[index + 1 : index + 4],
+        )
         wanted = self.tagger.tag((*before, original.words[index], *after), len(before))
-        new = (self.tagger.tag((*before, text.words[index], *after), len(before)) for text in candidates)
+        new = (
+            self.tagger.tag((*before, text.words[index], *after), len(before))
+            for text in candidates
+        )
         return [exchangeable(wanted, tag) for tag in new]
 
     def _around(self, words: Sequence[str], index: int) -> str:
@@ -67,11 +76,13 @@ def exchangeable(tag: str, other: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Similar:
-    """Keep the sense of the `window` words around a change, against the text before the change (not the original).
+    """Keep the sense of the `window` words around a change, against the text before the change (not
+    the original).
 
     Args:
         threshold: the least angular similarity (`angular`) of the two windows.
-        short: the threshold for texts of fewer words than the window; None passes them all, at similarity 1.
+        short: the threshold for texts of fewer words than the window; None passes them all, at
+            similarity 1.
         window: in words.
     """
 
@@ -91,11 +102,15 @@ class Similar:
         windows = [text.window(index, self.window) for text in (current, *candidates)]
         rows = yield Ask("encoder", windows)
         similarity = angular(rows[:1], rows[1:])
-        return similarity >= (self.short if is_short and self.short is not None else self.threshold), similarity
+        return similarity >= (
+            self.short if is_short and self.short is not None else self.threshold
+        ), similarity
 
 
 def angular(one: Array, other: Array) -> Array:
-    """Return 1 - angle / π of the rows of two arrays [n, d] (or [1, d]), [n]: 1 the same direction, 0 the opposite."""
+    """Return 1 - angle / π of the rows of two arrays [n, d] (or [1, d]), [n]: 1 the same direction,
+    0 the opposite.
+    """
     import numpy as np
 
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
@@ -105,5 +120,7 @@ def angular(one: Array, other: Array) -> Array:
 
 
 def from_radians(threshold: float) -> float:
-    """Return as angular similarity what Jin et al. state as 1 - angle, the angle in radians and not over π."""
+    """Return as angular similarity what Jin et al. state as 1 - angle, the angle in radians and not
+    over π.
+    """
     return 1 - (1 - threshold) / math.pi

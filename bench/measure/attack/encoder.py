@@ -1,9 +1,11 @@
-"""A sentence encoder out of any masked language model: the mean of its last hidden states, calibrated.
+"""A sentence encoder out of any masked language model: the mean of its last hidden states,
+calibrated.
 
-TextFooler's own is the Universal Sentence Encoder, which cannot be had offline. The hidden states of a masked language
-model all point nearly the same way, so that any two sentences seem alike and a threshold keeps nothing out. Hence the
-calibration: every dimension is centred and scaled by its mean and deviation over sentences of the data (the inputs that
-are attacked), by which unrelated sentences get cosines around 0, as they do there.
+TextFooler's own is the Universal Sentence Encoder, which cannot be had offline. The hidden states
+of a masked language model all point nearly the same way, so that any two sentences seem alike and a
+threshold keeps nothing out. Hence the calibration: every dimension is centred and scaled by its
+mean and deviation over sentences of the data (the inputs that are attacked), by which unrelated
+sentences get cosines around 0, as they do there.
 
 Axes: n texts, d width.
 """
@@ -55,7 +57,9 @@ class MeanPooled:
         return vectors
 
     def describe(self) -> dict[str, Any]:
-        """Return what a record says of it: `unrelated` is the mean angular similarity of neighbours in the sample."""
+        """Return what a record says of it: `unrelated` is the mean angular similarity of neighbours
+        in the sample.
+        """
         ref = self.backbone.ref
         return {
             "name": f"{ref.name}, mean-pooled and calibrated",
@@ -66,7 +70,9 @@ class MeanPooled:
 
     @torch.no_grad()
     def _mean_states(self, texts: Sequence[str]) -> Array:
-        tokenised = self.backbone.tokenizer(list(texts), truncation=True, max_length=self.places)["input_ids"]
+        tokenised = self.backbone.tokenizer(list(texts), truncation=True, max_length=self.places)[
+            "input_ids"
+        ]
         encoded = [Encoded((Tokens(tuple(ids), (0,) * len(ids)),), None) for ids in tokenised]
         rows = np.empty((len(encoded), self.backbone.config.hidden_size), np.float32)
         for indices in by_length(encoded, TOKENS_A_BATCH):

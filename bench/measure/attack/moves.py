@@ -10,7 +10,9 @@ from fewbench.measure.attack.text import WordSequence
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """Put one of the nearest neighbours in a word's place (Jin et al.: up to 50 at a cosine of 0.5 or more)."""
+    """Put one of the nearest neighbours in a word's place (Jin et al.: up to 50 at a cosine of 0.5
+    or more).
+    """
 
     neighbours: Neighbours
     limit: int = 50
@@ -23,7 +25,9 @@ class Swap:
 
 
 def in_case(word: str, like: str) -> str:
-    """Return a word in lower, upper or capitalised letters, as another is; any other mixture leaves it as it is."""
+    """Return a word in lower, upper or capitalised letters, as another is; any other mixture leaves
+    it as it is.
+    """
     if like.islower():
         return word.lower()
     if like.isupper() and len(like) > 1:

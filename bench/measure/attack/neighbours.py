@@ -16,16 +16,21 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FORMATS = '.json: {"word": ["nearest", "next", …], …}; .txt: a word and its vector a line, between spaces'
+FORMATS = (
+    '.json: {"word": ["nearest", "next", …], …}; .txt: a word and its vector a line, between spaces'
+)
 COSINE = 0.5
-"""Words nearer than this are neighbours (Jin et al., section "Word Replacer"; protocols: δ = 0.5)."""
+"""Words nearer than this are neighbours (Jin et al., section "Word Replacer"; protocols: δ = 0.5).
+"""
 
 
 class Neighbours(Protocol):
     """What gives a word's neighbours."""
 
     def of(self, word: str, limit: int) -> Sequence[str]:
-        """Return up to `limit` neighbours of a lower-case word, the nearest first; none of an unknown word."""
+        """Return up to `limit` neighbours of a lower-case word, the nearest first; none of an
+        unknown word.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -35,7 +40,9 @@ class Neighbours(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class NeighbourTable:
-    """Neighbours as someone else found them: how near they are is not in the table, and cannot be checked."""
+    """Neighbours as someone else found them: how near they are is not in the table, and cannot be
+    checked.
+    """
 
     name: str
     revision: str
@@ -79,7 +86,9 @@ class Vectors:
         object.__setattr__(self, "_places", {word: place for place, word in enumerate(self.words)})
 
     def of(self, word: str, limit: int) -> Sequence[str]:
-        """Return the words of the highest cosines to a word, of at least `COSINE`; not the word itself."""
+        """Return the words of the highest cosines to a word, of at least `COSINE`; not the word
+        itself.
+        """
         if word not in self._found:
             self._found[word] = self._near(word)
         return self._found[word][:limit]
@@ -90,7 +99,9 @@ class Vectors:
             return []
         cosines = self.matrix @ self.matrix[place]
         near = [int(other) for other in (cosines >= COSINE).nonzero()[0] if other != place]
-        return [self.words[other] for other in sorted(near, key=lambda other: (-cosines[other], other))]
+        return [
+            self.words[other] for other in sorted(near, key=lambda other: (-cosines[other], other))
+        ]
 
     def describe(self) -> dict[str, Any]:
         """Return what a record says of it."""
@@ -121,7 +132,9 @@ def _table(raw: bytes, file: Path) -> dict[str, list[str]]:
     except ValueError as error:
         raise _other_format(file, f"not JSON: {error}") from error
     if not isinstance(table, dict) or not table:
-        raise _other_format(file, f"it holds a {type(table).__name__} and no words" if table else "it is empty")
+        raise _other_format(
+            file, f"it holds a {type(table).__name__} and no words" if table else "it is empty"
+        )
     for word, near in table.items():
         if not isinstance(near, list) or not all(isinstance(other, str) for other in near):
             raise _other_format(file, f"what stands under '{word}' is no list of words")
@@ -138,7 +151,12 @@ def _vectors(raw: bytes, file: Path) -> tuple[list[str], NDArray[np.float32]]:
             rows.append(np.array(values, dtype=np.float32))
         except ValueError as error:
             raise _other_format(file, f"line {number}: {error}") from error
-        if not values or len(values) != len(rows[0]) or not np.isfinite(rows[-1]).all() or not rows[-1].any():
+        if (
+            not values
+            or len(values) != len(rows[0])
+            or not np.isfinite(rows[-1]).all()
+            or not rows[-1].any()
+        ):
             problem = f"line {number} is no vector, or not of {len(rows[0])} numbers as the first"
             raise _other_format(file, problem)
         words.append(word)
@@ -149,4 +167,9 @@ def _vectors(raw: bytes, file: Path) -> tuple[list[str], NDArray[np.float32]]:
 
 
 def _other_format(file: Path, problem: str) -> BenchError:
-    return BenchError(f"no table of neighbours: {problem}", where=str(file), allowed=FORMATS, fix="--neighbours FILE")
+    return BenchError(
+        f"no table of neighbours: {problem}",
+        where=str(file),
+        allowed=FORMATS,
+        fix="--neighbours FILE",
+    )

@@ -1,8 +1,9 @@
-"""How far an attack has come: outcomes as JSON lines, a block at a time, that outlive a kill at any moment.
+"""How far an attack has come: outcomes as JSON lines, a block at a time, that outlive a kill at any
+moment.
 
-The first line says which attack it is. A line that a kill has torn, and a block that is not whole, are dropped, and the
-block is attacked again from its first query. So every batch is made of the same texts as without the kill, which is
-what makes the outcome the same to the last bit.
+The first line says which attack it is. A line that a kill has torn, and a block that is not whole,
+are dropped, and the block is attacked again from its first query. So every batch is made of the
+same texts as without the kill, which is what makes the outcome the same to the last bit.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from fewbench.measure.attack.report import AttackOutcome, outcome_of
 
 
 class AttackProgress:
-    """An attack's file while it is under way; no other process writes to it meanwhile. Use it as a context.
+    """An attack's file while it is under way; no other process writes to it meanwhile. Use it as a
+    context.
 
     Args:
         file: is made if it is not there.
@@ -45,7 +47,9 @@ class AttackProgress:
         try:
             number = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise BenchError(f"an attack cannot be stored: {error.strerror}", where=str(self.file)) from error
+            raise BenchError(
+                f"an attack cannot be stored: {error.strerror}", where=str(self.file)
+            ) from error
         self._stream: IO[bytes] = os.fdopen(number, "r+b")
         self._lock()
         lines = self._stream.read().splitlines(keepends=True)
@@ -57,7 +61,10 @@ class AttackProgress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close the file; other processes may open it."""
         self._stream.close()
@@ -81,7 +88,9 @@ class AttackProgress:
             os.fsync(self._stream.fileno())
         except OSError as error:
             fix = "the same command again goes on from the last whole block"
-            raise BenchError(f"an attack cannot be stored: {error.strerror}", where=str(self.file), fix=fix) from error
+            raise BenchError(
+                f"an attack cannot be stored: {error.strerror}", where=str(self.file), fix=fix
+            ) from error
 
     def _lock(self) -> None:
         if os.name == "nt":
@@ -99,7 +108,9 @@ class AttackProgress:
 
 def lines_of(outcomes: Sequence[AttackOutcome]) -> bytes:
     """Return outcomes as JSON lines."""
-    return b"".join(json.dumps(o.row(), sort_keys=True, ensure_ascii=False).encode() + b"\n" for o in outcomes)
+    return b"".join(
+        json.dumps(o.row(), sort_keys=True, ensure_ascii=False).encode() + b"\n" for o in outcomes
+    )
 
 
 def _is_json(line: bytes) -> bool:

@@ -1,16 +1,18 @@
 """TextFooler's recipes by name: how its pieces are put together, and at which thresholds.
 
-`textfooler-paper` is Jin et al. (2020) with the similarity threshold that its authors name to reproduce the paper, 0.5;
-`textfooler-cli` has that of their program, 0.7, which the thesis used off the shelf (thesis, 4.3.2).
-`textattack-jin2019` is TextAttack's recipe of that name. They differ in more than the threshold: see `RECIPES`.
+`textfooler-paper` is Jin et al. (2020) with the similarity threshold that its authors name to
+reproduce the paper, 0.5; `textfooler-cli` has that of their program, 0.7, which the thesis used off
+the shelf (thesis, 4.3.2). `textattack-jin2019` is TextAttack's recipe of that name. They differ in
+more than the threshold: see `RECIPES`.
 
-Departs from all three, for what cannot be had offline, as the record says of each: the Universal Sentence Encoder (a
-local encoder stands for it), the recipe's own stop words (NLTK's stand for them), and, where neighbours come from a
-table without distances, the cosine.
-Departs from Jin et al.: plain text is taken apart at marks first; their files are tokenised. Of a text of 14 words, the
-window at its last places is the whole text (their index runs below 0 there, and it is a single word).
-Departs from TextAttack: of a pair only the text that is attacked is tagged and compared, not both as one text; a word
-that repeats in its context is tagged where it stands, not where it stands first.
+Departs from all three, for what cannot be had offline, as the record says of each: the Universal
+Sentence Encoder (a local encoder stands for it), the recipe's own stop words (NLTK's stand for
+them), and, where neighbours come from a table without distances, the cosine. Departs from Jin et
+al.: plain text is taken apart at marks first; their files are tokenised. Of a text of 14 words, the
+window at its last places is the whole text (their index runs below 0 there, and it is a single
+word). Departs from TextAttack: of a pair only the text that is attacked is tagged and compared, not
+both as one text; a word that repeats in its context is tagged where it stands, not where it stands
+first.
 """
 
 from __future__ import annotations
@@ -23,7 +25,13 @@ from fewbench.errors import BenchError
 from fewbench.measure.attack.constraints import NotStopWords, SameTag, Similar, from_radians
 from fewbench.measure.attack.moves import Swap
 from fewbench.measure.attack.resources import Resources
-from fewbench.measure.attack.search import Assembly, by_deletion, by_unknown, first_winners, most_similar_winner
+from fewbench.measure.attack.search import (
+    Assembly,
+    by_deletion,
+    by_unknown,
+    first_winners,
+    most_similar_winner,
+)
 from fewbench.measure.attack.text import tokens, words
 
 JIN_2019 = 0.840845057
@@ -66,7 +74,11 @@ def _jin(name: str, threshold: float) -> AttackRecipe:
     says = {
         "importance": "out-of-vocabulary token",
         "threshold": {"one_minus_radians": threshold, "angular": round(angle, 9)},
-        "short_texts": {"one_minus_radians": 0.1, "angular": round(from_radians(0.1), 9), "below_words": 15},
+        "short_texts": {
+            "one_minus_radians": 0.1,
+            "angular": round(from_radians(0.1), 9),
+            "below_words": 15,
+        },
         "asks": "all candidates",
     }
     return AttackRecipe(name, True, angle, assemble, says)
@@ -96,7 +108,11 @@ def _textattack(name: str) -> AttackRecipe:
 
 RECIPES = {
     recipe.name: recipe
-    for recipe in (_jin("textfooler-paper", 0.5), _jin("textfooler-cli", 0.7), _textattack("textattack-jin2019"))
+    for recipe in (
+        _jin("textfooler-paper", 0.5),
+        _jin("textfooler-cli", 0.7),
+        _textattack("textattack-jin2019"),
+    )
 }
 
 
@@ -108,5 +124,7 @@ def get_recipe(name: str) -> AttackRecipe:
     """
     if name not in RECIPES:
         allowed = [*RECIPES, "textattack:NAME"]
-        raise BenchError(f"unknown recipe '{name}'", allowed=allowed, given=name, fix="--recipe textfooler-paper")
+        raise BenchError(
+            f"unknown recipe '{name}'", allowed=allowed, given=name, fix="--recipe textfooler-paper"
+        )
     return RECIPES[name]

@@ -1,14 +1,17 @@
 """What an attack came to: one outcome an item, and figures over them whose denominators are said.
 
 - `classes`: how many of the items attacked are of each class.
-- `original_accuracy`: items the model gets right, of all items attacked, read as the recipe reads them.
+- `original_accuracy`: items the model gets right, of all items attacked, read as the recipe reads
+them.
 - `clean_accuracy`: the same of the texts as they stand.
-- `after_attack_accuracy`: items whose attack failed, of all items attacked. What the model gets wrong to begin with is
-  not attacked, and counts as wrong (thesis 4.3.2; in Jin et al.'s program as a success of the attack).
+- `after_attack_accuracy`: items whose attack failed, of all items attacked. What the model gets
+  wrong to begin with is not attacked, and counts as wrong (thesis 4.3.2; in Jin et al.'s program as
+  a success of the attack).
 - `success_rate`: attacks that succeeded, of the items the model got right.
-- `mean_queries`: texts the model was asked about, over the items it got right, whether or not the attack succeeded.
-  The text itself counts as one, and a text asked about twice as two.
-- `changed_words`: changed words over all words of the text that is attacked, over the attacks that succeeded.
+- `mean_queries`: texts the model was asked about, over the items it got right, whether or not the
+  attack succeeded. The text itself counts as one, and a text asked about twice as two.
+- `changed_words`: changed words over all words of the text that is attacked, over the attacks that
+succeeded.
 """
 
 from __future__ import annotations
@@ -70,7 +73,8 @@ def outcome_of(row: dict[str, Any]) -> AttackOutcome:
 
 
 def summary(outcomes: Sequence[AttackOutcome], labels: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the figures over some outcomes, at least one; None where there is nothing to take a mean of.
+    """Return the figures over some outcomes, at least one; None where there is nothing to take a
+    mean of.
 
     Args:
         outcomes: of the items attacked.

@@ -1,4 +1,6 @@
-"""What TextFooler's attack takes besides the model: near words, stop words, a tagger. Each is a file, and named."""
+"""What TextFooler's attack takes besides the model: near words, stop words, a tagger. Each is a
+file, and named.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def _neighbours_file(given: Path | None, data: Path | None) -> Path:
         return data / NEIGHBOURS
     if given is None or not given.is_file():
         raise BenchError(
-            f"no such file of neighbours: {given}" if given else "an attack needs words' neighbours",
+            f"no such file of neighbours: {given}"
+            if given
+            else "an attack needs words' neighbours",
             allowed=f"a table or counter-fitted vectors; a data folder may hold {NEIGHBOURS}",
             fix="--neighbours FILE",
         )
@@ -92,7 +96,9 @@ def _stop_words(folder: Path) -> tuple[frozenset[str], str]:
         return frozenset(raw.decode().split()), hashlib.sha256(raw).hexdigest()[:16]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         fix = "--nltk-data FOLDER, or python -m nltk.downloader stopwords"
-        raise BenchError(f"the stop words cannot be read: {error}", where=str(zipped), fix=fix) from error
+        raise BenchError(
+            f"the stop words cannot be read: {error}", where=str(zipped), fix=fix
+        ) from error
 
 
 def _digest(folder: Path, name: str) -> str:

@@ -1,4 +1,6 @@
-"""Attacks the test items of a stored run, block by block, and stores what came out beside its record."""
+"""Attacks the test items of a stored run, block by block, and stores what came out beside its
+record.
+"""
 
 from __future__ import annotations
 
@@ -31,18 +33,26 @@ if TYPE_CHECKING:
     from fewbench.measure.attack.asking import Array
 
 BLOCK = 32
-"""Items attacked side by side. Part of what determines the last bits: batches are made of a block's texts."""
+"""Items attacked side by side. Part of what determines the last bits: batches are made of a block's
+texts.
+"""
 
 CALIBRATED = 1000
-"""Items, drawn as those attacked are, by which the sentence encoder is calibrated, however many are attacked."""
+"""Items, drawn as those attacked are, by which the sentence encoder is calibrated, however many are
+attacked.
+"""
 
 AGREED = 0.99
-"""Of the answers of a kept model and those in its record. Another machine's last bits may turn one in a hundred."""
+"""Of the answers of a kept model and those in its record. Another machine's last bits may turn one
+in a hundred.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is attacked: a stored run, its trained model, and all items it was tested on, labels included."""
+    """What is attacked: a stored run, its trained model, and all items it was tested on, labels
+    included.
+    """
 
     record: Record
     task: Task
@@ -89,8 +99,8 @@ def attack(
 
     Raises:
         ModelError: the model gave numbers that are not finite.
-        BenchError: the outcome cannot be stored, the items drawn are of one class alone, or the model is not that of
-            the record.
+        BenchError: the outcome cannot be stored, the items drawn are of one class alone, or the
+            model is not that of the record.
     """
     drawn = draw_items(target, limit)
     items = [prepared(item, recipe) for item in drawn]
@@ -106,7 +116,9 @@ def attack(
     key = {**settings, "run": target.record.run.key, "predictions": target.record.predictions}
     with AttackProgress(file, key, BLOCK, len(items)) as progress:
         on_block(len(progress.outcomes), len(items))
-        for outcomes in blocks(recipe.assemble(resources), target.model, pooled, items[len(progress.outcomes) :]):
+        for outcomes in blocks(
+            recipe.assemble(resources), target.model, pooled, items[len(progress.outcomes) :]
+        ):
             progress.add(outcomes)
             on_block(len(progress.outcomes), len(items))
         measurement = measured(
@@ -123,7 +135,8 @@ def attack(
 
 
 def draw_items(target: Target, limit: int) -> tuple[Example, ...]:
-    """Return the items to attack: a draw of those the run was tested on, as `bench run --limit` makes it.
+    """Return the items to attack: a draw of those the run was tested on, as `bench run --limit`
+    makes it.
 
     Raises:
         BenchError: they are of one class alone, and the items of the run are not.
@@ -131,7 +144,9 @@ def draw_items(target: Target, limit: int) -> tuple[Example, ...]:
     drawn = draw(target.items, limit)
     if len({item.label for item in drawn}) > 1 or len({item.label for item in target.items}) == 1:
         return drawn
-    enough = next(n for n in range(limit + 1, len(target.items) + 1) if _classes(draw(target.items, n)) > 1)
+    enough = next(
+        n for n in range(limit + 1, len(target.items) + 1) if _classes(draw(target.items, n)) > 1
+    )
     raise BenchError(
         f"{target.task.full_name}: {len(drawn)} of {len(target.items)} test rows are drawn, all of class "
         f"'{target.task.labels[int(drawn[0].label or 0)]}'",
@@ -146,7 +161,11 @@ def _classes(items: Sequence[Example]) -> int:
 
 def drawn_by(target: Target) -> dict[str, Any]:
     """Return what a measurement says of the draw: its rule, and of how many rows it is."""
-    return {"rule": "without replacement, as bench run --limit", "seed": LIMIT_SEED, "of": len(target.items)}
+    return {
+        "rule": "without replacement, as bench run --limit",
+        "seed": LIMIT_SEED,
+        "of": len(target.items),
+    }
 
 
 def clean_accuracy(store: Store, target: Target, drawn: Sequence[Example]) -> float:
@@ -183,12 +202,16 @@ def prepared(item: Example, recipe: AttackRecipe) -> Example:
 
 
 def blocks(
-    assembly: Assembly, model: Predictor, encoder: Callable[[Sequence[str]], Array], items: Sequence[Example]
+    assembly: Assembly,
+    model: Predictor,
+    encoder: Callable[[Sequence[str]], Array],
+    items: Sequence[Example],
 ) -> Iterator[list[AttackOutcome]]:
-    """Yield the outcomes of items, block by block; of a pair the second text is attacked, and the first one fixed.
+    """Yield the outcomes of items, block by block; of a pair the second text is attacked, and the
+    first one fixed.
 
-    Within a block every text is answered once. Nothing is remembered from one block to the next, so that a block's
-    batches hang on nothing that came before it.
+    Within a block every text is answered once. Nothing is remembered from one block to the next, so
+    that a block's batches hang on nothing that came before it.
     """
     for start in range(0, len(items), BLOCK):
         block = items[start : start + BLOCK]
@@ -197,21 +220,28 @@ def blocks(
 
 
 def forget(model: Predictor) -> None:
-    """Drop the encodings of what a model was asked: it remembers all it reads, and these texts never come again."""
+    """Drop the encodings of what a model was asked: it remembers all it reads, and these texts
+    never come again.
+    """
     backbone = getattr(model, "backbone", None)
     for view in backbone.encodings.values() if backbone is not None else ():
         view.clear()
 
 
 def _block(
-    assembly: Assembly, model: Predictor, encoder: Callable[[Sequence[str]], Array], block: Sequence[Example]
+    assembly: Assembly,
+    model: Predictor,
+    encoder: Callable[[Sequence[str]], Array],
+    block: Sequence[Example],
 ) -> list[AttackOutcome]:
     scored = Remembered(lambda keys: probabilities(model, keys))
     encoded = Remembered(lambda keys: encoder([key[0] for key in keys]))
     found = answer_together(
         [assembly(item.texts[-1], int(item.label or 0)) for item in block],
         {
-            "model": lambda asked: scored([(*block[number].texts[:-1], text) for number, text in asked]),
+            "model": lambda asked: scored(
+                [(*block[number].texts[:-1], text) for number, text in asked]
+            ),
             "encoder": lambda asked: encoded([(text,) for _, text in asked]),
         },
     )
@@ -239,7 +269,9 @@ def probabilities(model: Predictor, texts: Sequence[tuple[str, ...]]) -> Array:
         ModelError: they are not finite.
     """
     try:
-        found = model.predict([Example(f"query-{number}", own) for number, own in enumerate(texts)]).probabilities
+        found = model.predict(
+            [Example(f"query-{number}", own) for number, own in enumerate(texts)]
+        ).probabilities
     except ValueError as error:
         raise ModelError(f"the attacked model gives no probabilities: {error}") from error
     assert found is not None  # a Target is no regression
@@ -254,7 +286,9 @@ def _settings(
         "recipe": recipe.name,
         **recipe.says,
         "lower_case": recipe.lower,
-        "attacked": "the second text; the first is fixed" if target.task.format == "pair" else "the text",
+        "attacked": "the second text; the first is fixed"
+        if target.task.format == "pair"
+        else "the text",
         "items": items,
         "drawn": drawn_by(target),
         "block": BLOCK,
@@ -264,7 +298,9 @@ def _settings(
     return plain
 
 
-def stored_attack(store: Store, record: Record, name: str, settings: dict[str, Any]) -> Measurement | None:
+def stored_attack(
+    store: Store, record: Record, name: str, settings: dict[str, Any]
+) -> Measurement | None:
     """Return the measurement of the same attack that is stored, if there is one."""
     of_kind = (other for other in measurements(store, record, "attack") if other.name == name)
     return next((other for other in of_kind if other.settings == settings), None)

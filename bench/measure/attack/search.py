@@ -1,6 +1,8 @@
-"""Which words to change first, and which candidate to take: greedy search, as a generator that yields what it asks.
+"""Which words to change first, and which candidate to take: greedy search, as a generator that
+yields what it asks.
 
-Many searches are answered together (`fewbench.measure.attack.asking`): none of them knows the model.
+Many searches are answered together (`fewbench.measure.attack.asking`): none of them knows the
+model.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ Status = Literal["succeeded", "failed", "skipped"]
 
 
 class SearchResult(NamedTuple):
-    """What a search ends with: the text, what the model made of the first one and of it, and the words changed."""
+    """What a search ends with: the text, what the model made of the first one and of it, and the
+    words changed.
+    """
 
     status: Status
     text: str
@@ -37,7 +41,9 @@ class SearchResult(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """Candidates for one place: probabilities [n, C], which constraints they violate [n], their similarity [n]."""
+    """Candidates for one place: probabilities [n, C], which constraints they violate [n], their
+    similarity [n].
+    """
 
     rows: Array
     violations: NDArray[Any]
@@ -60,8 +66,8 @@ class Assembly:
         same_tag: the constraint on a word's part of speech.
         similar: the constraint on the sense of the words around it.
         choose: which of the candidates is taken, if any.
-        ask_all: the model is asked about every candidate, whatever the constraints say (Jin et al.'s program), instead
-            of those alone that meet them all.
+        ask_all: the model is asked about every candidate, whatever the constraints say (Jin et
+            al.'s program), instead of those alone that meet them all.
     """
 
     take_apart: Callable[[str], WordSequence]
@@ -79,7 +85,9 @@ class Assembly:
         before = yield Ask("model", [text])
         current, now, changed = original, before, 0
         if goal.reached(before)[0]:
-            return SearchResult("skipped", text, before[0].tolist(), before[0].tolist(), 0, len(original))
+            return SearchResult(
+                "skipped", text, before[0].tolist(), before[0].tolist(), 0, len(original)
+            )
         order = yield from self.rank(original, self.changeable(original), before, goal)
         for place in order:
             step = yield from self._step(original, current, place, (goal, before, now))
@@ -88,12 +96,20 @@ class Assembly:
                 if goal.reached(now)[0]:
                     break
         status: Status = "succeeded" if goal.reached(now)[0] else "failed"
-        return SearchResult(status, current.text, before[0].tolist(), now[0].tolist(), changed, len(original))
+        return SearchResult(
+            status, current.text, before[0].tolist(), now[0].tolist(), changed, len(original)
+        )
 
     def _step(
-        self, original: WordSequence, current: WordSequence, place: int, known: tuple[Untargeted, Array, Array]
+        self,
+        original: WordSequence,
+        current: WordSequence,
+        place: int,
+        known: tuple[Untargeted, Array, Array],
     ) -> Search[tuple[WordSequence, Array] | None]:
-        """Return the text with the best word at a place and the model's probabilities [1, C], if one is taken."""
+        """Return the text with the best word at a place and the model's probabilities [1, C], if
+        one is taken.
+        """
         import numpy as np
 
         goal, before, now = known
@@ -120,24 +136,30 @@ class Assembly:
         return None if best is None else (candidates[best], rows[best : best + 1])
 
 
-def by_deletion(text: WordSequence, places: Sequence[int], before: Array, goal: Untargeted) -> Search[list[int]]:
+def by_deletion(
+    text: WordSequence, places: Sequence[int], before: Array, goal: Untargeted
+) -> Search[list[int]]:
     """Order words by how far the right class falls without them (TextAttack's ranking by deletion)."""
     import numpy as np
 
     if not places:
         return []
-    # Where words repeat, deletions score alike. TextAttack's order is then that of a set, and of an unstable sort.
+    # Where words repeat, deletions score alike. TextAttack's order is then that of a set, and of an
+    # unstable sort.
     listed = list(set(range(len(text))) & set(places))
     rows = yield Ask("model", [text.delete(place) for place in listed])
     order: list[int] = np.array(listed)[(-goal.score(rows)).argsort()].tolist()
     return order
 
 
-def by_unknown(text: WordSequence, places: Sequence[int], before: Array, goal: Untargeted) -> Search[list[int]]:
-    """Order words by their importance, with an out-of-vocabulary token in their place (Jin et al., eq. 2).
+def by_unknown(
+    text: WordSequence, places: Sequence[int], before: Array, goal: Untargeted
+) -> Search[list[int]]:
+    """Order words by their importance, with an out-of-vocabulary token in their place (Jin et al.,
+    eq. 2).
 
-    I(w) = p(y) - p'(y), and where the class turns to y', also + p'(y') - p(y'). All words are asked about, and those
-    that may not be changed left out after it.
+    I(w) = p(y) - p'(y), and where the class turns to y', also + p'(y') - p(y'). All words are asked
+    about, and those that may not be changed left out after it.
     """
     if not text.words:
         return []
@@ -151,8 +173,9 @@ def by_unknown(text: WordSequence, places: Sequence[int], before: Array, goal: U
 def most_similar_winner(goal: Untargeted, tried: Tried, before: Array, now: Array) -> int | None:
     """Take a candidate as Jin et al. do (Algorithm 1, lines 16 to 24).
 
-    Of those that turn the class and violate nothing the most similar; else the one of the lowest probability of the
-    right class, 1 added for every violation, if it is lower than that of the original text.
+    Of those that turn the class and violate nothing the most similar; else the one of the lowest
+    probability of the right class, 1 added for every violation, if it is lower than that of the
+    original text.
     """
     import numpy as np
 
@@ -167,8 +190,8 @@ def most_similar_winner(goal: Untargeted, tried: Tried, before: Array, now: Arra
 def first_winners(goal: Untargeted, tried: Tried, before: Array, now: Array) -> int | None:
     """Take a candidate as TextAttack's greedy search does.
 
-    The one of the lowest probability of the right class, if it is lower than now. Where it turns the class, the most
-    similar of all that do and that come before any that does not.
+    The one of the lowest probability of the right class, if it is lower than now. Where it turns
+    the class, the most similar of all that do and that come before any that does not.
     """
     order = (-goal.score(tried.rows)).argsort(kind="stable").tolist()
     if goal.score(tried.rows)[order[0]] <= goal.score(now)[0]:

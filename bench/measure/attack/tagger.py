@@ -1,7 +1,9 @@
-"""Parts of speech by NLTK's averaged perceptron, read from its files without NLTK: greedy, from left to right.
+"""Parts of speech by NLTK's averaged perceptron, read from its files without NLTK: greedy, from
+left to right.
 
-A word's tag hangs on the two tags before it and on two words to either side. So all that a tag at one place takes is
-known, and what was tagged before is looked up: most of a candidate's window is the window of the last one.
+A word's tag hangs on the two tags before it and on two words to either side. So all that a tag at
+one place takes is known, and what was tagged before is looked up: most of a candidate's window is
+the window of the last one.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ class Tagger:
             for feature in _features(words, index, before, earlier):
                 for tag, weight in self.weights.get(feature, {}).items():
                     scores[tag] += weight
-            return max(zip(scores.values(), scores, strict=True))[1]  # of equal ones the last of the alphabet
+            return max(zip(scores.values(), scores, strict=True))[
+                1
+            ]  # of equal ones the last of the alphabet
 
         return fine
 
@@ -99,7 +103,10 @@ def read_tagger(folder: Path) -> Tagger:
     """
     name = PERCEPTRON.rpartition("/")[2]
     try:
-        parts = [json.loads((folder / PERCEPTRON / f"{name}.{what}.json").read_bytes()) for what in _FILES]
+        parts = [
+            json.loads((folder / PERCEPTRON / f"{name}.{what}.json").read_bytes())
+            for what in _FILES
+        ]
         with zipfile.ZipFile(folder / TAGSET) as archive:
             lines = archive.read("universal_tagset/en-ptb.map").decode().splitlines()
         universal = dict(line.split("\t") for line in lines if line.strip())
@@ -112,7 +119,9 @@ def read_tagger(folder: Path) -> Tagger:
             fix="--nltk-data FOLDER, or python -m nltk.downloader averaged_perceptron_tagger_eng universal_tagset",
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise BenchError(f"the tagger cannot be read: {error}", where=str(folder / PERCEPTRON)) from error
+        raise BenchError(
+            f"the tagger cannot be read: {error}", where=str(folder / PERCEPTRON)
+        ) from error
 
 
 _FILES = ("weights", "tagdict", "classes")

@@ -1,9 +1,11 @@
-"""Masking strategies: which places of a text a masked language model must predict. The file name is the registry.
+"""Masking strategies: which places of a text a masked language model must predict. The file name is
+the registry.
 
-`whole_word.py` is the strategy `whole-word`; `informask:candidates=30,window=11` binds settings to the signature of its
-`strategy`. Listing and binding read the source and import no strategy. A strategy looks at the corpus once, while it is
-built, and gives a function from a batch of token ids to the chosen places; what then stands at those places (BERT's 80%
-mask, 10% random, 10% kept) is decided elsewhere. Axes: N sequences of the corpus, n of a batch, L places, V token ids.
+`whole_word.py` is the strategy `whole-word`; `informask:candidates=30,window=11` binds settings to
+the signature of its `strategy`. Listing and binding read the source and import no strategy. A
+strategy looks at the corpus once, while it is built, and gives a function from a batch of token ids
+to the chosen places; what then stands at those places (BERT's 80% mask, 10% random, 10% kept) is
+decided elsewhere. Axes: N sequences of the corpus, n of a batch, L places, V token ids.
 """
 
 from __future__ import annotations
@@ -28,9 +30,11 @@ Choose: TypeAlias = Callable[[Ids, np.random.Generator], Places]
 
 
 class Vocabulary(NamedTuple):
-    """What masking must know of token ids: `special` [V] are never chosen, `continues` [V] go on with a word.
+    """What masking must know of token ids: `special` [V] are never chosen, `continues` [V] go on
+    with a word.
 
-    `[PAD]`, `[CLS]`, `[SEP]` and `[MASK]` are special; the `##` pieces of WordPiece go on with the word before them.
+    `[PAD]`, `[CLS]`, `[SEP]` and `[MASK]` are special; the `##` pieces of WordPiece go on with the
+    word before them.
     """
 
     special: Places
@@ -43,11 +47,12 @@ class Vocabulary(NamedTuple):
 
 
 class WordRuns(NamedTuple):
-    """The words of a batch: runs of pieces, broken by special tokens and by pieces that begin a word.
+    """The words of a batch: runs of pieces, broken by special tokens and by pieces that begin a
+    word.
 
-    `number` [n, L] is the word of each place, counted from 0 in each sequence, -1 at special tokens. By word, in the
-    first places of a row and 0 after its last word: `length` [n, L] in tokens, and `segment` [n, L], which differs
-    between words that a special token separates.
+    `number` [n, L] is the word of each place, counted from 0 in each sequence, -1 at special
+    tokens. By word, in the first places of a row and 0 after its last word: `length` [n, L] in
+    tokens, and `segment` [n, L], which differs between words that a special token separates.
     """
 
     number: NDArray[np.int64]
@@ -69,7 +74,9 @@ def find_words(ids: Ids, vocabulary: Vocabulary) -> WordRuns:
 
 
 def lengths(units: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the tokens [n, L] of each unit of a row, from the unit [n, L] of each place (-1: of none)."""
+    """Return the tokens [n, L] of each unit of a row, from the unit [n, L] of each place (-1: of
+    none).
+    """
     n, width = units.shape
     rows, places = np.nonzero(units >= 0)
     return np.bincount(rows * width + units[rows, places], minlength=n * width).reshape(n, width)
@@ -78,12 +85,13 @@ def lengths(units: NDArray[np.int64]) -> NDArray[np.int64]:
 def take_units(units: NDArray[np.int64], rate: float, rng: np.random.Generator) -> Places:
     """Choose whole units of each row in random order until `rate` of its tokens are chosen.
 
-    The unit that would overstep that budget b is taken with probability (b - chosen so far) / its length. So the
-    expected number is b exactly, whatever the lengths, and strategies are compared at one rate; a row oversteps by
-    less than one unit.
+    The unit that would overstep that budget b is taken with probability (b - chosen so far) / its
+    length. So the expected number is b exactly, whatever the lengths, and strategies are compared
+    at one rate; a row oversteps by less than one unit.
 
     Args:
-        units: [n, L], the unit of each place, counted from 0 in each row; -1 for places never chosen.
+        units: [n, L], the unit of each place, counted from 0 in each row; -1 for places never
+            chosen.
         rate: the share of tokens, 0 to 1.
         rng: draws the order and the last unit.
     """
@@ -95,10 +103,14 @@ def take_units(units: NDArray[np.int64], rate: float, rng: np.random.Generator) 
     return np.take_along_axis(taken, np.maximum(units, 0), axis=1) & (units >= 0)
 
 
-def within_budget(length: NDArray[np.int64], budget: NDArray[np.float64], rng: np.random.Generator) -> Places:
-    """Return which units [n, L], taken in their order, fit a budget of tokens [n]; the one across it by chance.
+def within_budget(
+    length: NDArray[np.int64], budget: NDArray[np.float64], rng: np.random.Generator
+) -> Places:
+    """Return which units [n, L], taken in their order, fit a budget of tokens [n]; the one across
+    it by chance.
 
-    The unit across the budget is taken with the probability that makes the expected tokens equal the budget.
+    The unit across the budget is taken with the probability that makes the expected tokens equal
+    the budget.
     """
     left = budget[:, None] - (np.cumsum(length, axis=1) - length)
     fits: Places = rng.random((len(length), 1)) * length < left
@@ -106,13 +118,18 @@ def within_budget(length: NDArray[np.int64], budget: NDArray[np.float64], rng: n
 
 
 def strategies() -> dict[str, MethodInfo]:
-    """Return every strategy by name with its settings, read from the sources of this folder; none is imported."""
-    files = sorted(file for file in Path(__file__).parent.glob("*.py") if not file.name.startswith("_"))
+    """Return every strategy by name with its settings, read from the sources of this folder; none
+    is imported.
+    """
+    files = sorted(
+        file for file in Path(__file__).parent.glob("*.py") if not file.name.startswith("_")
+    )
     return {info.name: info for info in map(_read, files)}
 
 
 def parse(spec: str) -> Chosen:
-    """Return the strategy and the settings that `name` or `name:setting=value,…` stands for; nothing is imported.
+    """Return the strategy and the settings that `name` or `name:setting=value,…` stands for;
+    nothing is imported.
 
     Raises:
         BenchError: an unknown strategy or setting, or a value that does not fit.
@@ -137,7 +154,10 @@ def parse(spec: str) -> Chosen:
             error.problem, where=error.where, allowed=error.allowed, fix=f"{name}:setting=value"
         ) from error
     if not 0 <= chosen.settings.get("rate", 0) <= 1:
-        raise BenchError(f"the rate of '{name}' is {chosen.settings['rate']}", allowed="a share of tokens, 0 to 1")
+        raise BenchError(
+            f"the rate of '{name}' is {chosen.settings['rate']}",
+            allowed="a share of tokens, 0 to 1",
+        )
     return chosen
 
 
@@ -163,11 +183,18 @@ def build(spec: str, corpus: Ids, vocabulary: Vocabulary, *, seed: int = 0) -> C
 
 def _read(file: Path) -> MethodInfo:
     tree = ast.parse(file.read_text("utf-8"), str(file))
-    papers = [ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign) and _is_paper(node)]
-    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "strategy"]
+    papers = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and _is_paper(node)
+    ]
+    found = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "strategy"
+    ]
     if not found:
         raise BenchError(
-            "a masking file must define strategy(corpus, vocabulary, *, <settings with defaults>)", where=str(file)
+            "a masking file must define strategy(corpus, vocabulary, *, <settings with defaults>)",
+            where=str(file),
         )
     arguments = found[0].args
     defaults = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
@@ -177,8 +204,14 @@ def _read(file: Path) -> MethodInfo:
         summary=(ast.get_docstring(tree) or "").split("\n", 1)[0],
         paper=papers[0] if papers else "",
         needs=(),
-        settings={argument.arg: ast.literal_eval(value) for argument, value in defaults if value is not None},
-        annotations={a.arg: ast.unparse(a.annotation) for a in arguments.kwonlyargs if a.annotation},
+        settings={
+            argument.arg: ast.literal_eval(value)
+            for argument, value in defaults
+            if value is not None
+        },
+        annotations={
+            a.arg: ast.unparse(a.annotation) for a in arguments.kwonlyargs if a.annotation
+        },
     )
 
 

@@ -2,8 +2,8 @@
 
 Devlin et al., 2019, section 3.1.
 
-Departs from the paper: independent draws (Bernoulli) instead of a fixed count a sequence, as in RoBERTa, so that the
-expected rate is the same for short sequences and is `rate` exactly.
+Departs from the paper: independent draws (Bernoulli) instead of a fixed count a sequence, as in
+RoBERTa, so that the expected rate is the same for short sequences and is `rate` exactly.
 """
 
 from __future__ import annotations

@@ -1,16 +1,19 @@
-"""InforMask by token-specific rates: every token id has the masking rate that Algorithm 2 gave it on a sample.
+"""InforMask by token-specific rates: every token id has the masking rate that Algorithm 2 gave it
+on a sample.
 
-Sadeq, Xu and McAuley, 2022: thesis chapter 7, section 7.2.3. Algorithm 2 runs once over a share of the corpus. With
-m(w) times that token id w was masked of c(w) that it was seen, its rate is
+Sadeq, Xu and McAuley, 2022: thesis chapter 7, section 7.2.3. Algorithm 2 runs once over a share of
+the corpus. With m(w) times that token id w was masked of c(w) that it was seen, its rate is
 
     r(w) = (m(w) + prior rate) / (c(w) + prior),
 
-times a constant that makes the expected rate over the whole corpus `rate`; no rate is above 1. Pretraining then masks
-each token on its own with the rate of its id, as fast as random masking and anew in every epoch.
+times a constant that makes the expected rate over the whole corpus `rate`; no rate is above 1.
+Pretraining then masks each token on its own with the rate of its id, as fast as random masking and
+anew in every epoch.
 
-Departs from the paper: the paper uses m(w) / c(w) alone. An id seen less than about `prior` times would have a rate of
-chance (0 or 1 when seen once), and one never seen none; `prior` draws them to the overall rate, and does not matter
-where c(w) is much larger. The constant is ours too, as the sample's mean rate is not exactly the corpus'.
+Departs from the paper: the paper uses m(w) / c(w) alone. An id seen less than about `prior` times
+would have a rate of chance (0 or 1 when seen once), and one never seen none; `prior` draws them to
+the overall rate, and does not matter where c(w) is much larger. The constant is ours too, as the
+sample's mean rate is not exactly the corpus'.
 """
 
 from __future__ import annotations
@@ -52,26 +55,38 @@ def strategy(
     prior: float = 20.0,
     seed: int = 0,
 ) -> ByToken:
-    """Run InforMask (PMI of the whole corpus) over a `share` of the sequences, then mask by the rates it used.
+    """Run InforMask (PMI of the whole corpus) over a `share` of the sequences, then mask by the
+    rates it used.
 
     Raises:
         BenchError: no candidates, or a share that is not above 0 and up to 1.
     """
     choose = informask.strategy(corpus, vocabulary, rate=rate, candidates=candidates, window=window)
-    return ByToken(token_rates(corpus, vocabulary, choose, rate=rate, share=share, prior=prior, seed=seed))
+    return ByToken(
+        token_rates(corpus, vocabulary, choose, rate=rate, share=share, prior=prior, seed=seed)
+    )
 
 
 def token_rates(
-    corpus: Ids, vocabulary: Vocabulary, choose: Choose, *, rate: float, share: float, prior: float, seed: int = 0
+    corpus: Ids,
+    vocabulary: Vocabulary,
+    choose: Choose,
+    *,
+    rate: float,
+    share: float,
+    prior: float,
+    seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Return the masking rate [V] of every token id under any strategy, shrunk and scaled as the module says.
+    """Return the masking rate [V] of every token id under any strategy, shrunk and scaled as the
+    module says.
 
     Args:
         corpus: [N, L].
         vocabulary: its special ids get rate 0.
         choose: the strategy to imitate.
         rate: the expected share of the corpus' tokens to be masked.
-        share: of the sequences, drawn without replacement, that `choose` is run on; one sequence at least.
+        share: of the sequences, drawn without replacement, that `choose` is run on; one sequence at
+            least.
         prior: tokens at the overall rate that are added to each id's count.
         seed: of the sample and of the masks.
 
@@ -79,19 +94,29 @@ def token_rates(
         BenchError: a share that is not above 0 and up to 1.
     """
     if not 0 < share <= 1:
-        raise BenchError(f"the share of the corpus is {share}", allowed="above 0 and up to 1", fix="share=0.05")
+        raise BenchError(
+            f"the share of the corpus is {share}", allowed="above 0 and up to 1", fix="share=0.05"
+        )
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.permutation(len(corpus))[: max(1, round(share * len(corpus)))])
     masked, seen = count_masked(corpus, sample, vocabulary, choose, rng)
-    rates = (masked + prior * rate) / np.maximum(seen + prior, 1e-9)  # without a prior, 0 for ids never seen
+    rates = (masked + prior * rate) / np.maximum(
+        seen + prior, 1e-9
+    )  # without a prior, 0 for ids never seen
     rates[vocabulary.special] = 0
     return scale_rates(rates, frequencies(corpus, vocabulary), rate)
 
 
 def count_masked(
-    corpus: Ids, sample: NDArray[np.int64], vocabulary: Vocabulary, choose: Choose, rng: np.random.Generator
+    corpus: Ids,
+    sample: NDArray[np.int64],
+    vocabulary: Vocabulary,
+    choose: Choose,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how often each id [V] was chosen and how often seen in the sequences of a sample; specials never."""
+    """Return how often each id [V] was chosen and how often seen in the sequences of a sample;
+    specials never.
+    """
     masked = np.zeros(vocabulary.size, dtype=np.int64)
     seen = np.zeros(vocabulary.size, dtype=np.int64)
     for start in range(0, len(sample), ROWS):
@@ -105,12 +130,16 @@ def frequencies(corpus: Ids, vocabulary: Vocabulary) -> NDArray[np.int64]:
     """Return how often each id [V] stands in the corpus; specials count 0."""
     counts = np.zeros(vocabulary.size, dtype=np.int64)
     for start in range(0, len(corpus), ROWS):
-        counts += np.bincount(np.asarray(corpus[start : start + ROWS]).ravel(), minlength=vocabulary.size)
+        counts += np.bincount(
+            np.asarray(corpus[start : start + ROWS]).ravel(), minlength=vocabulary.size
+        )
     counts[vocabulary.special] = 0
     return counts
 
 
-def scale_rates(rates: NDArray[np.float64], counts: NDArray[np.int64], rate: float) -> NDArray[np.float64]:
+def scale_rates(
+    rates: NDArray[np.float64], counts: NDArray[np.int64], rate: float
+) -> NDArray[np.float64]:
     """Return min(1, a rates) with the a that makes their mean over the corpus' tokens `rate`.
 
     Args:

@@ -2,8 +2,8 @@
 
 Devlin et al., 2019, in the release of May 2019 (a change of the data only; it has no equation).
 
-Departs from the release: the last word of a sequence is drawn so that the expected rate is `rate` exactly, instead of
-leaving out words that would overstep it.
+Departs from the release: the last word of a sequence is drawn so that the expected rate is `rate`
+exactly, instead of leaving out words that would overstep it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ PAPER = "Devlin et al., 2019, release of May 2019"
 
 
 def strategy(corpus: Ids, vocabulary: Vocabulary, *, rate: float = 0.15) -> Choose:
-    """Choose words in random order until `rate` of a sequence's tokens are chosen. The corpus is not looked at."""
+    """Choose words in random order until `rate` of a sequence's tokens are chosen. The corpus is
+    not looked at.
+    """
 
     def choose(ids: Ids, rng: np.random.Generator) -> Places:
         return take_units(find_words(ids, vocabulary).number, rate, rng)

@@ -1,1 +1,3 @@
-"""Methods against each other, from stored records: paired by split seed and test item (decision 014)."""
+"""Methods against each other, from stored records: paired by split seed and test item (decision
+014).
+"""

@@ -1,4 +1,6 @@
-"""What each test item adds to the scores of paired records, from stored predictions and the task's test labels."""
+"""What each test item adds to the scores of paired records, from stored predictions and the task's
+test labels.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ TOLERANCE = 1e-4
 
 
 class Items(NamedTuple):
-    """What n items add to the scores of two methods with S seeds, [S, n, F] each, and the score of their sums."""
+    """What n items add to the scores of two methods with S seeds, [S, n, F] each, and the score of
+    their sums.
+    """
 
     first: Floats
     second: Floats
@@ -38,7 +42,9 @@ class NoItems(Exception):
 
 
 class Gold(NamedTuple):
-    """The labels of the rows that runs were tested on, [n], and the place of each row in them, by its id."""
+    """The labels of the rows that runs were tested on, [n], and the place of each row in them, by
+    its id.
+    """
 
     labels: NDArray[Any]
     places: Mapping[str, int]
@@ -75,7 +81,9 @@ class Labels:
             except BenchError as error:
                 raise NoItems("the data here has another test set") from error
             places = {row.id: place for place, row in enumerate(tested)}
-            self._gold[shared] = Gold(np.asarray([row.label for row in tested]), places, task.labels)
+            self._gold[shared] = Gold(
+                np.asarray([row.label for row in tested]), places, task.labels
+            )
         return self._gold[shared]
 
     def _read(self, name: str, source: str) -> tuple[Task, Rows]:
@@ -84,14 +92,17 @@ class Labels:
                 task = with_source(self._tasks[name], source)
                 self._rows[name, source] = task, read_rows(task, self._data, offline=True)
             except KeyError as error:
-                raise NoItems(f"the task {name} is not declared here (--tasks FILE.toml)") from error
+                raise NoItems(
+                    f"the task {name} is not declared here (--tasks FILE.toml)"
+                ) from error
             except BenchError as error:
                 raise NoItems("its data is not here (--data DIR)") from error
         return self._rows[name, source]
 
 
 def items(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> Items:
-    """Return what the items of a pair add to its scores. Items that a seed's test set lacks add nothing.
+    """Return what the items of a pair add to its scores. Items that a seed's test set lacks add
+    nothing.
 
     Args:
         pair: on the same test sets.
@@ -99,7 +110,8 @@ def items(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> Items:
         labels: gives the test labels.
 
     Raises:
-        NoItems: labels or predictions are not here, the test sets differ, or the metric is none of sums.
+        NoItems: labels or predictions are not here, the test sets differ, or the metric is none of
+            sums.
         BenchError: predictions that do not give the recorded score.
     """
     if any("test sets" in text or "limit" in text for text in pair.unlike):
@@ -115,7 +127,8 @@ def items(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> Items:
 
 
 def vary(records: Sequence[Record], store: Store) -> bool:
-    """Return whether a method's answers hang on the split seed; of a single run it is not known, and taken to be so.
+    """Return whether a method's answers hang on the split seed; of a single run it is not known,
+    and taken to be so.
 
     Where no predictions are stored, equal scores count as equal answers.
 
@@ -130,11 +143,15 @@ def vary(records: Sequence[Record], store: Store) -> bool:
     except NoItems:
         return False
     given = [dict(zip(one.ids, one.answers.tolist(), strict=True)) for one in each]
-    return any(given[0].get(name, answer) != answer for own in given[1:] for name, answer in own.items())
+    return any(
+        given[0].get(name, answer) != answer for own in given[1:] for name, answer in own.items()
+    )
 
 
 def _added(record: Record, store: Store, gold: Gold, metric: Summed) -> Floats:
-    """Return what each item adds to a record's score, [n, F]; and check that together it is its score."""
+    """Return what each item adds to a record's score, [n, F]; and check that together it is its
+    score.
+    """
     found = _predictions(store, record)
     rows = np.asarray([gold.places.get(name, -1) for name in found.ids])
     if (rows < 0).any():

@@ -1,7 +1,9 @@
-"""Which records of two methods stand beside each other: the same question, split and test items, by seed.
+"""Which records of two methods stand beside each other: the same question, split and test items, by
+seed.
 
-A question is a task as asked, K, a protocol, and which test rows are used (`fewbench.store.cell.Question`). Records of
-other definitions, train sets or test sets answer other questions, whatever names they share.
+A question is a task as asked, K, a protocol, and which test rows are used
+(`fewbench.store.cell.Question`). Records of other definitions, train sets or test sets answer other
+questions, whatever names they share.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ EARLIER = "what a run of before schema 5 was made from is not known"
 
 
 class NamedQuestion(NamedTuple):
-    """What a question is about by its names alone: a task from a source, by a template, with K examples a label."""
+    """What a question is about by its names alone: a task from a source, by a template, with K
+    examples a label.
+    """
 
     task: str
     source: str
@@ -27,12 +31,18 @@ class NamedQuestion(NamedTuple):
     k: int
 
     def __str__(self) -> str:
-        return f"{self.task}@{self.source}" + (f"+{self.template}" if self.template else "") + f" K={self.k}"
+        return (
+            f"{self.task}@{self.source}"
+            + (f"+{self.template}" if self.template else "")
+            + f" K={self.k}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two methods' records of one question, for the same seeds in order; `unlike` says what is not the same."""
+    """Two methods' records of one question, for the same seeds in order; `unlike` says what is not
+    the same.
+    """
 
     question: Question
     first: tuple[Record, ...]
@@ -52,7 +62,9 @@ class Pair:
     @property
     def scores(self) -> tuple[list[float], list[float]]:
         """The test scores of both, by seed."""
-        return [score_of(record) for record in self.first], [score_of(record) for record in self.second]
+        return [score_of(record) for record in self.first], [
+            score_of(record) for record in self.second
+        ]
 
 
 _Side = dict[NamedQuestion, dict[Question, dict[int, Record]]]
@@ -64,11 +76,12 @@ def pairs(first: Iterable[Record], second: Iterable[Record], *, anyway: bool = F
     Args:
         first: one method's.
         second: the other's.
-        anyway: also pair records of other questions in one place, or of other splits, and say so in `Pair.unlike`.
+        anyway: also pair records of other questions in one place, or of other splits, and say so in
+            `Pair.unlike`.
 
     Raises:
-        BenchError: records of other questions or splits in one place; several runs of one seed; no place that both
-            have.
+        BenchError: records of other questions or splits in one place; several runs of one seed; no
+            place that both have.
     """
     one, other = _side(first), _side(second)
     found = [
@@ -88,20 +101,30 @@ def pairs(first: Iterable[Record], second: Iterable[Record], *, anyway: bool = F
 
 
 def left_out(first: Iterable[Record], second: Iterable[Record]) -> list[str]:
-    """Return what is to be said of records that go by the names of paired ones, and answer another question."""
+    """Return what is to be said of records that go by the names of paired ones, and answer another
+    question.
+    """
     one, other = _side(first), _side(second)
     told = []
     for place in sorted(one.keys() & other.keys()):
         shared = one[place].keys() & other[place].keys()
         for name, side in (("first", one), ("second", other)):
             for question in sorted(side[place].keys() - shared):
-                twins = [_hidden(question, twin) for twin in shared if twin.protocol == question.protocol]
-                told += [f"{place}: runs of the {name} are left out: {', '.join(twins[0])}"] if any(twins) else []
+                twins = [
+                    _hidden(question, twin) for twin in shared if twin.protocol == question.protocol
+                ]
+                told += (
+                    [f"{place}: runs of the {name} are left out: {', '.join(twins[0])}"]
+                    if any(twins)
+                    else []
+                )
     return list(dict.fromkeys(told))
 
 
 def in_common(sides: Sequence[Iterable[Record]]) -> dict[Question, list[list[float]]]:
-    """Return the test scores of several methods wherever all were run alike: by question, by method, by seed."""
+    """Return the test scores of several methods wherever all were run alike: by question, by
+    method, by seed.
+    """
     found = [dict(_questions(_side(records))) for records in sides]
     scores = {}
     for question in sorted(set.intersection(*map(set, found))):
@@ -128,9 +151,13 @@ def unlikeness(one: Question, other: Question) -> list[str]:
         "task version": (one.task.version, other.task.version),
         "metric": (one.task.metric_name, other.task.metric_name),
         "limit": (one.limit or "none", other.limit or "none"),
-        "leaked test rows": tuple("dropped" if each.drop_leaks else "kept" for each in (one, other)),
+        "leaked test rows": tuple(
+            "dropped" if each.drop_leaks else "kept" for each in (one, other)
+        ),
     }
-    plain = [f"{what} {mine} against {what} {its}" for what, (mine, its) in said.items() if mine != its]
+    plain = [
+        f"{what} {mine} against {what} {its}" for what, (mine, its) in said.items() if mine != its
+    ]
     return plain + _hidden(one, other)
 
 
@@ -167,7 +194,9 @@ def _side(records: Iterable[Record]) -> _Side:
 
 def _twice(place: NamedQuestion, one: Record, other: Record) -> BenchError:
     for role in ("student", "teacher", "corpus"):
-        names = sorted({ref.name if (ref := getattr(record.run, role)) else "none" for record in (one, other)})
+        names = sorted(
+            {ref.name if (ref := getattr(record.run, role)) else "none" for record in (one, other)}
+        )
         if len(names) > 1:
             fix = f"--{role} NAME" if role != "corpus" else "a results folder with one of them"
             return BenchError(
@@ -176,13 +205,18 @@ def _twice(place: NamedQuestion, one: Record, other: Record) -> BenchError:
                 fix=fix,
             )
     keys = f"{one.run.key[:8]} and {other.run.key[:8]}"
-    return BenchError(f"'{one.run.method}' has two runs of {place}, seed {one.run.seed}: {keys}", fix="bench show KEY")
+    return BenchError(
+        f"'{one.run.method}' has two runs of {place}, seed {one.run.seed}: {keys}",
+        fix="bench show KEY",
+    )
 
 
 def _matching(
     place: NamedQuestion, one: Iterable[Question], other: Iterable[Question], anyway: bool
 ) -> list[tuple[Question, Question]]:
-    """Return the questions to pair in a place: those both have; without any, and `anyway`, the two most alike."""
+    """Return the questions to pair in a place: those both have; without any, and `anyway`, the two
+    most alike.
+    """
     shared = sorted({*one} & {*other})
     if shared:
         return [(question, question) for question in shared]
@@ -220,4 +254,8 @@ def _pair(
 
 
 def _odd(name: str, first: Sequence[Record], second: Sequence[Record]) -> list[int]:
-    return [a.run.seed for a, b in zip(first, second, strict=True) if getattr(a.run, name) != getattr(b.run, name)]
+    return [
+        a.run.seed
+        for a, b in zip(first, second, strict=True)
+        if getattr(a.run, name) != getattr(b.run, name)
+    ]

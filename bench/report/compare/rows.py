@@ -1,4 +1,6 @@
-"""One method against another: per row and over tasks, paired by split seed and test item (decision 014)."""
+"""One method against another: per row and over tasks, paired by split seed and test item (decision
+014).
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,15 @@ FEWEST_SEEDS = 5
 """With fewer independent pairs of runs nothing is told: how far seeds lie apart is hardly known."""
 
 FEWEST_EACH = 3
-"""The overall row has many pairs, but of two seeds a task the spread is hardly known: it needs three on each."""
+"""The overall row has many pairs, but of two seeds a task the spread is hardly known: it needs
+three on each.
+"""
 
 
 class PairFound(NamedTuple):
-    """A pair, its items or why there are none, and whether neither method's answers vary over seeds."""
+    """A pair, its items or why there are none, and whether neither method's answers vary over
+    seeds.
+    """
 
     pair: Pair
     items: Items | str
@@ -43,11 +49,12 @@ class PairFound(NamedTuple):
 class Comparison:
     """A row of the comparison; scores are 0 to 1, or correlations.
 
-    `low` and `high` bound the difference at 95 %, over seeds and items (over seeds alone where `items` is 0). `p` is
-    the larger of two: that of `test`, over items, and that of both seeds and items, to which the interval belongs.
-    `holm` is p adjusted for the rows shown together, and decides. All four are nan where nothing can be known.
-    `effect` is Hedges' g over seeds, in an overall row over tasks; `tally` counts the same. `pairs` counts
-    independent pairs of runs: seeds by task, and one where neither method varies (`fixed`).
+    `low` and `high` bound the difference at 95 %, over seeds and items (over seeds alone where
+    `items` is 0). `p` is the larger of two: that of `test`, over items, and that of both seeds and
+    items, to which the interval belongs. `holm` is p adjusted for the rows shown together, and
+    decides. All four are nan where nothing can be known. `effect` is Hedges' g over seeds, in an
+    overall row over tasks; `tally` counts the same. `pairs` counts independent pairs of runs: seeds
+    by task, and one where neither method varies (`fixed`).
     """
 
     name: str
@@ -111,8 +118,8 @@ def compare(
         names: what the two are called.
         found: pairs, all on whole test sets or all on a part.
         name: what a pair is called.
-        resamples: of the bootstrap and of the permutation test. The same each time: what is drawn is drawn from a seed
-            that hangs on the test set.
+        resamples: of the bootstrap and of the permutation test. The same each time: what is drawn
+            is drawn from a seed that hangs on the test set.
         kept: which test rows were used, where not all were.
         notes: what is to be said of the two.
     """
@@ -120,19 +127,25 @@ def compare(
     rows = [_row(each, own, name(each.pair)) for each, own in zip(found, drawn, strict=True)]
     questions = [each.pair.question for each in found]
     overall = _overall(rows, drawn, by_task(questions)) if len(rows) > 1 else None
-    one = [f"{twins} are tested on the same rows: they count as one task" for twins in same_rows(questions)]
+    one = [
+        f"{twins} are tested on the same rows: they count as one task"
+        for twins in same_rows(questions)
+    ]
     return Versus(*names, rows, overall, kept, (*notes, *one))
 
 
 def adjust(tables: Sequence[Versus]) -> list[Versus]:
-    """Return tables whose p-values are adjusted over all rows of all of them; the overall rows among themselves.
+    """Return tables whose p-values are adjusted over all rows of all of them; the overall rows
+    among themselves.
 
     Rows of too few seeds, whatever they show, are never told, so they do not count.
     """
     rows = iter(_adjusted([row for table in tables for row in table.rows]))
     overall = iter(_adjusted([table.overall for table in tables if table.overall]))
     return [
-        table._replace(rows=[next(rows) for _ in table.rows], overall=next(overall) if table.overall else None)
+        table._replace(
+            rows=[next(rows) for _ in table.rows], overall=next(overall) if table.overall else None
+        )
         for table in tables
     ]
 
@@ -143,7 +156,9 @@ def _adjusted(rows: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _paired(found: PairFound, resamples: int) -> Paired:
-    """Return a pair's scores, and how they would be on other items: the same ones for all that share a test set."""
+    """Return a pair's scores, and how they would be on other items: the same ones for all that
+    share a test set.
+    """
     pair, given, fixed = found
     first, second = map(np.asarray, pair.scores)
     if isinstance(given, str):
@@ -186,17 +201,24 @@ def _row(found: PairFound, drawn: Paired, name: str) -> Comparison:
 
 
 def _mcnemar(found: PairFound) -> float | None:
-    """Return the exact p over items where there is one pair of answers to each: McNemar's, of accuracy."""
+    """Return the exact p over items where there is one pair of answers to each: McNemar's, of
+    accuracy.
+    """
     pair, given, fixed = found
     if isinstance(given, str) or pair.metric != "accuracy" or not fixed or pair.question.drop_leaks:
         return None
     return mcnemar(given.first[0, :, 0] > 0, given.second[0, :, 0] > 0)
 
 
-def _overall(rows: Sequence[Comparison], drawn: Sequence[Paired], tasks: Sequence[Sequence[int]]) -> Comparison:
+def _overall(
+    rows: Sequence[Comparison], drawn: Sequence[Paired], tasks: Sequence[Sequence[int]]
+) -> Comparison:
     """Return the row of the mean over tasks: these tasks, other splits and items of each."""
     clusters = [[drawn[place] for place in places] for places in tasks]
-    sides = [[[getattr(rows[place], side) for place in places] for places in tasks] for side in ("first", "second")]
+    sides = [
+        [[getattr(rows[place], side) for place in places] for places in tasks]
+        for side in ("first", "second")
+    ]
     first, second = ([float(np.mean(scores)) for scores in side] for side in sides)
     means = [one - other for one, other in zip(first, second, strict=True)]
     low, high, p = _told(clusters)
@@ -221,7 +243,9 @@ def _overall(rows: Sequence[Comparison], drawn: Sequence[Paired], tasks: Sequenc
 
 
 def _name(tasks: int, rows: int) -> str:
-    return f"mean of {tasks} task{'s' if tasks > 1 else ''}" + (f" ({rows} rows)" if rows > tasks else "")
+    return f"mean of {tasks} task{'s' if tasks > 1 else ''}" + (
+        f" ({rows} rows)" if rows > tasks else ""
+    )
 
 
 def _test(rows: Cluster) -> str:

@@ -127,7 +127,9 @@ def versus_all(
 
 
 class Ranked(NamedTuple):
-    """Average ranks over tasks, or why there are none; `ks` are the K that each task's score is a mean over."""
+    """Average ranks over tasks, or why there are none; `ks` are the K that each task's score is a
+    mean over.
+    """
 
     ranking: Ranking | None
     ks: tuple[int, ...] = ()
@@ -135,9 +137,11 @@ class Ranked(NamedTuple):
 
 
 def ranking(sides: Sequence[Side]) -> Ranked:
-    """Return the average ranks of methods over tasks: each task's scores are averaged first over what all were run on.
+    """Return the average ranks of methods over tasks: each task's scores are averaged first over
+    what all were run on.
 
-    A task is one, whichever K, templates or protocols it was asked with. Runs on a part of the test rows do not count.
+    A task is one, whichever K, templates or protocols it was asked with. Runs on a part of the test
+    rows do not count.
     """
     common = in_common([side.records for side in sides])
     scores = {question: methods for question, methods in common.items() if question.comparable}
@@ -151,7 +155,9 @@ def ranking(sides: Sequence[Side]) -> Ranked:
         return Ranked(None, why_none=_too_few(len(sides), len(tasks)))
     ks = tuple(sorted({question.k for question in questions}))
     names = [side.name for side in sides]
-    return Ranked(rank(names, tasks.round(12)), ks)  # equal scores stay equal, whatever their last bit
+    return Ranked(
+        rank(names, tasks.round(12)), ks
+    )  # equal scores stay equal, whatever their last bit
 
 
 def _too_few(methods: int, tasks: int) -> str:
@@ -164,7 +170,9 @@ def _too_few(methods: int, tasks: int) -> str:
 
 
 def _by_rows(found: Sequence[Pair]) -> dict[str, list[Pair]]:
-    """Return pairs by what is to be said of their test rows: nothing where they are all of the test set."""
+    """Return pairs by what is to be said of their test rows: nothing where they are all of the test
+    set.
+    """
     groups: dict[str, list[Pair]] = {}
     for pair in sorted(found, key=lambda pair: not pair.question.comparable):
         groups.setdefault(_kept(pair.question), []).append(pair)
@@ -183,7 +191,9 @@ def shared_by_all(records: Sequence[Record]) -> str:
         "": {record.run.protocol for record in records},
         "student ": {record.run.student.name for record in records if record.run.student},
     }
-    return " · ".join(word + next(iter(values)) for word, values in facts.items() if len(values) == 1)
+    return " · ".join(
+        word + next(iter(values)) for word, values in facts.items() if len(values) == 1
+    )
 
 
 def _found(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> PairFound:
@@ -197,13 +207,17 @@ def _found(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> PairFound
 def _namer(found: Sequence[Pair]) -> Callable[[Pair], str]:
     """Return what names pairs: by the task, and as much more as tells them apart."""
     questions = [pair.question for pair in found]
-    tasks = [name for name, _ in {(question.task.task, question.task.source) for question in questions}]
+    tasks = [
+        name for name, _ in {(question.task.task, question.task.source) for question in questions}
+    ]
     many_k = len({question.k for question in questions}) > 1
     usual = Counter(question.protocol for question in questions).most_common(1)[0][0]
 
     def bare(question: Question) -> str:
         task = question.task
-        text = task.name if tasks.count(task.task) > 1 else task.name.replace(f"@{task.source}", "", 1)
+        text = (
+            task.name if tasks.count(task.task) > 1 else task.name.replace(f"@{task.source}", "", 1)
+        )
         text += f" k{question.k}" if many_k else ""
         return text + (f" {question.protocol}" if question.protocol != usual else "")
 
@@ -211,7 +225,9 @@ def _namer(found: Sequence[Pair]) -> Callable[[Pair], str]:
         own = pair.question
         twins = [other for other in questions if bare(other) == bare(own)]
         hidden = ("version", "metric_name", "definition", "train_set", "test_set")
-        apart = [field for field in hidden if len({getattr(twin.task, field) for twin in twins}) > 1]
+        apart = [
+            field for field in hidden if len({getattr(twin.task, field) for twin in twins}) > 1
+        ]
         marks = [str(getattr(own.task, field) or "earlier")[:9] for field in apart[:1]]
         marks += [own.constants[:6] or "earlier"] if not apart and len(twins) > 1 else []
         return " ".join([bare(own), *(f"#{mark}" for mark in marks)])

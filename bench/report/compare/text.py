@@ -16,7 +16,9 @@ HEADER = ["task", "new", "other", "diff.", "95 %", "p", "Holm", "g", "w/t/l"]
 
 
 def to_grid(versus: Versus, caption: str, notes: Sequence[str] = ()) -> Grid:
-    """Return the table of two methods. `caption` says what all rows share, `notes` what its signs mean."""
+    """Return the table of two methods. `caption` says what all rows share, `notes` what its signs
+    mean.
+    """
     names = f"{versus.first} (new) against {versus.second} (other)"
     mean = versus.overall.name if versus.overall else ""
     return Grid(
@@ -34,7 +36,11 @@ def _rows(tables: Sequence[Versus]) -> list[Comparison]:
 def _row(row: Comparison) -> list[GridCell]:
     best = {1: (1, 0), -1: (0, 1), 0: (0, 0)}[(row.difference > 0) - (row.difference < 0)]
     return [
-        GridCell(row.name.partition(" (")[0] + ("≠" if row.unlike else "") + ("§" if row.why_no_items else "")),
+        GridCell(
+            row.name.partition(" (")[0]
+            + ("≠" if row.unlike else "")
+            + ("§" if row.why_no_items else "")
+        ),
         GridCell(f"{100 * row.first:.1f}", best[0]),
         GridCell(f"{100 * row.second:.1f}", best[1]),
         GridCell(f"{MARKS[row.verdict]} {100 * row.difference:+.1f}"),
@@ -63,7 +69,11 @@ def legend(tables: Sequence[Versus], resamples: int) -> list[str]:
         f"{', '.join(marks)} (told: Holm's p below {LEVEL}, from {FEWEST_SEEDS} independent pairs of runs on,"
         f" {FEWEST_EACH} a task)",
         f"95 %: interval of the difference, by Student's t, over {_over(rows)}"
-        + (f"; items by {resamples} paired bootstrap resamples" if any(row.items for row in rows) else ""),
+        + (
+            f"; items by {resamples} paired bootstrap resamples"
+            if any(row.items for row in rows)
+            else ""
+        ),
         f"p: of the same t{_test(rows)}; Holm: p adjusted for all rows shown, the last ones among themselves",
         "g: Hedges' g, the mean difference in standard deviations over seeds (mean of tasks: over tasks); – where there"
         " are fewer than three or none varies",
@@ -108,8 +118,14 @@ def _fixed(rows: Sequence[Comparison]) -> list[str]:
     names = [row.name for row in rows if row.fixed]
     if not names:
         return []
-    where = "" if len(names) == len(rows) else f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
-    return [f"answers of both methods are the same for all seeds{where}: only this test set speaks, as one pair"]
+    where = (
+        ""
+        if len(names) == len(rows)
+        else f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+    )
+    return [
+        f"answers of both methods are the same for all seeds{where}: only this test set speaks, as one pair"
+    ]
 
 
 def _unlike(rows: Sequence[Comparison]) -> list[str]:
@@ -128,13 +144,20 @@ def ranks_grid(ranked: Ranked) -> Grid | None:
         [GridCell(name), GridCell(f"{rank:.2f}", place)]
         for name, rank, place in zip(ranking.methods, ranking.ranks, _places(ranking), strict=True)
     ]
-    apart = [f"not told apart: {', '.join(ranking.methods[first : last + 1])}" for first, last in ranking.groups] or [
-        "all are told apart"
-    ]
-    friedman = f"all rank alike: p {_p(ranking.friedman)} (Friedman's test, F of Iman and Davenport)"
+    apart = [
+        f"not told apart: {', '.join(ranking.methods[first : last + 1])}"
+        for first, last in ranking.groups
+    ] or ["all are told apart"]
+    friedman = (
+        f"all rank alike: p {_p(ranking.friedman)} (Friedman's test, F of Iman and Davenport)"
+    )
     critical = f"critical difference at {LEVEL}: {ranking.critical:.2f} (Nemenyi; Demšar, 2006)"
     ks = ", ".join(map(str, ranked.ks))
-    scores = f"K={ks}" if len(ranked.ks) == 1 else f"each task's mean over K={ks} as far as all have them"
+    scores = (
+        f"K={ks}"
+        if len(ranked.ks) == 1
+        else f"each task's mean over K={ks} as far as all have them"
+    )
     caption = f"average rank over {ranking.tasks} tasks, 1 the best · {scores}"
     return Grid(caption, ["method", "rank"], rows, [friedman, critical, *apart])
 

@@ -1,4 +1,6 @@
-"""What the page shows beyond the score, as plain data: loyalty, robustness and cost by cell of the board."""
+"""What the page shows beyond the score, as plain data: loyalty, robustness and cost by cell of the
+board.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ Place = tuple[int, int, int]
 
 
 def beyond(runs: Iterable[tuple[Place, Mapping[str, Any]]]) -> dict[str, Any]:
-    """Return the columns, by name and digits, and for each cell that has some its means and of how many runs they are.
+    """Return the columns, by name and digits, and for each cell that has some its means and of how
+    many runs they are.
 
     Args:
         runs: each run's cell, and the scores of what was measured of it, by kind and name.
@@ -28,7 +31,13 @@ def beyond(runs: Iterable[tuple[Place, Mapping[str, Any]]]) -> dict[str, Any]:
                 each.setdefault(place, {}).setdefault(column, []).append(value)
     names = in_order(digits)
     cells = [
-        [*place, [[round(fmean(found[name]), 4), len(found[name])] if name in found else None for name in names]]
+        [
+            *place,
+            [
+                [round(fmean(found[name]), 4), len(found[name])] if name in found else None
+                for name in names
+            ],
+        ]
         for place, found in each.items()
     ]
     return {"columns": [[name, digits[name]] for name in names], "cells": cells}

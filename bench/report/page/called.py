@@ -27,7 +27,9 @@ class Called:
         self._protocols = protocol_names(terms)
 
     def column(self, column: TaskCell, title: str) -> dict[str, Any]:
-        """Return a column as the page has it; `name` is its own, `mark` what tells it from its twins."""
+        """Return a column as the page has it; `name` is its own, `mark` what tells it from its
+        twins.
+        """
         header = self._names.column(column)
         mark = header.name.removeprefix(column.name).strip()
         name = header.name if self._alone(header.name) else f"{header.name} {column.metric_name}"
@@ -38,7 +40,11 @@ class Called:
         """Return a row as the page has it."""
         shown = self._shown[row]
         teacher = " ".join(filter(None, (shown.entrant.teacher, shown.entrant.corpus)))
-        label = self._names.row(shown).replace(f" < {teacher}", "") if teacher else self._names.row(shown)
+        label = (
+            self._names.row(shown).replace(f" < {teacher}", "")
+            if teacher
+            else self._names.row(shown)
+        )
         return {"student": row.student, "teacher": teacher, "label": label, "method": method}
 
     def protocol(self, terms: Terms) -> str:

@@ -1,7 +1,8 @@
-"""What the page shows, as plain data: blocks of cells as in tables, every run, methods, suites, published rows.
+"""What the page shows, as plain data: blocks of cells as in tables, every run, methods, suites,
+published rows.
 
-Runs are rows under common field names, and what many of them share (settings, environments, label words) stands once,
-in `values`, and goes by its number: ten thousand records are a few megabytes.
+Runs are rows under common field names, and what many of them share (settings, environments, label
+words) stands once, in `values`, and goes by its number: ten thousand records are a few megabytes.
 """
 
 from __future__ import annotations
@@ -42,14 +43,18 @@ FIELDS = (
 """What is told of each run, in this order."""
 
 MOST = 20_000
-"""Records of which the page tells all; of more it tells no trials, no warnings and no details, but leads to each."""
+"""Records of which the page tells all; of more it tells no trials, no warnings and no details, but
+leads to each.
+"""
 
 _LONGEST = 400
 """Characters of a detail that the page shows; the record has it whole."""
 
 
 class Stored(NamedTuple):
-    """A record, its file, and what was measured of it afterwards, by name: cost, an attack, loyalty."""
+    """A record, its file, and what was measured of it afterwards, by name: cost, an attack,
+    loyalty.
+    """
 
     file: Path
     record: Record
@@ -94,11 +99,19 @@ def gather(
         folder: where the page will stand; links to records are relative to it.
         today: tells what of a record is not of today; default by the project's own tasks.
     """
-    methods = {**methods, **_pipelines({one.record.run.method for one in stored} - methods.keys(), methods)}
-    code = {name: methods[name].code_hash() for name in sorted({s.record.run.method for s in stored} & methods.keys())}
+    methods = {
+        **methods,
+        **_pipelines({one.record.run.method for one in stored} - methods.keys(), methods),
+    }
+    code = {
+        name: methods[name].code_hash()
+        for name in sorted({s.record.run.method for s in stored} & methods.keys())
+    }
     today = today or Today()
     records = [one.record for one in stored]
-    blocks = build(records, code, {name: one.ddof for name, one in protocols.items()}, today.changed)
+    blocks = build(
+        records, code, {name: one.ddof for name, one in protocols.items()}, today.changed
+    )
     columns = sorted({column for block in blocks for column in block.columns})
     rows = sorted({row for block in blocks for row in block.rows})
     places: dict[str, dict[Any, int]] = {
@@ -107,19 +120,25 @@ def gather(
         "row": {r: n for n, r in enumerate(rows)},
     }
     values = Values()
-    stands = dict(zip((record.run.key for record in records), places_of(records, today.changed), strict=True))
+    stands = dict(
+        zip((record.run.key for record in records), places_of(records, today.changed), strict=True)
+    )
     runs = _Runs(stands, places, code, values, folder)
     methods_of = {stands[record.run.key].row: record.run.method for record in records}
     called = Called(blocks)
     return {
         "version": version("fewbench"),
         "short": MOST if len(stored) > MOST else 0,
-        "suites": [{"name": s.name, "title": s.title, "tasks": s.tasks} for s in known.suites.values()],
+        "suites": [
+            {"name": s.name, "title": s.title, "tasks": s.tasks} for s in known.suites.values()
+        ],
         "columns": [called.column(column, _title(known, column.task)) for column in columns],
         "rows": [called.row(row, methods_of[row]) for row in rows],
         "blocks": [_block(block, called.protocol(block.terms), places) for block in blocks],
         "beyond": beyond((runs.cell(one.record), one.measured) for one in stored),
-        "published": published_rows(published, {name: task.metric for name, task in known.tasks.items()}),
+        "published": published_rows(
+            published, {name: task.metric for name, task in known.tasks.items()}
+        ),
         "methods": {name: _method(info, code) for name, info in methods.items()},
         "runs": {"fields": FIELDS, "rows": [runs.row(one) for one in stored]},
         "damaged": [f"{os.path.relpath(d.path, folder)}: {d.reason}" for d in damaged],
@@ -192,7 +211,9 @@ class _Runs:
             ],
             "chosen": record.selection.get("trial"),
             "details": number(_told(record.details)),
-            "environment": number({name: value for name, value in record.environment.items() if name != "load"}),
+            "environment": number(
+                {name: value for name, value in record.environment.items() if name != "load"}
+            ),
             "seconds": record.timing.get("total_seconds"),
             "memory": record.timing.get("peak_memory_mib"),
             "measured": number(stored.measured) if stored.measured else None,
@@ -202,12 +223,16 @@ class _Runs:
 
 
 def link(file: Path, folder: Path) -> str:
-    """Return a link from a page in `folder` to a file: relative, and quoted, so that no name can be a scheme."""
+    """Return a link from a page in `folder` to a file: relative, and quoted, so that no name can be
+    a scheme.
+    """
     return _link(file.parent, folder) + quote(file.name, errors="surrogateescape")
 
 
 def _measured(shelf: Shelf, record: Record) -> dict[str, Any]:
-    """Return the scores of a record's measurements that are of its present predictions, by kind and name."""
+    """Return the scores of a record's measurements that are of its present predictions, by kind and
+    name.
+    """
     fitting = shelf.of(record)
     return {"-".join(filter(None, [one.kind, named(one)])): dict(one.scores) for one in fitting}
 
@@ -246,7 +271,10 @@ def _block(block: Block, protocol: str, places: Mapping[str, Mapping[Any, int]])
                 cell.failed,
                 cell.stale,
                 len(cell.codes) > 1,
-                [f"seed {seed}: {' and '.join(k[:8] for k in keys)}" for seed, keys in cell.doubled.items()],
+                [
+                    f"seed {seed}: {' and '.join(k[:8] for k in keys)}"
+                    for seed, keys in cell.doubled.items()
+                ],
                 [part for part in cell.changed if part != UNRECORDED],
             ]
             for (row, column), cell in block.cells.items()

@@ -9,11 +9,13 @@ from fewbench.report.published import Published
 
 
 def rows(numbers: Iterable[Published], headlines: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return one row a paper, table, line, backbone and K, with its cells: [task, metric, value, std, n, note].
+    """Return one row a paper, table, line, backbone and K, with its cells: [task, metric, value,
+    std, n, note].
 
     Args:
         numbers: of any tables.
-        headlines: the headline metric of each task; what is of another metric, or of no task of ours, is left out.
+        headlines: the headline metric of each task; what is of another metric, or of no task of
+            ours, is left out.
     """
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for one in numbers:

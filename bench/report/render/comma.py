@@ -19,7 +19,8 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows of the same keys as CSV; lists are joined by spaces.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front; a number stays as it is.
+    A text that a spreadsheet would take for a formula gets an apostrophe in front; a number stays
+    as it is.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -38,12 +38,17 @@ def latex(grid: Grid) -> str:
     """Return a tabular; the caption and the notes are comments above it."""
     heads = [_head(head.split("\n")) for head in grid.header]
     body = [
-        _row([MARKS[cell.place].format(escape(cell.text)) if cell.text else "" for cell in row]) for row in grid.rows
+        _row([MARKS[cell.place].format(escape(cell.text)) if cell.text else "" for cell in row])
+        for row in grid.rows
     ]
     columns = "l" * grid.labels + "r" * (len(grid.header) - grid.labels)
-    comments = [f"% {visible(line)}" for text in (grid.caption, *grid.notes) for line in text.splitlines()]
+    comments = [
+        f"% {visible(line)}" for text in (grid.caption, *grid.notes) for line in text.splitlines()
+    ]
     start, end = rf"\begin{{tabular}}{{{columns}}}", r"\end{tabular}"
-    return "\n".join([*comments, start, r"\toprule", _row(heads), r"\midrule", *body, r"\bottomrule", end])
+    return "\n".join(
+        [*comments, start, r"\toprule", _row(heads), r"\midrule", *body, r"\bottomrule", end]
+    )
 
 
 def escape(text: str) -> str:
@@ -61,5 +66,7 @@ def _row(cells: list[str]) -> str:
 
 
 def _first(text: str) -> str:
-    """Return what stands after a line's end, which would take a bracket or a star for its own argument."""
+    """Return what stands after a line's end, which would take a bracket or a star for its own
+    argument.
+    """
     return "{}" + text if text.lstrip().startswith(("[", "*")) else text

@@ -13,10 +13,13 @@ _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 """Entities, since a backslash would leave the tag to whatever reads it less well."""
 
 _MARKUP = re.compile(r"[\\`*|~\[$]|(?<![^\W_])_|_(?![^\W_])|(?<=\w):(?=//)|(?<=\bwww)\.")
-"""What makes code, emphasis, cells, links or formulas; `_` within a word and a lone `:` make nothing."""
+"""What makes code, emphasis, cells, links or formulas; `_` within a word and a lone `:` make
+nothing.
+"""
 
 _START = re.compile(r"[#+=-]|(?<=\d)[.)](?=\s|$)")
-"""What makes a heading, a list or a rule where a line begins with it, or with a number before it."""
+"""What makes a heading, a list or a rule where a line begins with it, or with a number before it.
+"""
 
 
 def markdown(grid: Grid) -> str:
@@ -26,13 +29,19 @@ def markdown(grid: Grid) -> str:
         _line(["---"] * grid.labels + ["---:"] * (len(grid.header) - grid.labels)),
         *(_line([_cell(cell.text, cell.place) for cell in row]) for row in grid.rows),
     ]
-    return "\n".join([paragraph(grid.caption), "", *lines, *(f"\n{paragraph(text)}" for text in grid.notes)])
+    return "\n".join(
+        [paragraph(grid.caption), "", *lines, *(f"\n{paragraph(text)}" for text in grid.notes)]
+    )
 
 
 def escape(text: str) -> str:
     """Return a text that Markdown shows as it stands, in one line."""
     plain = visible(text.replace("\n", " "))
-    return _MARKUP.sub(lambda found: "\\" + found[0], plain).translate(_ENTITIES).replace("](", "&#93;(")
+    return (
+        _MARKUP.sub(lambda found: "\\" + found[0], plain)
+        .translate(_ENTITIES)
+        .replace("](", "&#93;(")
+    )
 
 
 def paragraph(text: str) -> str:

@@ -1,6 +1,7 @@
 """Tables for a terminal: best in bold, second underlined, as many columns at once as fit its width.
 
-Laid out here, since rich measures each cell many times over and ten thousand records make large tables.
+Laid out here, since rich measures each cell many times over and ten thousand records make large
+tables.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ def terminal(grid: Grid, width: int, *, styled: bool = False) -> str:
         styled: whether it shows bold and underlined.
     """
     rows = [[_plain(cell) for cell in row] for row in grid.rows]
-    folded = [[*(_fold(cell, width // 2) for cell in row[: grid.labels]), *row[grid.labels :]] for row in rows]
+    folded = [
+        [*(_fold(cell, width // 2) for cell in row[: grid.labels]), *row[grid.labels :]]
+        for row in rows
+    ]
     heads = [[_plain(GridCell(line)) for line in head.split("\n")] for head in grid.header]
     sizes = [
         max(_width(line) for cell in (*head, *column) for line in cell.text.split("\n"))
@@ -38,7 +42,8 @@ def terminal(grid: Grid, width: int, *, styled: bool = False) -> str:
         rows = [[row[number] for number in columns] for row in folded]
         height = max(len(heads[number]) for number in columns)
         top = [
-            [([GridCell("")] * height + heads[number])[-height:][line] for number in columns] for line in range(height)
+            [([GridCell("")] * height + heads[number])[-height:][line] for number in columns]
+            for line in range(height)
         ]
         lines += ["", *(_line(row, shown, styled=False) for row in top)]
         lines.append("─" * (sum(size for size, _ in shown) + len(GAP) * (len(shown) - 1)))
@@ -53,19 +58,26 @@ def _parts(sizes: Sequence[int], labels: int, width: int) -> Iterator[range]:
         end = start + 1
         while (
             end < len(sizes)
-            and sum(sizes[:labels]) + sum(sizes[start : end + 1]) + len(GAP) * (labels + end - start) <= width
+            and sum(sizes[:labels])
+            + sum(sizes[start : end + 1])
+            + len(GAP) * (labels + end - start)
+            <= width
         ):
             end += 1
         yield range(start, end)
         start = end
 
 
-def _lines(row: Sequence[GridCell], shown: Sequence[tuple[int, bool]], styled: bool) -> Iterator[str]:
+def _lines(
+    row: Sequence[GridCell], shown: Sequence[tuple[int, bool]], styled: bool
+) -> Iterator[str]:
     """Yield the lines of a row: more than one where a label is folded."""
     if not any("\n" in cell.text for cell in row):
         yield _line(row, shown, styled)
         return
-    for cells in zip_longest(*([GridCell(line, cell.place) for line in cell.text.split("\n")] for cell in row)):
+    for cells in zip_longest(
+        *([GridCell(line, cell.place) for line in cell.text.split("\n")] for cell in row)
+    ):
         yield _line([cell or GridCell("") for cell in cells], shown, styled)
 
 
@@ -79,7 +91,11 @@ def _line(row: Sequence[GridCell], shown: Sequence[tuple[int, bool]], styled: bo
 
 
 def _fold(cell: GridCell, width: int) -> GridCell:
-    return cell if len(cell.text) <= width else GridCell("\n".join(textwrap.wrap(cell.text, width)), cell.place)
+    return (
+        cell
+        if len(cell.text) <= width
+        else GridCell("\n".join(textwrap.wrap(cell.text, width)), cell.place)
+    )
 
 
 def _plain(cell: GridCell) -> GridCell:
@@ -88,7 +104,9 @@ def _plain(cell: GridCell) -> GridCell:
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    return textwrap.wrap(_plain(GridCell(text)).text, width, break_long_words=False, break_on_hyphens=False) or [""]
+    return textwrap.wrap(
+        _plain(GridCell(text)).text, width, break_long_words=False, break_on_hyphens=False
+    ) or [""]
 
 
 def _width(text: str) -> int:

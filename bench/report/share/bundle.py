@@ -11,10 +11,18 @@ from fewbench.store.record import Record
 
 
 def bundle(records: Sequence[Record], cells: Sequence[dict[str, Any]]) -> dict[str, bytes]:
-    """Return the files of a bundle by name: `runs.csv`, `trials.csv`, and `cells.csv` as `bench table --format csv`."""
+    """Return the files of a bundle by name: `runs.csv`, `trials.csv`, and `cells.csv` as `bench
+    table --format csv`.
+    """
     trials = [row for record in records for row in _trials(record)]
-    tables = {"runs.csv": [_run(record) for record in records], "trials.csv": trials, "cells.csv": list(cells)}
-    return {name: (to_csv(_same_keys(rows)) + "\n").encode("utf-8") for name, rows in tables.items()}
+    tables = {
+        "runs.csv": [_run(record) for record in records],
+        "trials.csv": trials,
+        "cells.csv": list(cells),
+    }
+    return {
+        name: (to_csv(_same_keys(rows)) + "\n").encode("utf-8") for name, rows in tables.items()
+    }
 
 
 def _run(record: Record) -> dict[str, Any]:
@@ -42,7 +50,11 @@ def _run(record: Record) -> dict[str, Any]:
         "commit": record.environment.get("commit"),
         "device": record.environment.get("device"),
         "total_seconds": record.timing.get("total_seconds"),
-        **{f"{part}_{name}": value for part, scores in record.scores.items() for name, value in scores.items()},
+        **{
+            f"{part}_{name}": value
+            for part, scores in record.scores.items()
+            for name, value in scores.items()
+        },
     }
 
 

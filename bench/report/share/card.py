@@ -21,7 +21,14 @@ def model_index(name: str, cells: Sequence[Entry], tasks: Mapping[str, Task]) ->
         cells: of one method, finished.
         tasks: those that are known, by name.
     """
-    return {"model-index": [{"name": name, "results": [_result(cell, tasks.get(cell.column.task)) for cell in cells]}]}
+    return {
+        "model-index": [
+            {
+                "name": name,
+                "results": [_result(cell, tasks.get(cell.column.task)) for cell in cells],
+            }
+        ]
+    }
 
 
 def _result(cell: Entry, task: Task | None) -> dict[str, Any]:
@@ -29,10 +36,15 @@ def _result(cell: Entry, task: Task | None) -> dict[str, Any]:
     source = next((s for s in task.sources if s.name == column.source), None) if task else None
     kind = KINDS.get(task.kind, "text-classification") if task else "text-classification"
     assert cell.mean is not None
-    dataset = {"type": source.path if source else column.task, "name": f"{column.task}@{column.source}"}
+    dataset = {
+        "type": source.path if source else column.task,
+        "name": f"{column.task}@{column.source}",
+    }
     if source:
         dataset |= {"config": source.config} if source.config else {}
-        dataset |= {"split": source.test} | ({"revision": source.revision} if source.revision else {})
+        dataset |= {"split": source.test} | (
+            {"revision": source.revision} if source.revision else {}
+        )
     args = {
         "shots": cell.terms.k,
         "protocol": cell.terms.protocol,
@@ -60,7 +72,9 @@ def front_matter(metadata: Mapping[str, Any]) -> str:
 
 
 def _lines(value: Any) -> list[str]:
-    """Return a value as block YAML whose keys are plain words of ours and whose scalars are quoted as in JSON."""
+    """Return a value as block YAML whose keys are plain words of ours and whose scalars are quoted
+    as in JSON.
+    """
     if isinstance(value, Mapping) and value:
         pairs = ((str(key), _lines(inner), inner) for key, inner in value.items())
         return [line for key, lines, inner in pairs for line in _under(f"{key}:", lines, inner)]

@@ -20,9 +20,11 @@ Keep = Literal["old", "new"]
 
 
 class Copied(NamedTuple):
-    """How many records were written, and how many stood there already; how many measurements were written.
+    """How many records were written, and how many stood there already; how many measurements were
+    written.
 
-    `other_code` counts those that stood there and were made by other code of their method than the one found.
+    `other_code` counts those that stood there and were made by other code of their method than the
+    one found.
     """
 
     written: int
@@ -31,25 +33,31 @@ class Copied(NamedTuple):
     other_code: int
 
 
-def copy_into(store: Store, found: Sequence[FoundRecord], keep: Keep | None = None, *, attached: bool = True) -> Copied:
+def copy_into(
+    store: Store, found: Sequence[FoundRecord], keep: Keep | None = None, *, attached: bool = True
+) -> Copied:
     """Write records, their predictions and their measurements into a store.
 
-    A measurement goes where its run came out as it did when it was measured, and where none of its kind stands.
+    A measurement goes where its run came out as it did when it was measured, and where none of its
+    kind stands.
 
     Args:
         store: its folder is made where there is none.
         found: whole records; of two of one run the later one is the newer.
-        keep: which of two records of one run with other scores stays; `new` also takes those of other code.
+        keep: which of two records of one run with other scores stays; `new` also takes those of
+            other code.
         attached: whether what is attached to measurements, texts of the data, goes with them.
 
     Raises:
-        BenchError: two records of one run with other scores and no `keep`, or a file that cannot be written. Nothing
-            has been written then: what had been was put back.
+        BenchError: two records of one run with other scores and no `keep`, or a file that cannot be
+            written. Nothing has been written then: what had been was put back.
     """
     new, there, other_code = _new(store, found, keep)
     writes: dict[PurePosixPath, bytes] = {}
     replaced: list[PurePosixPath] = []
-    stand: dict[str, tuple[PurePosixPath, Record]] = {}  # where each run's record will be, and which
+    stand: dict[
+        str, tuple[PurePosixPath, Record]
+    ] = {}  # where each run's record will be, and which
     for one in found:
         key, old = one.record.run.key, store.get(one.record.run)
         if old is not None:
@@ -62,7 +70,10 @@ def copy_into(store: Store, found: Sequence[FoundRecord], keep: Keep | None = No
             stand[key] = place, new[key].record
     measured = _measured(store, found, stand)
     if not attached:
-        measured = {file: Measured(replace(each.measurement, files={}), {}) for file, each in measured.items()}
+        measured = {
+            file: Measured(replace(each.measurement, files={}), {})
+            for file, each in measured.items()
+        }
     for file, each in measured.items():
         writes |= _laid(each, file)
     _write(store.runs, writes)
@@ -73,15 +84,21 @@ def copy_into(store: Store, found: Sequence[FoundRecord], keep: Keep | None = No
     return Copied(len(new), there, len(measured), other_code)
 
 
-def _new(store: Store, found: Sequence[FoundRecord], keep: Keep | None) -> tuple[dict[str, FoundRecord], int, int]:
-    """Return the records to write, by key; how many need not be; of these, how many are of other code than stands."""
+def _new(
+    store: Store, found: Sequence[FoundRecord], keep: Keep | None
+) -> tuple[dict[str, FoundRecord], int, int]:
+    """Return the records to write, by key; how many need not be; of these, how many are of other
+    code than stands.
+    """
     new: dict[str, FoundRecord] = {}
     clashes, there, other_code = [], 0, 0
     for one in found:
         key = one.record.run.key
         earlier = new[key].record if key in new else store.get(one.record.run)
         same_code = earlier is not None and earlier.method_code == one.record.method_code
-        if earlier is not None and (keep == "old" or (like(earlier, one.record) and (same_code or keep != "new"))):
+        if earlier is not None and (
+            keep == "old" or (like(earlier, one.record) and (same_code or keep != "new"))
+        ):
             there += 1
             other_code += not same_code
             continue
@@ -99,8 +116,14 @@ def _new(store: Store, found: Sequence[FoundRecord], keep: Keep | None) -> tuple
 
 
 def like(one: Record, other: Record) -> bool:
-    """Whether two records of one run came out the same: status, scores and predictions, whenever and wherever made."""
-    return (one.status, one.scores, one.predictions) == (other.status, other.scores, other.predictions)
+    """Whether two records of one run came out the same: status, scores and predictions, whenever
+    and wherever made.
+    """
+    return (one.status, one.scores, one.predictions) == (
+        other.status,
+        other.scores,
+        other.predictions,
+    )
 
 
 def _scores(record: Record) -> str:
@@ -116,13 +139,19 @@ def _place_of(store: Store, record: Record) -> PurePosixPath:
 def _measured(
     store: Store, found: Sequence[FoundRecord], stand: Mapping[str, tuple[PurePosixPath, Record]]
 ) -> dict[PurePosixPath, Measured]:
-    """Return the measurements to write, by place: those that fit the record that will stand, where none does yet."""
+    """Return the measurements to write, by place: those that fit the record that will stand, where
+    none does yet.
+    """
     new: dict[PurePosixPath, Measured] = {}
     for one in found:
         place, record = stand[one.record.run.key]
         for each in one.measured:
             file = PurePosixPath(paths.measurement(Path(place), each.measurement.what))
-            if each.measurement.fits(record) and file not in new and not _stands(store.runs / file, record):
+            if (
+                each.measurement.fits(record)
+                and file not in new
+                and not _stands(store.runs / file, record)
+            ):
                 new[file] = each
     return new
 
@@ -157,14 +186,18 @@ def _write(root: Path, files: Mapping[PurePosixPath, bytes]) -> None:
             for file in reversed(begun):
                 _put_back(file, before[file])
             if isinstance(error, OSError):
-                raise BenchError(f"nothing was copied: {error.strerror}", where=str(begun[-1])) from error
+                raise BenchError(
+                    f"nothing was copied: {error.strerror}", where=str(begun[-1])
+                ) from error
             raise
 
 
 def _refuse_outside(root: Path, file: Path) -> None:
     """Refuse a file that a link in the store would lead out of it."""
     if not file.parent.resolve().is_relative_to(root.resolve()):
-        raise BenchError("nothing was copied: this would be written outside the store", where=str(file))
+        raise BenchError(
+            "nothing was copied: this would be written outside the store", where=str(file)
+        )
 
 
 def _put_back(file: Path, old: bytes | None) -> None:

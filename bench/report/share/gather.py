@@ -1,4 +1,6 @@
-"""Reads a folder of results that somebody else made: nothing in it is trusted, and nothing outside it is read."""
+"""Reads a folder of results that somebody else made: nothing in it is trusted, and nothing outside
+it is read.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ IGNORED = frozenset({".DS_Store", "Thumbs.db", ".gitkeep"})
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A measurement as it lies beside its record, and the bytes of what is attached to it, by ending."""
+    """A measurement as it lies beside its record, and the bytes of what is attached to it, by
+    ending.
+    """
 
     measurement: Measurement
     attached: Mapping[str, bytes]
@@ -51,9 +55,15 @@ class FoundRecord:
 
     @property
     def files(self) -> dict[PurePosixPath, bytes]:
-        """What is written, by its path below `runs/`: predictions first, so that no record ever lacks them."""
+        """What is written, by its path below `runs/`: predictions first, so that no record ever
+        lacks them.
+        """
         beside = paths.beside(Path(self.place), self.record)
-        files = {} if beside is None or self.predictions is None else {PurePosixPath(beside): self.predictions}
+        files = (
+            {}
+            if beside is None or self.predictions is None
+            else {PurePosixPath(beside): self.predictions}
+        )
         return {**files, self.place: self.text}
 
 
@@ -86,12 +96,16 @@ def gather(folder: Path) -> tuple[list[FoundRecord], list[str]]:
             one = _found(runs, place, files)
             one = replace(one, measured=tuple(_measured(runs, one.record, beside.get(place, ()))))
         except (BenchError, OSError) as error:
-            problems.append(f"{place}: {error.problem if isinstance(error, BenchError) else error.strerror}")
+            problems.append(
+                f"{place}: {error.problem if isinstance(error, BenchError) else error.strerror}"
+            )
             used |= {other for other in files if str(other).startswith(str(place.with_suffix("")))}
             continue
         found.append(one)
         used |= one.files.keys()
-    problems += [f"{place}: predictions that no record names" for place in sorted(files) if place not in used]
+    problems += [
+        f"{place}: predictions that no record names" for place in sorted(files) if place not in used
+    ]
     return found, problems
 
 
@@ -146,7 +160,9 @@ def _found(runs: Path, place: PurePosixPath, files: set[PurePosixPath]) -> Found
 
 
 def _measured(runs: Path, record: Record, places: Iterable[PurePosixPath]) -> Iterator[Measured]:
-    """Yield the measurements of a record that fit it; of another outcome they are no part of this one."""
+    """Yield the measurements of a record that fit it; of another outcome they are no part of this
+    one.
+    """
     for place in places:
         parts = paths.measured(place.name)
         if parts is None or parts["hash"] or place.suffix != paths.RECORD:
@@ -162,8 +178,13 @@ def _measured(runs: Path, record: Record, places: Iterable[PurePosixPath]) -> It
             raise BenchError(f"{place.name}: {error.problem}") from error
         except FileNotFoundError as error:
             raise BenchError(f"{place.name}: what is attached to it is not there") from error
-        if any(hashlib.sha256(attached[ending]).hexdigest() != digest for ending, digest in measurement.files.items()):
-            raise BenchError(f"{place.name}: what is attached to it is not what it names: another checksum")
+        if any(
+            hashlib.sha256(attached[ending]).hexdigest() != digest
+            for ending, digest in measurement.files.items()
+        ):
+            raise BenchError(
+                f"{place.name}: what is attached to it is not what it names: another checksum"
+            )
         if measurement.fits(record):
             yield Measured(measurement, attached)
 

@@ -47,7 +47,8 @@ class Checker:
     """Checks records one by one; each task's data is read once.
 
     Args:
-        data: the data folder. Without a task's data its fingerprints and scores are taken as they are, and said so.
+        data: the data folder. Without a task's data its fingerprints and scores are taken as they
+            are, and said so.
         tasks: TOML files of tasks that are not the project's.
     """
 
@@ -71,7 +72,9 @@ class Checker:
 
     def _problems(self, one: FoundRecord, report: Report) -> list[str]:
         record = one.record
-        problems = [problem for check in (_general, self._code) for problem in check(record, report)]
+        problems = [
+            problem for check in (_general, self._code) for problem in check(record, report)
+        ]
         try:
             task = self._task(record)
         except BenchError as error:
@@ -79,7 +82,9 @@ class Checker:
         if record.run.protocol not in self._protocols:
             problems.append(f"the protocol '{record.run.protocol}' is not known here")
         problems += self._inputs(record, report)
-        problems += [problem for each in one.measured for problem in _of_measurement(each.measurement)]
+        problems += [
+            problem for each in one.measured for problem in _of_measurement(each.measurement)
+        ]
         return problems + self._against_data(one, task, report)
 
     def _inputs(self, record: Record, report: Report) -> list[str]:
@@ -95,9 +100,13 @@ class Checker:
             return [f"{name!r} is no method's name"]
         info = info_of(name, self._methods)
         if info is None:
-            report.note(f"the method '{name}' is not here: whether its code is of today cannot be told")
+            report.note(
+                f"the method '{name}' is not here: whether its code is of today cannot be told"
+            )
         elif info.code_hash() != record.method_code:
-            report.note(f"'{name}' was run by other code than is here: tables will mark it as stale")
+            report.note(
+                f"'{name}' was run by other code than is here: tables will mark it as stale"
+            )
         return []
 
     def _task(self, record: Record) -> Task:
@@ -106,7 +115,9 @@ class Checker:
             raise BenchError(f"the task '{run.task}' is not declared here")
         task = with_source(self._tasks[run.task], run.source)
         if task.version != run.task_version:
-            raise BenchError(f"'{run.task}' is of version {task.version} here, and of {run.task_version} there")
+            raise BenchError(
+                f"'{run.task}' is of version {task.version} here, and of {run.task_version} there"
+            )
         return with_prompt(task, run.template) if run.template else task
 
     def _against_data(self, one: FoundRecord, task: Task, report: Report) -> list[str]:
@@ -150,7 +161,9 @@ class Checker:
             except BenchError:
                 self._rows[task.full_name] = None
         if self._rows[task.full_name] is None:
-            report.note(f"the data of {task.full_name} is not here: fingerprints and scores were not checked (--data)")
+            report.note(
+                f"the data of {task.full_name} is not here: fingerprints and scores were not checked (--data)"
+            )
         return self._rows[task.full_name]
 
 
@@ -158,9 +171,12 @@ def _general(record: Record, report: Report) -> list[str]:
     """What can be told of a record by itself."""
     wrong: Mapping[str, bool] = {
         "tested on a part of the test rows (--limit or --drop-leaks), so not comparable": not record.comparable,
-        "made by a checkout with changes that are not committed": bool(record.environment.get("dirty")),
+        "made by a checkout with changes that are not committed": bool(
+            record.environment.get("dirty")
+        ),
         "finished, but without predictions": record.status == "ok" and record.predictions is None,
-        "finished, but without test scores": record.status == "ok" and not record.scores.get("test"),
+        "finished, but without test scores": record.status == "ok"
+        and not record.scores.get("test"),
     }
     if record.environment.get("commit") is None:
         report.note("records that do not say which commit made them")

@@ -1,8 +1,9 @@
 """A difference of two methods over tasks, seeds and items: its interval, and the p that decides.
 
-A cluster holds the rows that are not independent of each other: one task by several K, templates or protocols. Its
-rows are averaged first and the clusters then, so a task weighs the same whichever K it was run with. Seeds and items
-are crossed, and both are drawn for all rows of a cluster together (decision 014).
+A cluster holds the rows that are not independent of each other: one task by several K, templates or
+protocols. Its rows are averaged first and the clusters then, so a task weighs the same whichever K
+it was run with. Seeds and items are crossed, and both are drawn for all rows of a cluster together
+(decision 014).
 
 Axes: S seeds, B resamples.
 """
@@ -24,9 +25,10 @@ LEVEL = 0.05
 class Paired(NamedTuple):
     """Two methods in one row.
 
-    `differences` [S] are those of the scores by seed. `resampled` and `null` [B] are the difference of mean scores on
-    resampled items, and with answers swapped item by item; None where items are not known. `fixed` says that neither
-    method's answers vary over seeds, so that all seeds are one pair of runs.
+    `differences` [S] are those of the scores by seed. `resampled` and `null` [B] are the difference
+    of mean scores on resampled items, and with answers swapped item by item; None where items are
+    not known. `fixed` says that neither method's answers vary over seeds, so that all seeds are one
+    pair of runs.
     """
 
     seeds: tuple[int, ...]
@@ -45,14 +47,18 @@ Cluster = Sequence[Paired]
 
 
 class Part(NamedTuple):
-    """One source of chance: the variance it gives a difference, and how many degrees of freedom tell that."""
+    """One source of chance: the variance it gives a difference, and how many degrees of freedom
+    tell that.
+    """
 
     variance: float
     freedom: float
 
 
 class Estimate(NamedTuple):
-    """A difference, its interval, and p: the larger of that over items alone and that over seeds and items."""
+    """A difference, its interval, and p: the larger of that over items alone and that over seeds
+    and items.
+    """
 
     difference: float
     low: float
@@ -85,12 +91,16 @@ def estimate(clusters: Sequence[Cluster], p_items: float | None = None) -> Estim
 
 
 def pairs_of_runs(clusters: Sequence[Cluster]) -> int:
-    """Return how many pairs of runs are independent: the seeds of each task, however many K it was run with."""
+    """Return how many pairs of runs are independent: the seeds of each task, however many K it was
+    run with.
+    """
     return sum(_seeds_of(rows) for rows in clusters)
 
 
 def least_seeds(clusters: Sequence[Cluster]) -> int:
-    """Return how many seeds the row with the fewest has; methods that do not vary need no more than one."""
+    """Return how many seeds the row with the fewest has; methods that do not vary need no more than
+    one.
+    """
     varying = [len(row.seeds) for rows in clusters for row in rows if not row.fixed]
     return min(varying, default=1)
 
@@ -113,8 +123,9 @@ def _parts(rows: Cluster) -> Iterator[Part]:
 def _seed_variance(varying: Cluster, rows: int) -> float:
     """Return the variance that seeds give the mean of so many rows.
 
-    What one seed adds is summed over all rows before it is squared: with the same seed the examples of a smaller K are
-    among those of a larger one. Of a single row it is the variance of S scores (ddof 1) over S.
+    What one seed adds is summed over all rows before it is squared: with the same seed the examples
+    of a smaller K are among those of a larger one. Of a single row it is the variance of S scores
+    (ddof 1) over S.
     """
     added: dict[int, float] = {}
     for row in varying:
@@ -128,7 +139,8 @@ def _seed_variance(varying: Cluster, rows: int) -> float:
 
 
 def _t_test(difference: float, parts: Sequence[Part]) -> tuple[float, float]:
-    """Return half the width of the interval, and p: Student's t, its degrees of freedom by Satterthwaite (1946).
+    """Return half the width of the interval, and p: Student's t, its degrees of freedom by
+    Satterthwaite (1946).
 
     Where nothing varies there is no t: p is then the chance that all seeds lie on one side.
     """

@@ -28,7 +28,8 @@ def tally(differences: Sequence[float]) -> Tally:
 
 
 def mcnemar(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Return the exact two-sided p that two methods are right equally often, from the items one of them alone gets.
+    """Return the exact two-sided p that two methods are right equally often, from the items one of
+    them alone gets.
 
     McNemar, 1947; the binomial, not the chi-squared approximation, whatever the counts.
 
@@ -44,7 +45,9 @@ def mcnemar(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number by Holm's step-down rule (1979), in the order given."""
+    """Return p-values adjusted for their number by Holm's step-down rule (1979), in the order
+    given.
+    """
     order = np.argsort(ps, kind="stable")
     steps = np.asarray(ps)[order] * np.arange(len(ps), 0, -1)
     adjusted = np.empty(len(ps))
@@ -53,9 +56,11 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def hedges(differences: Sequence[float]) -> float | None:
-    """Return Hedges' g of paired differences: their mean in standard deviations (ddof 1), unbiased for small n.
+    """Return Hedges' g of paired differences: their mean in standard deviations (ddof 1), unbiased
+    for small n.
 
-    Hedges, 1981, with the exact factor J. None for fewer than three, where J is 0, and where all are the same.
+    Hedges, 1981, with the exact factor J. None for fewer than three, where J is 0, and where all
+    are the same.
     """
     n = len(differences)
     if n < 3:

@@ -1,8 +1,9 @@
 """The paired bootstrap and the paired permutation test over items, for any metric of sums.
 
-Axes: S seeds, n items, F sums, B resamples. Every seed's model answers the same items: a resample's items, and a
-permutation's swaps, are the same for all seeds. Generators in one state draw the same items for all who answer n of
-them, so whatever is tested on one test set (another K, another template) is resampled together.
+Axes: S seeds, n items, F sums, B resamples. Every seed's model answers the same items: a resample's
+items, and a permutation's swaps, are the same for all seeds. Generators in one state draw the same
+items for all who answer n of them, so whatever is tested on one test set (another K, another
+template) is resampled together.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ CHUNK = 2_000_000
 Value = Callable[[Floats], Floats]
 
 
-def bootstrap(first: Floats, second: Floats, value: Value, resamples: int, rng: np.random.Generator) -> Floats:
+def bootstrap(
+    first: Floats, second: Floats, value: Value, resamples: int, rng: np.random.Generator
+) -> Floats:
     """Return the difference of two methods' mean scores in each resample of the items, [B].
 
     A resample draws items with replacement, the same for both methods and all seeds: an item hard
@@ -39,12 +42,15 @@ def bootstrap(first: Floats, second: Floats, value: Value, resamples: int, rng: 
     return np.concatenate(parts)
 
 
-def permuted(first: Floats, second: Floats, value: Value, resamples: int, rng: np.random.Generator) -> Floats:
-    """Return the difference of mean scores under the null hypothesis that names are exchangeable item by item, [B].
+def permuted(
+    first: Floats, second: Floats, value: Value, resamples: int, rng: np.random.Generator
+) -> Floats:
+    """Return the difference of mean scores under the null hypothesis that names are exchangeable
+    item by item, [B].
 
-    Each time, a fair coin for each item swaps what the two methods answered to it, for all seeds together (Noreen,
-    1989, approximate randomisation, with items as blocks). The models are taken as they are: this asks whether the
-    difference would stand on other items, not for other splits.
+    Each time, a fair coin for each item swaps what the two methods answered to it, for all seeds
+    together (Noreen, 1989, approximate randomisation, with items as blocks). The models are taken
+    as they are: this asks whether the difference would stand on other items, not for other splits.
     """
     moved = second - first
     parts = []
@@ -55,7 +61,9 @@ def permuted(first: Floats, second: Floats, value: Value, resamples: int, rng: n
 
 
 def p_value(null: Floats, observed: float) -> float:
-    """Return the two-sided p of a difference among those drawn under the null, itself counted (never 0)."""
+    """Return the two-sided p of a difference among those drawn under the null, itself counted
+    (never 0).
+    """
     return float((1 + (np.abs(null) >= abs(observed) - 1e-12).sum()) / (1 + len(null)))
 
 

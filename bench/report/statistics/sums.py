@@ -1,7 +1,9 @@
-"""Metrics as functions of sums over items, so that thousands of resamples of the items are one matrix product.
+"""Metrics as functions of sums over items, so that thousands of resamples of the items are one
+matrix product.
 
-What an item adds to the sums does not hang on the other items; the score is a function of the sums alone. Accuracy, F1,
-the correlation of Matthews and that of Pearson are of this kind; Spearman's is not, since ranks hang on all items.
+What an item adds to the sums does not hang on the other items; the score is a function of the sums
+alone. Accuracy, F1, the correlation of Matthews and that of Pearson are of this kind; Spearman's is
+not, since ranks hang on all items.
 """
 
 from __future__ import annotations
@@ -18,16 +20,20 @@ Floats = NDArray[np.float64]
 class Features(Protocol):
     """Gives what each item adds to the sums, [n, F]."""
 
-    def __call__(self, gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
-        """Return it for gold labels [n] and answers [n] of C classes; F1 is of the class `positive`."""
+    def __call__(
+        self, gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /
+    ) -> Floats:
+        """Return it for gold labels [n] and answers [n] of C classes; F1 is of the class
+        `positive`.
+        """
         ...
 
 
 class Summed(NamedTuple):
     """A metric: what each item adds, and the score of the sums.
 
-    `value` takes sums [..., F] and gives scores [...]. Both sides of a comparison must be given the same number of
-    classes.
+    `value` takes sums [..., F] and gives scores [...]. Both sides of a comparison must be given the
+    same number of classes.
     """
 
     features: Features
@@ -35,7 +41,9 @@ class Summed(NamedTuple):
 
 
 def divide(above: Floats, below: Floats) -> Floats:
-    """Return above / below, and 0 where there is nothing to divide by: the convention of our metrics."""
+    """Return above / below, and 0 where there is nothing to divide by: the convention of our
+    metrics.
+    """
     return np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
 
 
@@ -48,7 +56,9 @@ def _accuracy(sums: Floats) -> Floats:
     return divide(sums[..., 0], sums[..., 1])
 
 
-def _by_class(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
+def _by_class(
+    gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /
+) -> Floats:
     """[n, 3C]: a class right, answered, and gold."""
     each = np.arange(classes)
     answered, golden = answers[:, None] == each, gold[:, None] == each
@@ -60,7 +70,9 @@ def _three(sums: Floats) -> tuple[Floats, Floats, Floats]:
     return right, answered, golden
 
 
-def _of_class(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
+def _of_class(
+    gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /
+) -> Floats:
     """[n, 3]: the positive class right, answered, and gold."""
     answered, golden = answers == positive, gold == positive
     return np.stack([answered & golden, answered, golden], 1).astype(float)
@@ -88,8 +100,12 @@ def _mcc(sums: Floats) -> Floats:
     return divide(covariance, np.sqrt(spread))
 
 
-def _moments(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
-    """[n, 6]: 1, x, y, xx, yy, xy, both about the mean of gold, so that little is lost in the subtraction below."""
+def _moments(
+    gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /
+) -> Floats:
+    """[n, 6]: 1, x, y, xx, yy, xy, both about the mean of gold, so that little is lost in the
+    subtraction below.
+    """
     x, y = gold - gold.mean(), answers - gold.mean()
     return np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], 1).astype(float)
 
@@ -97,7 +113,9 @@ def _moments(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: 
 def _pearson(sums: Floats) -> Floats:
     n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
     spread = np.stack([n * xx - x * x, n * yy - y * y])
-    constant = (spread <= 1e-10 * np.stack([n * xx, n * yy])).any(0)  # rounding leaves a trifle of no spread at all
+    constant = (spread <= 1e-10 * np.stack([n * xx, n * yy])).any(
+        0
+    )  # rounding leaves a trifle of no spread at all
     return divide(n * xy - x * y, np.where(constant, 0.0, np.sqrt(np.abs(spread.prod(0)))))
 
 

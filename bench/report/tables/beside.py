@@ -1,4 +1,6 @@
-"""Published numbers as cells of our tables, in rows of their own backbones: what papers print for methods we ran."""
+"""Published numbers as cells of our tables, in rows of their own backbones: what papers print for
+methods we ran.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def published_entries(blocks: Iterable[Block], numbers: Sequence[Published]) -> 
 
 
 def published_rows(blocks: Sequence[Block], numbers: Sequence[Published]) -> list[dict[str, Any]]:
-    """Return every cell as plain values, ours with `published` and `mark` empty, and the papers' after them."""
+    """Return every cell as plain values, ours with `published` and `mark` empty, and the papers'
+    after them.
+    """
     ours = [{**row, "published": None, "mark": None} for row in to_rows(blocks)]
     blank = dict.fromkeys(ours[0]) if ours else {}
     theirs = [
@@ -58,7 +62,9 @@ def published_rows(blocks: Sequence[Block], numbers: Sequence[Published]) -> lis
 
 
 def _near(block: Block, numbers: Sequence[Published]) -> Iterator[tuple[TaskCell, Beside]]:
-    """Yield what papers print of each column's task for the methods that have a cell in it, each number once."""
+    """Yield what papers print of each column's task for the methods that have a cell in it, each
+    number once.
+    """
     for column in block.columns:
         methods = {row.method.partition(":")[0] for row, where in block.cells if where == column}
         for method in sorted(methods):

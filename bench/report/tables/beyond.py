@@ -1,7 +1,8 @@
-"""One row a method on a task: how good, how faithful to its teacher, and whatever else was measured of its stored runs.
+"""One row a method on a task: how good, how faithful to its teacher, and whatever else was measured
+of its stored runs.
 
-Means over split seeds. A measurement counts only if it fits its record (`fewbench.store.measurement`), and a row says
-of how many of its runs each figure is.
+Means over split seeds. A measurement counts only if it fits its record
+(`fewbench.store.measurement`), and a row says of how many of its runs each figure is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from typing import Any, NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.measure.loyalty import label_loyalty, own_teacher, paired, probability_loyalty
-from fewbench.report.tables.blocks import CellPlace, Changed, nothing_changed, without_doubled, worst_first
+from fewbench.report.tables.blocks import (
+    CellPlace,
+    Changed,
+    nothing_changed,
+    without_doubled,
+    worst_first,
+)
 from fewbench.report.tables.blocks import places as places_of
 from fewbench.report.tables.grid import Grid, GridCell, places
 from fewbench.report.tables.names import Names, protocol_names, telling
@@ -23,7 +30,9 @@ from fewbench.store.store import Store
 
 
 class Figure(NamedTuple):
-    """A column: its name, how its measurement's scores hold it, and how many digits follow the point."""
+    """A column: its name, how its measurement's scores hold it, and how many digits follow the
+    point.
+    """
 
     name: str
     of: Callable[[Mapping[str, Any]], float | None]
@@ -51,7 +60,9 @@ class MeasuredRow(NamedTuple):
 
 
 def _at(*path: str, times: float = 1.0) -> Callable[[Mapping[str, Any]], float | None]:
-    """Return what looks a number up by a path of names, None where it is not there, and refuses what is no number."""
+    """Return what looks a number up by a path of names, None where it is not there, and refuses
+    what is no number.
+    """
 
     def look(scores: Mapping[str, Any]) -> float | None:
         value: Any = scores
@@ -83,10 +94,14 @@ COLUMNS: Mapping[str, tuple[Figure, ...]] = {
         Figure("layer ratio", _at("layer_ratio"), 2),
     ),
 }
-"""By kind of measurement: what a table shows of it. Of the kind `attack`, columns name the recipe too."""
+"""By kind of measurement: what a table shows of it. Of the kind `attack`, columns name the recipe
+too.
+"""
 
 FIRST = "†"
-FIRST_ROWS = f"{FIRST} attacked the first test rows, perhaps of one class alone: bench attack draws them"
+FIRST_ROWS = (
+    f"{FIRST} attacked the first test rows, perhaps of one class alone: bench attack draws them"
+)
 
 KINDS = tuple(kind for kind in COLUMNS if kind != "score")
 
@@ -101,7 +116,10 @@ def chosen(text: str) -> list[str]:
     for kind in kinds:
         if kind not in KINDS:
             raise BenchError(
-                f"nothing called '{kind}' is measured", allowed=KINDS, given=kind, fix="--with loyalty,cost"
+                f"nothing called '{kind}' is measured",
+                allowed=KINDS,
+                given=kind,
+                fix="--with loyalty,cost",
             )
     return kinds
 
@@ -127,14 +145,19 @@ def figures(kind: str, name: str, scores: Mapping[str, Any]) -> Iterator[tuple[s
 def named(measurement: Measurement) -> str:
     """Return the name of a measurement, marked where it is of an attack on the first test rows.
 
-    Earlier versions attacked these, and many a test set is sorted by class. Such figures have columns of their own.
+    Earlier versions attacked these, and many a test set is sorted by class. Such figures have
+    columns of their own.
     """
     first = measurement.kind == "attack" and "drawn" not in measurement.settings
     return measurement.name + (FIRST if first else "")
 
 
-def loyalties(student: Record, teachers: Mapping[str, Record], store: Store) -> dict[str, float] | None:
-    """Return the label and probability loyalty of a run to its own teacher's, if it has one that is stored."""
+def loyalties(
+    student: Record, teachers: Mapping[str, Record], store: Store
+) -> dict[str, float] | None:
+    """Return the label and probability loyalty of a run to its own teacher's, if it has one that is
+    stored.
+    """
     if (teacher := own_teacher(student, teachers)) is None:
         return None
     try:
@@ -154,7 +177,8 @@ def rows(
     """Return a row for each cell: task as asked, terms and entrant.
 
     Args:
-        records: those to show; failed runs are left out, and those that share cell and seed with another.
+        records: those to show; failed runs are left out, and those that share cell and seed with
+            another.
         known: all records, teachers among them.
         store: of both.
         kinds: of `COLUMNS`.
@@ -176,15 +200,20 @@ def rows(
     found = []
     for place, group in sorted(groups.items()):
         each: dict[tuple[str, int], list[float]] = {}
-        for told in (told for record in group for told in _scores(record, teachers, store, shelf, kinds)):
+        for told in (
+            told for record in group for told in _scores(record, teachers, store, shelf, kinds)
+        ):
             for column, digits, value in figures(*told):
                 each.setdefault((column, digits), []).append(value)
         means = {
-            name: Value(math.fsum(values) / len(values), len(values), digits) for (name, digits), values in each.items()
+            name: Value(math.fsum(values) / len(values), len(values), digits)
+            for (name, digits), values in each.items()
         }
         task, method = names.column(place.column).name, names.row(shown[place.row])
         protocol = protocols[place.terms[1:3]] + _cut(place.terms)
-        found.append(MeasuredRow(task, place.terms.k, protocol, method, place.row.student, len(group), means))
+        found.append(
+            MeasuredRow(task, place.terms.k, protocol, method, place.row.student, len(group), means)
+        )
     return found
 
 
@@ -195,21 +224,30 @@ def _cut(terms: Terms) -> str:
 
 
 def grids(rows: Sequence[MeasuredRow]) -> list[Grid]:
-    """Return a table for each task, K and protocol: a row a method, by score, the best last and marked.
+    """Return a table for each task, K and protocol: a row a method, by score, the best last and
+    marked.
 
     A figure that not all runs of its row have says in brackets how many have it.
     """
     tables: dict[tuple[str, int, str], list[MeasuredRow]] = {}
     for row in rows:
         tables.setdefault((row.task, row.k, row.protocol), []).append(row)
-    return [_grid(*place, {(row.method, row.student): row for row in group}) for place, group in tables.items()]
+    return [
+        _grid(*place, {(row.method, row.student): row for row in group})
+        for place, group in tables.items()
+    ]
 
 
 def _grid(task: str, k: int, protocol: str, group: Mapping[tuple[str, str], MeasuredRow]) -> Grid:
     names = columns(group.values())
     order = worst_first((place, row.values["score"].mean) for place, row in group.items())
-    ranked = dict(zip(order, places([group[place].values["score"].mean for place in order]), strict=True))
-    students, counts = {student for _, student in group if student}, {row.n for row in group.values()}
+    ranked = dict(
+        zip(order, places([group[place].values["score"].mean for place in order]), strict=True)
+    )
+    students, counts = (
+        {student for _, student in group if student},
+        {row.n for row in group.values()},
+    )
     n = counts.pop() if len(counts) == 1 else None
     body = []
     for place in order:
@@ -217,9 +255,18 @@ def _grid(task: str, k: int, protocol: str, group: Mapping[tuple[str, str], Meas
         line = [GridCell(row.method), *([GridCell(row.student)] if len(students) > 1 else [])]
         line += [] if n else [GridCell(str(row.n))]
         for name in names:
-            line.append(GridCell(_mean(row.values.get(name), row.n), ranked[place] if name == "score" else 0))
+            line.append(
+                GridCell(
+                    _mean(row.values.get(name), row.n), ranked[place] if name == "score" else 0
+                )
+            )
         body.append(line)
-    caption = [task, f"K={k}", protocol, *([f"model {next(iter(students))}"] if len(students) == 1 else [])]
+    caption = [
+        task,
+        f"K={k}",
+        protocol,
+        *([f"model {next(iter(students))}"] if len(students) == 1 else []),
+    ]
     caption.append(f"means over n={n} split seeds" if n else "means over n split seeds")
     labels = ["method", *(["model"] if len(students) > 1 else [])]
     header = [*labels, *([] if n else ["n"]), *(name.replace(" ", "\n") for name in names)]
@@ -234,22 +281,33 @@ def _mean(value: Value | None, n: int) -> str:
 
 
 def flat(rows: Sequence[MeasuredRow]) -> list[dict[str, Any]]:
-    """Return the rows as plain values, one object each: a figure's mean, None if no run has it, and how many have."""
+    """Return the rows as plain values, one object each: a figure's mean, None if no run has it, and
+    how many have.
+    """
     found = []
     names = columns(rows)
     for row in rows:
         line = {name: value for name, value in row._asdict().items() if name != "values"}
         for name in names:
             value = row.values.get(name)
-            line |= {name: round(value.mean, 4) if value else None, f"{name} n": value.n if value else 0}
+            line |= {
+                name: round(value.mean, 4) if value else None,
+                f"{name} n": value.n if value else 0,
+            }
         found.append(line)
     return found
 
 
 def _scores(
-    record: Record, teachers: Mapping[str, Record], store: Store, shelf: Shelf | None, kinds: Sequence[str]
+    record: Record,
+    teachers: Mapping[str, Record],
+    store: Store,
+    shelf: Shelf | None,
+    kinds: Sequence[str],
 ) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield what is known of a run, by kind and name: its score, its loyalty to its own teacher, its measurements."""
+    """Yield what is known of a run, by kind and name: its score, its loyalty to its own teacher,
+    its measurements.
+    """
     yield "score", "", {"score": record.scores["test"][str(record.selection["metric"])]}
     if "loyalty" in kinds and (found := loyalties(record, teachers, store)) is not None:
         yield "loyalty", "", found

@@ -1,7 +1,9 @@
-"""Tables from records: one row an entrant, one column a task as it was asked, blocks that can be compared.
+"""Tables from records: one row an entrant, one column a task as it was asked, blocks that can be
+compared.
 
-What stands where is `fewbench.store.cell.Cell`: a cell holds the runs of one entrant that answer one question, by split
-seed. Nothing is averaged across columns of different definitions, rows or metrics, or across blocks.
+What stands where is `fewbench.store.cell.Cell`: a cell holds the runs of one entrant that answer
+one question, by split seed. Nothing is averaged across columns of different definitions, rows or
+metrics, or across blocks.
 """
 
 from __future__ import annotations
@@ -13,13 +15,24 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from fewbench.report.today import OF_METHOD
-from fewbench.store.cell import UNKNOWN_METRIC, Cell, Entrant, TaskCell, Terms, Variant, cell_of, score_of
+from fewbench.store.cell import (
+    UNKNOWN_METRIC,
+    Cell,
+    Entrant,
+    TaskCell,
+    Terms,
+    Variant,
+    cell_of,
+    score_of,
+)
 from fewbench.store.record import Record
 
 T = TypeVar("T")
 
 Changed = Callable[[Record], tuple[str, ...]]
-"""Which parts of what a record's run was made from are not today's (`fewbench.report.today.Today.changed`)."""
+"""Which parts of what a record's run was made from are not today's
+(`fewbench.report.today.Today.changed`).
+"""
 
 
 def nothing_changed(record: Record) -> tuple[str, ...]:
@@ -28,7 +41,9 @@ def nothing_changed(record: Record) -> tuple[str, ...]:
 
 
 class TableRow(NamedTuple):
-    """An entrant; `variant` tells rows of one entrant apart that would hold two answers to one question."""
+    """An entrant; `variant` tells rows of one entrant apart that would hold two answers to one
+    question.
+    """
 
     entrant: Entrant
     variant: Variant = Variant()
@@ -59,12 +74,14 @@ class CellPlace(NamedTuple):
 
 @dataclass(slots=True)
 class Scores:
-    """The runs of one cell: test scores by split seed, 0 to 1 (or a correlation), and what is to be known of them.
+    """The runs of one cell: test scores by split seed, 0 to 1 (or a correlation), and what is to be
+    known of them.
 
-    A seed of which there are several finished runs (of other teachers' runs, say, or of what was not recorded) has no
-    one score: it is left out of `scores`, and `doubled` has the keys of its runs. `failed` counts runs without a score,
-    `stale` those of other code than the method's of today. `codes` are the hashes of the code that made them. `changed`
-    names what they were made from that is not today's.
+    A seed of which there are several finished runs (of other teachers' runs, say, or of what was
+    not recorded) has no one score: it is left out of `scores`, and `doubled` has the keys of its
+    runs. `failed` counts runs without a score, `stale` those of other code than the method's of
+    today. `codes` are the hashes of the code that made them. `changed` names what they were made
+    from that is not today's.
     """
 
     scores: dict[int, float] = field(default_factory=dict)
@@ -94,7 +111,9 @@ class Scores:
         if self.n <= ddof:
             return None
         mean = self.mean
-        return math.sqrt(math.fsum((score - mean) ** 2 for score in self.scores.values()) / (self.n - ddof))
+        return math.sqrt(
+            math.fsum((score - mean) ** 2 for score in self.scores.values()) / (self.n - ddof)
+        )
 
 
 @dataclass(slots=True)
@@ -111,8 +130,9 @@ class Block:
 def places(records: Sequence[Record], changed: Changed = nothing_changed) -> list[CellPlace]:
     """Return where each of some records stands among the others.
 
-    A failed run that names no metric stands in the one column that is equal in all else, if there is one. Variants of
-    an entrant share a row unless two of them answer one question, or one is not of today.
+    A failed run that names no metric stands in the one column that is equal in all else, if there
+    is one. Variants of an entrant share a row unless two of them answer one question, or one is not
+    of today.
     """
     cells = [cell_of(record) for record in records]
     columns = _columns(cell.question.task for cell in cells)
@@ -127,7 +147,9 @@ def places(records: Sequence[Record], changed: Changed = nothing_changed) -> lis
 
 
 def _columns(tasks: Iterable[TaskCell]) -> dict[TaskCell, TaskCell]:
-    """Return the column of each task: itself, or where it names no metric the only one that is equal in all else."""
+    """Return the column of each task: itself, or where it names no metric the only one that is
+    equal in all else.
+    """
     tasks = set(tasks)
     scored: dict[TaskCell, list[TaskCell]] = {}
     for task in tasks:
@@ -169,7 +191,9 @@ def build(
         block = blocks.setdefault(terms, Block(terms, ddofs.get(terms.protocol, 0), [], [], {}))
         block.cells[place.row, place.column] = _scores(group, code, changed)
     for block in blocks.values():
-        block.rows = worst_first(((row, cell.mean if cell.n else None) for (row, _), cell in block.cells.items()))
+        block.rows = worst_first(
+            ((row, cell.mean if cell.n else None) for (row, _), cell in block.cells.items())
+        )
         block.columns = sorted({column for _, column in block.cells})
     return [blocks[terms] for terms in sorted(blocks, key=in_order)]
 
@@ -202,28 +226,38 @@ def _scores(group: Sequence[Record], code: Mapping[str, str], changed: Changed) 
 
 
 def without_doubled(records: Sequence[Record]) -> list[Record]:
-    """Return the records but those that share cell and seed with another finished one: none is the run of that seed."""
+    """Return the records but those that share cell and seed with another finished one: none is the
+    run of that seed.
+    """
     counts: dict[tuple[CellPlace, int], int] = {}
-    seats = [(place, record.run.seed) for place, record in zip(places(records), records, strict=True)]
+    seats = [
+        (place, record.run.seed) for place, record in zip(places(records), records, strict=True)
+    ]
     for seat, record in zip(seats, records, strict=True):
         counts[seat] = counts.get(seat, 0) + (score_of(record) is not None)
     return [record for seat, record in zip(seats, records, strict=True) if counts[seat] < 2]
 
 
 def worst_first(means: Iterable[tuple[T, float | None]]) -> list[T]:
-    """Return rows by the mean over what each has, so that a table reads upwards to its best method last.
+    """Return rows by the mean over what each has, so that a table reads upwards to its best method
+    last.
 
     Args:
-        means: a row and the mean of one of its cells, or None where it has none; rows without any come first.
+        means: a row and the mean of one of its cells, or None where it has none; rows without any
+            come first.
     """
     of: dict[T, list[float]] = {}
     for row, mean in means:
         of.setdefault(row, []).extend(() if mean is None else (mean,))
-    return sorted(of, key=lambda row: (math.fsum(of[row]) / len(of[row]) if of[row] else -math.inf, row))
+    return sorted(
+        of, key=lambda row: (math.fsum(of[row]) / len(of[row]) if of[row] else -math.inf, row)
+    )
 
 
 def to_rows(blocks: Sequence[Block]) -> list[dict[str, Any]]:
-    """Return every cell as plain values, one object each (JSON, CSV). Scores and std are in hundredths."""
+    """Return every cell as plain values, one object each (JSON, CSV). Scores and std are in
+    hundredths.
+    """
     return [
         _flat(block, row, column, cell)
         for block in blocks

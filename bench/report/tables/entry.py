@@ -14,11 +14,12 @@ AXES = ("task", "method", "student", "k", "protocol")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A cell of a table, ours or a published one; `mean`, `std` and `median` are in hundredths, None where unknown.
+    """A cell of a table, ours or a published one; `mean`, `std` and `median` are in hundredths,
+    None where unknown.
 
-    `doubled` and `changed` are those of `fewbench.report.tables.blocks.Scores`. A published one names its
-    `source` (a paper's table) and, in `mark`, what is not as in ours; it stands in a row of its own backbone and is
-    never best.
+    `doubled` and `changed` are those of `fewbench.report.tables.blocks.Scores`. A published one
+    names its `source` (a paper's table) and, in `mark`, what is not as in ours; it stands in a row
+    of its own backbone and is never best.
     """
 
     row: TableRow

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 
 class GridCell(NamedTuple):
-    """A cell as shown, and its place among those it is compared with: 1 is best, 2 second, 0 any other."""
+    """A cell as shown, and its place among those it is compared with: 1 is best, 2 second, 0 any
+    other.
+    """
 
     text: str
     place: int = 0
@@ -27,7 +29,9 @@ class Grid(NamedTuple):
 
 
 def places(means: Sequence[float | None], digits: int = 1) -> list[int]:
-    """Return the place of each of some means as printed: 1 the best, 2 the second, 0 the rest, and a lone one."""
+    """Return the place of each of some means as printed: 1 the best, 2 the second, 0 the rest, and
+    a lone one.
+    """
     shown = [None if mean is None else round(mean, digits) for mean in means]
     best = sorted({value for value in shown if value is not None}, reverse=True)[:2]
     if sum(value is not None for value in shown) < 2:

@@ -1,7 +1,8 @@
-"""What rows, columns and protocols are called in one table: what tells twins apart, and what of it is not of today.
+"""What rows, columns and protocols are called in one table: what tells twins apart, and what of it
+is not of today.
 
-Two columns of one task, or two rows of one entrant, answer different questions; their headers say so and a note below
-the table says in words what differs.
+Two columns of one task, or two rows of one entrant, answer different questions; their headers say
+so and a note below the table says in words what differs.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ HASHES = ("definition", "train_set", "test_set", "version")
 
 
 class Column(NamedTuple):
-    """A column's header: a line each for the task, its source and prompt, what tells it apart, and its metric."""
+    """A column's header: a line each for the task, its source and prompt, what tells it apart, and
+    its metric.
+    """
 
     lines: tuple[str, ...]
 
@@ -51,7 +54,9 @@ class Names:
         rows: likewise.
     """
 
-    def __init__(self, columns: Mapping[TaskCell, Iterable[str]], rows: Mapping[TableRow, Iterable[str]]) -> None:
+    def __init__(
+        self, columns: Mapping[TaskCell, Iterable[str]], rows: Mapping[TableRow, Iterable[str]]
+    ) -> None:
         mixed = len({column.known for column in columns}) > 1
         earlier = {column: _earlier(parts, OF_TASK) for column, parts in columns.items()}
         self.columns = _told_apart(columns, lambda column: _plain(column, earlier[column], mixed))
@@ -91,7 +96,9 @@ def _names_of(rows: Iterable[TableRow], field: str) -> dict[tuple[str, str], set
 
 
 def protocol_names(terms: Mapping[tuple[str, str], Iterable[str]]) -> dict[tuple[str, str], str]:
-    """Return what to call protocols, by name and hash of constants, each with what of it is not today's."""
+    """Return what to call protocols, by name and hash of constants, each with what of it is not
+    today's.
+    """
     plain = {place: _with(place[0], _earlier(parts, OF_PROTOCOL)) for place, parts in terms.items()}
     twins = _twins(plain, lambda place: plain[place])
     mark = {place: f" #{place[1][:DIGITS]}" if place[1] else f" ({UNRECORDED})" for place in plain}
@@ -159,14 +166,18 @@ def _notes(columns: Iterable[TaskCell]) -> list[str]:
 
 
 def _difference(group: Sequence[TaskCell]) -> str:
-    """Return in words what the columns of one task differ in. What is not recorded cannot be compared."""
+    """Return in words what the columns of one task differ in. What is not recorded cannot be
+    compared.
+    """
     kinds = [[column for column in group if column.known is known] for known in (True, False)]
     words = [
         text
         for field, text in APART.items()
         if any(_varies(columns, field) for columns in (kinds if field in HASHES else [group]))
     ]
-    return "; ".join([*words, *(["of some it is not recorded what they were made from"] if all(kinds) else [])])
+    return "; ".join(
+        [*words, *(["of some it is not recorded what they were made from"] if all(kinds) else [])]
+    )
 
 
 def _varies(columns: Sequence[TaskCell], field: str) -> bool:
@@ -174,11 +185,15 @@ def _varies(columns: Sequence[TaskCell], field: str) -> bool:
 
 
 def _row_names(earlier: Mapping[TableRow, str]) -> dict[TableRow, str]:
-    """Return the name of each row, whoever its student is; twins have the first digits of what they differ in."""
+    """Return the name of each row, whoever its student is; twins have the first digits of what they
+    differ in.
+    """
     plain = {}
     for row, remark in earlier.items():
         taught = " ".join(filter(None, (row.entrant.teacher, row.entrant.corpus)))
         plain[row.as_method] = _with(row.method + (f" < {taught}" if taught else ""), remark)
     twins = _twins(plain, lambda row: plain[row])
     marks = {row: "+".join(value[:DIGITS] for value in row.variant if value) for row in twins}
-    return {row: name + (f" #{marks[row]}" if marks.get(row) else "") for row, name in plain.items()}
+    return {
+        row: name + (f" #{marks[row]}" if marks.get(row) else "") for row, name in plain.items()
+    }

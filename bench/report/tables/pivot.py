@@ -1,6 +1,7 @@
 """Tables by choice of rows and columns: a flat list of cells in, grids of text out.
 
-What is neither in the rows nor in the columns and varies makes tables of its own; so do a limit and left-out leaks.
+What is neither in the rows nor in the columns and varies makes tables of its own; so do a limit and
+left-out leaks.
 """
 
 from __future__ import annotations
@@ -27,9 +28,18 @@ def check_axes(rows: Sequence[str], columns: Sequence[str]) -> None:
     for option, names in (("--rows", rows), ("--columns", columns)):
         for name in names or [""]:
             if name not in AXES:
-                raise BenchError(f"{option} is '{name}'", allowed=AXES, given=name, fix="--rows method --columns k")
+                raise BenchError(
+                    f"{option} is '{name}'",
+                    allowed=AXES,
+                    given=name,
+                    fix="--rows method --columns k",
+                )
     if twice := sorted(name for name in {*rows, *columns} if [*rows, *columns].count(name) > 1):
-        raise BenchError(f"'{twice[0]}' is in the rows or columns twice", allowed=AXES, fix="--rows method --columns k")
+        raise BenchError(
+            f"'{twice[0]}' is in the rows or columns twice",
+            allowed=AXES,
+            fix="--rows method --columns k",
+        )
 
 
 def grids(
@@ -62,4 +72,7 @@ def grids(
         tables.setdefault(tuple(cell.axis(name) for name in apart), []).append(cell)
     ordered = sorted(tables, key=lambda place: [(value is not None, value) for value in place])
     protocols = protocol_names(changed)
-    return [ResultTable(tables[place], rows, columns, median, takes, protocols).grid() for place in ordered]
+    return [
+        ResultTable(tables[place], rows, columns, median, takes, protocols).grid()
+        for place in ordered
+    ]

@@ -18,7 +18,9 @@ Explain = Callable[[str, TaskCell], bool]
 
 STALE, CODES, DOUBLED = "†", "¶", "§"
 OLD_CODE = f"{STALE} made by an older version of the method's code: bench run --force redoes it"
-TWO_CODES = f"{CODES} runs of different versions of the method's code: bench run --force redoes them"
+TWO_CODES = (
+    f"{CODES} runs of different versions of the method's code: bench run --force redoes them"
+)
 FAILED = "failed runs: bench run --retry-failed redoes them, bench show KEY says why"
 MOST = 3
 """Of runs that share cell and seed: so many are named below a table."""
@@ -46,15 +48,23 @@ class ResultTable:
         protocols: Mapping[tuple[str, str], str],
     ) -> None:
         self.median, self.takes, self.protocols = median, takes, protocols
-        self.names = Names(_changed(cells, lambda cell: cell.column), _changed(cells, lambda cell: cell.row))
+        self.names = Names(
+            _changed(cells, lambda cell: cell.column), _changed(cells, lambda cell: cell.row)
+        )
         self.students = sorted({cell.row.student for cell in cells if cell.row.student})
         many = {name for name in AXES if len({cell.axis(name) for cell in cells}) > 1}
         many -= {"student"} if len(self.students) < 2 else set()
         self.rows = [name for name in rows if name in many] or [*rows[:1]]
         self.columns = [name for name in columns if name in many] or [*columns[:1]]
         self.some = cells[0]
-        self.cells = {(self._key(cell, self.rows), self._key(cell, self.columns)): cell for cell in cells}
-        self.down = self._worst_first() if "method" in self.rows else sorted({down for down, _ in self.cells})
+        self.cells = {
+            (self._key(cell, self.rows), self._key(cell, self.columns)): cell for cell in cells
+        }
+        self.down = (
+            self._worst_first()
+            if "method" in self.rows
+            else sorted({down for down, _ in self.cells})
+        )
         self.across = sorted({across for _, across in self.cells})
         self.averaged = self._averaged() if self.columns == ["task"] else []
         counts = {cell.n for cell in cells if cell.n and not cell.source}
@@ -80,7 +90,13 @@ class ResultTable:
             if with_average:
                 line.append(GridCell("–" if average is None else f"{average:.1f}"))
             body.append(line)
-        return Grid(self._caption(), [*header, *["average"] * with_average], body, self._notes(body), len(self.rows))
+        return Grid(
+            self._caption(),
+            [*header, *["average"] * with_average],
+            body,
+            self._notes(body),
+            len(self.rows),
+        )
 
     def _key(self, cell: Entry, axes: Sequence[str]) -> tuple[Any, ...]:
         return tuple(cell.axis(name) for name in axes)
@@ -92,7 +108,9 @@ class ResultTable:
         def method(down: tuple[Any, ...]) -> str:
             return str(down[at][0].method).partition(":")[0]
 
-        ours = worst_first((down, cell.mean) for (down, _), cell in self.cells.items() if not cell.source)
+        ours = worst_first(
+            (down, cell.mean) for (down, _), cell in self.cells.items() if not cell.source
+        )
         last = {method(down): down for down in ours}
         behind: dict[str, list[tuple[Any, ...]]] = {}
         for down in sorted({down for (down, _), cell in self.cells.items() if cell.source}):
@@ -103,25 +121,37 @@ class ResultTable:
         return [*rows, *(down for alone in behind.values() for down in alone)]
 
     def _places(self) -> dict[tuple[Any, Any], int]:
-        """Return which of our cells are best and second best among those that differ in method and student alone."""
+        """Return which of our cells are best and second best among those that differ in method and
+        student alone.
+        """
         groups: dict[tuple[Any, ...], list[tuple[Any, Any]]] = {}
         for place, cell in self.cells.items():
             if cell.mean is not None and not cell.source:
                 groups.setdefault((cell.column, cell.terms), []).append(place)
         found: dict[tuple[Any, Any], int] = {}
         for members in groups.values():
-            found.update(zip(members, places([self.cells[place].mean for place in members]), strict=True))
+            found.update(
+                zip(members, places([self.cells[place].mean for place in members]), strict=True)
+            )
         return found
 
     def _averaged(self) -> list[tuple[Any, ...]]:
-        """Return the columns that an average goes over: one a task, and none that is not of today if any is."""
-        of_today = [across for across in self.across if across[0] not in self.names.earlier and across[0].known]
+        """Return the columns that an average goes over: one a task, and none that is not of today
+        if any is.
+        """
+        of_today = [
+            across
+            for across in self.across
+            if across[0] not in self.names.earlier and across[0].known
+        ]
         unrecorded = [across for across in self.across if not across[0].known]
         chosen = of_today or unrecorded or self.across
         return chosen if len({across[0].name for across in chosen}) == len(chosen) > 1 else []
 
     def _average(self, down: tuple[Any, ...]) -> float | None:
-        """Return the mean over the averaged columns, or None where a cell is missing or has runs that do not count."""
+        """Return the mean over the averaged columns, or None where a cell is missing or has runs
+        that do not count.
+        """
         row = [self.cells.get((down, across)) for across in self.averaged]
         whole = [
             cell.mean
@@ -154,7 +184,9 @@ class ResultTable:
         text = f"{cell.mean:.1f}" + ("" if cell.std is None else f" ±{cell.std:.1f}")
         text += f" [{cell.median:.1f}]" if self.median and cell.median is not None else ""
         text += signs
-        return " ".join(filter(None, [text, "" if self.n or cell.n is None else f"({cell.n})", failed]))
+        return " ".join(
+            filter(None, [text, "" if self.n or cell.n is None else f"({cell.n})", failed])
+        )
 
     def _missing(self, down: tuple[Any, ...], across: tuple[Any, ...]) -> str:
         known = dict(zip([*self.rows, *self.columns], [*down, *across], strict=True))
@@ -165,7 +197,11 @@ class ResultTable:
     def _caption(self) -> str:
         some, seen = self.some, {*self.rows, *self.columns}
         order = ("k", "protocol", "task", "method")
-        shown = [self._name(name, some.axis(name)).replace("\n", " ") for name in order if name not in seen]
+        shown = [
+            self._name(name, some.axis(name)).replace("\n", " ")
+            for name in order
+            if name not in seen
+        ]
         shown += [f"student {self.students[0]}"] if len(self.students) == 1 else []
         stats = "mean ± std [median]" if self.median else "mean ± std"
         seeds = f"over n={self.n} split seeds" if self.n else "(n split seeds)"
@@ -217,5 +253,7 @@ def _doubled(cells: Iterable[Entry]) -> list[str]:
     if not told:
         return []
     more = f"; and {len(told) - MOST} more" if len(told) > MOST else ""
-    head = f"{DOUBLED} a seed with several runs counts in no mean (bench show KEY says what they are)"
+    head = (
+        f"{DOUBLED} a seed with several runs counts in no mean (bench show KEY says what they are)"
+    )
     return [f"{head}: {'; '.join(told[:MOST])}{more}"]

@@ -27,7 +27,9 @@ class Overlap:
         labels = np.array([example.label for example in self.train])
         if self.task.is_regression:
             return Predictions(ids, values=(weights @ labels).astype(np.float32))
-        return Predictions(ids, probabilities=(weights @ np.eye(len(self.task.labels))[labels]).astype(np.float32))
+        return Predictions(
+            ids, probabilities=(weights @ np.eye(len(self.task.labels))[labels]).astype(np.float32)
+        )
 
     def _weight(self, one: Example, other: Example) -> float:
         first, second = (set(" ".join(e.texts + e.options).lower().split()) for e in (one, other))

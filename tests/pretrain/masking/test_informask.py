@@ -18,7 +18,9 @@ def algorithm_2(sequence, candidates, table):
     scores = []
     for mask in candidates:
         masked = [w for w, m in zip(sequence, mask, strict=True) if m]
-        unmasked = [w for w, m in zip(sequence, mask, strict=True) if not m and not VOCABULARY.special[w]]
+        unmasked = [
+            w for w, m in zip(sequence, mask, strict=True) if not m and not VOCABULARY.special[w]
+        ]
         score = 0.0
         for w1 in masked:
             for w2 in unmasked:
@@ -46,7 +48,9 @@ def test_informask_is_algorithm_2(dense, monkeypatch):
 
 
 def test_scores_by_hand():
-    """Figure 7.2's reasoning: of three words a b c with pmi ab = 2, bc = 1, ac = -1 and one mask, b scores 3."""
+    """Figure 7.2's reasoning: of three words a b c with pmi ab = 2, bc = 1, ac = -1 and one mask, b
+    scores 3.
+    """
     pairs = np.array([[[0, 2, -1, 9], [2, 0, 1, 9], [-1, 1, 0, 9], [9, 9, 9, 9]]], dtype=np.float32)
     masks = np.eye(4, dtype=bool)[None, :3]
     allowed = np.array([[True, True, True, False]])
@@ -85,7 +89,9 @@ def test_candidates_are_uniform_over_places():
 @given(ids=IDS)
 @settings(deadline=None, max_examples=30)
 def test_dense_and_sparse_look_ups_agree(ids):
-    table = csr_array(np.where(generator(1).random((SIZE, SIZE)) < 0.3, generator(2).random((SIZE, SIZE)), 0))
+    table = csr_array(
+        np.where(generator(1).random((SIZE, SIZE)) < 0.3, generator(2).random((SIZE, SIZE)), 0)
+    )
     dense, sparse = informask.pair_lookup(table), informask.pair_lookup(table, dense=0)
     assert (dense(ids) == sparse(ids)).all()
     assert (dense(ids)[0] == table.toarray()[np.ix_(ids[0], ids[0])]).all()

@@ -37,7 +37,11 @@ def test_listing_and_binding_import_no_strategy():
 
 def test_settings_are_bound():
     chosen = parse("informask:candidates=7, window=5,rate=1")
-    assert chosen.method.name == "informask" and chosen.settings == {"candidates": 7, "window": 5, "rate": 1.0}
+    assert chosen.method.name == "informask" and chosen.settings == {
+        "candidates": 7,
+        "window": 5,
+        "rate": 1.0,
+    }
     assert parse("whole-word").settings == {}
 
 
@@ -59,7 +63,14 @@ def test_a_wrong_spec_is_explained(spec, nearest, said):
 
 
 @pytest.mark.parametrize(
-    "spec", ["informask:candidates=0", "token-rates:share=0.0", "span:p=0.0", "span:longest=0", "pmi:longest=1"]
+    "spec",
+    [
+        "informask:candidates=0",
+        "token-rates:share=0.0",
+        "span:p=0.0",
+        "span:longest=0",
+        "pmi:longest=1",
+    ],
 )
 def test_a_setting_out_of_range_is_refused(spec):
     with pytest.raises(BenchError):
@@ -75,8 +86,12 @@ def test_the_overall_rate_is_the_one_asked_for(name, rate):
     choose = build(f"{name}:rate={rate}", CORPUS, VOCABULARY)
     rng, tokens = generator(3), (~VOCABULARY.special[CORPUS]).sum()
     chosen = [choose(CORPUS, rng) for _ in range(4)]
-    deviation = (rate * (1 - rate) / (4 * tokens)) ** 0.5  # of independent draws; the others spread less
-    assert np.mean([mask.sum() / tokens for mask in chosen]) == pytest.approx(rate, abs=4 * deviation)
+    deviation = (
+        rate * (1 - rate) / (4 * tokens)
+    ) ** 0.5  # of independent draws; the others spread less
+    assert np.mean([mask.sum() / tokens for mask in chosen]) == pytest.approx(
+        rate, abs=4 * deviation
+    )
     assert not any((mask & VOCABULARY.special[CORPUS]).any() for mask in chosen)
     assert not any(mask[-1].any() for mask in chosen)  # the row of padding
     assert chosen[0].dtype == np.bool_ and chosen[0].shape == CORPUS.shape
@@ -93,7 +108,9 @@ def test_one_seed_gives_one_choice(name):
 def test_rates_of_nothing_and_all(name):
     ids = CORPUS[:50]
     assert not build(f"{name}:rate=0", ids, VOCABULARY)(ids, generator()).any()
-    assert (build(f"{name}:rate=1", ids, VOCABULARY)(ids, generator()) == ~VOCABULARY.special[ids]).all()
+    assert (
+        build(f"{name}:rate=1", ids, VOCABULARY)(ids, generator()) == ~VOCABULARY.special[ids]
+    ).all()
 
 
 @pytest.mark.parametrize("shape", [(0, 12), (3, 12), (2, 1), (2, 0)])
@@ -120,14 +137,18 @@ def test_a_sequence_oversteps_by_less_than_its_longest_word(name):
     chosen = build(name, CORPUS, VOCABULARY)(CORPUS, generator()).sum(axis=1)
     budget = 0.15 * words.length.sum(axis=1)
     longest = words.length.max(axis=1)
-    assert (chosen < budget + np.maximum(longest, 1)).all() and (chosen > budget - np.maximum(longest, 1)).all()
+    assert (chosen < budget + np.maximum(longest, 1)).all() and (
+        chosen > budget - np.maximum(longest, 1)
+    ).all()
 
 
 # Words and units
 
 
 def test_words_by_hand():
-    ids = np.array([[CLS, 3, 4, 7, 11, 5, SEP, 7, 6, PAD]])  # 3, 7, 11 continue; none stands before the first 3
+    ids = np.array(
+        [[CLS, 3, 4, 7, 11, 5, SEP, 7, 6, PAD]]
+    )  # 3, 7, 11 continue; none stands before the first 3
     words = find_words(ids, VOCABULARY)
     assert words.number.tolist() == [[-1, 0, 1, 1, 1, 2, -1, 3, 4, -1]]
     assert words.length.tolist() == [[1, 3, 1, 1, 1, 0, 0, 0, 0, 0]]
@@ -149,4 +170,6 @@ def test_units_are_taken_whole_and_up_to_the_budget(ids, rate, seed):
 def test_the_expected_number_is_the_budget_whatever_the_lengths():
     units = np.tile([0, 0, 0, 0, 0, 1, 2, 2, 2, -1], (20_000, 1))  # budget 2.7 of 9
     mean = take_units(units, 0.3, generator()).sum(axis=1).mean()
-    assert mean == pytest.approx(2.7, abs=0.06)  # the deviation of one is below 2, of the mean below 0.015
+    assert mean == pytest.approx(
+        2.7, abs=0.06
+    )  # the deviation of one is below 2, of the mean below 0.015

@@ -14,9 +14,13 @@ from fewbench.pretrain.masking import pmi as collocations
 
 
 def by_name(grams, score, sequence):
-    """Return PMI_n of an n-gram of token ids that are words of one piece, or None where it is not counted."""
+    """Return PMI_n of an n-gram of token ids that are words of one piece, or None where it is not
+    counted.
+    """
     ids = np.array([sequence])
-    code = collocations.hash_grams(collocations.hash_words(ids, find_words(ids, VOCABULARY)), len(sequence))[0, 0]
+    code = collocations.hash_grams(
+        collocations.hash_words(ids, find_words(ids, VOCABULARY)), len(sequence)
+    )[0, 0]
     at = np.flatnonzero(grams.codes == code)
     return float(score[at[0]]) if len(at) else None
 
@@ -26,12 +30,18 @@ def test_pmi_of_n_grams_by_hand():
     corpus = np.array([[a, b, c, PAD], [a, b, c, PAD], [a, b, d, PAD], [c, d, PAD, a]])
     # 12 words: a 4, b 3, c 3, d 2. 7 pairs: ab 3, bc 2, bd 1, cd 1. 3 triples: abc 2, abd 1.
     (two, of_two), (three, of_three) = collocations.scored(corpus, VOCABULARY, 3, 2)
-    assert (two.total, three.total) == (7, 3) and sorted(two.counts) == [2, 3] and list(three.counts) == [2]
+    assert (
+        (two.total, three.total) == (7, 3)
+        and sorted(two.counts) == [2, 3]
+        and list(three.counts) == [2]
+    )
     assert by_name(two, of_two, [a, b]) == pytest.approx(log((3 / 7) / (4 / 12 * 3 / 12)))
     assert by_name(two, of_two, [b, c]) == pytest.approx(log((2 / 7) / (3 / 12 * 3 / 12)))
     assert by_name(two, of_two, [c, d]) is None  # seen once
     splits = [4 / 12 * 3 / 12 * 3 / 12, 3 / 7 * 3 / 12, 4 / 12 * 2 / 7]  # a b c, ab c, a bc
-    assert by_name(three, of_three, [a, b, c]) == pytest.approx(min(log((2 / 3) / split) for split in splits))
+    assert by_name(three, of_three, [a, b, c]) == pytest.approx(
+        min(log((2 / 3) / split) for split in splits)
+    )
 
 
 def splits(sequence):
@@ -47,12 +57,18 @@ def test_pmi_of_n_grams_is_the_minimum_over_all_splits():
     tables = dict(enumerate(collocations.scored(corpus, VOCABULARY, 5, 3), start=2))
 
     def p(part):
-        found = sum(tuple(row[i : i + len(part)]) == part for row in corpus.tolist() for i in range(13 - len(part)))
+        found = sum(
+            tuple(row[i : i + len(part)]) == part
+            for row in corpus.tolist()
+            for i in range(13 - len(part))
+        )
         return found / (300 * (13 - len(part)))
 
     for sequence in [(4, 5, 4), (4, 4, 5, 6), (4, 5, 4, 4, 5), (5, 5, 4, 4, 4)]:
         expected = min(
-            log(p(sequence) / np.prod([p(part) for part in parts])) for parts in splits(sequence) if len(parts) > 1
+            log(p(sequence) / np.prod([p(part) for part in parts]))
+            for parts in splits(sequence)
+            if len(parts) > 1
         )
         assert by_name(*tables[len(sequence)], sequence) == pytest.approx(expected)
 
@@ -60,8 +76,14 @@ def test_pmi_of_n_grams_is_the_minimum_over_all_splits():
 def test_blocks_of_the_corpus_do_not_matter(monkeypatch):
     whole = list(collocations.scored(CORPUS, VOCABULARY, 4, 3))
     monkeypatch.setattr(collocations, "ROWS", 37)
-    for (one, score), (other, same) in zip(whole, collocations.scored(CORPUS, VOCABULARY, 4, 3), strict=True):
-        assert (one.codes == other.codes).all() and (one.counts == other.counts).all() and one.total == other.total
+    for (one, score), (other, same) in zip(
+        whole, collocations.scored(CORPUS, VOCABULARY, 4, 3), strict=True
+    ):
+        assert (
+            (one.codes == other.codes).all()
+            and (one.counts == other.counts).all()
+            and one.total == other.total
+        )
         assert score == pytest.approx(same)
 
 
@@ -72,11 +94,14 @@ def test_n_grams_found_are_units_longest_and_leftmost_first():
 
     def code(*sequence):
         one = np.array([sequence])
-        return collocations.hash_grams(collocations.hash_words(one, find_words(one, VOCABULARY)), len(sequence))[0]
+        return collocations.hash_grams(
+            collocations.hash_words(one, find_words(one, VOCABULARY)), len(sequence)
+        )[0]
 
     pairs = np.sort(np.concatenate([code(4, 5), code(5, 5), code(5, 6)]))
     units = collocations.find_units(hashed, words, [pairs, code(5, 6, 8)])[0]
-    # 4 | 5 6 8 | 4 5 | 5 | 6 | 8: the triple before the pairs in it, the pair 4 5 before 5 5; 5 [SEP] 6 is no pair
+    # 4 | 5 6 8 | 4 5 | 5 | 6 | 8: the triple before the pairs in it, the pair 4 5 before 5 5; 5
+    # [SEP] 6 is no pair
     assert units[:9].tolist() == [0, 1, 1, 1, 2, 2, 3, 4, 5]
 
 
