@@ -26,6 +26,8 @@ KINDS: tuple[Kind, ...] = ("single", "pair", "choice", "regression")
 BackboneKind = Literal["masked", "causal", "encoder-decoder"]
 Label = int | float
 Settings = Mapping[str, Any]
+Json = dict[str, Any]
+"""A JSON object whose keys are open, as parsed or as it will be written."""
 
 Count = int
 Natural = int
