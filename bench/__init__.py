@@ -14,33 +14,41 @@ heavy is imported before a function is called.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fewbench.report.asked import (
     Names,
     Numbers,
     compare,
+    methods_of,
     names_of,
     numbers_of,
     path_of,
     plot,
     results,
     table,
+    tasks_of,
     warn,
 )
 
 if TYPE_CHECKING:
+    from fewbench.data.memory_task import InMemoryTask
     from fewbench.nn.task_model import TaskModel
+    from fewbench.registry.callables import method
+    from fewbench.report.asked import Methods, Tasks
     from fewbench.store.record import Record
     from fewbench.types import Split, Task
 
 __all__ = [
+    "InMemoryTask",
     "__version__",
     "compare",
     "load_model",
     "load_task",
+    "method",
     "plot",
     "results",
     "run",
@@ -49,18 +57,27 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> str:
-    """Give `__version__`, which is looked up when it is asked for."""
-    if name != "__version__":
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from importlib.metadata import version
+def __getattr__(name: str) -> Any:
+    """Give what is looked up only when it is asked for."""
+    if name == "__version__":
+        from importlib.metadata import version
 
-    return version("fewbench")
+        return version("fewbench")
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+_LAZY = {
+    "InMemoryTask": "fewbench.data.memory_task",
+    "method": "fewbench.registry.callables",
+}
+"""Names that would import what most users of the package do not need."""
 
 
 def run(
-    methods: Names = "all",
-    tasks: Names = "demo",
+    methods: Methods = "all",
+    tasks: Tasks = "demo",
     *,
     k: Numbers | None = None,
     seeds: Numbers | None = None,
@@ -85,8 +102,10 @@ def run(
     `if __name__ == "__main__":`.
 
     Args:
-        methods: names, `name:setting=value`, `all`, or paths of .py files.
-        tasks: names, `task@source`, suites, `all`, or paths of .toml files.
+        methods: names, `name:setting=value`, `all`, paths of .py files, or functions
+            `fit(task, split, kit, *, <settings>)`; `functools.partial` fixes settings.
+        tasks: names, `task@source`, suites, `all`, paths of .toml files, or objects: a `Task`, or
+            an `InMemoryTask` with its rows.
         k: examples a label; None for the protocol's.
         seeds: split seeds; None for the protocol's.
         protocol: the constants of the comparison.
@@ -119,9 +138,10 @@ def run(
 
     if offline:
         go_offline()
+    task_names = tasks_of(tasks, results)
     request = Request(
-        methods=names_of(methods),
-        tasks=names_of(tasks),
+        methods=methods_of(methods, results),
+        tasks=task_names,
         k=numbers_of(k),
         seeds=numbers_of(seeds),
         student=student,
@@ -202,8 +222,8 @@ def load_model(
     key: str,
     *,
     models: Iterable[str] = (),
-    tasks: Iterable[str] = (),
-    methods: Iterable[str] = (),
+    tasks: Tasks = (),
+    methods: Methods = (),
     device: str = "cpu",
 ) -> TaskModel:
     """Return the model of a run that was made with `keep_models`, in evaluation mode.
@@ -214,8 +234,8 @@ def load_model(
         results: the folder of the records.
         key: the first four or more digits of the run's key.
         models: folders of backbones that are neither embedded nor on the hub.
-        tasks: .toml files of tasks that are not the project's.
-        methods: files of methods that are not installed.
+        tasks: .toml files, or objects, of tasks that are not the project's.
+        methods: files, or functions, of methods that are not installed.
         device: where it goes.
 
     Raises:
@@ -229,5 +249,10 @@ def load_model(
 
     store = Store(Path(results))
     record = store.find(key)
-    world = Locations(store, models=tuple(models), tasks=tuple(tasks), methods=tuple(methods))
+    world = Locations(
+        store,
+        models=tuple(models),
+        tasks=tasks_of(tasks, results),
+        methods=methods_of(methods, results),
+    )
     return model_of(record, task_of(record, world), Models(torch.device(device)), world)

@@ -21,7 +21,7 @@ from fewbench.errors import BenchError
 from fewbench.io import toml
 from fewbench.io.toml import TomlTable
 from fewbench.refs import NAME
-from fewbench.types import Task
+from fewbench.types import Json, Task
 
 CORRELATIONS = ("pearson", "spearman")
 
@@ -140,6 +140,20 @@ def load_file(path: Path) -> TaskFile:
     suite = Suite(head.take("name", str, path.stem), head.take("title", str, path.stem), members)
     head.finish()
     return TaskFile(path, suite, tasks, facts)
+
+
+def task_from(content: Json, name: str, where: Path) -> Task:
+    """Return the task that a table's content declares; `where` names its file in errors.
+
+    Raises:
+        BenchError: a mistake in it.
+    """
+    table = TomlTable(where, name, content)
+    if not NAME.fullmatch(name):
+        raise table.error(
+            "", f"'{name}' is no task name", allowed="lower-case letters, digits and single '-'"
+        )
+    return _task(table)
 
 
 def _task(table: TomlTable) -> Task:

@@ -13,14 +13,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from fewbench.data.memory_task import InMemoryTask
+    from fewbench.types import Task
+
+    OneTask: TypeAlias = str | Path | Task | InMemoryTask
+    Tasks: TypeAlias = OneTask | Sequence[OneTask]
+    OneMethod: TypeAlias = str | Path | Callable[..., Any]
+    Methods: TypeAlias = OneMethod | Sequence[OneMethod]
 
 Names = str | Sequence[str]
 Numbers = int | Sequence[int]
 
+OWN = "own"
+"""The folder of a results folder that holds the files written for objects of a Python user."""
 
-def results(folder: Path | str = "results", *, tasks: Names = ()) -> pd.DataFrame:
+
+def results(folder: Path | str = "results", *, tasks: Tasks = ()) -> pd.DataFrame:
     """Return the stored runs of a folder, one row a run.
 
     A row has the run's names, hashes of what it was made from, and scores in hundredths (missing
@@ -28,7 +42,7 @@ def results(folder: Path | str = "results", *, tasks: Names = ()) -> pd.DataFram
 
     Args:
         folder: of the records.
-        tasks: .toml files of tasks that are your own, so that what is of today can be told.
+        tasks: your own tasks (.toml files or objects), to tell which runs are of today's.
 
     Raises:
         BenchError: the folder cannot be read, or a mistake in one of the files.
@@ -39,7 +53,7 @@ def results(folder: Path | str = "results", *, tasks: Names = ()) -> pd.DataFram
     from fewbench.store.store import Store
 
     store = Store(Path(folder), on_damage=lambda damage: warn(str(damage)))
-    return to_frame(models_apart(store.records()), Today(own_files(names_of(tasks))))
+    return to_frame(models_apart(store.records()), Today(own_files(tasks_of(tasks, folder))))
 
 
 def table(frame: pd.DataFrame, rows: Names = "method", columns: Names = "task") -> pd.DataFrame:
@@ -66,7 +80,7 @@ def compare(
     against: Names,
     *,
     results: Path | str = "results",
-    tasks: Names | None = None,
+    tasks: Tasks | None = None,
     k: Numbers | None = None,
     seeds: Numbers | None = None,
     protocol: str | None = None,
@@ -81,7 +95,7 @@ def compare(
         new: a method as it is stored, or a folder of results with one method.
         against: methods as they are stored, or `all` others.
         results: the folder of their records.
-        tasks: only these: tasks, suites, your own .toml files.
+        tasks: only these: tasks, suites, your own .toml files or objects.
         k: only these K.
         seeds: only these split seeds.
         protocol: only this protocol.
@@ -105,8 +119,9 @@ def compare(
     from fewbench.report.compare.sides import sides_of, versus_all
     from fewbench.report.query import Wanted, own_files, task_names
 
+    asked = tasks_of(tasks or (), results)
     wanted = Wanted(
-        tasks=task_names(names_of(tasks)) if tasks else None,
+        tasks=task_names(asked) if asked else None,
         ks=numbers_of(k),
         seeds=numbers_of(seeds),
         protocol=protocol,
@@ -114,7 +129,7 @@ def compare(
         teacher=teacher,
     )
     mine, others = sides_of(new, names_of(against), Path(results), wanted, warn)
-    labels = Labels(path_of(data), own_files(names_of(tasks or ())))
+    labels = Labels(path_of(data), own_files(asked))
     rows = []
     for one in versus_all(mine, others, labels, resamples, notify=warn):
         names = {"new": one.first, "against": one.second}
@@ -126,7 +141,7 @@ def plot(
     figure: str,
     *,
     results: Path | str = "results",
-    tasks: Names | None = None,
+    tasks: Tasks | None = None,
     methods: Names = (),
     k: Numbers | None = None,
     protocol: str | None = None,
@@ -138,7 +153,7 @@ def plot(
         figure: its name, with its settings if any: `k-scaling`, `pareto:cost=flops`
             (`bench ls figures` lists them).
         results: the folder of the records.
-        tasks: only these: tasks, suites, your own .toml files.
+        tasks: only these: tasks, suites, your own .toml files or objects.
         methods: only these, whatever their settings.
         k: only these K.
         protocol: only this protocol.
@@ -152,7 +167,8 @@ def plot(
     from fewbench.store.store import Store
 
     store = Store(Path(results), on_damage=lambda damage: warn(str(damage)))
-    names = task_names(names_of(tasks)) if tasks else None
+    asked = tasks_of(tasks or (), results)
+    names = task_names(asked) if asked else None
     wanted = Wanted(names, numbers_of(k), None, protocol, student)
     records, left_out = drawable(store, wanted, names_of(methods))
     if left_out:
@@ -173,6 +189,44 @@ def _png(figure: Figure) -> bytes:
 def names_of(given: Names) -> tuple[str, ...]:
     """Return one name or several as several."""
     return (given,) if isinstance(given, str) else tuple(map(str, given))
+
+
+def tasks_of(given: Tasks, results: Path | str) -> tuple[str, ...]:
+    """Return tasks as `--tasks` would name them; objects are written to files in a results folder.
+
+    Raises:
+        BenchError: a task that cannot be declared, or rows that do not fit it.
+    """
+    from fewbench.data.memory_task import InMemoryTask, write_task
+    from fewbench.data.task_file import declared
+    from fewbench.registry.methods import task_files
+    from fewbench.types import Task
+
+    folder = Path(results).absolute() / OWN
+    names = []
+    for task in (given,) if isinstance(given, str | Path | Task | InMemoryTask) else given:
+        if isinstance(task, InMemoryTask):
+            names.append(str(task.write(folder)))
+        elif isinstance(task, Task):
+            names.append(write_task(task, folder, declared(task_files()).tasks))
+        else:
+            names.append(str(task))
+    return tuple(names)
+
+
+def methods_of(given: Methods, results: Path | str) -> tuple[str, ...]:
+    """Return methods as `--methods` would name them; functions are written to method files.
+
+    Raises:
+        BenchError: a function that cannot be written to a file.
+    """
+    from fewbench.registry.callables import write_method
+
+    folder = Path(results).absolute() / OWN
+    several = (given,) if isinstance(given, str | Path) or callable(given) else given
+    return tuple(
+        write_method(method, folder) if callable(method) else str(method) for method in several
+    )
 
 
 def numbers_of(given: Numbers | None) -> tuple[int, ...] | None:
