@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import linecache
 
 from conftest import PROJECT
 
@@ -18,21 +19,21 @@ def cells():
     ]
 
 
-def run(source, names):
+def run(source, names, number):
     """Run a cell, and return what its last line is, as a notebook shows it."""
+    file = f"<cell {number}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     tree = ast.parse(source)
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "cell", "exec"), names)
-    return (
-        None if last is None else eval(compile(ast.Expression(last.value), "cell", "eval"), names)
-    )
+    exec(compile(tree, file, "exec"), names)
+    return None if last is None else eval(compile(ast.Expression(last.value), file, "eval"), names)
 
 
 def test_it_runs_and_shows_what_it_holds(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for cell in cells():
-        shown = run("".join(cell["source"]), names)
+    names: dict[str, object] = {"__name__": "__main__"}
+    for number, cell in enumerate(cells()):
+        shown = run("".join(cell["source"]), names, number)
         (output,) = cell["outputs"]
         data = output["data"]
         if "image/png" in data:

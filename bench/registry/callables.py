@@ -18,18 +18,20 @@ import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from fewbench.errors import BenchError
 from fewbench.io.atomic import make_folder, write_whole
 from fewbench.refs import NAME
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 HASH_DIGITS = 12
 DECLARED = "__fewbench_method__"
 """The attribute under which `method` leaves a function's declarations."""
 
 
-def method(**declarations: Any) -> Callable[[FunctionType], FunctionType]:
+def method(**declarations: Any) -> Callable[[Function], Function]:
     """Declare what a method that is a function needs, as the constants of a method file do.
 
         @fewbench.method(needs=("student",), search=("lr",))
@@ -49,7 +51,7 @@ def method(**declarations: Any) -> Callable[[FunctionType], FunctionType]:
         if not _is_literal(value):
             raise BenchError(f"'{name}' must be a literal value, and it is {value!r}")
 
-    def declare(function: FunctionType) -> FunctionType:
+    def declare(function: Function) -> Function:
         setattr(function, DECLARED, declarations)
         return function
 
