@@ -1,4 +1,4 @@
-"""A grid's text: for a terminal, Markdown, LaTeX or CSV, one file each."""
+"""Render a grid as text: for a terminal, Markdown, LaTeX or CSV, one file per format."""
 
 from fewbench.report.render.comma import to_csv
 from fewbench.report.render.latex import latex

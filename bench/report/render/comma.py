@@ -1,4 +1,4 @@
-"""CSV: plain rows, one cell of the table each, and none that a spreadsheet would compute."""
+"""CSV: plain rows, without cells that a spreadsheet would compute."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from typing import Any
 from fewbench.errors import visible
 
 _FORMULA = re.compile(r"[\s'\"]*[=+\-@＝＋－＠]")
-"""How a cell begins that is computed, or is after some programs have trimmed it."""
+"""The start of a cell that a spreadsheet computes, perhaps after trimming it."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
+Row = Mapping[str, Any]
+"""Plain values by column name."""
 
-def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+
+def to_csv(rows: Sequence[Row]) -> str:
     """Return rows of the same keys as CSV; lists are joined by spaces.
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front; a number stays
@@ -36,6 +39,6 @@ def _cell(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     text = str(value)
-    steered = bool(_FORMULA.match(text)) or text[:1] in ("\t", "\r")
-    computed = steered and not _NUMBER.fullmatch(text)
+    looks_computed = bool(_FORMULA.match(text)) or text[:1] in ("\t", "\r")
+    computed = looks_computed and not _NUMBER.fullmatch(text)
     return ("'" if computed else "") + visible(text, lines=True)

@@ -2,8 +2,10 @@ r"""LaTeX tables for the package booktabs: best in bold, second underlined."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from fewbench.errors import visible
-from fewbench.report.tables.grid import Grid
+from fewbench.report.tables.grid import Grid, GridCell
 
 MARKS = {0: "{}", 1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
 
@@ -31,42 +33,55 @@ ESCAPES = str.maketrans(
         "−": "$-$",
     }
 )
-"""What LaTeX reads otherwise than it is written. The triangles need the package amssymb."""
+"""Characters that LaTeX would not print unchanged. The triangles need the package amssymb."""
 
 
 def latex(grid: Grid) -> str:
     """Return a tabular; the caption and the notes are comments above it."""
-    heads = [_head(head.split("\n")) for head in grid.header]
-    body = [
-        _row([MARKS[cell.place].format(escape(cell.text)) if cell.text else "" for cell in row])
-        for row in grid.rows
-    ]
     columns = "l" * grid.labels + "r" * (len(grid.header) - grid.labels)
-    comments = [
-        f"% {visible(line)}" for text in (grid.caption, *grid.notes) for line in text.splitlines()
-    ]
-    start, end = rf"\begin{{tabular}}{{{columns}}}", r"\end{tabular}"
     return "\n".join(
-        [*comments, start, r"\toprule", _row(heads), r"\midrule", *body, r"\bottomrule", end]
+        [
+            *_comments([grid.caption, *grid.notes]),
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            _line([_head(text) for text in grid.header]),
+            r"\midrule",
+            *(_row(row) for row in grid.rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
     )
 
 
 def escape(text: str) -> str:
-    """Return a text that LaTeX prints as it stands."""
+    """Return a text that LaTeX prints unchanged."""
     return visible(text, lines=True).translate(ESCAPES)
 
 
-def _head(lines: list[str]) -> str:
-    shown = [_first(escape(line)) for line in lines]
-    return escape(lines[0]) if len(lines) == 1 else r"\shortstack{" + r"\\".join(shown) + "}"
+def _comments(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        for line in text.splitlines():
+            yield f"% {visible(line)}"
 
 
-def _row(cells: list[str]) -> str:
-    return _first(" & ".join(cells)) + r" \\"
+def _head(text: str) -> str:
+    lines = text.split("\n")
+    if len(lines) == 1:
+        return escape(text)
+    stacked = r"\\".join(_start(escape(line)) for line in lines)
+    return r"\shortstack{" + stacked + "}"
 
 
-def _first(text: str) -> str:
-    """Return what stands after a line's end, which would take a bracket or a star for its own
-    argument.
-    """
+def _row(cells: Iterable[GridCell]) -> str:
+    return _line(
+        [MARKS[cell.place].format(escape(cell.text)) if cell.text else "" for cell in cells]
+    )
+
+
+def _line(cells: Iterable[str]) -> str:
+    return _start(" & ".join(cells)) + r" \\"
+
+
+def _start(text: str) -> str:
+    """Protect a leading bracket or star, which a line end takes as its argument."""
     return "{}" + text if text.lstrip().startswith(("[", "*")) else text

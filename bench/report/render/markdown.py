@@ -3,57 +3,55 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from fewbench.errors import visible
-from fewbench.report.tables.grid import Grid
+from fewbench.report.tables.grid import Grid, GridCell
 
 MARKS = {0: "{}", 1: "**{}**", 2: "*{}*"}
 
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-"""Entities, since a backslash would leave the tag to whatever reads it less well."""
+"""Entities, since some readers take a tag behind a backslash for a tag."""
 
 _MARKUP = re.compile(r"[\\`*|~\[$]|(?<![^\W_])_|_(?![^\W_])|(?<=\w):(?=//)|(?<=\bwww)\.")
-"""What makes code, emphasis, cells, links or formulas; `_` within a word and a lone `:` make
-nothing.
-"""
+"""Code, emphasis, cells, links and formulas; `_` within a word and a `:` alone are plain text."""
 
 _START = re.compile(r"[#+=-]|(?<=\d)[.)](?=\s|$)")
-"""What makes a heading, a list or a rule where a line begins with it, or with a number before it.
-"""
+"""Headings, lists and rules, where they (or a number before them) begin a line."""
 
 
 def markdown(grid: Grid) -> str:
     """Return a Markdown table, its caption above it and its notes below."""
-    lines = [
-        _line([escape(head) for head in grid.header]),
-        _line(["---"] * grid.labels + ["---:"] * (len(grid.header) - grid.labels)),
-        *(_line([_cell(cell.text, cell.place) for cell in row]) for row in grid.rows),
-    ]
+    rule = ["---"] * grid.labels + ["---:"] * (len(grid.header) - grid.labels)
     return "\n".join(
-        [paragraph(grid.caption), "", *lines, *(f"\n{paragraph(text)}" for text in grid.notes)]
+        [
+            paragraph(grid.caption),
+            "",
+            _line(map(escape, grid.header)),
+            _line(rule),
+            *(_line(map(_cell, row)) for row in grid.rows),
+            *(f"\n{paragraph(note)}" for note in grid.notes),
+        ]
     )
 
 
 def escape(text: str) -> str:
-    """Return a text that Markdown shows as it stands, in one line."""
+    """Return a text that Markdown shows unchanged, in one line."""
     plain = visible(text.replace("\n", " "))
-    return (
-        _MARKUP.sub(lambda found: "\\" + found[0], plain)
-        .translate(_ENTITIES)
-        .replace("](", "&#93;(")
-    )
+    escaped = _MARKUP.sub(lambda match: "\\" + match[0], plain)
+    return escaped.translate(_ENTITIES).replace("](", "&#93;(")
 
 
 def paragraph(text: str) -> str:
-    """Return a text that is shown as it stands where it begins a line."""
+    """Return a text that Markdown shows unchanged at the start of a line."""
     line = escape(text.lstrip())
     digits = len(line) - len(line.lstrip("0123456789"))
     return line[:digits] + "\\" + line[digits:] if _START.match(line, digits) else line
 
 
-def _cell(text: str, place: int) -> str:
-    return MARKS[place].format(escape(text)) if text else ""
+def _cell(cell: GridCell) -> str:
+    return MARKS[cell.place].format(escape(cell.text)) if cell.text else ""
 
 
-def _line(cells: list[str]) -> str:
+def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"

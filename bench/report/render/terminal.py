@@ -1,4 +1,4 @@
-"""Tables for a terminal: best in bold, second underlined, as many columns at once as fit its width.
+"""Tables for a terminal: best in bold, second underlined, split where they exceed its width.
 
 Laid out here, since rich measures each cell many times over and ten thousand records make large
 tables.
@@ -7,110 +7,136 @@ tables.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
+from typing import NamedTuple
 
 from fewbench.errors import visible
 from fewbench.report.tables.grid import Grid, GridCell
 
 STYLES = {0: "{}", 1: "\x1b[1m{}\x1b[0m", 2: "\x1b[4m{}\x1b[0m"}
 GAP = "  "
+BLANK = GridCell("")
+
+
+class _Column(NamedTuple):
+    """The layout of a column: labels are aligned to the left, numbers to the right."""
+
+    width: int
+    is_label: bool
 
 
 def terminal(grid: Grid, width: int, *, styled: bool = False) -> str:
     """Return a table's text of at most `width` columns, if a label and a cell fit into it.
 
     Args:
-        grid: what is shown.
+        grid: the table.
         width: of the terminal.
-        styled: whether it shows bold and underlined.
+        styled: mark the best cells by bold and underlined text.
     """
-    rows = [[_plain(cell) for cell in row] for row in grid.rows]
-    folded = [
-        [*(_fold(cell, width // 2) for cell in row[: grid.labels]), *row[grid.labels :]]
-        for row in rows
-    ]
-    heads = [[_plain(GridCell(line)) for line in head.split("\n")] for head in grid.header]
-    sizes = [
-        max(_width(line) for cell in (*head, *column) for line in cell.text.split("\n"))
-        for head, column in zip_longest(heads, zip(*folded, strict=True), fillvalue=())
+    heads = [_head(text) for text in grid.header]
+    rows = [_foldable_row(row, grid.labels, width // 2) for row in grid.rows]
+    columns = zip(*rows, strict=True)
+    widths = [
+        _column_width([*head, *column])
+        for head, column in zip_longest(heads, columns, fillvalue=())
     ]
     lines = _wrap(grid.caption, width)
-    for part in _parts(sizes, grid.labels, width):
-        columns = [*range(grid.labels), *part]
-        shown = [(sizes[number], number < grid.labels) for number in columns]
-        rows = [[row[number] for number in columns] for row in folded]
-        height = max(len(heads[number]) for number in columns)
-        top = [
-            [([GridCell("")] * height + heads[number])[-height:][line] for number in columns]
-            for line in range(height)
-        ]
-        lines += ["", *(_line(row, shown, styled=False) for row in top)]
-        lines.append("─" * (sum(size for size, _ in shown) + len(GAP) * (len(shown) - 1)))
-        lines += [line for row in rows for line in _lines(row, shown, styled)]
-    return "\n".join([*lines, "", *(line for note in grid.notes for line in _wrap(note, width))])
+    for part in _parts(widths, grid.labels, width):
+        numbers = [*range(grid.labels), *part]
+        layout = [_Column(widths[number], number < grid.labels) for number in numbers]
+        lines += ["", *_head_lines([heads[number] for number in numbers], layout), _rule(layout)]
+        for row in rows:
+            lines += _lines([row[number] for number in numbers], layout, styled)
+    lines.append("")
+    for note in grid.notes:
+        lines += _wrap(note, width)
+    return "\n".join(lines)
 
 
-def _parts(sizes: Sequence[int], labels: int, width: int) -> Iterator[range]:
+def _head(text: str) -> list[GridCell]:
+    return [_plain(GridCell(line)) for line in text.split("\n")]
+
+
+def _foldable_row(row: Sequence[GridCell], labels: int, width: int) -> list[GridCell]:
+    """Return a row of printable cells whose labels are folded to at most `width` characters."""
+    cells = [_plain(cell) for cell in row]
+    return [*(_fold(cell, width) for cell in cells[:labels]), *cells[labels:]]
+
+
+def _column_width(cells: Iterable[GridCell]) -> int:
+    lines: list[str] = []
+    for cell in cells:
+        lines += cell.text.split("\n")
+    return max(map(_width, lines))
+
+
+def _parts(widths: Sequence[int], labels: int, width: int) -> Iterator[range]:
     """Yield the columns of each table: as many as fit beside the labels, and at least one."""
     start = labels
-    while start < len(sizes):
+    while start < len(widths):
         end = start + 1
-        while (
-            end < len(sizes)
-            and sum(sizes[:labels])
-            + sum(sizes[start : end + 1])
-            + len(GAP) * (labels + end - start)
-            <= width
-        ):
+        used = sum(widths[:labels]) + widths[start] + len(GAP) * labels
+        while end < len(widths):
+            used += len(GAP) + widths[end]
+            if used > width:
+                break
             end += 1
         yield range(start, end)
         start = end
 
 
-def _lines(
-    row: Sequence[GridCell], shown: Sequence[tuple[int, bool]], styled: bool
-) -> Iterator[str]:
+def _head_lines(heads: Sequence[list[GridCell]], layout: Sequence[_Column]) -> Iterator[str]:
+    """Yield the lines of a header, whose cells end on the same line."""
+    height = max(map(len, heads))
+    padded = [[BLANK] * (height - len(head)) + head for head in heads]
+    for cells in zip(*padded, strict=True):
+        yield _line(cells, layout, styled=False)
+
+
+def _rule(layout: Sequence[_Column]) -> str:
+    return "─" * (sum(column.width for column in layout) + len(GAP) * (len(layout) - 1))
+
+
+def _lines(row: Sequence[GridCell], layout: Sequence[_Column], styled: bool) -> Iterator[str]:
     """Yield the lines of a row: more than one where a label is folded."""
-    if not any("\n" in cell.text for cell in row):
-        yield _line(row, shown, styled)
-        return
-    for cells in zip_longest(
-        *([GridCell(line, cell.place) for line in cell.text.split("\n")] for cell in row)
-    ):
-        yield _line([cell or GridCell("") for cell in cells], shown, styled)
+    for cells in zip_longest(*map(_split, row), fillvalue=BLANK):
+        yield _line(cells, layout, styled)
 
 
-def _line(row: Sequence[GridCell], shown: Sequence[tuple[int, bool]], styled: bool) -> str:
+def _split(cell: GridCell) -> list[GridCell]:
+    if "\n" not in cell.text:
+        return [cell]
+    return [GridCell(line, cell.place) for line in cell.text.split("\n")]
+
+
+def _line(row: Sequence[GridCell], layout: Sequence[_Column], styled: bool) -> str:
     cells = []
-    for cell, (size, left) in zip(row, shown, strict=True):
-        blank = " " * (size - _width(cell.text))
+    for cell, column in zip(row, layout, strict=True):
+        padding = " " * (column.width - _width(cell.text))
         text = STYLES[cell.place if styled else 0].format(cell.text)
-        cells.append(text + blank if left else blank + text)
+        cells.append(text + padding if column.is_label else padding + text)
     return GAP.join(cells).rstrip()
 
 
 def _fold(cell: GridCell, width: int) -> GridCell:
-    return (
-        cell
-        if len(cell.text) <= width
-        else GridCell("\n".join(textwrap.wrap(cell.text, width)), cell.place)
-    )
+    if len(cell.text) <= width:
+        return cell
+    return GridCell("\n".join(textwrap.wrap(cell.text, width)), cell.place)
 
 
 def _plain(cell: GridCell) -> GridCell:
-    """Return a cell without what a terminal would obey: names may come from anybody's records."""
+    """Escape the control characters of a cell: its names may come from anybody's records."""
     return cell if cell.text.isprintable() else GridCell(visible(cell.text), cell.place)
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        _plain(GridCell(text)).text, width, break_long_words=False, break_on_hyphens=False
-    ) or [""]
+    plain = _plain(GridCell(text)).text
+    return textwrap.wrap(plain, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _width(text: str) -> int:
-    """How many columns a terminal gives a text: two a Chinese character."""
+    """Count the columns that a text takes in a terminal: two for a Chinese character."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
