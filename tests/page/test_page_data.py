@@ -13,7 +13,7 @@ from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_o
 
 from fewbench.registry.methods import methods
 from fewbench.registry.protocol import protocols
-from fewbench.report.page.gather import link
+from fewbench.report.page.runs import link
 from fewbench.report.page.published import rows
 from fewbench.report.published import read_published
 from fewbench.report.tables.blocks import build, to_rows
@@ -204,7 +204,8 @@ def test_damaged_files_are_named(tmp_path):
     store_of(tmp_path, make())
     file = next(tmp_path.glob("runs/**/*.json"))
     file.write_text("{", "utf-8")
-    assert data_of(tmp_path)["damaged"][0].startswith("runs/sst-2@lm-bff/ft/tiny/")
+    (damage,) = data_of(tmp_path)["damaged"]
+    assert damage.startswith("runs/sst-2@lm-bff/ft/tiny/")
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "https://x/y", "//x/y", "a b#c?d%41"])
@@ -232,8 +233,8 @@ def test_published_numbers_become_rows_and_those_of_other_metrics_and_tasks_do_n
         ("Part: A", "full", "smash Table 2"),
     ]
     assert found[0]["cells"] == [
-        ["sst-2", "accuracy", 92.7, 0.9, 5, "a note"],
-        ["mr", "accuracy", 87.0, None, None, ""],
+        ("sst-2", "accuracy", 92.7, 0.9, 5, "a note"),
+        ("mr", "accuracy", 87.0, None, None, ""),
     ]
 
 

@@ -38,7 +38,7 @@ def test_nothing_but_a_page_is_written_over(tmp_path, bench):
     record = next(root.glob("runs/**/*.json"))
     before = record.read_bytes()
     done = bench("leaderboard", "--results", root, "--out", record)
-    assert done.returncode == 2 and "no leaderboard page" in done.stderr
+    assert done.returncode == 2 and "not a leaderboard page" in done.stderr
     assert record.read_bytes() == before
 
 
@@ -56,5 +56,5 @@ def test_an_empty_file_and_a_missing_folder_may_become_a_page(tmp_path):
 
 def test_a_page_that_cannot_be_written_is_an_error_without_traceback(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(BenchError, match="cannot be written"):
+    with pytest.raises(BenchError, match="cannot write"):
         save(to_html({}, "t"), tmp_path / "file" / "page.html")

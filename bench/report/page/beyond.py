@@ -1,43 +1,36 @@
-"""What the page shows beyond the score, as plain data: loyalty, robustness and cost by cell of the
-board.
-"""
+"""Means of what was measured beyond the score, by cell: loyalty, robustness and cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
+from fewbench.report.page.data import MeasuredCell, MeasuredData, MeasuredMean, PageCell
 from fewbench.report.tables.beyond import figures, in_order
-
-Place = tuple[int, int, int]
-"""The numbers of a cell's block, row and column."""
+from fewbench.types import Settings
 
 
-def beyond(runs: Iterable[tuple[Place, Mapping[str, Any]]]) -> dict[str, Any]:
-    """Return the columns, by name and digits, and for each cell that has some its means and of how
-    many runs they are.
+def beyond(runs: Iterable[tuple[PageCell, Mapping[str, Settings]]]) -> MeasuredData:
+    """Return the means of each cell that has some.
 
     Args:
-        runs: each run's cell, and the scores of what was measured of it, by kind and name.
+        runs: each run's cell, and the scores of its measurements, by kind and name.
     """
     digits: dict[str, int] = {}
-    each: dict[Place, dict[str, list[float]]] = {}
-    for place, measured in runs:
-        for what, scores in measured.items():
+    values: dict[PageCell, dict[str, list[float]]] = {}
+    for place, measurements in runs:
+        for what, scores in measurements.items():
             kind, _, name = what.partition("-")
             for column, decimals, value in figures(kind, name, scores):
                 digits[column] = decimals
-                each.setdefault(place, {}).setdefault(column, []).append(value)
+                values.setdefault(place, {}).setdefault(column, []).append(value)
     names = in_order(digits)
-    cells = [
-        [
-            *place,
-            [
-                [round(fmean(found[name]), 4), len(found[name])] if name in found else None
-                for name in names
-            ],
-        ]
-        for place, found in each.items()
-    ]
-    return {"columns": [[name, digits[name]] for name in names], "cells": cells}
+    cells = []
+    for place, columns in values.items():
+        means = [_mean(columns.get(name)) for name in names]
+        cells.append(MeasuredCell(*place, means))
+    return {"columns": [(name, digits[name]) for name in names], "cells": cells}
+
+
+def _mean(values: Sequence[float] | None) -> MeasuredMean | None:
+    return MeasuredMean(round(fmean(values), 4), len(values)) if values else None

@@ -1,6 +1,4 @@
-"""Text put into HTML so that it cannot become markup: a value is escaped unless its type says that
-it is markup.
-"""
+"""Safe HTML: a value is escaped unless its type is `Markup`."""
 
 from __future__ import annotations
 
@@ -9,54 +7,48 @@ import hashlib
 import html
 import json
 from string import Template
-from typing import Any
 
 from fewbench.errors import steers, visible
 
 
 class Markup(str):
-    """Text that is HTML already. Made here and of the package's own files, never of what a user or
-    record has named.
+    """Text that is already HTML.
+
+    It is made here and from the package's own files, never from names in records or options.
     """
 
     __slots__ = ()
 
 
 def fill(template: str, **values: str) -> Markup:
-    """Return a template with a value at each `$name`, escaped (quotes too) unless it is `Markup`.
+    """Replace each `$name` of a template by its value, escaped (quotes too) unless it is `Markup`.
 
     Raises:
-        KeyError: the template has a name that is not given.
+        KeyError: the template has a name without a value.
     """
-    safe = {
-        name: value if isinstance(value, Markup) else html.escape(visible(value))
-        for name, value in values.items()
-    }
+    safe = {name: _escaped(value) for name, value in values.items()}
     return Markup(Template(template).substitute(safe))
 
 
-def json_block(value: Any) -> Markup:
-    """Return JSON that may stand between <script> tags: no character in it can begin a tag, a
-    comment or an entity.
+def json_block(value: object) -> Markup:
+    """Return JSON that is safe between <script> tags.
+
+    No character in it can begin a tag, a comment or an entity.
 
     Raises:
         ValueError: a number that is not finite.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in ("<", ">", "&", *filter(steers, sorted({*text}))):
-        text = text.replace(
-            character,
-            json.dumps(character)[1:-1] if character > "~" else f"\\u{ord(character):04x}",
-        )
+        text = text.replace(character, _json_escape(character))
     return Markup(text)
 
 
 def policy(style: str, script: str) -> str:
-    """Return a content-security policy: this style and this script, images inside the page, and
-    nothing else.
+    """Return a content-security policy: this style, this script, and images inside the page.
 
-    Trusted types forbid the script to make markup of text, so a name stays text even if a sink
-    slips in.
+    Trusted types forbid the script to make markup of text, so a name stays text even where a script
+    writes it carelessly.
     """
     return "; ".join(
         (
@@ -72,5 +64,16 @@ def policy(style: str, script: str) -> str:
     )
 
 
+def _escaped(value: str) -> str:
+    return value if isinstance(value, Markup) else html.escape(visible(value))
+
+
+def _json_escape(character: str) -> str:
+    if character > "~":
+        return json.dumps(character)[1:-1]
+    return f"\\u{ord(character):04x}"
+
+
 def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from fewbench.report.page.data import PublishedCell, PublishedRow
 from fewbench.report.published import Published
 
 
-def rows(numbers: Iterable[Published], headlines: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return one row a paper, table, line, backbone and K, with its cells: [task, metric, value,
-    std, n, note].
+def rows(numbers: Iterable[Published], headlines: Mapping[str, str]) -> list[PublishedRow]:
+    """Return one row per paper, table, line, backbone and K.
 
     Args:
         numbers: of any tables.
-        headlines: the headline metric of each task; what is of another metric, or of no task of
-            ours, is left out.
+        headlines: the headline metric of each task; numbers of other metrics or tasks are left out.
     """
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for one in numbers:
-        if headlines.get(one.task) != one.metric:
+    lines: dict[tuple[str, ...], PublishedRow] = {}
+    for number in numbers:
+        if headlines.get(number.task) != number.metric:
             continue
-        place = (one.paper, one.table, one.group, one.row, one.backbone, one.k)
-        told = {
-            "paper": f"{one.paper} Table {one.table}",
-            "label": ": ".join(filter(None, (one.group, one.row))),
-            "method": one.method,
-            "backbone": one.backbone,
-            "k": one.k,
-            "cells": [],
-        }
-        row = found.setdefault(place, told)
-        row["cells"].append([one.task, one.metric, one.value, one.std, one.n, one.note])
-    return list(found.values())
+        line = (
+            number.paper,
+            number.table,
+            number.group,
+            number.row,
+            number.backbone,
+            number.k,
+        )
+        row = lines.setdefault(line, _row(number))
+        cell = PublishedCell(
+            number.task, number.metric, number.value, number.std, number.n, number.note
+        )
+        row["cells"].append(cell)
+    return list(lines.values())
+
+
+def _row(number: Published) -> PublishedRow:
+    return {
+        "paper": f"{number.paper} Table {number.table}",
+        "label": ": ".join(filter(None, (number.group, number.row))),
+        "method": number.method,
+        "backbone": number.backbone,
+        "k": number.k,
+        "cells": [],
+    }

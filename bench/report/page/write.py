@@ -1,13 +1,12 @@
-"""The page's file: template, style, scripts and data put together, and written whole."""
+"""The page's file: template, style, scripts and data, written atomically."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from fewbench.errors import BenchError
 from fewbench.io.atomic import write_whole
+from fewbench.report.page.data import PageData
 from fewbench.report.page.markup import Markup, fill, json_block, policy
 
 HERE = Path(__file__).parent
@@ -21,17 +20,17 @@ SCRIPTS = (
     "runs.js",
     "page.js",
 )
-"""In the order in which they are joined to one script."""
+"""In the order in which they are joined into one script."""
 
 GENERATOR = "fewbench leaderboard"
 
 
-def to_html(data: Mapping[str, Any], title: str) -> Markup:
-    """Return the page that shows some data (`fewbench.report.page.gather`)."""
-    style = _own("page.css")
-    script = Markup("\n".join(_own(name) for name in SCRIPTS))
+def to_html(data: PageData, title: str) -> Markup:
+    """Return the page of some data (`fewbench.report.page.gather`)."""
+    style = _packaged("page.css")
+    script = Markup("\n".join(_packaged(name) for name in SCRIPTS))
     return fill(
-        _own("template.html"),
+        _packaged("template.html"),
         title=title,
         generator=GENERATOR,
         policy=policy(style, script),
@@ -42,30 +41,27 @@ def to_html(data: Mapping[str, Any], title: str) -> Markup:
 
 
 def save(page: Markup, file: Path) -> None:
-    """Write a page, in the place of an earlier one.
+    """Write a page, and replace an earlier one.
 
     Raises:
-        BenchError: the file is something else than such a page, or cannot be written. It is as it
-            was.
+        BenchError: the file is not such a page, or cannot be written. It is left unchanged.
     """
     check(file)
     try:
         write_whole(file, page.encode("utf-8"))
     except OSError as error:
-        raise BenchError(
-            f"the page cannot be written: {error.strerror}", where=str(file), fix="--out FILE"
-        ) from error
+        raise _unwritable(file, error) from error
 
 
 def check(file: Path) -> None:
-    """Refuse to write over anything but an earlier page.
+    """Refuse to overwrite anything but an earlier page.
 
     Raises:
-        BenchError: a folder, or a file that is no page.
+        BenchError: the file is a folder, or not such a page.
     """
     if file.is_dir():
         raise BenchError(
-            "the page is a file, and this is a folder", where=str(file), fix=f"--out {file}/x.html"
+            "cannot write the page: this is a folder", where=str(file), fix=f"--out {file}/x.html"
         )
     try:
         with file.open("rb") as stream:
@@ -73,16 +69,18 @@ def check(file: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise BenchError(
-            f"the page cannot be written: {error.strerror}", where=str(file), fix="--out FILE"
-        ) from error
+        raise _unwritable(file, error) from error
     if start.strip() and f'content="{GENERATOR}"'.encode() not in start:
         raise BenchError(
-            "this file is no leaderboard page, and stays",
+            "this file is not a leaderboard page, so it is not overwritten",
             where=str(file),
             fix="--out with another name",
         )
 
 
-def _own(name: str) -> Markup:
+def _unwritable(file: Path, error: OSError) -> BenchError:
+    return BenchError(f"cannot write the page: {error.strerror}", where=str(file), fix="--out FILE")
+
+
+def _packaged(name: str) -> Markup:
     return Markup((HERE / name).read_text("utf-8"))

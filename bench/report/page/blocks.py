@@ -1,0 +1,61 @@
+"""The page's blocks of cells, which refer to rows and columns by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fewbench.report.page.data import BlockCell, BlockData, PageCell, percent
+from fewbench.report.tables.blocks import Block, CellPlace, Scores
+from fewbench.report.today import UNRECORDED
+
+
+class CellNumbers:
+    """Numbers the blocks in their order, and all rows and columns in sorted order."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self.rows = sorted({row for block in blocks for row in block.rows})
+        self.columns = sorted({column for block in blocks for column in block.columns})
+        self._blocks = {block.terms: number for number, block in enumerate(blocks)}
+        self._rows = {row: number for number, row in enumerate(self.rows)}
+        self._columns = {column: number for number, column in enumerate(self.columns)}
+
+    def of(self, place: CellPlace) -> PageCell:
+        """Return the numbers of a place."""
+        return PageCell(
+            self._blocks[place.terms], self._rows[place.row], self._columns[place.column]
+        )
+
+
+def block_data(block: Block, protocol: str, numbers: CellNumbers) -> BlockData:
+    """Return a block's data, under the protocol's name."""
+    cells = []
+    for (row, column), scores in block.cells.items():
+        place = numbers.of(CellPlace(block.terms, row, column))
+        cells.append(_cell(place, scores, block.ddof))
+    return {
+        "k": block.terms.k,
+        "protocol": protocol,
+        "limit": block.terms.limit,
+        "drop_leaks": block.terms.drop_leaks,
+        "ddof": block.ddof,
+        "cells": cells,
+    }
+
+
+def _cell(place: PageCell, scores: Scores, ddof: int) -> BlockCell:
+    return BlockCell(
+        row=place.row,
+        column=place.column,
+        mean=percent(scores.mean) if scores.n else None,
+        std=percent(scores.std(ddof)) if scores.n else None,
+        n=scores.n,
+        failed=scores.failed,
+        stale=scores.stale,
+        has_mixed_code=len(scores.codes) > 1,
+        doubled=[_doubled(seed, keys) for seed, keys in scores.doubled.items()],
+        changed=[part for part in scores.changed if part != UNRECORDED],
+    )
+
+
+def _doubled(seed: int, keys: Sequence[str]) -> str:
+    return f"seed {seed}: {' and '.join(key[:8] for key in keys)}"

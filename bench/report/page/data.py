@@ -1,0 +1,195 @@
+"""The page's data, as its scripts read them from JSON: named tuples become arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypedDict
+
+from fewbench.types import Json
+
+
+class PageCell(NamedTuple):
+    """The numbers of a cell's block, row and column."""
+
+    block: int
+    row: int
+    column: int
+
+
+class ColumnData(TypedDict):
+    """A task as it was asked; `mark` is the part of `name` that only twins have."""
+
+    task: str
+    source: str
+    template: str
+    name: str
+    mark: str
+    metric: str
+    title: str
+
+
+class RowData(TypedDict):
+    """An entrant."""
+
+    student: str
+    teacher: str
+    label: str
+    method: str
+
+
+class BlockCell(NamedTuple):
+    """A cell of a block; scores are percents, and `doubled` and `changed` are remarks."""
+
+    row: int
+    column: int
+    mean: float | None
+    std: float | None
+    n: int
+    failed: int
+    stale: int
+    has_mixed_code: bool
+    doubled: Sequence[str]
+    changed: Sequence[str]
+
+
+class BlockData(TypedDict):
+    """Cells that may be compared, and the terms that they share."""
+
+    k: int
+    protocol: str
+    limit: int | None
+    drop_leaks: bool
+    ddof: int
+    cells: Sequence[BlockCell]
+
+
+class MeasuredMean(NamedTuple):
+    """The mean over `n` runs of one thing measured."""
+
+    mean: float
+    n: int
+
+
+class MeasuredCell(NamedTuple):
+    """The means of a cell, in the order of the columns; None where nothing was measured."""
+
+    block: int
+    row: int
+    column: int
+    means: Sequence[MeasuredMean | None]
+
+
+class MeasuredData(TypedDict):
+    """Measurements by cell; a column has a name and a number of digits."""
+
+    columns: Sequence[tuple[str, int]]
+    cells: Sequence[MeasuredCell]
+
+
+class PublishedCell(NamedTuple):
+    """A number printed in a paper."""
+
+    task: str
+    metric: str
+    value: float
+    std: float | None
+    n: int | None
+    note: str
+
+
+class PublishedRow(TypedDict):
+    """A line of a paper's table."""
+
+    paper: str
+    label: str
+    method: str
+    backbone: str
+    k: str
+    cells: list[PublishedCell]
+
+
+class MethodData(TypedDict):
+    """A method; a setting has a name, a type, a default and the values searched."""
+
+    summary: str
+    paper: str
+    needs: Sequence[str]
+    kinds: Sequence[str]
+    backbones: Sequence[str]
+    settings: Sequence[tuple[str, str, str, str]]
+    presets: Mapping[str, Json]
+    code: str | None
+
+
+class SuiteData(TypedDict):
+    """A suite of tasks."""
+
+    name: str
+    title: str
+    tasks: Sequence[str]
+
+
+class TrialRow(NamedTuple):
+    """A trial of a run: the number of its settings, and its dev score in percent."""
+
+    settings: int
+    dev: float | None
+    step: int | None
+    seed: int
+
+
+class RunRow(NamedTuple):
+    """A run. Its settings, details, environment and measurements are numbers of shared values."""
+
+    block: int
+    row: int
+    column: int
+    method: str
+    task: str
+    k: int
+    seed: int
+    key: str
+    file: str
+    status: str
+    error: str | None
+    stale: int
+    dev: float | None
+    test: float | None
+    settings: int
+    trials: Sequence[TrialRow]
+    chosen: int | None
+    details: int
+    environment: int
+    seconds: float | None
+    memory: float | None
+    measured: int | None
+    warnings: Sequence[str]
+
+
+class RunsData(TypedDict):
+    """All runs, under the names of their fields."""
+
+    fields: Sequence[str]
+    rows: Sequence[RunRow]
+
+
+class PageData(TypedDict):
+    """All that the page shows. `short` is the number of runs above which details are left out."""
+
+    version: str
+    short: int
+    suites: Sequence[SuiteData]
+    columns: Sequence[ColumnData]
+    rows: Sequence[RowData]
+    blocks: Sequence[BlockData]
+    beyond: MeasuredData
+    published: Sequence[PublishedRow]
+    methods: Mapping[str, MethodData]
+    runs: RunsData
+    damaged: Sequence[str]
+    values: Sequence[object]
+
+
+def percent(score: float | None) -> float | None:
+    """Return a score in percent, rounded as the page shows it."""
+    return None if score is None else round(100 * score, 2)
