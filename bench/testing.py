@@ -37,6 +37,7 @@ from fewbench.runner.run import carry_out, prepare
 from fewbench.runner.steps import fit
 from fewbench.store.artifacts import Artifacts
 from fewbench.store.inputs import row_hashes
+from fewbench.store.parts import Environment, RunTiming
 from fewbench.store.record import Record
 from fewbench.types import Example, Kind, Predictions, Prompt, Rows, Source, Task
 
@@ -372,7 +373,7 @@ def check_failure(method: MethodInfo, model_folder: Path, artifacts: Artifacts) 
 
 def untimed(record: Record) -> Record:
     """Return a record less what may differ when its run is done again."""
-    return replace(record, timing={}, environment={})
+    return replace(record, timing=RunTiming(), environment=Environment())
 
 
 def _check(holds: bool, method: MethodInfo, problem: str) -> None:

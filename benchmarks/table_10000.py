@@ -21,6 +21,7 @@ from measure import Seconds, interleave
 from startup import process
 
 from fewbench.store import paths
+from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import Record, run_key, to_json
 from fewbench.types import ModelRef, Run
 
@@ -120,26 +121,18 @@ def record(run: Run) -> Record:
     metric = {"sts-b": "pearson", "mrpc": "f1", "qqp": "f1"}.get(run.task, "accuracy")
     grid = [{"lr": lr, "batch_size": size} for lr in (1e-5, 2e-5, 5e-5) for size in (2, 4, 8)]
     trials = [
-        {"settings": one, "seed": run.seed, "dev": {metric: dice.random()}, "step": 100}
-        for one in grid
+        Trial(settings=one, seed=run.seed, dev={metric: dice.random()}, step=100) for one in grid
     ]
     return Record(
         run=run,
         status="ok",
         scores={part: {metric: dice.uniform(0.5, 0.95)} for part in ("dev", "test")},
-        selection={
-            "metric": metric,
-            "settings": grid[0],
-            "trial": 0,
-            "trials": trials,
-            "tied_best": 1,
-        },
-        split={
-            "n_train": 2 * run.k,
-            "n_dev": 2 * run.k,
-            "n_test": 2000,
-            "leaks": {"train": 0, "dev": 0},
-        },
+        selection=Selection(
+            metric=metric, settings=grid[0], trial=0, trials=tuple(trials), tied_best=1
+        ),
+        split=SplitFacts(
+            n_train=2 * run.k, n_dev=2 * run.k, n_test=2000, leaks={"train": 0, "dev": 0}
+        ),
         details={
             "best_step": 100,
             "curve": [[step, dice.random()] for step in range(100, 1001, 100)],
@@ -148,11 +141,11 @@ def record(run: Run) -> Record:
             "template": "{0} It was {mask}.",
         },
         method_code="0" * 16,
-        environment={"python": "3", "torch": "2", "device": "cpu", "threads": 1},
-        timing={
-            "total_seconds": dice.uniform(10, 100),
-            "trial_seconds": [dice.uniform(1, 10) for _ in grid],
-        },
+        environment=Environment(python="3", packages={"torch": "2"}, device="cpu", threads=1),
+        timing=RunTiming(
+            total_seconds=dice.uniform(10, 100),
+            trial_seconds=tuple(dice.uniform(1, 10) for _ in grid),
+        ),
     )
 
 

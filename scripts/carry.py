@@ -150,13 +150,13 @@ def unlike(record: Record, job: Job, keys: dict[str, str]) -> str:
     again = replace(old, inputs=inputs, key=new.key, student=new.student, teacher=new.teacher)
     if again != new or _models(old) != _models(new):
         return "it is made from other things"
-    trials = [trial["settings"] for trial in record.selection.get("trials", [])]
+    trials = [trial.settings for trial in record.selection.trials or ()]
     if [{**trial} for trial in job.trials] != trials and [
         {**new.settings, **trial} for trial in job.trials
     ] != trials:
         return "its trials are others"
-    commit = record.environment.get("commit")
-    if not isinstance(commit, str) or record.environment.get("dirty"):
+    commit = record.environment.commit
+    if commit is None or record.environment.dirty:
         return "no clean commit made it"
     before = constants_at(commit).get(old.protocol, {})
     today = asdict(job.protocol)
@@ -277,7 +277,7 @@ def proof(records: list[Record], store: Store, data: Path) -> str:
     it does.
     """
     fit = [r for r in records if r.status == "ok" and r.predictions and r.run.inputs.known]
-    for quickest in sorted(fit, key=lambda record: record.timing.get("total_seconds", 0)):
+    for quickest in sorted(fit, key=lambda record: record.timing.total_seconds or 0):
         with tempfile.TemporaryDirectory() as scratch:
             fresh = Store(Path(scratch))
             plan = make_plan(request_of([quickest.run], data), fresh)

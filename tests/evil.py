@@ -10,6 +10,7 @@ from stored import a_record, some_predictions
 
 from fewbench.report.published import COLUMNS
 from fewbench.store.measurement import measured, write
+from fewbench.store.parts import Environment, Selection, SplitFacts, Trial
 from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import ModelRef, Run
@@ -49,24 +50,20 @@ def save(store: Store, text: str, method: str, seed: int, teacher: Run | None = 
     plain = a_record(
         **names, method=method, seed=seed, student=ref, teacher=ref, settings={text: text}
     )
-    trial = {"settings": {text: text}, "seed": 1, "dev": {text: 0.5}, "step": text}
+    trial = Trial(settings={text: text}, seed=1, dev={text: 0.5}, extra={text: text})
     record = replace(
         plain,
         scores={part: {text: 0.5 + seed / 10} for part in ("dev", "test")},
-        selection={
-            "metric": text,
-            "positive": text,
-            "settings": {text: text},
-            "trial": 0,
-            "trials": [trial, trial],
-        },
-        split={text: text, "whole_test_fingerprint": text},
+        selection=Selection(
+            metric=text, positive=text, settings={text: text}, trial=0, trials=(trial, trial)
+        ),
+        split=SplitFacts(whole_test_fingerprint=text, extra={text: text}),
         details={
             text: text,
             "label_words": [text],
             "teacher": {"run": teacher.key if teacher else text},
         },
-        environment={"device": text, "commit": text, text: text},
+        environment=Environment(device=text, commit=text, extra={text: text}),
         warnings=(text,),
         method_code=text,
     )
@@ -76,7 +73,7 @@ def save(store: Store, text: str, method: str, seed: int, teacher: Run | None = 
             status="failed",
             error=text,
             scores={},
-            selection={},
+            selection=Selection(),
             details={"traceback": text},
         )
         store.save(failed, None)
@@ -90,7 +87,7 @@ def save(store: Store, text: str, method: str, seed: int, teacher: Run | None = 
 def measure(store: Store, record: Record) -> None:
     """Store what tables show beyond the score, with every text hostile."""
     text = record.run.task
-    told = {"settings": {text: text}, "environment": {text: text}}
+    told = {"settings": {text: text}, "environment": Environment(extra={text: text})}
     cost = {"parameters": {"total": 2_500_000}, "layer_ratio": 2.0, text: text}
     write(store, record, measured(record, "cost", scores=cost, **told))
     attack = {"after_attack_accuracy": 0.125, "mean_queries": 97.5, text: text}

@@ -48,7 +48,7 @@ def older(tmp_path, commit):
         inputs = replace(record.run.inputs, protocol="0" * 16, trials="", **changes)
         run = replace(record.run, inputs=inputs)
         run = replace(run, key=run_key(run))
-        made = {**record.environment, "commit": commit, "dirty": False}
+        made = replace(record.environment, commit=commit, dirty=False)
         old = replace(record, run=run, environment=made)
         carry.rewrite(store, record, old, {})
         return store, old, record

@@ -12,6 +12,7 @@ import pytest
 from conftest import PROJECT
 from scipy import stats
 
+from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts
 from fewbench.store.record import Record, run_key
 from fewbench.store.store import Store
 from fewbench.types import ModelRef, Predictions, Run
@@ -41,15 +42,15 @@ def save(
     run = Run(**{name: getattr(blank, name) for name in blank.__slots__} | {"key": run_key(blank)})
     predictions = Predictions(("a", "b"), np.array(rows or [[0.6, 0.4], [0.3, 0.7]], "f4"))
     record = Record(
-        run,
-        "ok",
-        {"test": {"accuracy": score}},
-        {"metric": "accuracy"},
-        {},
-        details,
-        "0" * 16,
-        {},
-        {},
+        run=run,
+        status="ok",
+        scores={"test": {"accuracy": score}},
+        selection=Selection(metric="accuracy"),
+        split=SplitFacts(),
+        details=details,
+        method_code="0" * 16,
+        environment=Environment(),
+        timing=RunTiming(),
     )
     store.save(record, predictions)
     return run.key

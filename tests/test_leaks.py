@@ -123,11 +123,11 @@ def test_the_rows_that_are_left_are_scored(request_of):
         == sum(int(i.split("-")[1]) % 2 == 0 for i in predictions.ids) / 8
     )
     assert (
-        record.split["n_test"] == 8
-        and record.split["dropped"] == 8
-        and record.split["leaks"]["normalised"] == 8
+        record.split.n_test == 8
+        and record.split.dropped == 8
+        and record.split.leaks["normalised"] == 8
     )
-    assert record.split["whole_test_fingerprint"] == job.split.whole_fingerprint
+    assert record.split.whole_test_fingerprint == job.split.whole_fingerprint
     assert from_json(to_json(record), "here").run.drop_leaks
 
 
@@ -158,7 +158,9 @@ def test_rows_of_another_test_set_stand_in_another_column(request_of):
     records = [
         replace(record, run=replace(record.run, inputs=Inputs())) for record in records
     ]  # of schema 4
-    records[1] = replace(records[1], split={**records[1].split, "whole_test_fingerprint": "0" * 16})
+    records[1] = replace(
+        records[1], split=replace(records[1].split, whole_test_fingerprint="0" * 16)
+    )
     assert len(build(records, {}, {})[0].columns) == 2
 
 

@@ -19,6 +19,7 @@ from fewbench.store.measurement import (
     read,
     write,
 )
+from fewbench.store.parts import Environment
 from fewbench.store.record import Record
 from fewbench.store.store import Store
 
@@ -40,7 +41,7 @@ def an_attack(record: Record, name: str = "textfooler-paper") -> Measurement:
         name,
         settings={"cosine": 0.5},
         scores={"queries": 97.5},
-        environment={"load": 1},
+        environment=Environment(load=1),
     )
 
 
@@ -57,7 +58,9 @@ def test_written_and_read_back(store: Store, record: Record):
 
 def test_no_measurement_is_taken_for_a_record(store: Store, record: Record):
     write(store, record, an_attack(record), {".jsonl": PAIRS})
-    write(store, record, measured(record, "cost", settings={}, scores={}, environment={}))
+    write(
+        store, record, measured(record, "cost", settings={}, scores={}, environment=Environment())
+    )
     assert list(store.records()) == [record]
     assert store.find(record.run.key[:8]) == record
     assert store.damaged == []
@@ -65,7 +68,9 @@ def test_no_measurement_is_taken_for_a_record(store: Store, record: Record):
 
 def test_only_of_the_kind_asked_for(store: Store, record: Record):
     write(store, record, an_attack(record))
-    write(store, record, measured(record, "cost", settings={}, scores={}, environment={}))
+    write(
+        store, record, measured(record, "cost", settings={}, scores={}, environment=Environment())
+    )
     assert [found.what for found in measurements(store, record)] == [
         "attack-textfooler-paper",
         "cost",

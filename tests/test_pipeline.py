@@ -120,9 +120,9 @@ def test_the_teacher_is_a_run_that_is_done_once(tiny_model, tmp_path):
             [job.teacher],
             [job],
         ]
-    assert record.selection["settings"] == {
+    assert record.selection.settings == {
         "truncate.layers": 1,
-        **job.trials[record.selection["trial"]],
+        **job.trials[record.selection.trial],
     }
 
 

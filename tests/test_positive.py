@@ -130,7 +130,7 @@ def test_records_and_headers_name_the_class(mail, tmp_path):
         )
         (job,) = make_plan(request, Store(tmp_path / name)).jobs
         found[name] = carry_out(job, Models(torch.device("cpu")), 1)[0]
-        assert found[name].selection["metric"] == "f1" and found[name].selection["positive"] == name
+        assert found[name].selection.metric == "f1" and found[name].selection.positive == name
         (block,) = build([found[name]], {}, {})
         (grid,) = grids(entries([block]))
         assert f"f1 ({name})" in markdown(grid)

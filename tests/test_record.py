@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.io import checked_json
 from fewbench.store import record as module
+from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import SCHEMA, Record, from_json, run_key, to_json
 from fewbench.types import CorpusRef, Inputs, ModelRef, Run
 
@@ -47,16 +48,16 @@ def a_record(run: Run | None = None, **changes: Any) -> Record:
         run=run or a_run(),
         status="ok",
         scores={"dev": {"accuracy": 0.9375}, "test": {"accuracy": 0.8716}},
-        selection={
-            "settings": {"lr": 1e-05},
-            "trial": 0,
-            "trials": [{"dev": {"accuracy": 0.9375}, "seed": 13}],
-        },
-        split={"n_train": 32, "n_dev": 32, "n_test": 872, "leaks": {"train": 0, "dev": 0}},
+        selection=Selection(
+            settings={"lr": 1e-05},
+            trial=0,
+            trials=(Trial(settings={"lr": 1e-05}, dev={"accuracy": 0.9375}, seed=13),),
+        ),
+        split=SplitFacts(n_train=32, n_dev=32, n_test=872, leaks={"train": 0, "dev": 0}),
         details={"words": {"negative": ["terrible"], "positive": ["great"]}, "cut": 3},
         method_code="e" * 16,
-        environment={"device": "cpu", "threads": 1},
-        timing={"total_seconds": 12.5},
+        environment=Environment(device="cpu", threads=1),
+        timing=RunTiming(total_seconds=12.5),
         warnings=("a text was cut",),
     )
     return Record(**{**given, **changes})
@@ -86,15 +87,28 @@ runs = st.builds(
 scores = st.dictionaries(
     st.sampled_from(["dev", "test"]), st.dictionaries(texts, numbers, max_size=3)
 )
+extras = st.dictionaries(texts.map("new {}".format), values, max_size=4)
+dev_scores = st.dictionaries(texts, numbers, max_size=3)
+trials = st.builds(
+    Trial, objects, dev_scores, st.integers(), st.none() | st.integers(), extra=extras
+)
+selections = st.builds(
+    Selection,
+    metric=st.none() | texts,
+    settings=st.none() | objects,
+    trials=st.none() | st.lists(trials, max_size=2).map(tuple),
+    extra=extras,
+)
 records = st.builds(
     a_record,
     run=runs,
     status=st.sampled_from(["ok", "failed"]),
     scores=scores,
-    selection=objects,
+    selection=selections,
+    split=st.builds(SplitFacts, dropped=st.none() | st.integers(), extra=extras),
     details=objects,
-    environment=objects,
-    timing=objects,
+    environment=st.builds(Environment, load=st.none() | numbers, extra=extras),
+    timing=st.builds(RunTiming, total_seconds=numbers, extra=extras),
     warnings=st.lists(texts, max_size=3).map(tuple),
     error=st.none() | texts,
 )
@@ -117,7 +131,9 @@ def test_text_is_for_people_and_diffs():
     assert names == sorted(names)
     later = to_json(
         replace(
-            record, timing={"total_seconds": 99.0}, environment={"device": "cuda", "threads": 1}
+            record,
+            timing=RunTiming(total_seconds=99.0),
+            environment=Environment(device="cuda", threads=1),
         )
     )
     changed = [

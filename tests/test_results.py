@@ -1,21 +1,43 @@
-"""The committed results are whole: every record and its predictions are what was written, and none
-was limited.
-"""
+"""The committed results are intact, comparable, and written again to the same bytes."""
 
 from __future__ import annotations
 
 import pytest
 from conftest import PROJECT
 
+from fewbench.io.checked_json import unseal
+from fewbench.store import measurement, paths
+from fewbench.store.record import MIGRATIONS, SCHEMA, from_json, to_json
 from fewbench.store.store import Store
 
 RESULTS = PROJECT / "results"
 
 
-@pytest.mark.skipif(not (RESULTS / "runs").is_dir(), reason="no results are committed")
+pytestmark = pytest.mark.skipif(not (RESULTS / "runs").is_dir(), reason="no results are committed")
+
+
 def test_committed_results_are_whole_and_comparable():
     store = Store(RESULTS)
     assert [str(damage) for damage in store.fsck()] == []
     records = list(store.records())
     assert records and all(record.comparable for record in records)
-    assert not [record.run.key for record in records if record.environment.get("dirty")]
+    assert not [record.run.key for record in records if record.environment.dirty]
+
+
+def test_records_are_written_again_to_the_same_bytes():
+    for file in paths.record_files(Store(RESULTS).runs, print)[::12]:
+        text = file.read_text("utf-8")
+        again = to_json(from_json(text, str(file)))
+        stored, written = (unseal(one, str(file), "record") for one in (text, again))
+        if stored["schema"] == SCHEMA:
+            assert again == text, file
+        while stored["schema"] != SCHEMA:
+            stored = MIGRATIONS[stored["schema"]](stored)
+        assert {**written, "checksum": ""} == {**stored, "checksum": ""}, file
+
+
+def test_measurements_are_written_again_to_the_same_bytes():
+    for record in Store(RESULTS).runs.rglob(f"*{paths.RECORD}"):
+        for file in measurement.measurement_files(record):
+            data = file.read_bytes()
+            assert measurement.to_bytes(measurement.from_bytes(data, file)) == data, file

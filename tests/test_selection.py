@@ -9,6 +9,7 @@ from fewbench.registry.methods import methods
 from fewbench.registry.pipeline import pipeline
 from fewbench.report.query import Wanted, code_of, count_stale, models_apart, who_takes_what
 from fewbench.store.cell import TaskCell
+from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts
 from fewbench.store.record import Record, run_key
 from fewbench.types import CorpusRef, ModelRef, Run
 
@@ -55,7 +56,17 @@ def test_models_of_one_name_and_several_revisions_get_names_of_their_own():
         replace(blank, student=None, teacher=None, corpus=None),
     ]
     records = [
-        Record(replace(run, key=run_key(run)), "ok", {}, {}, {}, {}, "0" * 16, {}, {})
+        Record(
+            run=replace(run, key=run_key(run)),
+            status="ok",
+            scores={},
+            selection=Selection(),
+            split=SplitFacts(),
+            details={},
+            method_code="0" * 16,
+            environment=Environment(),
+            timing=RunTiming(),
+        )
         for run in runs
     ]
     first, second, third = models_apart(records)

@@ -20,6 +20,7 @@ from fewbench.report.today import (
     Today,
 )
 from fewbench.runner.plan import Request, make_plan
+from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts
 from fewbench.store.record import Record, run_key
 from fewbench.store.store import Store
 from fewbench.types import Inputs
@@ -64,7 +65,15 @@ def record(moods):
     request = Request(methods=("majority",), tasks=(str(moods),), k=(2,), seeds=(13,))
     (job,) = make_plan(request, Store(moods.parent / "results")).jobs
     return Record(
-        job.run, "ok", {"test": {"accuracy": 0.5}}, {"metric": "accuracy"}, {}, {}, "0" * 16, {}, {}
+        run=job.run,
+        status="ok",
+        scores={"test": {"accuracy": 0.5}},
+        selection=Selection(metric="accuracy"),
+        split=SplitFacts(),
+        details={},
+        method_code="0" * 16,
+        environment=Environment(),
+        timing=RunTiming(),
     )
 
 

@@ -117,7 +117,7 @@ def cost(
             measurement = measure(record, teacher, world, Models(torch.device(device)), conditions)
             write(store, record, measurement)
             found.append((record, measurement))
-            note(f"measured {_title(record)}, load {measurement.environment['load']}")
+            note(f"measured {_title(record)}, load {measurement.environment.load}")
         except (BenchError, ValueError) as error:  # the other runs go on
             note(
                 f"error: {error}"

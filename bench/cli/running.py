@@ -16,7 +16,6 @@ import typer
 from fewbench.cli.earlier import failed_earlier, of_older_code
 from fewbench.cli.options import AllowOption, DataOption, JsonOption, ResultsOption
 from fewbench.cli.out import duration, note, numbers, print_grid, print_json
-from fewbench.data.metrics import shown_metric
 from fewbench.errors import BenchError, visible
 
 if TYPE_CHECKING:
@@ -229,9 +228,8 @@ def _line(work: Work, outcome: Outcome) -> str:
         )
     if record is None:
         return work.title
-    metric = record.selection["metric"]
-    shown = shown_metric(metric, record.selection.get("positive", ""))
-    return f"{work.title}  {shown} {100 * record.scores['test'][metric]:.1f}"
+    metric = record.question.task.metric_name
+    return f"{work.title}  {metric} {100 * record.finished_score:.1f}"
 
 
 @contextmanager
@@ -354,7 +352,7 @@ def _estimate(todo: Sequence[Job], store: Store) -> float | None:
     """
     took: dict[tuple[Any, ...], list[float]] = {}
     for record in store.summaries():
-        if seconds := record.timing.get("total_seconds"):
+        if seconds := record.timing.total_seconds:
             like = (
                 record.run.method,
                 record.run.protocol,

@@ -21,7 +21,7 @@ def whole_rows(record: Record, rows: Rows) -> tuple[Example, ...]:
         BenchError: the rows are not those of the run.
     """
     whole = draw(rows.test, record.run.limit)
-    _check(record, fingerprint(whole), _whole_fingerprint(record))
+    _check(record, fingerprint(whole), record.whole_test_fingerprint)
     return whole
 
 
@@ -61,10 +61,6 @@ def check_definition(record: Record, task: Task) -> None:
             allowed="the template, label words, labels, metrics and length that the run had",
             fix="take back the change, or bench run makes a run of the new definition",
         )
-
-
-def _whole_fingerprint(record: Record) -> str:
-    return str(record.split.get("whole_test_fingerprint", record.run.test_fingerprint))
 
 
 def _check(record: Record, found: str, stored: str) -> None:

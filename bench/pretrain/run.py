@@ -324,7 +324,7 @@ def _report(
         "corpus_tokens": int(sum(rows.size for rows in text.train)),
         "seconds": round(progress.seconds, 1),
         "curve": progress.curve,
-        "environment": environment(request.device, torch.get_num_threads()),
+        "environment": environment(request.device, torch.get_num_threads()).to_json(),
     }
 
 

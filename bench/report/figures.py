@@ -24,7 +24,7 @@ from fewbench.report.published import Published
 from fewbench.report.query import Wanted, models_apart
 from fewbench.report.tables.blocks import in_order, places, without_doubled
 from fewbench.report.tables.names import Names, protocol_names, telling
-from fewbench.store.cell import TaskCell, Terms, question_of
+from fewbench.store.cell import TaskCell, Terms
 from fewbench.store.record import Record
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _bind(request: str, parameters: Mapping[str, inspect.Parameter]) -> dict[str
 
 def score(record: Record) -> float:
     """Return a record's headline test score in hundredths."""
-    return 100 * float(record.scores["test"][str(record.selection["metric"])])
+    return 100 * record.finished_score
 
 
 def panels(records: Sequence[Record], *, over: str = "") -> dict[Panel, list[Record]]:
@@ -220,7 +220,7 @@ def panels(records: Sequence[Record], *, over: str = "") -> dict[Panel, list[Rec
     """
     found: dict[Panel, list[Record]] = {}
     for record in records:
-        question = question_of(record)
+        question = record.question
         task, terms = question.task, question.terms
         terms = terms._replace(k=0) if over == "k" else terms
         found.setdefault(Panel(task, terms), []).append(record)

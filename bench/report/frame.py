@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from fewbench.errors import BenchError
 from fewbench.registry.protocol import protocols
-from fewbench.store.cell import cell_of, score_of
 from fewbench.store.record import Record
 
 if TYPE_CHECKING:
@@ -51,9 +50,9 @@ def to_frame(records: Iterable[Record], today: Today) -> pd.DataFrame:
 
 
 def _row(record: Record) -> dict[str, Any]:
-    cell = cell_of(record)
+    cell = record.cell
     question, task = cell.question, cell.question.task
-    score = score_of(record)
+    score = record.score
     dev = record.scores.get("dev", {}).get(task.metric)
     return {
         "task": task.task,
@@ -70,7 +69,7 @@ def _row(record: Record) -> dict[str, Any]:
         "positive": task.positive,
         "score": None if score is None else 100 * score,
         "dev": None if dev is None else 100 * dev,
-        "seconds": record.timing.get("total_seconds"),
+        "seconds": record.timing.total_seconds,
         "code": record.method_code,
         "key": record.run.key,
         "definition": task.definition,

@@ -9,7 +9,8 @@ import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+from fewbench.store.parts import Environment
 
 PACKAGES = (
     "fewbench",
@@ -23,22 +24,20 @@ PACKAGES = (
 )
 
 
-def environment(device: str, threads: int) -> dict[str, Any]:
-    """Return versions, device, threads, load, and the commit of the code if it runs from a
-    checkout.
-    """
-    return {
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "device": device_name(device),
-        "threads": threads,
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
-        "system": f"{platform.system()} {platform.machine()}",
-        **_commit(),
-    }
+def environment(device: str, threads: int) -> Environment:
+    """Return the machine and software of this process, and the code's commit in a checkout."""
+    commit, dirty = _commit()
+    return Environment(
+        python=platform.python_version(),
+        packages={name: _version(name) for name in PACKAGES},
+        device=device_name(device),
+        threads=threads,
+        cores=_core_count(),
+        load=round(os.getloadavg()[0], 2),
+        system=f"{platform.system()} {platform.machine()}",
+        commit=commit,
+        dirty=dirty,
+    )
 
 
 def peak_memory_mib() -> float:
@@ -66,6 +65,12 @@ def _processor() -> str:
     return f"cpu: {names[0]}" if names else f"cpu: {platform.machine()}"
 
 
+def _core_count() -> int | None:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)
@@ -74,13 +79,11 @@ def _version(name: str) -> str | None:
 
 
 @lru_cache
-def _commit() -> dict[str, Any]:
-    """Return the commit of the checkout this code runs from, and whether it was changed since;
-    nothing if installed.
-    """
+def _commit() -> tuple[str | None, bool | None]:
+    """Return the commit of the checkout this code runs from, and True if files differ from it."""
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
-        return {}
+        return None, None
     try:
         git = ["git", "-C", str(folder)]
         head = subprocess.run(
@@ -103,5 +106,5 @@ def _commit() -> dict[str, Any]:
             timeout=10,
         )
     except (OSError, subprocess.SubprocessError):
-        return {}
-    return {"commit": head.stdout.strip(), "dirty": bool(status.stdout.strip())}
+        return None, None
+    return head.stdout.strip(), bool(status.stdout.strip())

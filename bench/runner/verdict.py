@@ -19,11 +19,10 @@ from fewbench.registry.protocol import better
 from fewbench.runner import channel
 from fewbench.runner.environment import environment
 from fewbench.runner.jobs import Job
+from fewbench.store.parts import RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import Record
 from fewbench.store.store import StoreFull
 from fewbench.types import Predictions, Task
-
-TIMES = ("search_seconds", "test_seconds", "total_seconds", "peak_memory_mib")
 
 
 def judge(job: Job, content: bytes, device: str, threads: int) -> tuple[Record, Predictions | None]:
@@ -111,8 +110,8 @@ def _succeeded(
     metric = job.task.metric
     chosen, headline = -1, None
     for number, trial in enumerate(trials):
-        if better(trial["dev"][metric], headline, job.protocol.trial_tie):
-            chosen, headline = number, trial["dev"][metric]
+        if better(trial.dev[metric], headline, job.protocol.trial_tie):
+            chosen, headline = number, trial.dev[metric]
     if chosen != told["chosen"]:
         raise BenchError(
             f"it tested trial {told['chosen']}, and by the dev answers trial {chosen} is the best",
@@ -120,19 +119,19 @@ def _succeeded(
         )
     asked = channel.in_order(channel.part(arrays, "test"), job.scorer.order)
     predictions = channel.answers(job.task, job.split.test, asked)
-    selection = {
-        **_scored_by(job.task),
-        "settings": trials[chosen]["settings"],
-        "trial": chosen,
-        "trials": trials,
-        "trial_tie": job.protocol.trial_tie,
-        "checkpoint_tie": job.protocol.checkpoint_tie,
-        "tied_best": sum(trial["dev"][metric] == headline for trial in trials),
-    }
+    selection = replace(
+        _scored_by(job.task),
+        settings=trials[chosen].settings,
+        trial=chosen,
+        trials=trials,
+        trial_tie=job.protocol.trial_tie,
+        checkpoint_tie=job.protocol.checkpoint_tie,
+        tied_best=sum(trial.dev[metric] == headline for trial in trials),
+    )
     record = replace(
         _blank(job, device, threads),
         status="ok",
-        scores={"dev": trials[chosen]["dev"], "test": job.scorer.score(predictions)},
+        scores={"dev": trials[chosen].dev, "test": job.scorer.score(predictions)},
         selection=selection,
         details=dict(told["details"]) | _taught_by(job),
         timing=_timing(told["timing"]),
@@ -141,13 +140,13 @@ def _succeeded(
     return record, predictions
 
 
-def _scored_by(task: Task) -> dict[str, str]:
-    """Return the headline metric, and of which class it is where it is of one."""
-    of_class = {"positive": task.positive} if task.metric in OF_ONE_CLASS else {}
-    return {"metric": task.metric, **of_class}
+def _scored_by(task: Task) -> Selection:
+    """Return the headline metric, and the class it is of where it is of one class."""
+    positive = task.positive if task.metric in OF_ONE_CLASS else None
+    return Selection(metric=task.metric, positive=positive)
 
 
-def _trials(job: Job, told: Mapping[str, Any], arrays: channel.Arrays) -> list[dict[str, Any]]:
+def _trials(job: Job, told: Mapping[str, Any], arrays: channel.Arrays) -> tuple[Trial, ...]:
     """Return the trial table, its dev scores computed here."""
     planned = job.trials
     if len(told["trials"]) != len(planned):
@@ -158,20 +157,25 @@ def _trials(job: Job, told: Mapping[str, Any], arrays: channel.Arrays) -> list[d
     table = []
     for number, (settings, trial) in enumerate(zip(planned, told["trials"], strict=True)):
         answers = channel.answers(job.task, job.split.dev, channel.part(arrays, f"dev{number}"))
-        row = {
-            "settings": {**job.run.settings, **settings},
-            "seed": job.run.seed,
-            "dev": score(job.task, labels, answers),
-            "step": None if trial["step"] is None else int(trial["step"]),
-        }
+        row = Trial(
+            settings={**job.run.settings, **settings},
+            dev=score(job.task, labels, answers),
+            seed=job.run.seed,
+            step=None if trial["step"] is None else int(trial["step"]),
+        )
         table.append(row)
-    return table
+    return tuple(table)
 
 
-def _timing(told: Mapping[str, Any]) -> dict[str, Any]:
+def _timing(told: Mapping[str, Any]) -> RunTiming:
     """Return the times that the other process took of itself: they are its own word, and no score."""
-    times: dict[str, Any] = {name: float(told[name]) for name in TIMES}
-    return {**times, "trial_seconds": [float(seconds) for seconds in told["trial_seconds"]]}
+    return RunTiming(
+        search_seconds=float(told["search_seconds"]),
+        trial_seconds=tuple(float(seconds) for seconds in told["trial_seconds"]),
+        test_seconds=float(told["test_seconds"]),
+        total_seconds=float(told["total_seconds"]),
+        peak_memory_mib=float(told["peak_memory_mib"]),
+    )
 
 
 def _blank(job: Job, device: str, threads: int) -> Record:
@@ -181,36 +185,24 @@ def _blank(job: Job, device: str, threads: int) -> Record:
         status="failed",
         scores={},
         selection=_scored_by(job.task),
-        split={
-            "n_train": len(split.train),
-            "n_dev": len(split.dev),
-            "n_test": len(split.test),
-            "leaks": dict(split.leaks),
-            **_drawn(job),
-            **_dropped(job),
-        },
+        split=SplitFacts(
+            n_train=len(split.train),
+            n_dev=len(split.dev),
+            n_test=len(split.test),
+            leaks=dict(split.leaks),
+            drawn_of=split.drawn_of or None,
+            draw_seed=LIMIT_SEED if split.drawn_of else None,
+            dropped=split.dropped if job.run.drop_leaks else None,
+            whole_test_fingerprint=split.whole_fingerprint if job.run.drop_leaks else None,
+        ),
         details={},
         method_code=job.method.code_hash(),
         environment=environment(device, threads),
-        timing={},
+        timing=RunTiming(),
         warnings=(),
         error=None,
         predictions=None,
     )
-
-
-def _drawn(job: Job) -> dict[str, Any]:
-    """Return what a run on a draw of the test rows adds: from how many, and by which seed."""
-    return {"drawn_of": job.split.drawn_of, "draw_seed": LIMIT_SEED} if job.split.drawn_of else {}
-
-
-def _dropped(job: Job) -> dict[str, Any]:
-    """Return what a run without leaked test rows adds: how many, and the test set they were taken
-    from.
-    """
-    if not job.run.drop_leaks:
-        return {}
-    return {"dropped": job.split.dropped, "whole_test_fingerprint": job.split.whole_fingerprint}
 
 
 def _taught_by(job: Job) -> dict[str, Any]:

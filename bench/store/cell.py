@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from fewbench.store.record import Record
 from fewbench.types import CorpusRef, ModelRef, Run
 
 UNKNOWN_METRIC = "?"
@@ -137,42 +136,6 @@ class Cell(NamedTuple):
     variant: Variant = Variant()
 
 
-def cell_of(record: Record) -> Cell:
-    """Return the cell that a record stands in."""
-    inputs = record.run.inputs
-    return Cell(
-        question_of(record),
-        entrant_of(record.run),
-        Variant(inputs.settings, inputs.unlabeled, inputs.trials),
-    )
-
-
-def question_of(record: Record) -> Question:
-    """Return the question that a record answers."""
-    run = record.run
-    task = TaskCell(
-        task=run.task,
-        source=run.source,
-        template=run.template,
-        version=run.task_version,
-        definition=run.inputs.task,
-        train_set=run.inputs.train_set,
-        test_set=run.inputs.test_set or f"~{_whole_fingerprint(record)}",
-        metric=str(record.selection.get("metric", UNKNOWN_METRIC)),
-        positive=str(record.selection.get("positive", "")),
-    )
-    return Question(task, run.k, run.protocol, run.inputs.protocol, run.limit, run.drop_leaks)
-
-
-def score_of(record: Record) -> float | None:
-    """Return a finished run's headline test score, or None if it failed or has no score by the
-    metric it names.
-    """
-    if record.status == "failed":
-        return None
-    return record.scores.get("test", {}).get(str(record.selection.get("metric")))
-
-
 def entrant_of(run: Run) -> Entrant:
     """Return who made a run."""
     student = run.student or run.teacher
@@ -190,7 +153,3 @@ def label(method: str, settings: Mapping[str, Any]) -> str:
 
 def _name(ref: ModelRef | CorpusRef | None) -> str:
     return "" if ref is None else ref.name
-
-
-def _whole_fingerprint(record: Record) -> str:
-    return str(record.split.get("whole_test_fingerprint", record.run.test_fingerprint))

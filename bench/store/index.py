@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from fewbench.io.atomic import write_whole
+from fewbench.store.parts import RunTiming
 from fewbench.store.record import Record
 from fewbench.types import Run
 
@@ -42,7 +43,6 @@ YOUNG_NS = 2_000_000_000
 entry yet.
 """
 
-_TIMES = ("total_seconds", "peak_memory_mib")
 _TAG = ""
 
 Placed = tuple[str, Record]
@@ -63,9 +63,11 @@ def brief(record: Record) -> Record:
         record,
         details={} if taught is None else {"teacher": taught},
         warnings=(),
-        selection={name: value for name, value in record.selection.items() if name != "trials"},
-        environment={name: value for name, value in record.environment.items() if name != "load"},
-        timing={name: record.timing[name] for name in _TIMES if name in record.timing},
+        selection=replace(record.selection, trials=None),
+        environment=replace(record.environment, load=None),
+        timing=RunTiming(
+            total_seconds=record.timing.total_seconds, peak_memory_mib=record.timing.peak_memory_mib
+        ),
     )
 
 

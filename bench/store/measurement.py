@@ -27,6 +27,7 @@ from fewbench.io.checked_json import seal, unseal
 from fewbench.io.files import LARGEST_DATA
 from fewbench.store import paths
 from fewbench.store.damage import Damage, to_damage
+from fewbench.store.parts import Environment
 from fewbench.store.record import Record
 from fewbench.store.store import Store, load
 
@@ -58,7 +59,7 @@ class Measurement:
     predictions: str | None
     settings: Mapping[str, Any]
     scores: Mapping[str, Any]
-    environment: Mapping[str, Any]
+    environment: Environment
     created: str
     files: Mapping[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
@@ -86,7 +87,7 @@ def measured(
     *,
     settings: Mapping[str, Any],
     scores: Mapping[str, Any],
-    environment: Mapping[str, Any],
+    environment: Environment,
 ) -> Measurement:
     """Return a measurement of a stored record, made now."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -144,7 +145,9 @@ def to_bytes(measurement: Measurement) -> bytes:
     Raises:
         BenchError: it holds what JSON cannot.
     """
-    return seal(measurement, f"the {measurement.what} of run {measurement.run}").encode()
+    payload = {field.name: getattr(measurement, field.name) for field in fields(measurement)}
+    payload["environment"] = measurement.environment.to_json()
+    return seal(payload, f"the {measurement.what} of run {measurement.run}").encode()
 
 
 def from_bytes(data: bytes, file: Path) -> Measurement:
@@ -168,14 +171,14 @@ def from_bytes(data: bytes, file: Path) -> Measurement:
             fix="pip install --upgrade fewbench",
         )
     try:
-        measurement = Measurement(
-            **{field.name: payload[field.name] for field in fields(Measurement)}
-        )
+        values = {field.name: payload[field.name] for field in fields(Measurement)}
+        for name in ("settings", "scores", "environment", "files"):
+            if not isinstance(values[name], dict):
+                raise ValueError(f"its {name} are no table")
+        values["environment"] = Environment.from_json(values["environment"])
+        measurement = Measurement(**values)
         if not file.name.endswith(f".{measurement.what}{paths.RECORD}"):
             raise ValueError(f"it is of {measurement.what}")
-        for name in ("settings", "scores", "environment", "files"):
-            if not isinstance(getattr(measurement, name), dict):
-                raise ValueError(f"its {name} are no table")
         for ending, digest in measurement.files.items():
             if not (_ENDING.fullmatch(ending) and _SHA256.fullmatch(digest)):
                 raise ValueError(f"nothing can be attached as {ending!r}: {digest!r}")

@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.io.checked_json import MEND, dumps, plain, seal, unseal
-from fewbench.types import CorpusRef, Inputs, ModelRef, Run
+from fewbench.store.cell import UNKNOWN_METRIC, Cell, Question, TaskCell, Variant, entrant_of
+from fewbench.store.parts import Environment, RecordPart, RunTiming, Selection, SplitFacts
+from fewbench.types import CorpusRef, Inputs, Json, ModelRef, Run
 
 SCHEMA = 6
 
@@ -53,28 +55,33 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
 """
 
 
+PARTS: Mapping[str, type[RecordPart]] = {
+    "selection": Selection,
+    "split": SplitFacts,
+    "environment": Environment,
+    "timing": RunTiming,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The stored outcome of a run.
 
-    `scores` has "dev" and "test", each a score by metric's name. `selection` holds the chosen
-    settings, the trial table and the tie rules; `split` the counts n_train, n_dev, n_test and
-    leaks, and of a run without leaks how many were dropped and the whole test set's fingerprint;
-    `details` what the method tells of itself; `method_code` the hash of the method's code. `timing`
-    and `environment` stand apart, so that the rest is the same bytes wherever and whenever the run
-    was made. `error` says why a run failed. `predictions` is the sha256 of the predictions file,
-    set by `Store.save`.
+    `scores` has "dev" and "test", each a score by metric's name. `details` are the method's own
+    notes, and `method_code` is the hash of its code. Apart from `timing` and `environment` a record
+    is the same bytes wherever and whenever the run is made. `error` says why a run failed.
+    `predictions` is the sha256 of the predictions file, set by `Store.save`.
     """
 
     run: Run
     status: Literal["ok", "failed"]
     scores: Mapping[str, Mapping[str, float]]
-    selection: Mapping[str, Any]
-    split: Mapping[str, Any]
-    details: Mapping[str, Any]
+    selection: Selection
+    split: SplitFacts
+    details: Json
     method_code: str
-    environment: Mapping[str, Any]
-    timing: Mapping[str, Any]
+    environment: Environment
+    timing: RunTiming
     warnings: tuple[str, ...] = ()
     error: str | None = None
     predictions: str | None = None
@@ -82,8 +89,56 @@ class Record:
 
     @property
     def comparable(self) -> bool:
-        """Whether the whole test set was used."""
+        """True if the whole test set was used."""
         return self.run.limit is None and not self.run.drop_leaks
+
+    @property
+    def score(self) -> float | None:
+        """The headline test score; None if the run failed or has no score by the metric it names."""
+        metric = self.selection.metric
+        if self.status == "failed" or metric is None:
+            return None
+        return self.scores.get("test", {}).get(metric)
+
+    @property
+    def finished_score(self) -> float:
+        """The headline test score of a run that is known to have finished."""
+        assert self.score is not None, f"run {self.run.key} has no score"
+        return float(self.score)
+
+    @property
+    def whole_test_fingerprint(self) -> str:
+        """The normalised fingerprint of the test set, with the leaked rows that were left out."""
+        return self.split.whole_test_fingerprint or self.run.test_fingerprint
+
+    @property
+    def test_set(self) -> str:
+        """The hash of the test set; before schema 5 its normalised fingerprint behind a `~`."""
+        return self.run.inputs.test_set or f"~{self.whole_test_fingerprint}"
+
+    @property
+    def question(self) -> Question:
+        """The question that the run answers."""
+        run = self.run
+        task = TaskCell(
+            task=run.task,
+            source=run.source,
+            template=run.template,
+            version=run.task_version,
+            definition=run.inputs.task,
+            train_set=run.inputs.train_set,
+            test_set=self.test_set,
+            metric=self.selection.metric or UNKNOWN_METRIC,
+            positive=self.selection.positive or "",
+        )
+        return Question(task, run.k, run.protocol, run.inputs.protocol, run.limit, run.drop_leaks)
+
+    @property
+    def cell(self) -> Cell:
+        """The table cell that the run belongs to."""
+        inputs = self.run.inputs
+        variant = Variant(inputs.settings, inputs.unlabeled, inputs.trials)
+        return Cell(self.question, entrant_of(self.run), variant)
 
 
 def run_key(run: Run) -> str:
@@ -120,7 +175,9 @@ def to_json(record: Record) -> str:
     Raises:
         BenchError: the record holds a number that is not finite, or a thing that JSON cannot hold.
     """
-    return seal(record, f"the record {record.run.key}")
+    payload = {field.name: getattr(record, field.name) for field in fields(record)}
+    payload |= {name: payload[name].to_json() for name in PARTS}
+    return seal(payload, f"the record {record.run.key}")
 
 
 def from_json(text: str, where: str) -> Record:
@@ -153,7 +210,7 @@ def from_json(text: str, where: str) -> Record:
 
 _KINDS = {
     "method_code": str,
-    **dict.fromkeys(("scores", "selection", "split", "details", "environment", "timing"), dict),
+    **dict.fromkeys(("scores", "details", *PARTS), dict),
 }
 _HEX = re.compile("[0-9a-f]*").fullmatch
 _LONGEST_HASH = 64
@@ -203,6 +260,8 @@ def _record(payload: dict[str, Any]) -> Record:
     if payload["status"] not in ("ok", "failed"):
         raise ValueError(f"status is {payload['status']!r}")
     payload["warnings"] = tuple(payload["warnings"])
+    for name, part in PARTS.items():
+        payload[name] = part.from_json(payload[name])
     return Record(**payload)
 
 

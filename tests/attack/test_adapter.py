@@ -21,6 +21,7 @@ from fewbench.registry.pretrained import find_model
 from fewbench.runner.local import execute
 from fewbench.runner.plan import Request, make_plan
 from fewbench.store.measurement import attachment, measurements
+from fewbench.store.parts import Environment
 from fewbench.store.store import Store
 from fewbench.types import Example, Predictions
 
@@ -114,7 +115,9 @@ def test_a_recipe_of_textattack_attacks_a_stored_run(textattack, tmp_path):
 
     model = model_of(record, task, Models(torch.device("cpu")), world)
     target = Target(record, task, model, test_rows(record, task, world))
-    adapter.attack_by_textattack(store, target, "textattack:deepwordbug", limit=4, environment={})
+    adapter.attack_by_textattack(
+        store, target, "textattack:deepwordbug", limit=4, environment=Environment()
+    )
     (measurement,) = measurements(store, record, "attack")
     assert measurement.name == "textattack-deepwordbug" and measurement.scores["items"] == 4
     assert (
@@ -129,7 +132,7 @@ def test_a_recipe_of_textattack_attacks_a_stored_run(textattack, tmp_path):
     assert predicted == pytest.approx(np.array([row["after"] for row in rows]), abs=1e-5)
     with pytest.raises(BenchError, match="no recipe 'deepwordbg'") as error:
         adapter.attack_by_textattack(
-            store, target, "textattack:deepwordbg", limit=4, environment={}
+            store, target, "textattack:deepwordbg", limit=4, environment=Environment()
         )
     assert error.value.nearest[0] == "textattack:deepwordbug"
 

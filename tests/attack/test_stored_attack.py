@@ -25,6 +25,7 @@ from fewbench.measure.tested_rows import check_definition, rows_of_run
 from fewbench.runner.local import execute
 from fewbench.runner.plan import Request, make_plan
 from fewbench.store.measurement import attachment, measurements
+from fewbench.store.parts import Environment
 from fewbench.store.store import Store
 from fewbench.testing import toy_task
 
@@ -336,7 +337,7 @@ def killed(store, busy, tmp_path, kills, limit):
         (measurement,) = measurements(one, record, "attack")
         found.append(
             (
-                replace(measurement, created="", environment={}),
+                replace(measurement, created="", environment=Environment()),
                 attachment(one, record, measurement, ".jsonl"),
             )
         )

@@ -15,6 +15,7 @@ from fewbench.data.task_file import declared
 from fewbench.registry.methods import task_files
 from fewbench.report.compare.items import Labels
 from fewbench.report.compare.sides import Side, versus_all
+from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts
 from fewbench.store.record import Record, run_key
 from fewbench.types import ModelRef, Predictions, Run
 
@@ -58,7 +59,17 @@ def add(demo, store):
         run = replace(run, **changes)
         run = replace(run, key=run_key(run))
         found = {"test": score(demo.task, list(gold), predictions)}
-        record = Record(run, "ok", found, {"metric": demo.task.metric}, {}, {}, "0" * 16, {}, {})
+        record = Record(
+            run=run,
+            status="ok",
+            scores=found,
+            selection=Selection(metric=demo.task.metric),
+            split=SplitFacts(),
+            details={},
+            method_code="0" * 16,
+            environment=Environment(),
+            timing=RunTiming(),
+        )
         store.save(record, predictions)
         return store.find(run.key)
 

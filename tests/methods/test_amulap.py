@@ -136,10 +136,8 @@ def test_setting_3_trains_and_searches_k_of_equal_ones_the_largest(tiny_model):
         == ({},)
     )
     record, _ = carry_out(job, Models(torch.device("cpu")), 1)
-    tried = [
-        (trial["dev"]["accuracy"], trial["settings"]["k"]) for trial in record.selection["trials"]
-    ]
-    assert record.selection["settings"]["k"] == max(tried)[1] == record.details["k"]
+    tried = [(trial.dev["accuracy"], trial.settings["k"]) for trial in record.selection.trials]
+    assert record.selection.settings["k"] == max(tried)[1] == record.details["k"]
     assert record.details["best_step"] > 0
 
 

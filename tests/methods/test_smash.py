@@ -155,9 +155,7 @@ def test_zero_shot_is_the_distilled_student_as_it_is(tiny_model, artifacts, text
     tensors = built(job, artifacts)
     record, predictions = run_job(job, artifacts)
     assert (
-        record.error is None
-        and "curve" not in record.details
-        and len(record.selection["trials"]) == 1
+        record.error is None and "curve" not in record.details and len(record.selection.trials) == 1
     )
     backbone = Models(CPU).fresh(job.run.student)
     assert set(dict(backbone.model.named_parameters())) == set(tensors)

@@ -14,6 +14,7 @@ from fewbench.registry.methods import methods, task_files
 from fewbench.registry.protocol import protocols
 from fewbench.report.page.gather import gather, read
 from fewbench.report.published import read_published
+from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import Record, run_key
 from fewbench.store.store import Store
 from fewbench.types import ModelRef, Run
@@ -56,36 +57,32 @@ def make(
     )
     run = replace(run, **{name: changes.pop(name) for name in [*changes] if hasattr(run, name)})
     trials = [
-        {"settings": {"lr": lr}, "seed": seed, "dev": {"accuracy": score - lr}, "step": 20}
+        Trial(settings={"lr": lr}, seed=seed, dev={"accuracy": score - lr}, step=20)
         for lr in (0.0, 0.25)
     ]
     record = Record(
         run=replace(run, key=run_key(run)),
         status="ok",
         scores={part: {"accuracy": score} for part in ("dev", "test")},
-        selection={"metric": "accuracy", "settings": {"lr": 0.0}, "trial": 0, "trials": trials},
-        split={"n_train": 32, "n_dev": 32, "n_test": 10},
+        selection=Selection(metric="accuracy", settings={"lr": 0.0}, trial=0, trials=tuple(trials)),
+        split=SplitFacts(n_train=32, n_dev=32, n_test=10),
         details={
             "label_words": ["terrible", "great"],
             "template": "{0} It was {mask}.",
             "curve": [[1, 0.5]],
         },
         method_code=methods()[method].code_hash() if method in methods() else "0" * 16,
-        environment={
-            "device": "cpu: Abacus",
-            "threads": 1,
-            "commit": "abcdef",
-            "load": 1.0,
-            "packages": {"torch": "2"},
-        },
-        timing={"total_seconds": 4.0, "peak_memory_mib": 100.0},
+        environment=Environment(
+            device="cpu: Abacus", threads=1, commit="abcdef", load=1.0, packages={"torch": "2"}
+        ),
+        timing=RunTiming(total_seconds=4.0, peak_memory_mib=100.0),
     )
     return replace(record, **changes)
 
 
 def failed(method: str, task: str, reason: str, **changes: Any) -> Record:
     """Return the record of a run that failed."""
-    blank: dict[str, Any] = dict(scores={}, selection={}, details={}, timing={})
+    blank: dict[str, Any] = dict(scores={}, selection=Selection(), details={}, timing=RunTiming())
     return make(method, task, status="failed", error=reason, **blank, **changes)
 
 

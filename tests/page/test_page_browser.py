@@ -15,6 +15,7 @@ from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_o
 
 from fewbench.report.page.write import save, to_html
 from fewbench.store.measurement import measured, write
+from fewbench.store.parts import Environment
 from fewbench.store.store import Store
 
 sync_api = pytest.importorskip(
@@ -227,7 +228,7 @@ def test_what_was_measured_beyond_the_score_stands_below_the_figures(show, tmp_p
     store = Store(usual(tmp_path))
     for record in store.records():
         if record.run.method == "ft" and record.run.task == "sst-2":
-            told = {"settings": {}, "environment": {}}
+            told = {"settings": {}, "environment": Environment()}
             scores = {"after_attack_accuracy": 0.25, "mean_queries": 31.54}
             write(
                 store,

@@ -13,11 +13,12 @@ from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_o
 
 from fewbench.registry.methods import methods
 from fewbench.registry.protocol import protocols
-from fewbench.report.page.runs import link
 from fewbench.report.page.published import rows
+from fewbench.report.page.runs import link
 from fewbench.report.published import read_published
 from fewbench.report.tables.blocks import build, to_rows
 from fewbench.store.measurement import measured, write
+from fewbench.store.parts import Environment
 from fewbench.store.store import Store
 from fewbench.types import Inputs, ModelRef, Predictions
 
@@ -121,7 +122,7 @@ def test_a_pipeline_of_installed_steps_is_described_and_its_runs_are_stale_if_a_
 def test_what_was_measured_of_a_run_is_told_if_it_is_of_this_outcome(tmp_path):
     store = Store(store_of(tmp_path, make()))
     (record,) = store.records()
-    told = {"settings": {}, "environment": {}}
+    told = {"settings": {}, "environment": Environment()}
     write(store, record, measured(record, "cost", scores={"flops": 7}, **told))
     write(
         store,
@@ -161,7 +162,7 @@ def test_what_was_measured_beyond_the_score_stands_by_cell(tmp_path):
             "cli",
             scores={"mean_queries": 9},
             settings={"drawn": {}},
-            environment={},
+            environment=Environment(),
         ),
     )
     data = data_of(tmp_path)
@@ -187,7 +188,9 @@ def test_a_damaged_measurement_is_told_and_not_shown(tmp_path):
     store = Store(store_of(tmp_path, make()))
     (record,) = store.records()
     file = write(
-        store, record, measured(record, "cost", scores={"flops": 7}, settings={}, environment={})
+        store,
+        record,
+        measured(record, "cost", scores={"flops": 7}, settings={}, environment=Environment()),
     )
     file.write_text(file.read_text("utf-8").replace("7", "8"), "utf-8")
     data = data_of(tmp_path)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fewbench.store.measurement import measured, write
+from fewbench.store.parts import Environment, SplitFacts
 from fewbench.store.record import Record, from_json, run_key
 from fewbench.store.store import Store
 from fewbench.types import ModelRef, Predictions
@@ -59,9 +60,9 @@ def make(
         status="ok",
         error=None,
         scores={"dev": {"accuracy": score}, "test": {"accuracy": score}},
-        selection={**old.selection, "metric": "accuracy"},
+        selection=replace(old.selection, metric="accuracy"),
         details=details or {},
-        split={},
+        split=SplitFacts(),
         predictions=None,
     )
     store.save(record, predictions)
@@ -159,7 +160,11 @@ def _answers(rng: random.Random, apart: float | None) -> Predictions:
 def _measure(
     store: Store, record: Record, kind: str, scores: dict[str, Any], name: str = ""
 ) -> None:
-    write(store, record, measured(record, kind, name, settings={}, scores=scores, environment={}))
+    write(
+        store,
+        record,
+        measured(record, kind, name, settings={}, scores=scores, environment=Environment()),
+    )
 
 
 def pretrainings(

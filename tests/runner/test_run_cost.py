@@ -99,7 +99,7 @@ def test_cost_is_stored_beside_the_record(measuring, kept, tiny_model, capsys):
     assert found.scores["bytes"] > 4 * found.scores["parameters"]["total"]
     assert found.scores["speed_up"] == {}  # a model without a teacher
     assert found.settings == {"against": None, "examples": 4, "rounds": 2}
-    assert found.environment["threads"] == 1
+    assert found.environment.threads == 1
     assert store.fsck() == []
     assert '"macs"' in capsys.readouterr().out
 

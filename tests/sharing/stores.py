@@ -18,6 +18,7 @@ from fewbench.registry.methods import methods, task_files
 from fewbench.report.share.gather import gather
 from fewbench.report.share.submit import Checker
 from fewbench.store.measurement import measured, write
+from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import Record, run_key, to_json
 from fewbench.store.store import Store
 from fewbench.types import Predictions, Run
@@ -65,13 +66,17 @@ def add(demo, theirs):
         run = replace(run, key=run_key(run))
         labels = [example.label for example in demo.rows.test]
         scores = {"dev": {"accuracy": 0.5}, "test": score(demo.task, labels, predictions)}
-        chosen = {
-            "metric": "accuracy",
-            "trials": [{"dev": {"accuracy": 0.5}, "seed": seed, "settings": {"lr": 0.1}}],
-        }
-        around = {"commit": "0" * 40, "dirty": False, **(environment or {})}
+        trial = Trial(settings={"lr": 0.1}, dev={"accuracy": 0.5}, seed=seed)
         record = Record(
-            run, "ok", scores, chosen, {}, {}, methods()["majority"].code_hash(), around, {}
+            run=run,
+            status="ok",
+            scores=scores,
+            selection=Selection(metric="accuracy", trials=(trial,)),
+            split=SplitFacts(),
+            details={},
+            method_code=methods()["majority"].code_hash(),
+            environment=environment or Environment(commit="0" * 40, dirty=False),
+            timing=RunTiming(),
         )
         return Store(folder or theirs).save(record, predictions)
 
@@ -112,6 +117,11 @@ def measure(
         if record.run.key.startswith(file.stem.rpartition("-")[2])
     )
     made = measured(
-        record, kind, name, settings={}, scores=scores, environment=environment or {"dirty": False}
+        record,
+        kind,
+        name,
+        settings={},
+        scores=scores,
+        environment=environment or Environment(dirty=False),
     )
     return write(store, record, replace(made, **changes), {".jsonl": b"{}"})

@@ -11,6 +11,7 @@ from stores import add, change, demo, problems, theirs  # noqa: F401
 from fewbench.errors import BenchError
 from fewbench.report.share.gather import gather
 from fewbench.report.share.submit import Checker
+from fewbench.store.parts import Environment
 
 
 @pytest.mark.parametrize(
@@ -33,9 +34,9 @@ def test_runs_that_do_not_fit_what_is_here(add, theirs, changes, said):
 
 
 def test_uncommitted_code_is_refused_and_other_code_is_noted(add, theirs):
-    file = add(13, environment={"dirty": True})
+    file = add(13, environment=Environment(commit="0" * 40, dirty=True))
     assert "not committed" in "\n".join(problems(theirs))
-    change(file, environment={}, method_code="f" * 16)
+    change(file, environment=Environment(), method_code="f" * 16)
     report = Checker(None).check(gather(theirs)[0])
     assert report.problems == [] and any("run by other code" in note for note in report.notes)
     (found,) = gather(theirs)[0]

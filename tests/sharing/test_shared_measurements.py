@@ -11,6 +11,7 @@ from fewbench.registry.methods import methods
 from fewbench.report.share.copy import copy_into
 from fewbench.report.share.gather import gather
 from fewbench.store.measurement import from_bytes, read, to_bytes
+from fewbench.store.parts import Environment
 from fewbench.store.store import Store
 
 
@@ -80,7 +81,7 @@ def test_the_same_outcome_of_other_code_takes_the_place_of_the_old_if_asked(
         ({"scores": {"mean_queries": "nan"}}, "its queries is no number"),
         ({"scores": {"after_attack_accuracy": 1e308}}, "its after-attack accuracy is no number"),
         ({"scores": ["<b>"]}, "damaged measurement: its scores are no table"),
-        ({"environment": {"dirty": True}}, "made by a checkout with changes"),
+        ({"environment": Environment(dirty=True)}, "made by a checkout with changes"),
     ],
 )
 def test_a_measurement_that_is_refused(add, theirs, changes, said):

@@ -19,6 +19,7 @@ from stored import a_record, same, some_predictions
 from fewbench.errors import StoreFull, StoreUnwritable
 from fewbench.io import atomic
 from fewbench.store.measurement import measured, measurements, write
+from fewbench.store.parts import Environment
 from fewbench.store.store import Store
 
 KEY = "0" * 32
@@ -38,7 +39,11 @@ def put(store: Store, number: int) -> None:
     store.artifacts.save(KEY, {"number": number}, model)
     store.save(replace(a_record(), details={"number": number}), some_predictions(number / 8))
     record = store.find(a_record().run.key)
-    told: dict[str, Any] = {"settings": {}, "scores": {"number": number}, "environment": {}}
+    told: dict[str, Any] = {
+        "settings": {},
+        "scores": {"number": number},
+        "environment": Environment(),
+    }
     write(store, record, measured(record, "attack", **told), {".jsonl": b"%d" % number})
 
 

@@ -22,6 +22,7 @@ from stored import a_record, some_predictions
 from fewbench.errors import BenchError
 from fewbench.io.checked_json import joint_hash
 from fewbench.store.measurement import attachment, measured, measurements, write
+from fewbench.store.parts import Environment
 from fewbench.store.store import Store
 
 KEYS = tuple(joint_hash("model", number) for number in range(3))
@@ -36,7 +37,7 @@ def fill(store: Store) -> None:
         store.save(record, some_predictions(number / 8))
         stored = store.get(record.run)
         assert stored is not None
-        told: dict[str, Any] = {"settings": {}, "environment": {}}
+        told: dict[str, Any] = {"settings": {}, "environment": Environment()}
         write(store, stored, measured(stored, "cost", scores={"bytes": number}, **told))
         attack = measured(stored, "attack", "paper", scores={"lost": number}, **told)
         write(store, stored, attack, {".jsonl": b"%d\n" % number})

@@ -13,6 +13,7 @@ from stored import a_record, run_script, same, some_predictions
 from fewbench.errors import BenchError, StoreDamaged, StoreUnwritable
 from fewbench.io.files import LARGEST_RECORD, NotAFile, open_file, parse_json, read_file, walk
 from fewbench.store.measurement import measured, measurements, write
+from fewbench.store.parts import Environment
 from fewbench.store.store import Store
 
 
@@ -116,7 +117,7 @@ def test_a_measurement_and_what_is_attached_to_it(
     file = write(
         store,
         record,
-        measured(record, "cost", settings={}, scores={}, environment={}),
+        measured(record, "cost", settings={}, scores={}, environment=Environment()),
         {".jsonl": b"{}\n"},
     )
     put(file if ending == ".json" else next(store.root.rglob("*.jsonl")), kind)

@@ -21,6 +21,7 @@ from stored import a_record, files, same, some_predictions
 
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.store import paths
+from fewbench.store.parts import Selection, Trial
 from fewbench.store.record import run_key, to_json
 from fewbench.store.store import Store, StoreUnwritable
 from fewbench.types import ModelRef, Predictions, Run
@@ -230,11 +231,8 @@ def in_memory() -> Iterator[Store]:
 def test_ten_thousand_records(in_memory: Store):
     """Prints the time only: machines differ."""
     store = in_memory
-    trials = [
-        {"settings": {"lr": 1e-05 * n}, "seed": 13, "dev": {"accuracy": 0.9}, "step": n}
-        for n in range(9)
-    ]
-    record = replace(a_record(), selection={"trials": trials})
+    trials = tuple(Trial({"lr": 1e-05 * n}, {"accuracy": 0.9}, 13, step=n) for n in range(9))
+    record = replace(a_record(), selection=Selection(trials=trials))
     text = to_json(record)
     start = text.index(': "') + 3
     blank = text[:start] + text[start + 64 :]

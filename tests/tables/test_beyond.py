@@ -15,6 +15,7 @@ from stored import a_record
 from fewbench.errors import BenchError
 from fewbench.report.tables.beyond import FIRST_ROWS, Value, chosen, columns, grids, rows
 from fewbench.store.measurement import measured, write
+from fewbench.store.parts import Environment, Selection
 from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import Predictions
@@ -25,7 +26,7 @@ STUDENT = [[0.25, 0.75], [0.0, 1.0], [0.9, 0.1], [0.2, 0.8]]
 
 def save(store: Store, record: Record, probabilities: list[list[float]], score: float) -> Record:
     scores = {"dev": {"accuracy": score}, "test": {"accuracy": score}}
-    record = replace(record, scores=scores, selection={"metric": "accuracy"})
+    record = replace(record, scores=scores, selection=Selection(metric="accuracy"))
     ids = tuple(f"test-{row}" for row in range(len(probabilities)))
     store.save(record, Predictions(ids, np.array(probabilities, np.float32)))
     stored = store.get(record.run)
@@ -47,12 +48,16 @@ def filled(store: Store) -> Store:
         "speed_up": {"1": {"median": 1.5}},
         "layer_ratio": 2.0,
     }
-    write(store, student, measured(student, "cost", settings={}, scores=cost, environment={}))
+    write(
+        store,
+        student,
+        measured(student, "cost", settings={}, scores=cost, environment=Environment()),
+    )
     attack = {"after_attack_accuracy": 0.125, "mean_queries": 97.5}
     write(
         store,
         student,
-        measured(student, "attack", "cli", settings={}, scores=attack, environment={}),
+        measured(student, "attack", "cli", settings={}, scores=attack, environment=Environment()),
     )
     return store
 
@@ -98,7 +103,7 @@ def test_an_attack_on_drawn_rows_stands_in_columns_of_its_own(filled: Store):
     write(
         filled,
         second,
-        measured(second, "attack", "cli", settings=drawn, scores=scores, environment={}),
+        measured(second, "attack", "cli", settings=drawn, scores=scores, environment=Environment()),
     )
     found = {
         row.method.partition(":")[0]: row

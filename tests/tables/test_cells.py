@@ -14,6 +14,7 @@ from fewbench.report.tables.entry import entries
 from fewbench.report.tables.pivot import grids
 from fewbench.report.tables.table import CODES, DOUBLED
 from fewbench.report.today import DEFAULTS, DEFINITION
+from fewbench.store.parts import Selection
 from fewbench.types import Inputs, ModelRef
 
 KNOWN = Inputs(
@@ -27,7 +28,7 @@ def made(seed=13, score=0.5, metric="accuracy", inputs=KNOWN, selection=None, **
         for name in [*changes]
         if name in ("teacher", "student", "protocol", "method")
     }
-    chosen = {"metric": metric, **(selection or {})}
+    chosen = Selection(metric=metric, **(selection or {}))
     return a_record(
         a_run(seed=seed, inputs=inputs, **run),
         scores={"test": {metric: score}},
@@ -38,7 +39,7 @@ def made(seed=13, score=0.5, metric="accuracy", inputs=KNOWN, selection=None, **
 
 def failed(inputs=KNOWN, **changes):
     whole = made(inputs=inputs, **changes)
-    return replace(whole, status="failed", scores={}, selection={}, error="broke")
+    return replace(whole, status="failed", scores={}, selection=Selection(), error="broke")
 
 
 def shown(records, **how):

@@ -13,6 +13,7 @@ from fewbench.report.tables.entry import Entry, entries
 from fewbench.report.tables.grid import places
 from fewbench.report.tables.pivot import check_axes, grids
 from fewbench.store.cell import Entrant, TaskCell, Terms
+from fewbench.store.parts import Selection
 
 SST, MR = (
     TaskCell(name, "glue", "", 1, "def", f"{name}-train", f"{name}-test", "accuracy")
@@ -190,7 +191,7 @@ def test_runs_of_one_method_by_several_teachers_stand_in_rows_of_their_own():
     records = [
         a_record(
             a_run(seed=seed, teacher=ModelRef(name, "", name * 16)),
-            selection={"metric": "accuracy"},
+            selection=Selection(metric="accuracy"),
         )
         for seed in (13, 21)
         for name in "ab"

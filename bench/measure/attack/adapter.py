@@ -36,6 +36,7 @@ from fewbench.measure.attack.run import (
 )
 from fewbench.store import paths
 from fewbench.store.measurement import Measurement, file_of, measured, write
+from fewbench.store.parts import Environment
 from fewbench.store.store import Store
 from fewbench.types import Example, Predictor
 
@@ -110,7 +111,7 @@ def attack_by_textattack(
     name: str,
     *,
     limit: int,
-    environment: dict[str, Any],
+    environment: Environment,
     force: bool = False,
     on_item: Callable[[int, int], None] = lambda done, total: None,
 ) -> Measurement:

@@ -25,6 +25,7 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.task_model import TaskModel
 from fewbench.store import paths
 from fewbench.store.measurement import Measurement, file_of, measured, measurements, write
+from fewbench.store.parts import Environment
 from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import Example, Predictor, Task
@@ -80,7 +81,7 @@ def attack(
     encoder: Backbone,
     *,
     limit: int,
-    environment: dict[str, Any],
+    environment: Environment,
     force: bool = False,
     on_block: Callable[[int, int], None] = lambda done, total: None,
 ) -> Measurement:

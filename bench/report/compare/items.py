@@ -16,9 +16,8 @@ from fewbench.data.task_file import declared, with_source
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.measure.tested_rows import whole_rows
 from fewbench.registry.methods import task_files
-from fewbench.report.compare.pairing import Pair, score_of
+from fewbench.report.compare.pairing import Pair
 from fewbench.report.statistics.sums import SUMMED, Floats, Summed
-from fewbench.store.cell import question_of
 from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import Predictions, Rows, Task
@@ -73,7 +72,7 @@ class Labels:
             NoItems: the task, its data, or this very test set is not here.
         """
         run = record.run
-        shared = (run.task, run.source, run.limit, question_of(record).task.test_set)
+        shared = (run.task, run.source, run.limit, record.test_set)
         if shared not in self._gold:
             task, rows = self._read(run.task, run.source)
             try:
@@ -136,7 +135,7 @@ def vary(records: Sequence[Record], store: Store) -> bool:
         records: of one question, a seed each.
         store: of their predictions.
     """
-    if len(records) < 2 or len({round(score_of(record), 9) for record in records}) > 1:
+    if len(records) < 2 or len({round(record.finished_score, 9) for record in records}) > 1:
         return True
     try:
         each = [_predictions(store, record) for record in records]
@@ -166,7 +165,7 @@ def _added(record: Record, store: Store, gold: Gold, metric: Summed) -> Floats:
 
 def _positive(record: Record, names: Sequence[str]) -> int:
     """Return the class that F1 is of: the one the record names; of earlier ones the second."""
-    name = question_of(record).task.positive
+    name = record.question.task.positive
     if name and name not in names:
         raise NoItems(f"the task here has no class '{name}'")
     return names.index(name) if name else 1
@@ -182,10 +181,10 @@ def _predictions(store: Store, record: Record) -> Predictions:
 
 
 def _check(record: Record, found: float) -> None:
-    if abs(found - score_of(record)) > TOLERANCE:
-        metric = record.selection["metric"]
+    if abs(found - record.finished_score) > TOLERANCE:
+        metric = record.selection.metric
         raise BenchError(
             f"the predictions of run {record.run.key[:8]} give {metric} {found:.4f}, "
-            f"and its record says {score_of(record):.4f}",
+            f"and its record says {record.finished_score:.4f}",
             fix="bench run --force redoes it",
         )

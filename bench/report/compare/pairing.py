@@ -14,7 +14,7 @@ from itertools import product
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
-from fewbench.store.cell import Question, question_of
+from fewbench.store.cell import Question
 from fewbench.store.record import Record
 
 EARLIER = "what a run of before schema 5 was made from is not known"
@@ -62,9 +62,8 @@ class Pair:
     @property
     def scores(self) -> tuple[list[float], list[float]]:
         """The test scores of both, by seed."""
-        return [score_of(record) for record in self.first], [
-            score_of(record) for record in self.second
-        ]
+        first = [record.finished_score for record in self.first]
+        return first, [record.finished_score for record in self.second]
 
 
 _Side = dict[NamedQuestion, dict[Question, dict[int, Record]]]
@@ -135,13 +134,10 @@ def in_common(sides: Sequence[Iterable[Record]]) -> dict[Question, list[list[flo
             if len({records[seed].run.test_fingerprint for records in runs}) == 1
         ]
         if seeds:
-            scores[question] = [[score_of(records[seed]) for seed in seeds] for records in runs]
+            scores[question] = [
+                [records[seed].finished_score for seed in seeds] for records in runs
+            ]
     return scores
-
-
-def score_of(record: Record) -> float:
-    """Return a record's headline test score, 0 to 1."""
-    return float(record.scores["test"][str(record.selection["metric"])])
 
 
 def unlikeness(one: Question, other: Question) -> list[str]:
@@ -185,7 +181,7 @@ def _side(records: Iterable[Record]) -> _Side:
         if record.status != "ok":
             continue
         place = NamedQuestion(run.task, run.source, run.template, run.k)
-        seeds = side.setdefault(place, {}).setdefault(question_of(record), {})
+        seeds = side.setdefault(place, {}).setdefault(record.question, {})
         if run.seed in seeds:
             raise _twice(place, seeds[run.seed], record)
         seeds[run.seed] = record

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -92,24 +93,24 @@ class RunRows:
             stale=int(self._code.get(run.method, record.method_code) != record.method_code),
             dev=_score(record, "dev"),
             test=_score(record, "test"),
-            settings=number({**run.settings, **record.selection.get("settings", {})}),
+            settings=number({**run.settings, **(record.selection.settings or {})}),
             trials=self._trials(record),
-            chosen=record.selection.get("trial"),
+            chosen=record.selection.trial,
             details=number(_short_details(record.details)),
             environment=number(_environment(record)),
-            seconds=record.timing.get("total_seconds"),
-            memory=record.timing.get("peak_memory_mib"),
+            seconds=record.timing.total_seconds,
+            memory=record.timing.peak_memory_mib,
             measured=number(stored.measured) if stored.measured else None,
             warnings=record.warnings,
         )
 
     def _trials(self, record: Record) -> list[TrialRow]:
-        metric = record.selection.get("metric")
+        metric = str(record.selection.metric)
         rows = []
-        for trial in record.selection.get("trials", ()):
-            settings = self._values.number(trial["settings"])
-            dev = percent(trial["dev"].get(metric))
-            rows.append(TrialRow(settings, dev, trial.get("step"), trial["seed"]))
+        for trial in record.selection.trials or ():
+            settings = self._values.number(trial.settings)
+            dev = percent(trial.dev.get(metric))
+            rows.append(TrialRow(settings, dev, trial.step, trial.seed))
         return rows
 
 
@@ -131,13 +132,13 @@ def _folder_link(place: Path, folder: Path) -> str:
 
 def _score(record: Record, part: str) -> float | None:
     """Return the headline score in percent; a failed run may have neither metric nor scores."""
-    metric = str(record.selection.get("metric"))
+    metric = str(record.selection.metric)
     return percent(record.scores.get(part, {}).get(metric))
 
 
 def _environment(record: Record) -> Json:
     """Return a run's environment without the load, in which equal machines differ."""
-    return {name: value for name, value in record.environment.items() if name != "load"}
+    return replace(record.environment, load=None).to_json()
 
 
 def _short_details(details: Settings) -> Json:

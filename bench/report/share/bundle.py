@@ -47,9 +47,9 @@ def _run(record: Record) -> dict[str, Any]:
         "status": record.status,
         "error": record.error,
         "method_code": record.method_code,
-        "commit": record.environment.get("commit"),
-        "device": record.environment.get("device"),
-        "total_seconds": record.timing.get("total_seconds"),
+        "commit": record.environment.commit,
+        "device": record.environment.device,
+        "total_seconds": record.timing.total_seconds,
         **{
             f"{part}_{name}": value
             for part, scores in record.scores.items()
@@ -63,13 +63,13 @@ def _trials(record: Record) -> list[dict[str, Any]]:
         {
             "key": record.run.key,
             "trial": number,
-            "chosen": number == record.selection.get("trial"),
-            "seed": trial.get("seed"),
-            "step": trial.get("step"),
-            **{f"dev_{name}": value for name, value in (trial.get("dev") or {}).items()},
-            **{f"setting_{name}": value for name, value in trial.get("settings", {}).items()},
+            "chosen": number == record.selection.trial,
+            "seed": trial.seed,
+            "step": trial.step,
+            **{f"dev_{name}": value for name, value in trial.dev.items()},
+            **{f"setting_{name}": value for name, value in trial.settings.items()},
         }
-        for number, trial in enumerate(record.selection.get("trials", []))
+        for number, trial in enumerate(record.selection.trials or ())
     ]
 
 

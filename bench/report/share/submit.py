@@ -171,14 +171,12 @@ def _general(record: Record, report: Report) -> list[str]:
     """What can be told of a record by itself."""
     wrong: Mapping[str, bool] = {
         "tested on a part of the test rows (--limit or --drop-leaks), so not comparable": not record.comparable,
-        "made by a checkout with changes that are not committed": bool(
-            record.environment.get("dirty")
-        ),
+        "made by a checkout with changes that are not committed": bool(record.environment.dirty),
         "finished, but without predictions": record.status == "ok" and record.predictions is None,
         "finished, but without test scores": record.status == "ok"
         and not record.scores.get("test"),
     }
-    if record.environment.get("commit") is None:
+    if record.environment.commit is None:
         report.note("records that do not say which commit made them")
     if record.status == "failed":
         report.note("failed runs")
@@ -198,7 +196,7 @@ def _of_measurement(measurement: Measurement) -> list[str]:
             finite = False
         if not finite:
             problems.append(f"{what}: its {figure.name} is no number")
-    if measurement.environment.get("dirty"):
+    if measurement.environment.dirty:
         problems.append(f"{what}: made by a checkout with changes that are not committed")
     return problems
 

@@ -23,7 +23,7 @@ from fewbench.report.tables.blocks import (
 from fewbench.report.tables.blocks import places as places_of
 from fewbench.report.tables.grid import Grid, GridCell, places
 from fewbench.report.tables.names import Names, protocol_names, telling
-from fewbench.store.cell import Terms, score_of
+from fewbench.store.cell import Terms
 from fewbench.store.measurement import Measurement, Shelf
 from fewbench.store.record import Record
 from fewbench.store.store import Store
@@ -185,7 +185,7 @@ def rows(
         changed: what of a record is not today's.
     """
     teachers = {record.run.key: record for record in known}
-    finished = without_doubled([record for record in records if score_of(record) is not None])
+    finished = without_doubled([record for record in records if record.score is not None])
     groups: dict[CellPlace, list[Record]] = {}
     for record, place in zip(finished, places_of(finished, changed), strict=True):
         groups.setdefault(place, []).append(record)
@@ -308,7 +308,7 @@ def _scores(
     """Yield what is known of a run, by kind and name: its score, its loyalty to its own teacher,
     its measurements.
     """
-    yield "score", "", {"score": record.scores["test"][str(record.selection["metric"])]}
+    yield "score", "", {"score": record.finished_score}
     if "loyalty" in kinds and (found := loyalties(record, teachers, store)) is not None:
         yield "loyalty", "", found
     if shelf is not None:

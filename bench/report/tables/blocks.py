@@ -22,8 +22,6 @@ from fewbench.store.cell import (
     TaskCell,
     Terms,
     Variant,
-    cell_of,
-    score_of,
 )
 from fewbench.store.record import Record
 
@@ -134,7 +132,7 @@ def places(records: Sequence[Record], changed: Changed = nothing_changed) -> lis
     is one. Variants of an entrant share a row unless two of them answer one question, or one is not
     of today.
     """
-    cells = [cell_of(record) for record in records]
+    cells = [record.cell for record in records]
     columns = _columns(cell.question.task for cell in cells)
     earlier = [any(part in OF_METHOD for part in changed(record)) for record in records]
     apart = _apart(cell for cell, old in zip(cells, earlier, strict=True) if not old)
@@ -207,9 +205,9 @@ def _scores(group: Sequence[Record], code: Mapping[str, str], changed: Changed) 
     """Return what is to be shown of the runs of one cell."""
     by_seed: dict[int, list[Record]] = {}
     for record in group:
-        if score_of(record) is not None:
+        if record.score is not None:
             by_seed.setdefault(record.run.seed, []).append(record)
-    single = {seed: score_of(runs[0]) for seed, runs in by_seed.items() if len(runs) == 1}
+    single = {seed: runs[0].score for seed, runs in by_seed.items() if len(runs) == 1}
     doubled = {
         seed: tuple(sorted(record.run.key for record in runs))
         for seed, runs in sorted(by_seed.items())
@@ -217,7 +215,7 @@ def _scores(group: Sequence[Record], code: Mapping[str, str], changed: Changed) 
     }
     return Scores(
         scores={seed: float(score) for seed, score in single.items() if score is not None},
-        failed=sum(score_of(record) is None for record in group),
+        failed=sum(record.score is None for record in group),
         stale=sum(code.get(r.run.method, r.method_code) != r.method_code for r in group),
         codes=frozenset(record.method_code for record in group),
         doubled=doubled,
@@ -234,7 +232,7 @@ def without_doubled(records: Sequence[Record]) -> list[Record]:
         (place, record.run.seed) for place, record in zip(places(records), records, strict=True)
     ]
     for seat, record in zip(seats, records, strict=True):
-        counts[seat] = counts.get(seat, 0) + (score_of(record) is not None)
+        counts[seat] = counts.get(seat, 0) + (record.score is not None)
     return [record for seat, record in zip(seats, records, strict=True) if counts[seat] < 2]
 
 

@@ -1,0 +1,191 @@
+"""The typed parts of a record: the choice among trials, the split, the machine, the times.
+
+Fields may be missing: a failed run has chosen nothing, and older versions recorded less. A missing
+field is None and is not written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import NoneType
+from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin, get_type_hints
+
+from fewbench.types import Json, Settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+def _json_types(hint: Any) -> type | tuple[type, ...]:
+    """Return the types of JSON values that fit `int | None`, `Mapping[str, float]` and the like."""
+    options = get_args(hint) if NoneType in get_args(hint) else (hint,)
+    (option,) = (option for option in options if option is not NoneType)
+    origin = get_origin(option) or option
+    if origin is float:
+        return (float, int)
+    return dict if origin is Mapping else origin
+
+
+class RecordPart:
+    """A part of a record that reads and writes its own JSON object.
+
+    Subclasses are frozen dataclasses with a field `extra`, for names that this version does not
+    know.
+    """
+
+    extra: Settings
+    _types: ClassVar[Mapping[str, type | tuple[type, ...]]]
+    """By field: the types that its JSON value may have."""
+
+    def __init_subclass__(cls) -> None:
+        hints = get_type_hints(cls)
+        names = [name for name in cls.__annotations__ if name != "extra"]
+        cls._types = {name: _json_types(hints[name]) for name in names}
+
+    @classmethod
+    def from_json(cls, payload: Json) -> Self:
+        """Return the part that a JSON object holds.
+
+        Raises:
+            TypeError: a field is of another type.
+        """
+        types = cls._types
+        unfit = [
+            name for name, value in payload.items() if not isinstance(value, types.get(name, ()))
+        ]
+        extra: Json = {}
+        if unfit:
+            payload = dict(payload)
+            for name in unfit:
+                value = payload.pop(name)
+                if name not in types:
+                    extra[name] = value
+                elif value is not None:
+                    raise TypeError(f"{name} is {value!r}")
+        # The constructor of a frozen dataclass would slow down the loading of large stores.
+        part = object.__new__(cls)
+        part.__dict__.update(payload, extra=extra)
+        return part
+
+    def to_json(self) -> Json:
+        """Return the part as a JSON object, without the fields that are missing."""
+        values = {name: getattr(self, name) for name in self._types}
+        present = {name: value for name, value in values.items() if value is not None}
+        return {**present, **self.extra}
+
+
+@dataclass(frozen=True)
+class Trial(RecordPart):
+    """A row of the trial table: settings that were tried, and the dev scores they gave.
+
+    `step` is the update whose weights were kept, or None where a method keeps no checkpoints.
+    """
+
+    settings: Settings
+    dev: Mapping[str, float]
+    seed: int
+    step: int | None = None
+    extra: Settings = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, payload: Json) -> Self:
+        """Return the trial that a JSON object holds."""
+        for name in ("settings", "dev", "seed"):
+            if payload.get(name) is None:
+                raise KeyError(name)
+        return super().from_json(payload)
+
+
+@dataclass(frozen=True)
+class Selection(RecordPart):
+    """The choice among a run's trials by their dev scores.
+
+    `metric` is the headline metric, and `positive` the class it is of where it is of one class.
+    `settings` are those of the chosen trial, `trial` its number. `trial_tie` and `checkpoint_tie`
+    are the protocol's rules among equals, `tied_best` the number of trials with the best score.
+    """
+
+    metric: str | None = None
+    positive: str | None = None
+    settings: Settings | None = None
+    trial: int | None = None
+    trials: tuple[Trial, ...] | None = None
+    trial_tie: str | None = None
+    checkpoint_tie: str | None = None
+    tied_best: int | None = None
+    extra: Settings = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, payload: Json) -> Self:
+        """Return the selection that a JSON object holds, its trials among it."""
+        if "trials" in payload:
+            payload = {**payload, "trials": tuple(map(Trial.from_json, payload["trials"]))}
+        return super().from_json(payload)
+
+    def to_json(self) -> Json:
+        """Return the selection as a JSON object. A trial without a step says so: it writes null."""
+        payload = super().to_json()
+        if self.trials is not None:
+            payload["trials"] = [{"step": None, **trial.to_json()} for trial in self.trials]
+        return payload
+
+
+@dataclass(frozen=True)
+class SplitFacts(RecordPart):
+    """The sizes of a run's split, and the test rows that also stand in train or dev.
+
+    `leaks` counts those rows by how they are equal. Where they were left out of test, `dropped` is
+    their number and `whole_test_fingerprint` that of test with them. Where a limit drew test rows,
+    `drawn_of` is the number it drew from, by `draw_seed`.
+    """
+
+    n_train: int | None = None
+    n_dev: int | None = None
+    n_test: int | None = None
+    leaks: Mapping[str, int] | None = None
+    drawn_of: int | None = None
+    draw_seed: int | None = None
+    dropped: int | None = None
+    whole_test_fingerprint: str | None = None
+    extra: Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Environment(RecordPart):
+    """The machine and the software that something was made with.
+
+    `packages` holds versions by name, None for what is not installed. `load` is the machine's load
+    average of one minute. `commit` is that of the checkout, and `dirty` is true if its files differ
+    from it; both are missing where the package is installed.
+    """
+
+    python: str | None = None
+    packages: Mapping[str, str | None] | None = None
+    device: str | None = None
+    threads: int | None = None
+    cores: int | None = None
+    load: float | None = None
+    system: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    extra: Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunTiming(RecordPart):
+    """The seconds that a run took, and its peak memory in MiB."""
+
+    search_seconds: float | None = None
+    trial_seconds: tuple[float, ...] | None = None
+    test_seconds: float | None = None
+    total_seconds: float | None = None
+    peak_memory_mib: float | None = None
+    extra: Settings = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, payload: Json) -> Self:
+        """Return the times that a JSON object holds."""
+        if "trial_seconds" in payload:
+            payload = {**payload, "trial_seconds": tuple(payload["trial_seconds"])}
+        return super().from_json(payload)
