@@ -133,7 +133,7 @@ def run(
     from fewbench.data.hub import go_offline
     from fewbench.runner.local import choose_device, execute
     from fewbench.runner.plan import Request, make_plan
-    from fewbench.runner.refusals import without_refused
+    from fewbench.runner.refusals import settle
     from fewbench.store.store import Store
 
     if offline:
@@ -156,7 +156,7 @@ def run(
     )
     store = Store(Path(results).absolute(), on_damage=lambda damage: warn(str(damage)))
     plan = make_plan(request, store)
-    plan = without_refused(plan, plan.todo(force=force))
+    plan = settle(plan, plan.todo(force=force), workers)
     for reason in plan.left_out:
         warn(f"left out: {reason}")
     stages = plan.stages(plan.todo(force=force))
@@ -168,6 +168,7 @@ def run(
             device=choose_device(device),
             threads=threads,
             on_done=lambda work, outcome: None,
+            settled=True,
         )
     records = [store.get(job.run) for job in plan.jobs]
     return [record for record in records if record is not None]
@@ -208,7 +209,7 @@ def load_task(name: str) -> Task:
         BenchError: none, or several.
     """
     from fewbench.errors import BenchError
-    from fewbench.runner.plan import choose_tasks
+    from fewbench.registry.tasks import choose_tasks
 
     found = choose_tasks([name])
     if len(found) != 1:

@@ -31,7 +31,8 @@ from fewbench.registry.methods import MethodInfo, methods
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.protocol import Protocol, get_protocol
 from fewbench.registry.settings import bind
-from fewbench.runner.jobs import Job, Maker, Plan, Preparation
+from fewbench.runner.jobs import Job, Plan, Preparation
+from fewbench.runner.maker import JobData, JobMaker
 from fewbench.runner.preflight import ask_method
 from fewbench.runner.run import carry_out, prepare
 from fewbench.runner.steps import fit
@@ -141,10 +142,12 @@ def toy_job(
     task, protocol = task or toy_task("single"), protocol or toy_protocol()
     rows, model = toy_rows(task), find_model(str(model_folder), offline=True)
     corpus = corpus_ref(None) if "corpus" in method.needs else None
-    maker = Maker(protocol, methods(), {"student": model, "teacher": model}, corpus)
+    maker = JobMaker(protocol, methods(), {"student": model, "teacher": model}, corpus)
     split = make_split(task, rows, k, seed)
     scorer = Scorer(task, rows.test)
-    return maker.job(task, split, row_hashes(rows), scorer, method, settings or {}, keep=keep)
+    return maker.job(
+        JobData(task, split, row_hashes(rows), scorer), method, settings or {}, keep=keep
+    )
 
 
 def run_job(job: Job, artifacts: Artifacts) -> tuple[Record, Predictions | None]:

@@ -17,7 +17,7 @@ from fewbench.data.task_file import declared, with_source
 from fewbench.errors import BenchError
 from fewbench.io.atomic import write_whole
 from fewbench.registry.methods import task_files
-from fewbench.runner.plan import choose_tasks
+from fewbench.registry.tasks import choose_tasks
 from fewbench.types import Example, Rows, Split, Task
 
 SEEDS = (13, 21, 42, 87, 100)

@@ -29,7 +29,7 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.kinds import open_backbone, prompt_model
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.settings import split_list
-from fewbench.runner.plan import choose_tasks
+from fewbench.registry.tasks import choose_tasks
 from fewbench.types import Example, Task
 
 PENALTY = 0.01

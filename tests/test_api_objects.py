@@ -17,7 +17,7 @@ from fewbench.errors import BenchError
 from fewbench.nn.classifier import HeadModel
 from fewbench.registry.callables import method_source, write_method
 from fewbench.registry.methods import read_method
-from fewbench.runner.plan import choose_tasks
+from fewbench.registry.tasks import choose_tasks
 from fewbench.store.inputs import task_hash
 from fewbench.store.store import Store
 

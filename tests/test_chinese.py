@@ -13,7 +13,7 @@ from fewbench.errors import BenchError
 from fewbench.nn.fit_context import Models
 from fewbench.nn.prompt import PromptModel
 from fewbench.registry.pretrained import find_model
-from fewbench.runner.plan import choose_tasks
+from fewbench.registry.tasks import choose_tasks
 from fewbench.types import Example, Task
 
 TASKS = {task.full_name: task for task in choose_tasks(["clue", "fewclue"])}

@@ -10,7 +10,7 @@ from fewbench.data.facts import Fact, Relation, read_facts
 from fewbench.data.task_file import declared, load_file
 from fewbench.errors import BenchError, DataError
 from fewbench.registry.methods import task_files
-from fewbench.runner.plan import choose_facts, choose_tasks
+from fewbench.registry.tasks import choose_facts, choose_tasks
 
 DECLARED = """
 [known]

@@ -11,7 +11,8 @@ from fewbench.data.reader import read_rows
 from fewbench.data.split import check_split, make_split
 from fewbench.data.task_file import declared
 from fewbench.errors import BenchError, DataError
-from fewbench.runner.plan import Request, choose_tasks, make_plan
+from fewbench.registry.tasks import choose_tasks
+from fewbench.runner.plan import Request, make_plan
 from fewbench.store.store import Store
 
 TASK = """

@@ -61,7 +61,7 @@ def python(code: str, environment: dict[str, str]) -> str:
 def test_the_registry_finds_both_without_importing_them(environment):
     code = """
 import json, sys
-from fewbench.runner.plan import choose_tasks
+from fewbench.registry.tasks import choose_tasks
 from fewbench.data.reader import read_rows
 from fewbench.registry.methods import methods
 (task,) = choose_tasks(["plugin-task"])

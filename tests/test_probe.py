@@ -15,7 +15,7 @@ from fewbench.measure.fact_probe import NO_TOKEN, ask, prepare, probe, ranks_of
 from fewbench.measure.fact_scores import LEFT_OUT, recalls
 from fewbench.nn.load import load
 from fewbench.registry.pretrained import find_model
-from fewbench.runner.plan import choose_facts
+from fewbench.registry.tasks import choose_facts
 
 FAMILIES = ["bert", "roberta", "distilbert", "albert", "electra"]
 

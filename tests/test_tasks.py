@@ -16,7 +16,7 @@ from fewbench.data.split import make_split
 from fewbench.data.task_file import Declared, declared, with_source
 from fewbench.data.template import render
 from fewbench.registry.methods import task_files
-from fewbench.runner.plan import choose_tasks
+from fewbench.registry.tasks import choose_tasks
 from fewbench.types import Example, Prompt, Task
 
 SUITES = {

@@ -11,7 +11,7 @@ from fewbench.data.task_prompts import with_prompt
 from fewbench.data.template import render
 from fewbench.errors import BenchError
 from fewbench.registry.methods import task_files
-from fewbench.runner.plan import choose_tasks
+from fewbench.registry.tasks import choose_tasks
 from fewbench.types import Example
 
 TASKS = declared(task_files()).tasks

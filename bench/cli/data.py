@@ -118,7 +118,7 @@ def fetch(
     """
     from fewbench.data import data_folder
     from fewbench.registry.settings import split_list
-    from fewbench.runner.plan import choose_tasks
+    from fewbench.registry.tasks import choose_tasks
 
     folder = _needed(data)
     asked: dict[tuple[str, str], SplitPlace] = {}
@@ -189,7 +189,7 @@ def import_(
     or as in the mirror.
     """
     from fewbench.data.import_folder import LAYOUTS, import_folder
-    from fewbench.runner.plan import choose_tasks
+    from fewbench.registry.tasks import choose_tasks
 
     if layout is not None and layout not in LAYOUTS:
         raise BenchError(f"--from {layout}", allowed=LAYOUTS, given=layout)
@@ -245,7 +245,7 @@ def _every_source(requests: Sequence[str] | None) -> list[Task]:
     """
     from fewbench.data.task_file import with_source
     from fewbench.registry.settings import split_list
-    from fewbench.runner.plan import choose_tasks
+    from fewbench.registry.tasks import choose_tasks
 
     found: dict[str, Task] = {}
     for request in split_list(",".join(requests or ["all"]), "TASKS"):

@@ -48,7 +48,8 @@ def probe(
     from fewbench.data.facts import read_facts
     from fewbench.data.hub import go_offline
     from fewbench.registry.pretrained import find_model
-    from fewbench.runner.plan import STUDENT, choose_facts
+    from fewbench.registry.tasks import choose_facts
+    from fewbench.runner.plan import STUDENT
 
     if offline:
         go_offline()

@@ -107,8 +107,9 @@ def run(
     """Run methods on tasks: what has no record yet, and nothing twice."""
     from fewbench.data.hub import go_offline
     from fewbench.registry.settings import split_list
+    from fewbench.runner.local import choose_device
     from fewbench.runner.plan import STUDENT, Request, make_plan
-    from fewbench.runner.refusals import without_refused
+    from fewbench.runner.refusals import settle
     from fewbench.store.store import Store
 
     if offline:
@@ -134,7 +135,7 @@ def run(
     limits = {"timeout": duration("--timeout", timeout), "fail_fast": fail_fast}
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     plan = make_plan(request, store)
-    plan = without_refused(plan, plan.todo(force=force, retry_failed=retry_failed))
+    plan = settle(plan, plan.todo(force=force, retry_failed=retry_failed), _cores())
     for reason in plan.left_out:
         note(f"left out: {reason}")
     if not plan.jobs:
@@ -144,7 +145,7 @@ def run(
     for text in of_older_code(plan, todo):
         note(text)
     if dry_run:
-        _refuse(plan.stages(todo), device)
+        choose_device(device)
         _show_plan(plan, todo, store, workers or _cores(), json=json)
         return
     failed = 0
@@ -157,15 +158,6 @@ def run(
     _show_results(plan, store, json=json)
     if failed or earlier:
         raise typer.Exit(1)
-
-
-def _refuse(stages: Sequence[Sequence[Work]], device: str) -> None:
-    """Refuse what a run would refuse before anything is carried out."""
-    from fewbench.runner.local import choose_device, preflight
-    from fewbench.runner.processes import WorkConditions
-
-    works = [work for stage in stages for work in stage]
-    preflight(works, WorkConditions(choose_device(device), 1), _cores())
 
 
 def _carry_out(
@@ -198,7 +190,14 @@ def _carry_out(
         device = choose_device(device)
         count = workers or (1 if device.startswith("cuda") else _cores())
         failed = execute(
-            stages, store, workers=count, device=device, threads=threads, on_done=on_done, **limits
+            stages,
+            store,
+            workers=count,
+            device=device,
+            threads=threads,
+            on_done=on_done,
+            settled=True,
+            **limits,
         )
     left = f", {len(works) - done} left (--fail-fast)" if done < len(works) else ""
     took = _duration(time.monotonic() - started)

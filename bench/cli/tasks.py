@@ -37,7 +37,7 @@ def split(
     """Show the K-shot split of a task."""
     from fewbench.data.reader import read_rows
     from fewbench.data.split import make_split
-    from fewbench.runner.plan import choose_tasks
+    from fewbench.registry.tasks import choose_tasks
 
     chosen = choose_tasks([task])
     if len(chosen) != 1:

@@ -18,7 +18,7 @@ from fewbench.measure.tested_rows import check_definition, rows_of_run
 from fewbench.registry.methods import MethodInfo, known_methods
 from fewbench.registry.pipeline import info_of
 from fewbench.registry.pretrained import embedded_models, find_model
-from fewbench.runner.plan import choose_tasks
+from fewbench.registry.tasks import choose_tasks
 from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import Example, ModelRef, Rows, Task

@@ -110,7 +110,7 @@ def task_names(given: Sequence[str]) -> frozenset[str]:
     Raises:
         BenchError: an unknown task or suite, or none, or a file that is none.
     """
-    from fewbench.runner.plan import choose_tasks
+    from fewbench.registry.tasks import choose_tasks
 
     names = _split(given)
     sourced = {name for name in names if "@" in name and not name.endswith(TOML)}

@@ -1,37 +1,33 @@
-"""What a plan is made of: runs, the shared preparations they need, and the order in which all of it
-can be done.
-"""
+"""The parts of a plan: runs, the preparations that they share, and the order to do them in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import NamedTuple
 
 from fewbench.data.blind import hidden
 from fewbench.data.metrics import Scorer
-from fewbench.errors import BenchError
 from fewbench.io.checked_json import joint_hash
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.protocol import Protocol
 from fewbench.store.artifacts import Artifacts, Built, Supplies
-from fewbench.store.inputs import RowHashes, make_inputs, protocol_hash, trials_hash, trials_of
-from fewbench.store.record import Record, run_key
-from fewbench.types import CorpusRef, ModelRef, Run, Split, Task
+from fewbench.store.inputs import protocol_hash
+from fewbench.store.record import Record
+from fewbench.types import CorpusRef, ModelRef, Run, Settings, Split, Task
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What a method builds once and all its runs share: a student distilled on a corpus, a
-    pretrained prompt.
+    """A thing that a method builds once for all its runs: a pretrained prompt, for example.
 
-    `kind` is one of those that the method's PREPARES names; `settings` are those of `prepare` that
-    the user or the protocol fixed.
+    `kind` is one of those in the method's PREPARES; `settings` are those of `prepare` that the user
+    or the protocol fixed.
     """
 
     method: MethodInfo
     kind: str
-    settings: Mapping[str, Any]
+    settings: Settings
     student: ModelRef | None
     teacher: ModelRef | None
     corpus: CorpusRef | None
@@ -39,29 +35,26 @@ class Preparation:
 
     @property
     def key(self) -> str:
-        """What identifies it: its method's code, weights and corpus by their revisions, constants
-        and settings.
-        """
+        """A hash of the method's code, the models, the corpus, the constants and the settings."""
         refs = [ref and ref.revision for ref in (self.student, self.teacher, self.corpus)]
         constants = [protocol_hash(self.protocol), self.kind, dict(self.settings)]
         return joint_hash("prepared", self.method.name, self.method.code_hash(), refs, constants)
 
     @property
     def title(self) -> str:
-        """What a person would call it."""
-        corpus = f" on {self.corpus.name}" if self.corpus else ""
-        settings = "".join(f" {name}={value}" for name, value in self.settings.items())
-        return f"prepare {self.method.name} {self.kind}{settings}{corpus}"
+        """The name to show a person."""
+        settings = [f"{name}={value}" for name, value in self.settings.items()]
+        corpus = [f"on {self.corpus.name}"] if self.corpus else []
+        return " ".join(["prepare", self.method.name, self.kind, *settings, *corpus])
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run and all that carrying it out and scoring it takes; a worker is sent it without labels
-    (`sent`).
+    """One run with everything that it takes to carry it out and to score it.
 
     `protocol` has the updates that the task gets, and `trials` the settings of each trial.
-    `teacher` is the job of the trained teacher and `preparation` the shared one, where the method
-    asks for them. With `keep`, the trained model is stored as an artifact.
+    `teacher` is the job of the trained teacher, and `preparation` the shared one, where the method
+    needs them. With `keep`, the trained model is stored as an artifact.
     """
 
     run: Run
@@ -69,39 +62,35 @@ class Job:
     split: Split
     method: MethodInfo
     protocol: Protocol
-    trials: tuple[Mapping[str, Any], ...]
+    trials: tuple[Settings, ...]
     scorer: Scorer | None
-    """Holds the test labels; it is None in every process that runs a method."""
+    """Holds the test labels; None in every process that runs a method."""
     teacher: Job | None = None
     preparation: Preparation | None = None
     keep: bool = False
 
     @property
     def searched(self) -> tuple[str, ...]:
-        """The settings that the trials may vary; none where nothing is trained."""
+        """The settings that trials may vary; none where nothing is trained."""
         return self.method.searched(self.run.settings)
 
     @property
     def key(self) -> str:
-        """What identifies its run."""
+        """The key of its run."""
         return self.run.key
 
     @property
     def model_key(self) -> str:
-        """The key of its trained model: of its run, by its method's code of today."""
+        """The key of its trained model: a hash of the run and of the method's present code."""
         return joint_hash("model", self.run.key, self.method.code_hash())
 
     @property
     def title(self) -> str:
-        """What a person would call it."""
+        """The name to show a person."""
         return f"{self.task.full_name} {self.run.method} k{self.run.k} s{self.run.seed}"
 
     def sent(self) -> Job:
-        """Return what the process that runs the method is handed.
-
-        It has no scorer, and its test rows stand in the scorer's order under names that count in
-        that order.
-        """
+        """Return the job as a worker gets it: without labels, test rows in the scorer's order."""
         assert self.scorer is not None
         test = hidden(self.split.test, self.scorer.order, "test")
         return replace(
@@ -112,23 +101,22 @@ class Job:
         )
 
     def named(self) -> Job:
-        """Return it without scorer and unlabelled rows: what names it, and what a check is shown."""
+        """Return the job as a method's check gets it: without test and unlabelled rows."""
         split = replace(self.split, test=(), unlabeled=())
-        return replace(
-            self, scorer=None, split=split, teacher=self.teacher and self.teacher.named()
-        )
+        teacher = self.teacher and self.teacher.named()
+        return replace(self, scorer=None, split=split, teacher=teacher)
 
     @property
     def supplies(self) -> Supplies:
-        """What it may fetch of what others built."""
-        taught = self.teacher
-        return Supplies(
-            teacher=Built(taught.model_key, f"the teacher ({taught.title})") if taught else None,
-            prepared=Built(self.preparation.key, self.preparation.title)
-            if self.preparation
-            else None,
-            methods=taught.method.sources if taught else {},
-        )
+        """The artifacts of other works that it may fetch."""
+        teacher = prepared = None
+        methods: dict[str, MethodInfo] = {}
+        if self.teacher is not None:
+            teacher = Built(self.teacher.model_key, f"the teacher ({self.teacher.title})")
+            methods = self.teacher.method.sources
+        if self.preparation is not None:
+            prepared = Built(self.preparation.key, self.preparation.title)
+        return Supplies(teacher=teacher, prepared=prepared, methods=methods)
 
 
 Work = Job | Preparation
@@ -136,11 +124,10 @@ Work = Job | Preparation
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The runs asked for, in order, what is stored of them, what has been built, and why some have
-    no run.
+    """The runs asked for, in order, and what is stored of them.
 
-    `records` are those that the runs and their trained teachers have, by key. `unnamed` are the
-    keys of runs whose method came with `all`.
+    `records` are those of the runs and of the runs that train their teachers, by key. `left_out`
+    says why some have no run. `unnamed` are the keys of runs whose method came with `all`.
     """
 
     jobs: tuple[Job, ...]
@@ -150,30 +137,35 @@ class Plan:
     unnamed: frozenset[str] = frozenset()
 
     def todo(self, *, force: bool = False, retry_failed: bool = False) -> list[Job]:
-        """Return the runs to carry out: without a record, a model to keep, of a named file's
-        earlier code, or all.
+        """List the runs to carry out: those without a record, or all with `force`.
+
+        Runs without the model that is to be kept are among them, and runs made by earlier code of a
+        method that was named by its file.
         """
         return [job for job in self.jobs if force or self._is_open(job, retry_failed)]
 
     def is_older(self, job: Job) -> bool:
-        """True if a run has a record, and that was made by other code of its method than today's."""
+        """True if a run has a record made by other code of its method than the present."""
         record = self.records.get(job.run.key)
         return record is not None and record.method_code != job.method.code_hash()
 
     def stages(self, todo: Iterable[Job]) -> list[list[Work]]:
-        """Return some runs and all they need that is not built yet, each in a stage after what it
-        needs itself.
+        """Order some runs, and what they need that is not built yet, into stages.
+
+        Each work stands in a later stage than those it needs.
 
         Raises:
             StoreDamaged: an artifact that they need is damaged.
         """
-        depths: dict[str, tuple[int, Work]] = {}
+        placed: dict[str, _Placed] = {}
         for job in todo:
-            self._place(job, depths)
-        count = max((depth for depth, _ in depths.values()), default=-1) + 1
-        return [
-            [work for depth, work in depths.values() if depth == stage] for stage in range(count)
-        ]
+            self._place(job, placed)
+        stages: list[list[Work]] = []
+        for depth, work in placed.values():
+            while len(stages) <= depth:
+                stages.append([])
+            stages[depth].append(work)
+        return stages
 
     def _is_open(self, job: Job, retry_failed: bool) -> bool:
         record = self.records.get(job.run.key)
@@ -184,150 +176,39 @@ class Plan:
         return job.keep and not self.artifacts.has(job.model_key)
 
     def _is_built(self, teacher: Job) -> bool:
-        """Whether a teacher's run is stored, and its model too: a death may have come between the
-        two.
-        """
+        """True if a teacher's run and its model are stored: a kill may have come between them."""
         record = self.records.get(teacher.key)
-        if (
-            record is None
-            or record.status != "ok"
-            or record.method_code != teacher.method.code_hash()
-        ):
+        if record is None or record.status != "ok" or self.is_older(teacher):
             return False
         return self.artifacts.has(teacher.model_key)
 
-    def _place(self, work: Work, depths: dict[str, tuple[int, Work]]) -> int:
-        """Enter a piece of work after what it needs; return its stage. A run that is also a teacher
-        keeps its model.
+    def _place(self, work: Work, placed: dict[str, _Placed]) -> int:
+        """Insert a work after those it needs; return its depth.
+
+        A run that is also a teacher keeps its model.
         """
         depth = 0
-        if isinstance(work, Job):
-            if work.teacher is not None and (
-                work.teacher.key in depths or not self._is_built(work.teacher)
-            ):
-                depth = 1 + self._place(work.teacher, depths)
-            if work.preparation is not None and not self.artifacts.has(work.preparation.key):
-                depth = max(depth, 1 + self._place(work.preparation, depths))
-        before = depths.get(work.key)
-        if before is None or (isinstance(work, Job) and work.keep):
-            depths[work.key] = (depth, work)
+        for needed in self._needed(work, placed):
+            depth = max(depth, 1 + self._place(needed, placed))
+        if work.key not in placed or (isinstance(work, Job) and work.keep):
+            placed[work.key] = _Placed(depth, work)
         return depth
 
+    def _needed(self, work: Work, placed: Mapping[str, _Placed]) -> list[Work]:
+        """List the works that another waits for: those that are not built, or will be built anew."""
+        if isinstance(work, Preparation):
+            return []
+        needed: list[Work] = []
+        teacher, preparation = work.teacher, work.preparation
+        if teacher is not None and (teacher.key in placed or not self._is_built(teacher)):
+            needed.append(teacher)
+        if preparation is not None and not self.artifacts.has(preparation.key):
+            needed.append(preparation)
+        return needed
 
-@dataclass(frozen=True, slots=True)
-class Maker:
-    """Makes jobs of one request: the models, the corpus and the protocol are the same for all."""
 
-    protocol: Protocol
-    known: Mapping[str, MethodInfo]
-    refs: Mapping[str, ModelRef | None]
-    corpus: CorpusRef | None
-    limit: int | None = None
-    drop_leaks: bool = False
+class _Placed(NamedTuple):
+    """A work and the number of its stage."""
 
-    def job(
-        self,
-        task: Task,
-        split: Split,
-        rows: RowHashes,
-        scorer: Scorer,
-        method: MethodInfo,
-        settings: Mapping[str, Any],
-        *,
-        keep: bool = False,
-        backbone: ModelRef | None = None,
-    ) -> Job:
-        """Return the job of one run, and with it those that it needs.
-
-        `rows` are of what the split was drawn from. `backbone` takes the student's place for a
-        trained teacher.
-        """
-        teacher = self._trained_teacher(task, split, rows, scorer, method, settings)
-        protocol, trials = trials_of(self.protocol, task, method, settings)
-        inputs = make_inputs(
-            task,
-            rows,
-            split,
-            self.protocol,
-            trials_hash(protocol, trials),
-            method,
-            settings,
-            teacher=teacher.key if teacher else "",
-        )
-        refs = {role: ref if role in method.needs else None for role, ref in self.refs.items()}
-        if backbone is not None and "student" in method.needs:
-            refs["student"] = backbone
-        run = Run(
-            task=task.name,
-            task_version=task.version,
-            source=task.source.name,
-            method=method.name,
-            settings=settings,
-            student=refs["student"],
-            teacher=refs["teacher"],
-            k=split.k,
-            seed=split.seed,
-            protocol=self.protocol.name,
-            fingerprint=split.fingerprint,
-            test_fingerprint=split.test_fingerprint,
-            limit=self.limit,
-            template=task.prompt,
-            corpus=self.corpus if "corpus" in method.needs else None,
-            drop_leaks=self.drop_leaks,
-            inputs=inputs,
-        )
-        # The pool can be large, and few methods ask for it.
-        given = split if "unlabeled" in method.needs else replace(split, unlabeled=())
-        return Job(
-            run=replace(run, key=run_key(run)),
-            task=task,
-            split=given,
-            method=method,
-            protocol=protocol,
-            trials=trials,
-            scorer=scorer,
-            teacher=teacher,
-            preparation=self._preparation(run, task, method),
-            keep=keep and bool(refs["student"] or method.steps),
-        )
-
-    def _trained_teacher(
-        self,
-        task: Task,
-        split: Split,
-        rows: RowHashes,
-        scorer: Scorer,
-        method: MethodInfo,
-        settings: Mapping[str, Any],
-    ) -> Job | None:
-        if method.trained_by is None:
-            return None
-        name = settings.get(method.trained_by, method.settings[method.trained_by])
-        if (
-            name not in self.known
-            or "student" not in self.known[name].needs
-            or self.known[name].trained_by
-        ):
-            able = [
-                other.name
-                for other in self.known.values()
-                if "student" in other.needs and not other.trained_by
-            ]
-            raise BenchError(
-                f"'{name}' cannot train the teacher of {method.name}",
-                allowed=able,
-                given=str(name),
-                fix=f"--methods {method.name}:{method.trained_by}={able[0]}",
-            )
-        method, backbone = self.known[name], self.refs["teacher"]
-        return self.job(task, split, rows, scorer, method, {}, keep=True, backbone=backbone)
-
-    def _preparation(self, run: Run, task: Task, method: MethodInfo) -> Preparation | None:
-        kind = method.prepared_kind(task.format, run.settings)
-        if kind is None:
-            return None
-        given = {**self.protocol.prepare, **run.settings}
-        settings = {name: given[name] for name in sorted(given) if name in method.prepare_settings}
-        return Preparation(
-            method, kind, settings, run.student, run.teacher, run.corpus, self.protocol
-        )
+    depth: int
+    work: Work

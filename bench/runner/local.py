@@ -1,6 +1,4 @@
-"""The local executor: each piece of work on this machine in a process of its own, some of them at a
-time.
-"""
+"""The local executor: runs on this machine, each in a process of its own, several at a time."""
 
 from __future__ import annotations
 
@@ -10,25 +8,25 @@ from typing import NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.runner.jobs import Job, Work
-from fewbench.runner.preflight import Checks, checks_of, error_of
-from fewbench.runner.processes import End, WorkConditions, each, get_ready
-from fewbench.runner.verdict import failure, judge, problem_of, refusals_of
+from fewbench.runner.processes import End, WorkConditions, each
+from fewbench.runner.refusals import refuse
+from fewbench.runner.verdict import failure, judge, problem_of
 from fewbench.store.record import Record
 from fewbench.store.store import Store, StoreUnwritable
 
 
 class Outcome(NamedTuple):
-    """What became of a piece of work: a run's record, or why a preparation failed, if it did."""
+    """The end of a piece of work: a run's record, or the reason why a preparation failed."""
 
     record: Record | None = None
     problem: str | None = None
 
     @property
     def failed(self) -> bool:
-        """Whether it failed."""
-        return self.problem is not None or (
-            self.record is not None and self.record.status == "failed"
-        )
+        """True for a failed run or preparation."""
+        if self.problem is not None:
+            return True
+        return self.record is not None and self.record.status == "failed"
 
 
 OnDone = Callable[[Work, Outcome], None]
@@ -44,12 +42,12 @@ def execute(
     on_done: OnDone,
     timeout: float | None = None,
     fail_fast: bool = False,
+    settled: bool = False,
 ) -> int:
-    """Carry out runs, stage by stage, and write their records. Return how many pieces of work
-    failed.
+    """Carry out runs, stage by stage; write their records, and return how many works failed.
 
-    A run that dies, whatever of, is that run's failure. One whose process was killed from outside
-    (for memory, say) is tried once more, alone.
+    A run whose process dies is a failed run, whatever the cause. One that was killed from outside
+    (for lack of memory, say) is tried once more, alone.
 
     Args:
         stages: what to carry out, each stage after what it needs (`Plan.stages`).
@@ -57,21 +55,22 @@ def execute(
         workers: processes at a time.
         device: `cpu`, `cuda`, `cuda:1`, or `auto`.
         threads: torch's threads in each process (CPU).
-        on_done: hears of each outcome.
-        timeout: seconds that each piece of work may take; None for as long as it takes.
+        on_done: is called with each outcome.
+        timeout: seconds that each piece of work may take; None for no limit.
         fail_fast: stop at the first failure, and end what is under way.
+        settled: the plan has been settled (`fewbench.runner.refusals`): nothing is asked again.
 
     Raises:
-        BenchError: the device is not there, or something does not fit and is refused before
-            anything runs.
+        BenchError: there is no such device, or a model or method refuses a run; nothing ran then.
         StoreUnwritable: a record or an artifact cannot be written; the disk is full, say.
-        KeyboardInterrupt: interrupted; what was being written is whole.
+        KeyboardInterrupt: interrupted; no file is left half-written.
     """
     works = [work for stage in stages for work in stage]
     if not works:
         return 0
     conditions = WorkConditions(choose_device(device), threads, store.artifacts, timeout)
-    preflight(works, conditions, workers)
+    if not settled:
+        refuse(works, workers)
     failed = 0
     for stage in stages:
         with closing(_outcomes(stage, store, conditions, workers)) as outcomes:
@@ -83,45 +82,10 @@ def execute(
     return failed
 
 
-def preflight(works: Sequence[Work], conditions: WorkConditions, workers: int) -> None:
-    """Refuse a plan of which something does not fit, before anything is carried out.
-
-    Raises:
-        BenchError: what is refused first.
-    """
-    get_ready()
-    for error in refused(checks_of(works), conditions, workers):
-        if error is not None:
-            raise error
-
-
-def refused(
-    asked: Sequence[Checks], conditions: WorkConditions, workers: int
-) -> list[BenchError | None]:
-    """Return what is refused of all that is asked, in the order of what is asked: None where
-    nothing is.
-    """
-    conditions = conditions._replace(device="cpu")
-    found: dict[int, list[BenchError | None]] = {}
-    with closing(each(asked, conditions, workers)) as ended:
-        for checks, end in ended:
-            found[asked.index(checks)] = _refusals(checks, end)
-    return [error for number in range(len(asked)) for error in found[number]]
-
-
-def _refusals(checks: Checks, end: End) -> list[BenchError | None]:
-    if end.death is not None:
-        return [BenchError(f"{checks.title} broke down: {end.death}")] * len(checks.works)
-    refusals = refusals_of(end.answer, checks.title, len(checks.works))
-    return [error_of(told) if told else None for told in refusals]
-
-
 def _outcomes(
     stage: Sequence[Work], store: Store, conditions: WorkConditions, workers: int
 ) -> Generator[tuple[Work, Outcome], None, None]:
-    """Yield each piece of work as it is done; after all others, alone, those whose processes were
-    killed.
-    """
+    """Yield each work as it is done; those whose processes were killed come last, one at a time."""
     again: list[Work] = []
     with closing(each(stage, conditions, workers)) as ended:
         for work, end in ended:
@@ -137,7 +101,7 @@ def _outcomes(
 
 
 def _outcome(work: Work, end: End, store: Store, conditions: WorkConditions) -> Outcome:
-    """Return what became of a piece of work, its record stored if it is a run."""
+    """Return the outcome of a work that has ended; a run's record is stored."""
     if not isinstance(work, Job):
         return Outcome(problem=end.death or problem_of(end.answer))
     device, threads = conditions.device, conditions.threads
@@ -149,19 +113,17 @@ def _outcome(work: Work, end: End, store: Store, conditions: WorkConditions) -> 
         store.save(record, predictions)
     except StoreUnwritable:
         raise
-    except (
-        BenchError
-    ) as error:  # the record holds what cannot be stored: that is this run's failure
+    except BenchError as error:  # the record holds what cannot be stored
         record = failure(work, str(error), device, threads)
         store.save(record, None)
     return Outcome(record)
 
 
 def choose_device(name: str) -> str:
-    """Return the device a name stands for.
+    """Return the device that a name stands for: for `auto`, a GPU where there is one.
 
     Raises:
-        BenchError: it is not there.
+        BenchError: there is no such device.
     """
     import torch
 
@@ -173,10 +135,8 @@ def choose_device(name: str) -> str:
         raise BenchError(
             f"unknown device '{name}'", allowed="auto, cpu, cuda, cuda:0", fix="--device auto"
         ) from error
-    count = torch.cuda.device_count()
-    if device.type not in ("cpu", "cuda") or (
-        device.type == "cuda" and (device.index or 0) >= count
-    ):
+    indices = {"cpu": 1, "cuda": torch.cuda.device_count()}
+    if (device.index or 0) >= indices.get(device.type, 0):
         raise BenchError(
             f"there is no device '{name}' here",
             allowed=["auto", "cpu"],

@@ -1,29 +1,29 @@
-"""The planner: from what was asked to the runs it stands for, and which of them have no record yet."""
+"""The planner: which runs a request stands for, and which of them are stored already."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 from fewbench.data.corpora import corpus_ref
-from fewbench.data.facts import FactTask
 from fewbench.data.metrics import Scorer, check_metrics
 from fewbench.data.reader import read_rows
 from fewbench.data.split import make_split
-from fewbench.data.task_file import declared, with_source
 from fewbench.data.task_prompts import OWN, with_prompt
-from fewbench.errors import BenchError
-from fewbench.registry.methods import MethodInfo, task_files
+from fewbench.registry.methods import MethodInfo
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.protocol import Protocol, get_protocol
-from fewbench.registry.settings import choose_methods, methods_of
+from fewbench.registry.settings import Chosen, choose_methods, methods_of
+from fewbench.registry.tasks import choose_tasks
 from fewbench.runner.compatibility import match
-from fewbench.runner.jobs import Job, Maker, Plan
+from fewbench.runner.jobs import Job, Plan
+from fewbench.runner.maker import JobData, JobMaker
 from fewbench.store.inputs import row_hashes
+from fewbench.store.record import Record
 from fewbench.store.store import Store
-from fewbench.types import Task
+from fewbench.types import ModelRef, Task
 
 STUDENT, TEACHER = "fewbench-micro", "fewbench-mini"
 """The embedded default backbones."""
@@ -31,11 +31,10 @@ STUDENT, TEACHER = "fewbench-micro", "fewbench-mini"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What `bench run` was asked. None means the default (K, seeds: the protocol's, or those of
-    published folds).
+    """The request that `bench run` makes.
 
-    The embedded teacher is that of the embedded student alone: it would teach no other model
-    anything.
+    None stands for the default; of K and seeds, that is the protocol's or the published folds'. The
+    embedded teacher is the default for the embedded student alone.
     """
 
     methods: tuple[str, ...]
@@ -58,11 +57,15 @@ class Request:
 def make_plan(
     request: Request, store: Store, notify: Callable[[str], None] = lambda text: None
 ) -> Plan:
-    """Return the plan for a request.
+    """Plan a request.
 
-    Every name, setting, K, file and model is checked here, before anything runs. `notify` hears
-    what is going on. A method that came with `all`, or a task that came with a suite, is left out
-    where they do not go together.
+    Every name, setting, K, file and model is checked here, before anything runs. A method that came
+    with `all`, or a task that came with a suite, is left out where they do not go together.
+
+    Args:
+        request: what was asked for.
+        store: where records are looked up.
+        notify: is called with the name of each task before its rows are read.
 
     Raises:
         BenchError: anything asked for that cannot be had.
@@ -73,61 +76,76 @@ def make_plan(
     tasks = [replace(task, metric_code=request.metric_code) for task in choose_tasks(request.tasks)]
     for task in tasks:
         check_metrics(task)
-    maker = _maker(
-        request, protocol, known, {need for choice in chosen for need in choice.method.needs}
-    )
-    prompted = {
-        task: [with_prompt(task, name) for name in request.templates or (OWN,)] for task in tasks
-    }
+        _prompted(request, task)
+    maker = _maker(request, protocol, known, chosen)
+    matched = match(chosen, tasks, request.tasks, maker.models)
     jobs: dict[str, Job] = {}
     named: set[str] = set()
-    together, left_out = match(chosen, tasks, request.tasks, maker.refs)
-    for task, variants in prompted.items():
-        if not together[task]:
+    for task, choices in matched.methods.items():
+        if not choices:
             continue
         notify(f"reading {task.full_name}")
-        rows = read_rows(task, request.data, offline=request.offline)
-        hashes = row_hashes(rows)
-        for k, seed in product(*_ks_and_seeds(request, protocol, task)):
-            split = make_split(
-                task, rows, k, seed, limit=request.limit, drop_leaks=request.drop_leaks
-            )
-            scored = {example.id for example in split.test}
-            scorer = Scorer(task, [example for example in rows.test if example.id in scored])
-            for variant, (method, settings, by_name) in product(variants, together[task]):
-                # A method that reads no prompt has one run, whatever the template.
-                used = variant if {"words", "template"} & set(method.needs) else task
-                job = maker.job(
-                    used, split, hashes, scorer, method, settings, keep=request.keep_models
-                )
-                jobs.setdefault(job.key, job)
-                named |= {job.key} if by_name else set()
-    runs = {
-        job.key: job.run
-        for asked in jobs.values()
-        for job in (asked.teacher, asked)
-        if job is not None
-    }
-    records = {key: record for key, run in runs.items() if (record := store.get(run)) is not None}
+        for job, choice in _jobs_of_task(request, maker, task, choices):
+            jobs.setdefault(job.key, job)
+            if choice.named:
+                named.add(job.key)
     return Plan(
-        tuple(jobs.values()), records, store.artifacts, left_out, frozenset(jobs.keys() - named)
+        tuple(jobs.values()),
+        _stored(jobs.values(), store),
+        store.artifacts,
+        matched.left_out,
+        frozenset(jobs.keys() - named),
     )
+
+
+def _jobs_of_task(
+    request: Request, maker: JobMaker, task: Task, choices: Sequence[Chosen]
+) -> Iterator[tuple[Job, Chosen]]:
+    """Yield the jobs of a task by K and seed, prompt, and method."""
+    rows = read_rows(task, request.data, offline=request.offline)
+    hashes = row_hashes(rows)
+    for k, seed in product(*_ks_and_seeds(request, maker.protocol, task)):
+        split = make_split(task, rows, k, seed, limit=request.limit, drop_leaks=request.drop_leaks)
+        tested = {example.id for example in split.test}
+        scorer = Scorer(task, [example for example in rows.test if example.id in tested])
+        for prompted, choice in product(_prompted(request, task), choices):
+            # A method that reads no prompt has one run, whatever the template.
+            reads_prompt = bool({"words", "template"} & set(choice.method.needs))
+            data = JobData(prompted if reads_prompt else task, split, hashes, scorer)
+            keep = request.keep_models
+            yield maker.job(data, choice.method, choice.settings, keep=keep), choice
+
+
+def _prompted(request: Request, task: Task) -> list[Task]:
+    """Return a task with each prompt that was asked for."""
+    return [with_prompt(task, name) for name in request.templates or (OWN,)]
+
+
+def _stored(jobs: Iterable[Job], store: Store) -> dict[str, Record]:
+    """Return the records of jobs and of the runs that train their teachers, by key."""
+    records = {}
+    for job in jobs:
+        for run in [job.teacher.run, job.run] if job.teacher else [job.run]:
+            record = store.get(run)
+            if record is not None:
+                records[run.key] = record
+    return records
 
 
 def _maker(
-    request: Request, protocol: Protocol, known: Mapping[str, MethodInfo], needs: set[str]
-) -> Maker:
-    teacher = request.teacher or (TEACHER if request.student == STUDENT else None)
-    roles = {"student": request.student, "teacher": teacher}
-    return Maker(
+    request: Request, protocol: Protocol, known: Mapping[str, MethodInfo], chosen: Sequence[Chosen]
+) -> JobMaker:
+    needs = {need for choice in chosen for need in choice.method.needs}
+    embedded = TEACHER if request.student == STUDENT else None
+    names = {"student": request.student, "teacher": request.teacher or embedded}
+    models: dict[str, ModelRef | None] = dict.fromkeys(names)
+    for role, name in names.items():
+        if name is not None and role in needs:
+            models[role] = find_model(name, offline=request.offline)
+    return JobMaker(
         protocol=protocol,
-        known=known,
-        refs={
-            role: find_model(name, offline=request.offline)
-            if name is not None and role in needs
-            else None
-            for role, name in roles.items()
-        },
+        methods=known,
+        models=models,
         corpus=corpus_ref(request.corpus, request.data) if "corpus" in needs else None,
         limit=request.limit,
         drop_leaks=request.drop_leaks,
@@ -137,82 +155,8 @@ def _maker(
 def _ks_and_seeds(
     request: Request, protocol: Protocol, task: Task
 ) -> tuple[tuple[int | None, ...], tuple[int, ...]]:
-    """Return what was asked for, else the protocol's; published folds have a K and numbers of their
-    own.
-    """
+    """Return the K and seeds asked for; the defaults are the protocol's or the published folds'."""
     folds = task.source.folds
-    ks = request.k or ((None,) if folds else (protocol.k,))
-    return ks, request.seeds or (tuple(range(folds)) if folds else protocol.seeds)
-
-
-def choose_tasks(requests: Sequence[str]) -> list[Task]:
-    """Return what `--tasks` names: tasks, `task@source`, suites, `all`, and paths to TOML files.
-
-    Raises:
-        BenchError: an unknown task, suite or source.
-    """
-    paths = [Path(request) for request in requests if request.endswith(".toml")]
-    if missing := [path for path in paths if not path.is_file()]:
-        raise BenchError(f"no such task file: {missing[0]}", fix="bench ls tasks")
-    known = declared(task_files(paths))
-    names: list[str] = []
-    for request in requests:
-        if request.endswith(".toml"):
-            file = Path(request).resolve()
-            names += [
-                name for name, task in known.tasks.items() if Path(task.file).resolve() == file
-            ] or [name for name, facts in known.facts.items() if Path(facts.file).resolve() == file]
-        elif request == "all":
-            names += known.tasks
-        elif request in known.suites and request not in known.tasks:
-            names += known.suites[request].tasks
-        else:
-            names.append(request)
-    chosen = []
-    for name in dict.fromkeys(names):
-        bare, _, source = name.partition("@")
-        if bare in known.facts:
-            raise BenchError(
-                f"'{bare}' is a set of facts: models are asked for them, and no method is trained on them",
-                where=known.facts[bare].file,
-                fix=f"bench probe {bare} --student MODEL",
-            )
-        if bare not in known.tasks:
-            allowed = [*known.tasks, *known.suites, "all"]
-            raise BenchError(
-                f"unknown task or suite '{bare}'", allowed=allowed, given=bare, fix="bench ls tasks"
-            )
-        chosen.append(with_source(known.tasks[bare], source) if source else known.tasks[bare])
-    return chosen
-
-
-def choose_facts(name: str) -> FactTask:
-    """Return the set of facts that `bench probe` names: by its name, or by the path of a TOML file
-    that declares one.
-
-    Raises:
-        BenchError: an unknown name, a task's name, or a file that declares none or several.
-    """
-    path = Path(name) if name.endswith(".toml") else None
-    if path is not None and not path.is_file():
-        raise BenchError(f"no such task file: {path}", fix="bench ls tasks")
-    known = declared(task_files([path] if path else []))
-    if path is not None:
-        own = [
-            facts for facts in known.facts.values() if Path(facts.file).resolve() == path.resolve()
-        ]
-        if len(own) != 1:
-            raise BenchError(
-                f"this file declares {len(own)} sets of facts",
-                where=name,
-                fix='one, with kind = "facts"',
-            )
-        return own[0]
-    if name in known.tasks or name in known.suites:
-        fix = f"bench run --tasks {name}, or bench probe with one of those allowed"
-        raise BenchError(f"'{name}' is no set of facts", allowed=known.facts, fix=fix)
-    if name not in known.facts:
-        raise BenchError(
-            f"unknown set of facts '{name}'", allowed=known.facts, given=name, fix="bench ls tasks"
-        )
-    return known.facts[name]
+    ks: tuple[int | None, ...] = request.k or ((None,) if folds else (protocol.k,))
+    seeds = request.seeds or (tuple(range(folds)) if folds else protocol.seeds)
+    return ks, seeds

@@ -1,14 +1,12 @@
-"""What is asked before anything runs: does each model fit its tasks, and does each method take its
-models.
+"""The questions before anything runs: does a model fit its task, does a method take its models.
 
-A method's `check` is its author's code, so it is asked in a process of its own, as its runs are: no
-label is there.
+They are asked by `fewbench.runner.refusals`, and answered in a process that holds no label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from fewbench.errors import BenchError, DataError, ModelError, NeedsNetwork, StoreDamaged
 from fewbench.registry.pipeline import settings_of
@@ -18,21 +16,19 @@ from fewbench.store.cell import label
 if TYPE_CHECKING:
     from fewbench.nn.fit_context import Models
 
-OWN = "models"
-"""Who asks whether models fit tasks: the harness itself, no method."""
+MODELS = "models"
+"""What asks whether models fit tasks: the harness itself, and no method."""
 
 
 class Check(NamedTuple):
-    """One thing to ask: of a method its own check, of the harness whether a job's models fit its
-    task.
-    """
+    """One question: a method's own check, or (`MODELS`) whether a job's models fit its task."""
 
     asks: str
     work: Work
 
 
 class Checks(NamedTuple):
-    """All that is asked of one method, in order; it is answered in one process."""
+    """All questions to one method, in order; one process answers them."""
 
     asks: str
     works: tuple[Work, ...]
@@ -43,75 +39,80 @@ class Checks(NamedTuple):
         return f"the check of {self.asks}"
 
 
-def checks_of(works: Iterable[Work]) -> list[Checks]:
-    """Return all that is to be asked for some works, each thing once, by who asks."""
-    found: dict[object, Check] = {}
+def checks_of(works: Iterable[Work]) -> list[Check]:
+    """List the questions that some works raise, each once."""
+    checks: dict[object, Check] = {}
     for work in works:
-        for key, check in _asked(work):
-            found.setdefault(key, check)
-    grouped: dict[str, list[Work]] = {}
-    for check in found.values():
-        grouped.setdefault(check.asks, []).append(check.work)
-    return [Checks(asks, tuple(group)) for asks, group in grouped.items()]
+        for key, check in _checks_of(work):
+            checks.setdefault(key, check)
+    return list(checks.values())
 
 
-def own_checks(jobs: Iterable[Job]) -> list[Checks]:
-    """Return what methods are asked for some jobs, less whether models fit tasks."""
-    return [checks for checks in checks_of(jobs) if checks.asks != OWN]
+def grouped(checks: Iterable[Check]) -> list[Checks]:
+    """Group questions by what asks them."""
+    works: dict[str, list[Work]] = {}
+    for check in checks:
+        works.setdefault(check.asks, []).append(check.work)
+    return [Checks(asks, tuple(group)) for asks, group in works.items()]
 
 
-def answer_checks(checks: Checks, models: Models) -> list[dict[str, Any] | None]:
-    """Ask, and return for each work the error's fields, or None where nothing is refused."""
+def answer_checks(checks: Checks, models: Models) -> list[ErrorFields | None]:
+    """Answer questions: for each work the fields of an error, or None where nothing is refused."""
     return [_refusal(checks.asks, work, models) for work in checks.works]
 
 
-def error_of(told: Mapping[str, Any]) -> BenchError:
-    """Return the error that `answer_checks` told of."""
-    kinds = {
-        kind.__name__: kind
-        for kind in (BenchError, DataError, ModelError, StoreDamaged, NeedsNetwork)
-    }
-    kind = kinds.get(str(told["kind"]), BenchError)
-    texts = {name: told[name] and str(told[name]) for name in ("where", "allowed", "fix")}
-    error = kind(str(told["problem"]), **texts)
-    error.nearest = [str(name) for name in told["nearest"]]
+class ErrorFields(TypedDict):
+    """A `BenchError` as it leaves the process that raised it."""
+
+    kind: str
+    problem: str
+    where: str | None
+    allowed: str | None
+    nearest: list[str]
+    fix: str | None
+
+
+def error_of(fields: ErrorFields) -> BenchError:
+    """Rebuild an error from its fields; any process may have made them, so nothing is trusted."""
+    kinds = (BenchError, DataError, ModelError, StoreDamaged, NeedsNetwork)
+    by_name = {kind.__name__: kind for kind in kinds}
+    error = by_name.get(str(fields["kind"]), BenchError)(
+        str(fields["problem"]),
+        where=_text(fields["where"]),
+        allowed=_text(fields["allowed"]),
+        fix=_text(fields["fix"]),
+    )
+    error.nearest = [str(name) for name in fields["nearest"]]
     return error
 
 
 def ask_method(job: Job, models: Models) -> None:
-    """Let a method, and each step of a pipeline, hold its task, settings and models against each
-    other.
+    """Let a method, or each step of a pipeline, check its task, settings and models.
 
     Raises:
         BenchError: what it refuses, or a check that breaks down.
     """
-    student, teacher = (
-        None if ref is None else models.pretrained(ref)
-        for ref in (job.run.student, job.run.teacher)
-    )
+    run = job.run
+    student = None if run.student is None else models.pretrained(run.student)
+    teacher = None if run.teacher is None else models.pretrained(run.teacher)
     for method in job.method.steps or (job.method,):
         if not method.checks:
             continue
-        settings = {**method.settings, **settings_of(method, job.method, job.run.settings)}
-        settings.pop(
-            "teacher", None
-        )  # who trains it; a check is given the teacher's model under this name
+        settings = {**method.settings, **settings_of(method, job.method, run.settings)}
+        settings.pop("teacher", None)  # its method's name; a check is given its model so
         try:
             method.module().check(job.task, student, teacher, **settings)
         except BenchError as error:
-            error.where = (
-                error.where or f"{label(job.method.name, job.run.settings)} on {job.task.full_name}"
-            )
+            run_name = f"{label(job.method.name, run.settings)} on {job.task.full_name}"
+            error.where = error.where or run_name
             raise
         except BaseException as error:  # sys.exit in a check is its author's mistake too
-            raise _broken(
-                f"the check of method '{method.name}'", str(method.file), error
-            ) from error
+            what = f"the check of method '{method.name}'"
+            raise _broken(what, str(method.file), error) from error
 
 
 def ask_preparation(preparation: Preparation, models: Models) -> None:
-    """Let a method's `check_prepare` look at the corpus and the settings that it is to prepare
-    something with.
+    """Let a method's `check_prepare` check the corpus and the settings of a preparation.
 
     Raises:
         BenchError: what it refuses, or a check that breaks down.
@@ -127,36 +128,36 @@ def ask_preparation(preparation: Preparation, models: Models) -> None:
         error.where = error.where or preparation.title
         raise
     except BaseException as error:
-        raise _broken(
-            f"the check of what '{method.name}' prepares", str(method.file), error
-        ) from error
+        what = f"the check of what '{method.name}' prepares"
+        raise _broken(what, str(method.file), error) from error
 
 
 def check_models(job: Job, models: Models) -> None:
-    """Load a job's models and hold its task against them.
+    """Load a job's models and check that its task fits them.
 
     Raises:
-        ModelError: a model that cannot be loaded whole.
-        BenchError: a label word of several tokens, a template that the model cannot read, a task
-            longer than its positions.
+        ModelError: a model that cannot be loaded completely.
+        BenchError: a label word of several tokens, a template that the model cannot read, or a
+            task with longer inputs than the model has positions.
     """
     from fewbench.nn.kinds import prompt_model
 
+    task = job.task
     for ref in filter(None, (job.run.student, job.run.teacher)):
         backbone = models.pretrained(ref)
         if "words" in job.method.needs:
-            prompt_model(backbone, job.task)
-        if backbone.places < job.task.max_length:
+            prompt_model(backbone, task)
+        if backbone.places < task.max_length:
             raise BenchError(
-                f"{job.task.full_name} reads up to {job.task.max_length} tokens, and this model holds "
+                f"{task.full_name} reads up to {task.max_length} tokens, and this model holds "
                 f"{backbone.places}",
-                where=f"{job.task.file} [{job.task.name}] max_length, and {ref.path}",
+                where=f"{task.file} [{task.name}] max_length, and {ref.path}",
                 fix="another model; cutting the texts shorter would be another task",
             )
 
 
-def _asked(work: Work) -> Iterable[tuple[object, Check]]:
-    """Yield what there is to ask for a work, each with what its answer depends on."""
+def _checks_of(work: Work) -> Iterator[tuple[object, Check]]:
+    """Yield the questions that a work raises, each with what its answer depends on."""
     if isinstance(work, Preparation):
         if work.method.prepare_checks:
             yield work.key, Check(work.method.name, work)
@@ -165,23 +166,29 @@ def _asked(work: Work) -> Iterable[tuple[object, Check]]:
     refs = (run.student, run.teacher)
     if any(refs):
         paths = tuple(ref and ref.path for ref in refs)
-        yield (paths, work.task.full_name, "words" in method.needs), Check(OWN, work.named())
+        yield (paths, work.task.full_name, "words" in method.needs), Check(MODELS, work.named())
     if method.checks:
-        own = (method.name, method.file, work.task.full_name, *refs, repr(run.settings))
-        yield own, Check(method.name, work.named())
+        key = (method.name, method.file, work.task.full_name, *refs, repr(run.settings))
+        yield key, Check(method.name, work.named())
 
 
-def _refusal(asks: str, work: Work, models: Models) -> dict[str, Any] | None:
+def _refusal(asks: str, work: Work, models: Models) -> ErrorFields | None:
     try:
         if isinstance(work, Preparation):
             ask_preparation(work, models)
-        elif asks == OWN:
+        elif asks == MODELS:
             check_models(work, models)
         else:
             ask_method(work, models)
     except BenchError as error:
-        fields: Sequence[str] = ("problem", "where", "allowed", "nearest", "fix")
-        return {"kind": type(error).__name__, **{name: getattr(error, name) for name in fields}}
+        return ErrorFields(
+            kind=type(error).__name__,
+            problem=error.problem,
+            where=error.where,
+            allowed=_text(error.allowed),
+            nearest=error.nearest,
+            fix=error.fix,
+        )
     return None
 
 
@@ -189,3 +196,7 @@ def _broken(what: str, where: str, error: BaseException) -> BenchError:
     from fewbench.runner.faults import text_of
 
     return BenchError(f"{what} broke down: {type(error).__name__}: {text_of(error)}", where=where)
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value else None

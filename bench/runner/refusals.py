@@ -1,50 +1,89 @@
-"""Leaves out of a plan what methods refuse themselves: where nobody named the method, that is no
-error.
+"""Ask once, before anything runs, what only code can tell: what models and methods refuse.
+
+A method's check is its author's code, so it is asked in a process of its own, as its runs are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
+from typing import NamedTuple
 
 from fewbench.errors import BenchError
-from fewbench.runner.jobs import Job, Plan
+from fewbench.runner.jobs import Job, Plan, Work
+from fewbench.runner.preflight import MODELS, Check, Checks, checks_of, error_of, grouped
+from fewbench.runner.processes import End, WorkConditions, each
+from fewbench.runner.verdict import refusals_of
 
 
-def without_refused(plan: Plan, todo: Sequence[Job]) -> Plan:
-    """Return the plan less the runs to do whose method came with `all` and refuses its models, and
-    why.
+class Refusal(NamedTuple):
+    """What was asked, and the error that answered."""
 
-    A method that was named is asked before its runs are carried out (`fewbench.runner.local`), and
-    refuses by an error.
+    check: Check
+    error: BenchError
+
+
+def settle(plan: Plan, todo: Sequence[Job], workers: int = 1) -> Plan:
+    """Ask whether models and methods take the runs to do, and leave out what may be left out.
+
+    A run whose method came with `all` is left out where the method itself refuses it.
+
+    Args:
+        plan: of all runs.
+        todo: those that will be carried out.
+        workers: processes at a time.
 
     Raises:
-        BenchError: everything is refused.
+        BenchError: anything else that is refused; or nothing is left.
     """
-    asked = [job for job in todo if job.key in plan.unnamed and job.method.checks]
-    if not asked:
+    works = [work for stage in plan.stages(todo) for work in stage]
+    errors: dict[tuple[str, str], BenchError] = {}
+    for check, error in refused(works, workers):
+        work = check.work
+        if check.asks == MODELS or not isinstance(work, Job) or work.key not in plan.unnamed:
+            raise error
+        errors.setdefault(_variant(work), error)
+    if not errors:
         return plan
-    from fewbench.runner.local import refused as ask
-    from fewbench.runner.preflight import own_checks
-    from fewbench.runner.processes import WorkConditions
-
-    checks = own_checks(asked)
-    jobs = [job for one in checks for job in one.works if isinstance(job, Job)]
-    answers: dict[tuple[str, str], BenchError | None] = {}
-    for job, error in zip(jobs, ask(checks, WorkConditions("cpu", 1), 1), strict=True):
-        answers[_asked(job)] = answers.get(_asked(job)) or error
-    refused = {job.key for job in asked if answers[_asked(job)]}
-    kept = tuple(job for job in plan.jobs if job.key not in refused)
-    errors = {
-        f"method '{name}': {error.problem}": error for (name, _), error in answers.items() if error
-    }
-    if not kept:
+    left_out = {job.key for job in todo if job.key in plan.unnamed and _variant(job) in errors}
+    jobs = tuple(job for job in plan.jobs if job.key not in left_out)
+    lost = [job.teacher for job in jobs if job.teacher is not None and job.teacher.key in left_out]
+    if lost or not jobs:
         raise next(iter(errors.values()))
-    return replace(plan, jobs=kept, left_out=(*plan.left_out, *errors))
+    reasons = [f"method '{name}': {error.problem}" for (name, _), error in errors.items()]
+    return replace(plan, jobs=jobs, left_out=(*plan.left_out, *dict.fromkeys(reasons)))
 
 
-def _asked(job: Job) -> tuple[str, str]:
-    """Return what an answer depends on, within a plan of one student and one teacher; a method has
-    its defaults.
+def refuse(works: Iterable[Work], workers: int = 1) -> None:
+    """Refuse some works if models or methods do not take them.
+
+    Raises:
+        BenchError: what is refused first.
     """
+    for refusal in refused(works, workers):
+        raise refusal.error
+
+
+def refused(works: Iterable[Work], workers: int = 1) -> list[Refusal]:
+    """Ask all that there is to ask of some works, and return what is refused, in their order."""
+    checks = checks_of(works)
+    answers: dict[str, list[BenchError | None]] = {}
+    with closing(each(grouped(checks), WorkConditions("cpu", 1), workers)) as ended:
+        for group, end in ended:
+            answers[group.asks] = _answers(group, end)
+    in_turn = {asks: iter(errors) for asks, errors in answers.items()}
+    pairs = [(check, next(in_turn[check.asks])) for check in checks]
+    return [Refusal(check, error) for check, error in pairs if error is not None]
+
+
+def _answers(checks: Checks, end: End) -> list[BenchError | None]:
+    if end.death is not None:
+        return [BenchError(f"{checks.title} broke down: {end.death}")] * len(checks.works)
+    refusals = refusals_of(end.answer, checks.title, len(checks.works))
+    return [None if refusal is None else error_of(refusal) for refusal in refusals]
+
+
+def _variant(job: Job) -> tuple[str, str]:
+    """Return what a method's answer depends on, in a plan of one student and one teacher."""
     return job.method.name, job.task.full_name

@@ -19,6 +19,7 @@ from fewbench.registry.protocol import better
 from fewbench.runner import channel
 from fewbench.runner.environment import environment
 from fewbench.runner.jobs import Job
+from fewbench.runner.preflight import ErrorFields
 from fewbench.store.parts import RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import Record
 from fewbench.store.store import StoreFull
@@ -70,8 +71,8 @@ def problem_of(content: bytes) -> str | None:
     return None if status == "ok" else why
 
 
-def refusals_of(content: bytes, what: str, count: int) -> list[Mapping[str, Any] | None]:
-    """Return the fields of what was refused of so many things asked, None for each that was not.
+def refusals_of(content: bytes, what: str, count: int) -> list[ErrorFields | None]:
+    """Read the answers to some questions: the fields of an error, or None, for each of them.
 
     Raises:
         BenchError: the answer says nothing of the kind.

@@ -20,8 +20,9 @@ from fewbench.nn.kinds import prompt_model
 from fewbench.registry.methods import methods
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.protocol import get_protocol
-from fewbench.runner.jobs import Job, Maker, Plan, Preparation
+from fewbench.runner.jobs import Job, Plan, Preparation
 from fewbench.runner.local import execute
+from fewbench.runner.maker import JobData, JobMaker
 from fewbench.runner.run import prepare
 from fewbench.store.artifacts import Artifacts
 from fewbench.store.inputs import row_hashes
@@ -56,10 +57,10 @@ def job_of(student, teacher, text, kind="single", **settings):
         toy_task(kind),
         {"student": find_model(str(student)), "teacher": find_model(str(teacher))},
     )
-    maker = Maker(toy_protocol(), methods(), refs, corpus_ref(str(text)))
+    maker = JobMaker(toy_protocol(), methods(), refs, corpus_ref(str(text)))
     rows = toy_rows(task)
     split, hashes = make_split(task, rows, 2, 13), row_hashes(rows)
-    return maker.job(task, split, hashes, Scorer(task, rows.test), SMASH, settings)
+    return maker.job(JobData(task, split, hashes, Scorer(task, rows.test)), SMASH, settings)
 
 
 def built(job, artifacts):

@@ -26,9 +26,9 @@ from fewbench.plots.monte_carlo import LAYERS, needed_accuracy, patience_accurac
 from fewbench.plots.pareto import pareto_front
 from fewbench.registry.methods import methods
 from fewbench.registry.settings import choose_methods, split_list
+from fewbench.registry.tasks import choose_tasks
 from fewbench.report.figures import Material, draw, figures, save
 from fewbench.report.published import read_published
-from fewbench.runner.plan import choose_tasks
 from fewbench.store.cell import label
 from fewbench.store.store import Store
 

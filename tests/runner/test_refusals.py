@@ -9,7 +9,7 @@ import pytest
 from fewbench.errors import BenchError
 from fewbench.registry.methods import read_method
 from fewbench.runner.jobs import Plan
-from fewbench.runner.refusals import without_refused
+from fewbench.runner.refusals import settle
 from fewbench.store.artifacts import Artifacts
 from fewbench.testing import toy_job
 
@@ -41,20 +41,20 @@ def plan(tmp_path, tiny_model):
 
 def test_left_out_with_the_reason_once(plan):
     made = plan()
-    kept = without_refused(made, made.todo())
+    kept = settle(made, made.todo())
     assert [job.method.name for job in kept.jobs] == ["content", "content"]
     assert kept.left_out == ("something else", "method 'refusing': 16 is too narrow")
 
 
 def test_a_record_that_is_there_stays(plan):
     made = plan()
-    assert without_refused(made, [job for job in made.jobs if job.method.name == "content"]) is made
+    assert settle(made, [job for job in made.jobs if job.method.name == "content"]) is made
 
 
 def test_where_all_refuse_it_is_an_error(plan):
     made = plan(("refusing",))
     with pytest.raises(BenchError, match="16 is too narrow"):
-        without_refused(made, made.todo())
+        settle(made, made.todo())
 
 
 def test_real_models_of_two_widths(bench, shared, tmp_path):

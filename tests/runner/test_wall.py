@@ -18,8 +18,9 @@ from fewbench.data.reader import read_rows
 from fewbench.data.split import make_split
 from fewbench.data.task_file import with_source
 from fewbench.nn.fit_context import Models
+from fewbench.registry.tasks import choose_tasks
 from fewbench.runner.local import execute
-from fewbench.runner.plan import Request, choose_tasks, make_plan
+from fewbench.runner.plan import Request, make_plan
 from fewbench.runner.run import carry_out
 from fewbench.store.store import Store
 from fewbench.testing import toy_job

@@ -1,0 +1,141 @@
+"""Make the jobs of a request: a run, the run of its trained teacher, its shared preparation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from fewbench.data.metrics import Scorer
+from fewbench.errors import BenchError
+from fewbench.registry.methods import MethodInfo
+from fewbench.registry.protocol import Protocol
+from fewbench.runner.jobs import Job, Preparation
+from fewbench.store.inputs import RowHashes, make_inputs, trials_hash, trials_of
+from fewbench.store.record import run_key
+from fewbench.types import CorpusRef, ModelRef, Run, Settings, Split, Task
+
+
+class JobData(NamedTuple):
+    """The data of a job: its task and split, hashes of the rows behind them, and the test labels."""
+
+    task: Task
+    split: Split
+    rows: RowHashes
+    scorer: Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class JobMaker:
+    """Makes jobs of one request: models, corpus and protocol are the same for all of them.
+
+    `methods` are all that are known, for a trained teacher is made by another method.
+    """
+
+    protocol: Protocol
+    methods: Mapping[str, MethodInfo]
+    models: Mapping[str, ModelRef | None]
+    corpus: CorpusRef | None
+    limit: int | None = None
+    drop_leaks: bool = False
+
+    def job(
+        self,
+        data: JobData,
+        method: MethodInfo,
+        settings: Settings,
+        *,
+        keep: bool = False,
+        backbone: ModelRef | None = None,
+    ) -> Job:
+        """Make the job of one run, and with it those that it needs.
+
+        Args:
+            data: task, split and test labels.
+            method: of the run.
+            settings: those that the user fixed.
+            keep: store the trained model.
+            backbone: takes the student's place, for a trained teacher.
+
+        Raises:
+            BenchError: a method that cannot train the teacher.
+        """
+        teacher = self._trained_teacher(data, method, settings)
+        models = {
+            role: model if role in method.needs else None for role, model in self.models.items()
+        }
+        if backbone is not None and "student" in method.needs:
+            models["student"] = backbone
+        protocol, trials = trials_of(self.protocol, data.task, method, settings)
+        inputs = make_inputs(
+            data.task,
+            data.rows,
+            data.split,
+            self.protocol,
+            trials_hash(protocol, trials),
+            method,
+            settings,
+            teacher=teacher.key if teacher else "",
+        )
+        run = Run(
+            task=data.task.name,
+            task_version=data.task.version,
+            source=data.task.source.name,
+            method=method.name,
+            settings=settings,
+            student=models["student"],
+            teacher=models["teacher"],
+            k=data.split.k,
+            seed=data.split.seed,
+            protocol=self.protocol.name,
+            fingerprint=data.split.fingerprint,
+            test_fingerprint=data.split.test_fingerprint,
+            limit=self.limit,
+            template=data.task.prompt,
+            corpus=self.corpus if "corpus" in method.needs else None,
+            drop_leaks=self.drop_leaks,
+            inputs=inputs,
+        )
+        # The pool can be large, and few methods ask for it.
+        reads_pool = "unlabeled" in method.needs
+        return Job(
+            run=replace(run, key=run_key(run)),
+            task=data.task,
+            split=data.split if reads_pool else replace(data.split, unlabeled=()),
+            method=method,
+            protocol=protocol,
+            trials=trials,
+            scorer=data.scorer,
+            teacher=teacher,
+            preparation=self._preparation(run, data.task, method),
+            keep=keep and bool(run.student or method.steps),
+        )
+
+    def _trained_teacher(self, data: JobData, method: MethodInfo, settings: Settings) -> Job | None:
+        setting = method.trained_by
+        if setting is None:
+            return None
+        name = settings.get(setting, method.settings[setting])
+        able = {
+            other.name: other
+            for other in self.methods.values()
+            if "student" in other.needs and not other.trained_by
+        }
+        if name not in able:
+            raise BenchError(
+                f"'{name}' cannot train the teacher of {method.name}",
+                allowed=able,
+                given=str(name),
+                fix=f"--methods {method.name}:{setting}={next(iter(able))}",
+            )
+        return self.job(data, able[name], {}, keep=True, backbone=self.models["teacher"])
+
+    def _preparation(self, run: Run, task: Task, method: MethodInfo) -> Preparation | None:
+        kind = method.prepared_kind(task.format, run.settings)
+        if kind is None:
+            return None
+        fixed = {**self.protocol.prepare, **run.settings}
+        settings = {name: fixed[name] for name in sorted(fixed) if name in method.prepare_settings}
+        return Preparation(
+            method, kind, settings, run.student, run.teacher, run.corpus, self.protocol
+        )
