@@ -33,7 +33,7 @@ def test_a_problem_with_one_keeps_all_out(add, bench, theirs, tmp_path):
     done = bench("submit", theirs, "--results", tmp_path / "ours")
     assert (
         done.returncode == 2
-        and "and it says 0.999" in done.stdout
+        and "but it says 0.999" in done.stdout
         and "nothing was copied" in done.stderr
     )
     assert not (tmp_path / "ours").exists()

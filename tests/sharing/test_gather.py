@@ -22,8 +22,8 @@ from fewbench.store.parts import Environment
         ({"task_version": 99}, "is of version"),
         ({"task": "no-such-task"}, "is not declared here"),
         ({"protocol": "mine"}, "the protocol 'mine' is not known"),
-        ({"method": "a/../b"}, "is no method's name"),
-        ({"method": "ft\x1b[31m"}, "is no method's name"),
+        ({"method": "a/../b"}, "is not a method's name"),
+        ({"method": "ft\x1b[31m"}, "is not a method's name"),
         ({"limit": 5}, "not comparable"),
         ({"drop_leaks": True}, "not comparable"),
     ],
@@ -81,8 +81,8 @@ def test_files_that_are_none_of_a_stores(add, theirs):
     said = "\n".join(gather(theirs)[1])
     for text in (
         "script.py: not a file of a store",
-        "predictions that no record names",
-        "pipe.json: no file but",
+        "predictions of no record",
+        "pipe.json: not a file but",
     ):
         assert text in said
 
@@ -92,7 +92,7 @@ def test_files_that_are_none_of_a_stores(add, theirs):
     [
         (lambda file: file.write_text("{"), "damaged record"),
         (lambda file: file.write_text(file.read_text().replace("quick", "quack")), "checksum"),
-        (lambda file: file.write_bytes(b"\xff\xfe"), "no text in UTF-8"),
+        (lambda file: file.write_bytes(b"\xff\xfe"), "not a text in UTF-8"),
         (lambda file: file.rename(file.with_name("k4-s99-00000000.json")), "it belongs to"),
         (
             lambda file: next(file.parent.glob("*.safetensors")).write_bytes(b"x"),
@@ -100,7 +100,7 @@ def test_files_that_are_none_of_a_stores(add, theirs):
         ),
         (
             lambda file: next(file.parent.glob("*.safetensors")).unlink(),
-            "its predictions are not there",
+            "its predictions are missing",
         ),
         (lambda file: change(file, schema=99), "newer version"),
     ],

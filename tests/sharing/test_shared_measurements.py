@@ -74,12 +74,12 @@ def test_the_same_outcome_of_other_code_takes_the_place_of_the_old_if_asked(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"kind": "taste"}, "nothing of that kind is measured here"),
-        ({"scores": {"mean_queries": "<b>"}}, "attack-textfooler-paper: its queries is no number"),
-        ({"scores": {"after_attack_accuracy": [1]}}, "its after-attack accuracy is no number"),
-        ({"scores": {"mean_queries": 10**400}}, "its queries is no number"),
-        ({"scores": {"mean_queries": "nan"}}, "its queries is no number"),
-        ({"scores": {"after_attack_accuracy": 1e308}}, "its after-attack accuracy is no number"),
+        ({"kind": "taste"}, "not a kind of measurement"),
+        ({"scores": {"mean_queries": "<b>"}}, "attack-textfooler-paper: its queries is not a number"),
+        ({"scores": {"after_attack_accuracy": [1]}}, "its after-attack accuracy is not a number"),
+        ({"scores": {"mean_queries": 10**400}}, "its queries is not a number"),
+        ({"scores": {"mean_queries": "nan"}}, "its queries is not a number"),
+        ({"scores": {"after_attack_accuracy": 1e308}}, "its after-attack accuracy is not a number"),
         ({"scores": ["<b>"]}, "damaged measurement: its scores are no table"),
         ({"environment": Environment(dirty=True)}, "made by a checkout with changes"),
     ],
@@ -106,4 +106,4 @@ def test_a_damaged_measurement_keeps_all_out(add, theirs):
     assert "another checksum" in problem
     next(attack.parent.glob("*.jsonl")).unlink()
     (problem,) = gather(theirs)[1]
-    assert f"{attack.name}: what is attached to it is not there" in problem
+    assert f"{attack.name}: a file attached to it is missing" in problem

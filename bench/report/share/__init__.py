@@ -1,3 +1,1 @@
-"""Results handed on: taken in from elsewhere after every check, merged, exported as CSV and as
-model-card metadata.
-"""
+"""Results for elsewhere: check and copy what others made, export CSV and model-card metadata."""

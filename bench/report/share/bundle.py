@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from fewbench.report.render import to_csv
 from fewbench.store.cell import label
 from fewbench.store.record import Record
+from fewbench.types import Json
 
 
-def bundle(records: Sequence[Record], cells: Sequence[dict[str, Any]]) -> dict[str, bytes]:
-    """Return the files of a bundle by name: `runs.csv`, `trials.csv`, and `cells.csv` as `bench
-    table --format csv`.
+def bundle(records: Sequence[Record], cells: Sequence[Json]) -> dict[str, bytes]:
+    """Return the files of a bundle by name: `runs.csv`, `trials.csv` and `cells.csv`.
+
+    The cells are those of `bench table --format csv`.
     """
-    trials = [row for record in records for row in _trials(record)]
+    trials: list[Json] = []
+    for record in records:
+        trials += _trials(record)
     tables = {
         "runs.csv": [_run(record) for record in records],
         "trials.csv": trials,
         "cells.csv": list(cells),
     }
-    return {
-        name: (to_csv(_same_keys(rows)) + "\n").encode("utf-8") for name, rows in tables.items()
-    }
+    return {name: _to_csv(rows) for name, rows in tables.items()}
 
 
-def _run(record: Record) -> dict[str, Any]:
+def _run(record: Record) -> Json:
     run = record.run
     return {
         "key": run.key,
@@ -50,17 +51,21 @@ def _run(record: Record) -> dict[str, Any]:
         "commit": record.environment.commit,
         "device": record.environment.device,
         "total_seconds": record.timing.total_seconds,
-        **{
-            f"{part}_{name}": value
-            for part, scores in record.scores.items()
-            for name, value in scores.items()
-        },
+        **_scores(record),
     }
 
 
-def _trials(record: Record) -> list[dict[str, Any]]:
-    return [
-        {
+def _scores(record: Record) -> dict[str, float]:
+    columns = {}
+    for part, scores in record.scores.items():
+        for metric, score in scores.items():
+            columns[f"{part}_{metric}"] = score
+    return columns
+
+
+def _trials(record: Record) -> Iterator[Json]:
+    for number, trial in enumerate(record.selection.trials or ()):
+        yield {
             "key": record.run.key,
             "trial": number,
             "chosen": number == record.selection.trial,
@@ -69,10 +74,10 @@ def _trials(record: Record) -> list[dict[str, Any]]:
             **{f"dev_{name}": value for name, value in trial.dev.items()},
             **{f"setting_{name}": value for name, value in trial.settings.items()},
         }
-        for number, trial in enumerate(record.selection.trials or ())
-    ]
 
 
-def _same_keys(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _to_csv(rows: Sequence[Json]) -> bytes:
+    """Return rows as CSV; a row without a value in some column has an empty cell there."""
     names = dict.fromkeys(name for row in rows for name in row)
-    return [{name: row.get(name) for name in names} for row in rows]
+    complete = [{**dict.fromkeys(names), **row} for row in rows]
+    return (to_csv(complete) + "\n").encode("utf-8")

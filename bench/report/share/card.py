@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fewbench.report.tables.entry import Entry
-from fewbench.types import Task
+from fewbench.types import Json, Source, Task
 
 KINDS = {"choice": "multiple-choice", "regression": "sentence-similarity"}
-"""The hub's names of tasks, by our kinds; all others are text classification."""
+"""The hub's names of tasks, by our kinds."""
+
+OTHER_KINDS = "text-classification"
 
 
-def model_index(name: str, cells: Sequence[Entry], tasks: Mapping[str, Task]) -> dict[str, Any]:
+def model_index(name: str, cells: Sequence[Entry], tasks: Mapping[str, Task]) -> Json:
     """Return the metadata of a model whose results are these cells; scores are 0 to 1.
 
     Args:
@@ -21,78 +22,93 @@ def model_index(name: str, cells: Sequence[Entry], tasks: Mapping[str, Task]) ->
         cells: of one method, finished.
         tasks: those that are known, by name.
     """
-    return {
-        "model-index": [
-            {
-                "name": name,
-                "results": [_result(cell, tasks.get(cell.column.task)) for cell in cells],
-            }
-        ]
-    }
+    results = [_result(cell, tasks.get(cell.column.task)) for cell in cells]
+    return {"model-index": [{"name": name, "results": results}]}
 
 
-def _result(cell: Entry, task: Task | None) -> dict[str, Any]:
-    column = cell.column
-    source = next((s for s in task.sources if s.name == column.source), None) if task else None
-    kind = KINDS.get(task.kind, "text-classification") if task else "text-classification"
-    assert cell.mean is not None
-    dataset = {
-        "type": source.path if source else column.task,
-        "name": f"{column.task}@{column.source}",
-    }
-    if source:
-        dataset |= {"config": source.config} if source.config else {}
-        dataset |= {"split": source.test} | (
-            {"revision": source.revision} if source.revision else {}
-        )
-    args = {
-        "shots": cell.terms.k,
-        "protocol": cell.terms.protocol,
-        "seeds": cell.n,
-        "std": None if cell.std is None else round(cell.std / 100, 6),
-        "ddof": cell.ddof,
-        "definition": column.definition or None,
-        "train_set": column.train_set or None,
-        "test_set": column.test_set,
-        "method": cell.row.method,
-        "student": cell.row.student or None,
-    }
-    metric = {
-        "type": column.metric,
-        "name": f"{column.metric_name}, mean of {cell.n} seeds, {cell.terms.k}-shot",
-        "value": round(cell.mean / 100, 6),
-        "args": args,
-    }
-    return {"task": {"type": kind}, "dataset": dataset, "metrics": [metric]}
+def front_matter(metadata: Json) -> str:
+    """Return metadata as YAML between the lines that begin and end a card's block.
 
-
-def front_matter(metadata: Mapping[str, Any]) -> str:
-    """Return metadata between the lines that begin and end a card's block."""
+    Strings are quoted as in JSON. Without quotes, the hash `1234567890e12345` would be a number to
+    some readers of YAML and a text to others.
+    """
     return "\n".join(["---", *_lines(metadata), "---"])
 
 
-def _lines(value: Any) -> list[str]:
-    """Return a value as block YAML whose keys are plain words of ours and whose scalars are quoted
-    as in JSON.
-    """
-    if isinstance(value, Mapping) and value:
-        pairs = ((str(key), _lines(inner), inner) for key, inner in value.items())
-        return [line for key, lines, inner in pairs for line in _under(f"{key}:", lines, inner)]
-    if isinstance(value, (list, tuple)) and value:
-        return [line for inner in value for line in _item(_lines(inner))]
-    return [_scalar(value)]
+def _lines(value: object) -> list[str]:
+    """Return the lines of a value in YAML's block style."""
+    lines: list[str] = []
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            lines += _entry(f"{key}:", inner)
+    elif isinstance(value, list) and value:
+        for inner in value:
+            first, *rest = _lines(inner)
+            lines += [f"- {first}", *map(_indented, rest)]
+    else:
+        lines.append(_scalar(value))
+    return lines
 
 
-def _under(head: str, lines: list[str], inner: Any) -> list[str]:
-    nested = isinstance(inner, (Mapping, list, tuple)) and inner
-    return [head, *("  " + line for line in lines)] if nested else [f"{head} {lines[0]}"]
+def _entry(head: str, value: object) -> list[str]:
+    lines = _lines(value)
+    if isinstance(value, (dict, list)) and value:
+        return [head, *map(_indented, lines)]
+    return [f"{head} {lines[0]}"]
 
 
-def _item(lines: list[str]) -> list[str]:
-    return ["- " + lines[0], *("  " + line for line in lines[1:])]
+def _indented(line: str) -> str:
+    return f"  {line}"
 
 
-def _scalar(value: Any) -> str:
-    """JSON's scalars are YAML's, but for characters that YAML takes for line ends or refuses."""
+def _scalar(value: object) -> str:
+    """Return a scalar, or something empty, as JSON without the characters that YAML refuses."""
     text = json.dumps(value, ensure_ascii=False)
     return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in text)
+
+
+def _result(cell: Entry, task: Task | None) -> Json:
+    kind = KINDS.get(task.kind, OTHER_KINDS) if task else OTHER_KINDS
+    return {"task": {"type": kind}, "dataset": _dataset(cell, task), "metrics": [_metric(cell)]}
+
+
+def _dataset(cell: Entry, task: Task | None) -> Json:
+    column = cell.column
+    name = f"{column.task}@{column.source}"
+    source = _source(task, column.source)
+    if source is None:
+        return {"type": column.task, "name": name}
+    dataset = {"type": source.path, "name": name}
+    if source.config:
+        dataset["config"] = source.config
+    dataset["split"] = source.test
+    if source.revision:
+        dataset["revision"] = source.revision
+    return dataset
+
+
+def _source(task: Task | None, name: str) -> Source | None:
+    sources = task.sources if task else ()
+    return next((source for source in sources if source.name == name), None)
+
+
+def _metric(cell: Entry) -> Json:
+    assert cell.mean is not None
+    column = cell.column
+    return {
+        "type": column.metric,
+        "name": f"{column.metric_name}, mean of {cell.n} seeds, {cell.terms.k}-shot",
+        "value": round(cell.mean / 100, 6),
+        "args": {
+            "shots": cell.terms.k,
+            "protocol": cell.terms.protocol,
+            "seeds": cell.n,
+            "std": None if cell.std is None else round(cell.std / 100, 6),
+            "ddof": cell.ddof,
+            "definition": column.definition or None,
+            "train_set": column.train_set or None,
+            "test_set": column.test_set,
+            "method": cell.row.method,
+            "student": cell.row.student or None,
+        },
+    }

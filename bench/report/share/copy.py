@@ -1,4 +1,4 @@
-"""Copies records into a store: all of them, or none."""
+"""Copy records into a store: all of them, or none."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ Keep = Literal["old", "new"]
 
 
 class Copied(NamedTuple):
-    """How many records were written, and how many stood there already; how many measurements were
-    written.
+    """The outcome of copying.
 
-    `other_code` counts those that stood there and were made by other code of their method than the
-    one found.
+    `written` and `measurements` count what was written, `there` the records that were in the store
+    already, and `other_code` those of them that other code of their method made.
     """
 
     written: int
@@ -33,93 +32,120 @@ class Copied(NamedTuple):
     other_code: int
 
 
+class _Choice(NamedTuple):
+    """The records to write, by key, and the counts of the others."""
+
+    new: dict[str, FoundRecord]
+    there: int
+    other_code: int
+
+
+class _Target(NamedTuple):
+    """The place of a run's record, the record that will be there, and the one that is there now."""
+
+    place: PurePosixPath
+    record: Record
+    old: Record | None
+
+
 def copy_into(
     store: Store, found: Sequence[FoundRecord], keep: Keep | None = None, *, attached: bool = True
 ) -> Copied:
     """Write records, their predictions and their measurements into a store.
 
-    A measurement goes where its run came out as it did when it was measured, and where none of its
-    kind stands.
+    A measurement is written if it fits the run's outcome in the store, and none of its kind is
+    there yet.
 
     Args:
-        store: its folder is made where there is none.
-        found: whole records; of two of one run the later one is the newer.
+        store: its folder is made if it is missing.
+        found: intact records; of two records of one run the later one counts as the newer.
         keep: which of two records of one run with other scores stays; `new` also takes those of
             other code.
-        attached: whether what is attached to measurements, texts of the data, goes with them.
+        attached: also write the files attached to measurements, which are texts of the data.
 
     Raises:
-        BenchError: two records of one run with other scores and no `keep`, or a file that cannot be
-            written. Nothing has been written then: what had been was put back.
+        BenchError: two records of one run have other scores and `keep` is not given, or a file
+            cannot be written. The store is then as it was.
     """
-    new, there, other_code = _new(store, found, keep)
+    choice = _choose(store, found, keep)
+    targets = _targets(store, found, choice.new)
     writes: dict[PurePosixPath, bytes] = {}
-    replaced: list[PurePosixPath] = []
-    stand: dict[
-        str, tuple[PurePosixPath, Record]
-    ] = {}  # where each run's record will be, and which
-    for one in found:
-        key, old = one.record.run.key, store.get(one.record.run)
-        if old is not None:
-            stand[key] = _place_of(store, old), old
-        if key in new:
-            place = stand[key][0] if old else new[key].place
-            writes |= replace(new[key], place=place).files
-            if old is not None and (predictions := paths.beside(Path(place), old)):
-                replaced.append(PurePosixPath(predictions))
-            stand[key] = place, new[key].record
-    measured = _measured(store, found, stand)
+    replaced: set[PurePosixPath] = set()
+    for key, record in choice.new.items():
+        target = targets[key]
+        writes |= replace(record, place=target.place).files
+        if target.old and (predictions := paths.beside(Path(target.place), target.old)):
+            replaced.add(PurePosixPath(predictions))
+    measurements = _measurements(store, found, targets)
     if not attached:
-        measured = {
-            file: Measured(replace(each.measurement, files={}), {})
-            for file, each in measured.items()
-        }
-    for file, each in measured.items():
-        writes |= _laid(each, file)
+        measurements = {file: _without_files(each) for file, each in measurements.items()}
+    for file, measured in measurements.items():
+        writes |= _files(measured, file)
     _write(store.runs, writes)
-    for file in {*replaced} - writes.keys():
+    for file in replaced - writes.keys():
         remove(store.runs / file)
-    for file, each in measured.items():
-        remove_others(store.runs / file, each.measurement)
-    return Copied(len(new), there, len(measured), other_code)
+    for file, measured in measurements.items():
+        remove_others(store.runs / file, measured.measurement)
+    return Copied(len(choice.new), choice.there, len(measurements), choice.other_code)
 
 
-def _new(
-    store: Store, found: Sequence[FoundRecord], keep: Keep | None
-) -> tuple[dict[str, FoundRecord], int, int]:
-    """Return the records to write, by key; how many need not be; of these, how many are of other
-    code than stands.
+def _choose(store: Store, found: Sequence[FoundRecord], keep: Keep | None) -> _Choice:
+    """Choose the records to write.
+
+    Raises:
+        BenchError: two records of one run have other scores and `keep` is not given.
     """
     new: dict[str, FoundRecord] = {}
     clashes, there, other_code = [], 0, 0
-    for one in found:
-        key = one.record.run.key
-        earlier = new[key].record if key in new else store.get(one.record.run)
-        same_code = earlier is not None and earlier.method_code == one.record.method_code
-        if earlier is not None and (
-            keep == "old" or (like(earlier, one.record) and (same_code or keep != "new"))
-        ):
+    for candidate in found:
+        record = candidate.record
+        key = record.run.key
+        earlier = new[key].record if key in new else store.get(record.run)
+        if earlier is None:
+            new[key] = candidate
+        elif _stays(earlier, record, keep):
             there += 1
-            other_code += not same_code
-            continue
-        if earlier is not None and keep is None:
-            clashes.append(f"{one.place}: {_scores(earlier)} here, {_scores(one.record)} there")
-            continue
-        new[key] = one
+            other_code += earlier.method_code != record.method_code
+        elif keep is None:
+            clashes.append(f"{candidate.place}: {_scores(earlier)} here, {_scores(record)} there")
+        else:
+            new[key] = candidate
     if clashes:
         raise BenchError(
             f"{len(clashes)} runs have two records with other scores: {'; '.join(clashes[:3])}",
             where=str(store.root),
             fix="--keep old or --keep new",
         )
-    return new, there, other_code
+    return _Choice(new, there, other_code)
 
 
-def like(one: Record, other: Record) -> bool:
-    """Whether two records of one run came out the same: status, scores and predictions, whenever
-    and wherever made.
-    """
-    return (one.status, one.scores, one.predictions) == (
+def _stays(earlier: Record, record: Record, keep: Keep | None) -> bool:
+    """True if the earlier one of two records of a run is kept."""
+    if keep == "old":
+        return True
+    same_code = earlier.method_code == record.method_code
+    return like(earlier, record) and (same_code or keep != "new")
+
+
+def _targets(
+    store: Store, found: Sequence[FoundRecord], new: Mapping[str, FoundRecord]
+) -> dict[str, _Target]:
+    """Return the target of each run, by key: a record replaces the old one in its place."""
+    targets = {}
+    for candidate in found:
+        key = candidate.record.run.key
+        old = store.get(candidate.record.run)
+        if old is None:
+            targets[key] = _Target(new[key].place, new[key].record, None)
+        else:
+            record = new[key].record if key in new else old
+            targets[key] = _Target(_place_of(store, old), record, old)
+    return targets
+
+
+def like(record: Record, other: Record) -> bool:
+    """True if two records of one run have the same status, scores and predictions."""
+    return (record.status, record.scores, record.predictions) == (
         other.status,
         other.scores,
         other.predictions,
@@ -136,45 +162,47 @@ def _place_of(store: Store, record: Record) -> PurePosixPath:
     return PurePosixPath(file.relative_to(store.runs).as_posix())
 
 
-def _measured(
-    store: Store, found: Sequence[FoundRecord], stand: Mapping[str, tuple[PurePosixPath, Record]]
+def _measurements(
+    store: Store, found: Sequence[FoundRecord], targets: Mapping[str, _Target]
 ) -> dict[PurePosixPath, Measured]:
-    """Return the measurements to write, by place: those that fit the record that will stand, where
-    none does yet.
-    """
+    """Return the measurements to write, by place: they fit their run's record and have no rival."""
     new: dict[PurePosixPath, Measured] = {}
-    for one in found:
-        place, record = stand[one.record.run.key]
-        for each in one.measured:
-            file = PurePosixPath(paths.measurement(Path(place), each.measurement.what))
-            if (
-                each.measurement.fits(record)
-                and file not in new
-                and not _stands(store.runs / file, record)
-            ):
-                new[file] = each
+    for candidate in found:
+        target = targets[candidate.record.run.key]
+        for measured in candidate.measured:
+            what = measured.measurement.what
+            file = PurePosixPath(paths.measurement(Path(target.place), what))
+            if file in new or not measured.measurement.fits(target.record):
+                continue
+            if not _is_measured(store.runs / file, target.record):
+                new[file] = measured
     return new
 
 
-def _stands(file: Path, record: Record) -> bool:
-    """Whether a whole measurement that fits a record stands in a file."""
+def _is_measured(file: Path, record: Record) -> bool:
+    """True if a file holds an intact measurement that fits a record."""
     with contextlib.suppress(FileNotFoundError, BenchError):
         return read(file).fits(record)
     return False
 
 
-def _laid(one: Measured, file: PurePosixPath) -> dict[PurePosixPath, bytes]:
-    """Return the files of a measurement that is to stand in a file: itself last."""
-    beside = {
-        PurePosixPath(attached_file(Path(file), ending, digest)): one.attached[ending]
-        for ending, digest in one.measurement.files.items()
-    }
-    return {**beside, file: to_bytes(one.measurement)}
+def _without_files(measured: Measured) -> Measured:
+    return Measured(replace(measured.measurement, files={}), {})
+
+
+def _files(measured: Measured, file: PurePosixPath) -> dict[PurePosixPath, bytes]:
+    """Return the files of a measurement to be written to `file`, itself last."""
+    files = {}
+    for ending, digest in measured.measurement.files.items():
+        attached = attached_file(Path(file), ending, digest)
+        files[PurePosixPath(attached)] = measured.attached[ending]
+    files[file] = to_bytes(measured.measurement)
+    return files
 
 
 def _write(root: Path, files: Mapping[PurePosixPath, bytes]) -> None:
     targets = {root / place: data for place, data in files.items()}
-    before = {file: file.read_bytes() if file.is_file() else None for file in targets}
+    before = {file: _bytes(file) for file in targets}
     begun: list[Path] = []
     with finish_writing():
         try:
@@ -192,17 +220,19 @@ def _write(root: Path, files: Mapping[PurePosixPath, bytes]) -> None:
             raise
 
 
+def _bytes(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
 def _refuse_outside(root: Path, file: Path) -> None:
-    """Refuse a file that a link in the store would lead out of it."""
+    """Refuse a file that is outside the store, behind a link in it."""
     if not file.parent.resolve().is_relative_to(root.resolve()):
-        raise BenchError(
-            "nothing was copied: this would be written outside the store", where=str(file)
-        )
+        raise BenchError("nothing was copied: this file is outside the store", where=str(file))
 
 
 def _put_back(file: Path, old: bytes | None) -> None:
     if old is None:
         remove(file)
         return
-    with contextlib.suppress(OSError):  # the first error is the one to tell
+    with contextlib.suppress(OSError):  # the first error is the one that is reported
         write_whole(file, old)

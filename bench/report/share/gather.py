@@ -1,6 +1,4 @@
-"""Reads a folder of results that somebody else made: nothing in it is trusted, and nothing outside
-it is read.
-"""
+"""Read a results folder from elsewhere: trust nothing in it, and read nothing outside it."""
 
 from __future__ import annotations
 
@@ -21,16 +19,14 @@ from fewbench.store.record import Record, from_json, run_key
 from fewbench.types import Predictions
 
 LARGEST_RECORD, LARGEST_PREDICTIONS = 16 * 2**20, 2 * 2**30
-"""Bytes that are read at most: of a record or a measurement, and of what belongs to one."""
+"""Bytes that are read at most: of a record or measurement, and of predictions or attached files."""
 
 IGNORED = frozenset({".DS_Store", "Thumbs.db", ".gitkeep"})
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A measurement as it lies beside its record, and the bytes of what is attached to it, by
-    ending.
-    """
+    """A measurement beside its record, and the bytes of its attached files, by ending."""
 
     measurement: Measurement
     attached: Mapping[str, bytes]
@@ -38,7 +34,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class FoundRecord:
-    """A record as it lies in a folder: the bytes that were checked are those that are copied.
+    """A record in a folder, as bytes: those that were checked are those that are copied.
 
     `measured` are the measurements that fit it.
     """
@@ -55,142 +51,171 @@ class FoundRecord:
 
     @property
     def files(self) -> dict[PurePosixPath, bytes]:
-        """What is written, by its path below `runs/`: predictions first, so that no record ever
-        lacks them.
+        """The files to write, by path below `runs/`.
+
+        Predictions come first, so that no record ever lacks them.
         """
-        beside = paths.beside(Path(self.place), self.record)
-        files = (
-            {}
-            if beside is None or self.predictions is None
-            else {PurePosixPath(beside): self.predictions}
-        )
-        return {**files, self.place: self.text}
+        files = {}
+        predictions = paths.beside(Path(self.place), self.record)
+        if predictions is not None and self.predictions is not None:
+            files[PurePosixPath(predictions)] = self.predictions
+        files[self.place] = self.text
+        return files
 
 
 def gather(folder: Path) -> tuple[list[FoundRecord], list[str]]:
-    """Return the whole records of a results folder, and all that is wrong with it, a line each.
+    """Return the intact records of a results folder, and its problems, a line each.
 
     Raises:
-        BenchError: no such folder, or no runs in it.
+        BenchError: there is no such folder, or no runs in it.
     """
     runs = folder / "runs"
-    for needed in (folder, runs):
-        if needed.is_symlink() or not needed.is_dir():
-            raise BenchError(
-                f"there is no folder {needed}",
-                allowed="a results folder with runs/ in it",
-                fix="bench run --results DIR",
-            )
+    _expect_folder(folder)
+    _expect_folder(runs)
     files, problems = _files(runs)
-    beside: dict[PurePosixPath, list[PurePosixPath]] = {}
-    for place in sorted(files):
-        if parts := paths.measured(place.name):
-            files.remove(place)
-            beside.setdefault(place.with_name(parts["stem"] + paths.RECORD), []).append(place)
+    measurements = _by_record(files)
+    files = files.difference(*measurements.values())
     found = []
     used = set()
     for place in sorted(files):
         if place.suffix != paths.RECORD:
             continue
         try:
-            one = _found(runs, place, files)
-            one = replace(one, measured=tuple(_measured(runs, one.record, beside.get(place, ()))))
+            record = _found(runs, place, files, measurements.get(place, ()))
         except (BenchError, OSError) as error:
-            problems.append(
-                f"{place}: {error.problem if isinstance(error, BenchError) else error.strerror}"
-            )
-            used |= {other for other in files if str(other).startswith(str(place.with_suffix("")))}
+            reason = error.problem if isinstance(error, BenchError) else error.strerror
+            problems.append(f"{place}: {reason}")
+            stem = str(place.with_suffix(""))
+            used |= {other for other in files if str(other).startswith(stem)}
             continue
-        found.append(one)
-        used |= one.files.keys()
-    problems += [
-        f"{place}: predictions that no record names" for place in sorted(files) if place not in used
-    ]
+        found.append(record)
+        used |= record.files.keys()
+    problems += [f"{place}: predictions of no record" for place in sorted(files - used)]
     return found, problems
 
 
+def _expect_folder(folder: Path) -> None:
+    if folder.is_symlink() or not folder.is_dir():
+        raise BenchError(
+            f"there is no folder {folder}",
+            allowed="a results folder with runs/ in it",
+            fix="bench run --results DIR",
+        )
+
+
 def _files(runs: Path) -> tuple[set[PurePosixPath], list[str]]:
-    """Return the store's files below a folder, links not followed, and what else there is."""
+    """Return the store's files below a folder, without following links, and its problems."""
     files, problems = set(), []
     for here, folders, names in os.walk(runs):
         folders.sort()
         for name in sorted([*folders, *names]):
             file = Path(here, name)
-            place = PurePosixPath(file.relative_to(runs).as_posix())
             mode = file.lstat().st_mode
-            if stat.S_ISLNK(mode):
-                problems.append(f"{place}: a link, which may lead anywhere")
-            elif stat.S_ISDIR(mode) or name in IGNORED:
+            if _is_skipped(name, mode):
                 continue
-            elif not stat.S_ISREG(mode):
-                problems.append(f"{place}: no file but a device, a pipe or a socket")
-            elif name.endswith(TEMPORARY):
-                continue
-            elif len(place.parts) != 4 or not (
-                place.suffix in (paths.RECORD, paths.PREDICTIONS) or paths.measured(name)
-            ):
-                problems.append(f"{place}: not a file of a store")
+            place = PurePosixPath(file.relative_to(runs).as_posix())
+            if problem := _problem(place, mode):
+                problems.append(f"{place}: {problem}")
             else:
                 files.add(place)
     return files, problems
 
 
-def _found(runs: Path, place: PurePosixPath, files: set[PurePosixPath]) -> FoundRecord:
+def _is_skipped(name: str, mode: int) -> bool:
+    """True if a file is a folder, litter of a desktop, or a write that never ended."""
+    if stat.S_ISLNK(mode):
+        return False
+    is_unfinished = stat.S_ISREG(mode) and name.endswith(TEMPORARY)
+    return stat.S_ISDIR(mode) or name in IGNORED or is_unfinished
+
+
+def _problem(place: PurePosixPath, mode: int) -> str | None:
+    if stat.S_ISLNK(mode):
+        return "a link, which may lead anywhere"
+    if not stat.S_ISREG(mode):
+        return "not a file but a device, a pipe or a socket"
+    in_store = place.suffix in (paths.RECORD, paths.PREDICTIONS) or paths.measured(place.name)
+    if len(place.parts) != 4 or not in_store:
+        return "not a file of a store"
+    return None
+
+
+def _by_record(files: Iterable[PurePosixPath]) -> dict[PurePosixPath, list[PurePosixPath]]:
+    """Return the files of measurements, by the place of the record that they belong to."""
+    measurements: dict[PurePosixPath, list[PurePosixPath]] = {}
+    for place in sorted(files):
+        if parts := paths.measured(place.name):
+            record = place.with_name(parts["stem"] + paths.RECORD)
+            measurements.setdefault(record, []).append(place)
+    return measurements
+
+
+def _found(
+    runs: Path,
+    place: PurePosixPath,
+    files: set[PurePosixPath],
+    measurements: Iterable[PurePosixPath],
+) -> FoundRecord:
+    """Read a record with its predictions and measurements, and check that they belong together."""
     text = _read(runs / place, LARGEST_RECORD)
     try:
         record = from_json(text.decode("utf-8"), str(place))
     except UnicodeDecodeError as error:
-        raise BenchError(f"no text in UTF-8: {error}") from error
+        raise BenchError(f"not a text in UTF-8: {error}") from error
     if record.run.key != run_key(record.run):
         raise BenchError("its key is not its run's")
     if not paths.belongs(runs, runs / place, record):
         expected = paths.folder(runs, record.run).relative_to(runs) / paths.names(record.run)[0]
         raise BenchError(f"it belongs to {expected.as_posix()}")
-    beside = paths.beside(Path(place), record)
-    if beside is None:
-        return FoundRecord(place, record, text, None)
-    if PurePosixPath(beside.as_posix()) not in files:
-        raise BenchError(f"its predictions are not there: {beside.name}")
-    data = _read(runs / beside, LARGEST_PREDICTIONS)
+    found = FoundRecord(place, record, text, _predictions(runs, place, record, files))
+    found.loaded()  # raises if they cannot be read
+    return replace(found, measured=tuple(_measured(runs, record, measurements)))
+
+
+def _predictions(
+    runs: Path, place: PurePosixPath, record: Record, files: set[PurePosixPath]
+) -> bytes | None:
+    file = paths.beside(Path(place), record)
+    if file is None:
+        return None
+    if PurePosixPath(file.as_posix()) not in files:
+        raise BenchError(f"its predictions are missing: {file.name}")
+    data = _read(runs / file, LARGEST_PREDICTIONS)
     if hashlib.sha256(data).hexdigest() != record.predictions:
-        raise BenchError("its predictions are not those that it names: another checksum")
-    found = FoundRecord(place, record, text, data)
-    found.loaded()  # and they can be read
-    return found
+        raise BenchError("its predictions have another checksum than the record names")
+    return data
 
 
 def _measured(runs: Path, record: Record, places: Iterable[PurePosixPath]) -> Iterator[Measured]:
-    """Yield the measurements of a record that fit it; of another outcome they are no part of this
-    one.
-    """
+    """Yield the measurements that fit a record, without those of another outcome of its run."""
     for place in places:
         parts = paths.measured(place.name)
         if parts is None or parts["hash"] or place.suffix != paths.RECORD:
-            continue  # attached to one, or under way
-        file = runs / place
+            continue  # attached to a measurement, or a measurement under way
         try:
-            measurement = measurement_from_bytes(_read(file, LARGEST_RECORD), file)
-            attached = {
-                ending: _read(attached_file(file, ending, digest), LARGEST_PREDICTIONS)
-                for ending, digest in measurement.files.items()
-            }
+            measured = _read_measurement(runs / place)
         except BenchError as error:
             raise BenchError(f"{place.name}: {error.problem}") from error
         except FileNotFoundError as error:
-            raise BenchError(f"{place.name}: what is attached to it is not there") from error
-        if any(
-            hashlib.sha256(attached[ending]).hexdigest() != digest
-            for ending, digest in measurement.files.items()
-        ):
-            raise BenchError(
-                f"{place.name}: what is attached to it is not what it names: another checksum"
-            )
-        if measurement.fits(record):
-            yield Measured(measurement, attached)
+            raise BenchError(f"{place.name}: a file attached to it is missing") from error
+        if measured.measurement.fits(record):
+            yield measured
+
+
+def _read_measurement(file: Path) -> Measured:
+    measurement = measurement_from_bytes(_read(file, LARGEST_RECORD), file)
+    attached = {}
+    for ending, digest in measurement.files.items():
+        data = _read(attached_file(file, ending, digest), LARGEST_PREDICTIONS)
+        attached[ending] = data
+    for ending, digest in measurement.files.items():
+        if hashlib.sha256(attached[ending]).hexdigest() != digest:
+            raise BenchError("a file attached to it has another checksum than it names")
+    return Measured(measurement, attached)
 
 
 def _read(file: Path, most: int) -> bytes:
-    """Return a file's bytes; a link put in its place meanwhile is not followed."""
+    """Return a file's bytes, without following a link that has just replaced it."""
     number = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(number, "rb") as stream:
         if os.fstat(number).st_size > most:

@@ -1,4 +1,4 @@
-"""Checks of records from elsewhere against the tasks, protocols and methods that are here."""
+"""Check records from elsewhere against this installation's tasks, protocols and methods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fewbench.refs import NAME
 from fewbench.registry.pipeline import PLUS, info_of
 from fewbench.registry.protocol import protocols
 from fewbench.report.share.gather import FoundRecord
-from fewbench.report.tables.beyond import COLUMNS
+from fewbench.report.tables.beyond import COLUMNS, Figure
 from fewbench.report.today import SAID, UNRECORDED, Today
 from fewbench.store.inputs import RowHashes, row_hashes
 from fewbench.store.measurement import Measurement
@@ -27,19 +27,21 @@ from fewbench.types import Rows, Split, Task
 TOLERANCE = 1e-4
 """Stored predictions are float32."""
 
+UNCOMMITTED = "made by a checkout with changes that are not committed"
+
 MEASURED = ("attack", "cost")
-"""The kinds of measurement that are stored; what tables show of each is in `COLUMNS`."""
+"""The kinds of measurement that are stored; `COLUMNS` has the figures of each in tables."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What was found of a folder of records: problems keep it out, notes do not."""
+    """The problems that keep a folder of records out, and notes with how often each applies."""
 
     problems: list[str] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
 
     def note(self, text: str) -> None:
-        """Count something that is to be said once."""
+        """Count a note."""
         self.notes[text] = self.notes.get(text, 0) + 1
 
 
@@ -47,8 +49,8 @@ class Checker:
     """Checks records one by one; each task's data is read once.
 
     Args:
-        data: the data folder. Without a task's data its fingerprints and scores are taken as they
-            are, and said so.
+        data: the data folder. Without a task's data its fingerprints and scores are not checked,
+            which is noted.
         tasks: TOML files of tasks that are not the project's.
     """
 
@@ -63,18 +65,16 @@ class Checker:
         self._splits: dict[tuple[str, int, int], Split] = {}
 
     def check(self, found: Sequence[FoundRecord]) -> Report:
-        """Return what is wrong with records that are whole, and what is to be known of them."""
+        """Return the problems of intact records, and notes on them."""
         report = Report()
-        for one in found:
-            for problem in self._problems(one, report):
-                report.problems.append(f"{one.place}: {problem}")
+        for candidate in found:
+            for problem in self._problems(candidate, report):
+                report.problems.append(f"{candidate.place}: {problem}")
         return report
 
-    def _problems(self, one: FoundRecord, report: Report) -> list[str]:
-        record = one.record
-        problems = [
-            problem for check in (_general, self._code) for problem in check(record, report)
-        ]
+    def _problems(self, found: FoundRecord, report: Report) -> list[str]:
+        record = found.record
+        problems = _general(record, report) + self._code(record, report)
         try:
             task = self._task(record)
         except BenchError as error:
@@ -82,13 +82,12 @@ class Checker:
         if record.run.protocol not in self._protocols:
             problems.append(f"the protocol '{record.run.protocol}' is not known here")
         problems += self._inputs(record, report)
-        problems += [
-            problem for each in one.measured for problem in _of_measurement(each.measurement)
-        ]
-        return problems + self._against_data(one, task, report)
+        for measured in found.measured:
+            problems += _of_measurement(measured.measurement)
+        return problems + self._against_data(found, task, report)
 
     def _inputs(self, record: Record, report: Report) -> list[str]:
-        """What it was made from that is not what its names stand for here."""
+        """Return the names in a record that stand for other things here."""
         changed = self._today.changed(record)
         if UNRECORDED in changed:
             report.note(f"a run that {SAID[UNRECORDED]}")
@@ -97,12 +96,10 @@ class Checker:
     def _code(self, record: Record, report: Report) -> list[str]:
         name = record.run.method
         if not all(NAME.fullmatch(step) for step in name.split(PLUS)):
-            return [f"{name!r} is no method's name"]
+            return [f"{name!r} is not a method's name"]
         info = info_of(name, self._methods)
         if info is None:
-            report.note(
-                f"the method '{name}' is not here: whether its code is of today cannot be told"
-            )
+            report.note(f"the method '{name}' is not installed: its code cannot be compared")
         elif info.code_hash() != record.method_code:
             report.note(
                 f"'{name}' was run by other code than is here: tables will mark it as stale"
@@ -120,90 +117,110 @@ class Checker:
             )
         return with_prompt(task, run.template) if run.template else task
 
-    def _against_data(self, one: FoundRecord, task: Task, report: Report) -> list[str]:
+    def _against_data(self, found: FoundRecord, task: Task, report: Report) -> list[str]:
         """Make the split again, and score the predictions again."""
-        run = one.record.run
+        record = found.record
         rows = self._read(task, report)
         if rows is None:
             return []
-        if run.inputs.known and (parts := self._today.with_data(run, self._hashes(task, rows))):
-            told = self._today.changed(one.record)
-            return [f"{SAID[part]} than is here" for part in parts if part not in told]
-        place = (task.full_name, run.k, run.seed)
+        if problems := self._other_rows(record, task, rows):
+            return problems
         try:
-            if place not in self._splits:
-                self._splits[place] = make_split(task, rows, run.k, run.seed)
-        except BenchError as error:
-            return [error.problem]
-        split = self._splits[place]
-        here = {"fingerprint": split.fingerprint, "test_fingerprint": split.test_fingerprint}
-        others = [name for name, value in here.items() if getattr(run, name) != value]
-        if others:
-            return [f"its {name} is not that of this task, K and seed here" for name in others]
-        predictions = one.loaded()
-        if predictions is None:
-            return []
-        try:
+            split = self._split(record, task, rows)
+            if problems := _other_fingerprints(record, split):
+                return problems
+            predictions = found.loaded()
+            if predictions is None:
+                return []
             scores = Scorer(task, rows.test).score(predictions)
         except BenchError as error:
             return [error.problem]
-        return _unlike(scores, one.record.scores.get("test", {}))
+        return _other_scores(scores, record.scores.get("test", {}))
 
-    def _hashes(self, task: Task, rows: Rows) -> RowHashes:
+    def _other_rows(self, record: Record, task: Task, rows: Rows) -> list[str]:
+        run = record.run
+        if not run.inputs.known:
+            return []
         if task.full_name not in self._row_hashes:
             self._row_hashes[task.full_name] = row_hashes(rows)
-        return self._row_hashes[task.full_name]
+        changed = self._today.with_data(run, self._row_hashes[task.full_name])
+        reported = self._today.changed(record)
+        return [f"{SAID[part]} than is here" for part in changed if part not in reported]
+
+    def _split(self, record: Record, task: Task, rows: Rows) -> Split:
+        run = record.run
+        place = (task.full_name, run.k, run.seed)
+        if place not in self._splits:
+            self._splits[place] = make_split(task, rows, run.k, run.seed)
+        return self._splits[place]
 
     def _read(self, task: Task, report: Report) -> Rows | None:
-        if task.full_name not in self._rows:
+        name = task.full_name
+        if name not in self._rows:
             try:
-                self._rows[task.full_name] = read_rows(task, self._data, offline=True)
+                self._rows[name] = read_rows(task, self._data, offline=True)
             except BenchError:
-                self._rows[task.full_name] = None
-        if self._rows[task.full_name] is None:
+                self._rows[name] = None
+        if self._rows[name] is None:
             report.note(
-                f"the data of {task.full_name} is not here: fingerprints and scores were not checked (--data)"
+                f"the data of {name} is not here: fingerprints and scores were not checked (--data)"
             )
-        return self._rows[task.full_name]
+        return self._rows[name]
 
 
 def _general(record: Record, report: Report) -> list[str]:
-    """What can be told of a record by itself."""
-    wrong: Mapping[str, bool] = {
-        "tested on a part of the test rows (--limit or --drop-leaks), so not comparable": not record.comparable,
-        "made by a checkout with changes that are not committed": bool(record.environment.dirty),
-        "finished, but without predictions": record.status == "ok" and record.predictions is None,
-        "finished, but without test scores": record.status == "ok"
-        and not record.scores.get("test"),
-    }
+    """Return the problems of a record that can be seen without anything else."""
+    problems = []
+    if not record.comparable:
+        problems.append(
+            "tested on a part of the test rows (--limit or --drop-leaks), so not comparable"
+        )
+    if record.environment.dirty:
+        problems.append(UNCOMMITTED)
+    if record.status == "ok" and record.predictions is None:
+        problems.append("finished, but without predictions")
+    if record.status == "ok" and not record.scores.get("test"):
+        problems.append("finished, but without test scores")
     if record.environment.commit is None:
         report.note("records that do not say which commit made them")
     if record.status == "failed":
         report.note("failed runs")
-    return [text for text, holds in wrong.items() if holds]
-
-
-def _of_measurement(measurement: Measurement) -> list[str]:
-    """What is wrong with a measurement: tables and figures read numbers from its scores."""
-    what = measurement.what
-    if measurement.kind not in MEASURED:
-        return [f"{what}: nothing of that kind is measured here"]
-    problems = []
-    for figure in COLUMNS[measurement.kind]:
-        try:
-            finite = math.isfinite(figure.of(measurement.scores) or 0)
-        except (TypeError, OverflowError):
-            finite = False
-        if not finite:
-            problems.append(f"{what}: its {figure.name} is no number")
-    if measurement.environment.dirty:
-        problems.append(f"{what}: made by a checkout with changes that are not committed")
     return problems
 
 
-def _unlike(scores: Mapping[str, float], stored: Mapping[str, float]) -> list[str]:
+def _of_measurement(measurement: Measurement) -> list[str]:
+    """Return the problems of a measurement: tables and figures read numbers from its scores."""
+    what = measurement.what
+    if measurement.kind not in MEASURED:
+        return [f"{what}: not a kind of measurement; allowed: {', '.join(MEASURED)}"]
+    problems = []
+    for figure in COLUMNS[measurement.kind]:
+        if not _is_finite(figure, measurement):
+            problems.append(f"{what}: its {figure.name} is not a number")
+    if measurement.environment.dirty:
+        problems.append(f"{what}: {UNCOMMITTED}")
+    return problems
+
+
+def _is_finite(figure: Figure, measurement: Measurement) -> bool:
+    try:
+        return math.isfinite(figure.of(measurement.scores) or 0)
+    except (TypeError, OverflowError):
+        return False
+
+
+def _other_fingerprints(record: Record, split: Split) -> list[str]:
+    run = record.run
+    problems = []
+    for name in ("fingerprint", "test_fingerprint"):
+        if getattr(run, name) != getattr(split, name):
+            problems.append(f"its {name} is not that of this task, K and seed here")
+    return problems
+
+
+def _other_scores(scores: Mapping[str, float], stored: Mapping[str, float]) -> list[str]:
     return [
-        f"its predictions give {name} {score:.4f}, and it says {stored.get(name)}"
+        f"its predictions give {name} {score:.4f}, but it says {stored.get(name)}"
         for name, score in scores.items()
         if name not in stored or abs(score - stored[name]) > TOLERANCE
     ]
