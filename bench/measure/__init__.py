@@ -1,1 +1,1 @@
-"""What is measured of stored runs and kept models: loyalty, cost, attacks, facts."""
+"""Measure stored runs and kept models: loyalty, cost, attacks, facts."""

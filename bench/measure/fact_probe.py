@@ -1,17 +1,16 @@
-"""The factual probe of LAMA: where does a masked language model rank a fact's object at the mask?
+"""The factual probe of LAMA: rank a fact's object at the mask by a masked language model.
 
-Petroni et al., 2019, section 4; thesis, chapter 7. The subject stands at [X] of the relation's
-template and the mask at [Y]; the model scores its vocabulary there, and the fact's reciprocal rank
-is that of its object's token.
+Petroni et al., 2019, section 4; thesis, chapter 7. The subject replaces [X] of the relation's
+template and the mask [Y]; the model scores its vocabulary at the mask, and the fact's reciprocal
+rank is that of its object's token.
 
-What is ranked is the whole vocabulary, as in LAMA: every token of the tokenizer, special tokens and
-pieces of words included; rows of the head beyond the tokenizer's tokens only pad it, and are left
-out. Ties have one answer: rank = 1 + the tokens of a greater score + the tokens of the same score
-and a lower id.
+As in LAMA, all tokens of the tokenizer are ranked, special tokens and pieces of words among them.
+Rows of the head beyond the tokenizer's tokens are padding and left out. Ties are resolved:
+rank = 1 + the tokens of a greater score + the tokens of the same score and a lower id.
 
-A fact is scored if its object is one token, as the tokenizer cuts it in that place: the filled
-template has the same tokens as the masked one, but for the one at the mask. So a family's space
-before a word and a tokenizer's casing are respected. Other facts are left out, and counted.
+A fact is scored if its object is one token in that place: the filled template has the same tokens
+as the masked one but for the one at the mask. This respects a family's space before a word and a
+tokenizer's casing. Other facts are left out, and counted.
 
 Axes: F facts, S texts, Q questions (a text and an object), V vocabulary, d width.
 """
@@ -41,16 +40,16 @@ NO_TOKEN = -1
 """The token id of an object that is not one token."""
 
 BATCH = {"cpu": 1024, "cuda": 16384}
-"""Tokens a batch; the scores [S, V] of its texts are what takes the room."""
+"""Tokens per batch, by device; most of the memory goes to the scores [S, V] of its texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """Facts as a tokenizer cuts them: made once, asked of a model as often as one likes.
+    """Tokenised facts, made once for any number of probes.
 
-    `texts` are the S different masked texts, `text_of` [F] each fact's, `tokens` [F] its object's
-    token id or `NO_TOKEN`; `size` is the tokenizer's number of tokens, and `vocabulary` a hash of
-    them and their ids.
+    `texts` are the S distinct masked texts, `text_of` [F] the number of each fact's text, `tokens`
+    [F] its object's token id or `NO_TOKEN`; `size` is the tokenizer's number of tokens, and
+    `vocabulary` a hash of them and their ids.
     """
 
     facts: FactSet
@@ -63,10 +62,10 @@ class Questions:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a model knows of a set of facts.
+    """A model's ranks of the objects of a set of facts.
 
-    `ranks` [F] are from 1, or `LEFT_OUT`; `too_long` of those left out did not fit the model's
-    positions. `seconds` is the time the model took, without cutting the texts into tokens.
+    `ranks` [F] are from 1, or `LEFT_OUT`; `too_long` counts those left out that did not fit the
+    model's positions. `seconds` is the model's time, without tokenisation.
     """
 
     questions: Questions
@@ -75,13 +74,10 @@ class ProbeResult:
     too_long: int
     seconds: float
 
-    def among(self, kept: NDArray[np.bool_]) -> Recalls:
-        """Return the figures over some of the facts alone, `kept` [F]; the others count as left
-        out.
-        """
-        return recalls(
-            self.questions.facts, np.where(kept, self.ranks, LEFT_OUT), self.questions.tokens
-        )
+    def among(self, chosen: NDArray[np.bool_]) -> Recalls:
+        """Return the figures over the facts `chosen` [F]; the others count as left out."""
+        ranks = np.where(chosen, self.ranks, LEFT_OUT)
+        return recalls(self.questions.facts, ranks, self.questions.tokens)
 
 
 def probe(
@@ -89,120 +85,124 @@ def probe(
 ) -> ProbeResult:
     """Ask a masked language model for the objects of facts.
 
-    The model is used where it is, on the CPU or on CUDA, and left as it was: its mode, its
-    gradients and the state of random generators do not change, so that training can ask in between.
-    To ask often, `prepare` once and `ask`.
+    The model stays on its device, and its mode, its gradients and the state of random generators do
+    not change, so that it can be probed during training. For several probes, `prepare` once and
+    `ask` each time.
 
     Args:
         model: a `…ForMaskedLM` of transformers, of a family in `fewbench.nn.families`.
         tokenizer: its tokenizer.
         facts: the F facts.
-        batch: tokens a batch (padded texts); the default suits the device.
+        batch: tokens per batch, padding included; the default suits the device.
 
     Raises:
-        BenchError: a text with a mask token of its own, or no object that is one token.
-        ModelError: a family that is not known, or scores that are not finite.
+        BenchError: a text already has a mask token, or no object is one token.
+        ModelError: the family is unknown, or a score is not finite.
     """
     return ask(model, prepare(tokenizer, facts), batch=batch)
 
 
 def prepare(tokenizer: Any, facts: FactSet) -> Questions:
-    """Cut facts into tokens, each different text once.
+    """Tokenise facts, each distinct text once.
 
     Raises:
-        BenchError: a text with a mask token of its own, or no object that is one token.
+        BenchError: a text already has a mask token, or no object is one token.
     """
     relations = {relation.id: relation for relation in facts.relations}
-    number: dict[str, int] = {}
-    text_of = np.array(
-        [
-            number.setdefault(
-                relations[fact.relation].fill(fact.subject, tokenizer.mask_token), len(number)
-            )
-            for fact in facts.facts
-        ],
-        np.int64,
-    )
-    texts = tuple(_encoded(tokenizer, list(number)))
-    objects: dict[tuple[str, str], int] = {}  # by relation and object, the first fact that has them
-    first = [
-        objects.setdefault((fact.relation, fact.object), row)
-        for row, fact in enumerate(facts.facts)
-    ]
-    rows = list(objects.values())
-    filled = [
-        relations[fact.relation].fill(fact.subject, fact.object)
-        for fact in (facts.facts[row] for row in rows)
-    ]
-    token_of = {
-        row: _object_token(texts[text_of[row]].sequences[0], ids, tokenizer.unk_token_id)
-        for row, ids in zip(rows, tokenizer(filled)["input_ids"], strict=True)
-    }
-    tokens = np.array([token_of[row] for row in first], np.int64)
+    numbers: dict[str, int] = {}
+    text_of = []
+    for fact in facts.facts:
+        text = relations[fact.relation].fill(fact.subject, tokenizer.mask_token)
+        text_of.append(numbers.setdefault(text, len(numbers)))
+    texts = tuple(_encoded(tokenizer, list(numbers)))
+    masked = [texts[number].sequences[0] for number in text_of]
+    tokens = np.array(_object_tokens(tokenizer, facts, masked), np.int64)
     if (tokens == NO_TOKEN).all():
         raise BenchError(
             f"{facts.name}: no object is one token of this tokenizer", allowed="another model"
         )
-    return Questions(facts, texts, text_of, tokens, len(tokenizer), _vocabulary_hash(tokenizer))
+    vocabulary = _vocabulary_hash(tokenizer)
+    return Questions(facts, texts, np.array(text_of, np.int64), tokens, len(tokenizer), vocabulary)
+
+
+def _object_tokens(tokenizer: Any, facts: FactSet, masked: Sequence[Tokens]) -> list[int]:
+    """Return the token id of each fact's object, or `NO_TOKEN`.
+
+    An object is tokenised once per relation, in the text of the first fact that has it.
+    """
+    relations = {relation.id: relation for relation in facts.relations}
+    first_rows: dict[tuple[str, str], int] = {}
+    filled = []
+    for row, fact in enumerate(facts.facts):
+        if (fact.relation, fact.object) not in first_rows:
+            first_rows[fact.relation, fact.object] = row
+            filled.append(relations[fact.relation].fill(fact.subject, fact.object))
+    tokens: dict[tuple[str, str], int] = {}
+    texts = tokenizer(filled)["input_ids"]
+    for (place, row), ids in zip(first_rows.items(), texts, strict=True):
+        tokens[place] = _object_token(masked[row], ids, tokenizer.unk_token_id)
+    return [tokens[fact.relation, fact.object] for fact in facts.facts]
 
 
 def ask(model: nn.Module, questions: Questions, *, batch: int | None = None) -> ProbeResult:
     """Rank the objects of prepared facts; see `probe`.
 
     Raises:
-        ModelError: a family that is not known, a vocabulary that does not fit, or scores that are
-            not finite.
+        ModelError: the family is unknown, the vocabulary does not fit, or a score is not finite.
     """
     device = next(model.parameters()).device
     started = time.perf_counter()
     embedder = family_of(model).embedder(model)
-    places = cast(nn.Embedding, embedder.positions).num_embeddings - embedder.first_position
-    fits = np.array([text.length <= places for text in questions.texts])[questions.text_of]
-    one = questions.tokens != NO_TOKEN
-    ranks = np.full(len(one), LEFT_OUT, np.int64)
-    asked = np.flatnonzero(one & fits)
-    for rows, found in _answers(
-        model, questions, asked, batch or BATCH.get(device.type, BATCH["cpu"]), device
-    ):
-        ranks[rows] = found.cpu().numpy()
+    positions = cast(nn.Embedding, embedder.positions).num_embeddings - embedder.first_position
+    fits = np.array([text.length <= positions for text in questions.texts])[questions.text_of]
+    has_token = questions.tokens != NO_TOKEN
+    ranks = np.full(len(has_token), LEFT_OUT, np.int64)
+    scored = np.flatnonzero(has_token & fits)
+    batch = batch or BATCH.get(device.type, BATCH["cpu"])
+    for rows, batch_ranks in _ranks(model, questions, scored, batch, device):
+        ranks[rows] = batch_ranks.cpu().numpy()
     seconds = time.perf_counter() - started
     return ProbeResult(
-        questions,
-        ranks,
-        recalls(questions.facts, ranks, questions.tokens),
-        int((one & ~fits).sum()),
-        seconds,
+        questions=questions,
+        ranks=ranks,
+        recalls=recalls(questions.facts, ranks, questions.tokens),
+        too_long=int((has_token & ~fits).sum()),
+        seconds=seconds,
     )
 
 
 @torch.no_grad()
-def _answers(
+def _ranks(
     model: nn.Module,
     questions: Questions,
-    asked: NDArray[np.int64],
-    tokens: int,
+    facts: NDArray[np.int64],
+    batch: int,
     device: torch.device,
 ) -> Iterator[tuple[list[int], Tensor]]:
     """Yield facts and the ranks of their objects, batch by batch."""
-    of_text: dict[int, list[int]] = {}
-    for row in asked.tolist():
-        of_text.setdefault(int(questions.text_of[row]), []).append(row)
-    numbers = list(of_text)
+    facts_of: dict[int, list[int]] = {}
+    for fact in facts.tolist():
+        facts_of.setdefault(int(questions.text_of[fact]), []).append(fact)
+    numbers = list(facts_of)
     texts = [questions.texts[number] for number in numbers]
-    for indices in by_length(texts, tokens):
+    for indices in by_length(texts, batch):
         scores = _scores(model, [texts[index] for index in indices], questions.size, device)
-        turns = [of_text[numbers[index]] for index in indices]
-        for turn in range(
-            max(map(len, turns))
-        ):  # nearly every text has one object: no scores are copied for it
-            places = [place for place, rows in enumerate(turns) if turn < len(rows)]
-            rows = [turns[place][turn] for place in places]
-            own = (
-                scores
-                if len(places) == len(scores)
-                else scores[torch.tensor(places, device=device)]
-            )
-            yield rows, ranks_of(own, torch.from_numpy(questions.tokens[rows]).to(device))
+        for places, rows in _turns([facts_of[numbers[index]] for index in indices]):
+            objects = torch.from_numpy(questions.tokens[rows]).to(device)
+            if len(places) == len(scores):  # true of most texts, which saves a copy of the scores
+                yield rows, ranks_of(scores, objects)
+            else:
+                yield rows, ranks_of(scores[torch.tensor(places, device=device)], objects)
+
+
+def _turns(groups: Sequence[list[int]]) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield the first member of each group, then the second of those that have one, and so on.
+
+    Each turn is the places of its groups and their members.
+    """
+    for turn in range(max(map(len, groups))):
+        places = [place for place, group in enumerate(groups) if turn < len(group)]
+        yield places, [groups[place][turn] for place in places]
 
 
 def _scores(model: nn.Module, texts: Sequence[Encoded], size: int, device: torch.device) -> Tensor:
@@ -212,11 +212,10 @@ def _scores(model: nn.Module, texts: Sequence[Encoded], size: int, device: torch
     states = encode(family.embedder(model), family.layers(model), batch, training=False)
     scores = family.decoder(model)(family.transform(model, states))
     if scores.shape[1] < size:
-        raise ModelError(f"the tokenizer has {size} tokens and the model scores {scores.shape[1]}")
-    if (
-        not scores.sum(1, dtype=torch.float32).isfinite().all()
-    ):  # a number that is not finite makes its sum such
-        raise ModelError("the scores at the mask hold numbers that are not finite")
+        raise ModelError(f"the tokenizer has {size} tokens, but the model scores {scores.shape[1]}")
+    sums = scores.sum(1, dtype=torch.float32)  # not finite if one of its numbers is not
+    if not sums.isfinite().all():
+        raise ModelError("the scores at the mask are not finite")
     return cast(Tensor, scores[:, :size])
 
 
@@ -226,9 +225,8 @@ def ranks_of(scores: Tensor, objects: Tensor) -> Tensor:
     rank = 1 + #(greater scores) + #(equal scores of a lower id).
     """
     gold = scores.gather(1, objects[:, None])
-    ranks = 1 + (scores > gold).sum(
-        1, dtype=torch.int32
-    )  # int32: four times as fast on the CPU as int64
+    greater = (scores > gold).sum(1, dtype=torch.int32)  # on the CPU four times as fast as int64
+    ranks = 1 + greater
     equal = scores == gold
     if int(equal.count_nonzero()) > len(objects):
         before = torch.arange(scores.shape[1], device=scores.device) < objects[:, None]
@@ -237,27 +235,28 @@ def ranks_of(scores: Tensor, objects: Tensor) -> Tensor:
 
 
 def _encoded(tokenizer: Any, texts: list[str]) -> Iterator[Encoded]:
+    mask = tokenizer.mask_token_id
     for text, ids in zip(texts, tokenizer(texts)["input_ids"], strict=True):
-        if ids.count(tokenizer.mask_token_id) != 1:
+        if ids.count(mask) != 1:
             raise BenchError(
                 f"this text has a mask token besides the object's: {text}",
                 fix="leave this fact out",
             )
-        yield Encoded(
-            (Tokens(tuple(ids), (0,) * len(ids), ids.index(tokenizer.mask_token_id)),), None
-        )
+        tokens = Tokens(tuple(ids), (0,) * len(ids), ids.index(mask))
+        yield Encoded((tokens,), None)
 
 
 def _object_token(masked: Tokens, filled: Sequence[int], unknown: int | None) -> int:
-    """Return the one token that stands at the mask's place in the filled text, or `NO_TOKEN`."""
-    same = len(filled) == len(masked.ids) and all(
-        ours == theirs or place == masked.read
-        for place, (ours, theirs) in enumerate(zip(filled, masked.ids, strict=True))
-    )
-    return filled[masked.read] if same and filled[masked.read] != unknown else NO_TOKEN
+    """Return the token that replaces the mask in the filled text, or `NO_TOKEN`."""
+    mask = masked.read
+    if len(filled) != len(masked.ids):
+        return NO_TOKEN
+    with_mask = (*filled[:mask], masked.ids[mask], *filled[mask + 1 :])
+    if with_mask != masked.ids or filled[mask] == unknown:
+        return NO_TOKEN
+    return filled[mask]
 
 
 def _vocabulary_hash(tokenizer: Any) -> str:
-    return hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[
-        :16
-    ]
+    text = json.dumps(sorted(tokenizer.get_vocab().items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,11 +1,10 @@
-"""Factual recall from ranks: mean reciprocal rank and precision, by relation, macro and micro. No
-torch.
+"""Factual recall from ranks: mean reciprocal rank and precision, by relation, macro and micro.
 
 MRR = 1/n sum_i 1/rank_i over the n facts that are scored (thesis, chapter 7). The macro average is
 the mean over relations (Figure 7.3), the micro average that over facts (the "Overall" of Table
 7.3).
 
-Axes: F facts of a set, n those that are scored.
+Axes: F facts of a set, n those that are scored. No torch.
 """
 
 from __future__ import annotations
@@ -25,20 +24,19 @@ LEFT_OUT = 0
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Figures of one relation, or an average of them.
+    """The figures of a relation, or an average of them.
 
     Attributes:
         n: the facts scored.
-        left_out: those not scored: their object is not one token, or their text does not fit the
-            model.
-        mrr: the mean reciprocal rank of the objects; None without a fact scored, as the next three
-            are.
+        left_out: the facts not scored, since their object is not one token or their text does not
+            fit the model.
+        mrr: the mean reciprocal rank of the objects. It is None if no fact is scored, as are the
+            next three.
         p1: the share of objects at rank 1.
         p10: the share within the first 10.
         prior: the MRR of an oracle that never reads a fact: it answers with the objects of the
-            relation's own scored facts, the most frequent first. It has seen the answers, so a
-            model may well stay below it; a model above it knows more than which objects the
-            relation has.
+            relation's scored facts, the most frequent first. It has seen the answers, so many
+            models stay below it; a model above it knows more than which objects the relation has.
     """
 
     n: int
@@ -51,11 +49,10 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Recalls:
-    """Figures by relation (in the order of the facts' relations), their macro average and the micro
-    average.
+    """Figures by relation, in the order of the facts' relations, and their two averages.
 
-    A relation of which no fact is scored is in no average; `averaged` says over how many relations
-    the macro goes.
+    A relation without a scored fact is in no average; `averaged` is the number of relations in the
+    macro average.
     """
 
     relations: dict[str, Recall]
@@ -77,24 +74,35 @@ def recalls(facts: FactSet, ranks: NDArray[np.int64], tokens: NDArray[np.int64])
     relations: dict[str, Recall] = {}
     names = np.array([fact.relation for fact in facts.facts])
     for relation in facts.relations:
-        own = names == relation.id
-        scored = own & (ranks > LEFT_OUT)
+        rows = names == relation.id
+        scored = rows & (ranks > LEFT_OUT)
         prior[scored] = 1 / _prior_ranks(tokens[scored])
-        relations[relation.id] = _recall(ranks[own], reciprocal[own], prior[own])
-    known = [recall for recall in relations.values() if recall.n]
+        relations[relation.id] = _recall(ranks[rows], reciprocal[rows], prior[rows])
+    averaged = [recall for recall in relations.values() if recall.n]
     micro = _recall(ranks, reciprocal, prior)
-    macro = Recall(
-        micro.n,
-        micro.left_out,
-        *(_mean([getattr(r, name) for r in known]) for name in ("mrr", "p1", "p10", "prior")),
-    )
-    return Recalls(relations, macro, micro, len(known))
+    macro = _macro(averaged, micro)
+    return Recalls(relations, macro, micro, len(averaged))
 
 
 def _recall(ranks: NDArray[np.int64], reciprocal: NDArray[Any], prior: NDArray[Any]) -> Recall:
     scored = ranks > LEFT_OUT
-    figures = (reciprocal[scored], ranks[scored] <= 1, ranks[scored] <= 10, prior[scored])
-    return Recall(int(scored.sum()), int((~scored).sum()), *map(_mean, figures))
+    return Recall(
+        n=int(scored.sum()),
+        left_out=int((~scored).sum()),
+        mrr=_mean(reciprocal[scored]),
+        p1=_mean(ranks[scored] <= 1),
+        p10=_mean(ranks[scored] <= 10),
+        prior=_mean(prior[scored]),
+    )
+
+
+def _macro(relations: Sequence[Recall], micro: Recall) -> Recall:
+    """Return the mean figures of relations, with the counts of the micro average."""
+
+    def mean(name: str) -> float | None:
+        return _mean([getattr(relation, name) for relation in relations])
+
+    return Recall(micro.n, micro.left_out, mean("mrr"), mean("p1"), mean("p10"), mean("prior"))
 
 
 def _mean(values: NDArray[Any] | Sequence[float]) -> float | None:
@@ -102,10 +110,8 @@ def _mean(values: NDArray[Any] | Sequence[float]) -> float | None:
 
 
 def _prior_ranks(tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return each token's rank [n] by how often it occurs among `tokens` [n]; among equals the
-    lower id comes first.
-    """
-    kinds, where, counts = np.unique(tokens, return_inverse=True, return_counts=True)
-    ranks = np.empty(len(kinds), np.int64)
-    ranks[np.lexsort((kinds, -counts))] = np.arange(1, len(kinds) + 1)
-    return ranks[where]
+    """Rank each of `tokens` [n] by its frequency among them; of equals the lower id comes first."""
+    distinct, numbers, counts = np.unique(tokens, return_inverse=True, return_counts=True)
+    ranks = np.empty(len(distinct), np.int64)
+    ranks[np.lexsort((distinct, -counts))] = np.arange(1, len(distinct) + 1)
+    return ranks[numbers]

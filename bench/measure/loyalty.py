@@ -1,9 +1,9 @@
 """How closely a model's predictions resemble another's (thesis, section 4.3.1).
 
-From stored predictions alone, after the fact. Logarithms are natural unless said otherwise: the
-authors' advice is scipy's `jensenshannon` as it stands. Disjoint predictions then give 1 - sqrt(ln
-2) = 0.167, and 0 in base 2 (the L_p in [0, 1] of eq. 4.4); the thesis does not say which it used.
-Averaged over items, which it does not say either.
+It needs only stored predictions. Logarithms are natural by default: the authors advise to use
+scipy's `jensenshannon` with its defaults. Disjoint predictions then give 1 - sqrt(ln 2) = 0.167,
+and 0 in base 2 (the L_p in [0, 1] of eq. 4.4). The thesis does not say which base it used, nor that
+the distance is averaged over items, as it is here.
 
 Axes: n items, C classes.
 """
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.store.record import Record
 from fewbench.store.store import Store
-from fewbench.types import Predictions
+from fewbench.types import Json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ Base = Literal["e", "2"]
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 SEED = 0
-"""Of the bootstrap: the same predictions give the same interval."""
+"""The bootstrap's seed: the same predictions give the same interval."""
 
 
 class Mean(NamedTuple):
@@ -39,7 +39,7 @@ class Mean(NamedTuple):
 
 
 class Loyalty(NamedTuple):
-    """Of n items: label and probability loyalty, the latter by logarithms of `base`."""
+    """Label and probability loyalty over n items; `base` is that of the logarithm."""
 
     label: Mean
     probability: Mean
@@ -48,21 +48,22 @@ class Loyalty(NamedTuple):
 
 
 def label_loyalty(teacher: ArrayLike, student: ArrayLike) -> float:
-    """Return the share of items whose two arg-max classes are the same, 0 to 1; eq. 4.1.
+    """Return the share of items with equal arg-max classes, 0 to 1; eq. 4.1.
 
     Args:
-        teacher: probabilities [n, C]; among equal ones the first is the answer.
+        teacher: probabilities [n, C]; the first of equal ones is the answer.
         student: of the same items, [n, C].
 
     Raises:
-        BenchError: shapes that differ, or numbers that are no probabilities.
+        BenchError: the shapes differ, or a row does not hold probabilities.
     """
     return float(_same_labels(*_checked(teacher, student)).mean())
 
 
 def probability_loyalty(teacher: ArrayLike, student: ArrayLike, *, base: Base = "e") -> float:
-    """Return 1 less the Jensen-Shannon distance (the root of the divergence), averaged over items;
-    eq. 4.2 to 4.4.
+    """Return the mean over items of 1 - the Jensen-Shannon distance; eq. 4.2 to 4.4.
+
+    The distance is the root of the divergence.
 
     Args:
         teacher: probabilities [n, C]; each row is scaled to sum 1.
@@ -70,7 +71,7 @@ def probability_loyalty(teacher: ArrayLike, student: ArrayLike, *, base: Base = 
         base: of the logarithm.
 
     Raises:
-        BenchError: shapes that differ, or numbers that are no probabilities.
+        BenchError: the shapes differ, or a row does not hold probabilities.
     """
     return float(_resemblance(*_checked(teacher, student), base).mean())
 
@@ -79,17 +80,19 @@ def loyalty(teacher: ArrayLike, student: ArrayLike, *, base: Base = "e") -> Loya
     """Return both loyalties with their intervals.
 
     Raises:
-        BenchError: as of the two functions above.
+        BenchError: the shapes differ, or a row does not hold probabilities.
     """
     p, q = _checked(teacher, student)
-    return Loyalty(bootstrap(_same_labels(p, q)), bootstrap(_resemblance(p, q, base)), base, len(p))
+    label = bootstrap(_same_labels(p, q))
+    probability = bootstrap(_resemblance(p, q, base))
+    return Loyalty(label, probability, base, len(p))
 
 
 def between(teacher: Record, student: Record, store: Store, *, base: Base = "e") -> Loyalty:
-    """Return the loyalty of one stored run to another, from their stored predictions.
+    """Return the loyalty of one stored run to another.
 
     Raises:
-        BenchError: as of `paired`.
+        BenchError: see `paired`.
     """
     return loyalty(*paired(teacher, student, store), base=base)
 
@@ -100,48 +103,43 @@ def paired(
     """Return two stored runs' probabilities of the same items, [n, C] each.
 
     Raises:
-        BenchError: other test sets, a regression, a failed run; or the predictions are damaged.
+        BenchError: the runs have other test sets, one failed or is a regression, or their
+            predictions are damaged.
     """
     if teacher.run.test_fingerprint != student.run.test_fingerprint:
         raise BenchError(
-            "these two runs were tested on different examples, so nothing says how alike they are",
-            where=" and ".join(
-                f"{_title(one)} (test {one.run.test_fingerprint[:8]})" for one in (teacher, student)
-            ),
-            fix="two runs of one task, source and --limit; with --drop-leaks also of one split seed",
+            "these two runs were tested on different examples, so they cannot be compared",
+            where=" and ".join(map(_tested, (teacher, student))),
+            fix="two runs of one task, source, --limit and, with --drop-leaks, split seed",
         )
-    first, second = (
-        _probabilities(store.predictions(record), record) for record in (teacher, student)
-    )
-    if (
-        first.ids != second.ids
-    ):  # the fingerprint is of texts and labels; rows may be called otherwise
-        where = f"{_title(teacher)}, {_title(student)}"
+    teacher_ids, teacher_rows = _probabilities(teacher, store)
+    student_ids, student_rows = _probabilities(student, store)
+    if teacher_ids != student_ids:  # the fingerprint covers texts and labels, but no ids
         raise BenchError(
-            "the items of these two runs are called otherwise, or stand in another order",
-            where=where,
+            "the items of these two runs have other ids, or another order",
+            where=f"{_title(teacher)}, {_title(student)}",
         )
-    assert first.probabilities is not None and second.probabilities is not None
-    return first.probabilities, second.probabilities
+    return teacher_rows, student_rows
 
 
 def own_teacher(student: Record, records: Mapping[str, Record]) -> Record | None:
-    """Return the run that taught a student, or None: it had none, or that run was done again with
-    other code since.
+    """Return the run that taught a student.
+
+    It is None if the student had no teacher, or if other code has redone the teacher's run since.
 
     Args:
         student: a run; its details name its teacher's run and that run's code.
         records: stored runs, by key.
     """
-    told: Mapping[str, Any] = student.details.get("teacher", {})
-    teacher = records.get(str(told.get("run")))
-    return teacher if teacher is not None and teacher.method_code == told.get("code") else None
+    details: Json = student.details.get("teacher", {})
+    teacher = records.get(str(details.get("run")))
+    if teacher is None or teacher.method_code != details.get("code"):
+        return None
+    return teacher
 
 
 def bootstrap(items: NDArray[np.float64]) -> Mean:
-    """Return the mean of some items [n] and its 95% percentile interval over resamples of the
-    items.
-    """
+    """Return the mean of items [n] and its 95% percentile interval over resamples of them."""
     import numpy as np
 
     draws = np.random.default_rng(SEED)
@@ -158,21 +156,22 @@ def _same_labels(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.f
 
 
 def _resemblance(p: NDArray[np.float64], q: NDArray[np.float64], base: Base) -> NDArray[np.float64]:
-    """Return 1 less the distance of each item, [n], for rows of sum 1."""
+    """Return 1 - the Jensen-Shannon distance of each item, [n], for rows of sum 1."""
     import numpy as np
 
-    m = (p + q) / 2
+    middle = (p + q) / 2
+    nats = (_divergence(p, middle) + _divergence(q, middle)) / 2
+    nats = np.maximum(nats, 0)  # rounding may leave it slightly below 0
+    scale = math.log(2) if base == "2" else 1
+    return np.asarray(1 - np.sqrt(nats / scale))
 
-    def divergence(
-        rows: NDArray[np.float64],
-    ) -> NDArray[np.float64]:  # where a row has 0, its term is 0
-        logs = np.log(np.divide(rows, m, out=np.ones_like(rows), where=rows > 0))
-        return np.asarray((rows * logs).sum(1), np.float64)
 
-    in_nats = np.maximum(
-        (divergence(p) + divergence(q)) / 2, 0
-    )  # rounding may leave it a trifle below 0
-    return np.asarray(1 - np.sqrt(in_nats / (math.log(2) if base == "2" else 1)))
+def _divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Kullback-Leibler divergence of each item, [n]; where p is 0, its term is 0."""
+    import numpy as np
+
+    logs = np.log(np.divide(p, q, out=np.ones_like(p), where=p > 0))
+    return np.asarray((p * logs).sum(1), np.float64)
 
 
 def _checked(
@@ -187,25 +186,38 @@ def _checked(
             f"loyalty of predictions of shapes {p.shape} and {q.shape}",
             allowed="two arrays [n, C] of one shape, n > 0",
         )
-    for array, whose in ((p, "teacher"), (q, "student")):
-        rows = np.flatnonzero(
-            ~(np.isfinite(array).all(1) & (array >= 0).all(1) & (array.sum(1) > 0))
-        )
-        if len(rows):
-            raise BenchError(
-                f"row {rows[0]} of the {whose}'s predictions holds no probabilities: {array[rows[0]].tolist()}",
-                allowed="finite numbers, 0 or more, not all 0",
-            )
+    _expect_probabilities(p, "teacher")
+    _expect_probabilities(q, "student")
     return p / p.sum(1, keepdims=True), q / q.sum(1, keepdims=True)
 
 
-def _probabilities(predictions: Predictions, record: Record) -> Predictions:
+def _expect_probabilities(array: NDArray[np.float64], owner: str) -> None:
+    import numpy as np
+
+    fits = np.isfinite(array).all(1) & (array >= 0).all(1) & (array.sum(1) > 0)
+    if fits.all():
+        return
+    row = int(np.flatnonzero(~fits)[0])
+    raise BenchError(
+        f"row {row} of the {owner}'s predictions does not hold probabilities: "
+        f"{array[row].tolist()}",
+        allowed="finite numbers, 0 or more, not all 0",
+    )
+
+
+def _probabilities(record: Record, store: Store) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Return the ids of a run's items and its probabilities of them, [n, C]."""
+    predictions = store.predictions(record)
     if predictions.probabilities is None:
         raise BenchError(
-            f"{_title(record)} predicts values: a regression has no labels or probabilities to be loyal to",
+            f"{_title(record)} is a regression, which has no labels or probabilities to compare",
             allowed="tasks with classes",
         )
-    return predictions
+    return predictions.ids, predictions.probabilities
+
+
+def _tested(record: Record) -> str:
+    return f"{_title(record)} (test {record.run.test_fingerprint[:8]})"
 
 
 def _title(record: Record) -> str:

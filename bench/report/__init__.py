@@ -1,1 +1,1 @@
-"""What people read: tables, comparisons, figures, the page, exports. No torch."""
+"""Report stored runs: tables, comparisons, figures, the page, exports. No torch."""
