@@ -1,8 +1,7 @@
-"""What a process that ran a method answers: JSON and plain arrays, never a pickle and never an
-object.
+"""The report of a process that ran a method: JSON and plain arrays, never a pickled object.
 
-Whatever the method did to its own process, only these bytes leave it, and they are read as numbers
-that are checked here: finite, of the right shape, not negative, rows adding up to 1.
+Whatever the method did to its own process, only these bytes leave it. They are read as numbers and
+checked here: finite, of the right shape, not negative, rows that add up to 1.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fewbench.data.options import only_present
 from fewbench.errors import BenchError
 from fewbench.io.checked_json import dumps
-from fewbench.types import Example, Predictions, Task
+from fewbench.types import Example, Json, Predictions, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,27 +27,26 @@ TOLERANCE = 1e-4
 _EXTRAS = "extras."
 
 
-def pack(told: Mapping[str, Any], arrays: Arrays) -> bytes:
-    """Return what is told, and some arrays by name, as a safetensors file's bytes.
+def pack(report: Json, arrays: Arrays) -> bytes:
+    """Write a report and its arrays as the bytes of a safetensors file.
 
     Raises:
-        BenchError: something is told that JSON cannot hold.
+        BenchError: JSON cannot hold the report.
     """
     from safetensors.numpy import save
 
     what = "what this run tells of itself"
     try:
-        text = dumps(told, what)
+        text = dumps(report, what)
     except RecursionError:
         fix = "let kit.notes and describe() hold numbers, texts, lists and tables"
-        raise BenchError(
-            f"{what} cannot be stored: something in it contains itself", fix=fix
-        ) from None
+        problem = f"{what} cannot be stored: something in it contains itself"
+        raise BenchError(problem, fix=fix) from None
     return save(dict(arrays), metadata={"told": text})
 
 
-def unpack(content: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return what `pack` was given.
+def unpack(content: bytes) -> tuple[Json, dict[str, NDArray[Any]]]:
+    """Read the report and the arrays that `pack` wrote.
 
     Raises:
         ValueError: these are no such bytes.
@@ -59,52 +57,50 @@ def unpack(content: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     try:
         arrays = load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        told = json.loads(header["__metadata__"]["told"], parse_constant=_refuse)
+        report = json.loads(header["__metadata__"]["told"], parse_constant=_refuse)
     except (SafetensorError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
-    if not isinstance(told, dict):
-        raise ValueError("it tells no table")
-    return told, arrays
+    if not isinstance(report, dict):
+        raise ValueError("the report is no object")
+    return report, arrays
 
 
 def numbers(
     task: Task, examples: Sequence[Example], predictions: Predictions
 ) -> dict[str, NDArray[Any]]:
-    """Return copies of a predictor's numbers for some examples: `answers`, and `extras.<name>`.
+    """Copy a predictor's numbers for some examples: `answers`, and `extras.<name>`.
 
     Raises:
-        BenchError: they are not for these examples in their order, or of another kind than the
+        BenchError: they are for other examples, in another order, or of another kind than the
             task's.
     """
     import numpy as np
 
     if tuple(predictions.ids) != tuple(example.id for example in examples):
-        raise BenchError(
-            f"{task.full_name}: these predictions are not for the examples asked for, in their order"
-        )
-    given = predictions.values if task.is_regression else predictions.probabilities
-    if given is None:
+        problem = "these predictions are not for the examples asked for, in their order"
+        raise BenchError(f"{task.full_name}: {problem}")
+    array = predictions.values if task.is_regression else predictions.probabilities
+    if array is None:
         kind = "values" if task.is_regression else "probabilities"
         raise BenchError(f"{task.full_name} is scored from {kind}, and the predictor gave others")
     extras = {_EXTRAS + name: np.array(extra, "<i4") for name, extra in predictions.extras.items()}
-    return {"answers": np.array(given, "<f4"), **extras}
+    return {"answers": np.array(array, "<f4"), **extras}
 
 
 def answers(task: Task, examples: Sequence[Example], arrays: Arrays) -> Predictions:
-    """Return as predictions, under the examples' ids, the numbers that were answered for them in
-    their order.
+    """Return the numbers predicted for some examples as predictions, under the examples' ids.
 
     An option that a row lacks has probability 0.
 
     Raises:
-        BenchError: numbers that are no answers to these examples.
+        BenchError: the numbers are no predictions for these examples.
     """
     array = arrays["answers"]
-    classes = () if task.is_regression else (len(task.labels),)
-    if array.dtype != "float32" or array.shape != (len(examples), *classes):
+    shape = (len(examples),) if task.is_regression else (len(examples), len(task.labels))
+    if array.dtype != "float32" or array.shape != shape:
         raise BenchError(
             f"{task.full_name}: {array.dtype} predictions of shape {array.shape}",
-            allowed=f"float32 of shape {(len(examples), *classes)}",
+            allowed=f"float32 of shape {shape}",
         )
     _check_numbers(task, array)
     ids = tuple(example.id for example in examples)
@@ -120,7 +116,7 @@ def answers(task: Task, examples: Sequence[Example], arrays: Arrays) -> Predicti
 
 
 def in_order(arrays: Arrays, order: Sequence[int]) -> dict[str, NDArray[Any]]:
-    """Return arrays whose row i answers row `order[i]`, with their rows put back.
+    """Put the rows of arrays back in order: row i belongs to row `order[i]`.
 
     Raises:
         BenchError: an array of another length.
@@ -137,15 +133,13 @@ def in_order(arrays: Arrays, order: Sequence[int]) -> dict[str, NDArray[Any]]:
 
 
 def part(arrays: Arrays, name: str) -> dict[str, NDArray[Any]]:
-    """Return those arrays whose names begin with a part's name and a colon, by the rest of their
-    names.
-    """
+    """Return the arrays of a part, by their names within it."""
     head = f"{name}:"
     return {key.removeprefix(head): array for key, array in arrays.items() if key.startswith(head)}
 
 
 def named(name: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
-    """Return arrays with their part's name and a colon before their own, as `part` reads them."""
+    """Put a part's name and a colon before the names of its arrays, as `part` reads them."""
     return {f"{name}:{key}": array for key, array in arrays.items()}
 
 

@@ -1,8 +1,7 @@
-"""The process that carries out one piece of work, and then is gone: no method sees what another
-left behind.
+"""The process that carries out one work and ends: no method sees what another has left behind.
 
-It is forked from a server that has loaded the libraries and nothing else, so it starts from a known
-state, holds no test label, and costs little. What it writes to the pipe is all that leaves it
+It is forked from a server that has loaded the libraries and nothing else, so it starts in a known
+state, holds no test label, and starts quickly. Only what it writes to the pipe leaves it
 (`fewbench.runner.channel`).
 """
 
@@ -31,12 +30,11 @@ from fewbench.runner.jobs import Job
 from fewbench.runner.preflight import Checks, answer_checks
 from fewbench.runner.run import attempt, build, failed
 from fewbench.store.artifacts import Artifacts
+from fewbench.types import Json
 
 
 class Start(NamedTuple):
-    """How a process starts: where it computes and with how many threads, its environment, and where
-    artifacts lie.
-    """
+    """The conditions that a process starts with: device, threads, environment, folders."""
 
     device: str
     threads: int
@@ -46,8 +44,7 @@ class Start(NamedTuple):
 
 
 def main(content: bytes, start: Start, pipe: Connection) -> None:
-    """Carry out a pickled piece of work (a `Job` as sent, a `Preparation`, `Checks`), answer, and
-    end this process.
+    """Carry out a pickled work (a `Job` as sent, a `Preparation` or `Checks`), report, and exit.
 
     The parent pickles, and never unpickles anything from here.
     """
@@ -76,25 +73,23 @@ def _answer(content: bytes, start: Start) -> bytes:
     before = state()
     if isinstance(work, Job):
         answer = attempt(work, models, start.artifacts)
-        given = pickle.loads(content)
-        return _with_warnings(answer, [*altered(before, state()), *changed(given, work)])
+        unchanged = pickle.loads(content)
+        return _with_warnings(answer, [*altered(before, state()), *changed(unchanged, work)])
     assert start.artifacts is not None
     return build(work, models, start.artifacts)
 
 
-def _with_warnings(answer: bytes, found: list[str]) -> bytes:
-    if not found:
+def _with_warnings(answer: bytes, warnings: list[str]) -> bytes:
+    if not warnings:
         return answer
-    told, arrays = channel.unpack(answer)
-    if told["status"] != "ok":
+    report, arrays = channel.unpack(answer)
+    if report["status"] != "ok":
         return answer
-    return channel.pack({**told, "warnings": [*told["warnings"], *found]}, arrays)
+    return channel.pack({**report, "warnings": [*report["warnings"], *warnings]}, arrays)
 
 
-def state() -> dict[str, Any]:
-    """Return what a method may change of its process that would change other numbers, if others
-    came after it.
-    """
+def state() -> Json:
+    """Return the state of this process that would change the numbers of a run after this one."""
     return {
         "the number of torch's threads": torch.get_num_threads(),
         "torch's default dtype": str(torch.get_default_dtype()),
@@ -107,15 +102,15 @@ def state() -> dict[str, Any]:
     }
 
 
-def altered(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return a line for each thing that is not as it was."""
+def altered(before: Json, after: Json) -> list[str]:
+    """Return a line for each part of the state that has changed."""
     return [
         f"this method left {name} changed" for name, value in before.items() if after[name] != value
     ]
 
 
 def changed(given: Job, after: Job) -> list[str]:
-    """Return a line for each thing that a method was handed and has changed."""
+    """Return a line for each argument that a method has changed."""
     pairs = {"task": (given.task, after.task), "split": (given.split, after.split)}
     pairs["protocol"] = (given.protocol, after.protocol)
     return [
@@ -133,8 +128,9 @@ def _folder() -> str:
 
 
 def _alone(number: int) -> None:
-    """Cut this process off: a session of its own, prints to stderr, deaths that say where, an end
-    with its parent.
+    """Isolate this process: its own session, prints to stderr, a trace if it crashes.
+
+    It ends when its parent does.
     """
     os.setsid()
     os.dup2(2, 1)  # what a method prints is no output of the command
@@ -148,10 +144,9 @@ def _alone(number: int) -> None:
 
 
 def _let_go() -> None:
-    """Close the pipes to the server and to its tracker of resources: what is written there would
-    end all processes.
+    """Close the pipes to the server and its resource tracker: writing there could end processes.
 
-    Should the method use `multiprocessing` itself, it gets its own.
+    A method that uses `multiprocessing` itself gets its own.
     """
     shared: list[tuple[Any, str]] = [
         (forkserver._forkserver, "_forkserver_alive_fd"),
@@ -162,13 +157,12 @@ def _let_go() -> None:
         if number is not None:
             os.close(number)
             setattr(owner, name, None)
-    setattr(forkserver._forkserver, "_forkserver_address", None)  # noqa: B010 (private to multiprocessing)
+    private: Any = forkserver._forkserver
+    private._forkserver_address = None
 
 
 def _end_with(parent: Any) -> None:
-    """End this process and all it started when its parent is gone (killed, say): nobody would read
-    the answer.
-    """
+    """End this process and all it started once its parent is gone: nobody would read the answer."""
     parent.join()
     os.killpg(0, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""What a record says of the machine and software it was made with."""
+"""The machine and software that a record is made with."""
 
 from __future__ import annotations
 
@@ -84,27 +84,16 @@ def _commit() -> tuple[str | None, bool | None]:
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None, None
+    ours = ("bench", "methods", "tasks")
     try:
-        git = ["git", "-C", str(folder)]
-        head = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
-        )
-        status = subprocess.run(
-            [
-                *git,
-                "status",
-                "--porcelain",
-                "--untracked-files=no",
-                "--",
-                "bench",
-                "methods",
-                "tasks",
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
+        head = _git(folder, "rev-parse", "HEAD")
+        changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *ours)
     except (OSError, subprocess.SubprocessError):
         return None, None
-    return head.stdout.strip(), bool(status.stdout.strip())
+    return head, bool(changes)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()

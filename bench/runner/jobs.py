@@ -195,7 +195,7 @@ class Plan:
         return depth
 
     def _needed(self, work: Work, placed: Mapping[str, _Placed]) -> list[Work]:
-        """List the works that another waits for: those that are not built, or will be built anew."""
+        """List the works that another waits for: those not built, or about to be built again."""
         if isinstance(work, Preparation):
             return []
         needed: list[Work] = []

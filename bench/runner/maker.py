@@ -17,7 +17,7 @@ from fewbench.types import CorpusRef, ModelRef, Run, Settings, Split, Task
 
 
 class JobData(NamedTuple):
-    """The data of a job: its task and split, hashes of the rows behind them, and the test labels."""
+    """The data of a job: task and split, hashes of the rows behind them, and the test labels."""
 
     task: Task
     split: Split

@@ -35,7 +35,7 @@ class Checks(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What a person would call it."""
+        """The name to show a person."""
         return f"the check of {self.asks}"
 
 
@@ -117,13 +117,13 @@ def ask_preparation(preparation: Preparation, models: Models) -> None:
     Raises:
         BenchError: what it refuses, or a check that breaks down.
     """
-    from fewbench.runner.run import world_of
+    from fewbench.runner.run import context_of
 
     method = preparation.method
     defaults = {name: method.settings[name] for name in method.prepare_settings}
     settings = {**defaults, **preparation.settings}
     try:
-        method.module().check_prepare(preparation.kind, world_of(preparation, models), **settings)
+        method.module().check_prepare(preparation.kind, context_of(preparation, models), **settings)
     except BenchError as error:
         error.where = error.where or preparation.title
         raise

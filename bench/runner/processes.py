@@ -1,4 +1,4 @@
-"""Pieces of work in processes of their own, so many at a time: what each answered, or how it died."""
+"""Carry out works in processes of their own, several at a time; report answers and deaths."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ PRELOADED = (
     "transformers.models.bert.modeling_bert",
     "transformers.models.roberta.modeling_roberta",
 )
-"""What the server imports once, and each process then has; missing ones do no harm."""
+"""Modules that the server imports once, for all processes; missing ones do no harm."""
 
 GRACE = 5.0
-"""Seconds that a process has to end when it is asked to, before it is killed."""
+"""Seconds between asking a process to end and killing it."""
 
 LONGEST = 1 << 30
-"""The most bytes that are read of one answer."""
+"""The largest answer that is read, in bytes."""
 
 W = TypeVar("W", bound=Job | Preparation | Checks)
 
 
 class WorkConditions(NamedTuple):
-    """How pieces of work are carried out.
+    """The conditions under which works are carried out.
 
     Args:
-        device: where.
+        device: where they compute.
         threads: torch's, in each process.
-        artifacts: where what is built is stored.
-        timeout: seconds that each may take; None for as long as it takes.
+        artifacts: where preparations and models are stored.
+        timeout: seconds that each work may take; None for no limit.
     """
 
     device: str
@@ -60,10 +60,10 @@ class WorkConditions(NamedTuple):
 
 
 class End(NamedTuple):
-    """How a piece of work ended: by its answer, or by the death of its process.
+    """The end of a work: its answer, or the death of its process.
 
-    `death` says of what it died, `killed` whether somebody else may have done it (the kernel, where
-    memory is short), `trace` where it was.
+    `death` is the cause, `trace` the place in the code. `killed` is True where the kernel may have
+    done it, for lack of memory.
     """
 
     answer: bytes = b""
@@ -80,13 +80,11 @@ class _Child(Generic[W]):
     due: float | None
     content: bytearray = field(default_factory=bytearray)
     verdict: str | None = None
-    """Why it was ended from here, if it was."""
+    """The reason why the parent has ended it, if it has."""
 
 
 def get_ready() -> BaseContext:
-    """Return where processes come from; the first call starts the server, which loads its libraries
-    meanwhile.
-    """
+    """Start the server of processes, which loads the libraries, unless it is running."""
     if sys.platform != "linux":  # forking a process that has loaded Apple's frameworks is not safe
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver
@@ -110,9 +108,8 @@ def each(
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                with (
-                    finish_writing()
-                ):  # an interrupt in between would leave a process that nobody ends
+                # An interrupt in between would leave a process that nobody ends.
+                with finish_writing():
                     running.append(_start(context, waiting.pop(), conditions))
             for child in _ended(running, conditions):
                 running.remove(child)
@@ -141,7 +138,7 @@ def _start(context: BaseContext, work: W, conditions: WorkConditions) -> _Child[
 
 
 def _process(context: BaseContext, target: Callable[..., None], given: tuple[Any, ...]) -> Any:
-    """Start a process; the server may be gone, killed by a method, and then there soon is another."""
+    """Start a process; if a method has killed the server, another one soon takes its place."""
     for left in reversed(range(10)):
         process = context.Process(target=target, args=given)  # type: ignore[attr-defined]
         try:
@@ -155,11 +152,8 @@ def _process(context: BaseContext, target: Callable[..., None], given: tuple[Any
 
 
 def _ended(running: Sequence[_Child[W]], conditions: WorkConditions) -> list[_Child[W]]:
-    """Wait until something happens, read what was answered, and return the children that are gone."""
-    dues = [child.due for child in running if child.due is not None]
-    wait = max(0.0, min(dues) - time.monotonic()) if dues else None
-    open_pipes = [child.pipe for child in running if not child.pipe.closed]
-    connection.wait([*open_pipes, *(child.process.sentinel for child in running)], wait)
+    """Wait until something happens, read the answers, and return the children that have ended."""
+    _wait(running)
     for child in running:
         _read(child)
         if child.due is not None and time.monotonic() >= child.due:
@@ -167,10 +161,17 @@ def _ended(running: Sequence[_Child[W]], conditions: WorkConditions) -> list[_Ch
     return [child for child in running if child.process.exitcode is not None]
 
 
+def _wait(running: Sequence[_Child[W]]) -> None:
+    """Wait until a child writes or ends, or its time is over."""
+    dues = [child.due for child in running if child.due is not None]
+    seconds = max(0.0, min(dues) - time.monotonic()) if dues else None
+    open_pipes = [child.pipe for child in running if not child.pipe.closed]
+    sentinels = [child.process.sentinel for child in running]
+    connection.wait([*open_pipes, *sentinels], seconds)
+
+
 def _end_late(child: _Child[W], conditions: WorkConditions) -> None:
-    """Abort a child whose time is over, so that it says where it was; kill it if it is still there
-    a while later.
-    """
+    """Abort a child that has run out of time, which leaves a trace; kill it a while later."""
     if child.verdict is None:
         child.verdict = f"it took longer than {conditions.timeout:g} s (--timeout)"
         child.due = time.monotonic() + GRACE
@@ -181,7 +182,7 @@ def _end_late(child: _Child[W], conditions: WorkConditions) -> None:
 
 
 def _read(child: _Child[W]) -> None:
-    """Read what there is in a child's pipe; close it at its end."""
+    """Read what a child has written so far, and close its pipe at the end."""
     if child.pipe.closed:
         return
     with contextlib.suppress(BlockingIOError):
@@ -195,7 +196,7 @@ def _read(child: _Child[W]) -> None:
 
 
 def _end(child: _Child[W]) -> End:
-    """Collect a child that is gone, and whatever it had started."""
+    """Collect a child that has ended, and kill whatever it had started."""
     _kill(child, signal.SIGKILL)
     child.process.join()
     _read(child)
@@ -211,25 +212,21 @@ def _end(child: _Child[W]) -> End:
     if code == 0:
         return End(death="its process ended without an answer", trace=trace)
     if code > 0 and code != 255:
-        return End(
-            death=f"its process ended with exit status {code} and without an answer", trace=trace
-        )
+        death = f"its process ended with exit status {code} and without an answer"
+        return End(death=death, trace=trace)
     name = "a signal" if code > 0 else signal.Signals(-code).name
-    return End(
-        death=f"its process died of {name}", killed=code in (-signal.SIGKILL, 255), trace=trace
-    )
+    killed = code in (-signal.SIGKILL, 255)
+    return End(death=f"its process died of {name}", killed=killed, trace=trace)
 
 
 def _kill(child: _Child[W], number: int) -> None:
-    """Send a signal to a child and all it has started: they are one process group."""
+    """Send a signal to a child and to all that it has started: they are one process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.process.pid, number)
 
 
 def _stop(running: Sequence[_Child[W]]) -> None:
-    """End children: each is asked to, so that a file that it writes is whole, and killed if it does
-    not.
-    """
+    """Ask children to end, so that they finish writing files; then kill those that have not."""
     for child in running:
         _kill(child, signal.SIGTERM)
         child.process.terminate()

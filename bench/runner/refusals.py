@@ -18,7 +18,7 @@ from fewbench.runner.verdict import refusals_of
 
 
 class Refusal(NamedTuple):
-    """What was asked, and the error that answered."""
+    """A question, and the error that is its answer."""
 
     check: Check
     error: BenchError
@@ -39,20 +39,27 @@ def settle(plan: Plan, todo: Sequence[Job], workers: int = 1) -> Plan:
     """
     works = [work for stage in plan.stages(todo) for work in stage]
     errors: dict[tuple[str, str], BenchError] = {}
-    for check, error in refused(works, workers):
-        work = check.work
-        if check.asks == MODELS or not isinstance(work, Job) or work.key not in plan.unnamed:
-            raise error
-        errors.setdefault(_variant(work), error)
+    for refusal in refused(works, workers):
+        job = _omittable(refusal, plan)
+        if job is None:
+            raise refusal.error
+        errors.setdefault(_variant(job), refusal.error)
     if not errors:
         return plan
-    left_out = {job.key for job in todo if job.key in plan.unnamed and _variant(job) in errors}
-    jobs = tuple(job for job in plan.jobs if job.key not in left_out)
-    lost = [job.teacher for job in jobs if job.teacher is not None and job.teacher.key in left_out]
-    if lost or not jobs:
+    omitted = {job.key for job in todo if job.key in plan.unnamed and _variant(job) in errors}
+    jobs = tuple(job for job in plan.jobs if job.key not in omitted)
+    if not jobs or any(job.teacher and job.teacher.key in omitted for job in jobs):
         raise next(iter(errors.values()))
     reasons = [f"method '{name}': {error.problem}" for (name, _), error in errors.items()]
     return replace(plan, jobs=jobs, left_out=(*plan.left_out, *dict.fromkeys(reasons)))
+
+
+def _omittable(refusal: Refusal, plan: Plan) -> Job | None:
+    """Return the job of a refusal if it may be left out: the method refuses, and nobody named it."""
+    asks, work = refusal.check
+    if asks == MODELS or not isinstance(work, Job):
+        return None
+    return work if work.key in plan.unnamed else None
 
 
 def refuse(works: Iterable[Work], workers: int = 1) -> None:
@@ -85,5 +92,5 @@ def _answers(checks: Checks, end: End) -> list[BenchError | None]:
 
 
 def _variant(job: Job) -> tuple[str, str]:
-    """Return what a method's answer depends on, in a plan of one student and one teacher."""
+    """Identify a method's answer within a plan, which has one student and one teacher."""
     return job.method.name, job.task.full_name

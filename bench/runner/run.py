@@ -1,9 +1,8 @@
-"""One run in this process: the trial search by dev score, then one look at the test inputs, then
-bytes that tell of it.
+"""Carry out one run in this process: search by dev score, predict the test inputs, report in bytes.
 
-No test label is here. `fewbench.runner.verdict` makes the record of the bytes, where the labels
-are; `carry_out` does both in one process, for tests. The same job gives the same record, but for
-timings, on the same device and threads.
+No test label is here: `fewbench.runner.verdict` makes the record of the bytes, in the process that
+has the labels. `carry_out` does both in one process, for tests. The same job gives the same record
+on the same device and threads, but for timings.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from __future__ import annotations
 import random
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fewbench.data.metrics import score
 from fewbench.errors import BenchError
@@ -27,38 +26,41 @@ from fewbench.runner.jobs import Job, Preparation
 from fewbench.runner.verdict import judge
 from fewbench.store.artifacts import Artifacts
 from fewbench.store.record import Record
-from fewbench.types import Example, Predictions, Predictor
+from fewbench.types import Example, Json, Predictions, Predictor, Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PREPARED_WITH = 0
-"""The seed of what is prepared once and shared by all split seeds."""
+"""The seed of preparations, which the runs of all split seeds share."""
+
+
+class TrialReport(NamedTuple):
+    """One trial: the update of the checkpoint that was kept, if any, and the seconds it took."""
+
+    step: int | None
+    seconds: float
 
 
 @dataclass
 class Attempt:
-    """A run as far as it has come: its trials, the best predictor so far, and the plain numbers it
-    answered.
-    """
+    """The progress of a run: its trials, the best predictor so far, and the numbers predicted."""
 
     best: Predictor | None = None
     headline: float | None = None
     chosen: int = -1
-    notes: dict[str, Any] = field(default_factory=dict)
-    trials: list[dict[str, Any]] = field(default_factory=list)
+    notes: Json = field(default_factory=dict)
+    trials: list[TrialReport] = field(default_factory=list)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    timing: dict[str, Any] = field(default_factory=dict)
+    timing: Json = field(default_factory=dict)
 
 
 def carry_out(
     job: Job, models: Models, threads: int, artifacts: Artifacts | None = None
 ) -> tuple[Record, Predictions | None]:
-    """Return the record of a job and its test predictions; a run that fails gives a record that
-    says why.
+    """Carry out a job, and return its record and test predictions; a failed run gives a record too.
 
-    A model that is to be kept is stored with the artifacts, from where the run fetches what others
-    built for it.
+    Artifacts hold what other works have built for the run, and the model that it is to keep.
 
     Raises:
         StoreFull: the disk is full.
@@ -67,29 +69,25 @@ def carry_out(
 
 
 def attempt(job: Job, models: Models, artifacts: Artifacts | None = None) -> bytes:
-    """Carry out a job as it was sent, without labels, and return what there is to tell
-    (`fewbench.runner.channel`).
-    """
+    """Carry out a job as it was sent, without labels, and report in bytes (`runner.channel`)."""
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             run = _search_and_test(job, models, artifacts)
             timing = {"total_seconds": _since(started), "peak_memory_mib": peak_memory_mib()}
-            told = {
+            report = {
                 "status": "ok",
                 "chosen": run.chosen,
-                "trials": run.trials,
+                "trials": [{"step": trial.step} for trial in run.trials],
                 "details": run.notes | _details(run.best),
                 "timing": run.timing | timing,
                 "warnings": [text_of(warning.message).split("\n")[0] for warning in caught],
             }
-            content = channel.pack(told, run.arrays)
+            content = channel.pack(report, run.arrays)
             if job.keep and artifacts is not None:
                 packed = serialize.pack(run.best, job.method.sources)
-        except (
-            BaseException
-        ) as error:  # whatever a method does wrong, sys.exit too, the other runs go on
+        except BaseException as error:  # the other runs go on, even after sys.exit in a method
             return failed(error)
     if job.keep and artifacts is not None:
         return _save(artifacts, job.model_key, *packed) or content
@@ -97,14 +95,16 @@ def attempt(job: Job, models: Models, artifacts: Artifacts | None = None) -> byt
 
 
 def failed(error: BaseException) -> bytes:
-    """Return what there is to tell of an error that a method let out."""
+    """Report an error that a method has raised."""
     fault = disk_fault(error)
-    told = {"status": "failed", "reason": reason(error), "traceback": trace(error)}
-    return channel.pack(told if fault is None else {"status": "disk", "reason": fault}, {})
+    if fault is not None:
+        return channel.pack({"status": "disk", "reason": fault}, {})
+    report = {"status": "failed", "reason": reason(error), "traceback": trace(error)}
+    return channel.pack(report, {})
 
 
 def prepare(preparation: Preparation, models: Models, artifacts: Artifacts) -> str | None:
-    """Build what a method's runs share, and store it; return why it could not be built, or None.
+    """Build and store what a method's runs share; return the reason if that fails, or None.
 
     Raises:
         StoreUnwritable: it cannot be stored.
@@ -115,38 +115,33 @@ def prepare(preparation: Preparation, models: Models, artifacts: Artifacts) -> s
 
 
 def build(preparation: Preparation, models: Models, artifacts: Artifacts) -> bytes:
-    """Build and store what a method's runs share, and return what there is to tell."""
+    """Build and store what a method's runs share, and report in bytes."""
     from safetensors.torch import save
 
     _seed_all(PREPARED_WITH)
-    world = world_of(preparation, models)
+    context = context_of(preparation, models)
     clock = time.perf_counter()
     try:
-        tensors = preparation.method.module().prepare(
-            preparation.kind, world, **preparation.settings
-        )
+        module = preparation.method.module()
+        tensors = module.prepare(preparation.kind, context, **preparation.settings)
         content = save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         )
-        manifest = {"title": preparation.title, "seconds": _since(clock), **world.notes}
+        manifest = {"title": preparation.title, "seconds": _since(clock), **context.notes}
         done = channel.pack({"status": "ok", "manifest": manifest}, {})
-    except (
-        BaseException
-    ) as error:  # as above: the runs that need it fail with this reason, and the others go on
+    except BaseException as error:  # runs that need it fail with this reason; the others go on
         return failed(error)
     return _save(artifacts, preparation.key, manifest, content) or done
 
 
-def world_of(preparation: Preparation, models: Models) -> PrepareContext:
-    """Return what a method's `prepare` is handed."""
+def context_of(preparation: Preparation, models: Models) -> PrepareContext:
+    """Return the context that a method's `prepare` is called with."""
     refs = (preparation.student, preparation.teacher, preparation.corpus)
     return PrepareContext(models, preparation.protocol, PREPARED_WITH, *refs)
 
 
-def _save(
-    artifacts: Artifacts, key: str, manifest: Mapping[str, Any], content: bytes
-) -> bytes | None:
-    """Store an artifact; return what to tell if it cannot be, which is no method's failure."""
+def _save(artifacts: Artifacts, key: str, manifest: Settings, content: bytes) -> bytes | None:
+    """Store an artifact; report where it cannot be written, which is no method's failure."""
     try:
         artifacts.save(key, manifest, content)
     except (BenchError, OSError) as error:
@@ -160,16 +155,16 @@ def _search_and_test(job: Job, models: Models, artifacts: Artifacts | None) -> A
     for settings in job.trials:
         _trial(job, settings, models, artifacts, run)
     run.timing["search_seconds"] = _since(clock)
-    run.timing["trial_seconds"] = [trial.pop("seconds") for trial in run.trials]
+    run.timing["trial_seconds"] = [trial.seconds for trial in run.trials]
     assert run.best is not None
     clock = time.perf_counter()
-    _ask(job, run, "test", run.best, job.split.test)
+    _predict(job, run, "test", run.best, job.split.test)
     run.timing["test_seconds"] = _since(clock)
     return run
 
 
 def _trial(
-    job: Job, settings: Mapping[str, Any], models: Models, artifacts: Artifacts | None, run: Attempt
+    job: Job, settings: Settings, models: Models, artifacts: Artifacts | None, run: Attempt
 ) -> None:
     """Fit once and score on dev; the training seed is the split seed (LM-BFF)."""
     seed = job.run.seed
@@ -180,37 +175,27 @@ def _trial(
     )
     clock = time.perf_counter()
     predictor = steps.fit(job.method, job.task, job.split, kit, {**job.run.settings, **settings})
-    bare = [example.without_label() for example in job.split.dev]
-    predictions = _ask(job, run, f"dev{len(run.trials)}", predictor, bare)
+    unlabelled = [example.without_label() for example in job.split.dev]
+    predictions = _predict(job, run, f"dev{len(run.trials)}", predictor, unlabelled)
     labels = [example.label for example in job.split.dev if example.label is not None]
     headline = score(job.task, labels, predictions)[job.task.metric]
     if better(headline, run.headline, job.protocol.trial_tie):
-        run.best, run.headline, run.chosen, run.notes = (
-            predictor,
-            headline,
-            len(run.trials),
-            kit.notes,
-        )
-    run.trials.append({"step": kit.notes.get("best_step"), "seconds": _since(clock)})
+        run.best, run.headline = predictor, headline
+        run.chosen, run.notes = len(run.trials), kit.notes
+    run.trials.append(TrialReport(kit.notes.get("best_step"), _since(clock)))
 
 
-def _ask(
-    job: Job,
-    run: Attempt,
-    part: str,
-    predictor: Predictor,
-    examples: list[Example] | tuple[Example, ...],
+def _predict(
+    job: Job, run: Attempt, part: str, predictor: Predictor, examples: Sequence[Example]
 ) -> Predictions:
-    """Note a copy of the numbers that a predictor answers, and return them as they are read at the
-    other end.
-    """
+    """Predict a part and keep a copy; return the numbers as the other process reads them."""
     arrays = channel.numbers(job.task, examples, predictor.predict(examples))
     run.arrays |= channel.named(part, arrays)
     return channel.answers(job.task, examples, arrays)
 
 
 def _seed_all(seed: int) -> None:
-    """Seed every generator that a method may draw from without asking: torch's, NumPy's, Python's."""
+    """Seed the global generators, which a method may draw from: torch's, NumPy's and Python's."""
     import numpy as np
     import torch
 
@@ -223,7 +208,7 @@ def _since(clock: float) -> float:
     return round(time.perf_counter() - clock, 3)
 
 
-def _details(predictor: Predictor | None) -> dict[str, Any]:
-    """Return what a predictor tells of itself: label words, inputs cut to fit."""
+def _details(predictor: Predictor | None) -> Json:
+    """Return a predictor's description of itself: its label words, for example."""
     describe = getattr(predictor, "describe", None)
     return dict(describe()) if describe else {}

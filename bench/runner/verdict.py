@@ -1,16 +1,13 @@
-"""What becomes of a run's answer: its record. This is where the test labels are, and no method ever
-runs here.
+"""Make a run's record from its answer. The test labels are here, and no method ever runs here.
 
-Of what the other process answered, only numbers and notes are taken. The dev scores, the choice
-among the trials and the test scores are computed here, from those numbers; the rest of the record
-is of this process's own knowledge.
+Only numbers and notes are taken from the process that ran the method. The dev scores, the choice
+among the trials and the test scores are computed here from those numbers; the rest of the record
+does not come from that process at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from fewbench.data.metrics import OF_ONE_CLASS, score
 from fewbench.data.split import LIMIT_SEED
@@ -23,103 +20,105 @@ from fewbench.runner.preflight import ErrorFields
 from fewbench.store.parts import RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import Record
 from fewbench.store.store import StoreFull
-from fewbench.types import Predictions, Task
+from fewbench.types import Json, Predictions, Task
 
 
 def judge(job: Job, content: bytes, device: str, threads: int) -> tuple[Record, Predictions | None]:
-    """Return the record that an answer makes, and the test predictions; an answer of a failure
-    makes a failed one.
+    """Make the record of an answer, with the test predictions; a failure makes a failed record.
 
     Args:
         job: as planned, with its labels.
-        content: what `fewbench.runner.run.attempt` returned, or bytes that a method put in its
-            place.
+        content: the bytes of `fewbench.runner.run.attempt`, or any others that a method wrote.
         device: where it ran.
         threads: torch's.
 
     Raises:
-        StoreFull: no run failed, but the disk was full.
+        StoreFull: the disk was full, which is no failure of the run.
     """
+    traceback = None
     try:
-        told, arrays = channel.unpack(content)
-        if told["status"] == "ok":
-            return _succeeded(job, told, arrays, device, threads)
+        report, arrays = channel.unpack(content)
+        if report["status"] == "ok":
+            return _succeeded(job, report, arrays, device, threads)
+        _stop_if_disk(report)
+        reason, traceback = str(report.get("reason")), _text(report.get("traceback"))
+    except StoreFull:
+        raise
     except BenchError as error:
-        return failure(job, str(error), device, threads), None
-    except Exception as error:  # the bytes may be anybody's
-        return failure(
-            job, f"its answer cannot be read: {type(error).__name__}: {error}", device, threads
-        ), None
-    _stop_if_disk(told)
-    return failure(
-        job, str(told.get("reason")), device, threads, _text(told.get("traceback"))
-    ), None
+        reason = str(error)
+    except Exception as error:  # a method may have written these bytes
+        reason = f"its answer cannot be read: {type(error).__name__}: {error}"
+    return failure(job, reason, device, threads, traceback), None
 
 
 def problem_of(content: bytes) -> str | None:
-    """Return why what was asked for in another process failed, or None.
+    """Return the reason for a failure in another process, or None if there was none.
 
     Raises:
-        StoreFull: it did not fail, but the disk was full.
+        StoreFull: the disk was full, which is no failure of the work.
     """
     try:
-        told, _ = channel.unpack(content)
-        status, why = told["status"], str(told.get("reason"))
+        report, _ = channel.unpack(content)
+        status, reason = report["status"], str(report.get("reason"))
     except (ValueError, KeyError) as error:
         return f"its answer cannot be read: {error}"
-    _stop_if_disk(told)
-    return None if status == "ok" else why
+    _stop_if_disk(report)
+    return None if status == "ok" else reason
 
 
 def refusals_of(content: bytes, what: str, count: int) -> list[ErrorFields | None]:
     """Read the answers to some questions: the fields of an error, or None, for each of them.
 
+    Args:
+        content: the bytes that answer.
+        what: names the questions in errors.
+        count: how many there were.
+
     Raises:
-        BenchError: the answer says nothing of the kind.
+        BenchError: these are no such answers.
         StoreFull: the disk was full.
     """
-    why = problem_of(content)
-    told = None if why else channel.unpack(content)[0].get("refusals")
-    if not isinstance(told, list) or len(told) != count:
-        raise BenchError(f"{what} broke down: {why or 'its answer cannot be read'}")
-    return told
+    problem = problem_of(content)
+    refusals = None if problem else channel.unpack(content)[0].get("refusals")
+    if not isinstance(refusals, list) or len(refusals) != count:
+        raise BenchError(f"{what} broke down: {problem or 'its answer cannot be read'}")
+    return refusals
 
 
 def failure(
     job: Job, reason: str, device: str, threads: int, traceback: str | None = None
 ) -> Record:
-    """Return the record of a run that failed, with its reason, and the traceback from the author's
-    own frame on.
-    """
+    """Make the record of a failed run; its traceback starts at the frame of the method's author."""
     details = {} if traceback is None else {"traceback": traceback}
     return replace(_blank(job, device, threads), error=reason, details=details)
 
 
-def _stop_if_disk(told: Mapping[str, Any]) -> None:
-    if told.get("status") == "disk":
+def _stop_if_disk(report: Json) -> None:
+    if report.get("status") == "disk":
         raise StoreFull(
-            f"nothing was stored of a run that was under way: {told.get('reason')}",
-            fix="free some space, or --results on another disk, then the same command again: finished runs are kept",
+            f"nothing was stored of a run that was under way: {report.get('reason')}",
+            fix="free some space, or --results on another disk, then the same command again: "
+            "finished runs are kept",
         )
 
 
 def _succeeded(
-    job: Job, told: Mapping[str, Any], arrays: channel.Arrays, device: str, threads: int
+    job: Job, report: Json, arrays: channel.Arrays, device: str, threads: int
 ) -> tuple[Record, Predictions]:
     assert job.scorer is not None
-    trials = _trials(job, told, arrays)
+    trials = _trials(job, report["trials"], arrays)
     metric = job.task.metric
     chosen, headline = -1, None
     for number, trial in enumerate(trials):
         if better(trial.dev[metric], headline, job.protocol.trial_tie):
             chosen, headline = number, trial.dev[metric]
-    if chosen != told["chosen"]:
+    if chosen != report["chosen"]:
         raise BenchError(
-            f"it tested trial {told['chosen']}, and by the dev answers trial {chosen} is the best",
+            f"it tested trial {report['chosen']}, and by dev score trial {chosen} is the best",
             fix="leave the choice to the runner: fit() may not touch its scores",
         )
-    asked = channel.in_order(channel.part(arrays, "test"), job.scorer.order)
-    predictions = channel.answers(job.task, job.split.test, asked)
+    test_arrays = channel.in_order(channel.part(arrays, "test"), job.scorer.order)
+    predictions = channel.answers(job.task, job.split.test, test_arrays)
     selection = replace(
         _scored_by(job.task),
         settings=trials[chosen].settings,
@@ -134,9 +133,9 @@ def _succeeded(
         status="ok",
         scores={"dev": trials[chosen].dev, "test": job.scorer.score(predictions)},
         selection=selection,
-        details=dict(told["details"]) | _taught_by(job),
-        timing=_timing(told["timing"]),
-        warnings=tuple(dict.fromkeys(str(warning) for warning in told["warnings"])),
+        details=dict(report["details"]) | _taught_by(job),
+        timing=_timing(report["timing"]),
+        warnings=tuple(dict.fromkeys(str(warning) for warning in report["warnings"])),
     )
     return record, predictions
 
@@ -147,16 +146,14 @@ def _scored_by(task: Task) -> Selection:
     return Selection(metric=task.metric, positive=positive)
 
 
-def _trials(job: Job, told: Mapping[str, Any], arrays: channel.Arrays) -> tuple[Trial, ...]:
-    """Return the trial table, its dev scores computed here."""
+def _trials(job: Job, reported: list[Json], arrays: channel.Arrays) -> tuple[Trial, ...]:
+    """Make the trial table; the dev scores are computed here."""
     planned = job.trials
-    if len(told["trials"]) != len(planned):
-        raise BenchError(
-            f"it tells of {len(told['trials'])} trials, and {len(planned)} were asked for"
-        )
+    if len(reported) != len(planned):
+        raise BenchError(f"it reports {len(reported)} trials, and {len(planned)} were asked for")
     labels = [example.label for example in job.split.dev if example.label is not None]
     table = []
-    for number, (settings, trial) in enumerate(zip(planned, told["trials"], strict=True)):
+    for number, (settings, trial) in enumerate(zip(planned, reported, strict=True)):
         answers = channel.answers(job.task, job.split.dev, channel.part(arrays, f"dev{number}"))
         row = Trial(
             settings={**job.run.settings, **settings},
@@ -168,18 +165,19 @@ def _trials(job: Job, told: Mapping[str, Any], arrays: channel.Arrays) -> tuple[
     return tuple(table)
 
 
-def _timing(told: Mapping[str, Any]) -> RunTiming:
-    """Return the times that the other process took of itself: they are its own word, and no score."""
+def _timing(reported: Json) -> RunTiming:
+    """Return the times that the other process reports of itself."""
     return RunTiming(
-        search_seconds=float(told["search_seconds"]),
-        trial_seconds=tuple(float(seconds) for seconds in told["trial_seconds"]),
-        test_seconds=float(told["test_seconds"]),
-        total_seconds=float(told["total_seconds"]),
-        peak_memory_mib=float(told["peak_memory_mib"]),
+        search_seconds=float(reported["search_seconds"]),
+        trial_seconds=tuple(float(seconds) for seconds in reported["trial_seconds"]),
+        test_seconds=float(reported["test_seconds"]),
+        total_seconds=float(reported["total_seconds"]),
+        peak_memory_mib=float(reported["peak_memory_mib"]),
     )
 
 
 def _blank(job: Job, device: str, threads: int) -> Record:
+    """Make the record of a run of which nothing is known but what was planned."""
     split = job.split
     return Record(
         run=job.run,
@@ -206,15 +204,11 @@ def _blank(job: Job, device: str, threads: int) -> Record:
     )
 
 
-def _taught_by(job: Job) -> dict[str, Any]:
-    """Return what leads to the trained teacher's record and predictions: its run and the code that
-    it ran.
-    """
-    return (
-        {"teacher": {"run": job.teacher.key, "code": job.teacher.method.code_hash()}}
-        if job.teacher
-        else {}
-    )
+def _taught_by(job: Job) -> Json:
+    """Return the run of the trained teacher and the code that it ran, which lead to its record."""
+    if job.teacher is None:
+        return {}
+    return {"teacher": {"run": job.teacher.key, "code": job.teacher.method.code_hash()}}
 
 
 def _text(value: object) -> str | None:
