@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
@@ -34,21 +35,22 @@ def match(
     task_names = {name.partition("@")[0] for name in requests}
     together: dict[Task, list[Chosen]] = {task: [] for task in tasks}
     left_out: dict[str, BenchError] = {}
-    for choice in chosen:
-        unfit = _lacks_teacher(choice.method, models) or _cannot_read(choice.method, models)
-        if unfit and choice.named:
-            raise unfit
-        for task in tasks:
-            error = unfit or _does_not_take(choice.method, task)
-            if error is None:
-                together[task].append(choice)
-            elif choice.named and task.name in task_names:
-                raise error
-            else:
-                left_out[error.problem] = error
+    for choice, task in product(chosen, tasks):
+        unfit = _unfit(choice.method, models)
+        error = unfit or _does_not_take(choice.method, task)
+        if error is None:
+            together[task].append(choice)
+            continue
+        if choice.named and (unfit or task.name in task_names):
+            raise error
+        left_out[error.problem] = error
     if left_out and not any(together.values()):
         raise next(iter(left_out.values()))
     return Matched(together, tuple(left_out))
+
+
+def _unfit(method: MethodInfo, models: Mapping[str, ModelRef | None]) -> BenchError | None:
+    return _lacks_teacher(method, models) or _cannot_read(method, models)
 
 
 def _does_not_take(method: MethodInfo, task: Task) -> BenchError | None:

@@ -5,7 +5,7 @@ A method's check is its author's code, so it is asked in a process of its own, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
@@ -15,6 +15,9 @@ from fewbench.runner.jobs import Job, Plan, Work
 from fewbench.runner.preflight import MODELS, Check, Checks, checks_of, error_of, grouped
 from fewbench.runner.processes import End, WorkConditions, each
 from fewbench.runner.verdict import refusals_of
+
+Variant = tuple[str, str]
+"""A method's and a task's name: a method's answer is the same for all K and seeds of them."""
 
 
 class Refusal(NamedTuple):
@@ -38,28 +41,37 @@ def settle(plan: Plan, todo: Sequence[Job], workers: int = 1) -> Plan:
         BenchError: anything else that is refused; or nothing is left.
     """
     works = [work for stage in plan.stages(todo) for work in stage]
-    errors: dict[tuple[str, str], BenchError] = {}
+    errors: dict[Variant, BenchError] = {}
     for refusal in refused(works, workers):
         job = _omittable(refusal, plan)
         if job is None:
             raise refusal.error
         errors.setdefault(_variant(job), refusal.error)
-    if not errors:
-        return plan
-    omitted = {job.key for job in todo if job.key in plan.unnamed and _variant(job) in errors}
-    jobs = tuple(job for job in plan.jobs if job.key not in omitted)
-    if not jobs or any(job.teacher and job.teacher.key in omitted for job in jobs):
-        raise next(iter(errors.values()))
-    reasons = [f"method '{name}': {error.problem}" for (name, _), error in errors.items()]
-    return replace(plan, jobs=jobs, left_out=(*plan.left_out, *dict.fromkeys(reasons)))
+    return _without(plan, todo, errors) if errors else plan
 
 
 def _omittable(refusal: Refusal, plan: Plan) -> Job | None:
-    """Return the job of a refusal if it may be left out: the method refuses, and nobody named it."""
+    """Return a refusal's job if it may be left out: its method refuses, and nobody named it."""
     asks, work = refusal.check
     if asks == MODELS or not isinstance(work, Job):
         return None
     return work if work.key in plan.unnamed else None
+
+
+def _without(plan: Plan, todo: Sequence[Job], errors: Mapping[Variant, BenchError]) -> Plan:
+    """Leave runs to do out of a plan, and say why.
+
+    Raises:
+        BenchError: nothing is left, or the trained teacher of a run that is left is among them.
+    """
+    unnamed = [job for job in todo if job.key in plan.unnamed]
+    omitted = {job.key for job in unnamed if _variant(job) in errors}
+    jobs = tuple(job for job in plan.jobs if job.key not in omitted)
+    teachers = {job.teacher.key for job in jobs if job.teacher is not None}
+    if not jobs or teachers & omitted:
+        raise next(iter(errors.values()))
+    reasons = dict.fromkeys(f"method '{v[0]}': {error.problem}" for v, error in errors.items())
+    return replace(plan, jobs=jobs, left_out=(*plan.left_out, *reasons))
 
 
 def refuse(works: Iterable[Work], workers: int = 1) -> None:
@@ -91,6 +103,6 @@ def _answers(checks: Checks, end: End) -> list[BenchError | None]:
     return [None if refusal is None else error_of(refusal) for refusal in refusals]
 
 
-def _variant(job: Job) -> tuple[str, str]:
+def _variant(job: Job) -> Variant:
     """Identify a method's answer within a plan, which has one student and one teacher."""
     return job.method.name, job.task.full_name

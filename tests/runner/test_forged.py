@@ -73,9 +73,9 @@ def test_a_forged_answer_holds_no_score(store, tmp_path, tiny_model):
 WRONG = {
     "another choice": (
         OK | {"chosen": 1, "trials": [{"step": None}] * 2},
-        "by the dev answers trial 0 is the best",
+        "by dev score trial 0 is the best",
     ),
-    "fewer trials": (OK, "it tells of 1 trials, and 2 were asked for"),
+    "fewer trials": (OK, "it reports 1 trials, and 2 were asked for"),
     "no table": ([], "cannot be read"),
     "nothing": ({}, "cannot be read"),
     "details that are none": (
