@@ -36,21 +36,24 @@ def match(
     together: dict[Task, list[Chosen]] = {task: [] for task in tasks}
     left_out: dict[str, BenchError] = {}
     for choice, task in product(chosen, tasks):
-        unfit = _unfit(choice.method, models)
+        unfit = _lacks_teacher(choice.method, models) or _cannot_read(choice.method, models)
         error = unfit or _does_not_take(choice.method, task)
+        both_named = choice.named and (unfit is not None or task.name in task_names)
         if error is None:
             together[task].append(choice)
-            continue
-        if choice.named and (unfit or task.name in task_names):
+        elif both_named:
             raise error
-        left_out[error.problem] = error
-    if left_out and not any(together.values()):
-        raise next(iter(left_out.values()))
+        else:
+            left_out[error.problem] = error
+    _refuse_nothing(together, left_out)
     return Matched(together, tuple(left_out))
 
 
-def _unfit(method: MethodInfo, models: Mapping[str, ModelRef | None]) -> BenchError | None:
-    return _lacks_teacher(method, models) or _cannot_read(method, models)
+def _refuse_nothing(
+    together: Mapping[Task, list[Chosen]], errors: Mapping[str, BenchError]
+) -> None:
+    if errors and not any(together.values()):
+        raise next(iter(errors.values()))
 
 
 def _does_not_take(method: MethodInfo, task: Task) -> BenchError | None:

@@ -64,13 +64,12 @@ def _without(plan: Plan, todo: Sequence[Job], errors: Mapping[Variant, BenchErro
     Raises:
         BenchError: nothing is left, or the trained teacher of a run that is left is among them.
     """
-    unnamed = [job for job in todo if job.key in plan.unnamed]
-    omitted = {job.key for job in unnamed if _variant(job) in errors}
+    omitted = plan.unnamed & {job.key for job in todo if _variant(job) in errors}
     jobs = tuple(job for job in plan.jobs if job.key not in omitted)
     teachers = {job.teacher.key for job in jobs if job.teacher is not None}
     if not jobs or teachers & omitted:
         raise next(iter(errors.values()))
-    reasons = dict.fromkeys(f"method '{v[0]}': {error.problem}" for v, error in errors.items())
+    reasons = {f"method '{method}': {errors[method, task].problem}": "" for method, task in errors}
     return replace(plan, jobs=jobs, left_out=(*plan.left_out, *reasons))
 
 
