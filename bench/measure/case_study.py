@@ -1,6 +1,4 @@
-"""What a kept model makes of texts of one's own: the case study that its method's part offers
-(`STUDY`).
-"""
+"""Case studies: a kept model's answers to new texts, as its method's module offers them."""
 
 from __future__ import annotations
 
@@ -16,103 +14,109 @@ from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import Example, ModelRef, Split, Task
 
+SHARED = (
+    "task",
+    "source",
+    "template",
+    "k",
+    "seed",
+    "protocol",
+    "fingerprint",
+    "test_fingerprint",
+)
+"""The fields of a run that its teacher's run has too."""
 
-def study(record: Record, texts: Sequence[str], top: int, world: Locations) -> list[dict[str, str]]:
-    """Return the rows of a case study, all with the same columns. No data is read: record and
-    models are enough.
+
+def study(
+    record: Record, texts: Sequence[str], top: int, locations: Locations
+) -> list[dict[str, str]]:
+    """Return the rows of a case study, all with the same columns, without reading any data.
 
     Args:
         record: of the run.
-        texts: as many an example as the task has.
-        top: how many things a ranking shows.
-        world: holds the kept models, and says where backbones lie.
+        texts: for each example as many as the task has.
+        top: the length of rankings.
+        locations: the kept models and the backbones.
 
     Raises:
-        BenchError: a method without a case study, texts that make no examples, a model that is not
-            there any more.
+        BenchError: the method offers no case study, the texts do not make examples, or a model is
+            missing.
     """
-    known = known_methods(world.methods)
+    known = known_methods(locations.methods)
     method = known.get(record.run.method)
     if method is None or not method.study:
-        offer = [name for name, info in known.items() if info.study]
         raise BenchError(
             f"method '{record.run.method}' offers no case study",
-            allowed=offer,
+            allowed=[name for name, info in known.items() if info.study],
             fix="bench show KEY",
         )
-    task = task_of(record, world)
+    task = task_of(record, locations)
     examples = _examples(task, texts)
     import torch
 
     from fewbench.nn.fit_context import FitContext, Models
 
     run, models = record.run, Models(torch.device("cpu"))
-    model = model_of(record, task, models, world)
-    kit = FitContext(
+    model = model_of(record, task, models, locations)
+    context = FitContext(
         task,
-        Split(
-            task.full_name,
-            run.k,
-            run.seed,
-            (),
-            (),
-            (),
-            (),
-            run.fingerprint,
-            run.test_fingerprint,
-            {},
-        ),
+        _empty_split(record, task),
         get_protocol(run.protocol).of_classes(len(task.labels)),
         run.seed,
         models,
-        _found(record, run.student, world),
-        _found(record, run.teacher, world),
-        supplies=Supplies(teacher=_teacher(record, method, world.store), methods=known),
-        artifacts=world.store.artifacts,
+        _backbone(record, run.student, locations),
+        _backbone(record, run.teacher, locations),
+        supplies=Supplies(teacher=_teacher(record, method, locations.store), methods=known),
+        artifacts=locations.store.artifacts,
     )
-    rows: list[dict[str, str]] = import_module(f"fewbench.nn.{method.study}").study(
-        model, kit, examples, top
-    )
+    module = import_module(f"fewbench.nn.{method.study}")
+    rows: list[dict[str, str]] = module.study(model, context, examples, top)
     return rows
 
 
+def _empty_split(record: Record, task: Task) -> Split:
+    run = record.run
+    return Split(
+        task=task.full_name,
+        k=run.k,
+        seed=run.seed,
+        train=(),
+        dev=(),
+        test=(),
+        unlabeled=(),
+        fingerprint=run.fingerprint,
+        test_fingerprint=run.test_fingerprint,
+        leaks={},
+    )
+
+
 def _examples(task: Task, texts: Sequence[str]) -> list[Example]:
-    each = {"single": 1, "pair": 2}.get(task.format)
-    if each is None or len(texts) % each:
-        need = "no choices" if each is None else f"{each} for each example of {task.full_name}"
+    size = {"single": 1, "pair": 2}.get(task.format)
+    if size is None or len(texts) % size:
+        need = "no choices" if size is None else f"{size} for each example of {task.full_name}"
         raise BenchError(
             f"--text is given {len(texts)} times", allowed=need, fix="--text 'one.' --text 'two.'"
         )
-    starts = range(0, len(texts), each)
-    return [
-        Example(f"text-{n}", tuple(texts[start : start + each])) for n, start in enumerate(starts)
-    ]
+    examples = []
+    for number, start in enumerate(range(0, len(texts), size)):
+        examples.append(Example(f"text-{number}", tuple(texts[start : start + size])))
+    return examples
 
 
-def _found(record: Record, ref: ModelRef | None, world: Locations) -> ModelRef | None:
-    return ref and backbone_of(record, ref.name, ref.revision, world)
+def _backbone(record: Record, ref: ModelRef | None, locations: Locations) -> ModelRef | None:
+    return ref and backbone_of(record, ref.name, ref.revision, locations)
 
 
 def _teacher(record: Record, method: MethodInfo, store: Store) -> Built | None:
-    """Return the trained teacher of a run: the kept model of its own run on the same split."""
+    """Return a run's trained teacher: the kept model of the teacher's run on the same split."""
     run = record.run
     if method.trained_by is None:
         return None
     name = run.settings.get(method.trained_by, method.settings[method.trained_by])
-    same = (
-        "task",
-        "source",
-        "template",
-        "k",
-        "seed",
-        "protocol",
-        "fingerprint",
-        "test_fingerprint",
-    )
     for other in store.records():
-        theirs = other.run
-        if (theirs.method, theirs.settings, theirs.student) == (name, {}, run.teacher) and all(
-            getattr(theirs, what) == getattr(run, what) for what in same
-        ):
+        teacher = other.run
+        if (teacher.method, teacher.settings, teacher.student) != (name, {}, run.teacher):
+            continue
+        if all(getattr(teacher, field) == getattr(run, field) for field in SHARED):
             return Built(model_key(other), f"the teacher ({name})")
     raise BenchError(f"the run of its teacher ({name}) is not stored here", where=str(store.root))

@@ -1,4 +1,4 @@
-"""How closely a model's predictions resemble another's (thesis, section 4.3.1).
+"""Loyalty: the resemblance of a model's predictions to another's (thesis, section 4.3.1).
 
 It needs only stored predictions. Logarithms are natural by default: the authors advise to use
 scipy's `jensenshannon` with its defaults. Disjoint predictions then give 1 - sqrt(ln 2) = 0.167,

@@ -1,6 +1,6 @@
-"""A stored run brought back: its task, its test inputs and, if it was kept, its trained model.
+"""Rebuild a stored run: its task, its test inputs and, if it was kept, its trained model.
 
-What is measured of a run after the fact (its cost, an attack on it) begins here.
+Measurements of stored runs (their cost, attacks on them) start from here.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Locations:
-    """Where the things lie that a record only names.
+    """The locations of the things that a record only names.
 
     Args:
-        store: of the records, and beside them the kept models.
+        store: the records and kept models.
         data: the folder of data files.
         models: folders of backbones that are neither embedded nor on the hub.
         tasks: TOML files of tasks that are not the project's.
@@ -49,108 +49,113 @@ class Locations:
     methods: Sequence[str] = ()
 
 
-def task_of(record: Record, world: Locations) -> Task:
+def task_of(record: Record, locations: Locations) -> Task:
     """Return a run's task, with the prompt it had.
 
     Raises:
-        BenchError: it is not declared any more, in another version, or otherwise than when it was
-            run.
+        BenchError: it is no longer declared, or its version or definition has changed.
     """
     run = record.run
     name = f"{run.task}@{run.source}"
-    task = next(task for task in choose_tasks([*world.tasks, name])[::-1] if task.name == run.task)
+    task = next(
+        task for task in choose_tasks([*locations.tasks, name])[::-1] if task.name == run.task
+    )
     if task.version != run.task_version:
         raise BenchError(
-            f"run {run.key[:8]} is of version {run.task_version} of {name}, which is now {task.version}",
-            fix="bench run makes one of this version",
+            f"run {run.key[:8]} has version {run.task_version} of {name}, "
+            f"which is now {task.version}",
+            fix="bench run, to make one of this version",
         )
-    asked = with_prompt(task, run.template) if run.template else task
-    check_definition(record, asked)
-    return asked
+    if run.template:
+        task = with_prompt(task, run.template)
+    check_definition(record, task)
+    return task
 
 
 def test_rows(
-    record: Record, task: Task, world: Locations, rows: Rows | None = None
+    record: Record, task: Task, locations: Locations, rows: Rows | None = None
 ) -> tuple[Example, ...]:
-    """Return the examples a run was tested on, labels included. Nothing that is measured here goes
-    back into training.
+    """Return the examples a run was tested on, labels included.
 
     Args:
         record: of the run.
         task: its task.
-        world: where the data lie.
-        rows: all rows of the task's source, if they were read before.
+        locations: where the data are.
+        rows: all rows of the task's source, if they have been read.
 
     Raises:
-        BenchError: the data are not there, or not those of the run.
+        BenchError: the data are missing, or not those of the run.
     """
-    return rows_of_run(record, task, rows or read_rows(task, world.data, offline=world.offline))
+    return rows_of_run(
+        record, task, rows or read_rows(task, locations.data, offline=locations.offline)
+    )
 
 
-def backbone_of(record: Record, manifest_name: str, revision: str, world: Locations) -> ModelRef:
-    """Return the backbone that a kept model was made of: by its revision, wherever it lies.
+def backbone_of(
+    record: Record, manifest_name: str, revision: str, locations: Locations
+) -> ModelRef:
+    """Find the backbone that a kept model was made of, by its revision.
 
     Raises:
-        BenchError: it is found nowhere.
+        BenchError: it is not found.
     """
-    names = [*world.models, manifest_name]
+    names = [*locations.models, manifest_name]
     for name in names:
         try:
-            ref = find_model(name, offline=world.offline)
+            ref = find_model(name, offline=locations.offline)
         except BenchError:
-            if name in world.models:
+            if name in locations.models:
                 raise
             continue
         if ref.revision == revision:
             return ref
     raise BenchError(
-        f"run {record.run.key[:8]} was made with the model {manifest_name} ({revision}), which is not found",
+        f"run {record.run.key[:8]} was made with the model {manifest_name} ({revision}), "
+        "which is not found",
         allowed=[*embedded_models(), "folders given by --model"],
         fix=f"--model FOLDER, that of {manifest_name}",
     )
 
 
-def model_of(record: Record, task: Task, models: Models, world: Locations) -> TaskModel:
+def model_of(record: Record, task: Task, models: Models, locations: Locations) -> TaskModel:
     """Return a run's trained model, in evaluation mode.
 
     Raises:
-        BenchError: it was not kept, has no model, its backbone is not found, or its method's named
-            file has changed.
-        StoreDamaged: its file is not what was written.
+        BenchError: the run has no model, the model was not kept, its backbone is not found, or the
+            file of its method has changed.
+        StoreDamaged: the model's file is not what was written.
     """
     from fewbench.nn.serialize import unpack
 
     try:
-        manifest, content = world.store.artifacts.read(model_key(record))
+        manifest, content = locations.store.artifacts.read(model_key(record))
     except FileNotFoundError as error:
         raise not_kept(record) from error
-    told = manifest["backbone"]
-    backbone = backbone_of(record, told["name"], told["revision"], world)
-    known = known_methods(world.methods)
+    name, revision = manifest["backbone"]["name"], manifest["backbone"]["revision"]
+    backbone = backbone_of(record, name, revision, locations)
+    known = known_methods(locations.methods)
     _check_code(record, known)
     return unpack(manifest, content, task, backbone, models, known)
 
 
 def _check_code(record: Record, known: Mapping[str, MethodInfo]) -> None:
-    """Refuse a method of the user's own whose code is not the run's: old weights in a new class are
-    another model.
-    """
+    """Refuse a user's method that has changed: old weights in a new class are another model."""
     method = info_of(record.run.method, known)
     if method is not None and method.by_path and method.code_hash() != record.method_code:
         raise BenchError(
             f"the code of {method.name} has changed since run {record.run.key[:8]}",
             where=str(method.file),
-            fix="the same bench run: it does again what a named file's earlier code made",
+            fix="the same bench run, which redoes what the earlier code of a named file made",
         )
 
 
 def model_key(record: Record) -> str:
-    """Return the key of a run's kept model: of its run, by the code that it ran."""
+    """Return the key of a run's kept model: a hash of the run and its code."""
     return joint_hash("model", record.run.key, record.method_code)
 
 
 def not_kept(record: Record) -> BenchError:
-    """Return the error of a run whose trained model is not there."""
+    """Return the error for a run without a kept model."""
     run = record.run
     where = f"{run.task}@{run.source} {run.method} k{run.k} s{run.seed}"
     if record.status == "failed":

@@ -1,7 +1,6 @@
-"""The rows that a stored run was tested on, labels included, for whatever is measured or compared
-after the fact.
+"""The rows that a stored run was tested on, labels included, for measurements and comparisons.
 
-Nothing of them goes back into training.
+They never go back into training.
 """
 
 from __future__ import annotations
@@ -14,19 +13,18 @@ from fewbench.types import Example, Rows, Task
 
 
 def whole_rows(record: Record, rows: Rows) -> tuple[Example, ...]:
-    """Return the test rows that a run's limit leaves; those that stand in its train or dev are
-    still among them.
+    """Return the test rows within a run's limit, with those that are also in its train or dev.
 
     Raises:
         BenchError: the rows are not those of the run.
     """
-    whole = draw(rows.test, record.run.limit)
-    _check(record, fingerprint(whole), record.whole_test_fingerprint)
-    return whole
+    drawn = draw(rows.test, record.run.limit)
+    _check(record, fingerprint(drawn), record.whole_test_fingerprint)
+    return drawn
 
 
 def rows_of_run(record: Record, task: Task, rows: Rows) -> tuple[Example, ...]:
-    """Return the very rows that a run was tested on.
+    """Return the rows that a run was tested on.
 
     Args:
         record: of the run.
@@ -46,28 +44,30 @@ def rows_of_run(record: Record, task: Task, rows: Rows) -> tuple[Example, ...]:
 
 
 def check_definition(record: Record, task: Task) -> None:
-    """Refuse a task, with its prompt, that is defined otherwise than the one a run was of.
+    """Refuse a task, with its prompt, whose definition is not that of a run.
 
-    Of a run of before schema 5 the definition is not known.
+    Runs from before schema 5 do not record it, and pass.
 
     Raises:
         BenchError: the definitions differ.
     """
     run = record.run
-    if run.inputs.known and (found := task_hash(task)) != run.inputs.task:
+    definition = task_hash(task)
+    if run.inputs.known and definition != run.inputs.task:
         raise BenchError(
-            f"run {run.key[:8]} is of another definition of {task.full_name} than the one here",
-            where=f"{task.file or task.full_name}: {found[:8]} here, {run.inputs.task[:8]} in the record",
+            f"run {run.key[:8]} has another definition of {task.full_name} than the one here",
+            where=f"{task.file or task.full_name}: "
+            f"{definition[:8]} here, {run.inputs.task[:8]} in the record",
             allowed="the template, label words, labels, metrics and length that the run had",
-            fix="take back the change, or bench run makes a run of the new definition",
+            fix="undo the change, or use bench run to make a run of the new definition",
         )
 
 
-def _check(record: Record, found: str, stored: str) -> None:
+def _check(record: Record, here: str, stored: str) -> None:
     run = record.run
-    if found != stored:
+    if here != stored:
         raise BenchError(
             f"the test rows here are not those that run {run.key[:8]} was tested on",
-            where=f"{run.task}@{run.source}: {found[:8]} here, {stored[:8]} in the record",
+            where=f"{run.task}@{run.source}: {here[:8]} here, {stored[:8]} in the record",
             fix="bench data verify, or --data with the folder it was run on",
         )

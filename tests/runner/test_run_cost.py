@@ -12,7 +12,7 @@ from safetensors.torch import load, save
 
 from fewbench.errors import BenchError
 from fewbench.measure.stored import Locations, model_key, model_of, not_kept, task_of, test_rows
-from fewbench.measure.stored_cost import CostConditions, cost, spaced
+from fewbench.measure.stored_cost import CostConditions, EnergyUse, cost, spaced
 from fewbench.nn.fit_context import Models
 from fewbench.runner.local import execute
 from fewbench.runner.plan import Request, make_plan
@@ -113,7 +113,7 @@ def test_beside_a_teacher_and_with_energy(kept, tiny_model):
 
     def energy(work):
         work()
-        return {"joules": 6.0, "by": "a meter"}
+        return EnergyUse(6.0, "a meter")
 
     conditions = CostConditions(examples=2, rounds=2, energy=energy)
     found = cost(record, teacher, world(store, tiny_model), Models(torch.device("cpu")), conditions)
@@ -166,7 +166,7 @@ def test_other_test_rows_and_another_version_are_refused(kept):
     changed = replace(record, run=replace(record.run, test_fingerprint="0" * 64))
     with pytest.raises(BenchError, match="not those that run"):
         test_rows(changed, task_of(record, here), here)
-    with pytest.raises(BenchError, match="of version 99"):
+    with pytest.raises(BenchError, match="has version 99"):
         task_of(replace(record, run=replace(record.run, task_version=99)), here)
 
 
