@@ -36,8 +36,8 @@ def test_vectors_give_words_of_a_cosine_of_half_or_more(tmp_path):
         ("n.json", "[1]", "it holds a list"),
         ("n.json", "{", "not JSON"),
         ("n.json", "{}", "it is empty"),
-        ("n.json", '{"a": {"b": 0.5}}', "what stands under 'a' is no list of words"),
-        ("n.json", '{"a": [["b", 0.5]]}', "what stands under 'a'"),
+        ("n.json", '{"a": {"b": 0.5}}', "the value of 'a' is not a list of words"),
+        ("n.json", '{"a": [["b", 0.5]]}', "the value of 'a'"),
         ("n.txt", "a 1 2\nb 1", "line 2"),
         ("n.txt", "a 1 2\nb x y", "line 2"),
         ("n.txt", "a 1 2\nb nan 1", "line 2"),
@@ -48,14 +48,14 @@ def test_vectors_give_words_of_a_cosine_of_half_or_more(tmp_path):
 )
 def test_another_format_is_refused(tmp_path, name, content, says):
     (tmp_path / name).write_text(content, "utf-8")
-    with pytest.raises(BenchError, match="no table of neighbours") as error:
+    with pytest.raises(BenchError, match="not a table of neighbours") as error:
         read_neighbours(tmp_path / name)
     assert says in error.value.problem
     assert "--neighbours FILE" in str(error.value)
 
 
 def test_resources_are_named(resources):
-    named = resources.named
+    named = resources.description
     assert named["neighbours"]["name"] == "near" and named["neighbours"]["words"] == 4
     assert named["stop_words"]["words"] == 5 and "Jin" in named["stop_words"]["stands_for"]
     assert len(named["tagger"]["revision"]) == 16
@@ -64,7 +64,7 @@ def test_resources_are_named(resources):
 def test_nothing_is_left_out_for_want_of_a_resource(neighbours, nltk_data, tmp_path, monkeypatch):
     monkeypatch.setenv("NLTK_DATA", str(tmp_path / "none"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(BenchError, match="needs words' neighbours"):
+    with pytest.raises(BenchError, match="needs neighbours of words"):
         read_resources(None, nltk_data, tmp_path)
     with pytest.raises(BenchError, match="no such file of neighbours"):
         read_resources(tmp_path / "n.json", nltk_data, None)

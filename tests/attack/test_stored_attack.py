@@ -187,7 +187,7 @@ def test_a_run_without_its_model_says_how_to_keep_it_and_the_others_go_on(store,
 def test_what_cannot_be_had_is_refused_before_any_run(store, busy, tmp_path):
     key, _ = keys(store)
     (tmp_path / "n.json").write_text("[]", "utf-8")
-    with pytest.raises(BenchError, match="no table of neighbours"):
+    with pytest.raises(BenchError, match="not a table of neighbours"):
         run_attack(store, busy, key, neighbours=tmp_path / "n.json")
     with pytest.raises(BenchError, match="stop words cannot be read"):
         run_attack(store, busy, key, nltk_data=tmp_path)

@@ -75,7 +75,7 @@ def test_tags_are_nltks(shared, monkeypatch):
 
 
 def test_a_missing_tagger_is_said(tmp_path):
-    with pytest.raises(BenchError, match="the tagger is not there") as error:
+    with pytest.raises(BenchError, match="a file of the tagger is missing") as error:
         read_tagger(tmp_path)
     assert "--nltk-data" in str(error.value)
 

@@ -1,3 +1,1 @@
-"""Adversarial attacks on stored models: goal, constraints, moves and search, each its own piece,
-and recipes.
-"""
+"""Adversarial attacks on stored models: goal, constraints, moves, search, and recipes of them."""

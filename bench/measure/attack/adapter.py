@@ -1,9 +1,7 @@
-"""TextAttack's own recipes on a stored run, and its TextFooler put together of this project's
-resources.
+"""TextAttack's recipes on a stored run, and its TextFooler with this project's resources.
 
-TextAttack is optional (extra `attack`). It needs transformers below 5, imports slowly, and its
-recipes may want to download what they use; one that does fails with its reason where the network is
-off.
+TextAttack is optional (extra `attack`). It needs transformers below 5, imports slowly, and some
+recipes download what they use; without a network these fail and say why.
 """
 
 from __future__ import annotations
@@ -44,11 +42,14 @@ if TYPE_CHECKING:
     from fewbench.measure.attack.asking import Array
     from fewbench.measure.attack.resources import Resources
 
-INSTALL = "pip install -c constraints.txt 'fewbench[attack]', in an environment of its own where transformers is 5"
+INSTALL = (
+    "pip install -c constraints.txt 'fewbench[attack]', in another environment "
+    "if this one has transformers 5"
+)
 COLUMNS = ("premise", "hypothesis")
-"""What TextAttack's recipes call the texts of a pair; those that keep the premise know it by this
-name.
-"""
+"""TextAttack's names for the texts of a pair, by which recipes know the premise to keep."""
+
+MODULES = ("attack_recipes", "attack_args", "models.wrappers", "constraints.semantics")
 
 
 def check_installed() -> None:
@@ -57,52 +58,50 @@ def check_installed() -> None:
     Raises:
         BenchError: it is not installed, or transformers is 5 or newer.
     """
-    theirs = version("transformers")
-    if int(theirs.partition(".")[0]) >= 5:
+    transformers = version("transformers")
+    if int(transformers.partition(".")[0]) >= 5:
         raise BenchError(
-            f"TextAttack needs transformers below 5, and {theirs} is installed",
-            allowed="the recipes that need no TextAttack: textfooler-paper, textfooler-cli, textattack-jin2019",
+            f"TextAttack needs transformers below 5, but {transformers} is installed",
+            allowed="the recipes that need no TextAttack: "
+            "textfooler-paper, textfooler-cli, textattack-jin2019",
             fix=INSTALL,
         )
     try:
         version("textattack")
     except PackageNotFoundError as error:
         raise BenchError(
-            "this recipe is TextAttack's, which is not installed", fix=INSTALL
+            "this recipe needs TextAttack, which is not installed", fix=INSTALL
         ) from error
 
 
 @contextmanager
-def its_own_affair() -> Iterator[None]:
-    """Silence warnings: what TextAttack and its dependencies call deprecated is no business of our
-    users.
-    """
+def without_warnings() -> Iterator[None]:
+    """Silence warnings: deprecations within TextAttack do not concern users."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def load_textattack() -> Any:
-    """Return the package.
+    """Import TextAttack with the modules used here.
 
     Raises:
-        BenchError: it cannot be loaded: it wants NLTK's stop words, say, and the network is off.
+        BenchError: it cannot be loaded, for instance because it lacks NLTK's stop words offline.
     """
     check_installed()
-    with its_own_affair():
+    with without_warnings():
         try:
-            for module in (
-                "attack_recipes",
-                "attack_args",
-                "models.wrappers",
-                "constraints.semantics",
-            ):
+            for module in MODULES:
                 import_module(f"textattack.{module}")
             return import_module("textattack")
         except Exception as error:
-            reason = [*str(error).strip().splitlines(), type(error).__name__][0]
             fix = "NLTK_DATA=FOLDER with the corpora stopwords and wordnet"
-            raise BenchError(f"TextAttack cannot be loaded: {reason}", fix=fix) from error
+            raise BenchError(f"TextAttack cannot be loaded: {_reason(error)}", fix=fix) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error, or its type if it says nothing."""
+    return [*str(error).strip().splitlines(), type(error).__name__][0]
 
 
 def attack_by_textattack(
@@ -115,20 +114,19 @@ def attack_by_textattack(
     force: bool = False,
     on_item: Callable[[int, int], None] = lambda done, total: None,
 ) -> Measurement:
-    """Attack a stored run's items by one of TextAttack's recipes, one after another, and store the
-    measurement.
+    """Attack a stored run's items by a recipe of TextAttack, and store the measurement.
 
     Args:
         store: of the run.
         target: the run.
-        name: `textattack:` and the recipe's name there.
+        name: `textattack:` and TextAttack's name of the recipe.
         limit: items attacked, drawn as `bench run --limit` draws them.
-        environment: what the measurement says of the machine.
-        force: attack again, whatever is stored.
-        on_item: hears how many items are done, of how many.
+        environment: for the measurement.
+        force: attack again, even if a measurement is stored.
+        on_item: called with the number of items done and the number of all.
 
     Raises:
-        BenchError: TextAttack or the recipe cannot be had, or the outcome cannot be stored.
+        BenchError: TextAttack or the recipe is not available, or the outcome cannot be stored.
     """
     package = load_textattack()
     recipe = build_recipe(package, name.partition(":")[2], wrap(package, target.model))
@@ -168,80 +166,72 @@ def attack_by_textattack(
 
 
 def build_recipe(package: Any, name: str, model: Any) -> Any:
-    """Return one of TextAttack's recipes on a wrapped model.
+    """Build a recipe of TextAttack on a wrapped model.
 
     Raises:
-        BenchError: there is none of that name, or it cannot be built.
+        BenchError: the name is unknown, or the recipe cannot be built.
     """
-    known = package.attack_args.ATTACK_RECIPE_NAMES
-    if name not in known:
-        allowed = [f"textattack:{other}" for other in known]
-        fix = "--recipe textattack:deepwordbug"
+    recipes = package.attack_args.ATTACK_RECIPE_NAMES
+    if name not in recipes:
         raise BenchError(
             f"TextAttack has no recipe '{name}'",
-            allowed=allowed,
+            allowed=[f"textattack:{other}" for other in recipes],
             given=f"textattack:{name}",
-            fix=fix,
+            fix="--recipe textattack:deepwordbug",
         )
-    module, _, kind = known[name].rpartition(".")
+    module, _, kind = recipes[name].rpartition(".")
     try:
-        with its_own_affair():
+        with without_warnings():
             return getattr(import_module(module), kind).build(model)
-    except Exception as error:  # what it needs and cannot fetch raises whatever its libraries raise
-        reason = [*str(error).strip().splitlines(), type(error).__name__][0]
+    except Exception as error:  # a failed download raises whatever its library raises
         raise BenchError(
-            f"TextAttack's recipe '{name}' cannot be built here: {type(error).__name__}: {reason}",
+            f"TextAttack's recipe '{name}' cannot be built here: "
+            f"{type(error).__name__}: {_reason(error)}",
             allowed="recipes whose resources are on this machine",
             fix="go online once, so that TextAttack fetches what it needs",
         ) from error
 
 
 def wrap(package: Any, model: Predictor) -> Any:
-    """Return a model as TextAttack's wrappers are: a list of texts (or tuples of them) to
-    probabilities.
-    """
+    """Wrap a model for TextAttack: a list of texts, or of tuples of texts, to probabilities."""
+    wrapper = package.models.wrappers.ModelWrapper
 
-    class Wrapped(package.models.wrappers.ModelWrapper):  # type: ignore[misc]  # the package has no types
+    class Wrapped(wrapper):  # type: ignore[misc, valid-type]  # the package has no types
         def __init__(self) -> None:
-            self.model = None  # TextAttack moves what it finds here between devices
+            self.model = None  # TextAttack would move a model here between devices
 
         def __call__(self, texts: Sequence[str | tuple[str, ...]]) -> Any:
             import torch
 
-            return torch.from_numpy(
-                probabilities(model, [(t,) if isinstance(t, str) else tuple(t) for t in texts])
-            )
+            items = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
+            return torch.from_numpy(probabilities(model, items))
 
     return Wrapped()
 
 
+STATUSES: dict[str, Status] = {
+    "SuccessfulAttackResult": "succeeded",
+    "SkippedAttackResult": "skipped",
+}
+"""The status of an item by the class of TextAttack's result; all others have failed."""
+
+
 def attack_item(recipe: Any, item: Example, *, seed: int) -> AttackOutcome:
-    """Return what one of TextAttack's attacks makes of an item. Recipes that draw at random are
-    seeded by item.
-    """
+    """Attack an item by a recipe of TextAttack; random recipes are seeded by item."""
     import torch
 
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    given: Any = (
-        item.texts[0]
-        if len(item.texts) == 1
-        else OrderedDict(zip(COLUMNS, item.texts, strict=True))
-    )
-    with its_own_affair():
-        result = recipe.attack(given, int(item.label or 0))
+    is_single = len(item.texts) == 1
+    text = item.texts[0] if is_single else OrderedDict(zip(COLUMNS, item.texts, strict=True))
+    with without_warnings():
+        result = recipe.attack(text, int(item.label or 0))
     first, last = result.original_result, result.perturbed_result
-    statuses: dict[str, Status] = {
-        "SuccessfulAttackResult": "succeeded",
-        "SkippedAttackResult": "skipped",
-    }
-    texts = (
-        last.attacked_text.tokenizer_input
-    )  # a text, or a tuple of them: some recipes change the premise too
+    texts = last.attacked_text.tokenizer_input  # a text, or a tuple: some recipes change both
     return AttackOutcome(
         id=item.id,
-        status=statuses.get(type(result).__name__, "failed"),
+        status=STATUSES.get(type(result).__name__, "failed"),
         label=int(item.label or 0),
         texts=item.texts,
         adversarial=(texts,) if isinstance(texts, str) else tuple(texts),
@@ -261,49 +251,37 @@ def local_textfooler(
     *,
     nltk_tagger: bool = False,
 ) -> Any:
-    """Return TextAttack's TextFooler with its own search, put together of local parts: what ours
-    must equal.
+    """Return TextAttack's TextFooler on local resources, whose outcomes ours must equal.
 
     Args:
         package: of `load_textattack`.
-        model: what is attacked.
-        resources: near words (a table), stop words, tagger.
+        model: to attack.
+        resources: neighbours of words (a table), stop words, tagger.
         encoder: sentences to vectors [n, d].
-        nltk_tagger: tag by NLTK itself, as TextAttack does: the first equal word of the context
-            counts.
+        nltk_tagger: tag by NLTK itself, as TextAttack does: of equal words in the context the first
+            one counts.
     """
-    constraints, goal_functions, search_methods = (
-        package.constraints,
-        package.goal_functions,
-        package.search_methods,
-    )
-    compared_by = constraints.semantics.sentence_encoders.SentenceEncoder
-    tagged_by = constraints.grammaticality.PartOfSpeech
-    words = list(resources.neighbours.words)
-    places = {word: place for place, word in enumerate(words)}
-    near = [
-        [place, *(places[other] for other in resources.neighbours.of(word, 50))]
-        for word, place in places.items()
-    ]
-    embedding = package.shared.WordEmbedding(np.zeros((1, 1)), places, words, nn_matrix=near)
+    constraints = package.constraints
+    sentence_encoder = constraints.semantics.sentence_encoders.SentenceEncoder
+    part_of_speech = constraints.grammaticality.PartOfSpeech
+    embedding = _embedding(package, resources)
 
-    class Tags(tagged_by):  # type: ignore[misc, valid-type]
+    class Tags(part_of_speech):  # type: ignore[misc, valid-type]
         def _get_pos(self, before: list[str], word: str, after: list[str]) -> str:
             return resources.tagger.tag((*before, word, *after), len(before))
 
-    class Sentences(compared_by):  # type: ignore[misc, valid-type]
+    class Sentences(sentence_encoder):  # type: ignore[misc, valid-type]
         def encode(self, sentences: list[str]) -> Array:
             return encoder(sentences)
 
-    with its_own_affair():
+    with without_warnings():
+        before = constraints.pre_transformation
         return package.Attack(
-            goal_functions.UntargetedClassification(wrap(package, model)),
+            package.goal_functions.UntargetedClassification(wrap(package, model)),
             [
-                constraints.pre_transformation.RepeatModification(),
-                constraints.pre_transformation.StopwordModification(
-                    stopwords=set(resources.stop_words)
-                ),
-                (tagged_by if nltk_tagger else Tags)(allow_verb_noun_swap=True),
+                before.RepeatModification(),
+                before.StopwordModification(stopwords=set(resources.stop_words)),
+                (part_of_speech if nltk_tagger else Tags)(allow_verb_noun_swap=True),
                 Sentences(
                     threshold=JIN_2019,
                     metric="angular",
@@ -313,5 +291,16 @@ def local_textfooler(
                 ),
             ],
             package.transformations.WordSwapEmbedding(max_candidates=50, embedding=embedding),
-            search_methods.GreedyWordSwapWIR(wir_method="delete"),
+            package.search_methods.GreedyWordSwapWIR(wir_method="delete"),
         )
+
+
+def _embedding(package: Any, resources: Resources) -> Any:
+    """Return the table of neighbours as a word embedding of TextAttack, which needs no vectors."""
+    words = list(resources.neighbours.words)
+    numbers = {word: number for number, word in enumerate(words)}
+    nearest = []
+    for word, number in numbers.items():
+        others = resources.neighbours.of(word, 50)
+        nearest.append([number, *(numbers[other] for other in others)])
+    return package.shared.WordEmbedding(np.zeros((1, 1)), numbers, words, nn_matrix=nearest)

@@ -1,6 +1,6 @@
-"""What an attack must keep: stop words, a word's part of speech, the sense of the words around it.
+"""The constraints of an attack: keep stop words, parts of speech, and the sense of the context.
 
-A constraint that needs an answer (an encoder's) is a generator that yields what it asks.
+A constraint that asks the encoder is a generator that yields its question.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from fewbench.measure.attack.asking import Ask, Search
 from fewbench.measure.attack.tagger import Tagger
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float32]
+    from fewbench.measure.attack.asking import Array
 
 
 @dataclass(frozen=True, slots=True)
 class NotStopWords:
-    """Leave stop words as they are."""
+    """Leave stop words unchanged."""
 
     stop_words: frozenset[str]
 
@@ -36,10 +36,10 @@ class NotStopWords:
 class SameTag:
     """Keep a word's part of speech, where nouns and verbs may be exchanged.
 
-    With `context="original"`, as TextAttack has it, both words are tagged between four words before
-    and three after of the original text. With `context="current"`, as Jin et al. have it, the
-    original word is tagged in the whole original text, and the new one in the changed text: between
-    four words on either side if it has more than ten.
+    With `context="original"`, as in TextAttack, both words are tagged between four words before and
+    three after of the original text. With `context="current"`, as in Jin et al., the original word
+    is tagged in the complete original text, and the new one in the changed text: between four words
+    on either side if it has more than ten.
     """
 
     tagger: Tagger
@@ -48,40 +48,38 @@ class SameTag:
     def __call__(
         self, original: WordSequence, candidates: Sequence[WordSequence], index: int
     ) -> list[bool]:
-        """Return which of the texts, each with another word at a place, keep its part of speech."""
+        """For each text with another word at `index`, return True if the word's tag is kept."""
         if self.context == "current":
-            wanted = self.tagger.tag(original.words, index)
-            return [exchangeable(wanted, self._around(text.words, index)) for text in candidates]
-        before, after = (
-            original.words[max(index - 4, 0) : index],
-            original.words[index + 1 : index + 4],
-        )
-        wanted = self.tagger.tag((*before, original.words[index], *after), len(before))
-        new = (
-            self.tagger.tag((*before, text.words[index], *after), len(before))
-            for text in candidates
-        )
-        return [exchangeable(wanted, tag) for tag in new]
+            tag = self.tagger.tag(original.words, index)
+            tags = [self._tag_in_current(text.words, index) for text in candidates]
+        else:
+            tag = self._tag_in_original(original, original.words[index], index)
+            tags = [self._tag_in_original(original, t.words[index], index) for t in candidates]
+        return [exchangeable(tag, other) for other in tags]
 
-    def _around(self, words: Sequence[str], index: int) -> str:
+    def _tag_in_original(self, original: WordSequence, word: str, index: int) -> str:
+        before = original.words[max(index - 4, 0) : index]
+        after = original.words[index + 1 : index + 4]
+        return self.tagger.tag((*before, word, *after), len(before))
+
+    def _tag_in_current(self, words: Sequence[str], index: int) -> str:
         if len(words) <= 10:
             return self.tagger.tag(words, index)
         return self.tagger.tag(words[max(index - 4, 0) : index + 5], min(index, 4))
 
 
 def exchangeable(tag: str, other: str) -> bool:
-    """Return whether a word of one part of speech may stand for one of another."""
+    """True if a word of one part of speech may replace one of the other."""
     return tag == other or {tag, other} == {"NOUN", "VERB"}
 
 
 @dataclass(frozen=True, slots=True)
 class Similar:
-    """Keep the sense of the `window` words around a change, against the text before the change (not
-    the original).
+    """Keep the sense of the words around a change, compared with the text before that change.
 
     Args:
         threshold: the least angular similarity (`angular`) of the two windows.
-        short: the threshold for texts of fewer words than the window; None passes them all, at
+        short: the threshold for texts shorter than the window; None passes them all, at
             similarity 1.
         window: in words.
     """
@@ -92,35 +90,32 @@ class Similar:
 
     def __call__(
         self, current: WordSequence, candidates: Sequence[WordSequence], index: int
-    ) -> Search[tuple[Any, Array]]:
-        """Return which of the texts are similar enough, [n], and how similar they are, [n]."""
+    ) -> Search[tuple[NDArray[np.bool_], Array]]:
+        """Compare texts; return True for the similar ones, [n], and the similarities, [n]."""
         import numpy as np
 
-        is_short = len(current) < self.window
-        if is_short and self.short is None:
+        threshold = self.short if len(current) < self.window else self.threshold
+        if threshold is None:
             return np.ones(len(candidates), bool), np.ones(len(candidates), np.float32)
         windows = [text.window(index, self.window) for text in (current, *candidates)]
         rows = yield Ask("encoder", windows)
         similarity = angular(rows[:1], rows[1:])
-        return similarity >= (
-            self.short if is_short and self.short is not None else self.threshold
-        ), similarity
+        return similarity >= threshold, similarity
 
 
-def angular(one: Array, other: Array) -> Array:
-    """Return 1 - angle / π of the rows of two arrays [n, d] (or [1, d]), [n]: 1 the same direction,
-    0 the opposite.
+def angular(vectors: Array, others: Array) -> Array:
+    """Return 1 - angle / π of the rows of two arrays [n, d] (or [1, d]), [n].
+
+    It is 1 for the same direction, and 0 for the opposite one.
     """
     import numpy as np
 
-    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    cosines = (one * other).sum(axis=1) / np.maximum(norms, 1e-8)
+    norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(others, axis=1)
+    cosines = (vectors * others).sum(axis=1) / np.maximum(norms, 1e-8)
     similarity: Array = 1 - np.arccos(np.clip(cosines, -1, 1)) / np.float32(math.pi)
     return similarity
 
 
 def from_radians(threshold: float) -> float:
-    """Return as angular similarity what Jin et al. state as 1 - angle, the angle in radians and not
-    over π.
-    """
+    """Convert a threshold of Jin et al., 1 - angle in radians, to angular similarity."""
     return 1 - (1 - threshold) / math.pi

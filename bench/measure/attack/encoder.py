@@ -1,11 +1,10 @@
-"""A sentence encoder out of any masked language model: the mean of its last hidden states,
-calibrated.
+"""A sentence encoder made of a masked language model: the calibrated mean of its last states.
 
-TextFooler's own is the Universal Sentence Encoder, which cannot be had offline. The hidden states
-of a masked language model all point nearly the same way, so that any two sentences seem alike and a
-threshold keeps nothing out. Hence the calibration: every dimension is centred and scaled by its
-mean and deviation over sentences of the data (the inputs that are attacked), by which unrelated
-sentences get cosines around 0, as they do there.
+TextFooler uses the Universal Sentence Encoder, which is not available offline. The hidden states of
+a masked language model all point in nearly the same direction, so that any two sentences seem alike
+and a threshold excludes nothing. Hence the calibration: every dimension is centred and scaled by
+its mean and deviation over sentences of the data (the inputs that are attacked). Unrelated
+sentences then have cosines around 0, as with the Universal Sentence Encoder.
 
 Axes: n texts, d width.
 """
@@ -13,7 +12,7 @@ Axes: n texts, d width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,14 +20,13 @@ import torch
 from fewbench.measure.attack.constraints import angular
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Encoded, Tokens, by_length, collate
+from fewbench.types import Json
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Array = NDArray[np.float32]
+    from fewbench.measure.attack.asking import Array
 
 LONGEST = 64
-"""Tokens that are read of a text; windows are of 15 words."""
+"""Tokens read of a text; windows have 15 words."""
 TOKENS_A_BATCH = 8192
 
 
@@ -52,13 +50,14 @@ class MeanPooled:
         }
 
     def __call__(self, texts: Sequence[str]) -> Array:
-        """Return the vectors of some texts, [n, d]."""
+        """Encode texts as vectors, [n, d]."""
         vectors: Array = (self._mean_states(texts) - self.mean) / self.deviation
         return vectors
 
-    def describe(self) -> dict[str, Any]:
-        """Return what a record says of it: `unrelated` is the mean angular similarity of neighbours
-        in the sample.
+    def describe(self) -> Json:
+        """Return the encoder's description for the measurement.
+
+        `unrelated` is the mean angular similarity of neighbours in the sample.
         """
         ref = self.backbone.ref
         return {
@@ -70,19 +69,21 @@ class MeanPooled:
 
     @torch.no_grad()
     def _mean_states(self, texts: Sequence[str]) -> Array:
-        tokenised = self.backbone.tokenizer(list(texts), truncation=True, max_length=self.places)[
-            "input_ids"
-        ]
-        encoded = [Encoded((Tokens(tuple(ids), (0,) * len(ids)),), None) for ids in tokenised]
+        tokenizer = self.backbone.tokenizer
+        rows_of_ids = tokenizer(list(texts), truncation=True, max_length=self.places)["input_ids"]
+        encoded = [Encoded((Tokens(tuple(ids), (0,) * len(ids)),), None) for ids in rows_of_ids]
         rows = np.empty((len(encoded), self.backbone.config.hidden_size), np.float32)
         for indices in by_length(encoded, TOKENS_A_BATCH):
             batch = collate([encoded[index] for index in indices], self.backbone.device)
             states = self.backbone.hidden_states(batch)[-1]
             spread = states[batch.grid] * batch.real[..., None]  # [S, T, d]
-            rows[indices] = (spread.sum(1) / batch.real.sum(1, keepdim=True)).float().cpu().numpy()
+            means = spread.sum(1) / batch.real.sum(1, keepdim=True)
+            rows[indices] = means.float().cpu().numpy()
         return rows
 
 
 def _unrelated(vectors: Array) -> float:
     """Return the mean angular similarity of each vector and the next."""
-    return round(float(angular(vectors[:-1], vectors[1:]).mean()), 4) if len(vectors) > 1 else 1.0
+    if len(vectors) < 2:
+        return 1.0
+    return round(float(angular(vectors[:-1], vectors[1:]).mean()), 4)

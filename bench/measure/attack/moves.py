@@ -1,4 +1,4 @@
-"""What an attack may do to a text: put a neighbour in a word's place, in the word's own case."""
+"""The moves of an attack: replace a word by a neighbour, in the word's case."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from fewbench.measure.attack.text import WordSequence
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """Put one of the nearest neighbours in a word's place (Jin et al.: up to 50 at a cosine of 0.5
-    or more).
+    """Replace a word by one of its nearest neighbours.
+
+    Jin et al. try up to 50, at a cosine of 0.5 or more.
     """
 
     neighbours: Neighbours
     limit: int = 50
 
     def __call__(self, text: WordSequence, index: int) -> list[WordSequence]:
-        """Return the texts with each of the neighbours of a word in its place, the nearest first."""
+        """Return the texts with each neighbour of a word in its place, the nearest first."""
         word = text.words[index]
-        found = (in_case(other, word) for other in self.neighbours.of(word.lower(), self.limit))
-        return [text.replace(index, other) for other in found if other != word]
+        neighbours = self.neighbours.of(word.lower(), self.limit)
+        replacements = [in_case(other, word) for other in neighbours]
+        return [text.replace(index, other) for other in replacements if other != word]
 
 
 def in_case(word: str, like: str) -> str:
-    """Return a word in lower, upper or capitalised letters, as another is; any other mixture leaves
-    it as it is.
-    """
+    """Return a word in the case of another: lower, upper or capitalised, else unchanged."""
     if like.islower():
         return word.lower()
     if like.isupper() and len(like) > 1:

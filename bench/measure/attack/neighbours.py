@@ -1,4 +1,4 @@
-"""Near words, of a table that lists them or of vectors in which they are looked for."""
+"""Neighbours of words, from a table that lists them or from word vectors."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fewbench.errors import BenchError
 from fewbench.io.jsonl import read_bytes
+from fewbench.types import Json
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 FORMATS = (
-    '.json: {"word": ["nearest", "next", …], …}; .txt: a word and its vector a line, between spaces'
+    '.json: {"word": ["nearest", "next", …], …}; .txt: a word and its vector per line, with spaces'
 )
 COSINE = 0.5
 """Words nearer than this are neighbours (Jin et al., section "Word Replacer"; protocols: δ = 0.5).
@@ -25,24 +26,23 @@ COSINE = 0.5
 
 
 class Neighbours(Protocol):
-    """What gives a word's neighbours."""
+    """A source of words' neighbours."""
 
     def of(self, word: str, limit: int) -> Sequence[str]:
-        """Return up to `limit` neighbours of a lower-case word, the nearest first; none of an
-        unknown word.
+        """Return up to `limit` neighbours of a lower-case word, the nearest first.
+
+        An unknown word has none.
         """
         ...
 
-    def describe(self) -> dict[str, Any]:
-        """Return what a record says of it; `cosine` is what is known of how near they are."""
+    def describe(self) -> Json:
+        """Return the source's description for the measurement; `cosine` says how near they are."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class NeighbourTable:
-    """Neighbours as someone else found them: how near they are is not in the table, and cannot be
-    checked.
-    """
+    """Neighbours listed in a table, without distances that could be checked."""
 
     name: str
     revision: str
@@ -52,15 +52,16 @@ class NeighbourTable:
         """Return the first neighbours of a word."""
         return self.words.get(word, ())[:limit]
 
-    def describe(self) -> dict[str, Any]:
-        """Return what a record says of it."""
+    def describe(self) -> Json:
+        """Return the source's description for the measurement."""
         most = max(map(len, self.words.values()), default=0)
         return {
             "name": self.name,
             "revision": self.revision,
             "words": len(self.words),
             "most": most,
-            "cosine": f"not checked: the table has no distances, and at most {most} neighbours a word",
+            "cosine": "not checked: the table has no distances, "
+            f"and at most {most} neighbours a word",
         }
 
 
@@ -80,37 +81,39 @@ class Vectors:
     words: Sequence[str]
     matrix: NDArray[np.float32]
     _places: dict[str, int] = field(init=False)
-    _found: dict[str, list[str]] = field(init=False, default_factory=dict)
+    _near: dict[str, list[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_places", {word: place for place, word in enumerate(self.words)})
 
     def of(self, word: str, limit: int) -> Sequence[str]:
-        """Return the words of the highest cosines to a word, of at least `COSINE`; not the word
-        itself.
-        """
-        if word not in self._found:
-            self._found[word] = self._near(word)
-        return self._found[word][:limit]
+        """Return the other words with the highest cosines to a word, of at least `COSINE`."""
+        if word not in self._near:
+            self._near[word] = self._look_up(word)
+        return self._near[word][:limit]
 
-    def _near(self, word: str) -> list[str]:
+    def _look_up(self, word: str) -> list[str]:
         place = self._places.get(word)
         if place is None:
             return []
         cosines = self.matrix @ self.matrix[place]
         near = [int(other) for other in (cosines >= COSINE).nonzero()[0] if other != place]
-        return [
-            self.words[other] for other in sorted(near, key=lambda other: (-cosines[other], other))
-        ]
+        near.sort(key=lambda other: (-cosines[other], other))
+        return [self.words[other] for other in near]
 
-    def describe(self) -> dict[str, Any]:
-        """Return what a record says of it."""
-        named = {"name": self.name, "revision": self.revision, "words": len(self.words)}
-        return {**named, "dimensions": self.matrix.shape[1], "cosine": f"at least {COSINE}"}
+    def describe(self) -> Json:
+        """Return the source's description for the measurement."""
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "words": len(self.words),
+            "dimensions": self.matrix.shape[1],
+            "cosine": f"at least {COSINE}",
+        }
 
 
 def read_neighbours(file: Path) -> NeighbourTable | Vectors:
-    """Return the neighbours that a table (.json) lists or that vectors (.txt) give.
+    """Read a table of neighbours (.json) or word vectors (.txt).
 
     Raises:
         DataError: the file cannot be read.
@@ -131,13 +134,13 @@ def _table(raw: bytes, file: Path) -> dict[str, list[str]]:
         table = json.loads(raw)
     except ValueError as error:
         raise _other_format(file, f"not JSON: {error}") from error
-    if not isinstance(table, dict) or not table:
-        raise _other_format(
-            file, f"it holds a {type(table).__name__} and no words" if table else "it is empty"
-        )
+    if not table:
+        raise _other_format(file, "it is empty")
+    if not isinstance(table, dict):
+        raise _other_format(file, f"it holds a {type(table).__name__} and no words")
     for word, near in table.items():
         if not isinstance(near, list) or not all(isinstance(other, str) for other in near):
-            raise _other_format(file, f"what stands under '{word}' is no list of words")
+            raise _other_format(file, f"the value of '{word}' is not a list of words")
     return table
 
 
@@ -151,14 +154,12 @@ def _vectors(raw: bytes, file: Path) -> tuple[list[str], NDArray[np.float32]]:
             rows.append(np.array(values, dtype=np.float32))
         except ValueError as error:
             raise _other_format(file, f"line {number}: {error}") from error
-        if (
-            not values
-            or len(values) != len(rows[0])
-            or not np.isfinite(rows[-1]).all()
-            or not rows[-1].any()
-        ):
-            problem = f"line {number} is no vector, or not of {len(rows[0])} numbers as the first"
-            raise _other_format(file, problem)
+        row = rows[-1]
+        is_vector = len(row) > 0 and bool(np.isfinite(row).all() and row.any())
+        if not is_vector or len(row) != len(rows[0]):
+            raise _other_format(
+                file, f"line {number} is not a vector of {len(rows[0])} numbers, as the first is"
+            )
         words.append(word)
     if not words:
         raise _other_format(file, "it is empty")
@@ -168,7 +169,7 @@ def _vectors(raw: bytes, file: Path) -> tuple[list[str], NDArray[np.float32]]:
 
 def _other_format(file: Path, problem: str) -> BenchError:
     return BenchError(
-        f"no table of neighbours: {problem}",
+        f"not a table of neighbours: {problem}",
         where=str(file),
         allowed=FORMATS,
         fix="--neighbours FILE",

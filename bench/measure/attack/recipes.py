@@ -1,25 +1,24 @@
-"""TextFooler's recipes by name: how its pieces are put together, and at which thresholds.
+"""TextFooler's recipes by name: their pieces and their thresholds.
 
 `textfooler-paper` is Jin et al. (2020) with the similarity threshold that its authors name to
-reproduce the paper, 0.5; `textfooler-cli` has that of their program, 0.7, which the thesis used off
-the shelf (thesis, 4.3.2). `textattack-jin2019` is TextAttack's recipe of that name. They differ in
+reproduce the paper, 0.5; `textfooler-cli` has that of their program, 0.7, which the thesis used
+unchanged (thesis, 4.3.2). `textattack-jin2019` is TextAttack's recipe of that name. They differ in
 more than the threshold: see `RECIPES`.
 
-Departs from all three, for what cannot be had offline, as the record says of each: the Universal
-Sentence Encoder (a local encoder stands for it), the recipe's own stop words (NLTK's stand for
-them), and, where neighbours come from a table without distances, the cosine. Departs from Jin et
-al.: plain text is taken apart at marks first; their files are tokenised. Of a text of 14 words, the
-window at its last places is the whole text (their index runs below 0 there, and it is a single
-word). Departs from TextAttack: of a pair only the text that is attacked is tagged and compared, not
-both as one text; a word that repeats in its context is tagged where it stands, not where it stands
-first.
+Departures from all three, for lack of offline resources, which the measurement names: a local
+encoder replaces the Universal Sentence Encoder, NLTK's stop words replace the recipe's own, and the
+cosine is not checked where neighbours come from a table without distances. Departures from Jin et
+al.: plain text is split at punctuation first, since their files are tokenised; in a text of 14
+words, the window at its last places is the complete text (their index falls below 0 there, which
+gives a single word). Departures from TextAttack: of a pair only the attacked text is tagged and
+compared, not both as one text; a word that repeats in its context is tagged in its own place, not
+in its first one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from fewbench.errors import BenchError
 from fewbench.measure.attack.constraints import NotStopWords, SameTag, Similar, from_radians
@@ -33,6 +32,7 @@ from fewbench.measure.attack.search import (
     most_similar_winner,
 )
 from fewbench.measure.attack.text import tokens, words
+from fewbench.types import Json
 
 JIN_2019 = 0.840845057
 """TextAttack's threshold of angular similarity: `from_radians(0.5)` to nine digits."""
@@ -43,17 +43,17 @@ class AttackRecipe:
     """An attack by name.
 
     Attributes:
-        lower: texts are put in lower case first, as Jin et al.'s are.
+        lower: lower-case texts first, as Jin et al. do.
         threshold: the least angular similarity.
-        assemble: puts the pieces together.
-        says: what a record says of it.
+        assemble: makes the attack from its resources.
+        description: for the measurement.
     """
 
     name: str
     lower: bool
     threshold: float
     assemble: Callable[[Resources], Assembly]
-    says: dict[str, Any]
+    description: Json
 
 
 def _jin(name: str, threshold: float) -> AttackRecipe:
@@ -71,7 +71,7 @@ def _jin(name: str, threshold: float) -> AttackRecipe:
             ask_all=True,
         )
 
-    says = {
+    description = {
         "importance": "out-of-vocabulary token",
         "threshold": {"one_minus_radians": threshold, "angular": round(angle, 9)},
         "short_texts": {
@@ -81,7 +81,7 @@ def _jin(name: str, threshold: float) -> AttackRecipe:
         },
         "asks": "all candidates",
     }
-    return AttackRecipe(name, True, angle, assemble, says)
+    return AttackRecipe(name, True, angle, assemble, description)
 
 
 def _textattack(name: str) -> AttackRecipe:
@@ -97,13 +97,13 @@ def _textattack(name: str) -> AttackRecipe:
             ask_all=False,
         )
 
-    says = {
+    description = {
         "importance": "deletion",
         "threshold": {"angular": JIN_2019},
         "short_texts": {"below_words": 15, "passed": True},
         "asks": "candidates that meet all constraints",
     }
-    return AttackRecipe(name, False, JIN_2019, assemble, says)
+    return AttackRecipe(name, False, JIN_2019, assemble, description)
 
 
 RECIPES = {
@@ -117,7 +117,7 @@ RECIPES = {
 
 
 def get_recipe(name: str) -> AttackRecipe:
-    """Return the recipe of a name.
+    """Return a recipe by name.
 
     Raises:
         BenchError: there is none.

@@ -1,6 +1,4 @@
-"""What TextFooler's attack takes besides the model: near words, stop words, a tagger. Each is a
-file, and named.
-"""
+"""TextFooler's resources besides the model: neighbours of words, stop words and a tagger."""
 
 from __future__ import annotations
 
@@ -9,43 +7,43 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fewbench.errors import BenchError
 from fewbench.measure.attack.neighbours import NeighbourTable, Vectors, read_neighbours
 from fewbench.measure.attack.tagger import PERCEPTRON, Tagger, read_tagger
+from fewbench.types import Json
 
 NEIGHBOURS = "attack/counter_fitted_neighbours.json"
-"""Where in a data folder a table of neighbours is looked for."""
+"""The place of a table of neighbours in a data folder."""
 STOP_WORDS = "corpora/stopwords"
 
 
 @dataclass(frozen=True, eq=False)
 class Resources:
-    """What an attack reads, and what a record says of it (`named`)."""
+    """The resources of an attack, and their description for the measurement."""
 
     neighbours: NeighbourTable | Vectors
     stop_words: frozenset[str]
     tagger: Tagger
-    named: dict[str, Any]
+    description: Json
 
 
 def read_resources(neighbours: Path | None, nltk_data: Path | None, data: Path | None) -> Resources:
-    """Return the resources in some files.
+    """Read all resources.
 
     Args:
-        neighbours: a table or vectors; None looks for `NEIGHBOURS` in `data`.
-        nltk_data: a folder of NLTK's data; None takes NLTK_DATA, then ~/nltk_data.
+        neighbours: a table or vectors; by default `NEIGHBOURS` in `data`.
+        nltk_data: a folder of NLTK's data; by default NLTK_DATA, then ~/nltk_data.
         data: the data folder, if there is one.
 
     Raises:
-        BenchError: one is not there, or in another format. Nothing is left out for want of it.
+        BenchError: a resource is missing, or in another format.
     """
     near = read_neighbours(_neighbours_file(neighbours, data))
     folder = _nltk_folder(nltk_data)
     stop_words, digest = _stop_words(folder)
     tagger = read_tagger(folder)
-    named = {
+    description = {
         "neighbours": near.describe(),
         "stop_words": {
             "name": "NLTK english",
@@ -55,33 +53,32 @@ def read_resources(neighbours: Path | None, nltk_data: Path | None, data: Path |
         },
         "tagger": {"name": PERCEPTRON.rpartition("/")[2], "revision": _digest(folder, PERCEPTRON)},
     }
-    return Resources(near, stop_words, tagger, named)
+    return Resources(near, stop_words, tagger, description)
 
 
-def _neighbours_file(given: Path | None, data: Path | None) -> Path:
-    if given is None and data is not None and (data / NEIGHBOURS).is_file():
+def _neighbours_file(file: Path | None, data: Path | None) -> Path:
+    if file is None and data is not None and (data / NEIGHBOURS).is_file():
         return data / NEIGHBOURS
-    if given is None or not given.is_file():
-        raise BenchError(
-            f"no such file of neighbours: {given}"
-            if given
-            else "an attack needs words' neighbours",
-            allowed=f"a table or counter-fitted vectors; a data folder may hold {NEIGHBOURS}",
-            fix="--neighbours FILE",
-        )
-    return given
+    if file is not None and file.is_file():
+        return file
+    raise BenchError(
+        f"no such file of neighbours: {file}" if file else "an attack needs neighbours of words",
+        allowed=f"a table or counter-fitted vectors; a data folder may hold {NEIGHBOURS}",
+        fix="--neighbours FILE",
+    )
 
 
-def _nltk_folder(given: Path | None) -> Path:
-    known = [Path(place) for place in os.environ.get("NLTK_DATA", "").split(os.pathsep) if place]
-    places = [given] if given else [*known, Path.home() / "nltk_data"]
+def _nltk_folder(folder: Path | None) -> Path:
+    listed = [Path(place) for place in os.environ.get("NLTK_DATA", "").split(os.pathsep) if place]
+    places = [folder] if folder else [*listed, Path.home() / "nltk_data"]
     for place in places:
         if place.is_dir():
             return place
     raise BenchError(
-        "an attack needs a tagger and stop words, and there is no folder of NLTK's data",
+        "an attack needs a tagger and stop words, but there is no folder of NLTK's data",
         where=", ".join(map(str, places)),
-        fix="--nltk-data FOLDER; python -m nltk.downloader averaged_perceptron_tagger_eng universal_tagset stopwords",
+        fix="--nltk-data FOLDER; python -m nltk.downloader averaged_perceptron_tagger_eng "
+        "universal_tagset stopwords",
     )
 
 

@@ -1,13 +1,11 @@
-"""Attacks the test items of a stored run, block by block, and stores what came out beside its
-record.
-"""
+"""Attack the test items of a stored run, block by block, and store the measurement."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +18,7 @@ from fewbench.measure.attack.progress import AttackProgress, lines_of
 from fewbench.measure.attack.recipes import AttackRecipe
 from fewbench.measure.attack.report import AttackOutcome, summary
 from fewbench.measure.attack.resources import Resources
-from fewbench.measure.attack.search import Assembly
+from fewbench.measure.attack.search import Assembly, SearchResult
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.task_model import TaskModel
 from fewbench.store import paths
@@ -28,32 +26,30 @@ from fewbench.store.measurement import Measurement, file_of, measured, measureme
 from fewbench.store.parts import Environment
 from fewbench.store.record import Record
 from fewbench.store.store import Store
-from fewbench.types import Example, Predictor, Task
+from fewbench.types import Example, Json, Predictor, Settings, Task
 
 if TYPE_CHECKING:
     from fewbench.measure.attack.asking import Array
 
 BLOCK = 32
-"""Items attacked side by side. Part of what determines the last bits: batches are made of a block's
-texts.
+"""Items attacked side by side.
+
+Batches are made of a block's texts, so that its size affects the last bits of the outcome.
 """
 
 CALIBRATED = 1000
-"""Items, drawn as those attacked are, by which the sentence encoder is calibrated, however many are
-attacked.
-"""
+"""Items that calibrate the sentence encoder, drawn as those attacked, however many these are."""
 
 AGREED = 0.99
-"""Of the answers of a kept model and those in its record. Another machine's last bits may turn one
-in a hundred.
+"""The least share of a kept model's answers that agree with its record.
+
+Another machine's last bits may change one in a hundred.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is attacked: a stored run, its trained model, and all items it was tested on, labels
-    included.
-    """
+    """A stored run to attack: its trained model and all items it was tested on, with labels."""
 
     record: Record
     task: Task
@@ -61,14 +57,15 @@ class Target:
     items: tuple[Example, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what no attack of this kind is defined on.
+        """Refuse tasks on which the attack is not defined.
 
         Raises:
-            BenchError: a regression or a choice.
+            BenchError: the task is a regression or a choice.
         """
         if self.task.is_regression or self.task.format == "choice":
             raise BenchError(
-                f"{self.task.full_name} is a {self.task.kind}: TextFooler turns the class of a text",
+                f"{self.task.full_name} is a {self.task.kind}, but TextFooler changes the class "
+                "of a text",
                 allowed="tasks of one or two texts with classes",
             )
 
@@ -85,23 +82,23 @@ def attack(
     force: bool = False,
     on_block: Callable[[int, int], None] = lambda done, total: None,
 ) -> Measurement:
-    """Attack a stored run's items and store the measurement; one that is there already is returned.
+    """Attack a stored run's items and store the measurement, or return a stored one.
 
     Args:
         store: of the run.
         target: the run.
-        recipe: how it is attacked.
-        resources: near words, stop words, tagger.
-        encoder: makes the sentence encoder.
+        recipe: the attack.
+        resources: neighbours of words, stop words, tagger.
+        encoder: the backbone of the sentence encoder.
         limit: items attacked, drawn as `bench run --limit` draws them.
-        environment: what the measurement says of the machine.
-        force: attack again, whatever is stored.
-        on_block: hears how many items are done, of how many.
+        environment: for the measurement.
+        force: attack again, even if a measurement is stored.
+        on_block: called with the number of items done and the number of all.
 
     Raises:
-        ModelError: the model gave numbers that are not finite.
-        BenchError: the outcome cannot be stored, the items drawn are of one class alone, or the
-            model is not that of the record.
+        ModelError: the model's probabilities are not finite.
+        BenchError: the outcome cannot be stored, the items drawn have one class only, or the model
+            is not that of the record.
     """
     drawn = draw_items(target, limit)
     items = [prepared(item, recipe) for item in drawn]
@@ -117,9 +114,8 @@ def attack(
     key = {**settings, "run": target.record.run.key, "predictions": target.record.predictions}
     with AttackProgress(file, key, BLOCK, len(items)) as progress:
         on_block(len(progress.outcomes), len(items))
-        for outcomes in blocks(
-            recipe.assemble(resources), target.model, pooled, items[len(progress.outcomes) :]
-        ):
+        rest = items[len(progress.outcomes) :]
+        for outcomes in blocks(recipe.assemble(resources), target.model, pooled, rest):
             progress.add(outcomes)
             on_block(len(progress.outcomes), len(items))
         measurement = measured(
@@ -136,32 +132,32 @@ def attack(
 
 
 def draw_items(target: Target, limit: int) -> tuple[Example, ...]:
-    """Return the items to attack: a draw of those the run was tested on, as `bench run --limit`
-    makes it.
+    """Draw the items to attack from those the run was tested on, as `bench run --limit` does.
 
     Raises:
-        BenchError: they are of one class alone, and the items of the run are not.
+        BenchError: they have one class only, while the run's items have more.
     """
     drawn = draw(target.items, limit)
-    if len({item.label for item in drawn}) > 1 or len({item.label for item in target.items}) == 1:
+    if _count_classes(drawn) > 1 or _count_classes(target.items) == 1:
         return drawn
-    enough = next(
-        n for n in range(limit + 1, len(target.items) + 1) if _classes(draw(target.items, n)) > 1
-    )
+    enough = limit + 1
+    while _count_classes(draw(target.items, enough)) < 2:
+        enough += 1
+    name = target.task.labels[int(drawn[0].label or 0)]
     raise BenchError(
-        f"{target.task.full_name}: {len(drawn)} of {len(target.items)} test rows are drawn, all of class "
-        f"'{target.task.labels[int(drawn[0].label or 0)]}'",
+        f"{target.task.full_name}: {len(drawn)} of {len(target.items)} test rows are drawn, "
+        f"all of class '{name}'",
         allowed="a draw with more than one class",
         fix=f"--limit {enough}, or more",
     )
 
 
-def _classes(items: Sequence[Example]) -> int:
+def _count_classes(items: Sequence[Example]) -> int:
     return len({item.label for item in items})
 
 
-def drawn_by(target: Target) -> dict[str, Any]:
-    """Return what a measurement says of the draw: its rule, and of how many rows it is."""
+def drawn_by(target: Target) -> Json:
+    """Return the draw's description for the measurement: its rule and the number of rows."""
     return {
         "rule": "without replacement, as bench run --limit",
         "seed": LIMIT_SEED,
@@ -170,34 +166,40 @@ def drawn_by(target: Target) -> dict[str, Any]:
 
 
 def clean_accuracy(store: Store, target: Target, drawn: Sequence[Example]) -> float:
-    """Return the accuracy of the kept model on items as they stand.
+    """Return the accuracy of the kept model on unprepared items.
 
-    All items of the run are asked, in its order, so that batches are what they were.
+    All items of the run are predicted, in its order, so that the batches are those of the run.
 
     Raises:
-        BenchError: the model does not answer as the record's predictions do.
+        BenchError: the model's answers do not agree with the record's predictions.
     """
-    answers = target.model.predict([item.without_label() for item in target.items]).answers.tolist()
+    predictions = target.model.predict([item.without_label() for item in target.items])
     forget(target.model)
-    found = {item.id: answer for item, answer in zip(target.items, answers, strict=True)}
+    ids = [item.id for item in target.items]
+    answers = dict(zip(ids, predictions.answers.tolist(), strict=True))
     if target.record.predictions is not None:
-        stored = store.predictions(target.record)
-        pairs = zip(stored.ids, stored.answers.tolist(), strict=True)
-        same = sum(found.get(name) == answer for name, answer in pairs)
-        if same < AGREED * len(found):
-            run = target.record.run
-            raise BenchError(
-                f"the model kept of run {run.key[:8]} is not that of the record: "
-                f"it answers {same} of {len(found)} test rows alike",
-                where=f"{target.task.full_name} {run.method} s{run.seed}",
-                fix="the same bench run with --keep-models --force",
-            )
-    right = sum(int(found[item.id] == item.label) for item in drawn)
+        _expect_agreement(store, target, answers)
+    right = sum(int(answers[item.id] == item.label) for item in drawn)
     return right / len(drawn)
 
 
+def _expect_agreement(store: Store, target: Target, answers: Mapping[str, int]) -> None:
+    stored = store.predictions(target.record)
+    pairs = zip(stored.ids, stored.answers.tolist(), strict=True)
+    same = sum(answers.get(name) == answer for name, answer in pairs)
+    if same >= AGREED * len(answers):
+        return
+    run = target.record.run
+    raise BenchError(
+        f"the model kept of run {run.key[:8]} is not that of the record: "
+        f"{same} of {len(answers)} answers are equal",
+        where=f"{target.task.full_name} {run.method} s{run.seed}",
+        fix="the same bench run with --keep-models --force",
+    )
+
+
 def prepared(item: Example, recipe: AttackRecipe) -> Example:
-    """Return an item with its texts as the recipe reads them."""
+    """Return an item with its texts prepared for the recipe."""
     texts = tuple(text.lower() for text in item.texts) if recipe.lower else item.texts
     return Example(item.id, texts, item.label)
 
@@ -208,11 +210,10 @@ def blocks(
     encoder: Callable[[Sequence[str]], Array],
     items: Sequence[Example],
 ) -> Iterator[list[AttackOutcome]]:
-    """Yield the outcomes of items, block by block; of a pair the second text is attacked, and the
-    first one fixed.
+    """Yield the outcomes of items, block by block; of a pair the second text is attacked.
 
-    Within a block every text is answered once. Nothing is remembered from one block to the next, so
-    that a block's batches hang on nothing that came before it.
+    Within a block every text is answered once. Nothing is cached from one block to the next, so
+    that a block's batches do not depend on the blocks before it.
     """
     for start in range(0, len(items), BLOCK):
         block = items[start : start + BLOCK]
@@ -221,9 +222,7 @@ def blocks(
 
 
 def forget(model: Predictor) -> None:
-    """Drop the encodings of what a model was asked: it remembers all it reads, and these texts
-    never come again.
-    """
+    """Clear a model's cache of encodings, whose texts will not come again."""
     backbone = getattr(model, "backbone", None)
     for view in backbone.encodings.values() if backbone is not None else ():
         view.clear()
@@ -235,32 +234,36 @@ def _block(
     encoder: Callable[[Sequence[str]], Array],
     block: Sequence[Example],
 ) -> list[AttackOutcome]:
-    scored = Remembered(lambda keys: probabilities(model, keys))
-    encoded = Remembered(lambda keys: encoder([key[0] for key in keys]))
-    found = answer_together(
-        [assembly(item.texts[-1], int(item.label or 0)) for item in block],
-        {
-            "model": lambda asked: scored(
-                [(*block[number].texts[:-1], text) for number, text in asked]
-            ),
-            "encoder": lambda asked: encoded([(text,) for _, text in asked]),
-        },
+    predictions = Remembered(lambda keys: probabilities(model, keys))
+    vectors = Remembered(lambda keys: encoder([key[0] for key in keys]))
+
+    def predict(asked: Sequence[tuple[int, str]]) -> Array:
+        return predictions([(*block[number].texts[:-1], text) for number, text in asked])
+
+    def encode(asked: Sequence[tuple[int, str]]) -> Array:
+        return vectors([(text,) for _, text in asked])
+
+    searches = [assembly(item.texts[-1], int(item.label or 0)) for item in block]
+    results = answer_together(searches, {"model": predict, "encoder": encode})
+    outcomes = []
+    for item, (result, queries) in zip(block, results, strict=True):
+        outcomes.append(_outcome(item, result, queries))
+    return outcomes
+
+
+def _outcome(item: Example, result: SearchResult, queries: int) -> AttackOutcome:
+    return AttackOutcome(
+        id=item.id,
+        status=result.status,
+        label=int(item.label or 0),
+        texts=item.texts,
+        adversarial=(*item.texts[:-1], result.text),
+        before=tuple(round(value, 6) for value in result.before),
+        after=tuple(round(value, 6) for value in result.after),
+        queries=queries,
+        changed=result.changed,
+        words=result.words,
     )
-    return [
-        AttackOutcome(
-            id=item.id,
-            status=result.status,
-            label=int(item.label or 0),
-            texts=item.texts,
-            adversarial=(*item.texts[:-1], result.text),
-            before=tuple(round(value, 6) for value in result.before),
-            after=tuple(round(value, 6) for value in result.after),
-            queries=queries,
-            changed=result.changed,
-            words=result.words,
-        )
-        for item, (result, queries) in zip(block, found, strict=True)
-    ]
 
 
 def probabilities(model: Predictor, texts: Sequence[tuple[str, ...]]) -> Array:
@@ -269,39 +272,39 @@ def probabilities(model: Predictor, texts: Sequence[tuple[str, ...]]) -> Array:
     Raises:
         ModelError: they are not finite.
     """
+    examples = [Example(f"query-{number}", item) for number, item in enumerate(texts)]
     try:
-        found = model.predict(
-            [Example(f"query-{number}", own) for number, own in enumerate(texts)]
-        ).probabilities
+        rows = model.predict(examples).probabilities
     except ValueError as error:
         raise ModelError(f"the attacked model gives no probabilities: {error}") from error
-    assert found is not None  # a Target is no regression
-    return np.asarray(found)
+    assert rows is not None  # a Target is not a regression
+    return np.asarray(rows)
 
 
 def _settings(
     target: Target, recipe: AttackRecipe, resources: Resources, encoder: MeanPooled, items: int
-) -> dict[str, Any]:
-    """Return what determines the outcome, as JSON holds it."""
+) -> Json:
+    """Return the settings that determine the outcome, in the types of JSON."""
+    is_pair = target.task.format == "pair"
     settings = {
         "recipe": recipe.name,
-        **recipe.says,
+        **recipe.description,
         "lower_case": recipe.lower,
-        "attacked": "the second text; the first is fixed"
-        if target.task.format == "pair"
-        else "the text",
+        "attacked": "the second text; the first is fixed" if is_pair else "the text",
         "items": items,
         "drawn": drawn_by(target),
         "block": BLOCK,
-        "resources": {**resources.named, "encoder": encoder.describe()},
+        "resources": {**resources.description, "encoder": encoder.describe()},
     }
-    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    plain: Json = json.loads(json.dumps(settings))
     return plain
 
 
 def stored_attack(
-    store: Store, record: Record, name: str, settings: dict[str, Any]
+    store: Store, record: Record, name: str, settings: Settings
 ) -> Measurement | None:
-    """Return the measurement of the same attack that is stored, if there is one."""
-    of_kind = (other for other in measurements(store, record, "attack") if other.name == name)
-    return next((other for other in of_kind if other.settings == settings), None)
+    """Return the stored measurement of the same attack, if there is one."""
+    for measurement in measurements(store, record, "attack"):
+        if measurement.name == name and measurement.settings == settings:
+            return measurement
+    return None

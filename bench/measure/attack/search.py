@@ -1,15 +1,14 @@
-"""Which words to change first, and which candidate to take: greedy search, as a generator that
-yields what it asks.
+"""Greedy search: the order in which words are changed, and the choice among candidates.
 
-Many searches are answered together (`fewbench.measure.attack.asking`): none of them knows the
-model.
+A search is a generator that yields its questions and does not know the model: many searches are
+answered together (`fewbench.measure.attack.asking`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fewbench.measure.attack.asking import Ask, Search
 from fewbench.measure.attack.constraints import NotStopWords, SameTag, Similar
@@ -21,16 +20,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float32]
+    from fewbench.measure.attack.asking import Array
 
 UNKNOWN = "<oov>"
 Status = Literal["succeeded", "failed", "skipped"]
 
 
 class SearchResult(NamedTuple):
-    """What a search ends with: the text, what the model made of the first one and of it, and the
-    words changed.
-    """
+    """The result of a search: the text, the probabilities before and after, the words changed."""
 
     status: Status
     text: str
@@ -41,12 +38,18 @@ class SearchResult(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """Candidates for one place: probabilities [n, C], which constraints they violate [n], their
-    similarity [n].
-    """
+    """Candidates for a word: probabilities [n, C], violated constraints [n], similarities [n]."""
 
     rows: Array
-    violations: NDArray[Any]
+    violations: NDArray[np.int_]
+    similarity: Array
+
+
+class _Candidates(NamedTuple):
+    """Texts with another word, violated constraints [n] and similarities [n]."""
+
+    texts: list[WordSequence]
+    violations: NDArray[np.int_]
     similarity: Array
 
 
@@ -56,18 +59,18 @@ Choose = Callable[[Untargeted, Tried, "Array", "Array"], "int | None"]
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """An attack put together of its pieces.
+    """An attack, assembled from its pieces.
 
     Args:
-        take_apart: a text to words.
-        changeable: which words may be changed.
-        rank: in which order.
-        swap: into what.
+        take_apart: splits a text into words.
+        changeable: selects the words that may be changed.
+        rank: orders them.
+        swap: makes the candidates for a word.
         same_tag: the constraint on a word's part of speech.
         similar: the constraint on the sense of the words around it.
-        choose: which of the candidates is taken, if any.
-        ask_all: the model is asked about every candidate, whatever the constraints say (Jin et
-            al.'s program), instead of those alone that meet them all.
+        choose: takes one of the candidates, or none.
+        ask_all: ask the model about every candidate, as Jin et al.'s program does, and not only
+            about those that meet all constraints.
     """
 
     take_apart: Callable[[str], WordSequence]
@@ -83,68 +86,63 @@ class Assembly:
         """Attack one text; the first question is the text itself."""
         goal, original = Untargeted(label), self.take_apart(text)
         before = yield Ask("model", [text])
-        current, now, changed = original, before, 0
+        probabilities: list[float] = before[0].tolist()
         if goal.reached(before)[0]:
-            return SearchResult(
-                "skipped", text, before[0].tolist(), before[0].tolist(), 0, len(original)
-            )
+            return SearchResult("skipped", text, probabilities, probabilities, 0, len(original))
+        current, now, changed = original, before, 0
         order = yield from self.rank(original, self.changeable(original), before, goal)
         for place in order:
-            step = yield from self._step(original, current, place, (goal, before, now))
-            if step is not None:
-                current, now, changed = *step, changed + 1
-                if goal.reached(now)[0]:
-                    break
+            candidates = yield from self._candidates(original, current, place)
+            if candidates is None:
+                continue
+            rows = yield Ask("model", [candidate.text for candidate in candidates.texts])
+            tried = Tried(rows, candidates.violations, candidates.similarity)
+            best = self.choose(goal, tried, before, now)
+            if best is None:
+                continue
+            current, now, changed = candidates.texts[best], rows[best : best + 1], changed + 1
+            if goal.reached(now)[0]:
+                break
         status: Status = "succeeded" if goal.reached(now)[0] else "failed"
         return SearchResult(
-            status, current.text, before[0].tolist(), now[0].tolist(), changed, len(original)
+            status, current.text, probabilities, now[0].tolist(), changed, len(original)
         )
 
-    def _step(
-        self,
-        original: WordSequence,
-        current: WordSequence,
-        place: int,
-        known: tuple[Untargeted, Array, Array],
-    ) -> Search[tuple[WordSequence, Array] | None]:
-        """Return the text with the best word at a place and the model's probabilities [1, C], if
-        one is taken.
-        """
+    def _candidates(
+        self, original: WordSequence, current: WordSequence, place: int
+    ) -> Search[_Candidates | None]:
+        """Return the texts with another word at `place` to ask the model about, if any."""
         import numpy as np
 
-        goal, before, now = known
-        candidates = self.swap(current, place)
-        if not candidates:
+        texts = self.swap(current, place)
+        if not texts:
             return None
-        kept = np.array(self.same_tag(original, candidates, place))
+        same_tag = np.array(self.same_tag(original, texts, place), bool)
         if not self.ask_all:
-            candidates = [text for text, keep in zip(candidates, kept, strict=True) if keep]
-            kept = np.ones(len(candidates), bool)
-            if not candidates:
+            texts = [text for text, is_same in zip(texts, same_tag, strict=True) if is_same]
+            same_tag = np.ones(len(texts), bool)
+            if not texts:
                 return None
-        near, similarity = yield from self.similar(current, candidates, place)
-        if not self.ask_all:
-            # By their texts: of candidates that the model scores alike, the first is taken.
-            passed = sorted(near.nonzero()[0].tolist(), key=lambda n: candidates[n].text)
-            candidates, near, kept = [candidates[n] for n in passed], near[passed], kept[passed]
-            similarity = similarity[passed]
-            if not candidates:
-                return None
-        rows = yield Ask("model", [text.text for text in candidates])
-        violations = (~near).astype(int) + ~kept
-        best = self.choose(goal, Tried(rows, violations, similarity), before, now)
-        return None if best is None else (candidates[best], rows[best : best + 1])
+        similar, similarity = yield from self.similar(current, texts, place)
+        violations = (~similar).astype(int) + ~same_tag
+        if self.ask_all:
+            return _Candidates(texts, violations, similarity)
+        # Sorted by text: of candidates that the model scores alike, the first is taken.
+        passed = sorted(similar.nonzero()[0].tolist(), key=lambda number: texts[number].text)
+        if not passed:
+            return None
+        return _Candidates([texts[n] for n in passed], violations[passed], similarity[passed])
 
 
 def by_deletion(
     text: WordSequence, places: Sequence[int], before: Array, goal: Untargeted
 ) -> Search[list[int]]:
-    """Order words by how far the right class falls without them (TextAttack's ranking by deletion)."""
+    """Order words by the fall of the right class without them, as TextAttack does."""
     import numpy as np
 
     if not places:
         return []
-    # Where words repeat, deletions score alike. TextAttack's order is then that of a set, and of an
+    # Deletions of repeated words score alike. TextAttack then has the order of a set, and of an
     # unstable sort.
     listed = list(set(range(len(text))) & set(places))
     rows = yield Ask("model", [text.delete(place) for place in listed])
@@ -155,11 +153,11 @@ def by_deletion(
 def by_unknown(
     text: WordSequence, places: Sequence[int], before: Array, goal: Untargeted
 ) -> Search[list[int]]:
-    """Order words by their importance, with an out-of-vocabulary token in their place (Jin et al.,
-    eq. 2).
+    """Order words by their importance, as Jin et al. do (eq. 2).
 
-    I(w) = p(y) - p'(y), and where the class turns to y', also + p'(y') - p(y'). All words are asked
-    about, and those that may not be changed left out after it.
+    p' is the model's answer with an out-of-vocabulary token in the word's place. I(w) = p(y) -
+    p'(y), and if the class turns to y', + p'(y') - p(y'). The model is asked about all words, and
+    those that may not be changed are left out afterwards.
     """
     if not text.words:
         return []
@@ -171,27 +169,27 @@ def by_unknown(
 
 
 def most_similar_winner(goal: Untargeted, tried: Tried, before: Array, now: Array) -> int | None:
-    """Take a candidate as Jin et al. do (Algorithm 1, lines 16 to 24).
+    """Choose a candidate as Jin et al. do (Algorithm 1, lines 16 to 24).
 
-    Of those that turn the class and violate nothing the most similar; else the one of the lowest
-    probability of the right class, 1 added for every violation, if it is lower than that of the
-    original text.
+    Of those that turn the class without violations it is the most similar. Else it is the one with
+    the lowest probability of the right class plus the number of violations, if this is lower than
+    the probability for the original text.
     """
     import numpy as np
 
-    won = goal.reached(tried.rows) & (tried.violations == 0)
-    if won.any():
-        return int(np.where(won, tried.similarity, -np.inf).argmax())
+    is_winner = goal.reached(tried.rows) & (tried.violations == 0)
+    if is_winner.any():
+        return int(np.where(is_winner, tried.similarity, -np.inf).argmax())
     probabilities = tried.rows[:, goal.label] + tried.violations
     best = int(probabilities.argmin())
     return best if probabilities[best] < before[0, goal.label] else None
 
 
 def first_winners(goal: Untargeted, tried: Tried, before: Array, now: Array) -> int | None:
-    """Take a candidate as TextAttack's greedy search does.
+    """Choose a candidate as TextAttack's greedy search does.
 
-    The one of the lowest probability of the right class, if it is lower than now. Where it turns
-    the class, the most similar of all that do and that come before any that does not.
+    It is the one with the lowest probability of the right class, if this is lower than now. If it
+    turns the class, it is the most similar of all that do and that rank before any that does not.
     """
     order = (-goal.score(tried.rows)).argsort(kind="stable").tolist()
     if goal.score(tried.rows)[order[0]] <= goal.score(now)[0]:

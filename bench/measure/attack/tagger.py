@@ -1,9 +1,8 @@
-"""Parts of speech by NLTK's averaged perceptron, read from its files without NLTK: greedy, from
-left to right.
+"""Parts of speech by NLTK's averaged perceptron, read from its files without NLTK.
 
-A word's tag hangs on the two tags before it and on two words to either side. So all that a tag at
-one place takes is known, and what was tagged before is looked up: most of a candidate's window is
-the window of the last one.
+It tags greedily, from left to right. A word's tag depends on the two tags before it and on two
+words on either side, so that tags can be looked up: most of a candidate's window is the window of
+the last one.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ class Tagger:
     """An averaged perceptron.
 
     Args:
-        weights: by feature, each tag's weight.
-        known: words whose tag is always the same.
+        weights: each tag's weight, by feature.
+        known: the tags of words that always have the same one.
         classes: all tags.
-        universal: by tag, the coarse one of twelve (NOUN, VERB, ADJ, ...).
+        universal: the coarse tag of twelve (NOUN, VERB, ADJ, ...), by tag.
     """
 
     weights: Mapping[str, Mapping[str, float]]
@@ -40,9 +39,9 @@ class Tagger:
     universal: Mapping[str, str]
 
     def tag(self, words: Sequence[str], index: int) -> str:
-        """Return the universal part of speech of the word at a place among its neighbours."""
+        """Return the universal part of speech of the word at `index` among its neighbours."""
         fine = ""
-        for place in range(index + 1):  # the short ones first, so that looking up never goes deep
+        for place in range(index + 1):  # short prefixes first, which keeps the recursion shallow
             fine = self._fine(tuple(words[: place + 3]), place)
         return self.universal.get(fine, "X")
 
@@ -50,7 +49,7 @@ class Tagger:
     def _fine(self) -> Any:
         @lru_cache(maxsize=1 << 17)
         def fine(words: tuple[str, ...], index: int) -> str:
-            """The tag at a place, from the words up to two places on."""
+            """Return the tag at `index`, from the words up to two places on."""
             word = words[index]
             if always := self.known.get(word):
                 return always
@@ -60,15 +59,14 @@ class Tagger:
             for feature in _features(words, index, before, earlier):
                 for tag, weight in self.weights.get(feature, {}).items():
                     scores[tag] += weight
-            return max(zip(scores.values(), scores, strict=True))[
-                1
-            ]  # of equal ones the last of the alphabet
+            _, best = max(zip(scores.values(), scores, strict=True))  # of equals the last by name
+            return best
 
         return fine
 
 
 def _features(words: tuple[str, ...], index: int, before: str, earlier: str) -> Iterator[str]:
-    """Yield the features of a word as the perceptron's file names them."""
+    """Yield the features of a word under the names of the perceptron's file."""
     around = (*_EDGE[0], *map(_normal, words), *_EDGE[1])
     left2, left, here, right, right2 = around[index : index + 5]
     yield "bias"
@@ -96,10 +94,10 @@ def _normal(word: str) -> str:
 
 
 def read_tagger(folder: Path) -> Tagger:
-    """Return the tagger whose files an NLTK data folder holds.
+    """Read the tagger from an NLTK data folder.
 
     Raises:
-        BenchError: one is missing, or not of its format.
+        BenchError: a file is missing, or in another format.
     """
     name = PERCEPTRON.rpartition("/")[2]
     try:
@@ -113,10 +111,11 @@ def read_tagger(folder: Path) -> Tagger:
         return Tagger(parts[0], parts[1], frozenset(parts[2]), universal)
     except FileNotFoundError as error:
         raise BenchError(
-            f"the tagger is not there: {error.filename}",
+            f"a file of the tagger is missing: {error.filename}",
             where=str(folder),
             allowed=f"an NLTK data folder with {PERCEPTRON} and {TAGSET}",
-            fix="--nltk-data FOLDER, or python -m nltk.downloader averaged_perceptron_tagger_eng universal_tagset",
+            fix="--nltk-data FOLDER, or python -m nltk.downloader averaged_perceptron_tagger_eng "
+            "universal_tagset",
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise BenchError(

@@ -1,4 +1,4 @@
-"""A text as words and what stands between them: what an attack changes, word by word."""
+"""A text as words and the gaps between them, to be changed word by word."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EDGES = "'-_*@"
 
 @dataclass(frozen=True, slots=True)
 class WordSequence:
-    """A text, taken apart: `gaps[0] + words[0] + gaps[1] + ... + words[-1] + gaps[-1]`."""
+    """A text in parts: `gaps[0] + words[0] + gaps[1] + ... + words[-1] + gaps[-1]`."""
 
     words: tuple[str, ...]
     gaps: tuple[str, ...]
@@ -24,62 +24,53 @@ class WordSequence:
 
     @property
     def text(self) -> str:
-        """The text put together."""
-        return "".join(
-            part for pair in zip(self.gaps, (*self.words, ""), strict=True) for part in pair
-        )
+        """The complete text."""
+        parts = []
+        for gap, word in zip(self.gaps, (*self.words, ""), strict=True):
+            parts += [gap, word]
+        return "".join(parts)
 
     def replace(self, index: int, word: str) -> WordSequence:
-        """Return the text with another word at a place."""
+        """Return the text with another word at `index`."""
         return WordSequence((*self.words[:index], word, *self.words[index + 1 :]), self.gaps)
 
     def delete(self, index: int) -> str:
-        """Return the text without a word and one of the spaces beside it: the one before, or at the
-        start after.
-        """
+        """Return the text without a word and the space before it (at the start: after it)."""
         before, after = self.gaps[index], self.gaps[index + 1]
         if index == 0:
             after = after.removeprefix(" ")
         else:
             before = before.removesuffix(" ")
-        left = WordSequence(self.words[:index], (*self.gaps[:index], before)).text
-        return left + WordSequence(self.words[index + 1 :], (after, *self.gaps[index + 2 :])).text
+        left = WordSequence(self.words[:index], (*self.gaps[:index], before))
+        right = WordSequence(self.words[index + 1 :], (after, *self.gaps[index + 2 :]))
+        return left.text + right.text
 
     def window(self, index: int, size: int) -> str:
-        """Return the text of `size` words around a place; at an edge they are taken from the other
-        side.
-        """
+        """Return the text of `size` words around `index`, at an edge more of the other side."""
         start = max(0, min(index - size // 2, len(self.words) - size))
         words = self.words[start : start + size]
         return WordSequence(words, ("", *self.gaps[start + 1 : start + len(words)], "")).text
 
 
 def tokens(text: str) -> WordSequence:
-    """Take a text apart as the paper's data is: at spaces, and marks count as words.
+    """Split a text at spaces, as the paper's data is, with punctuation as words.
 
-    The paper's files are tokenised, and there nothing else happens. In plain text, marks at a
-    word's edges and the full stop at the end of the text are words of their own too.
+    The paper's files are tokenised, so that spaces are enough for them. In plain text, punctuation
+    at a word's edges and the full stop at the end of the text become words too.
     """
     spans: list[tuple[int, int]] = []
     for match in re.finditer(r"\S+", text):
-        start, end = match.span()
-        opening, core, closing = _MARKED.fullmatch(match.group()).groups()  # type: ignore[union-attr]  # fits any text
-        inner = start + len(opening), end - len(closing)
-        spans += [
-            span
-            for span in ((start, inner[0]), inner, (inner[1], end))
-            if core and span[0] < span[1]
-        ]
-        spans += [] if core else [(start, end)]
+        spans += _without_marks(*match.span(), match.group())
     if spans and _LAST.fullmatch(text[slice(*spans[-1])]):
         start, end = spans.pop()
         spans += [(start, end - 1), (end - 1, end)]
-    return _apart(text, spans)
+    return _sequence(text, spans)
 
 
 def words(text: str) -> WordSequence:
-    """Take a text apart as TextAttack does: a word is letters, digits and inner apostrophes,
-    hyphens, stars and ats.
+    """Split a text as TextAttack does.
+
+    A word has letters, digits, and inner apostrophes, hyphens, stars and at signs.
     """
     spans = []
     for match in _WORD.finditer(text):
@@ -87,15 +78,27 @@ def words(text: str) -> WordSequence:
         if bare:
             start = match.start() + match.group().index(bare)
             spans.append((start, start + len(bare)))
-    return _apart(text, spans)
+    return _sequence(text, spans)
 
 
-def _apart(text: str, spans: Iterable[tuple[int, int]]) -> WordSequence:
-    found: list[str] = []
+def _without_marks(start: int, end: int, word: str) -> list[tuple[int, int]]:
+    """Return the spans of a word and of the punctuation before and after it."""
+    match = _MARKED.fullmatch(word)
+    assert match is not None  # it fits any text
+    opening, core, closing = match.groups()
+    if not core:
+        return [(start, end)]
+    inner_start, inner_end = start + len(opening), end - len(closing)
+    spans = [(start, inner_start), (inner_start, inner_end), (inner_end, end)]
+    return [(first, last) for first, last in spans if first < last]
+
+
+def _sequence(text: str, spans: Iterable[tuple[int, int]]) -> WordSequence:
+    words: list[str] = []
     gaps: list[str] = []
     end = 0
     for start, stop in spans:
         gaps.append(text[end:start])
-        found.append(text[start:stop])
+        words.append(text[start:stop])
         end = stop
-    return WordSequence(tuple(found), (*gaps, text[end:]))
+    return WordSequence(tuple(words), (*gaps, text[end:]))
