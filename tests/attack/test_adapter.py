@@ -140,7 +140,7 @@ def test_a_recipe_of_textattack_attacks_a_stored_run(textattack, tmp_path):
 @pytest.mark.parametrize(
     ("transformers", "textattack", "says"),
     [
-        ("5.23.0", "0.3.11", "needs transformers below 5, and 5.23.0 is installed"),
+        ("5.23.0", "0.3.11", "needs transformers below 5, but 5.23.0 is installed"),
         ("4.57.6", None, "not installed"),
     ],
 )
