@@ -87,8 +87,8 @@ def probing():
     """The command as a function: a process of its own takes seconds to load torch."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # typer and click of their own import
-        from fewbench.cli import probing
-    return probing.probe
+        from fewbench.cli.probe import probe
+    return probe
 
 
 def test_bench_probe_of_one_model_as_a_table(probing, task, tiny_model, capsys, monkeypatch):

@@ -19,19 +19,26 @@ import typer.core
 
 import fewbench
 from fewbench.cli import (
-    attacking,
-    comparing,
+    attack,
+    compare,
+    cost,
     data,
-    listing,
-    measuring,
-    page,
-    plotting,
-    pretraining,
-    probing,
-    results,
-    running,
-    sharing,
-    tasks,
+    doctor,
+    export,
+    fsck,
+    leaderboard,
+    loyalty,
+    ls,
+    merge,
+    plot,
+    pretrain,
+    probe,
+    run,
+    show,
+    split,
+    submit,
+    table,
+    validate,
 )
 from fewbench.cli.out import note, write_anywhere
 from fewbench.errors import BenchError, visible
@@ -78,7 +85,7 @@ def _add(name: str, command: Callable[..., None], summary: str, *examples: str) 
 
 _add(
     "run",
-    running.run,
+    run.run,
     "Run methods on tasks: all that has no record yet.",
     "bench run",
     "bench run --methods ft,prompt-ft --tasks sst-2 --k 16 --seeds 13,21,42",
@@ -86,7 +93,7 @@ _add(
 )
 _add(
     "table",
-    results.table,
+    table.table,
     "Show stored runs, a row a method and a column a task.",
     "bench table",
     "bench table --tasks sst-2,mr --rows method --columns task,k",
@@ -94,97 +101,95 @@ _add(
 )
 _add(
     "compare",
-    comparing.compare,
+    compare.compare,
     "Compare a method with others on the same splits and items.",
     "bench compare prompt-ft --against ft",
     "bench compare my-method --against all --tasks sst-2,mr --format markdown",
 )
 _add(
     "plot",
-    plotting.plot,
+    plot.plot,
     "Draw a figure of stored runs.",
     "bench plot k-scaling --tasks sst-2 --out k-scaling.pdf",
 )
 _add(
     "show",
-    results.show,
+    show.show,
     "Show one record: what was run, how it was chosen, its scores.",
     "bench show 1f3a",
     "bench show 1f3a --text 'a fine film'",
 )
 _add(
     "attack",
-    attacking.attack,
+    attack.attack,
     "Attack kept models with TextFooler.",
     "bench attack 1f3a 77c0 --limit 100",
 )
 _add(
     "loyalty",
-    measuring.loyalty,
+    loyalty.loyalty,
     "Measure how far a student answers as its teacher.",
     "bench loyalty 1f3a 77c0",
 )
 _add(
     "cost",
-    measuring.cost,
+    cost.cost,
     "Measure size, operations and latency of kept models.",
     "bench cost 1f3a 77c0",
 )
 _add(
     "leaderboard",
-    page.leaderboard,
+    leaderboard.leaderboard,
     "Write stored runs as one HTML page.",
     "bench leaderboard --out board.html",
 )
 _add(
     "fsck",
-    results.fsck,
+    fsck.fsck,
     "Check that every stored file is what was written.",
     "bench fsck",
     "bench fsck --repair",
 )
-_add(
-    "ls", listing.ls, "List tasks, methods, suites, models, protocols, figures.", "bench ls methods"
-)
+_add("ls", ls.ls, "List tasks, methods, suites, models, protocols, figures.", "bench ls methods")
 _add(
     "doctor",
-    listing.doctor,
+    doctor.doctor,
     "Check this installation, and say how to get what is missing.",
     "bench doctor",
 )
-_add("split", tasks.split, "Show the K-shot split of a task.", "bench split sst-2 --k 16 --seed 13")
+_add("split", split.split, "Show the K-shot split of a task.", "bench split sst-2 --k 16 --seed 13")
 _add(
     "validate",
-    tasks.validate,
+    validate.validate,
     "Check files: tasks, methods and records.",
     "bench validate my-task.toml my_method.py",
 )
 _add(
     "pretrain",
-    pretraining.pretrain,
+    pretrain.pretrain,
     "Pretrain a masked language model from documents.",
     "bench pretrain --corpus wikipedia/ --out my-model --tokens 50000000",
     "bench pretrain --corpus text/ --out small --objective states --teacher big/",
 )
 _add(
     "probe",
-    probing.probe,
+    probe.probe,
     "Ask masked language models for facts.",
     "bench probe lama --student fewbench-mini",
 )
 _add(
     "submit",
-    sharing.submit,
+    submit.submit,
     "Check records from elsewhere and copy them in.",
     "bench submit their-results --dry-run",
 )
 _add(
     "merge",
-    sharing.merge,
+    merge.merge,
     "Put several results folders into one.",
     "bench merge laptop/ cluster/ --into all/",
 )
-app.add_typer(sharing.export, name="export", short_help="Write results as CSV or as a model card.")
+app.add_typer(export.export, name="export", short_help="Write results as CSV or as a model card.")
 app.add_typer(data.app, name="data", short_help="List, fetch, verify and import data.")
 
 

@@ -34,3 +34,9 @@ MethodFiles = Annotated[
     list[str] | None,
     typer.Option("--methods", help="file of a method of your own, if a run is of it"),
 ]
+KeepOption = Annotated[
+    str | None,
+    typer.Option(
+        "--keep", help="of two records of one run with other scores or code: old (there) or new"
+    ),
+]

@@ -31,7 +31,7 @@ from fewbench.testing import toy_task
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # typer imports what newer versions of click deprecate
-    from fewbench.cli import attacking
+    from fewbench.cli import attack as attacking
 
 TASK = "demo-sentiment"
 
@@ -261,7 +261,7 @@ import os, random, signal, sys, time, traceback
 from pathlib import Path
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 from fewbench.measure.attack import run
-from fewbench.cli import attacking
+from fewbench.cli import attack as attacking
 
 run.BLOCK = 4
 kills, key, busy, results, limit = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4:6], int(sys.argv[6])

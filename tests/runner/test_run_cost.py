@@ -23,12 +23,12 @@ from fewbench.types import Example
 
 
 @pytest.fixture(scope="module")
-def measuring():
+def costing():
     """The commands as functions; some versions of typer and click warn when they are imported."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from fewbench.cli import measuring
-    return measuring
+        from fewbench.cli import cost as costing
+    return costing
 
 
 def run(root: Path, model: Path, *, keep: bool, methods: str = "zero-shot") -> tuple[Store, Record]:
@@ -75,9 +75,9 @@ def test_a_kept_model_predicts_what_it_predicted(kept, tiny_model):
     assert (found.array == stored.array).all()
 
 
-def test_cost_is_stored_beside_the_record(measuring, kept, tiny_model, capsys):
+def test_cost_is_stored_beside_the_record(costing, kept, tiny_model, capsys):
     store, record = kept
-    measuring.cost(
+    costing.cost(
         [record.run.key],
         None,
         None,
@@ -127,15 +127,15 @@ def test_beside_a_teacher_and_with_energy(kept, tiny_model):
 
 
 def test_a_model_that_was_not_kept_is_one_error_and_the_others_go_on(
-    measuring, kept, tiny_model, capsys
+    costing, kept, tiny_model, capsys
 ):
     store, record = kept
     other = replace(record, run=replace(record.run, seed=21), predictions=None)
     store.save(other, None)
     second = next(one for one in store.records() if one.run.seed == 21)
     keys = [second.run.key, record.run.key]
-    with pytest.raises(measuring.typer.Exit) as caught:
-        measuring.cost(
+    with pytest.raises(costing.typer.Exit) as caught:
+        costing.cost(
             keys, None, None, [str(tiny_model)], None, None, 2, 2, 1, "cpu", False, True, store.root
         )
     assert caught.value.exit_code == 1

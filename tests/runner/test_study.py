@@ -72,7 +72,7 @@ def test_teachers_and_student_layer_by_layer(stored, capsys):
     assert all(len(row["tokens"].split(", ")) >= 4 for row in rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # typer's own, of click
-        from fewbench.cli.results import show
+        from fewbench.cli.show import show
     show(
         records["prompt-kd"].run.key[:8],
         text=TEXTS,

@@ -127,17 +127,17 @@ def test_what_is_not_measured_is_refused():
 
 
 @pytest.fixture(scope="module")
-def measuring():
+def commands():
     """The commands as functions; some versions of typer and click warn when they are imported."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from fewbench.cli import measuring
-    return measuring
+        from fewbench import cli
+    return cli
 
 
 class TestCommands:
-    def test_table(self, measuring, filled: Store, capsys):
-        measuring.print_beyond(
+    def test_table(self, commands, filled: Store, capsys):
+        commands.table.print_beyond(
             [*filled.records()], filled.records(), filled, "loyalty,cost", "markdown"
         )
         lines = capsys.readouterr().out.strip().splitlines()
@@ -153,27 +153,31 @@ class TestCommands:
         ("form", "cost"),
         [("terminal", "2.50 (1)"), ("latex", "2.50 (1)"), ("csv", "74.5884,1,2.5,1")],
     )
-    def test_other_forms(self, measuring, filled: Store, capsys, form, cost):
-        measuring.print_beyond([*filled.records()], filled.records(), filled, "loyalty,cost", form)
+    def test_other_forms(self, commands, filled: Store, capsys, form, cost):
+        commands.table.print_beyond(
+            [*filled.records()], filled.records(), filled, "loyalty,cost", form
+        )
         shown = capsys.readouterr().out
         assert cost in shown
         assert max(map(len, shown.splitlines())) <= 80 or form != "terminal"
 
-    def test_json(self, measuring, filled: Store, capsys):
-        measuring.print_beyond([*filled.records()], filled.records(), filled, "cost", "json")
+    def test_json(self, commands, filled: Store, capsys):
+        commands.table.print_beyond([*filled.records()], filled.records(), filled, "cost", "json")
         _, student = json.loads(capsys.readouterr().out)
         assert student["values"]["M parameters"] == {"mean": 2.5, "n": 1, "digits": 2}
 
-    def test_loyalty(self, measuring, filled: Store, capsys):
+    def test_loyalty(self, commands, filled: Store, capsys):
         keys = {
             record.run.method + str(record.run.seed): record.run.key for record in filled.records()
         }
-        measuring.loyalty(keys["ft13"], keys["kd13"], base="2", results=filled.root, json=True)
+        commands.loyalty.loyalty(
+            keys["ft13"], keys["kd13"], base="2", results=filled.root, json=True
+        )
         found = json.loads(capsys.readouterr().out)
         assert (found["base"], found["n"], found["label"]["value"]) == ("2", 4, 0.5)
-        measuring.loyalty(keys["ft13"], keys["kd13"], base="e", results=filled.root)
+        commands.loyalty.loyalty(keys["ft13"], keys["kd13"], base="e", results=filled.root)
         assert "50.0" in capsys.readouterr().out
 
-    def test_no_other_base(self, measuring, filled: Store):
+    def test_no_other_base(self, commands, filled: Store):
         with pytest.raises(BenchError, match="base '10'"):
-            measuring.loyalty("0000", "1111", base="10", results=filled.root)
+            commands.loyalty.loyalty("0000", "1111", base="10", results=filled.root)

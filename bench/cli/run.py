@@ -370,7 +370,7 @@ def _estimate(todo: Sequence[Job], store: Store) -> float | None:
 
 
 def _show_results(plan: Plan, store: Store, *, json: bool) -> None:
-    from fewbench.cli.results import print_tables
+    from fewbench.cli.table import print_tables
 
     records = [record for job in plan.jobs if (record := store.get(job.run)) is not None]
     print_tables(records, "json" if json else "terminal")

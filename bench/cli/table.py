@@ -1,23 +1,26 @@
-"""`bench table`, `bench show` and `bench fsck`."""
+"""`bench table`."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from fewbench.cli.options import JsonOption, MethodFiles, ResultsOption, TasksOption
-from fewbench.cli.out import note, numbers, print_grid, print_grids, print_json, say
+from fewbench.cli.options import JsonOption, ResultsOption, TasksOption
+from fewbench.cli.out import note, numbers, print_grids, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fewbench.report.published import Published
     from fewbench.report.tables.table import Explain
     from fewbench.report.today import Today
     from fewbench.store.record import Record
+    from fewbench.store.store import Store
 
 
 class Shown(NamedTuple):
@@ -97,8 +100,6 @@ def table(
         note(f"{what}; bench run makes some")
     today = Today(own_files(tasks))
     if beyond is not None:
-        from fewbench.cli.measuring import print_beyond
-
         print_beyond(records, known, store, beyond, "json" if json else form, today)
     else:
         printed = read_published(results / "published") if published else ()
@@ -162,125 +163,35 @@ def print_tables(
         print_grids(grids(cells, rows, columns, median=median, takes=takes), form)
 
 
-def show(
-    key: Annotated[str, typer.Argument(help="the first four or more digits of a run's key")],
-    text: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--text", help="what its kept model makes of a text; again for the second of two"
-        ),
-    ] = None,
-    top: Annotated[
-        int, typer.Option("--top", min=1, help="how much of that, where it is a ranking")
-    ] = 5,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", help="folder of a backbone that the run was made of"),
-    ] = None,
-    tasks: Annotated[
-        list[str] | None, typer.Option("--tasks", help="your own .toml, if the run is of it")
-    ] = None,
-    methods: MethodFiles = None,
-    results: ResultsOption = Path("results"),
-    json: JsonOption = False,
+def print_beyond(
+    records: Sequence[Record],
+    known: Iterable[Record],
+    store: Store,
+    given: str,
+    form: str,
+    today: Today | None = None,
 ) -> None:
-    """Show one record: what was run, what came out, and how it was chosen; or what its model makes
-    of a text.
+    """Print a row for each method on a task: its score, and what `--with` names.
+
+    `known` are all records of the store, teachers among them.
     """
-    import json as encoder
+    from fewbench.report.render import to_csv
+    from fewbench.report.tables import beyond
+    from fewbench.report.tables.blocks import nothing_changed
 
-    from fewbench.report.query import own_files
-    from fewbench.report.today import SAID, Today
-    from fewbench.store.record import to_json
-    from fewbench.store.store import Store
-
-    store = Store(results)
-    record = store.find(key)
-    if text:
-        from fewbench.measure.case_study import study
-        from fewbench.measure.stored import Locations
-
-        told = study(
-            record,
-            text,
-            top,
-            Locations(store, models=model or (), offline=True, methods=methods or ()),
-        )
-        if json:
-            print_json(told)
-        else:
-            print_grid(tuple(told[0]), [list(row.values()) for row in told])
-        return
-    payload = encoder.loads(to_json(record))
-    if json:
-        print_json(payload)
-        return
-    _print_record(payload)
-    for part in Today(own_files(tasks)).changed(record):
-        note(f"not of today: {SAID[part]}")
-
-
-def _print_record(payload: dict[str, Any]) -> None:
-    """Print a record as tables of names and values."""
-    trials = payload["selection"].pop("trials", [])
-    trace = payload["details"].pop("traceback", None)
-    for name in ("run", "scores", "selection"):
-        print_grid((name, ""), [(key, _short(value)) for key, value in payload[name].items()])
-    if len(trials) > 1:
-        rows = [
-            (_short(t["settings"]), _short(t["dev"]), _short(t.get("step")), str(t["seed"]))
-            for t in trials
-        ]
-        print_grid(("trial", "dev", "step", "seed"), rows)
-    for name in ("split", "details", "timing", "environment"):
-        print_grid((name, ""), [(key, _short(value)) for key, value in payload[name].items()])
-    for warning in payload["warnings"]:
-        note(f"warning: {warning}")
-    if payload["error"]:
-        note(f"failed: {payload['error']}")
-    if trace:
-        note(str(trace))
-
-
-def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{name}={_short(inner)}" for name, inner in value.items())
-    if isinstance(value, list):
-        return (
-            " ".join(map(_short, value))
-            if not any(isinstance(v, list) for v in value)
-            else str(value)
-        )
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def fsck(
-    results: ResultsOption = Path("results"),
-    repair: Annotated[
-        bool, typer.Option("--repair", help="set damaged files aside, remove leftovers")
-    ] = False,
-    json: JsonOption = False,
-) -> None:
-    """Check that every stored file is what was written."""
-    from fewbench.store import paths
-    from fewbench.store.store import Store
-
-    store = Store(results)
-    found = store.fsck(repair=repair)
-    if json:
+    kinds = beyond.chosen(given)
+    rows = beyond.rows(records, known, store, kinds, today.changed if today else nothing_changed)
+    if form == "json":
         print_json(
             [
-                {"path": d.path, "reason": d.reason, "severity": d.severity, "done": d.done}
-                for d in found
+                {**row._asdict(), "values": {name: v._asdict() for name, v in row.values.items()}}
+                for row in rows
             ]
         )
+    elif form == "csv":
+        print(to_csv(beyond.flat(rows)))
     else:
-        for damage in found:
-            say(f"{damage.severity}: {damage}")
-        wrong = {damage.path for damage in found if damage.severity in ("damage", "newer")}
-        whole = sum(
-            file not in wrong for file in paths.record_files(store.runs, lambda error: None)
-        )
-        note(f"{whole} whole records, {len(found)} findings in {results}")
-    if any(damage.serious for damage in found):
-        raise typer.Exit(3)
+        print_grids(beyond.grids(rows), form)
+    note(
+        "scores and loyalty in hundredths, natural logarithms; ms at batch 1; (n) where fewer runs have a figure"
+    )

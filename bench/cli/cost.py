@@ -1,59 +1,21 @@
-"""`bench loyalty` and `bench cost`: what is known of stored runs beyond their scores."""
+"""`bench cost`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fewbench.cli.options import DataOption, JsonOption, MethodFiles, ResultsOption
-from fewbench.cli.out import note, print_grid, print_grids, print_json
+from fewbench.cli.out import note, print_grid, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.report.today import Today
     from fewbench.store.measurement import Measurement
     from fewbench.store.record import Record
     from fewbench.store.store import Store
-
-BASES = ("e", "2")
-
-
-def loyalty(
-    teacher: Annotated[
-        str, typer.Argument(help="the first digits of a run's key (bench table --json, bench ls)")
-    ],
-    student: Annotated[str, typer.Argument(help="those of another run on the same test rows")],
-    base: Annotated[
-        str, typer.Option("--base", help="of the logarithm: e, as the authors advise, or 2")
-    ] = "e",
-    results: ResultsOption = Path("results"),
-    json: JsonOption = False,
-) -> None:
-    """Show how closely one run's predictions resemble another's: label and probability loyalty."""
-    from fewbench.measure.loyalty import between
-    from fewbench.store.store import Store
-
-    if base not in BASES:
-        raise BenchError(f"logarithms of base '{base}'", allowed=BASES, fix="--base 2")
-    store = Store(results)
-    first, second = store.find(teacher), store.find(student)
-    found = between(first, second, store, base="2" if base == "2" else "e")
-    kinds = {"label": found.label, "probability": found.probability}
-    if json:
-        runs = {"teacher": first.run.key, "student": second.run.key, "base": base, "n": found.n}
-        print_json(runs | {kind: value._asdict() for kind, value in kinds.items()})
-        return
-    rows = [
-        (kind, f"{100 * value.value:.1f}", f"{100 * value.low:.1f} – {100 * value.high:.1f}")
-        for kind, value in kinds.items()
-    ]
-    print_grid(("loyalty", "mean", "95% interval"), rows, right=(1, 2))
-    note(
-        f"{_title(second)} to {_title(first)}; n={found.n}, logarithms of base {base}, bootstrap over items"
-    )
 
 
 def cost(
@@ -202,40 +164,6 @@ def _count(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g}{unit}"
     return f"{number:.0f}"
-
-
-def print_beyond(
-    records: Sequence[Record],
-    known: Iterable[Record],
-    store: Store,
-    given: str,
-    form: str,
-    today: Today | None = None,
-) -> None:
-    """Print a row for each method on a task: its score, and what `--with` names.
-
-    `known` are all records of the store, teachers among them.
-    """
-    from fewbench.report.render import to_csv
-    from fewbench.report.tables import beyond
-    from fewbench.report.tables.blocks import nothing_changed
-
-    kinds = beyond.chosen(given)
-    rows = beyond.rows(records, known, store, kinds, today.changed if today else nothing_changed)
-    if form == "json":
-        print_json(
-            [
-                {**row._asdict(), "values": {name: v._asdict() for name, v in row.values.items()}}
-                for row in rows
-            ]
-        )
-    elif form == "csv":
-        print(to_csv(beyond.flat(rows)))
-    else:
-        print_grids(beyond.grids(rows), form)
-    note(
-        "scores and loyalty in hundredths, natural logarithms; ms at batch 1; (n) where fewer runs have a figure"
-    )
 
 
 def _title(record: Record) -> str:

@@ -1,13 +1,12 @@
-"""`bench ls` and `bench doctor`."""
+"""`bench ls`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.options import DataOption, JsonOption, ResultsOption
+from fewbench.cli.options import JsonOption
 from fewbench.cli.out import print_grid, print_json
 from fewbench.errors import BenchError
 
@@ -200,18 +199,3 @@ _ROWS = {
     "protocols": _protocols,
     "figures": _figures,
 }
-
-
-def doctor(
-    data: DataOption = None, results: ResultsOption = Path("results"), json: JsonOption = False
-) -> None:
-    """Say what is here, what is missing, and how to get it."""
-    from fewbench.cli.doctor import examine
-
-    findings = examine(data, results)
-    if json:
-        print_json([finding._asdict() for finding in findings])
-    else:
-        print_grid(
-            ("", "what", "found", "fix"), [(f.mark, f.what, f.found, f.mend) for f in findings]
-        )

@@ -1,4 +1,4 @@
-"""`bench split` and `bench validate`."""
+"""`bench validate`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from fewbench.cli.options import AllowOption, DataOption, JsonOption
-from fewbench.cli.out import note, print_grid, print_json, say
+from fewbench.cli.out import print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -20,74 +20,6 @@ if TYPE_CHECKING:
 
 SAMPLE = 1000
 """How many training rows and test rows `bench validate` counts tokens of, the first of each."""
-
-
-def split(
-    task: Annotated[str, typer.Argument(help="a task, or task@source")],
-    k: Annotated[
-        int | None, typer.Option("--k", help="examples a label, for train and again for dev; 16")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="the split seed, 13, or the published fold, 0")
-    ] = None,
-    data: DataOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="never ask the hub")] = False,
-    json: JsonOption = False,
-) -> None:
-    """Show the K-shot split of a task."""
-    from fewbench.data.reader import read_rows
-    from fewbench.data.split import make_split
-    from fewbench.registry.tasks import choose_tasks
-
-    chosen = choose_tasks([task])
-    if len(chosen) != 1:
-        names = [one.full_name for one in chosen]
-        raise BenchError(
-            f"'{task}' names {len(chosen)} tasks, and a split is of one", allowed=names
-        )
-    rows = read_rows(chosen[0], data, offline=offline)
-    k = 16 if k is None and not rows.folds else k
-    made = make_split(chosen[0], rows, k, (0 if rows.folds else 13) if seed is None else seed)
-    parts = {"train": [_plain(e) for e in made.train], "dev": [_plain(e) for e in made.dev]}
-    facts = {
-        "fingerprint": made.fingerprint,
-        "test_fingerprint": made.test_fingerprint,
-        "leaks": dict(made.leaks),
-    }
-    if json:
-        print_json(
-            {
-                "task": made.task,
-                "k": made.k,
-                "seed": made.seed,
-                **parts,
-                **facts,
-                "files": rows.files,
-            }
-        )
-        return
-    note(
-        f"{made.task}  k={made.k} seed={made.seed}  {len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test"
-    )
-    note("  ".join(f"{name} {value}" for name, value in facts.items()))
-    print_grid(
-        ("part", "id", "label", "text"),
-        [
-            (
-                part,
-                example["id"],
-                str(example["label"]),
-                " | ".join([*example["texts"], *example.get("options", [])]),
-            )
-            for part, examples in parts.items()
-            for example in examples
-        ],
-    )
-
-
-def _plain(example: Example) -> dict[str, Any]:
-    options = {"options": list(example.options)} if example.options else {}
-    return {"id": example.id, "texts": list(example.texts), "label": example.label, **options}
 
 
 def validate(
