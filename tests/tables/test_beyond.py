@@ -121,7 +121,7 @@ def test_a_teacher_that_is_not_shown_still_counts(filled: Store):
 
 
 def test_what_is_not_measured_is_refused():
-    with pytest.raises(BenchError, match="nothing called 'loyal'") as caught:
+    with pytest.raises(BenchError, match="no kind of measurement 'loyal'") as caught:
         chosen("loyal")
     assert caught.value.nearest == ["loyalty"]
 

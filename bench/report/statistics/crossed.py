@@ -47,17 +47,16 @@ Cluster = Sequence[Paired]
 
 
 class Part(NamedTuple):
-    """One source of chance: the variance it gives a difference, and how many degrees of freedom
-    tell that.
-    """
+    """One source of chance: the variance it adds to a difference, with its degrees of freedom."""
 
     variance: float
     freedom: float
 
 
 class Estimate(NamedTuple):
-    """A difference, its interval, and p: the larger of that over items alone and that over seeds
-    and items.
+    """A difference, its interval, and p.
+
+    `p` is the larger of two: over items alone, and over seeds and items.
     """
 
     difference: float
@@ -67,7 +66,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(clusters: Sequence[Cluster], p_items: float | None = None) -> Estimate:
-    """Return the mean difference over clusters, and what seeds and items leave open of it.
+    """Estimate the mean difference over clusters, its interval over seeds and items, and p.
 
     With one seed of methods that may vary, nothing is known of other seeds: bounds and p are nan.
 
@@ -75,32 +74,41 @@ def estimate(clusters: Sequence[Cluster], p_items: float | None = None) -> Estim
         clusters: of one row or more each.
         p_items: the exact p over items, if there is one; else it is drawn from the rows' `null`.
     """
-    shares = [1 / (len(clusters) * len(rows)) for rows in clusters for _ in rows]
-    flat = [row for rows in clusters for row in rows]
-    difference = sum(share * row.difference for share, row in zip(shares, flat, strict=True))
-    parts = [part for rows in clusters for part in _parts(rows)]
-    scaled = [Part(part.variance / len(clusters) ** 2, part.freedom) for part in parts]
-    margin, p = _t_test(difference, scaled)
-    nulls = [row.null for row in flat if row.null is not None]
-    if p_items is None and len(nulls) == len(flat):
-        null = sum(share * drawn for share, drawn in zip(shares, nulls, strict=True))
-        p_items = p_value(np.asarray(null), difference)
+    rows: list[Paired] = []
+    shares: list[float] = []
+    parts: list[Part] = []
+    for cluster in clusters:
+        rows += cluster
+        shares += [1 / (len(clusters) * len(cluster))] * len(cluster)
+        for variance, freedom in _parts(cluster):
+            parts.append(Part(variance / len(clusters) ** 2, freedom))
+    difference = sum(share * row.difference for share, row in zip(shares, rows, strict=True))
+    margin, p = _t_test(difference, parts)
+    if p_items is None:
+        p_items = _permutation_p(rows, shares, difference)
     if p_items is not None and not math.isnan(p):
         p = max(p, p_items)
     return Estimate(difference, difference - margin, difference + margin, p)
 
 
+def _permutation_p(
+    rows: Sequence[Paired], shares: Sequence[float], difference: float
+) -> float | None:
+    """Return the p over items of a weighted mean of rows; None if a row has no items."""
+    nulls = [row.null for row in rows if row.null is not None]
+    if len(nulls) < len(rows):
+        return None
+    null = sum(share * drawn for share, drawn in zip(shares, nulls, strict=True))
+    return p_value(np.asarray(null), difference)
+
+
 def pairs_of_runs(clusters: Sequence[Cluster]) -> int:
-    """Return how many pairs of runs are independent: the seeds of each task, however many K it was
-    run with.
-    """
+    """Count the independent pairs of runs: the seeds of each task, however many K it has."""
     return sum(_seeds_of(rows) for rows in clusters)
 
 
 def least_seeds(clusters: Sequence[Cluster]) -> int:
-    """Return how many seeds the row with the fewest has; methods that do not vary need no more than
-    one.
-    """
+    """Count the seeds of the row with the fewest; rows that do not vary count as one."""
     varying = [len(row.seeds) for rows in clusters for row in rows if not row.fixed]
     return min(varying, default=1)
 
@@ -121,28 +129,29 @@ def _parts(rows: Cluster) -> Iterator[Part]:
 
 
 def _seed_variance(varying: Cluster, rows: int) -> float:
-    """Return the variance that seeds give the mean of so many rows.
+    """Return the variance over seeds of the mean of `rows` rows.
 
-    What one seed adds is summed over all rows before it is squared: with the same seed the examples
-    of a smaller K are among those of a larger one. Of a single row it is the variance of S scores
-    (ddof 1) over S.
+    The deviation of one seed is summed over all rows before it is squared: with the same seed the
+    examples of a smaller K are among those of a larger one. For a single row it is the variance of
+    S scores (ddof 1) over S.
     """
     added: dict[int, float] = {}
     for row in varying:
         count = len(row.seeds)
         if count < 2:
             return math.nan
-        stretch = math.sqrt(count / (count - 1)) / (count * rows)
-        for seed, own in zip(row.seeds, row.differences - row.difference, strict=True):
-            added[seed] = added.get(seed, 0.0) + stretch * float(own)
+        scale = math.sqrt(count / (count - 1)) / (count * rows)
+        deviations = row.differences - row.difference
+        for seed, deviation in zip(row.seeds, deviations, strict=True):
+            added[seed] = added.get(seed, 0.0) + scale * float(deviation)
     return sum(value**2 for value in added.values())
 
 
 def _t_test(difference: float, parts: Sequence[Part]) -> tuple[float, float]:
-    """Return half the width of the interval, and p: Student's t, its degrees of freedom by
-    Satterthwaite (1946).
+    """Return half the width of the interval, and p, by Student's t.
 
-    Where nothing varies there is no t: p is then the chance that all seeds lie on one side.
+    Its degrees of freedom are Satterthwaite's (1946). Where nothing varies there is no t: p is then
+    the chance that all seeds lie on one side.
     """
     from scipy.stats import t
 

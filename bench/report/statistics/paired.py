@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class Tally(NamedTuple):
-    """How often the first was better, as good, worse."""
+    """Counts of wins, ties and losses of the first against the second."""
 
     win: int
     tie: int
@@ -23,19 +23,20 @@ class Tally(NamedTuple):
 
 def tally(differences: Sequence[float]) -> Tally:
     """Count differences above, at and below 0 (to within rounding)."""
-    wins, losses = (sum(bool(sign * d > 1e-12) for d in differences) for sign in (1, -1))
+    wins = sum(bool(difference > 1e-12) for difference in differences)
+    losses = sum(bool(difference < -1e-12) for difference in differences)
     return Tally(wins, len(differences) - wins - losses, losses)
 
 
 def mcnemar(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Return the exact two-sided p that two methods are right equally often, from the items one of
-    them alone gets.
+    """Return McNemar's exact two-sided p that two methods are right equally often.
 
-    McNemar, 1947; the binomial, not the chi-squared approximation, whatever the counts.
+    McNemar, 1947, on the items that only one of them gets right; the binomial, not the chi-squared
+    approximation, whatever the counts.
 
     Args:
-        first: whether the first is right, [n] of booleans.
-        second: the same of the second, on the same items.
+        first: True for each item that the first gets right, [n].
+        second: the same for the second, on the same items.
     """
     from scipy.stats import binomtest
 
@@ -45,9 +46,7 @@ def mcnemar(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number by Holm's step-down rule (1979), in the order
-    given.
-    """
+    """Adjust p-values for their number by Holm's step-down rule (1979), keeping their order."""
     order = np.argsort(ps, kind="stable")
     steps = np.asarray(ps)[order] * np.arange(len(ps), 0, -1)
     adjusted = np.empty(len(ps))
@@ -56,11 +55,10 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def hedges(differences: Sequence[float]) -> float | None:
-    """Return Hedges' g of paired differences: their mean in standard deviations (ddof 1), unbiased
-    for small n.
+    """Return Hedges' g of paired differences: their mean in standard deviations (ddof 1).
 
-    Hedges, 1981, with the exact factor J. None for fewer than three, where J is 0, and where all
-    are the same.
+    Hedges, 1981, with the exact factor J, unbiased for small n. None for fewer than three, where J
+    is 0, and where all are the same.
     """
     n = len(differences)
     if n < 3:

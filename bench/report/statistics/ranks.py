@@ -1,5 +1,6 @@
-"""Ranks of methods over tasks: Demšar, 2006, "Statistical comparisons of classifiers over multiple
-data sets".
+"""Ranks of methods over tasks.
+
+Demšar, 2006, "Statistical comparisons of classifiers over multiple data sets".
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ class Ranking(NamedTuple):
     """Methods by average rank over N tasks, 1 the best.
 
     `friedman` is the p that all rank alike (Iman and Davenport's F, Demšar section 3.2.2);
-    `critical` the least difference of two average ranks that Nemenyi's test tells at 0.05; `groups`
-    the largest runs of methods, as places in `methods`, that it cannot tell apart.
+    `critical` the least difference of two average ranks that is significant by Nemenyi's test at
+    0.05; `groups` the largest runs of methods, as places in `methods`, without such a difference.
     """
 
     methods: tuple[str, ...]
@@ -29,8 +30,9 @@ class Ranking(NamedTuple):
 
 
 def rank(methods: Sequence[str], scores: NDArray[np.float64]) -> Ranking:
-    """Rank k methods by their scores on N tasks, higher better; equal scores share the mean of
-    their ranks.
+    """Rank k methods by their scores on N tasks, higher better.
+
+    Equal scores share the mean of their ranks.
 
     Args:
         methods: k names, at least two.
@@ -49,29 +51,26 @@ def rank(methods: Sequence[str], scores: NDArray[np.float64]) -> Ranking:
 
 
 def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
-    """Return Nemenyi's critical difference, q sqrt(k (k + 1) / 6N), q the Studentised range over
-    sqrt 2.
+    """Return Nemenyi's critical difference, q sqrt(k (k + 1) / 6N).
+
+    q is the Studentised range over sqrt 2.
     """
     from scipy.stats import studentized_range
 
-    return float(
-        studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * n))
-    )
+    q = studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(k * (k + 1) / (6 * n)))
 
 
 def fewest_tasks(k: int) -> int:
-    """Return over how many tasks the ranks of k methods can differ by the critical difference at
-    all.
-    """
+    """Return the fewest tasks on which ranks of k methods can differ significantly."""
     return next(n for n in range(2, 100) if critical_difference(k, n) < k - 1)
 
 
 def friedman(scores: NDArray[np.float64]) -> float:
-    """Return the p of Iman and Davenport's F that k methods rank alike on N tasks: 1 where there is
-    but one task.
+    """Return the p of Iman and Davenport's F that k methods rank alike on N tasks.
 
-    F grows without bound as tasks agree, also with two tasks; so p is never below k!^(1-N), the
-    chance that methods which rank alike come in one order on all tasks.
+    With a single task it is 1. F grows without bound as tasks agree, also with two tasks; so p is
+    never below k!^(1-N), the chance that methods which rank alike come in one order on all tasks.
     """
     from scipy.stats import f, rankdata
 
@@ -86,13 +85,12 @@ def friedman(scores: NDArray[np.float64]) -> float:
 
 
 def groups(ranks: Sequence[float], critical: float) -> tuple[tuple[int, int], ...]:
-    """Return the largest runs (first, last) of sorted ranks that lie within the critical
-    difference.
-    """
-    ends = [max(j for j, other in enumerate(ranks) if other - own < critical) for own in ranks]
-    found = [(start, end) for start, end in enumerate(ends) if end > start]
-    return tuple(
-        run
-        for run in found
-        if not any(o[0] <= run[0] and run[1] <= o[1] and o != run for o in found)
-    )
+    """Return the largest runs (first, last) of sorted ranks within the critical difference."""
+    runs: list[tuple[int, int]] = []
+    last_end = 0
+    for start, lowest in enumerate(ranks):
+        end = max(place for place, rank in enumerate(ranks) if rank - lowest < critical)
+        if end > max(start, last_end):  # else it lies within the run before it
+            runs.append((start, end))
+            last_end = end
+    return tuple(runs)

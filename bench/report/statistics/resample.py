@@ -23,7 +23,7 @@ Value = Callable[[Floats], Floats]
 def bootstrap(
     first: Floats, second: Floats, value: Value, resamples: int, rng: np.random.Generator
 ) -> Floats:
-    """Return the difference of two methods' mean scores in each resample of the items, [B].
+    """Resample items, and return the difference of two methods' mean scores in each resample, [B].
 
     A resample draws items with replacement, the same for both methods and all seeds: an item hard
     for one seed's model tends to be hard for another's. The seeds are taken as they are.
@@ -38,33 +38,37 @@ def bootstrap(
     parts = []
     for rows in _chunks(resamples, first.shape[1]):
         weights = _counts(rng, first.shape[1], rows)
-        parts.append((value(_sums(weights, first)) - value(_sums(weights, second))).mean(1))
+        difference = value(_sums(weights, first)) - value(_sums(weights, second))
+        parts.append(difference.mean(1))
     return np.concatenate(parts)
 
 
 def permuted(
     first: Floats, second: Floats, value: Value, resamples: int, rng: np.random.Generator
 ) -> Floats:
-    """Return the difference of mean scores under the null hypothesis that names are exchangeable
-    item by item, [B].
+    """Swap answers at random, and return the difference of mean scores in each permutation, [B].
 
-    Each time, a fair coin for each item swaps what the two methods answered to it, for all seeds
-    together (Noreen, 1989, approximate randomisation, with items as blocks). The models are taken
-    as they are: this asks whether the difference would stand on other items, not for other splits.
+    The null hypothesis is that the two names are exchangeable item by item. Each time, a fair coin
+    for each item swaps what the two methods answered to it, for all seeds together (Noreen, 1989,
+    approximate randomisation, with items as blocks). The models are taken as they are: this asks
+    whether the difference would stand on other items, not for other splits.
     """
     moved = second - first
     parts = []
     for rows in _chunks(resamples, first.shape[1]):
         shift = _sums(_coins(rng, first.shape[1], rows), moved)
-        parts.append((value(first.sum(1) + shift) - value(second.sum(1) - shift)).mean(1))
+        difference = value(first.sum(1) + shift) - value(second.sum(1) - shift)
+        parts.append(difference.mean(1))
     return np.concatenate(parts)
 
 
 def p_value(null: Floats, observed: float) -> float:
-    """Return the two-sided p of a difference among those drawn under the null, itself counted
-    (never 0).
+    """Return the two-sided p of a difference among those drawn under the null.
+
+    The difference itself counts as drawn, so p is never 0.
     """
-    return float((1 + (np.abs(null) >= abs(observed) - 1e-12).sum()) / (1 + len(null)))
+    as_large = (np.abs(null) >= abs(observed) - 1e-12).sum()
+    return float((1 + as_large) / (1 + len(null)))
 
 
 def _chunks(resamples: int, n: int) -> Iterator[int]:
@@ -73,20 +77,20 @@ def _chunks(resamples: int, n: int) -> Iterator[int]:
 
 
 def _counts(rng: np.random.Generator, n: int, rows: int) -> Floats:
-    """How often each of n items is drawn in n draws, [rows, n]."""
+    """Draw n of n items with replacement, and count each item, [rows, n]."""
     drawn = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
     return np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
 
 
 def _coins(rng: np.random.Generator, n: int, rows: int) -> Floats:
-    """Zeros and ones, [rows, n]."""
+    """Toss fair coins: zeros and ones, [rows, n]."""
     size = rows * n
     bits = np.unpackbits(np.frombuffer(rng.bytes(-(-size // 8)), np.uint8), count=size)
     return bits.reshape(rows, n).astype(float)
 
 
 def _sums(weights: Floats, features: Floats) -> Floats:
-    """[rows, n] and [S, n, F] to [rows, S, F]."""
+    """Sum features by weight: [rows, n] and [S, n, F] to [rows, S, F]."""
     seeds, n, size = features.shape
     flat = np.moveaxis(features, 1, 0).reshape(n, seeds * size)
     return np.asarray(weights @ flat).reshape(-1, seeds, size)

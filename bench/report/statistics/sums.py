@@ -1,9 +1,9 @@
-"""Metrics as functions of sums over items, so that thousands of resamples of the items are one
-matrix product.
+"""Metrics as functions of sums over items.
 
-What an item adds to the sums does not hang on the other items; the score is a function of the sums
-alone. Accuracy, F1, the correlation of Matthews and that of Pearson are of this kind; Spearman's is
-not, since ranks hang on all items.
+What an item adds to the sums does not depend on the other items, and the score is a function of the
+sums alone: thousands of resamples of the items are one matrix product. Accuracy, F1, the
+correlation of Matthews and that of Pearson are of this kind; Spearman's is not, since ranks depend
+on all items.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ Floats = NDArray[np.float64]
 
 
 class Features(Protocol):
-    """Gives what each item adds to the sums, [n, F]."""
+    """Computes what each item adds to the sums, [n, F]."""
 
     def __call__(
         self, gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /
     ) -> Floats:
-        """Return it for gold labels [n] and answers [n] of C classes; F1 is of the class
-        `positive`.
+        """Return it for gold labels [n] and answers [n] of C classes.
+
+        F1 is that of the class `positive`.
         """
         ...
 
@@ -41,9 +42,7 @@ class Summed(NamedTuple):
 
 
 def divide(above: Floats, below: Floats) -> Floats:
-    """Return above / below, and 0 where there is nothing to divide by: the convention of our
-    metrics.
-    """
+    """Return above / below, and 0 where `below` is 0, as all metrics here do."""
     return np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
 
 
@@ -60,8 +59,8 @@ def _by_class(
     gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /
 ) -> Floats:
     """[n, 3C]: a class right, answered, and gold."""
-    each = np.arange(classes)
-    answered, golden = answers[:, None] == each, gold[:, None] == each
+    labels = np.arange(classes)
+    answered, golden = answers[:, None] == labels, gold[:, None] == labels
     return np.concatenate([answered & golden, answered, golden], 1).astype(float)
 
 
@@ -85,10 +84,11 @@ def _f1(sums: Floats) -> Floats:
 
 
 def _macro_f1(sums: Floats) -> Floats:
-    """The mean of F1 over classes that are answered or gold at all."""
+    """Average F1 over the classes that occur among answers or gold labels."""
     right, answered, golden = _three(sums)
-    there = answered + golden
-    return divide(divide(2 * right, there).sum(-1), (there > 0).sum(-1).astype(float))
+    occurrences = answered + golden
+    f1 = divide(2 * right, occurrences)
+    return divide(f1.sum(-1), (occurrences > 0).sum(-1).astype(float))
 
 
 def _mcc(sums: Floats) -> Floats:
@@ -103,8 +103,9 @@ def _mcc(sums: Floats) -> Floats:
 def _moments(
     gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /
 ) -> Floats:
-    """[n, 6]: 1, x, y, xx, yy, xy, both about the mean of gold, so that little is lost in the
-    subtraction below.
+    """[n, 6]: 1, x, y, xx, yy, xy.
+
+    Both are about the mean of gold, so that little is lost in the subtraction below.
     """
     x, y = gold - gold.mean(), answers - gold.mean()
     return np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], 1).astype(float)
@@ -113,10 +114,10 @@ def _moments(
 def _pearson(sums: Floats) -> Floats:
     n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
     spread = np.stack([n * xx - x * x, n * yy - y * y])
-    constant = (spread <= 1e-10 * np.stack([n * xx, n * yy])).any(
-        0
-    )  # rounding leaves a trifle of no spread at all
-    return divide(n * xy - x * y, np.where(constant, 0.0, np.sqrt(np.abs(spread.prod(0)))))
+    rounding_error = 1e-10 * np.stack([n * xx, n * yy])
+    constant = (spread <= rounding_error).any(0)
+    scale = np.sqrt(np.abs(spread.prod(0)))
+    return divide(n * xy - x * y, np.where(constant, 0.0, scale))
 
 
 SUMMED: Mapping[str, Summed] = {

@@ -1,22 +1,20 @@
-"""Published numbers as cells of our tables, in rows of their own backbones: what papers print for
-methods we ran.
-"""
+"""Numbers that papers print for methods we ran, as table cells in rows of their own backbones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from fewbench.report.published import Beside, Published, beside
 from fewbench.report.tables.blocks import Block, TableRow, to_rows
 from fewbench.report.tables.entry import Entry
 from fewbench.store.cell import Entrant, TaskCell
+from fewbench.types import Json
 
 ALIKE = "same K and protocol"
 
 
 def published_entries(blocks: Iterable[Block], numbers: Sequence[Published]) -> list[Entry]:
-    """Return the published numbers of all methods and tasks in some blocks, in rows of their own."""
+    """Return the published numbers of all methods and tasks in some blocks, in separate rows."""
     return [
         Entry(
             TableRow(Entrant(cell.method, cell.backbone)),
@@ -34,9 +32,10 @@ def published_entries(blocks: Iterable[Block], numbers: Sequence[Published]) -> 
     ]
 
 
-def published_rows(blocks: Sequence[Block], numbers: Sequence[Published]) -> list[dict[str, Any]]:
-    """Return every cell as plain values, ours with `published` and `mark` empty, and the papers'
-    after them.
+def published_rows(blocks: Sequence[Block], numbers: Sequence[Published]) -> list[Json]:
+    """Return every cell as an object of plain values, ours first and then the papers'.
+
+    `published` and `mark` are None in ours.
     """
     ours = [{**row, "published": None, "mark": None} for row in to_rows(blocks)]
     blank = dict.fromkeys(ours[0]) if ours else {}
@@ -62,12 +61,20 @@ def published_rows(blocks: Sequence[Block], numbers: Sequence[Published]) -> lis
 
 
 def _near(block: Block, numbers: Sequence[Published]) -> Iterator[tuple[TaskCell, Beside]]:
-    """Yield what papers print of each column's task for the methods that have a cell in it, each
-    number once.
-    """
+    """Yield each published number once, for each column and the methods with a cell in it."""
+    terms = block.terms
+    methods: dict[TaskCell, set[str]] = {}
+    for row, column in block.cells:
+        methods.setdefault(column, set()).add(row.method.partition(":")[0])
     for column in block.columns:
-        methods = {row.method.partition(":")[0] for row, where in block.cells if where == column}
-        for method in sorted(methods):
-            place = {"method": method, "task": column.task, "metric": column.metric}
-            for cell in beside(numbers, **place, k=block.terms.k, protocol=block.terms.protocol):
+        for method in sorted(methods.get(column, ())):
+            cells = beside(
+                numbers,
+                method=method,
+                task=column.task,
+                metric=column.metric,
+                k=terms.k,
+                protocol=terms.protocol,
+            )
+            for cell in cells:
                 yield column, cell

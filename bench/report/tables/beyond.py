@@ -1,8 +1,7 @@
-"""One row a method on a task: how good, how faithful to its teacher, and whatever else was measured
-of its stored runs.
+"""Tables of measurements: a row per method on a task, with its score, loyalty, cost and attacks.
 
-Means over split seeds. A measurement counts only if it fits its record
-(`fewbench.store.measurement`), and a row says of how many of its runs each figure is.
+Figures are means over split seeds. A measurement counts only if it fits its record
+(`fewbench.store.measurement`), and a row says how many of its runs have each figure.
 """
 
 from __future__ import annotations
@@ -27,20 +26,22 @@ from fewbench.store.cell import Terms
 from fewbench.store.measurement import Measurement, Shelf
 from fewbench.store.record import Record
 from fewbench.store.store import Store
+from fewbench.types import Json
+
+MeasuredScores = Mapping[str, Any]
+"""The scores of a measurement, nested by name: their keys depend on its kind."""
 
 
 class Figure(NamedTuple):
-    """A column: its name, how its measurement's scores hold it, and how many digits follow the
-    point.
-    """
+    """A column: its name, how to look it up in a measurement's scores, and its decimals."""
 
     name: str
-    of: Callable[[Mapping[str, Any]], float | None]
+    of: Callable[[MeasuredScores], float | None]
     digits: int = 1
 
 
 class Value(NamedTuple):
-    """A mean over the runs of a row that have it, and how many have."""
+    """A mean over those runs of a row that have the figure, and their number."""
 
     mean: float
     n: int
@@ -59,20 +60,18 @@ class MeasuredRow(NamedTuple):
     values: Mapping[str, Value]
 
 
-def _at(*path: str, times: float = 1.0) -> Callable[[Mapping[str, Any]], float | None]:
-    """Return what looks a number up by a path of names, None where it is not there, and refuses
-    what is no number.
-    """
+def _at(*path: str, times: float = 1.0) -> Callable[[MeasuredScores], float | None]:
+    """Make a function that looks up a number by a path of names; None if it is not there."""
 
-    def look(scores: Mapping[str, Any]) -> float | None:
-        value: Any = scores
+    def look_up(scores: MeasuredScores) -> float | None:
+        value: object = scores
         for name in path:
             value = value.get(name) if isinstance(value, Mapping) else None
         if value is not None and not isinstance(value, int | float):
-            raise TypeError(f"{'.'.join(path)} is no number: {value!r}")
+            raise TypeError(f"{'.'.join(path)} is not a number: {value!r}")
         return None if value is None else times * float(value)
 
-    return look
+    return look_up
 
 
 COLUMNS: Mapping[str, tuple[Figure, ...]] = {
@@ -94,29 +93,27 @@ COLUMNS: Mapping[str, tuple[Figure, ...]] = {
         Figure("layer ratio", _at("layer_ratio"), 2),
     ),
 }
-"""By kind of measurement: what a table shows of it. Of the kind `attack`, columns name the recipe
-too.
-"""
+"""The columns of a table, by kind of measurement; those of `attack` name the recipe too."""
 
 FIRST = "†"
 FIRST_ROWS = (
-    f"{FIRST} attacked the first test rows, perhaps of one class alone: bench attack draws them"
+    f"{FIRST} attacked the first test rows, perhaps all of one class: bench attack draws them"
 )
 
 KINDS = tuple(kind for kind in COLUMNS if kind != "score")
 
 
 def chosen(text: str) -> list[str]:
-    """Return the kinds that `--with` names.
+    """Return the kinds of measurement that `--with` names.
 
     Raises:
-        BenchError: an unknown one.
+        BenchError: an unknown kind.
     """
     kinds = [kind for kind in text.split(",") if kind]
     for kind in kinds:
         if kind not in KINDS:
             raise BenchError(
-                f"nothing called '{kind}' is measured",
+                f"there is no kind of measurement '{kind}'",
                 allowed=KINDS,
                 given=kind,
                 fix="--with loyalty,cost",
@@ -131,22 +128,24 @@ def columns(rows: Iterable[MeasuredRow]) -> list[str]:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Return the names of columns, each once, in the order of `COLUMNS`."""
-    order = [figure.name for each in COLUMNS.values() for figure in each]
+    order = [figure.name for kind in COLUMNS.values() for figure in kind]
     return sorted({*names}, key=lambda name: (order.index(name.partition(" (")[0]), name))
 
 
-def figures(kind: str, name: str, scores: Mapping[str, Any]) -> Iterator[tuple[str, int, float]]:
-    """Yield what a table shows of one thing measured: the column, its digits, and the value."""
+def figures(kind: str, name: str, scores: MeasuredScores) -> Iterator[tuple[str, int, float]]:
+    """Yield the figures of one measurement: the column, its decimals, and the value."""
     for figure in COLUMNS.get(kind, ()):
-        if (value := figure.of(scores)) is not None:
-            yield figure.name + (f" ({name})" if name else ""), figure.digits, value
+        value = figure.of(scores)
+        if value is not None:
+            column = f"{figure.name} ({name})" if name else figure.name
+            yield column, figure.digits, value
 
 
 def named(measurement: Measurement) -> str:
-    """Return the name of a measurement, marked where it is of an attack on the first test rows.
+    """Return the name of a measurement, marked if it is an attack on the first test rows.
 
-    Earlier versions attacked these, and many a test set is sorted by class. Such figures have
-    columns of their own.
+    Earlier versions attacked these, and many test sets are sorted by class. Such figures have
+    separate columns.
     """
     first = measurement.kind == "attack" and "drawn" not in measurement.settings
     return measurement.name + (FIRST if first else "")
@@ -155,15 +154,14 @@ def named(measurement: Measurement) -> str:
 def loyalties(
     student: Record, teachers: Mapping[str, Record], store: Store
 ) -> dict[str, float] | None:
-    """Return the label and probability loyalty of a run to its own teacher's, if it has one that is
-    stored.
-    """
-    if (teacher := own_teacher(student, teachers)) is None:
+    """Return the label and probability loyalty of a run to its teacher's, if that is stored."""
+    teacher = own_teacher(student, teachers)
+    if teacher is None:
         return None
     try:
         pair = paired(teacher, student, store)
         return {"label": label_loyalty(*pair), "probability": probability_loyalty(*pair)}
-    except BenchError:  # a regression has none; damaged predictions are told by fsck
+    except BenchError:  # a regression has none; fsck reports damaged predictions
         return None
 
 
@@ -180,98 +178,118 @@ def rows(
         records: those to show; failed runs are left out, and those that share cell and seed with
             another.
         known: all records, teachers among them.
-        store: of both.
+        store: holds the predictions and measurements of both.
         kinds: of `COLUMNS`.
-        changed: what of a record is not today's.
+        changed: names a record's inputs that are not today's.
     """
-    teachers = {record.run.key: record for record in known}
     finished = without_doubled([record for record in records if record.score is not None])
     groups: dict[CellPlace, list[Record]] = {}
     for record, place in zip(finished, places_of(finished, changed), strict=True):
         groups.setdefault(place, []).append(record)
     parts = {place: changed(group[0]) for place, group in groups.items()}
-    shown = telling(place.row for place in groups)
+    short = telling(place.row for place in groups)
     names = Names(
         {place.column: parts[place] for place in groups},
-        {shown[place.row]: parts[place] for place in groups},
+        {short[place.row]: parts[place] for place in groups},
     )
     protocols = protocol_names({place.terms[1:3]: parts[place] for place in groups})
-    shelf = Shelf(store) if {*kinds} - {"loyalty"} else None
-    found = []
-    for place, group in sorted(groups.items()):
-        each: dict[tuple[str, int], list[float]] = {}
-        for told in (
-            told for record in group for told in _scores(record, teachers, store, shelf, kinds)
-        ):
-            for column, digits, value in figures(*told):
-                each.setdefault((column, digits), []).append(value)
-        means = {
-            name: Value(math.fsum(values) / len(values), len(values), digits)
-            for (name, digits), values in each.items()
-        }
-        task, method = names.column(place.column).name, names.row(shown[place.row])
-        protocol = protocols[place.terms[1:3]] + _cut(place.terms)
-        found.append(
-            MeasuredRow(task, place.terms.k, protocol, method, place.row.student, len(group), means)
+    measured = _Measured(known, store, kinds)
+    return [
+        MeasuredRow(
+            task=names.column(place.column).name,
+            k=place.terms.k,
+            protocol=protocols[place.terms[1:3]] + _cut(place.terms),
+            method=names.row(short[place.row]),
+            student=place.row.student,
+            n=len(group),
+            values=measured.means(group),
         )
-    return found
+        for place, group in sorted(groups.items())
+    ]
+
+
+class _Measured:
+    """Looks up the figures of runs, of some kinds."""
+
+    def __init__(self, known: Iterable[Record], store: Store, kinds: Sequence[str]) -> None:
+        self._teachers = {record.run.key: record for record in known}
+        self._store = store
+        self._kinds = kinds
+        self._shelf = Shelf(store) if {*kinds} - {"loyalty"} else None
+
+    def means(self, group: Iterable[Record]) -> dict[str, Value]:
+        """Average each figure over the runs that have it."""
+        values: dict[tuple[str, int], list[float]] = {}
+        for record in group:
+            for column, digits, value in self._figures(record):
+                values.setdefault((column, digits), []).append(value)
+        return {
+            column: Value(math.fsum(known) / len(known), len(known), digits)
+            for (column, digits), known in values.items()
+        }
+
+    def _figures(self, record: Record) -> Iterator[tuple[str, int, float]]:
+        yield from figures("score", "", {"score": record.finished_score})
+        if "loyalty" in self._kinds:
+            loyalty = loyalties(record, self._teachers, self._store)
+            if loyalty is not None:
+                yield from figures("loyalty", "", loyalty)
+        if self._shelf is not None:
+            for measurement in self._shelf.of(record):
+                if measurement.kind in self._kinds:
+                    yield from figures(measurement.kind, named(measurement), measurement.scores)
 
 
 def _cut(terms: Terms) -> str:
-    """Return what is to be said of a test set that is not whole."""
+    """Say which test rows were left out, for a caption."""
     limit = f" · a draw of {terms.limit} test rows only" if terms.limit else ""
     return limit + (" · without leaked test rows" if terms.drop_leaks else "")
 
 
 def grids(rows: Sequence[MeasuredRow]) -> list[Grid]:
-    """Return a table for each task, K and protocol: a row a method, by score, the best last and
-    marked.
+    """Return a table for each task, K and protocol: a row per method, the best score last.
 
-    A figure that not all runs of its row have says in brackets how many have it.
+    A figure that only some runs of its row have is followed by their number in brackets.
     """
     tables: dict[tuple[str, int, str], list[MeasuredRow]] = {}
     for row in rows:
         tables.setdefault((row.task, row.k, row.protocol), []).append(row)
-    return [
-        _grid(*place, {(row.method, row.student): row for row in group})
-        for place, group in tables.items()
-    ]
+    return [_grid(*place, group) for place, group in tables.items()]
 
 
-def _grid(task: str, k: int, protocol: str, group: Mapping[tuple[str, str], MeasuredRow]) -> Grid:
-    names = columns(group.values())
-    order = worst_first((place, row.values["score"].mean) for place, row in group.items())
-    ranked = dict(
-        zip(order, places([group[place].values["score"].mean for place in order]), strict=True)
-    )
-    students, counts = (
-        {student for _, student in group if student},
-        {row.n for row in group.values()},
-    )
+def _grid(task: str, k: int, protocol: str, group: Sequence[MeasuredRow]) -> Grid:
+    by_name = {(row.method, row.student): row for row in group}
+    order = worst_first((name, row.values["score"].mean) for name, row in by_name.items())
+    rows = [by_name[name] for name in order]
+    names = columns(rows)
+    students = sorted({row.student for row in rows if row.student})
+    counts = {row.n for row in rows}
     n = counts.pop() if len(counts) == 1 else None
-    body = []
-    for place in order:
-        row = group[place]
-        line = [GridCell(row.method), *([GridCell(row.student)] if len(students) > 1 else [])]
-        line += [] if n else [GridCell(str(row.n))]
-        for name in names:
-            line.append(
-                GridCell(
-                    _mean(row.values.get(name), row.n), ranked[place] if name == "score" else 0
-                )
-            )
-        body.append(line)
-    caption = [
-        task,
-        f"K={k}",
-        protocol,
-        *([f"model {next(iter(students))}"] if len(students) == 1 else []),
-    ]
+
+    caption = [task, f"K={k}", protocol]
+    if len(students) == 1:
+        caption.append(f"model {students[0]}")
     caption.append(f"means over n={n} split seeds" if n else "means over n split seeds")
-    labels = ["method", *(["model"] if len(students) > 1 else [])]
-    header = [*labels, *([] if n else ["n"]), *(name.replace(" ", "\n") for name in names)]
+
+    labels = ["method", "model"] if len(students) > 1 else ["method"]
+    facts = labels if n else [*labels, "n"]
+    header = [*facts, *(name.replace(" ", "\n") for name in names)]
+    ranks = places([row.values["score"].mean for row in rows])
+    body = [_line(row, rank, facts, names) for row, rank in zip(rows, ranks, strict=True)]
     notes = [FIRST_ROWS] if any(FIRST in name for name in names) else []
     return Grid(" · ".join(caption), header, body, notes, len(labels))
+
+
+def _line(
+    row: MeasuredRow, rank: int, facts: Iterable[str], figures: Iterable[str]
+) -> list[GridCell]:
+    """Return the cells of a row: the facts that name it, then its figures."""
+    texts = {"method": row.method, "model": row.student, "n": str(row.n)}
+    line = [GridCell(texts[name]) for name in facts]
+    for name in figures:
+        text = _mean(row.values.get(name), row.n)
+        line.append(GridCell(text, rank if name == "score" else 0))
+    return line
 
 
 def _mean(value: Value | None, n: int) -> str:
@@ -280,38 +298,19 @@ def _mean(value: Value | None, n: int) -> str:
     return f"{value.mean:.{value.digits}f}" + (f" ({value.n})" if value.n != n else "")
 
 
-def flat(rows: Sequence[MeasuredRow]) -> list[dict[str, Any]]:
-    """Return the rows as plain values, one object each: a figure's mean, None if no run has it, and
-    how many have.
+def flat(rows: Sequence[MeasuredRow]) -> list[Json]:
+    """Return each row as an object of plain values.
+
+    Each figure has its mean, None if no run has it, and the number of runs that have it.
     """
-    found = []
+    objects = []
     names = columns(rows)
     for row in rows:
-        line = {name: value for name, value in row._asdict().items() if name != "values"}
+        line = row._asdict()
+        del line["values"]
         for name in names:
             value = row.values.get(name)
-            line |= {
-                name: round(value.mean, 4) if value else None,
-                f"{name} n": value.n if value else 0,
-            }
-        found.append(line)
-    return found
-
-
-def _scores(
-    record: Record,
-    teachers: Mapping[str, Record],
-    store: Store,
-    shelf: Shelf | None,
-    kinds: Sequence[str],
-) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield what is known of a run, by kind and name: its score, its loyalty to its own teacher,
-    its measurements.
-    """
-    yield "score", "", {"score": record.finished_score}
-    if "loyalty" in kinds and (found := loyalties(record, teachers, store)) is not None:
-        yield "loyalty", "", found
-    if shelf is not None:
-        for measurement in shelf.of(record):
-            if measurement.kind in kinds:
-                yield measurement.kind, named(measurement), measurement.scores
+            line[name] = round(value.mean, 4) if value else None
+            line[f"{name} n"] = value.n if value else 0
+        objects.append(line)
+    return objects

@@ -1,7 +1,6 @@
-"""Tables from records: one row an entrant, one column a task as it was asked, blocks that can be
-compared.
+"""Tables from records: a row per entrant, a column per task as it was asked, in comparable blocks.
 
-What stands where is `fewbench.store.cell.Cell`: a cell holds the runs of one entrant that answer
+`fewbench.store.cell.Cell` places a record: a cell holds the runs of one entrant that answer
 one question, by split seed. Nothing is averaged across columns of different definitions, rows or
 metrics, or across blocks.
 """
@@ -10,38 +9,29 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from fewbench.report.today import OF_METHOD
-from fewbench.store.cell import (
-    UNKNOWN_METRIC,
-    Cell,
-    Entrant,
-    TaskCell,
-    Terms,
-    Variant,
-)
+from fewbench.store.cell import UNKNOWN_METRIC, Cell, Entrant, TaskCell, Terms, Variant
 from fewbench.store.record import Record
+from fewbench.types import Json
 
 T = TypeVar("T")
 
 Changed = Callable[[Record], tuple[str, ...]]
-"""Which parts of what a record's run was made from are not today's
-(`fewbench.report.today.Today.changed`).
-"""
+"""Names the inputs of a record's run that differ from today's, as `Today.changed` does."""
 
 
 def nothing_changed(record: Record) -> tuple[str, ...]:
-    """Say that a record is of today: for records of which that is not asked."""
+    """Name no input as changed, where records are not checked against today's."""
     return ()
 
 
 class TableRow(NamedTuple):
-    """An entrant; `variant` tells rows of one entrant apart that would hold two answers to one
-    question.
-    """
+    """An entrant, and its variant where the entrant's variants answer the same question."""
 
     entrant: Entrant
     variant: Variant = Variant()
@@ -63,7 +53,7 @@ class TableRow(NamedTuple):
 
 
 class CellPlace(NamedTuple):
-    """Where a record stands: the block, the row and the column."""
+    """The place of a record: its block, row and column."""
 
     terms: Terms
     row: TableRow
@@ -72,14 +62,13 @@ class CellPlace(NamedTuple):
 
 @dataclass(slots=True)
 class Scores:
-    """The runs of one cell: test scores by split seed, 0 to 1 (or a correlation), and what is to be
-    known of them.
+    """The runs of one cell: test scores by split seed, 0 to 1 (or a correlation), and their state.
 
-    A seed of which there are several finished runs (of other teachers' runs, say, or of what was
-    not recorded) has no one score: it is left out of `scores`, and `doubled` has the keys of its
-    runs. `failed` counts runs without a score, `stale` those of other code than the method's of
-    today. `codes` are the hashes of the code that made them. `changed` names what they were made
-    from that is not today's.
+    A seed with several finished runs (of different teacher runs, say, or of inputs that were not
+    recorded) has no single score: it is left out of `scores`, and `doubled` has the keys of its
+    runs. `failed` counts runs without a score, `stale` those made by other code than the method's
+    of today. `codes` are the hashes of the code that made them. `changed` names their inputs that
+    are not today's.
     """
 
     scores: dict[int, float] = field(default_factory=dict)
@@ -91,7 +80,7 @@ class Scores:
 
     @property
     def n(self) -> int:
-        """How many seeds."""
+        """The number of seeds."""
         return len(self.scores)
 
     @property
@@ -109,14 +98,13 @@ class Scores:
         if self.n <= ddof:
             return None
         mean = self.mean
-        return math.sqrt(
-            math.fsum((score - mean) ** 2 for score in self.scores.values()) / (self.n - ddof)
-        )
+        squares = math.fsum((score - mean) ** 2 for score in self.scores.values())
+        return math.sqrt(squares / (self.n - ddof))
 
 
 @dataclass(slots=True)
 class Block:
-    """Cells that may be compared, for they have the same terms."""
+    """Cells with the same terms, which may be compared."""
 
     terms: Terms
     ddof: int
@@ -126,43 +114,47 @@ class Block:
 
 
 def places(records: Sequence[Record], changed: Changed = nothing_changed) -> list[CellPlace]:
-    """Return where each of some records stands among the others.
+    """Place each record in a block, row and column, given all the others.
 
-    A failed run that names no metric stands in the one column that is equal in all else, if there
+    A failed run that names no metric belongs to the only column that is equal in all else, if there
     is one. Variants of an entrant share a row unless two of them answer one question, or one is not
     of today.
     """
     cells = [record.cell for record in records]
     columns = _columns(cell.question.task for cell in cells)
-    earlier = [any(part in OF_METHOD for part in changed(record)) for record in records]
-    apart = _apart(cell for cell, old in zip(cells, earlier, strict=True) if not old)
-    found = []
-    for cell, old in zip(cells, earlier, strict=True):
-        variant = cell.variant if old or cell.entrant in apart else Variant()
+    outdated = [any(part in OF_METHOD for part in changed(record)) for record in records]
+    ambiguous = _ambiguous(cell for cell, old in zip(cells, outdated, strict=True) if not old)
+    seats = []
+    for cell, old in zip(cells, outdated, strict=True):
+        variant = cell.variant if old or cell.entrant in ambiguous else Variant()
         row = TableRow(cell.entrant, variant)
-        found.append(CellPlace(cell.question.terms, row, columns[cell.question.task]))
-    return found
+        seats.append(CellPlace(cell.question.terms, row, columns[cell.question.task]))
+    return seats
 
 
 def _columns(tasks: Iterable[TaskCell]) -> dict[TaskCell, TaskCell]:
-    """Return the column of each task: itself, or where it names no metric the only one that is
-    equal in all else.
+    """Return the column of each task.
+
+    It is the task itself; for one without a metric, the only other that is equal in all else.
     """
     tasks = set(tasks)
     scored: dict[TaskCell, list[TaskCell]] = {}
     for task in tasks:
         if task.metric != UNKNOWN_METRIC:
             scored.setdefault(task._replace(metric=UNKNOWN_METRIC, positive=""), []).append(task)
-    alike = {task: scored.get(task, []) for task in tasks}
-    return {task: others[0] if len(others) == 1 else task for task, others in alike.items()}
+    columns = {}
+    for task in tasks:
+        twins = scored.get(task, [])
+        columns[task] = twins[0] if len(twins) == 1 else task
+    return columns
 
 
-def _apart(cells: Iterable[Cell]) -> set[Entrant]:
+def _ambiguous(cells: Iterable[Cell]) -> set[Entrant]:
     """Return the entrants of which two variants answer one question."""
     variants: dict[Cell, set[Variant]] = {}
     for cell in cells:
         variants.setdefault(cell._replace(variant=Variant()), set()).add(cell.variant)
-    return {cell.entrant for cell, found in variants.items() if len(found) > 1}
+    return {cell.entrant for cell, several in variants.items() if len(several) > 1}
 
 
 def build(
@@ -171,13 +163,13 @@ def build(
     ddofs: Mapping[str, int],
     changed: Changed = nothing_changed,
 ) -> list[Block]:
-    """Return the blocks of some records.
+    """Arrange records in blocks.
 
     Args:
         records: of any tasks, methods and protocols.
-        code: the hash of each method's code today; records of another are stale.
+        code: the hash of each method's code today; records of other code are stale.
         ddofs: each protocol's ddof.
-        changed: what of a record is not today's.
+        changed: names a record's inputs that are not today's.
     """
     records = list(records)
     groups: dict[CellPlace, list[Record]] = {}
@@ -189,73 +181,71 @@ def build(
         block = blocks.setdefault(terms, Block(terms, ddofs.get(terms.protocol, 0), [], [], {}))
         block.cells[place.row, place.column] = _scores(group, code, changed)
     for block in blocks.values():
-        block.rows = worst_first(
-            ((row, cell.mean if cell.n else None) for (row, _), cell in block.cells.items())
-        )
+        means = ((row, cell.mean if cell.n else None) for (row, _), cell in block.cells.items())
+        block.rows = worst_first(means)
         block.columns = sorted({column for _, column in block.cells})
     return [blocks[terms] for terms in sorted(blocks, key=in_order)]
 
 
 def in_order(terms: Terms) -> tuple[Any, ...]:
-    """Return what blocks are sorted by: the protocol, K, whole test sets first."""
+    """Return the sort key of blocks: the protocol, K, complete test sets first."""
     return terms.protocol, terms.constants, terms.k, terms.limit or 0, terms.drop_leaks
 
 
 def _scores(group: Sequence[Record], code: Mapping[str, str], changed: Changed) -> Scores:
-    """Return what is to be shown of the runs of one cell."""
-    by_seed: dict[int, list[Record]] = {}
+    """Summarise the runs of one cell."""
+    finished: dict[int, list[Record]] = {}
+    failed = stale = 0
     for record in group:
-        if record.score is not None:
-            by_seed.setdefault(record.run.seed, []).append(record)
-    single = {seed: runs[0].score for seed, runs in by_seed.items() if len(runs) == 1}
-    doubled = {
-        seed: tuple(sorted(record.run.key for record in runs))
-        for seed, runs in sorted(by_seed.items())
-        if len(runs) > 1
-    }
-    return Scores(
-        scores={seed: float(score) for seed, score in single.items() if score is not None},
-        failed=sum(record.score is None for record in group),
-        stale=sum(code.get(r.run.method, r.method_code) != r.method_code for r in group),
-        codes=frozenset(record.method_code for record in group),
-        doubled=doubled,
-        changed=changed(group[0]),
-    )
+        if record.score is None:
+            failed += 1
+        else:
+            finished.setdefault(record.run.seed, []).append(record)
+        stale += record.method_code != code.get(record.run.method, record.method_code)
+    scores = {}
+    doubled = {}
+    for seed, runs in finished.items():
+        if len(runs) == 1:
+            scores[seed] = runs[0].finished_score
+        else:
+            doubled[seed] = tuple(sorted(record.run.key for record in runs))
+    codes = frozenset(record.method_code for record in group)
+    return Scores(scores, failed, stale, codes, dict(sorted(doubled.items())), changed(group[0]))
 
 
 def without_doubled(records: Sequence[Record]) -> list[Record]:
-    """Return the records but those that share cell and seed with another finished one: none is the
-    run of that seed.
-    """
-    counts: dict[tuple[CellPlace, int], int] = {}
+    """Drop the records that share cell and seed with another finished one."""
     seats = [
         (place, record.run.seed) for place, record in zip(places(records), records, strict=True)
     ]
-    for seat, record in zip(seats, records, strict=True):
-        counts[seat] = counts.get(seat, 0) + (record.score is not None)
-    return [record for seat, record in zip(seats, records, strict=True) if counts[seat] < 2]
+    finished = Counter(
+        seat for seat, record in zip(seats, records, strict=True) if record.score is not None
+    )
+    return [record for seat, record in zip(seats, records, strict=True) if finished[seat] < 2]
 
 
 def worst_first(means: Iterable[tuple[T, float | None]]) -> list[T]:
-    """Return rows by the mean over what each has, so that a table reads upwards to its best method
-    last.
+    """Sort rows by the mean over their cells, the best last.
 
     Args:
-        means: a row and the mean of one of its cells, or None where it has none; rows without any
+        means: a row and the mean of one of its cells, or None if that has none; rows without any
             come first.
     """
-    of: dict[T, list[float]] = {}
+    by_row: dict[T, list[float]] = {}
     for row, mean in means:
-        of.setdefault(row, []).extend(() if mean is None else (mean,))
-    return sorted(
-        of, key=lambda row: (math.fsum(of[row]) / len(of[row]) if of[row] else -math.inf, row)
-    )
+        known = by_row.setdefault(row, [])
+        if mean is not None:
+            known.append(mean)
+
+    def average(row: T) -> float:
+        known = by_row[row]
+        return math.fsum(known) / len(known) if known else -math.inf
+
+    return sorted(by_row, key=lambda row: (average(row), row))
 
 
-def to_rows(blocks: Sequence[Block]) -> list[dict[str, Any]]:
-    """Return every cell as plain values, one object each (JSON, CSV). Scores and std are in
-    hundredths.
-    """
+def to_rows(blocks: Sequence[Block]) -> list[Json]:
+    """Return every cell as an object of plain values (JSON, CSV), scores and std in hundredths."""
     return [
         _flat(block, row, column, cell)
         for block in blocks
@@ -265,28 +255,28 @@ def to_rows(blocks: Sequence[Block]) -> list[dict[str, Any]]:
     ]
 
 
-def _flat(block: Block, row: TableRow, column: TaskCell, cell: Scores) -> dict[str, Any]:
-    std = cell.std(block.ddof) if cell.n else None
-    return {
+def _flat(block: Block, row: TableRow, column: TaskCell, cell: Scores) -> Json:
+    names = {
         "task": column.task,
         "source": column.source,
         "task_version": column.version,
-        "template": column.template or None,
-        "definition": column.definition or None,
-        "train_set": column.train_set or None,
+        "template": _none_if_empty(column.template),
+        "definition": _none_if_empty(column.definition),
+        "train_set": _none_if_empty(column.train_set),
         "test_set": column.test_set,
         "metric": column.metric,
-        "positive": column.positive or None,
+        "positive": _none_if_empty(column.positive),
         "method": row.method,
-        "settings": row.variant.settings or None,
-        "student": row.student or None,
-        "teacher": row.entrant.teacher or None,
-        "corpus": row.entrant.corpus or None,
+        "settings": _none_if_empty(row.variant.settings),
+        "student": _none_if_empty(row.student),
+        "teacher": _none_if_empty(row.entrant.teacher),
+        "corpus": _none_if_empty(row.entrant.corpus),
         **block.terms._asdict(),
-        "constants": block.terms.constants or None,
-        "mean": round(100 * cell.mean, 4) if cell.n else None,
-        "std": None if std is None else round(100 * std, 4),
-        "median": round(100 * cell.median, 4) if cell.n else None,
+        "constants": _none_if_empty(block.terms.constants),
+    }
+    return {
+        **names,
+        **_hundredths(cell, block.ddof),
         "ddof": block.ddof,
         "n": cell.n,
         "seeds": sorted(cell.scores),
@@ -295,4 +285,20 @@ def _flat(block: Block, row: TableRow, column: TaskCell, cell: Scores) -> dict[s
         "codes": sorted(cell.codes),
         "doubled": [f"{seed}:{'+'.join(keys)}" for seed, keys in cell.doubled.items()],
         "not_of_today": list(cell.changed),
+    }
+
+
+def _none_if_empty(text: str) -> str | None:
+    return text or None
+
+
+def _hundredths(cell: Scores, ddof: int) -> dict[str, float | None]:
+    """Return the mean, std and median of a cell, rounded; None where it has too few scores."""
+    if not cell.n:
+        return {"mean": None, "std": None, "median": None}
+    std = cell.std(ddof)
+    return {
+        "mean": round(100 * cell.mean, 4),
+        "std": None if std is None else round(100 * std, 4),
+        "median": round(100 * cell.median, 4),
     }

@@ -1,4 +1,4 @@
-"""Cells one by one: what tables by choice of rows and columns are made of."""
+"""Cells as a flat list, from which tables with any rows and columns are made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from fewbench.report.tables.blocks import Block, TableRow
+from fewbench.report.tables.blocks import Block, Scores, TableRow
 from fewbench.store.cell import TaskCell, Terms
 
 AXES = ("task", "method", "student", "k", "protocol")
@@ -14,12 +14,12 @@ AXES = ("task", "method", "student", "k", "protocol")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A cell of a table, ours or a published one; `mean`, `std` and `median` are in hundredths,
-    None where unknown.
+    """A cell of a table, ours or a published one.
 
-    `doubled` and `changed` are those of `fewbench.report.tables.blocks.Scores`. A published one
-    names its `source` (a paper's table) and, in `mark`, what is not as in ours; it stands in a row
-    of its own backbone and is never best.
+    `mean`, `std` and `median` are in hundredths, None where unknown. `doubled` and `changed` are
+    those of `fewbench.report.tables.blocks.Scores`. A published cell names its `source` (a paper's
+    table) and, in `mark`, how it differs from ours; it has a row of its own backbone and is never
+    marked as best.
     """
 
     row: TableRow
@@ -39,7 +39,7 @@ class Entry:
     mark: str = ""
 
     def axis(self, name: str) -> Any:
-        """Return where the cell lies on an axis, as something that can be sorted and compared."""
+        """Return the cell's position on an axis, which can be sorted and compared."""
         if name == "task":
             return self.column
         if name == "method":
@@ -50,15 +50,28 @@ class Entry:
 
 
 def entries(blocks: Iterable[Block]) -> list[Entry]:
-    """Return the cells of blocks one by one."""
-    found = []
-    for block in blocks:
-        for (row, column), cell in block.cells.items():
-            numbers: tuple[float | None, float | None, float | None] = (None, None, None)
-            if cell.n:
-                std = cell.std(block.ddof) if cell.n > 1 else None
-                numbers = (100 * cell.mean, None if std is None else 100 * std, 100 * cell.median)
-            told = (len(cell.codes) > 1, tuple(cell.doubled.items()), cell.changed)
-            counts = (cell.n, cell.failed, cell.stale)
-            found.append(Entry(row, column, block.terms, block.ddof, *numbers, *counts, *told))
-    return found
+    """Return the cells of blocks as a flat list."""
+    return [
+        _entry(block, row, column, scores)
+        for block in blocks
+        for (row, column), scores in block.cells.items()
+    ]
+
+
+def _entry(block: Block, row: TableRow, column: TaskCell, scores: Scores) -> Entry:
+    std = scores.std(block.ddof) if scores.n > 1 else None
+    return Entry(
+        row,
+        column,
+        block.terms,
+        block.ddof,
+        mean=100 * scores.mean if scores.n else None,
+        std=None if std is None else 100 * std,
+        median=100 * scores.median if scores.n else None,
+        n=scores.n,
+        failed=scores.failed,
+        stale=scores.stale,
+        several_codes=len(scores.codes) > 1,
+        doubled=tuple(scores.doubled.items()),
+        changed=scores.changed,
+    )

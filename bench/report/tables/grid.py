@@ -1,4 +1,4 @@
-"""A table as text, whatever it will be printed as (`fewbench.report.render`)."""
+"""A table of texts, before it is printed in any format (`fewbench.report.render`)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from typing import NamedTuple
 
 
 class GridCell(NamedTuple):
-    """A cell as shown, and its place among those it is compared with: 1 is best, 2 second, 0 any
-    other.
-    """
+    """A cell as shown, and its place among those compared: 1 is best, 2 second, 0 any other."""
 
     text: str
     place: int = 0
 
 
 class Grid(NamedTuple):
-    """A table: a caption, a header (parts of several lines), rows, and notes on what is marked.
+    """A table: a caption, a header (a part may have several lines), rows, and notes on its marks.
 
-    The first `labels` columns say what a row is.
+    The first `labels` columns name the row.
     """
 
     caption: str
@@ -29,11 +27,10 @@ class Grid(NamedTuple):
 
 
 def places(means: Sequence[float | None], digits: int = 1) -> list[int]:
-    """Return the place of each of some means as printed: 1 the best, 2 the second, 0 the rest, and
-    a lone one.
-    """
-    shown = [None if mean is None else round(mean, digits) for mean in means]
-    best = sorted({value for value in shown if value is not None}, reverse=True)[:2]
-    if sum(value is not None for value in shown) < 2:
-        return [0] * len(shown)
-    return [best.index(value) + 1 if value in best else 0 for value in shown]
+    """Rank means as they are printed: 1 the best, 2 the second, 0 the rest or a lone one."""
+    rounded = [None if mean is None else round(mean, digits) for mean in means]
+    known = [value for value in rounded if value is not None]
+    if len(known) < 2:
+        return [0] * len(rounded)
+    best = sorted(set(known), reverse=True)[:2]
+    return [best.index(value) + 1 if value in best else 0 for value in rounded]

@@ -1,13 +1,13 @@
-"""What rows, columns and protocols are called in one table: what tells twins apart, and what of it
-is not of today.
+"""Names of rows, columns and protocols in one table.
 
-Two columns of one task, or two rows of one entrant, answer different questions; their headers say
-so and a note below the table says in words what differs.
+Two columns of one task, or two rows of one entrant, answer different questions: their headers have
+distinct marks, and a note below the table says in words what differs. What is not of today is
+marked as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from fewbench.report.tables.blocks import TableRow
@@ -17,7 +17,7 @@ from fewbench.store.cell import TaskCell
 H = TypeVar("H", bound=Hashable)
 
 DIGITS = 6
-"""Of a hash, in a name."""
+"""Digits of a hash in a name."""
 
 APART = {
     "version": "another version",
@@ -27,15 +27,13 @@ APART = {
     "metric": "another metric",
     "positive": "F1 of another class",
 }
-"""In words, what two columns of one task may differ in, by field of `TaskCell`."""
+"""How two columns of one task may differ, in words, by field of `TaskCell`."""
 
 HASHES = ("definition", "train_set", "test_set", "version")
 
 
 class Column(NamedTuple):
-    """A column's header: a line each for the task, its source and prompt, what tells it apart, and
-    its metric.
-    """
+    """A column's header: lines for the task, its source and prompt, its marks, and its metric."""
 
     lines: tuple[str, ...]
 
@@ -50,8 +48,8 @@ class Names:
     """The names in one table.
 
     Args:
-        columns: those it shows, each with what of it is not today's.
-        rows: likewise.
+        columns: the columns shown, each with its inputs that are not today's.
+        rows: likewise, the rows shown.
     """
 
     def __init__(
@@ -59,7 +57,9 @@ class Names:
     ) -> None:
         mixed = len({column.known for column in columns}) > 1
         earlier = {column: _earlier(parts, OF_TASK) for column, parts in columns.items()}
-        self.columns = _told_apart(columns, lambda column: _plain(column, earlier[column], mixed))
+        self.columns = _distinct_lines(
+            {column: _plain(column, earlier[column], mixed) for column in columns}
+        )
         self.notes = _notes(columns)
         self._rows = _row_names({row: _earlier(parts, OF_METHOD) for row, parts in rows.items()})
         self.earlier = frozenset(column for column, remark in earlier.items() if remark)
@@ -69,45 +69,45 @@ class Names:
         return Column(self.columns[column])
 
     def row(self, row: TableRow) -> str:
-        """Return a method as its row is called, with its teacher or corpus (see `telling`)."""
+        """Return the name of a row: its method, with its teacher or corpus (see `telling`)."""
         return self._rows[row.as_method]
 
 
 def telling(rows: Iterable[TableRow]) -> dict[TableRow, TableRow]:
-    """Return each row without its teacher or corpus where its method and student have but that one."""
+    """Blank the teacher or corpus of a row where its method and student have only that one."""
     rows = list(rows)
-    blank = {
-        field: {place for place, names in _names_of(rows, field).items() if len(names) == 1}
-        for field in ("teacher", "corpus")
-    }
-    shown = {}
+    teachers, corpora = _names_of(rows, "teacher"), _names_of(rows, "corpus")
+    short = {}
     for row in rows:
-        dull = {field: "" for field, places in blank.items() if (row.method, row.student) in places}
-        shown[row] = row._replace(entrant=row.entrant._replace(**dull))
-    return shown
+        entrant = row.entrant
+        if len(teachers[row.method, row.student]) == 1:
+            entrant = entrant._replace(teacher="")
+        if len(corpora[row.method, row.student]) == 1:
+            entrant = entrant._replace(corpus="")
+        short[row] = row._replace(entrant=entrant)
+    return short
 
 
 def _names_of(rows: Iterable[TableRow], field: str) -> dict[tuple[str, str], set[str]]:
     """Return the teachers or the corpora of each method and student."""
-    found: dict[tuple[str, str], set[str]] = {}
+    names: dict[tuple[str, str], set[str]] = {}
     for row in rows:
-        found.setdefault((row.method, row.student), set()).add(getattr(row.entrant, field))
-    return found
+        names.setdefault((row.method, row.student), set()).add(getattr(row.entrant, field))
+    return names
 
 
 def protocol_names(terms: Mapping[tuple[str, str], Iterable[str]]) -> dict[tuple[str, str], str]:
-    """Return what to call protocols, by name and hash of constants, each with what of it is not
-    today's.
-    """
-    plain = {place: _with(place[0], _earlier(parts, OF_PROTOCOL)) for place, parts in terms.items()}
-    twins = _twins(plain, lambda place: plain[place])
-    mark = {place: f" #{place[1][:DIGITS]}" if place[1] else f" ({UNRECORDED})" for place in plain}
-    return {place: name + (mark[place] if place in twins else "") for place, name in plain.items()}
+    """Name protocols, each given by name and hash of constants with its inputs not of today."""
+    names = {place: _with(place[0], _earlier(parts, OF_PROTOCOL)) for place, parts in terms.items()}
+    for place in _twins(names):
+        constants = place[1]
+        names[place] += f" #{constants[:DIGITS]}" if constants else f" ({UNRECORDED})"
+    return names
 
 
 def _earlier(parts: Iterable[str], of: Sequence[str]) -> str:
-    found = [part for part in parts if part in of]
-    return f"earlier {', '.join(found)}" if found else ""
+    changed = [part for part in parts if part in of]
+    return f"earlier {', '.join(changed)}" if changed else ""
 
 
 def _with(name: str, remark: str) -> str:
@@ -115,69 +115,70 @@ def _with(name: str, remark: str) -> str:
 
 
 def _plain(column: TaskCell, earlier: str, mixed: bool) -> tuple[str, ...]:
-    """Return a header's lines before twins are told apart."""
+    """Return a header's lines before the marks of twins."""
+    lines = [column.task, f"@{column.source}"]
+    if column.template:
+        lines.append(f"+{column.template}")
     remark = earlier or (UNRECORDED if mixed and not column.known else "")
-    return (
-        column.task,
-        f"@{column.source}",
-        *([f"+{column.template}"] if column.template else []),
-        *(f"({remark})".replace(" ", "\n", 1).split("\n") if remark else []),
-        column.metric_name,
-    )
+    if remark:
+        lines += f"({remark})".split(" ", 1)
+    return (*lines, column.metric_name)
 
 
-def _twins(things: Iterable[H], name: Callable[[H], Hashable]) -> set[H]:
-    """Return those that share their name with another."""
+def _groups(names: Mapping[H, Hashable]) -> list[list[H]]:
+    """Group things that have the same name."""
     groups: dict[Hashable, list[H]] = {}
-    for thing in things:
-        groups.setdefault(name(thing), []).append(thing)
-    return {thing for group in groups.values() if len(group) > 1 for thing in group}
+    for thing, name in names.items():
+        groups.setdefault(name, []).append(thing)
+    return list(groups.values())
 
 
-def _told_apart(
-    columns: Iterable[TaskCell], plain: Callable[[TaskCell], tuple[str, ...]]
+def _twins(names: Mapping[H, Hashable]) -> set[H]:
+    """Return the things that share their name with another."""
+    return {thing for group in _groups(names) if len(group) > 1 for thing in group}
+
+
+def _distinct_lines(
+    plain: Mapping[TaskCell, tuple[str, ...]],
 ) -> dict[TaskCell, tuple[str, ...]]:
-    """Return the lines of each column, with the first digits of the hashes that twins differ in."""
-    columns = list(columns)
-    twins = _twins(columns, plain)
-    found = {}
-    for column in columns:
-        *lines, metric = plain(column)
-        alike = [other for other in twins if plain(other) == plain(column)]
-        marks = [
-            f"#{str(getattr(column, field)).lstrip('~')[:DIGITS]}"
-            for field in HASHES
-            if column in twins and len({getattr(other, field) for other in alike}) > 1
-        ]
-        found[column] = (*lines, *dict.fromkeys(marks), metric)
-    return found
+    """Add to the lines of each column the first digits of the hashes that differ between twins."""
+    distinct = dict(plain)
+    for twins in _groups(plain):
+        fields = [field for field in HASHES if _varies(twins, field)]
+        for column in twins:
+            *lines, metric = plain[column]
+            hashes = [str(getattr(column, field)).lstrip("~") for field in fields]
+            marks = dict.fromkeys(f"#{text[:DIGITS]}" for text in hashes)
+            distinct[column] = (*lines, *marks, metric)
+    return distinct
 
 
 def _notes(columns: Iterable[TaskCell]) -> list[str]:
-    """Return a note on each task that stands in several columns: in words, what these differ in."""
-    groups: dict[str, list[TaskCell]] = {}
-    for column in columns:
-        groups.setdefault(column.name, []).append(column)
+    """Return a note on each task with several columns, which says how these differ."""
+    names = {column: column.name for column in columns}
     return [
-        f"{name} stands in {len(group)} columns, which answer different questions: {_difference(group)}"
-        for name, group in groups.items()
+        f"{group[0].name} has {len(group)} columns, which answer different questions: "
+        + _difference(group)
+        for group in _groups(names)
         if len(group) > 1
     ]
 
 
 def _difference(group: Sequence[TaskCell]) -> str:
-    """Return in words what the columns of one task differ in. What is not recorded cannot be
-    compared.
-    """
-    kinds = [[column for column in group if column.known is known] for known in (True, False)]
-    words = [
-        text
-        for field, text in APART.items()
-        if any(_varies(columns, field) for columns in (kinds if field in HASHES else [group]))
-    ]
-    return "; ".join(
-        [*words, *(["of some it is not recorded what they were made from"] if all(kinds) else [])]
-    )
+    """Say how the columns of one task differ. What is not recorded cannot be compared."""
+    known = [column for column in group if column.known]
+    unrecorded = [column for column in group if not column.known]
+    words = []
+    for field, text in APART.items():
+        if field in HASHES:
+            varies = _varies(known, field) or _varies(unrecorded, field)
+        else:
+            varies = _varies(group, field)
+        if varies:
+            words.append(text)
+    if known and unrecorded:
+        words.append("of some it is not recorded what they were made from")
+    return "; ".join(words)
 
 
 def _varies(columns: Sequence[TaskCell], field: str) -> bool:
@@ -185,15 +186,14 @@ def _varies(columns: Sequence[TaskCell], field: str) -> bool:
 
 
 def _row_names(earlier: Mapping[TableRow, str]) -> dict[TableRow, str]:
-    """Return the name of each row, whoever its student is; twins have the first digits of what they
-    differ in.
-    """
-    plain = {}
+    """Name each row, whatever its student; twins are marked with the hashes of their variant."""
+    names = {}
     for row, remark in earlier.items():
-        taught = " ".join(filter(None, (row.entrant.teacher, row.entrant.corpus)))
-        plain[row.as_method] = _with(row.method + (f" < {taught}" if taught else ""), remark)
-    twins = _twins(plain, lambda row: plain[row])
-    marks = {row: "+".join(value[:DIGITS] for value in row.variant if value) for row in twins}
-    return {
-        row: name + (f" #{marks[row]}" if marks.get(row) else "") for row, name in plain.items()
-    }
+        sources = " ".join(filter(None, (row.entrant.teacher, row.entrant.corpus)))
+        method = f"{row.method} < {sources}" if sources else row.method
+        names[row.as_method] = _with(method, remark)
+    for row in _twins(names):
+        hashes = "+".join(value[:DIGITS] for value in row.variant if value)
+        if hashes:
+            names[row] += f" #{hashes}"
+    return names

@@ -1,12 +1,12 @@
-"""Tables by choice of rows and columns: a flat list of cells in, grids of text out.
+"""Tables with any rows and columns: a flat list of cells in, grids of text out.
 
-What is neither in the rows nor in the columns and varies makes tables of its own; so do a limit and
-left-out leaks.
+An axis that varies and is neither in the rows nor in the columns splits the cells into several
+tables; so do a limit and dropped leaks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,12 +18,15 @@ from fewbench.report.tables.table import Explain, ResultTable
 
 ROWS, COLUMNS = ("method", "student"), ("task",)
 
+SPLIT_ORDER = ("protocol", "k", "task", "method", "student", "limit", "drop_leaks")
+"""The order of tables; "limit" and "drop_leaks" are always among the axes that split them."""
+
 
 def check_axes(rows: Sequence[str], columns: Sequence[str]) -> None:
-    """Refuse axes that there are not, or one that is asked for twice.
+    """Refuse unknown axes, and an axis that is asked for twice.
 
     Raises:
-        BenchError: such an axis, or none.
+        BenchError: such an axis, or none at all.
     """
     for option, names in (("--rows", rows), ("--columns", columns)):
         for name in names or [""]:
@@ -34,9 +37,11 @@ def check_axes(rows: Sequence[str], columns: Sequence[str]) -> None:
                     given=name,
                     fix="--rows method --columns k",
                 )
-    if twice := sorted(name for name in {*rows, *columns} if [*rows, *columns].count(name) > 1):
+    names = [*rows, *columns]
+    repeated = sorted(name for name in set(names) if names.count(name) > 1)
+    if repeated:
         raise BenchError(
-            f"'{twice[0]}' is in the rows or columns twice",
+            f"'{repeated[0]}' is in the rows or columns twice",
             allowed=AXES,
             fix="--rows method --columns k",
         )
@@ -56,23 +61,28 @@ def grids(
         cells: ours and published ones.
         rows: names of axes; those with one value in a table go to its caption.
         columns: names of axes.
-        median: whether the median is shown after mean and std.
-        takes: whether a method takes a task; a missing cell is explained by it.
+        median: show the median after mean and std.
+        takes: says if a method takes a task, to explain a missing cell.
     """
-    apart = ["protocol", "k", *(name for name in AXES if name not in ("protocol", "k"))]
-    apart = [*(name for name in apart if name not in (*rows, *columns)), "limit", "drop_leaks"]
     cells = list(cells)
-    shown = telling({cell.row for cell in cells})
     changed: dict[tuple[str, str], set[str]] = {}
     for cell in cells:
         changed.setdefault(cell.axis("protocol"), set()).update(cell.changed)
-    tables: dict[tuple[Any, ...], list[Entry]] = {}
-    for cell in cells:
-        cell = replace(cell, row=shown[cell.row])
-        tables.setdefault(tuple(cell.axis(name) for name in apart), []).append(cell)
-    ordered = sorted(tables, key=lambda place: [(value is not None, value) for value in place])
     protocols = protocol_names(changed)
     return [
-        ResultTable(tables[place], rows, columns, median, takes, protocols).grid()
-        for place in ordered
+        ResultTable(table, rows, columns, median, takes, protocols).grid()
+        for table in _tables(cells, {*rows, *columns})
     ]
+
+
+def _tables(cells: Sequence[Entry], laid_out: Collection[str]) -> list[list[Entry]]:
+    """Split cells by all axes that are not laid out in rows or columns, sorted by their values."""
+    axes = [name for name in SPLIT_ORDER if name not in laid_out]
+    short = telling({cell.row for cell in cells})
+    tables: dict[tuple[Any, ...], list[Entry]] = {}
+    for cell in cells:
+        cell = replace(cell, row=short[cell.row])
+        place = tuple(cell.axis(name) for name in axes)
+        tables.setdefault(place, []).append(cell)
+    ordered = sorted(tables, key=lambda place: [(value is not None, value) for value in place])
+    return [tables[place] for place in ordered]
