@@ -1,6 +1,4 @@
-"""The factual probe, against a plain loop over the model's own forward pass and against figures
-worked by hand.
-"""
+"""The factual probe, compared with a plain loop over the model and with figures by hand."""
 
 from __future__ import annotations
 
@@ -135,9 +133,7 @@ def test_the_model_is_left_as_it_was(tiny):
 
 
 def test_a_space_before_the_object_where_the_family_needs_one():
-    """A byte-level tokenizer, as RoBERTa's: " great" and "great" are two tokens, and the place
-    decides.
-    """
+    """In a byte-level tokenizer like RoBERTa's, " great" and "great" are two tokens."""
     tokenizer = byte_level("g r, gr e, gre a, grea t, Ġ great, y e, ye s, Ġ n, Ġn o")
     facts = FactSet(
         "spaces",

@@ -38,9 +38,7 @@ def textattack(shared, monkeypatch):
 
 
 class NaiveBayes:
-    """A model that costs nothing and answers each text alike in every batch: log-odds of words,
-    counted on MR.
-    """
+    """A cheap model whose answers do not depend on the batch: log-odds of words, counted on MR."""
 
     def __init__(self, file):
         counts = (Counter(), Counter())
@@ -65,9 +63,7 @@ class NaiveBayes:
 
 
 def check_parity(textattack, shared, n):
-    """Everything of an outcome is compared: status, text, probabilities before and after, queries,
-    words changed.
-    """
+    """Compare all of an outcome: status, text, probabilities, queries, words changed."""
     rows = (shared / "data" / "textfooler" / "mr" / "test.jsonl").read_bytes().splitlines()[:n]
     items = [
         Example(f"test-{i}", (json.loads(row)["text"],), json.loads(row)["label"])

@@ -86,9 +86,7 @@ def test_angular_similarity_is_one_less_the_angle_over_pi():
 
 
 def test_thresholds_are_converted():
-    """protocols: 0.7 is cosine 0.955336 and angular 0.904507; 0.5 is 0.877583 and 0.840845,
-    TextAttack's constant.
-    """
+    """0.7 is cosine 0.955336, angular 0.904507; 0.5 is 0.877583, 0.840845, as in TextAttack."""
     for stated, cosine, angle in ((0.7, 0.955336, 0.904507), (0.5, 0.877583, 0.840845)):
         assert from_radians(stated) == pytest.approx(angle, abs=1e-6)
         assert math.cos(math.pi * (1 - from_radians(stated))) == pytest.approx(cosine, abs=1e-6)

@@ -27,8 +27,9 @@ GOAL = Untargeted(0)
 
 
 class Counting:
-    """A model of two classes: log-odds of the second are the sum of its words' weights. It notes
-    what it is asked.
+    """A model of two classes, which records its questions.
+
+    The log-odds of the second class are the sum of the words' weights.
     """
 
     def __init__(self, weights: dict[str, float]) -> None:
@@ -46,9 +47,7 @@ class Counting:
 
 
 def letters(texts):
-    """Encode texts by how often each letter stands in them: a change of one word turns the vector a
-    little.
-    """
+    """Encode texts by their counts of letters: another word turns the vector a little."""
     return np.array(
         [[text.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts],
         np.float32,
@@ -56,7 +55,7 @@ def letters(texts):
 
 
 def rank(search, answers):
-    """Return what a ranking asked and the order it found."""
+    """Return a ranking's question and its order."""
     ask = next(search)
     with pytest.raises(StopIteration) as end:
         search.send(np.asarray(answers, np.float32))
@@ -72,9 +71,7 @@ def test_words_are_ranked_by_deletion():
 
 
 def test_words_are_ranked_by_the_unknown_word_as_in_equation_2():
-    """Jin et al.: 0.6 - 0.5 = 0.1; turned: 0.6 - 0.2 + 0.7 - 0.3 = 0.8; 0.6 - 0.55 = 0.05; all
-    words are asked.
-    """
+    """0.6 - 0.5 = 0.1; turned: 0.6 - 0.2 + 0.7 - 0.3 = 0.8; 0.6 - 0.55 = 0.05 (Jin et al.)."""
     before = np.array([[0.6, 0.3, 0.1]], np.float32)
     answers = [[0.5, 0.4, 0.1], [0.2, 0.7, 0.1], [0.55, 0.3, 0.15]]
     ask, order = rank(by_unknown(words("x y z"), [0, 1, 2], before, GOAL), answers)
@@ -166,9 +163,7 @@ def attacked(recipe, resources, model, *texts, label=1):
 
 
 def loose(name):
-    """Return a recipe whose sentences are always similar enough, that the rest may be followed by
-    hand.
-    """
+    """Return a recipe that finds all sentences similar, to follow the rest by hand."""
     recipe = RECIPES[name]
 
     def assemble(resources):
@@ -179,9 +174,11 @@ def loose(name):
 
 
 def test_textattacks_attack_by_hand(resources):
-    """log-odds 2.5. Without good 0.5, without film 2: good first. Of great 2, nice 0, fine -1 (well
-    is an adverb) fine is lowest and turns it; nice leaves it at 0, a tie that the first class wins:
-    not the right one, so it turns too."""
+    """The log-odds are 2.5, 0.5 without good and 2 without film: good comes first.
+
+    Of great 2, nice 0 and fine -1 (well is an adverb), fine is lowest and turns the class. So does
+    nice: at 0, a tie, the first class wins, which is not the right one.
+    """
     model = Counting(WEIGHTS)
     (found,) = attacked(loose("textattack-jin2019"), resources, model, "this good film")
     assert model.asked == [
@@ -195,9 +192,7 @@ def test_textattacks_attack_by_hand(resources):
 
 
 def test_the_papers_attack_by_hand(resources):
-    """Every word is asked about with <oov>, then all candidates of good: well would win, and is an
-    adverb.
-    """
+    """All words are replaced by <oov>, then good by its candidates: well is no adjective."""
     model = Counting(WEIGHTS | {"well": -9.0})
     (found,) = attacked(loose("textfooler-paper"), resources, model, "this good film")
     assert model.asked == [
@@ -210,9 +205,7 @@ def test_the_papers_attack_by_hand(resources):
 
 @pytest.mark.parametrize("name", ["textattack-jin2019", "textfooler-paper"])
 def test_a_second_word_is_changed_where_one_does_not_do(resources, name):
-    """3 + 0.5. good falls to great's 2.5 alone (nice and fine are near nothing here), then film to
-    viewing, a verb.
-    """
+    """From 3 + 0.5: good becomes great (2.5), since nice and fine are near nothing; then film."""
     model = Counting(
         {
             "good": 3.0,
@@ -323,9 +316,7 @@ def test_an_answer_is_remembered():
 
 
 def test_figures_and_their_denominators():
-    """Of four: one wrong, one that withstands (10 queries), two that fall (20 and 30; 1 of 4 and 2
-    of 4 words).
-    """
+    """Of four items one is wrong, one withstands 10 queries, two fall (20, 30; 1/4, 2/4 words)."""
 
     def outcome(status, queries, changed):
         return AttackOutcome(

@@ -62,17 +62,15 @@ def store(ran, tmp_path):
 
 @pytest.fixture(scope="session")
 def busy(ran, tmp_path_factory, nltk_data):
-    """A table in which every word of the task has three neighbours, and a tagger to which all words
-    are nouns.
-    """
+    """Write a table with three neighbours for every word, and a tagger that calls all nouns."""
     folder = tmp_path_factory.mktemp("busy")
     plan = make_plan(Request(("zero-shot",), (TASK,), protocol="demo"), ran)
     texts = [example.texts[0].lower().split() for example in plan.jobs[0].split.test]
     known = sorted({word for words in texts for word in words if word.isalpha()})
-    around = {
-        word: [known[(n + step) % len(known)] for step in (1, 2, 3)] for n, word in enumerate(known)
+    neighbours = {
+        word: [*known, *known][number + 1 : number + 4] for number, word in enumerate(known)
     }
-    (folder / "near.json").write_text(json.dumps(around), "utf-8")
+    (folder / "near.json").write_text(json.dumps(neighbours), "utf-8")
     shutil.copytree(nltk_data, folder / "nltk_data")
     next((folder / "nltk_data").rglob("*tagdict.json")).write_text("{}", "utf-8")
     return folder
@@ -86,10 +84,21 @@ def keys(store):
 
 def run_attack(store, busy, *runs, **options):
     usual = dict(
-        recipe="textattack-jin2019", limit=12, neighbours=busy / "near.json", nltk_data=busy / "nltk_data",
-        encoder=None, model=None, task_files=None, data=None, results=store.root, device="cpu", threads=1,
-        force=False, offline=True, json=True,
-    )  # fmt: skip
+        recipe="textattack-jin2019",
+        limit=12,
+        neighbours=busy / "near.json",
+        nltk_data=busy / "nltk_data",
+        encoder=None,
+        model=None,
+        task_files=None,
+        data=None,
+        results=store.root,
+        device="cpu",
+        threads=1,
+        force=False,
+        offline=True,
+        json=True,
+    )
     attacking.attack(list(runs), **(usual | options))
 
 
@@ -264,13 +273,14 @@ from fewbench.measure.attack import run
 from fewbench.cli import attack as attacking
 
 run.BLOCK = 4
-kills, key, busy, results, limit = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4:6], int(sys.argv[6])
+kills, key, busy = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+results, limit = sys.argv[4:6], int(sys.argv[6])
 
 def attack(folder):
     attacking.attack(
-        [key], recipe="textattack-jin2019", limit=limit, neighbours=busy / "near.json", nltk_data=busy / "nltk_data",
-        encoder=None, model=None, task_files=None, data=None, results=Path(folder), device="cpu", threads=1,
-        force=False, offline=True, json=True,
+        [key], recipe="textattack-jin2019", limit=limit, neighbours=busy / "near.json",
+        nltk_data=busy / "nltk_data", encoder=None, model=None, task_files=None, data=None,
+        results=Path(folder), device="cpu", threads=1, force=False, offline=True, json=True,
     )
 
 started = time.monotonic()
@@ -296,7 +306,7 @@ while True:
         sys.exit(1)
     if killed >= kills and not was_killed:
         break
-    if killed < kills and any(Path(results[1]).rglob("*attack*.json")):  # it was through already: once more
+    if killed < kills and any(Path(results[1]).rglob("*attack*.json")):  # finished: once more
         for file in Path(results[1]).rglob("*attack*"):
             file.unlink()
 print("killed", killed, file=sys.stderr)

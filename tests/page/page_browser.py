@@ -37,9 +37,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def show(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open a file with the network off. At the end nothing may have been asked for, and the console
-    be silent.
-    """
+    """Open a file without network; in the end there was no request and the console is empty."""
     said: list[str] = []
     asked: list[str] = []
     contexts = []

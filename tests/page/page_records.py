@@ -1,6 +1,4 @@
-"""Records for the page's tests: a small store with everything a page must show, and names that want
-to be markup.
-"""
+"""Records for the page's tests: a small store of all that a page shows, and hostile names."""
 
 from __future__ import annotations
 
@@ -94,9 +92,7 @@ def store_of(root: Path, *records: Record) -> Path:
 
 
 def usual(root: Path) -> Path:
-    """Write a store that has stale, failed, missing and published numbers, two K, and two
-    protocols.
-    """
+    """Write a store with stale, failed, missing and published numbers, two K and two protocols."""
     records = [
         *(make("ft", "sst-2", seed=s, score=0.60 + n / 100) for n, s in enumerate(SEEDS)),
         *(make("prompt-ft", "sst-2", seed=s, score=0.80 + n / 100) for n, s in enumerate(SEEDS)),
@@ -111,7 +107,8 @@ def usual(root: Path) -> Path:
     ]
     publish(
         root,
-        "smash,2,,Theirs,prompt-ft,SST-2,sst-2,roberta-large,16,accuracy,92.7,0.9,5,from another paper",
+        "smash,2,,Theirs,prompt-ft,SST-2,sst-2,roberta-large,16,accuracy,92.7,0.9,5,"
+        "from another paper",
     )
     return store_of(root, *records)
 

@@ -40,16 +40,24 @@ CONTRASTS = """() => {
     const [r, g, b] = parts(c).map((v) => linear(v / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
-  const ground = (e) => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
-    if (parts(c)[3] !== 0) return c; } return "rgb(255, 255, 255)"; };
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = getComputedStyle(e).backgroundColor;
+      if (parts(c)[3] !== 0) return c;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const unread = "noscript, script, option, .skip, :disabled";
   const low = [];
   for (const e of document.querySelectorAll("body *")) {
     const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!own || !e.checkVisibility() || e.closest("noscript, script, option, .skip, :disabled")) continue;
+    if (!own || !e.checkVisibility() || e.closest(unread)) continue;
     const [style, drawn] = [getComputedStyle(e), e.namespaceURI.endsWith("svg")];
     if (drawn && e.tagName !== "text") continue;
-    const [a, b] = [light(drawn ? style.fill : style.color), light(ground(e))].sort((x, y) => y - x);
-    if ((a + 0.05) / (b + 0.05) < 4.5) low.push([e.tagName, e.textContent.slice(0, 30), (a + 0.05) / (b + 0.05)]);
+    const lights = [light(drawn ? style.fill : style.color), light(ground(e))];
+    const [a, b] = lights.sort((x, y) => y - x);
+    const contrast = (a + 0.05) / (b + 0.05);
+    if (contrast < 4.5) low.push([e.tagName, e.textContent.slice(0, 30), contrast]);
   }
   return low;
 }"""
@@ -89,7 +97,8 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(show, usual_page)
     for _ in range(40):
         page.keyboard.press("Tab")
         found = page.evaluate(
-            "[document.activeElement].map(e => [e.tagName, e.id || e.textContent, getComputedStyle(e).outlineWidth])[0]"
+            "[document.activeElement].map(e => "
+            "[e.tagName, e.id || e.textContent, getComputedStyle(e).outlineWidth])[0]"
         )
         if found[0] == "BODY":
             break
@@ -102,13 +111,16 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(show, usual_page)
 
 NAMELESS = """() => {
   const named = (e) => {
-    const by = (e.getAttribute("aria-labelledby") ?? "").split(" ").map((id) => document.getElementById(id));
-    return by.some((label) => label?.textContent) || e.getAttribute("aria-label") || e.labels?.length
-      || e.caption?.textContent || e.closest("table, [role=region]") !== e && e.textContent
+    const ids = (e.getAttribute("aria-labelledby") ?? "").split(" ");
+    const by = ids.map((id) => document.getElementById(id));
+    return by.some((label) => label?.textContent) || e.getAttribute("aria-label")
+      || e.labels?.length || e.caption?.textContent
+      || e.closest("table, [role=region]") !== e && e.textContent
       || e.tagName === "TABLE" && named(e.closest("[role=region]"));
   };
-  const found = document.querySelectorAll("button, select, input, a, [role=img], [role=region], table");
-  return [...found].filter((e) => e.checkVisibility() && !named(e)).map((e) => e.outerHTML.slice(0, 80));
+  const kinds = "button, select, input, a, [role=img], [role=region], table";
+  const visible = [...document.querySelectorAll(kinds)].filter((e) => e.checkVisibility());
+  return visible.filter((e) => !named(e)).map((e) => e.outerHTML.slice(0, 80));
 }"""
 
 

@@ -1,6 +1,4 @@
-"""The page in a real browser, from disk and without network: what a person sees, clicks, types and
-hears.
-"""
+"""The page in a real browser, from disk and without network: see, click, type and hear."""
 
 from __future__ import annotations
 

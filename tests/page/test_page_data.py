@@ -1,4 +1,4 @@
-"""What the page is given: the numbers of `bench table`, every run, links, published rows."""
+"""The page's data: the numbers of `bench table`, every run, links, published rows."""
 
 from __future__ import annotations
 
@@ -136,9 +136,7 @@ def test_what_was_measured_of_a_run_is_told_if_it_is_of_this_outcome(tmp_path):
 
 
 def test_what_was_measured_beyond_the_score_stands_by_cell(tmp_path):
-    """By hand: two labels of four agree; equal rows are alike by 1, (1, 0) and (0, 1) by 1 -
-    sqrt(ln 2).
-    """
+    """By hand: two of four labels agree; equal rows give 1, (1, 0) and (0, 1) give 1 - √ln 2."""
     store = Store(tmp_path)
     ids, here, there = (
         tuple("abcd"),

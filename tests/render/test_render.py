@@ -1,4 +1,4 @@
-"""What the renderers write: escapes, widths, marks; LaTeX and Markdown read back."""
+"""The renderers' output: escapes, widths, marks; LaTeX and Markdown read back."""
 
 from __future__ import annotations
 

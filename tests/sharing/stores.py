@@ -1,6 +1,4 @@
-"""A store of someone else, of runs of majority as the runner would make them, and what tests do
-with it.
-"""
+"""A store of someone else, with runs of majority as the runner makes them, and helpers."""
 
 from __future__ import annotations
 

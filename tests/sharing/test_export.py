@@ -51,15 +51,17 @@ def test_a_models_card_reads_as_the_hub_reads_it(add, bench, theirs):
     assert result.metric_value == pytest.approx(mean, abs=1e-6) and result.metric_args["shots"] == 4
 
 
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False, width=16)
+SCALARS = st.none() | st.booleans() | NUMBERS | st.text(st.characters(codec="utf-8"))
+
+
+def collections(inner):
+    keys = st.sampled_from(["a", "c-d"])
+    return st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3)
+
+
 @settings(deadline=None)
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False, width=16)
-        | st.text(st.characters(codec="utf-8")),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "c-d"]), inner, max_size=3),
-        max_leaves=8,
-    )
-)  # fmt: skip
+@given(st.recursive(SCALARS, collections, max_leaves=8))
 def test_any_metadata_is_yaml(value):
     import yaml
 

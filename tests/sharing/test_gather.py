@@ -1,4 +1,4 @@
-"""What is refused of results from elsewhere, and what is said of it."""
+"""Results from elsewhere are refused with a reason."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_the_same_outcome_of_other_code_takes_the_place_of_the_old_if_asked(
     ("changes", "said"),
     [
         ({"kind": "taste"}, "not a kind of measurement"),
-        ({"scores": {"mean_queries": "<b>"}}, "attack-textfooler-paper: its queries is not a number"),
+        ({"scores": {"mean_queries": "<b>"}}, "textfooler-paper: its queries is not a number"),
         ({"scores": {"after_attack_accuracy": [1]}}, "its after-attack accuracy is not a number"),
         ({"scores": {"mean_queries": 10**400}}, "its queries is not a number"),
         ({"scores": {"mean_queries": "nan"}}, "its queries is not a number"),
