@@ -165,7 +165,7 @@ def test_a_newer_version_s_is_left_alone(store: Store, record: Record):
 
 @pytest.mark.parametrize("name", ["Paper", "a b", "a.b", "../x"])
 def test_names_that_are_no_file_names(record: Record, name: str):
-    with pytest.raises(ValueError, match="no kind and name"):
+    with pytest.raises(ValueError, match="is not the name of a measurement"):
         an_attack(record, name)
 
 

@@ -271,6 +271,11 @@ def payload(**changes: Any) -> dict[str, Any]:
         (to_json(a_record()) + " ", "checksum"),
         (checked(payload(status="perhaps")), "status is 'perhaps'"),
         (checked(payload(scores=[])), r"scores is \[\]"),
+        (checked(payload(split=[])), r"split is \[\]"),
+        (checked(payload(split={"n_test": "many"})), "n_test is 'many'"),
+        (checked(payload(selection={"trials": [{"seed": 1}]})), "lacks 'dev'"),
+        (checked(payload(selection={"trials": {"seed": 1}})), "damaged record"),
+        (checked(payload(timing={"trial_seconds": 1})), "damaged record"),
         (
             checked(payload(scores={"test": {"accuracy": 1e999}})).replace("Infinity", "1e999"),
             "too large",
@@ -348,6 +353,13 @@ def test_records_of_every_schema_load_for_ever(file: Path):
     assert record.run.student == ModelRef("tiny", "/models/tiny", "a" * 16)
     assert record.details["words"]["positive"] == ["großartig", "great"]
     assert record.warnings == ("a text was cut",)
+
+
+def test_unknown_names_of_a_part_are_kept_and_a_null_is_a_missing_field():
+    written = payload(split={"n_test": 9, "dropped": None, "extra": 1, "novelty": None})
+    split = from_json(checked(written), "here").split
+    assert split == SplitFacts(n_test=9, extra={"extra": 1, "novelty": None})
+    assert split.to_json() == {"n_test": 9, "extra": 1, "novelty": None}
 
 
 def test_every_schema_has_its_historic_record():

@@ -1,1 +1,1 @@
-"""What has been run: records, predictions, measurements and artifacts, one file each. No torch."""
+"""The results folder: records, predictions, measurements and artifacts. Imports no torch."""

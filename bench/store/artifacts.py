@@ -1,11 +1,10 @@
-"""What runs build and others need: a trained model, a pretrained prompt, a distilled student. Built
-once, found again.
+"""Artifacts: trained models, pretrained prompts and distilled students that other runs use.
 
-One file an artifact, `<results>/artifacts/<key>.safetensors`: tensors, and in its header the key, a
-manifest (JSON) and a hash of all the rest of the file. A key hashes all that determines the thing.
-Files are written whole; any of them may be deleted, and what is missing is built anew. So is what
-an older version wrote: its hash was of the tensors alone and its key only in the file's name, so
-that a model in another's place could not be told from it.
+An artifact is one file, `<results>/artifacts/<key>.safetensors`. It holds tensors, and in its
+header the key, a manifest (JSON) and a hash of the rest of the file. A key is a hash of everything
+that determines the artifact. Files are written atomically. Any of them may be deleted, and what is
+missing is built again. So are the files of an older version, which did not hold their key: a file
+in the place of another could not be recognised.
 """
 
 from __future__ import annotations
@@ -17,26 +16,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from fewbench.errors import StoreDamaged, StoreUnwritable
 from fewbench.io.atomic import unwritable, write_whole
 from fewbench.io.files import MIB, NotAFile, open_file, parse_json
+from fewbench.types import Json, Settings
+
+if TYPE_CHECKING:
+    from fewbench.registry.methods import MethodInfo
 
 ENDING = ".safetensors"
 
 _HEAD = b'{"__metadata__": {"sha256": "'
-"""How every header begins; the hash follows, and is of all bytes but its own digits."""
+"""The start of every header. The hash follows; it covers all bytes but its own digits."""
 
 _AT = 8 + len(_HEAD)
 _DIGITS = 64
 
 _LARGEST_HEADER = 100 * MIB
-"""As in the library."""
+"""The limit of the safetensors library."""
 
 
 class Older(FileNotFoundError):
-    """An artifact that an older version wrote, which counts as none."""
+    """An artifact of an older version, which is treated as missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,17 @@ class Artifacts:
     """The artifacts of a results folder.
 
     Args:
-        root: the folder; it is made when something is first saved.
+        root: the folder; the first save makes it.
     """
 
     root: Path
 
     def file(self, key: str) -> Path:
-        """Return where the artifact of a key stands."""
+        """Return the file of an artifact."""
         return self.root / f"{key}{ENDING}"
 
     def has(self, key: str) -> bool:
-        """Whether it is there, whole.
+        """True if the artifact is stored and its checksum matches.
 
         Raises:
             StoreDamaged: its file is not what was written.
@@ -66,21 +69,21 @@ class Artifacts:
             return False
         return True
 
-    def save(self, key: str, manifest: Mapping[str, Any], tensors: bytes) -> None:
-        """Store an artifact: `tensors` as a safetensors file's bytes without metadata.
+    def save(self, key: str, manifest: Settings, tensors: bytes) -> None:
+        """Store an artifact. `tensors` are the bytes of a safetensors file without metadata.
 
         Raises:
             StoreUnwritable: it cannot be written; nothing is left behind.
             StoreFull: the same, for lack of space.
         """
         header, data = _parts(tensors)
-        told = {
+        metadata = {
             "sha256": "0" * _DIGITS,
             "key": key,
             "manifest": json.dumps(manifest, sort_keys=True),
         }
-        head = json.dumps({"__metadata__": told, **header}).encode()
-        head += b" " * (-len(head) % 8)  # tensors begin at a multiple of 8
+        head = json.dumps({"__metadata__": metadata, **header}).encode()
+        head += b" " * (-len(head) % 8)  # tensors start at a multiple of 8
         content = len(head).to_bytes(8, "little") + head + data
         content = content[:_AT] + _digest(content).encode() + content[_AT + _DIGITS :]
         try:
@@ -88,22 +91,22 @@ class Artifacts:
         except OSError as error:
             raise unwritable(self.file(key), error) from error
 
-    def read(self, key: str) -> tuple[dict[str, Any], bytes]:
+    def read(self, key: str) -> tuple[Json, bytes]:
         """Return an artifact's manifest and its safetensors bytes.
 
         Raises:
-            FileNotFoundError: there is none; `Older` where an older version's stands.
-            StoreDamaged: its file is not what was written, or the artifact of another key.
+            FileNotFoundError: it is not stored; `Older` if an older version wrote it.
+            StoreDamaged: its file is not what was written, or holds another artifact.
             StoreUnwritable: its file cannot be read.
         """
         file = self.file(key)
         try:
             with open_file(file) as stream:
-                content = _whole(stream)
+                content = _read_checked(stream)
             return _manifest(content, key), content
         except (NotAFile, ValueError, KeyError, TypeError, AttributeError) as error:
             problem = error.strerror if isinstance(error, NotAFile) else str(error)
-            fix = "bench fsck --repair sets it aside, and it is built anew"
+            fix = "bench fsck --repair sets it aside, and it is built again"
             raise StoreDamaged(f"damaged artifact: {problem}", where=str(file), fix=fix) from error
         except (FileNotFoundError, NotADirectoryError) as error:
             raise (error if isinstance(error, Older) else FileNotFoundError(str(file))) from error
@@ -114,28 +117,26 @@ class Artifacts:
 
 
 class Built(NamedTuple):
-    """An artifact that a run may fetch, by key, and what a person would call it."""
+    """An artifact that a run may fetch: its key, and its title for people."""
 
     key: str
     title: str
 
 
 class Supplies(NamedTuple):
-    """What a run may fetch: its trained teacher, and what its method prepared. No job, for a job
-    knows test labels.
+    """The artifacts that a run may fetch: its trained teacher, and what its method prepared.
 
-    `methods` are those whose modules may hold the class of the teacher's model, by name.
+    `methods` are those whose modules may define the class of the teacher's model, by name. A run is
+    not handed the teacher's job, which holds test labels.
     """
 
     teacher: Built | None = None
     prepared: Built | None = None
-    methods: Mapping[str, Any] = MappingProxyType({})
+    methods: Mapping[str, MethodInfo] = MappingProxyType({})
 
 
-def _whole(stream: BinaryIO) -> bytes:
-    """Return the bytes of a safetensors file, if there are as many as its header says: none are
-    read before.
-    """
+def _read_checked(stream: BinaryIO) -> bytes:
+    """Return the bytes of a safetensors file; read its data only if its size matches its header."""
     head = stream.read(8)
     size = int.from_bytes(head, "little")
     if size > _LARGEST_HEADER:
@@ -143,52 +144,50 @@ def _whole(stream: BinaryIO) -> bytes:
     head += stream.read(size)
     header, _ = _parts(head)
     ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
-    stated, there = len(head) + max(ends, default=0), os.fstat(stream.fileno()).st_size
-    if stated != there:
-        raise ValueError(f"it has {there} bytes, and its header says {stated}")
-    return head + stream.read(there - len(head))
+    stated = len(head) + max(ends, default=0)
+    size = os.fstat(stream.fileno()).st_size
+    if size != stated:
+        raise ValueError(f"it has {size} bytes, and its header says {stated}")
+    return head + stream.read(size - len(head))
 
 
-def _manifest(content: bytes, key: str) -> dict[str, Any]:
-    """Return the manifest of an artifact's whole bytes.
+def _manifest(content: bytes, key: str) -> Json:
+    """Return the manifest of an artifact, from all of its bytes.
 
     Raises:
         Older: an older version wrote it.
-        ValueError: it is not what was written, or another's.
+        ValueError: it is not what was written, or another artifact.
     """
     if content[8:_AT] != _HEAD:
         _refuse_older(content)
     if content[_AT : _AT + _DIGITS] != _digest(content).encode():
-        raise ValueError("its checksum does not fit its contents")
+        raise ValueError("its checksum does not match its contents")
     metadata = _parts(content)[0]["__metadata__"]
     if metadata["key"] != key:
-        raise ValueError(f"it is the artifact {metadata['key']}, and stands in the place of {key}")
-    manifest: dict[str, Any] = parse_json(metadata["manifest"])
+        raise ValueError(f"it is the artifact {metadata['key']} in the place of {key}")
+    manifest: Json = parse_json(metadata["manifest"])
     return manifest
 
 
 def _refuse_older(content: bytes) -> None:
     header, data = _parts(content)
     metadata = header["__metadata__"]
-    if (
-        metadata.keys() == {"manifest", "sha256"}
-        and hashlib.sha256(data).hexdigest() == metadata["sha256"]
-    ):
-        raise Older(
-            "an older version wrote it, without its key: it is built anew where it is needed"
-        )
+    if metadata.keys() != {"manifest", "sha256"}:
+        return
+    if hashlib.sha256(data).hexdigest() == metadata["sha256"]:
+        raise Older("an older version wrote it, without its key: it is built again when needed")
 
 
 def _digest(content: bytes) -> str:
-    """Return the hash of all bytes but those that hold it."""
-    whole = memoryview(content)
-    digest = hashlib.sha256(whole[:_AT])
-    digest.update(whole[_AT + _DIGITS :])
+    """Return the hash of all bytes but those of the hash itself."""
+    view = memoryview(content)
+    digest = hashlib.sha256(view[:_AT])
+    digest.update(view[_AT + _DIGITS :])
     return digest.hexdigest()
 
 
-def _parts(content: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return the header and the data of a safetensors file's bytes."""
+def _parts(content: bytes) -> tuple[Json, bytes]:
+    """Split the bytes of a safetensors file into header and data."""
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 + size:
         raise ValueError("it is cut short")

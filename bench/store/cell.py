@@ -1,30 +1,27 @@
-"""Which question a record answers, and who answers it: the one identity of a table's cell.
+"""The identity of a table's cell: the question that a record answers, and who answers it.
 
 Tables, comparisons, figures, the page, exports and published numbers all take it from here. Records
-of different questions never share a cell: on another train or test set, by another definition,
-metric or protocol, they are answers to something else.
+of different questions never share a cell. A question has one train set, test set, task definition,
+metric and protocol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from fewbench.types import CorpusRef, ModelRef, Run
+from fewbench.types import CorpusRef, ModelRef, Run, Settings
 
 UNKNOWN_METRIC = "?"
-"""What the metric of a failed run is called: it has chosen nothing, so its record does not name
-one.
-"""
+"""The metric of a failed run whose record does not name one."""
 
 
 class TaskCell(NamedTuple):
-    """A task as it was asked: its source and prompt, its definition and rows, and what is scored.
+    """A task with its source and prompt, its definition and rows, and its metric.
 
-    `definition`, `train_set` and `test_set` are the hashes of `fewbench.types.Inputs`. Of a record
-    of before schema 5 the first two are empty, and `test_set` is the normalised fingerprint behind
-    a `~`. Where each split leaves out its own leaked test rows, the test set is the one that they
-    are taken from. `positive` is the class that F1 is of.
+    `definition`, `train_set` and `test_set` are the hashes of `fewbench.types.Inputs`. Before
+    schema 5 the first two are empty, and `test_set` is the normalised fingerprint behind a `~`.
+    Where each split leaves out its own leaked test rows, the test set is the one before that.
+    `positive` is the class whose F1 is meant.
     """
 
     task: str
@@ -44,17 +41,17 @@ class TaskCell(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """True if it is recorded what the task was made from."""
+        """True if the record says what the task was made from."""
         return bool(self.definition)
 
     @property
     def metric_name(self) -> str:
-        """The metric as headers show it, with the class where it is of one: `f1 (spam)`."""
+        """The metric as headers show it, with the class where it is of one class: `f1 (spam)`."""
         return f"{self.metric} ({self.positive})" if self.positive else self.metric
 
     @property
     def data(self) -> tuple[str, str, str]:
-        """The task and its test set: what two K, templates or protocols of one task share.
+        """The task and its test set, without K, template and protocol.
 
         Numbers on the same test rows are not independent, whatever else differs.
         """
@@ -62,8 +59,9 @@ class TaskCell(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What numbers of several tasks must share to stand in one table. `constants` is the hash of
-    the protocol's.
+    """The conditions that all numbers of one table share.
+
+    `constants` is the hash of the protocol's constants.
     """
 
     k: int
@@ -79,9 +77,7 @@ class Terms(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What a record answers, all but the split seed: a task as asked, K, a protocol, and which test
-    rows are used.
-    """
+    """A task under given conditions: everything that a score depends on but entrant and seed."""
 
     task: TaskCell
     k: int
@@ -92,7 +88,7 @@ class Question(NamedTuple):
 
     @property
     def terms(self) -> Terms:
-        """All but the task."""
+        """The question without its task."""
         return Terms(self.k, self.protocol, self.constants, self.limit, self.drop_leaks)
 
     @property
@@ -102,11 +98,10 @@ class Question(NamedTuple):
 
 
 class Entrant(NamedTuple):
-    """Who answers: a method with the settings its user fixed, and the models and the corpus that it
-    learnt from.
+    """A method with the settings that its user fixed, its models and its corpus.
 
-    `student` is the model that is trained. What is made of a trained teacher itself (a pruned or
-    quantised one) has no student of its own: it stands under that teacher.
+    `student` is the model that is trained. A method that changes the trained teacher itself (prunes
+    or quantises it) has no student; it is listed under that teacher.
     """
 
     method: str
@@ -116,11 +111,10 @@ class Entrant(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """What one entrant may have been made from besides its name: hashes, empty where there is or is
-    known none.
+    """Hashes of what an entrant was made from besides its name; empty where unknown or unused.
 
     `settings` is of the method's settings with their defaults, `unlabeled` of the rows without
-    labels that it read, `trials` of the settings and updates that its trials had.
+    labels that it reads, `trials` of the settings and updates of its trials.
     """
 
     settings: str = ""
@@ -129,7 +123,7 @@ class Variant(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A question and who answers it; with a split seed it is one run."""
+    """A question and its entrant; with a split seed it is one run."""
 
     question: Question
     entrant: Entrant
@@ -137,18 +131,21 @@ class Cell(NamedTuple):
 
 
 def entrant_of(run: Run) -> Entrant:
-    """Return who made a run."""
+    """Return the entrant of a run."""
     student = run.student or run.teacher
     teacher = run.teacher if run.student else None
     return Entrant(
-        label(run.method, run.settings), _name(student), _name(teacher), _name(run.corpus)
+        method=label(run.method, run.settings),
+        student=_name(student),
+        teacher=_name(teacher),
+        corpus=_name(run.corpus),
     )
 
 
-def label(method: str, settings: Mapping[str, Any]) -> str:
+def label(method: str, settings: Settings) -> str:
     """Return a method as its user typed it: `ft:lr=1e-05`."""
-    given = ",".join(f"{name}={value}" for name, value in sorted(settings.items()))
-    return f"{method}:{given}" if given else method
+    pairs = ",".join(f"{name}={value}" for name, value in sorted(settings.items()))
+    return f"{method}:{pairs}" if pairs else method
 
 
 def _name(ref: ModelRef | CorpusRef | None) -> str:

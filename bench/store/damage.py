@@ -1,4 +1,4 @@
-"""What is said of things in the store that are not as they should be."""
+"""Damage: a file or folder in the store that is not as it should be."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fewbench.errors import BenchError, StoreDamaged, StoreUnwritable
 class Damage:
     """Something in the store that should not be as it is.
 
-    `damage` is a file that is not what was written; `unreadable` one that cannot be read, or a
-    folder; `newer` a record of a later version; `leftover` what a kill left, harmless; `unknown` a
-    file that is none of the store's. `done` says what was done about it.
+    A file of severity `damage` is not what was written, and one that is `unreadable` (or a folder)
+    cannot be read. `newer` is a record of a later version, `leftover` a harmless file that a kill
+    left, and `unknown` a file that is not the store's. `done` says what was done about it.
     """
 
     path: Path
@@ -25,7 +25,7 @@ class Damage:
 
     @property
     def serious(self) -> bool:
-        """Whether something that was stored is lost, or cannot be had."""
+        """True if something that was stored is lost or cannot be read."""
         return self.severity in ("damage", "unreadable")
 
     def __str__(self) -> str:
@@ -33,20 +33,19 @@ class Damage:
 
 
 def to_damage(file: Path, error: BenchError) -> Damage:
-    """Return what an error of reading a file says of it."""
+    """Return an error of reading a file as damage."""
     if isinstance(error, StoreDamaged):
         return Damage(file, error.problem, "damage")
-    return Damage(
-        file, error.problem, "unreadable" if isinstance(error, StoreUnwritable) else "newer"
-    )
+    unreadable = isinstance(error, StoreUnwritable)
+    return Damage(file, error.problem, "unreadable" if unreadable else "newer")
 
 
 def unread_folder(error: OSError) -> Damage:
-    """Return what is to say of a folder that cannot be read."""
+    """Return an error of reading a folder as damage."""
     reason = f"a folder that cannot be read: {error.strerror}"
     return Damage(Path(error.filename), reason, "unreadable")
 
 
 def second(file: Path, first: Path) -> Damage:
-    """Return what is to say of a record whose run has one already: it would count twice."""
+    """Return the damage of a second record of one run, which would count twice."""
     return Damage(file, f"a second record of the run in {first}")

@@ -1,4 +1,4 @@
-"""Checks every file of a store, and on request sets the damaged aside and clears what a kill left."""
+"""Checks every file of a store; on request moves damaged files away and removes leftovers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.io.atomic import TEMPORARY
@@ -14,68 +15,67 @@ from fewbench.io.files import Folder, walk
 from fewbench.store import paths
 from fewbench.store.artifacts import ENDING, Artifacts, Older
 from fewbench.store.damage import Damage, second, to_damage, unread_folder
-from fewbench.store.measurement import read
+from fewbench.store.measurement import Measurement, attached_file, read
 from fewbench.store.record import run_key
 from fewbench.store.store import Store, load, load_predictions
 
 YOUNG_SECONDS = 60.0
-"""A leftover younger than this may be a file that another process is writing now: it is let be."""
+"""A leftover younger than this is left alone: another process may be writing it."""
 
 _ARTIFACT = re.compile(rf"\.?[0-9a-f]{{32}}{re.escape(ENDING)}(\..*{re.escape(TEMPORARY)})?")
-"""The names of artifacts, and with a dot before them of those being written."""
+"""The names of artifacts, and with a dot before them of those that are being written."""
+
+
+class _Checked(NamedTuple):
+    """The findings about a file, and the names of the files that belong to it."""
+
+    findings: list[Damage]
+    belongings: set[str]
 
 
 def check(store: Store, *, repair: bool = False) -> list[Damage]:
-    """Return all that is not as it should be: among the records by path, then among the artifacts.
+    """Return all findings: among the records by path, then among the artifacts.
 
     With `repair`, damaged files are moved to `<root>/damaged/`, never deleted, and leftovers older
-    than a minute are removed. What cannot be read, records of newer versions and unknown files are
+    than a minute are removed. Unreadable files, records of newer versions and unknown files are
     left alone.
     """
-    found: list[Damage] = []
+    findings: list[Damage] = []
     unread: list[Damage] = []
     first: dict[str, Path] = {}
     for folder in walk(store.runs, lambda error: unread.append(unread_folder(error))):
-        found += _folder(store, folder, first)
+        findings += _check_folder(store, folder, first)
     for folder in walk(store.artifacts.root, lambda error: unread.append(unread_folder(error))):
-        found += _artifacts(folder, store.artifacts)
-    found += unread
-    return [_mend(store, damage) for damage in found] if repair else found
+        findings += _check_artifacts(folder, store.artifacts)
+    findings += unread
+    return [_repair(store, damage) for damage in findings] if repair else findings
 
 
-def _folder(store: Store, folder: Folder, first: dict[str, Path]) -> Iterator[Damage]:
-    """Yield what is wrong in one folder of records. `first` tells the file of each run's record,
-    and is added to.
+def _check_folder(store: Store, folder: Folder, first: dict[str, Path]) -> Iterator[Damage]:
+    """Yield the findings in one folder of records.
+
+    Args:
+        store: of the folder.
+        folder: below `runs/`.
+        first: the file of each run's record so far, by key; those of this folder are added.
     """
-    place, names = folder.path, folder.files
-    yield from (_folder_as_file(place / name) for name in folder.folders if _is_ours(name))
-    measured = [name for name in names if paths.measured(name)]
-    records = [name for name in names if paths.is_record(name)]
-    wanted: set[str] = set()
+    for name in filter(_is_store_file, folder.folders):
+        yield _folder_as_file(folder.path / name)
+    records = [name for name in folder.files if paths.is_record(name)]
+    measured = [name for name in folder.files if paths.measured(name)]
+    belongings: set[str] = set()
     for name in records:
-        try:
-            damage, predictions = _record(store, place / name, first)
-        except FileNotFoundError:
-            continue
-        except BenchError as error:  # which predictions were its own cannot be told, so all of its stem are left to it
-            damage, predictions = to_damage(place / name, error), Path(name)
-            wanted |= {other for other in names if other.startswith(f"{predictions.stem}.")}
-        if predictions is not None:
-            wanted.add(predictions.name)
-        if damage is not None:
-            yield damage
-    yield from _measurements(place, [name for name in measured if name not in wanted])
-    for name in sorted({*names} - {*records} - {*measured} - wanted):
-        if not paths.OURS.match(name):  # whatever else lies there is never removed
-            yield Damage(place / name, "not a file of the store", "unknown")
-        elif name.endswith(TEMPORARY):
-            yield Damage(place / name, "a write that was cut short", "leftover")
-        else:
-            yield Damage(place / name, "predictions that no record names", "leftover")
+        checked = _check_record(store, folder, name, first)
+        belongings |= checked.belongings
+        yield from checked.findings
+    unclaimed = [name for name in measured if name not in belongings]
+    yield from _check_measurements(folder.path, unclaimed)
+    for name in sorted({*folder.files} - {*records} - {*measured} - belongings):
+        yield _stray(folder.path / name)
 
 
-def _is_ours(name: str) -> bool:
-    """Whether a file of a run may have this name."""
+def _is_store_file(name: str) -> bool:
+    """True if a file of the store may have this name."""
     return paths.is_record(name) or bool(paths.measured(name) or paths.OURS.match(name))
 
 
@@ -83,47 +83,40 @@ def _folder_as_file(folder: Path) -> Damage:
     return Damage(folder, "a folder under the name of a file")
 
 
-def _measurements(folder: Path, names: list[str]) -> Iterator[Damage]:
-    """Yield what is wrong with measurements and with what belongs to them, by name."""
-    attached: set[str] = set()
-    for name in (name for name in names if name.endswith(paths.RECORD)):
-        home = folder / f"{name.partition('.')[0]}{paths.RECORD}"
-        try:
-            measurement = read(folder / name)
-            attached |= {
-                f"{name.removesuffix(paths.RECORD)}.{h[:8]}{e}"
-                for e, h in measurement.files.items()
-            }
-            if not home.exists():
-                yield Damage(folder / name, "a measurement of a run that has no record", "leftover")
-            elif measurement.run != load(home).run.key:
-                yield Damage(folder / name, "a measurement of another run")
-        except FileNotFoundError:
-            continue
-        except BenchError as error:  # what is attached to it is set aside with it
-            attached |= {
-                other for other in names if other.startswith(name.removesuffix(paths.RECORD) + ".")
-            }
-            yield to_damage(folder / name, error)
-    for name in names:
-        parts = paths.measured(name)
-        if parts is None or name.endswith(paths.RECORD) or name in attached:
-            continue
-        if parts["hash"] or not (folder / f"{parts['stem']}{paths.RECORD}").exists():
-            yield Damage(folder / name, "belongs to a measurement that is not there", "leftover")
-        elif not name.endswith(paths.UNDER_WAY):
-            yield Damage(folder / name, "not a file of the store", "unknown")
+def _stray(file: Path) -> Damage:
+    """Return the finding about a file that no record or measurement names."""
+    if not paths.OURS.match(file.name):
+        return Damage(file, "not a file of the store", "unknown")
+    if file.name.endswith(TEMPORARY):
+        return Damage(file, "a write that was cut short", "leftover")
+    return Damage(file, "predictions that no record names", "leftover")
 
 
-def _record(store: Store, file: Path, first: dict[str, Path]) -> tuple[Damage | None, Path | None]:
-    """Return what is wrong with a record, if anything, and its predictions file."""
+def _check_record(store: Store, folder: Folder, name: str, first: dict[str, Path]) -> _Checked:
+    """Check a record and its predictions file."""
+    file = folder.path / name
+    try:
+        damage, predictions = _damage_of_record(store, file, first)
+    except FileNotFoundError:
+        return _Checked([], set())
+    except BenchError as error:  # any file of its stem may be its predictions
+        beside = {other for other in folder.files if other.startswith(f"{file.stem}.")}
+        return _Checked([to_damage(file, error)], beside)
+    findings = [] if damage is None else [damage]
+    return _Checked(findings, set() if predictions is None else {predictions.name})
+
+
+def _damage_of_record(
+    store: Store, file: Path, first: dict[str, Path]
+) -> tuple[Damage | None, Path | None]:
+    """Return the damage of a record, if any, and its predictions file."""
     record = load(file)
     predictions = paths.beside(file, record)
     if record.run.key != run_key(record.run):
         return Damage(file, "a key that is not its run's"), predictions
     if not paths.belongs(store.runs, file, record):
-        place = paths.folder(store.runs, record.run) / paths.names(record.run)[0]
-        return Damage(file, f"not where its run is looked for, which is {place}"), predictions
+        usual = paths.folder(store.runs, record.run) / paths.names(record.run)[0]
+        return Damage(file, f"not where its run is looked for, which is {usual}"), predictions
     if first.setdefault(record.run.key, file) != file:
         return second(file, first[record.run.key]), predictions
     if predictions is None:
@@ -135,22 +128,72 @@ def _record(store: Store, file: Path, first: dict[str, Path]) -> tuple[Damage | 
     return None, predictions
 
 
-def _artifacts(folder: Folder, artifacts: Artifacts) -> Iterator[Damage]:
-    """Yield what is wrong in the folder of artifacts, or in one below it, where none belongs."""
-    own = (name for name in folder.folders if _ARTIFACT.fullmatch(name))
-    yield from (_folder_as_file(folder.path / name) for name in own)
+def _check_measurements(folder: Path, names: list[str]) -> Iterator[Damage]:
+    """Yield the findings about measurements and their attached files, by name."""
+    attached: set[str] = set()
+    for name in names:
+        if name.endswith(paths.RECORD):
+            checked = _check_measurement(folder / name, names)
+            attached |= checked.belongings
+            yield from checked.findings
+    for name in names:
+        if not name.endswith(paths.RECORD) and name not in attached:
+            yield from _check_unattached(folder / name)
+
+
+def _check_measurement(file: Path, names: list[str]) -> _Checked:
+    """Check a measurement. `names` are those of its folder's measurements and attached files."""
+    beside = {name for name in names if name.startswith(f"{file.stem}.")}
+    try:
+        measurement = read(file)
+        damage = _damage_of_home(file, measurement)
+    except FileNotFoundError:
+        return _Checked([], beside)  # another process has just set it aside
+    except BenchError as error:  # any file of its stem may be attached to it
+        return _Checked([to_damage(file, error)], beside)
+    attached = {attached_file(file, *pair).name for pair in measurement.files.items()}
+    return _Checked([] if damage is None else [damage], attached)
+
+
+def _damage_of_home(file: Path, measurement: Measurement) -> Damage | None:
+    """Return the damage of a measurement whose record is missing or another run's."""
+    record = file.with_name(f"{file.name.partition('.')[0]}{paths.RECORD}")
+    if not record.exists():
+        return Damage(file, "a measurement of a run that has no record", "leftover")
+    if measurement.run != load(record).run.key:
+        return Damage(file, "a measurement of another run")
+    return None
+
+
+def _check_unattached(file: Path) -> Iterator[Damage]:
+    """Yield the finding about a file that is named as an attached one, and is not attached."""
+    parts = paths.measured(file.name)
+    if parts is None:
+        return
+    if parts["hash"] or not file.with_name(f"{parts['stem']}{paths.RECORD}").exists():
+        yield Damage(file, "belongs to a measurement that does not exist", "leftover")
+    elif not file.name.endswith(paths.UNDER_WAY):
+        yield Damage(file, "not a file of the store", "unknown")
+
+
+def _check_artifacts(folder: Folder, artifacts: Artifacts) -> Iterator[Damage]:
+    """Yield the findings in the folder of artifacts, or in one below it, where none belongs."""
+    for name in folder.folders:
+        if _ARTIFACT.fullmatch(name):
+            yield _folder_as_file(folder.path / name)
     for name in folder.files:
         file = folder.path / name
-        written = name.startswith(".") == name.endswith(TEMPORARY) and folder.path == artifacts.root
-        if not (written and _ARTIFACT.fullmatch(name)):
+        temporary = name.endswith(TEMPORARY)
+        expected = folder.path == artifacts.root and name.startswith(".") == temporary
+        if not (expected and _ARTIFACT.fullmatch(name)):
             yield Damage(file, "not a file of the store", "unknown")
-        elif name.endswith(TEMPORARY):
+        elif temporary:
             yield Damage(file, "a write that was cut short", "leftover")
         else:
-            yield from _artifact(file, artifacts)
+            yield from _check_artifact(file, artifacts)
 
 
-def _artifact(file: Path, artifacts: Artifacts) -> Iterator[Damage]:
+def _check_artifact(file: Path, artifacts: Artifacts) -> Iterator[Damage]:
     try:
         artifacts.read(file.name.removesuffix(ENDING))
     except Older as error:
@@ -161,7 +204,8 @@ def _artifact(file: Path, artifacts: Artifacts) -> Iterator[Damage]:
         yield to_damage(file, error)
 
 
-def _mend(store: Store, damage: Damage) -> Damage:
+def _repair(store: Store, damage: Damage) -> Damage:
+    """Repair what can be repaired; return the damage with what was done."""
     try:
         if damage.severity == "damage":
             return replace(damage, done=f"moved to {store.set_aside(damage.path)}")
@@ -171,5 +215,5 @@ def _mend(store: Store, damage: Damage) -> Damage:
             damage.path.unlink()
             return replace(damage, done="removed")
     except OSError as error:
-        return replace(damage, done=f"not mended ({error.strerror})")
+        return replace(damage, done=f"not repaired ({error.strerror})")
     return damage

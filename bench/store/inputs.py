@@ -1,24 +1,23 @@
-"""What a run was made from, as hashes: whatever decides its number beside the names that it goes
-by.
+"""Hashes of what a run is made from: everything that decides its scores besides its names.
 
-A task's name stays when its template, its label words or its rows change, and so does a protocol's
-when its constants do. Runs of both are runs of different things, so a run's key covers these hashes
-(`fewbench.store.record.run_key`), and a stored record whose hashes are not today's is no answer to
-today's question.
+A task keeps its name when its template, label words or rows change, and so does a protocol when its
+constants change. Such runs are not comparable. So a run's key covers these hashes
+(`fewbench.store.record.run_key`), and a stored record with other hashes than today's does not count
+as today's run.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fewbench.io.checked_json import plain
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.protocol import Protocol
-from fewbench.types import Example, Inputs, Rows, Split, Task
+from fewbench.types import Example, Inputs, Rows, Settings, Split, Task
 
 DIGITS = 16
 
@@ -34,20 +33,17 @@ TASK_FIELDS = (
     "max_length",
     "rule",
 )
-"""What of a task's declaration decides numbers. Where its rows lie does not: the rows themselves
-are hashed.
-"""
+"""The fields of a task that decide scores. Its rows have hashes of their own."""
 
 NOT_OF_A_RUN = ("name", "title", "paper", "k", "seeds", "ddof")
-"""What of a protocol decides no number of a single run: texts, what a run states itself, and how
-tables sum up.
+"""The fields of a protocol that decide no score of a single run.
+
+They are texts, fields that a run has itself, and the way that tables average.
 """
 
 
 class RowHashes(NamedTuple):
-    """Hashes of all rows of a task's source, to the letter; `unlabeled` is empty where none are
-    published.
-    """
+    """Hashes of all rows of a task's source; `unlabeled` is empty where none are published."""
 
     train: str
     test: str
@@ -56,48 +52,44 @@ class RowHashes(NamedTuple):
 
 def task_hash(task: Task) -> str:
     """Return a hash of a task's definition, with the prompt in use."""
-    return _hash(
-        {name: getattr(task, name) for name in TASK_FIELDS if getattr(task, name) is not None}
-    )
+    values = {name: getattr(task, name) for name in TASK_FIELDS}
+    return _hash({name: value for name, value in values.items() if value is not None})
 
 
 def protocol_hash(protocol: Protocol) -> str:
-    """Return a hash of a protocol's constants, whatever the protocol is called."""
+    """Return a hash of a protocol's constants, without its name."""
     names = [field.name for field in fields(protocol) if field.name not in NOT_OF_A_RUN]
     return _hash({name: getattr(protocol, name) for name in names})
 
 
 def trials_of(
-    protocol: Protocol, task: Task, method: MethodInfo, fixed: Mapping[str, Any]
-) -> tuple[Protocol, tuple[Mapping[str, Any], ...]]:
-    """Return what a protocol comes to for a run: with the updates its task gets, and the settings
-    of its trials.
-    """
+    protocol: Protocol, task: Task, method: MethodInfo, fixed: Settings
+) -> tuple[Protocol, tuple[Settings, ...]]:
+    """Return a protocol with the updates for a task, and the settings of a run's trials."""
     grown = protocol.of_classes(len(task.labels))
     return grown, tuple(grown.trials(method.searched(fixed), fixed, method.grid))
 
 
-def trials_hash(protocol: Protocol, trials: Sequence[Mapping[str, Any]]) -> str:
-    """Return a hash of what a protocol comes to for one run: the settings of its trials, and the
-    updates of each.
+def trials_hash(protocol: Protocol, trials: Sequence[Settings]) -> str:
+    """Return a hash of the settings of a run's trials and of their updates.
 
-    The constants alone do not say it: how trials are laid out and how updates grow with the classes
-    is code.
+    The protocol's constants do not determine them alone: code lays out the trials and lets updates
+    grow with the number of classes.
     """
     updates = (protocol.max_steps, protocol.eval_every, protocol.warmup_steps)
     return _hash({"trials": [dict(trial) for trial in trials], "updates": updates})
 
 
-def settings_hash(method: MethodInfo, fixed: Mapping[str, Any]) -> str:
+def settings_hash(method: MethodInfo, fixed: Settings) -> str:
     """Return a hash of a method's settings: the fixed ones, and the defaults of the others."""
     return _hash({**method.settings, **fixed})
 
 
 def exact_hash(examples: Iterable[Example]) -> str:
-    """Return a hash of texts, options and labels, in order and to the letter.
+    """Return a hash of the exact texts, options and labels, in order.
 
-    `fewbench.data.split.fingerprint` normalises texts and so takes two sources of one data set for
-    the same. A tokenizer does not: a doubled blank can be another token, and another number.
+    `fewbench.data.split.fingerprint` normalises texts, so that two sources of one data set are
+    equal. To a tokenizer they are not: a doubled blank can be another token, and change the score.
     """
     digest = hashlib.sha256()
     for example in examples:
@@ -108,9 +100,7 @@ def exact_hash(examples: Iterable[Example]) -> str:
 
 
 def row_hashes(rows: Rows) -> RowHashes:
-    """Return the hashes of all rows of a task's source. Those of published folds' dev sets are
-    hashed with train.
-    """
+    """Return the hashes of all rows of a task's source; dev sets of folds count as train rows."""
     dev = [example for _, fold in rows.folds for example in fold]
     unlabeled = exact_hash(rows.unlabeled) if rows.unlabeled else ""
     return RowHashes(exact_hash([*rows.train, *dev]), exact_hash(rows.test), unlabeled)
@@ -123,21 +113,21 @@ def make_inputs(
     protocol: Protocol,
     trials: str,
     method: MethodInfo,
-    fixed: Mapping[str, Any],
+    fixed: Settings,
     *,
     teacher: str = "",
 ) -> Inputs:
-    """Return what a run is made from.
+    """Return the hashes of what a run is made from.
 
     Args:
         task: with the prompt in use.
         rows: of the task's source.
-        split: its train and dev parts are hashed; which test rows are in use follows from the run.
-        protocol: the constants.
-        trials: the hash of what they come to for this run.
-        method: its defaults.
-        fixed: the settings that its user fixed.
-        teacher: the key of the run that trains its teacher, if there is one.
+        split: its train and dev parts are hashed; the run itself determines its test rows.
+        protocol: for its constants.
+        trials: the hash of the run's trials (`trials_hash`).
+        method: for its defaults and needs.
+        fixed: the settings that the user fixed.
+        teacher: the key of the run that trains the teacher, if any.
     """
     return Inputs(
         task=task_hash(task),
@@ -152,6 +142,6 @@ def make_inputs(
     )
 
 
-def _hash(value: Any) -> str:
+def _hash(value: object) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=plain)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

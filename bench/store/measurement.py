@@ -1,12 +1,11 @@
-"""What is measured of a stored run after the fact: its cost, an attack on it, its loyalty to
-another run.
+"""Measurements of stored runs: their cost, attacks on them, their loyalty to other runs.
 
-A measurement stands beside the record it is of, `<record's stem>.<kind>[-<name>].json`, and the
-record is not touched. It names the predictions that the run had then: where a run was done again
-with another outcome, what was measured of the old one no longer fits. Larger things (pairs of
-texts, one a line) are attached: files named by their contents, which the measurement, written last,
-names. So a kill leaves the old measurement or the new, whole. A file of its name without hash
-(`….attack-textfooler-paper.jsonl`) is free for what a measurement under way has got so far.
+A measurement is stored beside the record of its run, as `<record's stem>.<kind>[-<name>].json`; the
+record does not change. It names the predictions that the run had then: if the run is done again
+with another outcome, the measurement no longer fits. Larger results (pairs of texts, one per line)
+are attached files, named by their contents. The measurement names them and is written last, so that
+a kill leaves either the old or the new one complete. A file of its name without a hash
+(`….attack-textfooler-paper.jsonl`) holds the items of an unfinished measurement.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.io.atomic import finish_writing, remove, unwritable, write_whole
@@ -30,6 +28,7 @@ from fewbench.store.damage import Damage, to_damage
 from fewbench.store.parts import Environment
 from fewbench.store.record import Record
 from fewbench.store.store import Store, load
+from fewbench.types import Json, Settings
 
 SCHEMA = 1
 MEND = "bench fsck --repair sets it aside; then measure again"
@@ -43,22 +42,22 @@ class Measurement:
 
     Attributes:
         kind: what is measured, one word: `cost`, `attack`, `loyalty`.
-        name: which of the kind (a recipe, another run's key); may be empty.
+        name: tells measurements of a kind apart (a recipe, another run's key); may be empty.
         run: the key of the run.
         predictions: the sha256 of the run's predictions file when it was measured.
-        settings: what determines the outcome: recipe, thresholds, resources by their revisions.
-        scores: what came out.
-        environment: device, threads, load, versions (`fewbench.runner.environment.environment`).
-        created: when, in UTC, ISO 8601.
-        files: by ending (`.jsonl`) the sha256 of each file attached.
+        settings: all that determines the outcome: recipe, thresholds, resources by revision.
+        scores: the outcome.
+        environment: the machine and software.
+        created: the time in UTC, ISO 8601.
+        files: the sha256 of each attached file, by suffix (`.jsonl`).
     """
 
     kind: str
     name: str
     run: str
     predictions: str | None
-    settings: Mapping[str, Any]
-    scores: Mapping[str, Any]
+    settings: Settings
+    scores: Settings
     environment: Environment
     created: str
     files: Mapping[str, str] = field(default_factory=dict)
@@ -66,17 +65,16 @@ class Measurement:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.what):
-            raise ValueError(
-                f"'{self.what}' is no kind and name of a measurement: small letters, digits and dashes"
-            )
+            allowed = "lower-case letters, digits, dashes"
+            raise ValueError(f"'{self.what}' is not the name of a measurement: {allowed}")
 
     @property
     def what(self) -> str:
-        """Kind and name as its file has them: `cost`, `attack-textfooler-paper`."""
+        """Kind and name as in its file's name: `cost`, `attack-textfooler-paper`."""
         return f"{self.kind}-{self.name}" if self.name else self.kind
 
     def fits(self, record: Record) -> bool:
-        """Whether it is of this record's outcome: a run done again may have another."""
+        """True if it is of this record's outcome: a run done again may have another."""
         return self.run == record.run.key and self.predictions == record.predictions
 
 
@@ -85,14 +83,20 @@ def measured(
     kind: str,
     name: str = "",
     *,
-    settings: Mapping[str, Any],
-    scores: Mapping[str, Any],
+    settings: Settings,
+    scores: Settings,
     environment: Environment,
 ) -> Measurement:
-    """Return a measurement of a stored record, made now."""
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    """Return a measurement of a stored record, created now."""
     return Measurement(
-        kind, name, record.run.key, record.predictions, settings, scores, environment, now
+        kind=kind,
+        name=name,
+        run=record.run.key,
+        predictions=record.predictions,
+        settings=settings,
+        scores=scores,
+        environment=environment,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
 
 
@@ -102,18 +106,19 @@ def write(
     measurement: Measurement,
     attach: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Write a measurement beside its record, in the place of an earlier one of its kind and name;
-    return its file.
+    """Write a measurement beside its record and return its file.
+
+    It replaces an earlier measurement of the same kind and name.
 
     Args:
-        store: where the record stands.
-        record: what was measured.
-        measurement: what came out; its `files` are filled in.
-        attach: contents by ending (`.jsonl`), written before it.
+        store: the store of the record.
+        record: of the measured run.
+        measurement: its `files` are filled in.
+        attach: contents of attached files by suffix (`.jsonl`), written before it.
 
     Raises:
-        BenchError: it holds what JSON cannot, or the record is not in the store.
-        StoreUnwritable: it cannot be written; the old one stands, and nothing is left behind.
+        BenchError: a value has no JSON form, or the record is not in the store.
+        StoreUnwritable: it cannot be written; the old one stays, and nothing is left behind.
         StoreFull: the same, for lack of space.
     """
     attach = attach or {}
@@ -134,16 +139,16 @@ def write(
             for other in added:
                 remove(other)
             raise unwritable(file, error) from error
-        if durable:  # else a power cut may bring back the measurement that needs them
+        if durable:  # otherwise a power cut may bring back the measurement that needs them
             remove_others(file, fresh)
     return file
 
 
 def to_bytes(measurement: Measurement) -> bytes:
-    """Return what a measurement's file holds.
+    """Return the bytes of a measurement's file.
 
     Raises:
-        BenchError: it holds what JSON cannot.
+        BenchError: a value has no JSON form.
     """
     payload = {field.name: getattr(measurement, field.name) for field in fields(measurement)}
     payload["environment"] = measurement.environment.to_json()
@@ -151,7 +156,7 @@ def to_bytes(measurement: Measurement) -> bytes:
 
 
 def from_bytes(data: bytes, file: Path) -> Measurement:
-    """Return the measurement that the bytes of a file are; what is attached to it is not looked at.
+    """Parse the bytes of a measurement's file; its attached files are not read.
 
     Raises:
         StoreDamaged: it is not what was written.
@@ -160,7 +165,7 @@ def from_bytes(data: bytes, file: Path) -> Measurement:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise StoreDamaged(f"damaged measurement: {error}", where=str(file), fix=MEND) from error
+        raise _damaged(str(error), file) from error
     payload = unseal(text, str(file), "measurement")
     schema = payload.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
@@ -171,48 +176,57 @@ def from_bytes(data: bytes, file: Path) -> Measurement:
             fix="pip install --upgrade fewbench",
         )
     try:
-        values = {field.name: payload[field.name] for field in fields(Measurement)}
-        for name in ("settings", "scores", "environment", "files"):
-            if not isinstance(values[name], dict):
-                raise ValueError(f"its {name} are no table")
-        values["environment"] = Environment.from_json(values["environment"])
-        measurement = Measurement(**values)
-        if not file.name.endswith(f".{measurement.what}{paths.RECORD}"):
-            raise ValueError(f"it is of {measurement.what}")
-        for ending, digest in measurement.files.items():
-            if not (_ENDING.fullmatch(ending) and _SHA256.fullmatch(digest)):
-                raise ValueError(f"nothing can be attached as {ending!r}: {digest!r}")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise StoreDamaged(f"damaged measurement: {problem}", where=str(file), fix=MEND) from error
+        return _parse(payload, file.name)
+    except KeyError as error:
+        raise _damaged(f"lacks {error}", file) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _damaged(str(error), file) from error
+
+
+def _parse(payload: Json, file_name: str) -> Measurement:
+    values = {field.name: payload[field.name] for field in fields(Measurement)}
+    for name in ("settings", "scores", "environment", "files"):
+        if not isinstance(values[name], dict):
+            raise ValueError(f"its {name} are no table")
+    values["environment"] = Environment.from_json(values["environment"])
+    measurement = Measurement(**values)
+    if not file_name.endswith(f".{measurement.what}{paths.RECORD}"):
+        raise ValueError(f"it is of {measurement.what}")
+    for ending, digest in measurement.files.items():
+        if not (_ENDING.fullmatch(ending) and _SHA256.fullmatch(digest)):
+            raise ValueError(f"a file cannot be attached as {ending!r}: {digest!r}")
     return measurement
 
 
+def _damaged(problem: str, file: Path) -> StoreDamaged:
+    return StoreDamaged(f"damaged measurement: {problem}", where=str(file), fix=MEND)
+
+
 def read(file: Path) -> Measurement:
-    """Return the measurement in a file, and check what is attached to it.
+    """Return the measurement in a file, after checking its attached files.
 
     Raises:
         StoreDamaged: it is not what was written, or an attached file is not.
         StoreUnwritable: it cannot be read, or an attached file cannot.
         BenchError: a newer version wrote it.
-        FileNotFoundError: it is not there.
+        FileNotFoundError: it does not exist.
     """
     measurement = from_bytes(read_stored(file, "measurement"), file)
     for ending, digest in measurement.files.items():
-        if not _has(attached_file(file, ending, digest), digest):
-            problem = f"what is attached to it ({ending}) is not there, or not what was written"
-            raise StoreDamaged(f"damaged measurement: {problem}", where=str(file), fix=MEND)
+        if not _has_hash(attached_file(file, ending, digest), digest):
+            raise _damaged(f"its attached file ({ending}) is missing or altered", file)
     return measurement
 
 
 def measurements(store: Store, record: Record, kind: str | None = None) -> Iterator[Measurement]:
-    """Yield the whole measurements of a record that fit it, by file name. Others are reported
-    (`store.on_damage`).
+    """Yield the measurements that fit a record, by file name.
+
+    Damaged ones are reported (`store.on_damage`).
 
     Args:
-        store: where the record stands.
-        record: of which run.
-        kind: only this kind.
+        store: the store of the record.
+        record: of the measured run.
+        kind: yield only this kind.
     """
     for file in measurement_files(file_of(store, record)):
         try:
@@ -227,29 +241,27 @@ def measurements(store: Store, record: Record, kind: str | None = None) -> Itera
 
 
 class Shelf:
-    """The measurements of a whole store, listed once: what looks at many records need not list
-    their folders again.
+    """The measurements of all records of a store, whose folders are listed only once.
 
     Args:
-        store: where the records stand.
-        on_damage: hears of what is damaged; the store's listener unless given.
+        store: the store of the records.
+        on_damage: called with each damaged measurement; the store's own listener by default.
     """
 
     def __init__(self, store: Store, on_damage: Callable[[Damage], None] | None = None) -> None:
         self._on_damage = on_damage or store.on_damage
         self._files: dict[str, list[Path]] = {}
-        for place, folders, names in os.walk(store.runs):
-            folders.sort()
+        for folder, subfolders, names in os.walk(store.runs):
+            subfolders.sort()
             for name in sorted(names):
-                stem, dot, rest = name.partition(".")
-                if dot and "." in rest and name.endswith(paths.RECORD) and _is_own(name):
-                    self._files.setdefault(stem, []).append(Path(place, name))
+                if name.endswith(paths.RECORD) and name.count(".") > 1 and _is_measurement(name):
+                    stem = name.partition(".")[0]
+                    self._files.setdefault(stem, []).append(Path(folder, name))
 
     def of(self, record: Record, kind: str | None = None) -> Iterator[Measurement]:
-        """Yield the whole measurements of a record that fit it, each kind and name once; others are
-        reported.
-        """
-        run, seen = record.run, set()
+        """Yield the measurements that fit a record, each kind and name once; report damage."""
+        run = record.run
+        seen = set()
         for digits in paths.PREFIXES:
             for file in self._files.get(f"k{run.k}-s{run.seed}-{run.key[:digits]}", ()):
                 measurement = self._read(file)
@@ -269,21 +281,21 @@ class Shelf:
             return None
 
 
-def _is_own(name: str) -> bool:
-    """Whether a name is a measurement's own, and not of what is attached to one."""
+def _is_measurement(name: str) -> bool:
+    """True if a file name is one of a measurement, and not of an attached file."""
     parts = paths.measured(name)
     return parts is not None and not parts["hash"]
 
 
 def remove_others(file: Path, measurement: Measurement) -> None:
-    """Remove what was attached to an earlier measurement in `file`, and is not to this one."""
+    """Remove files attached to an earlier measurement in `file` and not to this one."""
     attached = {attached_file(file, *pair) for pair in measurement.files.items()}
-    for left in {*file.parent.glob(f"{file.stem}.*.*")} - attached:
-        remove(left)
+    for other in {*file.parent.glob(f"{file.stem}.*.*")} - attached:
+        remove(other)
 
 
 def attachment(store: Store, record: Record, measurement: Measurement, ending: str) -> Path:
-    """Return the file that is attached to a measurement under an ending."""
+    """Return the file with a suffix that is attached to a measurement."""
     file = paths.measurement(file_of(store, record), measurement.what)
     return attached_file(file, ending, measurement.files[ending])
 
@@ -291,7 +303,7 @@ def attachment(store: Store, record: Record, measurement: Measurement, ending: s
 def measurement_files(file: Path) -> list[Path]:
     """Return the files of the measurements of the record in `file`, sorted."""
     beside = file.parent.glob(f"{file.stem}.*{paths.RECORD}")
-    return sorted(other for other in beside if _is_own(other.name))
+    return sorted(other for other in beside if _is_measurement(other.name))
 
 
 def file_of(store: Store, record: Record) -> Path:
@@ -312,17 +324,13 @@ def file_of(store: Store, record: Record) -> Path:
 
 
 def attached_file(file: Path, ending: str, digest: str) -> Path:
-    """Return where what is attached to the measurement in `file` stands."""
+    """Return the file with a hash that is attached to the measurement in `file`."""
     return file.with_name(f"{file.stem}.{digest[:8]}{ending}")
 
 
-def _has(file: Path, digest: str) -> bool:
+def _has_hash(file: Path, digest: str) -> bool:
     try:
-        return (
-            hashlib.sha256(
-                read_stored(file, "what is attached to a measurement", LARGEST_DATA)
-            ).hexdigest()
-            == digest
-        )
+        data = read_stored(file, "file attached to a measurement", LARGEST_DATA)
     except (FileNotFoundError, StoreDamaged):
         return False
+    return hashlib.sha256(data).hexdigest() == digest

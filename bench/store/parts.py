@@ -38,35 +38,49 @@ class RecordPart:
     _types: ClassVar[Mapping[str, type | tuple[type, ...]]]
     """By field: the types that its JSON value may have."""
 
+    _required: ClassVar[frozenset[str]]
+    """The fields that may not be missing."""
+
     def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls)
         names = [name for name in cls.__annotations__ if name != "extra"]
         cls._types = {name: _json_types(hints[name]) for name in names}
+        cls._required = frozenset(name for name in names if NoneType not in get_args(hints[name]))
 
     @classmethod
     def from_json(cls, payload: Json) -> Self:
         """Return the part that a JSON object holds.
 
         Raises:
+            KeyError: a field is missing that may not be.
             TypeError: a field is of another type.
         """
-        types = cls._types
-        unfit = [
-            name for name, value in payload.items() if not isinstance(value, types.get(name, ()))
-        ]
         extra: Json = {}
-        if unfit:
-            payload = dict(payload)
-            for name in unfit:
-                value = payload.pop(name)
-                if name not in types:
-                    extra[name] = value
-                elif value is not None:
-                    raise TypeError(f"{name} is {value!r}")
+        types = cls._types
+        for name, value in payload.items():
+            if not isinstance(value, types.get(name, ())):
+                payload, extra = cls._split(payload)
+                break
+        if len(payload) < len(types) and (missing := cls._required - payload.keys()):
+            raise KeyError(min(missing))
         # The constructor of a frozen dataclass would slow down the loading of large stores.
         part = object.__new__(cls)
         part.__dict__.update(payload, extra=extra)
         return part
+
+    @classmethod
+    def _split(cls, payload: Json) -> tuple[Json, Json]:
+        """Return the known fields of a JSON object, without nulls, and its unknown names."""
+        known: Json = {}
+        extra: Json = {}
+        for name, value in payload.items():
+            if name not in cls._types:
+                extra[name] = value
+            elif isinstance(value, cls._types[name]):
+                known[name] = value
+            elif value is not None:
+                raise TypeError(f"{name} is {value!r}")
+        return known, extra
 
     def to_json(self) -> Json:
         """Return the part as a JSON object, without the fields that are missing."""
@@ -87,14 +101,6 @@ class Trial(RecordPart):
     seed: int
     step: int | None = None
     extra: Settings = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, payload: Json) -> Self:
-        """Return the trial that a JSON object holds."""
-        for name in ("settings", "dev", "seed"):
-            if payload.get(name) is None:
-                raise KeyError(name)
-        return super().from_json(payload)
 
 
 @dataclass(frozen=True)

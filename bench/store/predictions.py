@@ -1,7 +1,7 @@
 """The predictions file: safetensors, the same bytes for the same predictions.
 
-The library's own writer puts metadata in a random order, so the header is written here and only
-read by the library.
+The library writes metadata in a random order, so this module writes the header itself and uses the
+library to read.
 """
 
 from __future__ import annotations
@@ -13,29 +13,28 @@ from typing import Any
 
 from fewbench.errors import StoreDamaged
 from fewbench.io.files import parse_json
-from fewbench.types import Predictions, Run
+from fewbench.types import Json, Predictions, Run
 
 _EXTRAS = "extras."
 
 
 def to_bytes(predictions: Predictions, run: Run) -> bytes:
-    """Return the file's bytes: a float32 tensor, `probabilities` [n, C] or `values` [n], and the
-    examples' ids.
+    """Return the bytes of a run's predictions file.
 
-    What else is told of each example follows, an int32 tensor [n] each, named `extras.<name>`.
+    It holds a float32 tensor, `probabilities` [n, C] or `values` [n], the examples' ids, and each
+    of the extras as an int32 tensor [n] named `extras.<name>`.
     """
     name = "values" if predictions.probabilities is None else "probabilities"
     tensors = {name: predictions.array.astype("<f4")}
-    tensors |= {
-        _EXTRAS + extra: array.astype("<i4") for extra, array in sorted(predictions.extras.items())
-    }
+    for extra, array in sorted(predictions.extras.items()):
+        tensors[_EXTRAS + extra] = array.astype("<i4")
     metadata = {
         "ids": json.dumps(_pack(predictions.ids)),
         "ids_sha256": _hash(predictions.ids),
         "key": run.key,
         "test_fingerprint": run.test_fingerprint,
     }
-    entries: dict[str, Any] = {}
+    entries: Json = {}
     end = 0
     for tensor, array in tensors.items():
         start, end = end, end + array.nbytes
@@ -43,18 +42,15 @@ def to_bytes(predictions: Predictions, run: Run) -> bytes:
         entries[tensor] = {"dtype": kind, "shape": array.shape, "data_offsets": [start, end]}
     header = json.dumps({"__metadata__": metadata, **entries}).encode()
     header += b" " * (-len(header) % 8)  # the tensors begin at a multiple of 8
-    return (
-        len(header).to_bytes(8, "little")
-        + header
-        + b"".join(array.tobytes() for array in tensors.values())
-    )
+    data = b"".join(array.tobytes() for array in tensors.values())
+    return len(header).to_bytes(8, "little") + header + data
 
 
 def from_bytes(data: bytes, where: str) -> Predictions:
-    """Return the predictions that a file's bytes hold. `where` names the file in errors.
+    """Parse the bytes of a predictions file. `where` names the file in errors.
 
     Raises:
-        StoreDamaged: no predictions file, or ids and numbers that do not fit each other.
+        StoreDamaged: not a predictions file, or its ids and numbers do not match.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -65,12 +61,9 @@ def from_bytes(data: bytes, where: str) -> Predictions:
         rows = len(next(iter(arrays.values())))
         ids = _unpack(parse_json(metadata["ids"]), rows)
         if _hash(ids) != metadata["ids_sha256"]:
-            raise ValueError("ids that do not fit their hash")
-        extras = {
-            name[len(_EXTRAS) :]: arrays.pop(name)
-            for name in list(arrays)
-            if name.startswith(_EXTRAS)
-        }
+            raise ValueError("the ids do not match their hash")
+        names = [name for name in arrays if name.startswith(_EXTRAS)]
+        extras = {name.removeprefix(_EXTRAS): arrays.pop(name) for name in names}
         return Predictions(ids, **arrays, extras=extras)
     except (SafetensorError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise StoreDamaged(
@@ -79,7 +72,7 @@ def from_bytes(data: bytes, where: str) -> Predictions:
 
 
 def _pack(ids: Sequence[str]) -> Any:
-    """Return ids as JSON holds them: `test-0`, `test-1`, … as prefix, start and count."""
+    """Return ids as JSON: consecutive ones (`test-0`, `test-1`, …) as prefix, start and count."""
     if not ids:
         return []
     prefix, dash, row = ids[0].rpartition("-")
@@ -93,7 +86,7 @@ def _pack(ids: Sequence[str]) -> Any:
 
 def _unpack(packed: Any, rows: int) -> tuple[str, ...]:
     if isinstance(packed, dict):
-        if packed["count"] != rows:  # which may be any number, and so would be held in memory
+        if packed["count"] != rows:  # a forged count could fill the memory
             raise ValueError(f"{packed['count']} ids and {rows} rows")
         start = packed["start"]
         return tuple(f"{packed['prefix']}{row}" for row in range(start, start + packed["count"]))

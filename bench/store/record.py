@@ -1,4 +1,4 @@
-"""The record of a run, and its text: JSON with sorted keys and its own checksum."""
+"""The record of a run, stored as JSON with sorted keys and a checksum."""
 
 from __future__ import annotations
 
@@ -18,42 +18,43 @@ from fewbench.types import CorpusRef, Inputs, Json, ModelRef, Run
 SCHEMA = 6
 
 
-def _second(old: dict[str, Any]) -> dict[str, Any]:
-    """Schema 2 names the template of a run; there was but the task's own before."""
+def _second(old: Json) -> Json:
+    """Schema 2 names the template of a run; before there was only the task's own."""
     return {**old, "schema": 2, "run": {**old["run"], "template": ""}}
 
 
-def _third(old: dict[str, Any]) -> dict[str, Any]:
-    """Schema 3 names the corpus of a run; no method read one before."""
+def _third(old: Json) -> Json:
+    """Schema 3 names the corpus of a run; before no method read one."""
     return {**old, "schema": 3, "run": {**old["run"], "corpus": None}}
 
 
-def _fourth(old: dict[str, Any]) -> dict[str, Any]:
-    """Schema 4 says whether leaked test rows were left out; none ever were before."""
+def _fourth(old: Json) -> Json:
+    """Schema 4 says whether leaked test rows are left out; before they never were."""
     return {**old, "schema": 4, "run": {**old["run"], "drop_leaks": False}}
 
 
-def _fifth(old: dict[str, Any]) -> dict[str, Any]:
-    """Schema 5 says what a run was made from; of earlier runs that is not known."""
+def _fifth(old: Json) -> Json:
+    """Schema 5 has hashes of what a run was made from; for earlier runs they are unknown."""
     return {**old, "schema": 5, "run": {**old["run"], "inputs": plain(Inputs())}}
 
 
-def _sixth(old: dict[str, Any]) -> dict[str, Any]:
-    """Schema 6 covers what the protocol came to; of earlier runs the constants alone were hashed."""
+def _sixth(old: Json) -> Json:
+    """Schema 6 has a hash of the run's trials; before only the protocol's constants were hashed."""
     run = old["run"]
     return {**old, "schema": 6, "run": {**run, "inputs": {**run["inputs"], "trials": ""}}}
 
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+MIGRATIONS: dict[int, Callable[[Json], Json]] = {
     1: _second,
     2: _third,
     3: _fourth,
     4: _fifth,
     5: _sixth,
 }
-"""By schema n: what makes a payload of schema n + 1 of it. Records of every schema load for ever.
-"""
+"""By schema n: the function that turns a payload of it into one of schema n + 1.
 
+Records of every schema load for ever.
+"""
 
 PARTS: Mapping[str, type[RecordPart]] = {
     "selection": Selection,
@@ -61,6 +62,7 @@ PARTS: Mapping[str, type[RecordPart]] = {
     "environment": Environment,
     "timing": RunTiming,
 }
+"""The fields of a record that are objects with known names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Record:
 
     @property
     def score(self) -> float | None:
-        """The headline test score; None if the run failed or has no score by the metric it names."""
+        """The headline test score; None if the run failed or has no score of its metric."""
         metric = self.selection.metric
         if self.status == "failed" or metric is None:
             return None
@@ -142,38 +144,37 @@ class Record:
 
 
 def run_key(run: Run) -> str:
-    """Return what identifies a run: 32 hex digits.
+    """Return the key of a run: 32 hexadecimal digits.
 
-    Everything in the run counts, but of a model only its revision: neither its name nor where its
-    folder lies. The task's own template is left out, and so are a corpus that is not read, leaks
-    that are kept, and inputs (or trials among them) that are not known: keys of runs of an earlier
-    schema stay what they were.
+    Every field of the run counts, but of a model only its revision, not its name or folder. Fields
+    that later schemas added are left out where they say nothing new (the task's own template, no
+    corpus, leaks kept, inputs or trials unknown), so that older runs keep their keys.
 
     Raises:
         BenchError: a setting that JSON cannot hold.
     """
-    payload = plain(run) | {
-        name: _revision(getattr(run, name)) for name in ("student", "teacher", "corpus")
-    }
+    payload: Json = plain(run)
     del payload["key"]
+    for name in ("student", "teacher", "corpus"):
+        payload[name] = _revision(payload[name])
     for name in ("template", "corpus", "drop_leaks"):
         if not payload[name]:
             del payload[name]
     if not run.inputs.known:
         del payload["inputs"]
     elif not run.inputs.trials:
-        payload["inputs"] = {
-            name: value for name, value in plain(run.inputs).items() if name != "trials"
-        }
+        inputs: Json = plain(run.inputs)
+        del inputs["trials"]
+        payload["inputs"] = inputs
     text = dumps(payload, f"the run of {run.method} on {run.task}", separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def to_json(record: Record) -> str:
-    """Return a record's text, which ends in a newline.
+    """Return a record as JSON text that ends in a newline.
 
     Raises:
-        BenchError: the record holds a number that is not finite, or a thing that JSON cannot hold.
+        BenchError: a number is not finite, or a value has no JSON form.
     """
     payload = {field.name: getattr(record, field.name) for field in fields(record)}
     payload |= {name: payload[name].to_json() for name in PARTS}
@@ -181,11 +182,11 @@ def to_json(record: Record) -> str:
 
 
 def from_json(text: str, where: str) -> Record:
-    """Return the record that a text holds. `where` names the file in errors.
+    """Parse a record. `where` names the file in errors.
 
     Raises:
-        StoreDamaged: not JSON, cut short, not what was written, or a field missing or of another
-            type.
+        StoreDamaged: the text is not JSON, cut short or altered, or a field is missing or has the
+            wrong type.
         BenchError: a newer version of fewbench wrote it.
     """
     payload = unseal(text, where, "record")
@@ -202,13 +203,13 @@ def from_json(text: str, where: str) -> Record:
             if payload["schema"] not in MIGRATIONS:
                 raise ValueError(f"there never was a schema {payload['schema']!r}")
             payload = MIGRATIONS[payload["schema"]](payload)
-        return _record(payload)
+        return _parse(payload)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise StoreDamaged(f"damaged record: {problem}", where=where, fix=MEND) from error
 
 
-_KINDS = {
+_TYPES = {
     "method_code": str,
     **dict.fromkeys(("scores", "details", *PARTS), dict),
 }
@@ -217,7 +218,7 @@ _LONGEST_HASH = 64
 
 _RECORD_FIELDS = frozenset(field.name for field in fields(Record))
 _RUN_FIELDS = frozenset(field.name for field in fields(Run))
-_RUN = {
+_RUN_TYPES = {
     "task": str,
     "task_version": int,
     "source": str,
@@ -235,28 +236,15 @@ _RUN = {
 }
 
 
-def _record(payload: dict[str, Any]) -> Record:
+def _parse(payload: Json) -> Record:
     del payload["checksum"]
-    _expect_all(payload, _RECORD_FIELDS)
-    run = payload["run"]
-    _expect_all(run, _RUN_FIELDS)
-    _expect_kinds(run, _RUN)
-    run["settings"] = {name: _tuples(value) for name, value in run["settings"].items()}
-    for role in ("student", "teacher"):
-        run[role] = None if run[role] is None else ModelRef(path="", **run[role])
-    run["corpus"] = None if run["corpus"] is None else CorpusRef(path="", **run["corpus"])
-    run["inputs"] = _inputs(run["inputs"])
-    payload["run"] = Run(**run)
-    _expect_digest(run["key"], 32, "key")
+    _expect_fields(payload, _RECORD_FIELDS)
+    payload["run"] = _parse_run(payload["run"])
     if payload["predictions"] is not None:
         _expect_digest(payload["predictions"], 64, "predictions")
-    _expect_kinds(payload, _KINDS)
-    for name, scores in payload["scores"].items():
-        for metric, score in scores.items():
-            if not isinstance(score, (int, float)):
-                raise TypeError(f"{metric} is {score!r}")
-            if not math.isfinite(score):
-                raise ValueError(f"{metric} on {name} is {score}")
+    _expect_types(payload, _TYPES)
+    for part, scores in payload["scores"].items():
+        _expect_finite(scores, part)
     if payload["status"] not in ("ok", "failed"):
         raise ValueError(f"status is {payload['status']!r}")
     payload["warnings"] = tuple(payload["warnings"])
@@ -265,37 +253,58 @@ def _record(payload: dict[str, Any]) -> Record:
     return Record(**payload)
 
 
-def _inputs(payload: dict[str, Any]) -> Inputs:
-    """Return what a run was made from; a field that is not written is one that its version did not
-    know.
-    """
+def _parse_run(payload: Json) -> Run:
+    _expect_fields(payload, _RUN_FIELDS)
+    _expect_types(payload, _RUN_TYPES)
+    _expect_digest(payload["key"], 32, "key")
+    settings = payload["settings"]
+    payload["settings"] = {name: _with_tuples(value) for name, value in settings.items()}
+    for role in ("student", "teacher"):
+        if payload[role] is not None:
+            payload[role] = ModelRef(path="", **payload[role])
+    if payload["corpus"] is not None:
+        payload["corpus"] = CorpusRef(path="", **payload["corpus"])
+    payload["inputs"] = _parse_inputs(payload["inputs"])
+    return Run(**payload)
+
+
+def _parse_inputs(payload: Json) -> Inputs:
+    """Return the hashes of what a run was made from; its version may not have known all of them."""
     for name, value in payload.items():
         if not isinstance(value, str) or len(value) > _LONGEST_HASH or not _HEX(value):
             raise ValueError(f"inputs.{name} is {value!r}")
     return Inputs(**payload)
 
 
-def _expect_all(payload: dict[str, Any], names: frozenset[str]) -> None:
-    """Refuse a payload that lacks a field, though the class may have a default for it."""
+def _expect_fields(payload: Json, names: frozenset[str]) -> None:
+    """Refuse a payload that lacks a field, even one for which the class has a default."""
     if missing := names - payload.keys():
         raise KeyError(min(missing))
 
 
-def _expect_kinds(payload: dict[str, Any], kinds: Mapping[str, type]) -> None:
-    for name, kind in kinds.items():
+def _expect_types(payload: Json, types: Mapping[str, type]) -> None:
+    for name, kind in types.items():
         if not isinstance(payload[name], kind):
             raise TypeError(f"{name} is {payload[name]!r}")
 
 
+def _expect_finite(scores: Json, part: str) -> None:
+    for metric, score in scores.items():
+        if not isinstance(score, (int, float)):
+            raise TypeError(f"{metric} is {score!r}")
+        if not math.isfinite(score):
+            raise ValueError(f"{metric} on {part} is {score}")
+
+
 def _expect_digest(value: object, digits: int, name: str) -> None:
-    """Refuse what is no hash: file names are made of it."""
+    """Refuse a value that is not a hash: it becomes a part of file names."""
     if not isinstance(value, str) or len(value) != digits or not _HEX(value):
         raise ValueError(f"{name} is {value!r}")
 
 
-def _tuples(value: Any) -> Any:
-    """Return a setting as a signature's default would hold it: JSON has only lists."""
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def _with_tuples(value: Any) -> Any:
+    """Return a setting with tuples for lists, as signatures have them and JSON does not."""
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def _revision(ref: ModelRef | CorpusRef | None) -> str | None:

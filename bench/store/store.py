@@ -1,8 +1,8 @@
-"""The store: one file a run, its predictions beside it (see `fewbench.store.paths`), no lock.
+"""The store: one file per run with its predictions beside it (`fewbench.store.paths`), no locks.
 
-A predictions file is named by its contents, and the record, written last, names it. So a kill
-between the two leaves the old record with the old predictions, and of two writers of the same run
-neither gets the other's predictions.
+A predictions file is named by its contents. The record names it and is written last. So a kill
+between the two leaves the old record with the old predictions, and two writers of one run never mix
+a record with the other's predictions.
 """
 
 from __future__ import annotations
@@ -39,28 +39,27 @@ def _warn(damage: Damage) -> None:
 
 
 class Store:
-    """Records of runs under a folder. Reading a folder that is not there gives none; writing makes
-    it.
+    """The records of runs in a folder. A missing folder is read as empty, and made by writing.
 
     Args:
         root: the results folder.
-        on_damage: hears of each damaged record met by `get` and `save`; warns unless given. All
-            that was met is also in `damaged`.
+        on_damage: called with each damaged record that `get` and `save` find; warns by default.
+            `damaged` lists these and all others found.
     """
 
     def __init__(self, root: Path, on_damage: Callable[[Damage], None] = _warn) -> None:
         self.root = root
         self.on_damage = on_damage
-        self._met: dict[Damage, None] = {}
+        self._damaged: dict[Damage, None] = {}
 
     def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
-        """Pickle without the listener: worker processes only write."""
+        """Pickle without `on_damage`: worker processes only write."""
         return Store, (self.root,)
 
     @property
     def damaged(self) -> list[Damage]:
-        """All damaged records met so far."""
-        return list(self._met)
+        """All damaged records found so far."""
+        return list(self._damaged)
 
     @property
     def runs(self) -> Path:
@@ -69,144 +68,129 @@ class Store:
 
     @property
     def artifacts(self) -> Artifacts:
-        """What runs have built for others."""
+        """The artifacts that runs have built for others."""
         return Artifacts(self.root / "artifacts")
 
     def save(self, record: Record, predictions: Predictions | None) -> Path:
-        """Write a record, and before it its predictions. Return the record's file.
+        """Write a record's predictions, then the record; return its file.
 
-        Takes the place of an earlier record of the same run. SIGINT and SIGTERM wait until both are
+        An earlier record of the same run is replaced. SIGINT and SIGTERM wait until both files are
         written.
 
         Raises:
-            StoreUnwritable: it cannot be written; nothing was.
+            StoreUnwritable: the files cannot be written; nothing was.
             StoreFull: the same, for lack of space.
-            BenchError: the record holds what JSON cannot.
+            BenchError: a value in the record has no JSON form.
         """
         run = replace(record.run, key=run_key(record.run))
         data = None if predictions is None else to_bytes(predictions, run)
-        record = replace(
-            record, run=run, predictions=None if data is None else hashlib.sha256(data).hexdigest()
-        )
+        digest = None if data is None else hashlib.sha256(data).hexdigest()
+        record = replace(record, run=run, predictions=digest)
         text = to_json(record).encode()
         with finish_writing():
-            file, old = self._place(run)
-            beside, replaced = paths.beside(file, record), old and paths.beside(file, old)
-            fresh = beside is not None and not beside.exists()
-            try:
-                if beside is not None and data is not None:
-                    write_whole(beside, data)
-                durable = write_whole(file, text)
-            except OSError as error:
-                if beside is not None and fresh and not holds(file, text):
-                    remove(beside)
-                raise unwritable(file, error) from error
-            if (
-                replaced and replaced != beside and durable
-            ):  # else a power cut may bring back the record that needs them
+            file, old = self._choose_file(run)
+            beside = paths.beside(file, record)
+            durable = _write_pair(file, text, beside, data)
+            replaced = None if old is None else paths.beside(file, old)
+            # Without a durable write a power cut may bring back the old record, which needs them.
+            if durable and replaced is not None and replaced != beside:
                 remove(replaced)
         return file
 
     def get(self, run: Run) -> Record | None:
-        """Return the record of a run, by its path. A damaged one is set aside, reported, and counts
-        as none.
+        """Return the record of a run, by its path; set a damaged one aside and return None.
 
         Raises:
-            BenchError: a newer version's record stands there, or it cannot be read.
+            BenchError: the record is of a newer version, or cannot be read.
         """
         return self._lookup(run)[1]
 
     def records(self) -> Iterator[Record]:
-        """Yield all whole records, by path. The others are listed in `damaged`."""
+        """Yield all intact records, by path. The others are listed in `damaged`."""
         return (record for _, record in self.filed())
 
     def filed(self) -> Iterator[tuple[Path, Record]]:
-        """Yield the file of each whole record, and the record, by path: of each run one.
+        """Yield the file of each intact record, and the record, by path; one record per run.
 
         The others are listed in `damaged`.
         """
-        yield from self._once(self._whole(self._files()))
+        yield from self._first_of_each_run(self._intact(self._files()))
 
     def summaries(self) -> Iterator[Record]:
-        """Yield all whole records as tables need them: without trials, warnings and details."""
-        yield from (record for _, record in self._brief())
+        """Yield all intact records as tables need them: without trials, warnings and details."""
+        yield from (record for _, record in self._summaries())
 
     def placed(self) -> Iterator[tuple[Path, Record]]:
-        """Yield what `summaries` does, and the file of each."""
-        yield from ((Path(file), record) for file, record in self._brief())
+        """Yield the file of each of the `summaries`, and the summary."""
+        yield from ((Path(file), record) for file, record in self._summaries())
 
     def count(self) -> int:
-        """Return how many files of records there are, damaged ones among them; none is read."""
+        """Count the files of records, damaged ones included, without reading them."""
         return len(paths.record_names(self.runs, self._unreadable))
 
-    def _brief(self) -> Iterator[tuple[str, Record]]:
+    def _summaries(self) -> Iterator[tuple[str, Record]]:
         from fewbench.store.index import summaries
 
         names = paths.record_names(self.runs, self._unreadable)
-        yield from self._once(summaries(self.root, names, self._read))
+        yield from self._first_of_each_run(summaries(self.root, names, self._read))
 
     def _read(self, file: str) -> Record | None:
         """Return the record in a file; None where it is damaged, which is noted, or gone."""
-        return next((record for _, record in self._whole([Path(file)])), None)
+        return next((record for _, record in self._intact([Path(file)])), None)
 
-    def _once(self, placed: Iterable[tuple[P, Record]]) -> Iterator[tuple[P, Record]]:
+    def _first_of_each_run(self, placed: Iterable[tuple[P, Record]]) -> Iterator[tuple[P, Record]]:
         """Yield the first record of each run, and note the others."""
-        first: dict[str, P] = {}
+        first_files: dict[str, P] = {}
         for file, record in placed:
-            if (before := first.setdefault(record.run.key, file)) is not file:
-                self._met[second(Path(file), Path(before))] = None
-                continue
-            yield file, record
+            first = first_files.setdefault(record.run.key, file)
+            if first is file:
+                yield file, record
+            else:
+                self._note(second(Path(file), Path(first)))
 
     def find(self, prefix: str) -> Record:
         """Return the record whose key begins with `prefix`, of at least four hex digits.
 
         Raises:
             BenchError: no such record, or several.
-            StoreDamaged: there is one, and it is damaged.
+            StoreDamaged: the record is damaged.
         """
         prefix = prefix.lower()
         if not re.fullmatch("[0-9a-f]{4,32}", prefix):
             raise BenchError(
-                f"'{prefix}' is no key",
+                f"'{prefix}' is not a key",
                 allowed="four or more of the digits 0-9a-f",
                 fix="bench table",
             )
         files = self._files()
-        near = [
-            file
-            for file in files
-            if paths.digits(file).startswith(prefix[: len(paths.digits(file))])
-        ]
-        found = {
-            record.run.key: record
-            for _, record in self._whole(near)
-            if record.run.key.startswith(prefix)
-        }
-        if len(found) == 1:
-            return next(iter(found.values()))
-        if found:
-            raise BenchError(
-                f"several runs begin with '{prefix}'", allowed=sorted(found), fix="type more digits"
-            )
+        candidates = [file for file in files if _may_begin_with(paths.digits(file), prefix)]
+        records: dict[str, Record] = {}
+        for _, record in self._intact(candidates):
+            if record.run.key.startswith(prefix):
+                records[record.run.key] = record
+        if len(records) == 1:
+            return next(iter(records.values()))
+        if records:
+            problem = f"several runs begin with '{prefix}'"
+            raise BenchError(problem, allowed=sorted(records), fix="type more digits")
         for damage in self.damaged:
-            if damage.path in near:
-                raise StoreDamaged(
-                    damage.reason, where=str(damage.path), fix="bench fsck --repair, then bench run"
-                )
-        error = BenchError(
-            f"no run begins with '{prefix}'", where=str(self.root), fix="bench table shows the runs"
-        )
-        error.nearest = get_close_matches(
-            prefix[:8], {paths.digits(file)[:8] for file in files}, 3, 0.5
-        )
-        raise error
+            if damage.path in candidates:
+                fix = "bench fsck --repair, then bench run"
+                raise StoreDamaged(damage.reason, where=str(damage.path), fix=fix)
+        raise self._no_run(prefix, files)
+
+    def _no_run(self, prefix: str, files: Iterable[Path]) -> BenchError:
+        problem = f"no run begins with '{prefix}'"
+        error = BenchError(problem, where=str(self.root), fix="bench table shows the runs")
+        keys = {paths.digits(file)[:8] for file in files}
+        error.nearest = get_close_matches(prefix[:8], keys, 3, 0.5)
+        return error
 
     def predictions(self, record: Record) -> Predictions:
         """Return a record's predictions.
 
         Raises:
-            StoreDamaged: they are not there, or not those that were written.
+            StoreDamaged: they are missing, or not what was written.
             BenchError: the run has none.
         """
         if record.predictions is None:
@@ -217,15 +201,16 @@ class Store:
         beside = next((file for file in files if file is not None and file.exists()), None)
         if beside is None:
             raise StoreDamaged(
-                f"the predictions of run {record.run.key} are not there",
+                f"the predictions of run {record.run.key} are missing",
                 where=str(paths.folder(self.runs, record.run)),
                 fix="bench fsck --repair, then bench run",
             )
         return load_predictions(beside, record)
 
     def set_aside(self, file: Path) -> Path:
-        """Move a file, and all beside a record or a measurement, to `<root>/damaged/`, under names
-        no other file has.
+        """Move a file to `<root>/damaged/`, with all that belongs to a record or measurement.
+
+        The files there get names that no other file has.
 
         Raises:
             OSError: it cannot be moved.
@@ -233,11 +218,11 @@ class Store:
         folder = self.root / "damaged" / file.parent.relative_to(self.root)
         make_folder(folder)
         token = secrets.token_hex(4)
-        beside = (
-            file.parent.glob(f"{glob.escape(file.stem)}.*") if file.suffix == paths.RECORD else ()
-        )
-        for one in (*(other for other in beside if other != file), file):
-            one.rename(folder / f"{token}-{one.name}")
+        beside: list[Path] = []
+        if file.suffix == paths.RECORD:
+            beside += file.parent.glob(f"{glob.escape(file.stem)}.*")
+        for moved in (*(other for other in beside if other != file), file):
+            moved.rename(folder / f"{token}-{moved.name}")
         return folder / f"{token}-{file.name}"
 
     def fsck(self, *, repair: bool = False) -> list[Damage]:
@@ -250,16 +235,19 @@ class Store:
         return paths.record_files(self.runs, self._unreadable)
 
     def _unreadable(self, error: OSError) -> None:
-        self._met[unread_folder(error)] = None
+        self._note(unread_folder(error))
 
-    def _whole(self, files: Iterable[Path]) -> Iterator[tuple[Path, Record]]:
+    def _note(self, damage: Damage) -> None:
+        self._damaged[damage] = None
+
+    def _intact(self, files: Iterable[Path]) -> Iterator[tuple[Path, Record]]:
         for file in files:
             try:
                 yield file, load(file)
             except FileNotFoundError:
                 continue  # another process has just set it aside
             except BenchError as error:
-                self._met[to_damage(file, error)] = None
+                self._note(to_damage(file, error))
 
     def _lookup(self, run: Run) -> tuple[Path | None, Record | None]:
         key = run_key(run)
@@ -275,20 +263,21 @@ class Store:
                 return file, record
         return None, None
 
-    def _place(self, run: Run) -> tuple[Path, Record | None]:
-        """Return the file to write a run's record to, and the record it takes the place of."""
+    def _choose_file(self, run: Run) -> tuple[Path, Record | None]:
+        """Return the file to write a run's record to, and the record that it replaces."""
         file, old = self._lookup(run)
-        own = paths.own(self.runs, run)
-        if file is None and all(
-            place.exists() for place in own
-        ):  # the last has the whole key, so it was moved there
-            self._report(Damage(own[-1], "the record of another run"))
-        free = [place for place in own if not place.exists()]
-        if file is None and not free:
-            raise StoreUnwritable(
-                "the record of another run stands here", where=str(own[-1]), fix="move it away"
-            )
-        return file or free[0], old
+        if file is not None:
+            return file, old
+        files = paths.own(self.runs, run)
+        longest = files[-1]
+        if all(file.exists() for file in files):
+            # The longest name has the complete key, so another run's record was moved there.
+            self._report(Damage(longest, "the record of another run"))
+        for file in files:
+            if not file.exists():
+                return file, old
+        problem = "the record of another run is in the place of this run's"
+        raise StoreUnwritable(problem, where=str(longest), fix="move it away")
 
     def _report(self, damage: Damage) -> None:
         try:
@@ -296,8 +285,29 @@ class Store:
         except OSError as error:
             done = f"could not be set aside ({error.strerror})"
         damage = replace(damage, done=done)
-        self._met[damage] = None
+        self._note(damage)
         self.on_damage(damage)
+
+
+def _may_begin_with(digits: str, prefix: str) -> bool:
+    """True if a key of which only the first digits are known may begin with a prefix."""
+    return digits.startswith(prefix[: len(digits)])
+
+
+def _write_pair(file: Path, text: bytes, beside: Path | None, data: bytes | None) -> bool:
+    """Write predictions, if any, then their record; return True if the record survives a power cut.
+
+    If the record cannot be written, predictions that did not exist before are removed again.
+    """
+    fresh = beside is not None and not beside.exists()
+    try:
+        if beside is not None and data is not None:
+            write_whole(beside, data)
+        return write_whole(file, text)
+    except OSError as error:
+        if beside is not None and fresh and not holds(file, text):
+            remove(beside)
+        raise unwritable(file, error) from error
 
 
 def load(file: Path) -> Record:
@@ -306,7 +316,7 @@ def load(file: Path) -> Record:
     Raises:
         StoreDamaged: it is not what was written.
         BenchError: a newer version wrote it, or it cannot be read.
-        FileNotFoundError: it is not there.
+        FileNotFoundError: it does not exist.
     """
     data = read(file, "record")
     try:
@@ -318,21 +328,21 @@ def load(file: Path) -> Record:
 
 
 def load_predictions(file: Path, record: Record) -> Predictions:
-    """Return the predictions in a file, which must be those that the record names.
+    """Return the predictions in a file, checked against the hash in their record.
 
     Raises:
-        StoreDamaged: they are not, or not there.
+        StoreDamaged: they are missing, or not what was written.
         StoreUnwritable: they cannot be read.
     """
     try:
         data = read(file, "predictions", LARGEST_DATA)
     except FileNotFoundError as error:
         raise StoreDamaged(
-            "its predictions are not there", where=str(file), fix="bench fsck --repair"
+            "its predictions are missing", where=str(file), fix="bench fsck --repair"
         ) from error
     if hashlib.sha256(data).hexdigest() != record.predictions:
         raise StoreDamaged(
-            f"damaged predictions: not those that run {record.run.key} wrote",
+            f"damaged predictions: not what run {record.run.key} wrote",
             where=str(file),
             fix="bench fsck --repair, then bench run",
         )

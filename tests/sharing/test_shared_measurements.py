@@ -99,7 +99,7 @@ def test_a_damaged_measurement_keeps_all_out(add, theirs):
     away = replace(from_bytes(text.encode(), attack), files={"/../../up": "0" * 64})
     attack.write_bytes(to_bytes(away))
     (problem,) = gather(theirs)[1]
-    assert "nothing can be attached as '/../../up'" in problem
+    assert "a file cannot be attached as '/../../up'" in problem
     attack.write_text(text)
     next(attack.parent.glob("*.jsonl")).write_text("other")
     (problem,) = gather(theirs)[1]

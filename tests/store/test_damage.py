@@ -73,7 +73,7 @@ class TestDamage:
         between = one.with_suffix(".between")
         one.rename(between), two.rename(one), between.rename(two)
         for record in store.records():
-            with pytest.raises(StoreDamaged, match="not those that run"):
+            with pytest.raises(StoreDamaged, match="not what run"):
                 store.predictions(record)
         assert [damage.severity for damage in store.fsck()] == ["damage"] * 2
 

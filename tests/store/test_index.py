@@ -50,7 +50,7 @@ def filled(store: Store) -> Store:
 
 
 def from_files(store: Store) -> list[Record]:
-    return [index.brief(record) for record in store.records()]
+    return [index.summary_of(record) for record in store.records()]
 
 
 def test_the_second_reading_opens_no_record(filled, opened):

@@ -210,7 +210,7 @@ class TestFind:
 
     @pytest.mark.parametrize("prefix", ["", "abc", "xyzw", "../..", "a" * 33])
     def test_what_is_no_key(self, store: Store, prefix: str):
-        with pytest.raises(BenchError, match="is no key"):
+        with pytest.raises(BenchError, match="is not a key"):
             store.find(prefix)
 
     def test_damaged(self, store: Store):
