@@ -79,7 +79,7 @@ def test_methods_that_do_not_vary_are_one_pair_of_runs(add, store):
             to_grid(found := versus(store, "flat", "low"), "", legend([found], 400)), 80
         ).split()
     )
-    assert "only this test set speaks" in text
+    assert "on this test set alone" in text
     (row,) = versus(store, "flat", "old").rows
     assert not row.fixed and row.pairs == 6
 

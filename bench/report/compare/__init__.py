@@ -1,3 +1,1 @@
-"""Methods against each other, from stored records: paired by split seed and test item (decision
-014).
-"""
+"""Comparisons of stored methods, paired by split seed and test item (decision 014)."""

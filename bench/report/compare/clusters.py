@@ -1,6 +1,4 @@
-"""Which questions count as one: numbers of one task, or on one test set, are not independent of
-each other.
-"""
+"""Clusters of questions: numbers of one task, or on one test set, are not independent."""
 
 from __future__ import annotations
 
@@ -10,32 +8,31 @@ from fewbench.store.cell import Question
 
 
 def by_task(questions: Sequence[Question]) -> list[list[int]]:
-    """Return the places of questions in the sequence, by task.
+    """Group the indices of questions by task.
 
-    Whatever K, template, source or protocol a task is asked with, it is one; and tasks of several
-    names that are tested on the same rows are one as well.
+    Questions of one task with different K, templates, sources or protocols are one group, and so
+    are tasks with different names that are tested on the same rows.
     """
     groups: list[tuple[set[tuple[str, str]], list[int]]] = []
     for place, question in enumerate(questions):
-        names, places = (
-            {("task", question.task.task), ("test set", question.task.test_set)},
-            [place],
-        )
-        apart = []
-        for known, members in groups:
-            if known & names:
-                names, places = names | known, members + places
+        names = {("task", question.task.task), ("test set", question.task.test_set)}
+        places = [place]
+        others = []
+        for other_names, other_places in groups:
+            if other_names & names:
+                names |= other_names
+                places += other_places
             else:
-                apart.append((known, members))
-        groups = [*apart, (names, places)]
+                others.append((other_names, other_places))
+        groups = [*others, (names, places)]
     return sorted(sorted(places) for _, places in groups)
 
 
 def same_rows(questions: Sequence[Question]) -> list[str]:
-    """Return the names of tasks that count as one because they share test rows, joined: `mood and
-    tone`.
-    """
-    named = [
-        sorted({questions[place].task.task for place in places}) for places in by_task(questions)
-    ]
-    return [" and ".join(names) for names in named if len(names) > 1]
+    """Return the joined names of tasks that share test rows: `mood and tone`."""
+    joined = []
+    for places in by_task(questions):
+        names = sorted({questions[place].task.task for place in places})
+        if len(names) > 1:
+            joined.append(" and ".join(names))
+    return joined

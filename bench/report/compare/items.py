@@ -1,6 +1,4 @@
-"""What each test item adds to the scores of paired records, from stored predictions and the task's
-test labels.
-"""
+"""Item scores of paired records, from stored predictions and the task's test labels."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ TOLERANCE = 1e-4
 
 
 class Items(NamedTuple):
-    """What n items add to the scores of two methods with S seeds, [S, n, F] each, and the score of
-    their sums.
+    """The contributions of n items to the scores of two methods with S seeds, [S, n, F] each.
+
+    `value` is the score of their sums.
     """
 
     first: Floats
@@ -37,18 +36,16 @@ class Items(NamedTuple):
 
 
 class NoItems(Exception):
-    """Why a pair can only be compared by seed."""
+    """The reason why a pair can only be compared by seed."""
 
 
 class Gold(NamedTuple):
-    """The labels of the rows that runs were tested on, [n], and the place of each row in them, by
-    its id.
-    """
+    """The labels of the rows that runs were tested on, [n], and the place of each row by its id."""
 
     labels: NDArray[Any]
     places: Mapping[str, int]
     names: Sequence[str]
-    """What the classes are called."""
+    """The names of the classes."""
 
 
 class Labels:
@@ -66,10 +63,10 @@ class Labels:
         self._gold: dict[tuple[str, str, int | None, str], Gold] = {}
 
     def of(self, record: Record) -> Gold:
-        """Return the labels of the test rows that a record's limit leaves, leaked ones among them.
+        """Return the labels of a record's test rows, leaked ones among them.
 
         Raises:
-            NoItems: the task, its data, or this very test set is not here.
+            NoItems: the task, its data, or the same test set is not available.
         """
         run = record.run
         shared = (run.task, run.source, run.limit, record.test_set)
@@ -80,9 +77,8 @@ class Labels:
             except BenchError as error:
                 raise NoItems("the data here has another test set") from error
             places = {row.id: place for place, row in enumerate(tested)}
-            self._gold[shared] = Gold(
-                np.asarray([row.label for row in tested]), places, task.labels
-            )
+            labels = np.asarray([row.label for row in tested])
+            self._gold[shared] = Gold(labels, places, task.labels)
         return self._gold[shared]
 
     def _read(self, name: str, source: str) -> tuple[Task, Rows]:
@@ -91,17 +87,17 @@ class Labels:
                 task = with_source(self._tasks[name], source)
                 self._rows[name, source] = task, read_rows(task, self._data, offline=True)
             except KeyError as error:
-                raise NoItems(
-                    f"the task {name} is not declared here (--tasks FILE.toml)"
-                ) from error
+                problem = f"the task {name} is not declared here (--tasks FILE.toml)"
+                raise NoItems(problem) from error
             except BenchError as error:
                 raise NoItems("its data is not here (--data DIR)") from error
         return self._rows[name, source]
 
 
 def items(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> Items:
-    """Return what the items of a pair add to its scores. Items that a seed's test set lacks add
-    nothing.
+    """Compute what each item of a pair adds to its scores.
+
+    Items that are not in a seed's test set add nothing.
 
     Args:
         pair: on the same test sets.
@@ -109,62 +105,63 @@ def items(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> Items:
         labels: gives the test labels.
 
     Raises:
-        NoItems: labels or predictions are not here, the test sets differ, or the metric is none of
-            sums.
+        NoItems: labels or predictions are not available, the test sets differ, or the metric is not
+            a function of sums over items.
         BenchError: predictions that do not give the recorded score.
     """
     if any("test sets" in text or "limit" in text for text in pair.unlike):
         raise NoItems("the test sets differ")
     if pair.metric not in SUMMED:
-        raise NoItems(f"{pair.metric} is no function of sums over items")
+        raise NoItems(f"{pair.metric} is not a function of sums over items")
     metric = SUMMED[pair.metric]
-    first, second = (
-        np.stack([_added(record, store, labels.of(record), metric) for record in records])
-        for records, store in zip((pair.first, pair.second), stores, strict=True)
-    )
-    return Items(first, second, metric.value)
+    first = [_features(record, stores[0], labels.of(record), metric) for record in pair.first]
+    second = [_features(record, stores[1], labels.of(record), metric) for record in pair.second]
+    return Items(np.stack(first), np.stack(second), metric.value)
 
 
 def vary(records: Sequence[Record], store: Store) -> bool:
-    """Return whether a method's answers hang on the split seed; of a single run it is not known,
-    and taken to be so.
+    """True if a method's answers depend on the split seed, or there is only one run.
 
     Where no predictions are stored, equal scores count as equal answers.
 
     Args:
-        records: of one question, a seed each.
+        records: of one question, one per seed.
         store: of their predictions.
     """
     if len(records) < 2 or len({round(record.finished_score, 9) for record in records}) > 1:
         return True
     try:
-        each = [_predictions(store, record) for record in records]
+        answers = [_answers(_predictions(store, record)) for record in records]
     except NoItems:
         return False
-    given = [dict(zip(one.ids, one.answers.tolist(), strict=True)) for one in each]
+    first = answers[0]
     return any(
-        given[0].get(name, answer) != answer for own in given[1:] for name, answer in own.items()
+        first.get(name, answer) != answer for other in answers[1:] for name, answer in other.items()
     )
 
 
-def _added(record: Record, store: Store, gold: Gold, metric: Summed) -> Floats:
-    """Return what each item adds to a record's score, [n, F]; and check that together it is its
-    score.
-    """
-    found = _predictions(store, record)
-    rows = np.asarray([gold.places.get(name, -1) for name in found.ids])
+def _answers(predictions: Predictions) -> dict[str, float]:
+    """Return the answer to each item by its id."""
+    return dict(zip(predictions.ids, predictions.answers.tolist(), strict=True))
+
+
+def _features(record: Record, store: Store, gold: Gold, metric: Summed) -> Floats:
+    """Compute what each item adds to a record's score, [n, F], and check the score of the sums."""
+    predictions = _predictions(store, record)
+    rows = np.asarray([gold.places.get(name, -1) for name in predictions.ids])
     if (rows < 0).any():
         raise NoItems("the data here lacks test items")
-    classes = 0 if found.probabilities is None else found.array.shape[1]
-    own = metric.features(gold.labels[rows], found.answers, classes, _positive(record, gold.names))
-    _check(record, float(metric.value(own.sum(0))))
-    added = np.zeros((len(gold.labels), own.shape[1]))
-    added[rows] = own
-    return added
+    classes = 0 if predictions.probabilities is None else predictions.array.shape[1]
+    positive = _positive(record, gold.names)
+    tested = metric.features(gold.labels[rows], predictions.answers, classes, positive)
+    _check(record, float(metric.value(tested.sum(0))))
+    features = np.zeros((len(gold.labels), tested.shape[1]))
+    features[rows] = tested
+    return features
 
 
 def _positive(record: Record, names: Sequence[str]) -> int:
-    """Return the class that F1 is of: the one the record names; of earlier ones the second."""
+    """Return the class of F1: the one the record names, or for earlier records the second."""
     name = record.question.task.positive
     if name and name not in names:
         raise NoItems(f"the task here has no class '{name}'")
@@ -180,11 +177,11 @@ def _predictions(store: Store, record: Record) -> Predictions:
         raise NoItems("no predictions are stored") from error
 
 
-def _check(record: Record, found: float) -> None:
-    if abs(found - record.finished_score) > TOLERANCE:
+def _check(record: Record, score: float) -> None:
+    if abs(score - record.finished_score) > TOLERANCE:
         metric = record.selection.metric
         raise BenchError(
-            f"the predictions of run {record.run.key[:8]} give {metric} {found:.4f}, "
+            f"the predictions of run {record.run.key[:8]} give {metric} {score:.4f}, "
             f"and its record says {record.finished_score:.4f}",
             fix="bench run --force redoes it",
         )

@@ -1,5 +1,4 @@
-"""Which records of two methods stand beside each other: the same question, split and test items, by
-seed.
+"""Pairs of two methods' records: the same question, split and test items, by seed.
 
 A question is a task as asked, K, a protocol, and which test rows are used
 (`fewbench.store.cell.Question`). Records of other definitions, train sets or test sets answer other
@@ -8,22 +7,21 @@ questions, whatever names they share.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
+from fewbench.report.query import ROLES
 from fewbench.store.cell import Question
 from fewbench.store.record import Record
 
-EARLIER = "what a run of before schema 5 was made from is not known"
+EARLIER = "what runs before schema 5 were made from is not known"
 
 
 class NamedQuestion(NamedTuple):
-    """What a question is about by its names alone: a task from a source, by a template, with K
-    examples a label.
-    """
+    """A question by its names alone: task, source, template, and K examples per label."""
 
     task: str
     source: str
@@ -31,17 +29,15 @@ class NamedQuestion(NamedTuple):
     k: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.task}@{self.source}"
-            + (f"+{self.template}" if self.template else "")
-            + f" K={self.k}"
-        )
+        template = f"+{self.template}" if self.template else ""
+        return f"{self.task}@{self.source}{template} K={self.k}"
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two methods' records of one question, for the same seeds in order; `unlike` says what is not
-    the same.
+    """Two methods' records of one question, for the same seeds in order.
+
+    `unlike` says in words how they differ.
     """
 
     question: Question
@@ -63,115 +59,126 @@ class Pair:
     def scores(self) -> tuple[list[float], list[float]]:
         """The test scores of both, by seed."""
         first = [record.finished_score for record in self.first]
-        return first, [record.finished_score for record in self.second]
+        second = [record.finished_score for record in self.second]
+        return first, second
 
 
 _Side = dict[NamedQuestion, dict[Question, dict[int, Record]]]
 
 
 def pairs(first: Iterable[Record], second: Iterable[Record], *, anyway: bool = False) -> list[Pair]:
-    """Return all that can be paired of two methods' finished records.
+    """Pair the finished records of two methods.
 
     Args:
         first: one method's.
         second: the other's.
-        anyway: also pair records of other questions in one place, or of other splits, and say so in
-            `Pair.unlike`.
+        anyway: also pair records of different questions with the same names, or of different
+            splits, and say so in `Pair.unlike`.
 
     Raises:
-        BenchError: records of other questions or splits in one place; several runs of one seed; no
-            place that both have.
+        BenchError: records of different questions or splits with the same names; several runs of
+            one seed; no question that both answer.
     """
-    one, other = _side(first), _side(second)
-    found = [
-        _pair(place, question, against, one[place][question], other[place][against], anyway)
-        for place in sorted(one.keys() & other.keys())
-        for question, against in _matching(place, one[place], other[place], anyway)
-    ]
-    whole = [pair for pair in found if pair is not None]
-    if not whole:
-        shown = [", ".join(sorted(map(str, side)))[:300] or "none" for side in (one, other)]
+    first_side, second_side = _side(first), _side(second)
+    paired = []
+    for name in sorted(first_side.keys() & second_side.keys()):
+        ours, theirs = first_side[name], second_side[name]
+        for question, against in _matching(name, ours, theirs, anyway):
+            pair = _pair(name, question, against, ours[question], theirs[against], anyway)
+            if pair is not None:
+                paired.append(pair)
+    if not paired:
+        names = [
+            ", ".join(sorted(map(str, side)))[:300] or "none" for side in (first_side, second_side)
+        ]
         raise BenchError(
             "the two methods have no task, K and split seed in common",
-            allowed=f"of the first: {shown[0]}; of the second: {shown[1]}",
+            allowed=f"of the first: {names[0]}; of the second: {names[1]}",
             fix="bench run with both methods and the same --tasks, --k, --seeds and --protocol",
         )
-    return whole
+    return paired
 
 
 def left_out(first: Iterable[Record], second: Iterable[Record]) -> list[str]:
-    """Return what is to be said of records that go by the names of paired ones, and answer another
-    question.
-    """
-    one, other = _side(first), _side(second)
-    told = []
-    for place in sorted(one.keys() & other.keys()):
-        shared = one[place].keys() & other[place].keys()
-        for name, side in (("first", one), ("second", other)):
-            for question in sorted(side[place].keys() - shared):
-                twins = [
-                    _hidden(question, twin) for twin in shared if twin.protocol == question.protocol
-                ]
-                told += (
-                    [f"{place}: runs of the {name} are left out: {', '.join(twins[0])}"]
-                    if any(twins)
-                    else []
-                )
-    return list(dict.fromkeys(told))
+    """Say which records have the names of paired ones, and answer another question."""
+    first_side, second_side = _side(first), _side(second)
+    notes = []
+    for name in sorted(first_side.keys() & second_side.keys()):
+        shared = first_side[name].keys() & second_side[name].keys()
+        for which, side in (("first", first_side), ("second", second_side)):
+            for question in sorted(side[name].keys() - shared):
+                twins = (twin for twin in shared if twin.protocol == question.protocol)
+                differences = [_hidden_differences(question, twin) for twin in twins]
+                if any(differences):
+                    reason = ", ".join(differences[0])
+                    notes.append(f"{name}: runs of the {which} are left out: {reason}")
+    return list(dict.fromkeys(notes))
 
 
 def in_common(sides: Sequence[Iterable[Record]]) -> dict[Question, list[list[float]]]:
-    """Return the test scores of several methods wherever all were run alike: by question, by
-    method, by seed.
-    """
-    found = [dict(_questions(_side(records))) for records in sides]
+    """Return the test scores on all that several methods were run on: by question, method, seed."""
+    by_question = [_questions(_side(records)) for records in sides]
     scores = {}
-    for question in sorted(set.intersection(*map(set, found))):
-        runs = [side[question] for side in found]
-        seeds = [
-            seed
-            for seed in sorted(set.intersection(*map(set, runs)))
-            if len({records[seed].run.test_fingerprint for records in runs}) == 1
-        ]
+    for question in sorted(set.intersection(*map(set, by_question))):
+        runs = [side[question] for side in by_question]
+        seeds = _common_seeds(runs)
         if seeds:
-            scores[question] = [
-                [records[seed].finished_score for seed in seeds] for records in runs
-            ]
+            scores[question] = [_scores(records, seeds) for records in runs]
     return scores
 
 
+def _common_seeds(runs: Sequence[Mapping[int, Record]]) -> list[int]:
+    """Return the seeds that all methods were run with, on the same test rows."""
+    seeds = []
+    for seed in sorted(set.intersection(*map(set, runs))):
+        test_sets = {records[seed].run.test_fingerprint for records in runs}
+        if len(test_sets) == 1:
+            seeds.append(seed)
+    return seeds
+
+
+def _scores(records: Mapping[int, Record], seeds: Iterable[int]) -> list[float]:
+    return [records[seed].finished_score for seed in seeds]
+
+
 def unlikeness(one: Question, other: Question) -> list[str]:
-    """Return what tells two questions in one place apart, in words."""
-    said = {
-        "protocol": (one.protocol, other.protocol),
-        "task version": (one.task.version, other.task.version),
-        "metric": (one.task.metric_name, other.task.metric_name),
-        "limit": (one.limit or "none", other.limit or "none"),
-        "leaked test rows": tuple(
-            "dropped" if each.drop_leaks else "kept" for each in (one, other)
-        ),
-    }
-    plain = [
-        f"{what} {mine} against {what} {its}" for what, (mine, its) in said.items() if mine != its
+    """Say in words how two questions with the same names differ."""
+    facts = zip(_facts(one).items(), _facts(other).values(), strict=True)
+    visible = [
+        f"{name} {mine} against {name} {theirs}" for (name, mine), theirs in facts if mine != theirs
     ]
-    return plain + _hidden(one, other)
+    return visible + _hidden_differences(one, other)
 
 
-def _hidden(one: Question, other: Question) -> list[str]:
-    """Return what tells two questions apart that no name of theirs shows."""
+def _facts(question: Question) -> dict[str, str]:
+    return {
+        "protocol": question.protocol,
+        "task version": str(question.task.version),
+        "metric": question.task.metric_name,
+        "limit": str(question.limit or "none"),
+        "leaked test rows": "dropped" if question.drop_leaks else "kept",
+    }
+
+
+def _hidden_differences(one: Question, other: Question) -> list[str]:
+    """Say how two questions differ in what none of their names shows."""
     if bool(one.task.definition) != bool(other.task.definition):
         return [EARLIER]
-    found = []
-    for what, name in (("definitions of the task", "definition"), ("train sets", "train_set")):
-        found += [f"other {what}"] if getattr(one.task, name) != getattr(other.task, name) else []
-    found += ["other test sets"] if one.task.test_set != other.task.test_set else []
-    constants = one.constants != other.constants and one.protocol == other.protocol
-    return found + (["other constants of the protocol"] if constants else [])
+    same_protocol = one.protocol == other.protocol
+    differs = {
+        "other definitions of the task": one.task.definition != other.task.definition,
+        "other train sets": one.task.train_set != other.task.train_set,
+        "other test sets": one.task.test_set != other.task.test_set,
+        "other constants of the protocol": same_protocol and one.constants != other.constants,
+    }
+    return [text for text, applies in differs.items() if applies]
 
 
-def _questions(side: _Side) -> Iterator[tuple[Question, dict[int, Record]]]:
+def _questions(side: _Side) -> dict[Question, dict[int, Record]]:
+    merged: dict[Question, dict[int, Record]] = {}
     for questions in side.values():
-        yield from questions.items()
+        merged |= questions
+    return merged
 
 
 def _side(records: Iterable[Record]) -> _Side:
@@ -189,37 +196,30 @@ def _side(records: Iterable[Record]) -> _Side:
 
 
 def _twice(place: NamedQuestion, one: Record, other: Record) -> BenchError:
-    for role in ("student", "teacher", "corpus"):
-        names = sorted(
-            {ref.name if (ref := getattr(record.run, role)) else "none" for record in (one, other)}
-        )
+    where = f"{place}, seed {one.run.seed}"
+    for role in ROLES:
+        refs = [getattr(record.run, role) for record in (one, other)]
+        names = sorted({ref.name if ref else "none" for ref in refs})
         if len(names) > 1:
+            problem = f"'{one.run.method}' has several runs of {where}: of several {role}s"
             fix = f"--{role} NAME" if role != "corpus" else "a results folder with one of them"
-            return BenchError(
-                f"'{one.run.method}' has several runs of {place}, seed {one.run.seed}: of several {role}s",
-                allowed=names,
-                fix=fix,
-            )
+            return BenchError(problem, allowed=names, fix=fix)
     keys = f"{one.run.key[:8]} and {other.run.key[:8]}"
-    return BenchError(
-        f"'{one.run.method}' has two runs of {place}, seed {one.run.seed}: {keys}",
-        fix="bench show KEY",
-    )
+    return BenchError(f"'{one.run.method}' has two runs of {where}: {keys}", fix="bench show KEY")
 
 
 def _matching(
     place: NamedQuestion, one: Iterable[Question], other: Iterable[Question], anyway: bool
 ) -> list[tuple[Question, Question]]:
-    """Return the questions to pair in a place: those both have; without any, and `anyway`, the two
-    most alike.
-    """
+    """Return the questions to pair: those both have, or `anyway` the two that are most alike."""
     shared = sorted({*one} & {*other})
     if shared:
         return [(question, question) for question in shared]
     nearest = min(product(sorted(one), sorted(other)), key=lambda both: len(unlikeness(*both)))
     if not anyway:
+        differences = ", ".join(unlikeness(*nearest))
         raise BenchError(
-            f"{place}: the two methods' runs answer other questions: {', '.join(unlikeness(*nearest))}",
+            f"{place}: the two methods' runs answer different questions: {differences}",
             allowed="runs of one protocol, task definition, train set, test set and limit",
             fix="bench run with both methods at once, or --anyway, which marks it",
         )
@@ -235,21 +235,25 @@ def _pair(
     anyway: bool,
 ) -> Pair | None:
     seeds = sorted(one.keys() & other.keys())
-    first, second = tuple(one[seed] for seed in seeds), tuple(other[seed] for seed in seeds)
+    if not seeds:
+        return None
+    first = tuple(one[seed] for seed in seeds)
+    second = tuple(other[seed] for seed in seeds)
     unlike = unlikeness(question, against)
     for what, name in (("splits", "fingerprint"), ("test sets", "test_fingerprint")):
-        odd = _odd(name, first, second)
+        odd = _differing_seeds(name, first, second)
         if odd and not anyway:
             raise BenchError(
                 f"{place}: the two methods had other {what} of seed {', '.join(map(str, odd))}",
                 allowed="runs on the same splits and test items",
                 fix="bench run both on the same data, or --anyway, which marks it",
             )
-        unlike += [f"other {what}"] if odd else []
-    return Pair(question, first, second, tuple(dict.fromkeys(unlike))) if seeds else None
+        if odd:
+            unlike.append(f"other {what}")
+    return Pair(question, first, second, tuple(dict.fromkeys(unlike)))
 
 
-def _odd(name: str, first: Sequence[Record], second: Sequence[Record]) -> list[int]:
+def _differing_seeds(name: str, first: Sequence[Record], second: Sequence[Record]) -> list[int]:
     return [
         a.run.seed
         for a, b in zip(first, second, strict=True)

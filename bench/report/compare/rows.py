@@ -1,6 +1,4 @@
-"""One method against another: per row and over tasks, paired by split seed and test item (decision
-014).
-"""
+"""One method against another, per row and over tasks (decision 014)."""
 
 from __future__ import annotations
 
@@ -8,7 +6,8 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,19 +24,19 @@ from fewbench.report.statistics.crossed import (
 )
 from fewbench.report.statistics.paired import Tally, hedges, holm, mcnemar, tally
 from fewbench.report.statistics.resample import bootstrap, permuted
+from fewbench.types import Json
 
 FEWEST_SEEDS = 5
-"""With fewer independent pairs of runs nothing is told: how far seeds lie apart is hardly known."""
+"""With fewer independent pairs of runs there is no p: the spread over seeds is hardly known."""
 
 FEWEST_EACH = 3
-"""The overall row has many pairs, but of two seeds a task the spread is hardly known: it needs
-three on each.
-"""
+"""The fewest seeds per task: however many tasks there are, two seeds hardly show the spread."""
 
 
 class PairFound(NamedTuple):
-    """A pair, its items or why there are none, and whether neither method's answers vary over
-    seeds.
+    """A pair, and its items or the reason why there are none.
+
+    `fixed` is True if neither method's answers vary over seeds.
     """
 
     pair: Pair
@@ -51,8 +50,8 @@ class Comparison:
 
     `low` and `high` bound the difference at 95 %, over seeds and items (over seeds alone where
     `items` is 0). `p` is the larger of two: that of `test`, over items, and that of both seeds and
-    items, to which the interval belongs. `holm` is p adjusted for the rows shown together, and
-    decides. All four are nan where nothing can be known. `effect` is Hedges' g over seeds, in an
+    items, to which the interval belongs. `holm`, which decides, is p adjusted for the rows shown
+    together. All four are nan where nothing can be known. `effect` is Hedges' g over seeds, in an
     overall row over tasks; `tally` counts the same. `pairs` counts independent pairs of runs: seeds
     by task, and one where neither method varies (`fixed`).
     """
@@ -82,7 +81,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, `not told apart`, or `too few seeds` to tell: by Holm's p alone."""
+        """`better`, `worse`, `not told apart` or `too few seeds`, by Holm's p alone."""
         if math.isnan(self.p):
             return "too few seeds"
         if not self.holm < LEVEL:
@@ -91,9 +90,9 @@ class Comparison:
 
 
 class Versus(NamedTuple):
-    """A method against another: rows, and where there are several the row of their mean over tasks.
+    """One method against another: rows, and if there are several the row of their mean over tasks.
 
-    `kept` says which test rows were used, where not all were; `notes` what else is to be known.
+    `kept` says which test rows were used, where not all were; `notes` are shown below the table.
     """
 
     first: str
@@ -112,42 +111,40 @@ def compare(
     kept: str = "",
     notes: Sequence[str] = (),
 ) -> Versus:
-    """Return the comparison of two methods; its p-values are not yet adjusted.
+    """Compare two methods; the p-values are not yet adjusted.
 
     Args:
-        names: what the two are called.
-        found: pairs, all on whole test sets or all on a part.
-        name: what a pair is called.
-        resamples: of the bootstrap and of the permutation test. The same each time: what is drawn
-            is drawn from a seed that hangs on the test set.
-        kept: which test rows were used, where not all were.
-        notes: what is to be said of the two.
+        names: of the two methods.
+        found: pairs, all on complete test sets or all on a part.
+        name: returns the name of a pair.
+        resamples: of the bootstrap and of the permutation test. They are the same each time: their
+            random seed depends on the test set alone.
+        kept: the test rows used, where not all were.
+        notes: to show below the table.
     """
-    drawn = [_paired(each, resamples) for each in found]
-    rows = [_row(each, own, name(each.pair)) for each, own in zip(found, drawn, strict=True)]
-    questions = [each.pair.question for each in found]
+    drawn = [_paired(item, resamples) for item in found]
+    rows = [_row(item, paired, name(item.pair)) for item, paired in zip(found, drawn, strict=True)]
+    questions = [item.pair.question for item in found]
     overall = _overall(rows, drawn, by_task(questions)) if len(rows) > 1 else None
-    one = [
-        f"{twins} are tested on the same rows: they count as one task"
-        for twins in same_rows(questions)
+    shared_rows = [
+        f"{tasks} are tested on the same rows: they count as one task"
+        for tasks in same_rows(questions)
     ]
-    return Versus(*names, rows, overall, kept, (*notes, *one))
+    return Versus(*names, rows, overall, kept, (*notes, *shared_rows))
 
 
 def adjust(tables: Sequence[Versus]) -> list[Versus]:
-    """Return tables whose p-values are adjusted over all rows of all of them; the overall rows
-    among themselves.
+    """Adjust p-values over the rows of all tables, and over their overall rows among themselves.
 
-    Rows of too few seeds, whatever they show, are never told, so they do not count.
+    Rows with too few seeds have no p, so they do not count.
     """
     rows = iter(_adjusted([row for table in tables for row in table.rows]))
-    overall = iter(_adjusted([table.overall for table in tables if table.overall]))
-    return [
-        table._replace(
-            rows=[next(rows) for _ in table.rows], overall=next(overall) if table.overall else None
-        )
-        for table in tables
-    ]
+    overall_rows = iter(_adjusted([table.overall for table in tables if table.overall]))
+    adjusted = []
+    for table in tables:
+        overall = next(overall_rows) if table.overall else None
+        adjusted.append(table._replace(rows=list(islice(rows, len(table.rows))), overall=overall))
+    return adjusted
 
 
 def _adjusted(rows: Sequence[Comparison]) -> list[Comparison]:
@@ -156,15 +153,16 @@ def _adjusted(rows: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _paired(found: PairFound, resamples: int) -> Paired:
-    """Return a pair's scores, and how they would be on other items: the same ones for all that
-    share a test set.
+    """Return the differences of a pair by seed, resampled and permuted.
+
+    The same items are drawn for all pairs that share a test set.
     """
-    pair, given, fixed = found
+    pair, items, fixed = found
     first, second = map(np.asarray, pair.scores)
-    if isinstance(given, str):
+    if isinstance(items, str):
         return Paired(pair.seeds, first - second, fixed=fixed)
     resampled, null = (
-        draw(given.first, given.second, given.value, resamples, _generator(draw.__name__, pair))
+        draw(items.first, items.second, items.value, resamples, _generator(draw.__name__, pair))
         for draw in (bootstrap, permuted)
     )
     return Paired(pair.seeds, first - second, resampled, null, fixed)
@@ -175,16 +173,16 @@ def _generator(draws: str, pair: Pair) -> np.random.Generator:
 
 
 def _row(found: PairFound, drawn: Paired, name: str) -> Comparison:
-    pair, given, fixed = found
+    pair, items, fixed = found
     first, second = (float(np.mean(scores)) for scores in pair.scores)
     exact = _mcnemar(found)
-    low, high, p = _told([[drawn]], exact)
+    low, high, p = _bounds_and_p([[drawn]], exact)
     differences = drawn.differences[:1] if fixed else drawn.differences
     return Comparison(
         name=name,
         metric=pair.metric,
         seeds=pair.seeds,
-        items=0 if isinstance(given, str) else given.first.shape[1],
+        items=0 if isinstance(items, str) else items.first.shape[1],
         first=first,
         second=second,
         low=low,
@@ -196,37 +194,41 @@ def _row(found: PairFound, drawn: Paired, name: str) -> Comparison:
         pairs=len(differences),
         fixed=fixed,
         unlike=pair.unlike,
-        why_no_items=given if isinstance(given, str) else "",
+        why_no_items=items if isinstance(items, str) else "",
     )
 
 
 def _mcnemar(found: PairFound) -> float | None:
-    """Return the exact p over items where there is one pair of answers to each: McNemar's, of
-    accuracy.
-    """
-    pair, given, fixed = found
-    if isinstance(given, str) or pair.metric != "accuracy" or not fixed or pair.question.drop_leaks:
+    """Return McNemar's exact p of accuracy, if neither method's answers vary over seeds."""
+    pair, items, fixed = found
+    if isinstance(items, str) or pair.metric != "accuracy" or not fixed or pair.question.drop_leaks:
         return None
-    return mcnemar(given.first[0, :, 0] > 0, given.second[0, :, 0] > 0)
+    return mcnemar(items.first[0, :, 0] > 0, items.second[0, :, 0] > 0)
 
 
 def _overall(
     rows: Sequence[Comparison], drawn: Sequence[Paired], tasks: Sequence[Sequence[int]]
 ) -> Comparison:
     """Return the row of the mean over tasks: these tasks, other splits and items of each."""
-    clusters = [[drawn[place] for place in places] for places in tasks]
-    sides = [
-        [[getattr(rows[place], side) for place in places] for places in tasks]
-        for side in ("first", "second")
-    ]
-    first, second = ([float(np.mean(scores)) for scores in side] for side in sides)
+    clusters: list[list[Paired]] = []
+    first: list[float] = []
+    second: list[float] = []
+    items = 0
+    for places in tasks:
+        of_task = [rows[place] for place in places]
+        clusters.append([drawn[place] for place in places])
+        first.append(float(np.mean([row.first for row in of_task])))
+        second.append(float(np.mean([row.second for row in of_task])))
+        items += max(row.items for row in of_task)
     means = [one - other for one, other in zip(first, second, strict=True)]
-    low, high, p = _told(clusters)
+    low, high, p = _bounds_and_p(clusters)
+    unlike = dict.fromkeys(text for row in rows for text in row.unlike)
+    why_no_items = dict.fromkeys(row.why_no_items for row in rows if row.why_no_items)
     return Comparison(
         name=_name(len(tasks), len(rows)),
         metric="",
         seeds=(),
-        items=sum(max(rows[place].items for place in places) for places in tasks),
+        items=items,
         first=float(np.mean(first)),
         second=float(np.mean(second)),
         low=low,
@@ -237,44 +239,47 @@ def _overall(
         tally=tally(means),
         pairs=pairs_of_runs(clusters),
         fixed=all(row.fixed for row in rows),
-        unlike=tuple(dict.fromkeys(text for row in rows for text in row.unlike)),
-        why_no_items="; ".join(dict.fromkeys(row.why_no_items for row in rows if row.why_no_items)),
+        unlike=tuple(unlike),
+        why_no_items="; ".join(why_no_items),
     )
 
 
 def _name(tasks: int, rows: int) -> str:
-    return f"mean of {tasks} task{'s' if tasks > 1 else ''}" + (
-        f" ({rows} rows)" if rows > tasks else ""
-    )
+    name = f"mean of {tasks} task{'s' if tasks > 1 else ''}"
+    return f"{name} ({rows} rows)" if rows > tasks else name
 
 
 def _test(rows: Cluster) -> str:
-    """Return which p over items there is."""
+    """Name the test over items, if all rows have items."""
     return "permutation" if all(row.null is not None for row in rows) else "none"
 
 
-def _told(clusters: Sequence[Cluster], exact: float | None = None) -> tuple[float, float, float]:
-    """Return the bounds and p, nan where there are too few seeds to tell."""
-    found = estimate(clusters, exact)
+def _bounds_and_p(
+    clusters: Sequence[Cluster], exact: float | None = None
+) -> tuple[float, float, float]:
+    """Return the bounds and p; p is nan where there are too few seeds."""
+    result = estimate(clusters, exact)
     rows = [row for cluster in clusters for row in cluster]
     if all(row.fixed for row in rows):
         enough = all(row.resampled is not None for row in rows)
     else:
         enough = pairs_of_runs(clusters) >= FEWEST_SEEDS and least_seeds(clusters) >= FEWEST_EACH
-    return found.low, found.high, found.p if enough else math.nan
+    return result.low, result.high, result.p if enough else math.nan
 
 
-def to_object(row: Comparison) -> dict[str, Any]:
-    """Return a row as plain values; scores are in hundredths."""
-    hundredths = ("first", "second", "difference", "low", "high")
-    bounds = {name: _known(100 * getattr(row, name)) for name in hundredths}
+def to_object(row: Comparison) -> Json:
+    """Return a row as an object of plain values; scores are in hundredths."""
     return {
         "name": row.name,
         "metric": row.metric or None,
         "seeds": list(row.seeds),
         "pairs_of_runs": row.pairs,
         "items": row.items,
-        **{name: value if value is None else round(value, 4) for name, value in bounds.items()},
+        "first": _hundredths(row.first),
+        "second": _hundredths(row.second),
+        "difference": _hundredths(row.difference),
+        "low": _hundredths(row.low),
+        "high": _hundredths(row.high),
         "answers_vary": not row.fixed,
         "test": row.test,
         "p": _known(row.p),
@@ -287,6 +292,10 @@ def to_object(row: Comparison) -> dict[str, Any]:
         "unlike": list(row.unlike),
         "why_no_items": row.why_no_items or None,
     }
+
+
+def _hundredths(value: float) -> float | None:
+    return None if math.isnan(value) else round(100 * value, 4)
 
 
 def _known(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Who is compared with whom: the new method, the others, their records and stores."""
+"""The two sides of a comparison: the new method and the others, their records and stores."""
 
 from __future__ import annotations
 
@@ -38,47 +38,49 @@ def sides_of(
     wanted: Wanted,
     notify: Callable[[str], None] = lambda text: None,
 ) -> tuple[Side, list[Side]]:
-    """Return who is compared.
+    """Find the records of the methods to compare.
 
     Args:
         new: a method as it is stored, or a folder of results with one method.
         against: methods as they are stored, or `all` others.
         results: the folder of their records.
-        wanted: which records count.
+        wanted: the records that count.
         notify: hears of damaged files.
 
     Raises:
-        BenchError: a method of which nothing is stored, or a folder with several.
+        BenchError: a method without stored runs, or a folder with several methods.
     """
+    folder = Path(new) if Path(new).is_dir() else None
     here = _read(results, notify)
-    there = _read(Path(new), notify) if Path(new).is_dir() else []
+    there = [] if folder is None else _read(folder, notify)
     named = models_apart([*here, *there])
     stored = by_label(record for record in named[: len(here)] if record in wanted)
-    if Path(new).is_dir():
-        found = by_label(record for record in named[len(here) :] if record in wanted)
-        mine = _only(found, Path(new))
+    if folder is not None:
+        new_methods = by_label(record for record in named[len(here) :] if record in wanted)
+        new_side = _only_side(new_methods, folder)
     else:
         name = find_label(new, stored, str(results))
-        mine = Side(name, stored[name], Store(results))
+        new_side = Side(name, stored[name], Store(results))
     names = [find_label(other, stored, str(results)) for other in against if other != "all"]
     if "all" in against:
-        names = [other for other in stored if other != mine.name]
-    if not names:
+        names = [other for other in stored if other != new_side.name]
+    others = [Side(name, stored[name], Store(results)) for name in names]
+    if not others:
         fix = "bench run --methods all"
         raise BenchError("there is no other method to compare with", where=str(results), fix=fix)
-    return mine, [Side(other, stored[other], Store(results)) for other in names]
+    return new_side, others
 
 
-def _only(found: Mapping[str, Sequence[Record]], folder: Path) -> Side:
-    """Return the one method of a folder."""
-    if len(found) != 1:
+def _only_side(methods: Mapping[str, Sequence[Record]], folder: Path) -> Side:
+    """Return the only method of a folder."""
+    if len(methods) != 1:
         raise BenchError(
-            f"this folder holds runs of {len(found)} methods of that kind",
+            f"this folder holds runs of {len(methods)} methods of that kind",
             where=str(folder),
-            allowed=found or "a folder with runs/ in it, of one method",
+            allowed=methods or "a folder with runs/ in it, of one method",
             fix=f"bench compare METHOD --results {folder}",
         )
-    ((name, records),) = found.items()
+    ((name, records),) = methods.items()
     return Side(f"{name} in {folder.name}", records, Store(folder))
 
 
@@ -99,11 +101,10 @@ def versus_all(
     anyway: bool = False,
     notify: Callable[[str], None] = lambda text: None,
 ) -> list[Versus]:
-    """Return the comparison of a method with each of others, p-values adjusted over all of them.
+    """Compare a method with each of others; p-values are adjusted over all of them.
 
-    Runs on a part of the test rows are a table of their own.
-
-    Of several others, those that cannot be compared are left out, and `notify` hears why.
+    Runs on a part of the test rows make separate tables. Of several others, those that cannot be
+    compared are left out, and `notify` hears why.
 
     Raises:
         BenchError: none can be compared.
@@ -111,24 +112,25 @@ def versus_all(
     tables: list[Versus] = []
     for other in others:
         try:
-            found = pairs(new.records, other.records, anyway=anyway)
+            paired = pairs(new.records, other.records, anyway=anyway)
         except BenchError as error:
             if other is others[-1] and not tables:
                 raise
             notify(f"left out: {other.name}: {error.problem}")
             continue
         names, stores = (new.name, other.name), (new.store, other.store)
-        told = left_out(new.records, other.records)
-        for kept, some in _by_rows(found).items():
-            given = [_found(pair, stores, labels) for pair in some]
-            tables.append(compare(names, given, _namer(some), resamples, kept, told))
-            told = []
+        notes = left_out(new.records, other.records)
+        for kept, group in _by_test_rows(paired).items():
+            found = [_found(pair, stores, labels) for pair in group]
+            tables.append(compare(names, found, _namer(group), resamples, kept, notes))
+            notes = []
     return adjust(tables)
 
 
 class Ranked(NamedTuple):
-    """Average ranks over tasks, or why there are none; `ks` are the K that each task's score is a
-    mean over.
+    """Average ranks over tasks, or the reason why there are none.
+
+    `ks` are the K that each task's score is a mean over.
     """
 
     ranking: Ranking | None
@@ -137,55 +139,60 @@ class Ranked(NamedTuple):
 
 
 def ranking(sides: Sequence[Side]) -> Ranked:
-    """Return the average ranks of methods over tasks: each task's scores are averaged first over
-    what all were run on.
+    """Average the ranks of methods over tasks.
 
-    A task is one, whichever K, templates or protocols it was asked with. Runs on a part of the test
-    rows do not count.
+    The scores of a task are first averaged over the K, templates and protocols that all methods
+    were run with. Runs on a part of the test rows do not count.
     """
     common = in_common([side.records for side in sides])
-    scores = {question: methods for question, methods in common.items() if question.comparable}
-    if not scores:
+    questions = [question for question in common if question.comparable]
+    if not questions:
         part = " on its whole test set" if common else ""
         return Ranked(None, why_none=f"no ranks: no task was run alike{part} by all methods")
-    questions = list(scores)
-    means = np.asarray([[np.mean(seeds) for seeds in scores[question]] for question in questions])
+    means = np.asarray([_means(common[question]) for question in questions])
     tasks = np.asarray([means[places].mean(0) for places in by_task(questions)])
     if len(sides) < 2 or len(tasks) < fewest_tasks(len(sides)):
         return Ranked(None, why_none=_too_few(len(sides), len(tasks)))
     ks = tuple(sorted({question.k for question in questions}))
     names = [side.name for side in sides]
-    return Ranked(
-        rank(names, tasks.round(12)), ks
-    )  # equal scores stay equal, whatever their last bit
+    rounded = tasks.round(12)  # equal scores stay equal, whatever their last bit
+    return Ranked(rank(names, rounded), ks)
+
+
+def _means(scores: Sequence[Sequence[float]]) -> list[float]:
+    """Return the mean over seeds of each method."""
+    return [float(np.mean(of_method)) for of_method in scores]
 
 
 def _too_few(methods: int, tasks: int) -> str:
     if methods < 2:
         return "no ranks: there is one method"
     return (
-        f"no ranks: all {methods} methods have {tasks} task{'s' if tasks > 1 else ''} in common, and ranks of "
-        f"{methods} methods can differ significantly from {fewest_tasks(methods)} tasks on"
+        f"no ranks: all {methods} methods have {tasks} task{'s' if tasks > 1 else ''} in common, "
+        f"and ranks of {methods} methods can differ significantly "
+        f"from {fewest_tasks(methods)} tasks on"
     )
 
 
-def _by_rows(found: Sequence[Pair]) -> dict[str, list[Pair]]:
-    """Return pairs by what is to be said of their test rows: nothing where they are all of the test
-    set.
-    """
+def _by_test_rows(paired: Sequence[Pair]) -> dict[str, list[Pair]]:
+    """Group pairs by the test rows used, in words; empty for a complete test set."""
     groups: dict[str, list[Pair]] = {}
-    for pair in sorted(found, key=lambda pair: not pair.question.comparable):
+    for pair in sorted(paired, key=lambda pair: not pair.question.comparable):
         groups.setdefault(_kept(pair.question), []).append(pair)
     return groups
 
 
 def _kept(question: Question) -> str:
-    said = [f"{question.limit} drawn test rows"] if question.limit is not None else []
-    return " · ".join([*said, *(["without leaked test rows"] if question.drop_leaks else [])])
+    parts = []
+    if question.limit is not None:
+        parts.append(f"{question.limit} drawn test rows")
+    if question.drop_leaks:
+        parts.append("without leaked test rows")
+    return " · ".join(parts)
 
 
 def shared_by_all(records: Sequence[Record]) -> str:
-    """Return what a caption says of records: K, protocol, student, where there is but one."""
+    """Name the K, protocol and student that all records share, for a caption."""
     facts: Mapping[str, set[str]] = {
         "K=": {str(record.run.k) for record in records},
         "": {record.run.protocol for record in records},
@@ -205,31 +212,39 @@ def _found(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> PairFound
 
 
 def _namer(found: Sequence[Pair]) -> Callable[[Pair], str]:
-    """Return what names pairs: by the task, and as much more as tells them apart."""
+    """Make a function that names pairs: the task, and as much as makes the names distinct."""
     questions = [pair.question for pair in found]
-    tasks = [
-        name for name, _ in {(question.task.task, question.task.source) for question in questions}
-    ]
-    many_k = len({question.k for question in questions}) > 1
-    usual = Counter(question.protocol for question in questions).most_common(1)[0][0]
+    sources: dict[str, set[str]] = {}
+    for question in questions:
+        sources.setdefault(question.task.task, set()).add(question.task.source)
+    several_k = len({question.k for question in questions}) > 1
+    usual_protocol = Counter(question.protocol for question in questions).most_common(1)[0][0]
 
     def bare(question: Question) -> str:
         task = question.task
-        text = (
-            task.name if tasks.count(task.task) > 1 else task.name.replace(f"@{task.source}", "", 1)
-        )
-        text += f" k{question.k}" if many_k else ""
-        return text + (f" {question.protocol}" if question.protocol != usual else "")
+        text = task.name
+        if len(sources[task.task]) == 1:
+            text = text.replace(f"@{task.source}", "", 1)
+        if several_k:
+            text += f" k{question.k}"
+        if question.protocol != usual_protocol:
+            text += f" {question.protocol}"
+        return text
 
     def name(pair: Pair) -> str:
-        own = pair.question
-        twins = [other for other in questions if bare(other) == bare(own)]
-        hidden = ("version", "metric_name", "definition", "train_set", "test_set")
-        apart = [
-            field for field in hidden if len({getattr(twin.task, field) for twin in twins}) > 1
-        ]
-        marks = [str(getattr(own.task, field) or "earlier")[:9] for field in apart[:1]]
-        marks += [own.constants[:6] or "earlier"] if not apart and len(twins) > 1 else []
-        return " ".join([bare(own), *(f"#{mark}" for mark in marks)])
+        text = bare(pair.question)
+        twins = [other for other in questions if bare(other) == text]
+        if len(twins) > 1:
+            text += f" #{_mark(pair.question, twins)}"
+        return text
 
     return name
+
+
+def _mark(question: Question, twins: Sequence[Question]) -> str:
+    """Return the first value that differs between questions with the same names, shortened."""
+    for field in ("version", "metric_name", "definition", "train_set", "test_set"):
+        values = {getattr(twin.task, field) for twin in twins}
+        if len(values) > 1:
+            return str(getattr(question.task, field) or "earlier")[:9]
+    return question.constants[:6] or "earlier"
