@@ -330,7 +330,7 @@ def test_a_path_that_leaves_its_folder_is_refused(key, value, write):
     text = line.sub("", SOURCE) + f'{key} = "{value}"\n'
     message = refusal(write(text=TASK + text))
     assert f"[mood.source] {key}" in message
-    assert f"'{key}' leaves its folder" in message
+    assert f"'{key}' leads outside its folder" in message
 
 
 def test_two_sources_of_one_name(write):
@@ -340,8 +340,8 @@ def test_two_sources_of_one_name(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mood = 1", "this is no table"),
-        ("suite = 1", "this is no table"),
+        ("mood = 1", "this is not a table"),
+        ("suite = 1", "this is not a table"),
         ('[suite]\ntasks = ["moood"]', "nearest: mood"),
         ('[suite]\ntasks = ["mood@hub"]', "task 'mood' has no source 'hub'"),
         ("[suite]\ntasks = [1]", "'tasks' is [1]"),

@@ -132,7 +132,7 @@ def test_a_template_has_one_subject_and_one_object(template, known):
         (b'{"relation": "P19", "subject": "Ada", "object": "Lon', "not a JSON line", 1),
         (
             b'{"relation": "P19", "subject": "Ada", "object": "R"}\n["P19"]\n',
-            "a row is no object",
+            "a row must be a JSON object",
             2,
         ),
         (
@@ -198,8 +198,8 @@ def test_a_sample_is_even_and_drawn_of_each_relation_by_itself(known):
         ('"facts"\ntitle', '"fact"\ntitle', "nearest: facts"),
         ('title = "What is known?"\n', "", "the key 'title' is missing"),
         ("version = 2", "version = 0", "'version' is 0"),
-        ('path = "known"', 'path = "../known"', "leaves its folder"),
-        ('"relations.jsonl"', '"/relations.jsonl"', "leaves its folder"),
+        ('path = "known"', 'path = "../known"', "leads outside its folder"),
+        ('"relations.jsonl"', '"/relations.jsonl"', "leads outside its folder"),
         ("version = 2", 'version = 2\nformat = "single"', "unknown key 'format'"),
         ("[known]", "[Known]", "is no task name"),
     ],

@@ -149,7 +149,7 @@ MISTAKES = {
         "'train' is 'train_{fold}'",
     ),
     "train for dev": ({"dev_{fold}": "train_{fold}"}, "not different splits"),
-    "dev elsewhere": ({"dev_{fold}": "../dev_{fold}"}, "leaves its folder"),
+    "dev elsewhere": ({"dev_{fold}": "../dev_{fold}"}, "leads outside its folder"),
 }
 
 

@@ -214,7 +214,7 @@ def test_an_import_follows_no_link_out_of_the_data_folder(link, folder, by_hand,
 def test_a_path_that_leaves_the_data_folder_is_refused(folder, by_hand, data, toml):
     for path in ("../outside", "/outside"):
         toml.write_text(TASK.replace("lm-bff/original", path))
-        with pytest.raises(BenchError, match="leaves its folder"):
+        with pytest.raises(BenchError, match="leads outside its folder"):
             load_file(toml)
     own = replace(by_hand, sources=(replace(by_hand.source, path="../outside"),))
     with pytest.raises(DataError, match="outside the data folder"):
@@ -249,7 +249,7 @@ def test_a_death_in_mid_import_puts_everything_back(
 def test_the_command_imports(folder, toml, data, monkeypatch):
     from fewbench.registry.methods import task_files
 
-    monkeypatch.setattr("fewbench.runner.plan.task_files", lambda extra=(): task_files([toml]))
+    monkeypatch.setattr("fewbench.registry.tasks.task_files", lambda extra=(): task_files([toml]))
     asked = ("import", folder, "--task", "mood@files", "--data", data, "--from")
     result = cli(*asked, "lm-bff")
     assert (result.exit_code, result.stdout.splitlines()[0]) == (

@@ -133,9 +133,9 @@ def test_an_empty_text_may_be_declared(read):
 JSON = {
     "not JSON": ('{"text": "a", label: 1}', "not a JSON line"),
     "a blank line": ("", "not a JSON line"),
-    "a list": ('["a", 1]', "a row is no object but a list"),
-    "a column twice": ('{"text": "a", "text": "b", "label": 1}', "a column stands twice"),
-    "NaN": ('{"text": "a", "label": NaN}', "NaN is no JSON number"),
+    "a list": ('["a", 1]', "a row must be a JSON object, not list"),
+    "a column twice": ('{"text": "a", "text": "b", "label": 1}', "a column appears twice"),
+    "NaN": ('{"text": "a", "label": NaN}', "NaN is not a JSON number"),
     "deep nesting": ("[" * 100_000, "not a JSON line"),
     "a missing column": (
         '{"txt": "a", "label": 1}',
@@ -185,7 +185,7 @@ def test_a_value_that_is_refused(label, shown, read):
 
 
 def test_a_number_that_no_float_holds_is_refused_in_any_column(read):
-    with pytest.raises(DataError, match=r"1e400 is too large a number"):
+    with pytest.raises(DataError, match=r"the number 1e400 is too large"):
         read('{"text": "a", "label": 1, "other": 1e400}\n', task=REGRESSION)
 
 

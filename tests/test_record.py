@@ -267,7 +267,7 @@ def payload(**changes: Any) -> dict[str, Any]:
         ("{}", "checksum"),
         ('"text"', "checksum"),
         (to_json(a_record()).replace("0.8716", "0.9716"), "checksum"),
-        (to_json(a_record()).replace("0.8716", "NaN"), "NaN is no JSON number"),
+        (to_json(a_record()).replace("0.8716", "NaN"), "NaN is not a JSON number"),
         (to_json(a_record()) + " ", "checksum"),
         (checked(payload(status="perhaps")), "status is 'perhaps'"),
         (checked(payload(scores=[])), r"scores is \[\]"),

@@ -75,7 +75,7 @@ def test_no_pipe_is_waited_for(tmp_path: Path, kind: str):
             read()
     corpus.rmdir() if kind == "folder" else corpus.unlink()
     for name, read in (("a.jsonl", read_bytes), ("a.toml", toml.load), ("a.py", parse)):
-        with pytest.raises(BenchError, match=f"this file cannot be read: no file but a {kind}"):
+        with pytest.raises(BenchError, match=f"this file cannot be read: a {kind}, not a file"):
             read(made(name))
 
 

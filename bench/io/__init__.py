@@ -1,1 +1,1 @@
-"""Files written whole and read safely: atomic writes, checked JSON, JSON lines, TOML."""
+"""Write files atomically and read them safely: checked JSON, JSON lines, TOML."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, whatever kills the process."""
+"""Write files atomically: completely or not at all, whatever kills the process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fewbench.errors import StoreFull, StoreUnwritable
 from fewbench.io.files import read_file
@@ -17,41 +18,40 @@ from fewbench.io.files import read_file
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 TEMPORARY = ".tmp"
-"""How the name of a file being written ends; it begins with a dot."""
+"""Suffix of the name of a file that is being written; the name begins with a dot."""
 
 
 @contextlib.contextmanager
 def finish_writing() -> Iterator[None]:
-    """Put off SIGINT and SIGTERM that arrive inside until its end. Does nothing outside the main
-    thread.
+    """Defer SIGINT and SIGTERM to the end of the block; do nothing outside the main thread.
 
-    Masking the signals would not do: they would be handed to another thread, and Python would act
-    on them here.
+    Masking the signals would not help: they would be delivered to another thread, and Python would
+    run their handlers here.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     arrived: list[int] = []
-    before = {}
+    handlers: dict[int, Any] = {}
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, lambda number, _: arrived.append(number))
+        for number in (int(signal.SIGTERM), int(signal.SIGINT)):
+            handlers[number] = signal.signal(number, lambda number, _: arrived.append(number))
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        for late in dict.fromkeys(arrived):
-            signal.raise_signal(late)
+        for number in dict.fromkeys(arrived):
+            signal.raise_signal(number)
 
 
 def write_whole(file: Path, data: bytes) -> bool:
-    """Give a file new contents: after a kill or a power cut it holds the old bytes or the new ones.
+    """Replace a file's contents atomically: after a crash it holds the old bytes or the new ones.
 
-    Return whether a power cut now would surely leave the new ones: there are folders that cannot be
-    synced.
+    Returns:
+        True if the new bytes are certain to survive a power cut; some folders cannot be synced.
 
     Raises:
-        OSError: it cannot be written; the old bytes stand, and nothing is left behind.
+        OSError: the file cannot be written; the old bytes remain, and no temporary file is left.
     """
     make_folder(file.parent)
     temporary = file.with_name(f".{file.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}")
@@ -70,21 +70,22 @@ def write_whole(file: Path, data: bytes) -> bool:
 
 
 def unwritable(file: Path, error: OSError, what: str = "nothing was written") -> StoreUnwritable:
-    """Return what a user is told of a file of the store that cannot be written: for lack of space,
-    or of a right.
-    """
-    kind = StoreFull if error.errno in _FULL else StoreUnwritable
+    """Return the error for a file of the store that cannot be written, with what to do about it."""
+    if error.errno in _FULL:
+        kind: type[StoreUnwritable] = StoreFull
+        remedy = "free some space, or use --results on another disk"
+    else:
+        kind = StoreUnwritable
+        remedy = "check the folder's permissions, or use --results FOLDER"
     return kind(
         f"{what}: {error.strerror or error}",
         where=str(file),
-        fix="free some space, or --results on another disk, then the same command again: finished runs are kept"
-        if kind is StoreFull
-        else "see who may write there, or --results FOLDER, then the same command again: finished runs are kept",
+        fix=f"{remedy}, then repeat the command: finished runs are kept",
     )
 
 
 def holds(file: Path, data: bytes) -> bool:
-    """Whether a file's bytes are these."""
+    """Return True if the file exists and holds exactly these bytes."""
     try:
         return read_file(file, len(data)) == data
     except OSError:
@@ -92,16 +93,16 @@ def holds(file: Path, data: bytes) -> bool:
 
 
 def remove(file: Path) -> None:
-    """Remove a file if it is there and can be removed."""
+    """Remove a file; ignore one that does not exist or cannot be removed."""
     with contextlib.suppress(OSError):
         file.unlink()
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each entered durably in the one above.
+    """Create a folder and its parents, and sync each new entry to disk.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: a folder cannot be created.
     """
     if not folder.is_dir():
         make_folder(folder.parent)
@@ -110,10 +111,8 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> bool:
-    """Make a folder's entries durable, if that can be done: return whether they are. Windows has no
-    such call.
-    """
-    if os.name == "nt":
+    """Sync a folder's entries to disk; return True unless the file system cannot do that."""
+    if os.name == "nt":  # Windows has no such call
         return True
     try:
         number = os.open(folder, os.O_RDONLY)
@@ -121,9 +120,7 @@ def sync_folder(folder: Path) -> bool:
         return False
     try:
         os.fsync(number)
-    except (
-        OSError
-    ):  # some file systems cannot; what was renamed in the folder is whole all the same
+    except OSError:  # some file systems cannot; a rename in the folder is atomic all the same
         return False
     finally:
         os.close(number)

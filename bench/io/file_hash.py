@@ -1,4 +1,4 @@
-"""The hash of a file's bytes, read once a process as long as the file is not changed."""
+"""Hash files, reading each once per process as long as it does not change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def file_hash(file: Path) -> bytes:
     """Return the sha256 of a file's bytes.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     stat = file.stat()
     return _hash(file.resolve(), stat.st_size, stat.st_mtime_ns)
@@ -21,7 +21,7 @@ def file_hash(file: Path) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _hash(file: Path, size: int, modified: int) -> bytes:
-    """Hash a file's bytes; its size and time of change are part of the cache's key only."""
+    """Hash a file; its size and modification time only serve as part of the cache key."""
     digest = hashlib.sha256()
     with open_file(file) as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):

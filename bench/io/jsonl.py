@@ -1,6 +1,4 @@
-"""Bytes, lines and JSON objects of a file, read strictly: what is wrong is refused with its file
-and line.
-"""
+"""Read a file's lines and JSON objects strictly; errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -11,19 +9,20 @@ from typing import Any, TypeGuard
 
 from fewbench.errors import DataError
 from fewbench.io.files import LARGEST_DATA, parse_json, read_file
+from fewbench.types import Json
 
 NEWLINE = b"\n"
 
-HALF = re.compile("[\ud800-\udfff]")
-"""Half of a surrogate pair: JSON can escape it, and it is no text."""
-A_TEXT = r"a text of whole characters (a lone surrogate such as \ud83d is half of one)"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+A_TEXT = r"a string without lone surrogates such as \ud83d (half a character)"
+"""Description of a valid text, for errors."""
 
 
 def read_bytes(file: Path) -> bytes:
-    """Return a file's bytes.
+    """Read a data file.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     try:
         return read_file(file, LARGEST_DATA)
@@ -32,22 +31,22 @@ def read_bytes(file: Path) -> bytes:
 
 
 def decode(raw: bytes, where: str) -> str:
-    """Return the text of a file's bytes, less a byte order mark.
+    """Decode a file's bytes as UTF-8, without a byte order mark.
 
     Raises:
-        DataError: not UTF-8.
+        DataError: the bytes are not UTF-8.
     """
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        seen = error.object  # less the byte order mark, if there is one
-        line = seen[: error.start].count(NEWLINE) + 1
-        problem = f"not UTF-8 text (byte 0x{seen[error.start]:02x})"
+        decoded = error.object  # the bytes after a byte order mark
+        line = decoded[: error.start].count(NEWLINE) + 1
+        problem = f"not UTF-8 text (byte 0x{decoded[error.start]:02x})"
         raise DataError(problem, where=f"{where}, line {line}", fix="iconv -t utf-8") from error
 
 
 def lines(raw: bytes, where: str) -> Iterator[tuple[str, str]]:
-    """Yield each line's place and text. Only newlines end a line: U+2028 and its like stay text."""
+    """Yield each line's place and text; only newlines end a line, not U+2028 and the like."""
     texts = decode(raw, where).split("\n")
     if texts[-1] == "":
         texts.pop()
@@ -55,41 +54,40 @@ def lines(raw: bytes, where: str) -> Iterator[tuple[str, str]]:
         yield f"{where}, line {number}", text.removesuffix("\r")
 
 
-def objects(raw: bytes, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def objects(raw: bytes, where: str) -> Iterator[tuple[str, Json]]:
     """Yield each line's place and JSON object.
 
     Raises:
-        DataError: a line that is no JSON object, or holds a key twice or a number that JSON does
-            not have.
+        DataError: a line is not a JSON object, repeats a key, or holds a number that JSON does not
+            have.
     """
     for place, text in lines(raw, where):
         yield place, parse_object(text, place)
 
 
-def parse_object(text: str, place: str) -> dict[str, Any]:
-    """Return the JSON object that a line holds.
+def parse_object(text: str, place: str) -> Json:
+    """Parse a line that holds a JSON object.
 
     Raises:
-        DataError: as `objects`.
+        DataError: as in `objects`.
     """
     try:
-        columns = parse_json(text, object_pairs_hook=_once)
+        columns = parse_json(text, object_pairs_hook=_unique_keys)
     except ValueError as error:
         raise DataError(f"not a JSON line: {error}", where=place) from error
     if not isinstance(columns, dict):
-        problem = f"a row is no object but a {type(columns).__name__}"
+        problem = f"a row must be a JSON object, not {type(columns).__name__}"
         raise DataError(problem, where=place, allowed='{"column": value, …}')
     return columns
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Whether a value is a text that can be written again: JSON can spell half a character (a lone
-    surrogate).
-    """
-    return isinstance(value, str) and not HALF.search(value)
+    """Return True for a string that UTF-8 can encode; JSON can also spell lone surrogates."""
+    return isinstance(value, str) and not _SURROGATE.search(value)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a column stands twice")
-    return dict(pairs)
+def _unique_keys(pairs: list[tuple[str, Any]]) -> Json:
+    columns = dict(pairs)
+    if len(columns) != len(pairs):
+        raise ValueError("a column appears twice")
+    return columns

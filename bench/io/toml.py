@@ -1,6 +1,4 @@
-"""Read TOML on every supported Python, strictly: errors name the file, the table, the key and the
-line.
-"""
+"""Read TOML strictly: errors name the file, the table and the key."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ from typing import Any
 
 from fewbench.errors import BenchError
 from fewbench.io.files import read_file
+from fewbench.types import Json
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,14 +18,14 @@ else:
 
 
 REQUIRED: Any = object()
-"""The default of a key that has none."""
+"""Marks a key without default."""
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Return the tables of a TOML file.
+def load(path: Path) -> Json:
+    """Read the tables of a TOML file.
 
     Raises:
-        BenchError: no file that can be read, not UTF-8, or not TOML.
+        BenchError: the file cannot be read, is not UTF-8, or is not TOML.
     """
     try:
         return tomllib.loads(read_file(path).decode("utf-8-sig"))
@@ -36,30 +35,30 @@ def load(path: Path) -> dict[str, Any]:
         raise BenchError(
             "this file is not UTF-8 text", where=f"{path}, byte {error.start}"
         ) from error
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # a number may be too long, and what is nested too deep
-        problem = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise BenchError(
-            f"not TOML: {problem}", where=str(path), fix="see https://toml.io for the syntax"
-        ) from error
+    except RecursionError as error:
+        raise _not_toml(path, "nested too deeply") from error
+    except ValueError as error:  # TOMLDecodeError, or a number with too many digits
+        raise _not_toml(path, error) from error
+
+
+def _not_toml(path: Path, problem: object) -> BenchError:
+    fix = "see https://toml.io for the syntax"
+    return BenchError(f"not TOML: {problem}", where=str(path), fix=fix)
 
 
 class TomlTable:
-    """A TOML table whose keys are taken one by one; what is left at the end is a mistake."""
+    """A TOML table whose keys are taken one by one; a key left at the end is an error."""
 
     def __init__(self, path: Path, name: str, content: Any) -> None:
         self.path, self.name = path, name
         if not isinstance(content, dict):
-            raise self.error(
-                "", "this is no table", fix=f"[{name}] on a line of its own, its keys below"
-            )
+            fix = f"write [{name}] on its own line and the keys below it"
+            raise self.error("", "this is not a table", fix=fix)
         self._left = dict(content)
         self._known: list[str] = []
 
     def error(self, key: str, problem: str, **more: Any) -> BenchError:
-        """Return an error that says where it is."""
+        """Build an error that names the file, the table and the key."""
         return BenchError(problem, where=f"{self.path} [{self.name}] {key}".rstrip(), **more)
 
     def take(
@@ -69,52 +68,66 @@ class TomlTable:
         default: Any = REQUIRED,
         of: type | None = None,
     ) -> Any:
-        """Return the value of a key, of a type (and, for a list, its members')."""
+        """Take a key, checking the type of its value (and with `of`, of a list's members)."""
         self._known.append(key)
         if key not in self._left:
             if default is REQUIRED:
-                near = difflib.get_close_matches(key, self._left, 1)
-                raise self.error(
-                    key,
-                    f"the key '{key}' is missing" + (f"; there is '{near[0]}'" if near else ""),
-                    fix=f"{key} = …" if near else "see CONTRIBUTING.md, 'Add a task in one table'",
-                )
+                raise self._missing(key)
             return default
         value = self._left.pop(key)
-        wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
-        if wrong or (of is not None and not all(isinstance(member, of) for member in value)):
-            names = " or ".join(t.__name__ for t in (kind if isinstance(kind, tuple) else (kind,)))
-            raise self.error(
-                key,
-                f"'{key}' is {value!r}",
-                allowed=f"a {names}" + (f" of {of.__name__}" if of else ""),
-            )
+        self._check_type(key, value, kind, of)
         if isinstance(value, str) and not value.strip():
             raise self.error(key, f"'{key}' is empty")
         return value
 
+    def _check_type(
+        self, key: str, value: Any, kind: type | tuple[type, ...], of: type | None
+    ) -> None:
+        has_type = _has_type(value, kind)
+        if has_type and of is not None:
+            has_type = all(isinstance(member, of) for member in value)
+        if has_type:
+            return
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        allowed = "a " + " or ".join(kind.__name__ for kind in kinds)
+        if of is not None:
+            allowed += f" of {of.__name__}"
+        raise self.error(key, f"'{key}' is {value!r}", allowed=allowed)
+
+    def _missing(self, key: str) -> BenchError:
+        problem = f"the key '{key}' is missing"
+        similar = difflib.get_close_matches(key, self._left, 1)
+        if similar:
+            return self.error(key, f"{problem}; there is '{similar[0]}'", fix=f"{key} = …")
+        return self.error(key, problem, fix="see CONTRIBUTING.md, 'Add a task in one table'")
+
     def positive(self, key: str) -> int:
-        """Return the value of a key that is a whole number, 1 or more."""
+        """Take a key whose value is an integer of 1 or more."""
         value: int = self.take(key, int)
         if value < 1:
             raise self.error(key, f"'{key}' is {value}", allowed="1 or more")
         return value
 
     def inside(self, key: str, default: Any = REQUIRED) -> str:
-        """Return the value of a key that is a relative path and stays within its folder."""
+        """Take a key whose value is a relative path that stays inside its folder."""
         value: str = self.take(key, str, default)
         path = PurePosixPath(value)
         if path.is_absolute() or ".." in path.parts or "\\" in value or "\0" in value:
-            raise self.error(
-                key, f"'{key}' leaves its folder: {value}", allowed="a path within the data folder"
-            )
+            problem = f"'{key}' leads outside its folder: {value}"
+            raise self.error(key, problem, allowed="a path inside the data folder")
         return value
 
     def has(self, key: str) -> bool:
-        """Return whether the table has a key that was not taken yet."""
+        """Return True if the table has a key that has not been taken yet."""
         return key in self._left
 
     def finish(self) -> None:
-        """Refuse keys that nothing took."""
+        """Raise an error if a key is left that nothing has taken."""
         for key in self._left:
             raise self.error(key, f"unknown key '{key}'", allowed=self._known, given=key)
+
+
+def _has_type(value: Any, kind: type | tuple[type, ...]) -> bool:
+    if isinstance(value, bool):  # which is an int to isinstance
+        return kind is bool
+    return isinstance(value, kind)

@@ -78,7 +78,7 @@ def test_links_to_files_are_read_and_what_is_not_there_is_not_there(tmp_path: Pa
     assert read_file(tmp_path / "b") == b"text"
     with pytest.raises(FileNotFoundError):
         open_file(tmp_path / "c")
-    with pytest.raises(NotAFile, match="a file of 4 bytes, of which at most 3 are read"):
+    with pytest.raises(NotAFile, match="a file of 4 bytes; the limit is 3"):
         read_file(tmp_path / "a", 3)
 
 
