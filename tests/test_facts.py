@@ -137,7 +137,7 @@ def test_a_template_has_one_subject_and_one_object(template, known):
         ),
         (
             b'{"relation": "P19", "subject": "Ada", "subject": "Bo", "object": "R"}\n',
-            "stands twice",
+            "appears twice",
             1,
         ),
         (
