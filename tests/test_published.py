@@ -214,9 +214,9 @@ def test_the_same_k_comes_before_others():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("paper,table\n", "the columns are others"),
-        (",".join(COLUMNS) + "\n" + "x," * 10 + "abc,,,\n", "'abc' is no number"),
-        (",".join(COLUMNS) + "\n" + "x," * 10 + "nan,,,\n", "'nan' is no number"),
+        ("paper,table\n", "wrong columns"),
+        (",".join(COLUMNS) + "\n" + "x," * 10 + "abc,,,\n", "'abc' is not a number"),
+        (",".join(COLUMNS) + "\n" + "x," * 10 + "nan,,,\n", "'nan' is not a number"),
         (",".join(COLUMNS) + "\nx\n", "too many or too few"),
     ],
 )

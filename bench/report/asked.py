@@ -1,4 +1,4 @@
-"""What is asked of stored runs from Python: `fewbench.results`, `table`, `compare` and `plot`.
+"""The Python API for stored runs: `fewbench.results`, `table`, `compare` and `plot`.
 
 Nothing heavy is imported before a function is called.
 """
@@ -235,7 +235,7 @@ def numbers_of(given: Numbers | None) -> tuple[int, ...] | None:
 
 
 def path_of(given: Path | str | None) -> Path | None:
-    """Return what a path is given as; None stays None."""
+    """Convert a path; None stays None."""
     return None if given is None else Path(given)
 
 

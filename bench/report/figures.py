@@ -1,5 +1,4 @@
-"""Figures by name: a file in `plots/` with a `draw` is one. Stored records in, a figure out;
-listing imports nothing.
+"""Figures by name: each file in `plots/` with a function `draw` is one. Listing imports nothing.
 
 `draw(material, **settings)` returns a matplotlib figure; its settings are keywords with defaults,
 `pareto:cost=latency` to the user. Matplotlib loads when something is drawn.
@@ -38,7 +37,7 @@ FORMATS = (".svg", ".png", ".pdf")
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a figure is drawn from.
+    """The records, store and published numbers that a figure is drawn from.
 
     Args:
         records: those that the user chose, failed ones left out and those that share cell and seed
@@ -67,9 +66,7 @@ class FigureInfo(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Records that may share axes: one task as it was asked, under the same terms, but for what
-    varies within it.
-    """
+    """A task as it was asked, and the terms that the records on one pair of axes share."""
 
     cell: TaskCell
     terms: Terms
@@ -113,8 +110,9 @@ def find(request: str) -> FigureInfo:
 def drawable(
     store: Store, wanted: Wanted, methods: Collection[str] = ()
 ) -> tuple[list[Record], int]:
-    """Return the finished runs of a kind, and how many were left out for sharing cell and split
-    seed with another.
+    """Return the finished runs to draw, and the number left out as doubled.
+
+    A run is doubled if it shares cell and split seed with another.
 
     Args:
         store: of the runs.
@@ -165,11 +163,10 @@ def save(figure: Figure, file: Path) -> None:
 
     check_format(file)
     stream = io.BytesIO()
-    dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}[
-        file.suffix
-    ]  # the same bytes again
+    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+    undated = dates[file.suffix]  # the same figure gives the same bytes
     with matplotlib.rc_context(STYLE):
-        figure.savefig(stream, format=file.suffix[1:], metadata=dated)
+        figure.savefig(stream, format=file.suffix[1:], metadata=undated)
     try:
         write_whole(file, stream.getvalue())
     except OSError as error:
@@ -215,9 +212,7 @@ def score(record: Record) -> float:
 
 
 def panels(records: Sequence[Record], *, over: str = "") -> dict[Panel, list[Record]]:
-    """Return records by panel, in the order of tasks; `over` names what varies within one (`k`,
-    `template`).
-    """
+    """Group records by panel, in the order of tasks; `over` is `k` or `template`, to join it."""
     found: dict[Panel, list[Record]] = {}
     for record in records:
         question = record.question
@@ -232,7 +227,7 @@ def panels(records: Sequence[Record], *, over: str = "") -> dict[Panel, list[Rec
 
 
 def _over_templates(found: Mapping[Panel, list[Record]]) -> dict[Panel, list[Record]]:
-    """Join the panels of one task's templates: the n-th definition of each, where one has several."""
+    """Join the panels of one task's templates, by the n-th definition of each."""
     joined: dict[Panel, list[Record]] = {}
     counts: dict[tuple[Panel, str], int] = {}
     for panel in sorted(found, key=lambda one: (one.cell, in_order(one.terms))):
@@ -240,39 +235,55 @@ def _over_templates(found: Mapping[Panel, list[Record]]) -> dict[Panel, list[Rec
         number = counts.setdefault((bare, panel.cell.template), 0)
         counts[bare, panel.cell.template] += 1
         definition = str(number or "")
-        joined.setdefault(bare._replace(cell=bare.cell._replace(definition=definition)), []).extend(
-            found[panel]
-        )
+        merged = bare._replace(cell=bare.cell._replace(definition=definition))
+        joined.setdefault(merged, []).extend(found[panel])
     return joined
 
 
 def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
-    """Return what to call each panel: its task, and whatever else tells it from the others."""
+    """Return a distinct title for each panel: its task, and as much else as is needed."""
     several_k = len({panel.terms.k for panel in shown}) > 1
     protocols = protocol_names({panel.terms[1:3]: () for panel in shown})
-    found = {}
-    for one in shown:
-        twins = [p for p in shown if p.task == one.task]
-        source = f"@{one.cell.source}" if len({p.cell.source for p in twins}) > 1 else ""
-        metric = "" if one.metric == "accuracy" else f" ({one.cell.metric_name})"
-        parts = [
-            one.task + source + metric + (f"+{one.cell.template}" if one.cell.template else "")
-        ]
-        parts += [f"K={one.terms.k}"] if one.terms.k and several_k else []
-        parts += [protocols[one.terms[1:3]]] if len(protocols) > 1 else []
-        alike = {p.cell: () for p in twins if p.terms == one.terms}
-        parts += [line for line in Names(alike, {}).column(one.cell).lines if line.startswith("#")]
-        parts += [f"{one.terms.limit} drawn test rows"] if one.terms.limit else []
-        parts += ["leaks dropped"] if one.terms.drop_leaks else []
-        found[one] = visible(" · ".join(parts))
-    return found
+    by_panel = {}
+    for panel in shown:
+        terms = panel.terms
+        twins = [other for other in shown if other.task == panel.task]
+        parts = [_task_title(panel, twins)]
+        if terms.k and several_k:
+            parts.append(f"K={terms.k}")
+        if len(protocols) > 1:
+            parts.append(protocols[terms[1:3]])
+        parts += _marks(panel, twins)
+        if terms.limit:
+            parts.append(f"{terms.limit} drawn test rows")
+        if terms.drop_leaks:
+            parts.append("leaks dropped")
+        by_panel[panel] = visible(" · ".join(parts))
+    return by_panel
+
+
+def _task_title(panel: Panel, twins: Sequence[Panel]) -> str:
+    """Return a panel's task, with its source if its twins have several, metric and template."""
+    cell = panel.cell
+    title = panel.task
+    if len({twin.cell.source for twin in twins}) > 1:
+        title += f"@{cell.source}"
+    if panel.metric != "accuracy":
+        title += f" ({cell.metric_name})"
+    return title + (f"+{cell.template}" if cell.template else "")
+
+
+def _marks(panel: Panel, twins: Sequence[Panel]) -> list[str]:
+    """Return the marks of a panel's task among twins with the same terms."""
+    cells = {twin.cell: () for twin in twins if twin.terms == panel.terms}
+    lines = Names(cells, {}).column(panel.cell).lines
+    return [line for line in lines if line.startswith("#")]
 
 
 def by_name(
     records: Sequence[Record], among: Sequence[Record] | None = None
 ) -> dict[str, list[Record]]:
-    """Return records by what a legend calls them: method and settings, and the student where there
-    are several.
+    """Group records by their name in a legend: method, settings, and student if there are several.
 
     Args:
         records: of one panel, say.

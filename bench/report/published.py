@@ -1,8 +1,7 @@
-"""Numbers printed in the papers: `results/published/*.csv`, one file a table, and those beside a
-cell of ours.
+"""Numbers printed in the papers: `results/published/*.csv`, one file per table.
 
-They are other people's runs. None shares a cell with ours unmarked: `Beside.mark` says what is not
-as in ours.
+They are other people's runs, and never share a cell with ours unmarked: `Beside.mark` says how they
+differ.
 """
 
 from __future__ import annotations
@@ -81,10 +80,9 @@ class Published:
 
     @property
     def source(self) -> str:
-        """Where it stands: `smash Table 2, "dR-b"`."""
-        return f"{self.paper} Table {self.table}, " + ": ".join(
-            filter(None, [self.group, self.row])
-        )
+        """The place in its paper: `smash Table 2, "dR-b"`."""
+        row = ": ".join(filter(None, [self.group, self.row]))
+        return f"{self.paper} Table {self.table}, {row}"
 
     @property
     def protocol(self) -> str:
@@ -93,9 +91,7 @@ class Published:
 
 
 class Beside(NamedTuple):
-    """A published number for a row of its own backbone; `mark` names what else is not as in ours,
-    if anything.
-    """
+    """A published number for a row of its own backbone; `mark` says how it differs from ours."""
 
     method: str
     task: str
@@ -129,7 +125,7 @@ def _read(file: Path) -> Iterator[Published]:
     with file.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream, strict=True)
         if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise BenchError("the columns are others", where=str(file), allowed=", ".join(COLUMNS))
+            raise BenchError("wrong columns", where=str(file), allowed=", ".join(COLUMNS))
         for row in reader:
             where = f"{file}, line {reader.line_num}"
             if None in row or None in row.values():
@@ -151,7 +147,7 @@ def _number(text: str, where: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise BenchError(f"'{text}' is no number", where=where)
+        raise BenchError(f"'{text}' is not a number", where=where)
     return number
 
 
@@ -164,8 +160,7 @@ def beside(
     k: int,
     protocol: str,
 ) -> list[Beside]:
-    """Return what the papers print for a method on a task: of the same K where there is any, else
-    of another.
+    """Return the published numbers for a method on a task, of the same K if there are any.
 
     Args:
         numbers: of any tables.
@@ -199,15 +194,13 @@ def beside(
 
 
 def _once(numbers: Iterable[Published]) -> list[Published]:
-    """Return each number that a paper prints in two tables once: from the table that has its std,
-    or the first.
-    """
-    kept: dict[tuple[object, ...], Published] = {}
+    """Drop repeats of a number in a paper: keep that with a std, or the first."""
+    unique: dict[tuple[object, ...], Published] = {}
     for number in numbers:
         key = (number.paper, number.method, number.backbone, number.k, number.value)
-        if key not in kept or (kept[key].std is None and number.std is not None):
-            kept[key] = number
-    return list(kept.values())
+        if key not in unique or (unique[key].std is None and number.std is not None):
+            unique[key] = number
+    return list(unique.values())
 
 
 def _differences(number: Published, k: int, protocol: str) -> str:

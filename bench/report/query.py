@@ -1,4 +1,4 @@
-"""Which stored records are meant, by what a user types."""
+"""Selection of stored records by the names that a user types."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from fewbench.types import CorpusRef, ModelRef, Run, Task
 TOML = ".toml"
 
 _DIGITS = 8
-"""Of a revision, in a name that says which of several models it is."""
+"""Digits of a revision in the name of one of several models."""
 
 ROLES = ("student", "teacher", "corpus")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Records of these tasks (`task` or `task@source`), Ks, seeds, protocols and models; None takes
-    all.
+    """Records of some tasks (`task` or `task@source`), Ks, seeds, protocols and models.
 
-    A model fits by its folder's or its hub name's last part, with its revision (`name@12345678`) or
-    without. What is made of a teacher itself, a quantised one say, has no student of its own: it
-    fits whichever of the two names that teacher. Methods that use no model are always taken.
+    None takes all. A model fits by its folder's or its hub name's last part, with its revision
+    (`name@12345678`) or without. What is made of a teacher itself, a quantised one say, has no
+    student of its own: it fits whichever of the two names that teacher. Methods that use no model
+    are always taken.
     """
 
     tasks: frozenset[str] | None = None
@@ -55,48 +55,46 @@ class Wanted:
 
     def _has_models(self, run: Run) -> bool:
         if run.student is None and run.teacher is not None:
-            given = [name for name in (self.student, self.teacher) if name is not None]
-            return not given or any(_goes_by(run.teacher, name) for name in given)
+            names = [name for name in (self.student, self.teacher) if name is not None]
+            return not names or any(_goes_by(run.teacher, name) for name in names)
         return _goes_by(run.student, self.student) and _goes_by(run.teacher, self.teacher)
 
 
 def models_apart(records: Iterable[Record]) -> list[Record]:
-    """Return the records with names that tell models apart: `name@revision`, where one name stands
-    for several.
+    """Rename models of the same name to `name@revision`, so that names identify them.
 
-    What is compared or averaged is told apart by names, and a model may be trained anew under its
-    old one. Keys stay: a model is in them by its revision.
+    Comparisons and means go by names, and a model may be trained again under its old one. Keys stay
+    the same: they hold a model's revision.
     """
     records, revisions = list(records), dict[tuple[type, str], set[str]]()
-    for ref in {ref for record in records for ref in _used(record)}:
+    for ref in {ref for record in records for ref in _refs(record)}:
         if ref is not None:
             revisions.setdefault((type(ref), ref.name), set()).add(ref.revision)
-    if all(len(found) == 1 for found in revisions.values()):
+    if all(len(of_name) == 1 for of_name in revisions.values()):
         return records
-    return [_told_apart(record, revisions) for record in records]
+    return [_with_revisions(record, revisions) for record in records]
 
 
-def _told_apart(record: Record, revisions: Mapping[tuple[type, str], set[str]]) -> Record:
-    """Return a record with the revision in the names that stand for several models."""
-    named: dict[str, Any] = {
-        role: replace(ref, name=f"{ref.name}@{ref.revision[:_DIGITS]}")
-        for role, ref in zip(ROLES, _used(record), strict=True)
-        if ref is not None and len(revisions[type(ref), ref.name]) > 1
-    }
-    return replace(record, run=replace(record.run, **named)) if named else record
+def _with_revisions(record: Record, revisions: Mapping[tuple[type, str], set[str]]) -> Record:
+    """Add the revision to those names in a record that several models share."""
+    renamed: dict[str, Any] = {}
+    for role, ref in zip(ROLES, _refs(record), strict=True):
+        if ref is not None and len(revisions[type(ref), ref.name]) > 1:
+            renamed[role] = replace(ref, name=f"{ref.name}@{ref.revision[:_DIGITS]}")
+    return replace(record, run=replace(record.run, **renamed)) if renamed else record
 
 
-def _used(record: Record) -> tuple[ModelRef | CorpusRef | None, ...]:
-    """Return what a run used, by `ROLES`."""
+def _refs(record: Record) -> tuple[ModelRef | CorpusRef | None, ...]:
+    """Return the models and the corpus of a run, in the order of `ROLES`."""
     return record.run.student, record.run.teacher, record.run.corpus
 
 
-def _goes_by(ref: ModelRef | None, given: str | None) -> bool:
-    return given is None or ref is None or Path(given).name in _names(ref)
+def _goes_by(ref: ModelRef | None, name: str | None) -> bool:
+    return name is None or ref is None or Path(name).name in _names(ref)
 
 
 def _names(ref: ModelRef) -> set[str]:
-    """Return what a model goes by: its name, whole or the last part, with its revision or without."""
+    """Return the names of a model: in full or the last part, with its revision or without."""
     suffix = f"@{ref.revision[:_DIGITS]}"
     bare = ref.name.removesuffix(suffix)
     names = {bare, Path(bare).name}
@@ -104,48 +102,52 @@ def _names(ref: ModelRef) -> set[str]:
 
 
 def task_names(given: Sequence[str]) -> frozenset[str]:
-    """Return the tasks that `--tasks` names: tasks, `task@source`, suites, all, and those of TOML
-    files.
+    """Return the names of the tasks that `--tasks` selects.
+
+    It takes tasks, `task@source`, suites, all, and TOML files.
 
     Raises:
-        BenchError: an unknown task or suite, or none, or a file that is none.
+        BenchError: an unknown task or suite, none at all, or a file that is not a task file.
     """
     from fewbench.registry.tasks import choose_tasks
 
     names = _split(given)
-    sourced = {name for name in names if "@" in name and not name.endswith(TOML)}
-    plain = {task.name for task in choose_tasks([name for name in names if name not in sourced])}
-    return frozenset(plain | sourced)
+    with_source = {name for name in names if "@" in name and not name.endswith(TOML)}
+    tasks = choose_tasks([name for name in names if name not in with_source])
+    return frozenset(with_source).union(task.name for task in tasks)
 
 
 def own_files(given: Sequence[str] | None) -> list[Path]:
-    """Return the TOML files among what `--tasks` names: they declare what their tasks are today."""
+    """Return the TOML files among the names in `--tasks`."""
     return [Path(name) for name in _split(given or ()) if name.endswith(TOML)]
 
 
 def _split(given: Sequence[str]) -> list[str]:
-    """Return the names in what was given: a path may have a comma in it."""
+    """Split each text at commas, unless it is the path of a file."""
     names: list[str] = []
     for text in given:
-        path = text.endswith(TOML) and Path(text).is_file()
-        names += [text] if path else split_list(text, "--tasks")
+        if text.endswith(TOML) and Path(text).is_file():
+            names.append(text)
+        else:
+            names += split_list(text, "--tasks")
     return names
 
 
 def by_label(records: Iterable[Record]) -> dict[str, list[Record]]:
-    """Return records by method and settings, as typed: `ft`, `ft:lr=1e-05`."""
-    found: dict[str, list[Record]] = {}
+    """Group records by method and settings, as typed: `ft`, `ft:lr=1e-05`."""
+    groups: dict[str, list[Record]] = {}
     for record in records:
-        found.setdefault(label(record.run.method, record.run.settings), []).append(record)
-    return dict(sorted(found.items()))
+        groups.setdefault(label(record.run.method, record.run.settings), []).append(record)
+    return dict(sorted(groups.items()))
 
 
 def find_label(name: str, known: Iterable[str], where: str) -> str:
-    """Return the stored method that a user names: with the settings as typed, by a preset, or the
-    one variant there is.
+    """Return the stored method with a name.
+
+    The name has the settings as typed or by a preset, or none if only one variant is stored.
 
     Raises:
-        BenchError: none, or several.
+        BenchError: no such method, or several variants of it.
     """
     known = list(known)
     if name in known:
@@ -161,28 +163,27 @@ def find_label(name: str, known: Iterable[str], where: str) -> str:
             fix="name one",
         )
     if ":" in name:
-        chosen = choose_methods([name])
-        if (
-            len(chosen) == 1
-            and (found := label(chosen[0].method.name, chosen[0].settings)) in known
-        ):
-            return found
+        labels = [label(chosen.method.name, chosen.settings) for chosen in choose_methods([name])]
+        if len(labels) == 1 and labels[0] in known:
+            return labels[0]
     raise BenchError(
         f"no stored run has the method '{name}'", where=where, allowed=known, given=name
     )
 
 
 def code_of(records: Iterable[Record]) -> dict[str, str]:
-    """Return the hash of the code that the records' methods have today, for those that are here."""
+    """Return the hash of today's code of the records' methods, for those that are available."""
     known = methods()
-    used = {
-        name: info_of(name, known) for name in sorted({record.run.method for record in records})
-    }
-    return {name: info.code_hash() for name, info in used.items() if info is not None}
+    hashes = {}
+    for name in sorted({record.run.method for record in records}):
+        info = info_of(name, known)
+        if info is not None:
+            hashes[name] = info.code_hash()
+    return hashes
 
 
 def count_stale(records: Sequence[Record]) -> int:
-    """Return how many records were made by older code of their methods."""
+    """Count the records made by other code than their method's of today."""
     code = code_of(records)
     return sum(
         code.get(record.run.method, record.method_code) != record.method_code for record in records
@@ -190,11 +191,12 @@ def count_stale(records: Sequence[Record]) -> int:
 
 
 def who_takes_what(files: Sequence[Path] = ()) -> Callable[[str, TaskCell], bool]:
-    """Return what says whether a method takes a task, as far as both are known here; they are read
-    when asked.
+    """Make a function that says if a method takes a task, True if either is unknown.
+
+    Tasks and methods are read at the first call.
 
     Args:
-        files: TOML files of tasks that are the user's own.
+        files: the user's TOML files of tasks.
     """
 
     @lru_cache

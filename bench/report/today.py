@@ -1,9 +1,8 @@
-"""What a stored run was made from, beside what its names stand for today: a task's definition,
-constants, defaults.
+"""A stored run's inputs against today's: its task's definition and rows, constants, defaults.
 
-A record keeps hashes of what its run was made from (`fewbench.store.inputs`). Where today's are
-others, it is no answer to today's question, and whatever shows it says so. Only rows that lie
-beside their task's own file are read for this.
+A record keeps hashes of what its run was made from (`fewbench.store.inputs`). If today's differ, it
+does not answer today's question, and everything that shows it says so. Rows are read for this only
+if they are stored beside their task's file.
 """
 
 from __future__ import annotations
@@ -54,11 +53,11 @@ SAID = {
     TRIALS: "made with other trials or updates",
     UNLABELED: "made from other rows without labels",
 }
-"""What each part is in words, of one record."""
+"""Each part in words, for one record."""
 
 EARLIER = "made from earlier versions of their {parts}: bench run makes runs of today's"
 NOT_RECORDED = "do not say what they were made from (before schema 5): bench run makes runs that do"
-"""What is said of several records that are not of today."""
+"""The words for several records that are not of today."""
 
 SMALL = 32 * 2**20
 """Bytes of a task's own files that are read at most, to compare rows."""
@@ -85,10 +84,9 @@ class Today:
         self._changed: dict[Hashable, tuple[str, ...]] = {}
 
     def changed(self, record: Record) -> tuple[str, ...]:
-        """Return which parts of what a run was made from are not today's, as far as can be told.
+        """Return the parts of a run's inputs that are not today's.
 
-        Of a task, protocol or method that is not here nothing can be told, so nothing is said of
-        it.
+        Inputs from a task, protocol or method that is not available count as unchanged.
         """
         run = record.run
         if not run.inputs.known:
@@ -113,19 +111,20 @@ class Today:
         return tuple(part for part, value in here.items() if value not in (None, recorded[part]))
 
     def told(self, records: Sequence[Record]) -> list[str]:
-        """Return what is to be said once of records that are not of today, with how many they are."""
+        """Say how many records are not of today, by part."""
         counts = Counter(part for record in records for part in self.changed(record))
-        return [
-            f"{count} of {len(records)} runs {'' if part == UNRECORDED else 'were '}{earlier([part])}"
-            for part, count in counts.items()
-        ]
+        notes = []
+        for part, count in counts.items():
+            verb = "" if part == UNRECORDED else "were "
+            notes.append(f"{count} of {len(records)} runs {verb}{earlier([part])}")
+        return notes
 
     def unknown_tasks(self, records: Iterable[Record]) -> list[str]:
         """Return the tasks of some records that are not declared here."""
         return sorted({record.run.task for record in records} - self.tasks.keys())
 
     def with_data(self, run: Run, rows: RowHashes) -> tuple[str, ...]:
-        """Return which parts of a run's data are not some rows, which were read for it."""
+        """Return the parts of a run's data that differ from some rows."""
         found = {TRAIN: (run.inputs.train_set, rows.train), TEST: (run.inputs.test_set, rows.test)}
         if run.inputs.unlabeled:
             found[UNLABELED] = run.inputs.unlabeled, rows.unlabeled
@@ -158,16 +157,11 @@ class Today:
         return self._settings[place] or None
 
     def _trials(self, run: Run, task: Task | None) -> str | None:
-        """Return the hash of the trials that the run would have today; None where its constants are
-        not today's.
-        """
+        """Return the hash of the run's trials today; None if its constants are not today's."""
         protocol, method = self._protocols.get(run.protocol), self._method(run.method)
-        if (
-            protocol is None
-            or method is None
-            or task is None
-            or protocol_hash(protocol) != run.inputs.protocol
-        ):
+        if protocol is None or method is None or task is None:
+            return None
+        if protocol_hash(protocol) != run.inputs.protocol:
             return None
         return trials_hash(*trials_of(protocol, task, method, run.settings))
 
@@ -182,9 +176,7 @@ class Today:
             return None
 
     def _find_rows(self, name: str, source: str) -> RowHashes | None:
-        """Return the hashes of a source's rows, if they lie beside the task's file, are small, and
-        can be read.
-        """
+        """Return the hashes of a source's rows, if they are small files beside the task's."""
         task = with_source(self.tasks[name], source)
         if task.source.root is None:
             return None
@@ -198,8 +190,6 @@ class Today:
 
 
 def earlier(parts: Iterable[str]) -> str:
-    """Return what is said of several records by which parts of what they were made from are not of
-    today.
-    """
+    """Say which parts of several records' inputs are not of today."""
     names = [part for part in parts if part != UNRECORDED]
     return EARLIER.format(parts=" and ".join(names)) if names else NOT_RECORDED
