@@ -1,1 +1,1 @@
-"""What two methods or more are made of: models, training, losses. Torch lives here."""
+"""The parts that two methods or more use: models, training, losses. Torch is imported here."""

@@ -17,15 +17,13 @@ from torch import Tensor, nn
 from fewbench.nn.batch import Batch, Encoded
 from fewbench.nn.encoder import embed, encode, encode_all, encode_maps, encode_reads
 from fewbench.nn.families import Embedder, Layer, family_of
-from fewbench.types import ModelRef
+from fewbench.types import Json, ModelRef
 
 Encodings = dict[str, dict[tuple[object, ...], Encoded]]
 
 
 class Trace(NamedTuple):
-    """What one forward pass computes: hidden states, layers + 1 of [N, d], and attention, layers of
-    [S, h, T, T].
-    """
+    """One forward pass: hidden, layers + 1 of [N, d]; attention, layers of [S, h, T, T]."""
 
     states: list[Tensor]
     maps: list[Tensor]
@@ -49,7 +47,7 @@ class Backbone(nn.Module):
         self.model = model
         self.tokenizer = tokenizer
         self.ref = ref
-        self.changes: list[dict[str, Any]] = []
+        self.changes: list[Json] = []
         self._adapt()
 
     def _adapt(self) -> None:
@@ -63,19 +61,17 @@ class Backbone(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     @property
     def places(self) -> int:
-        """How many tokens of one sequence the model has positions for."""
+        """The number of positions that the model has for the tokens of one sequence."""
         embedder = self._family.embedder(self.model)
         return cast(nn.Embedding, embedder.positions).num_embeddings - embedder.first_position
 
     def read(self, batch: Batch) -> Tensor:
-        """Return the last hidden state of the token that is read in each sequence (mask or first
-        token), [S, d].
-        """
+        """Return the last hidden state of each sequence's read token (mask or first), [S, d]."""
         return encode(self._embedder(), self._family.layers(self.model), batch, self.training)
 
     def hidden_states(self, batch: Batch) -> list[Tensor]:
@@ -83,13 +79,11 @@ class Backbone(nn.Module):
         return encode_all(self._embedder(), self._family.layers(self.model), batch, self.training)
 
     def reads(self, batch: Batch) -> list[Tensor]:
-        """Return every layer's hidden state of the token that is read in each sequence, [S, d]
-        each.
-        """
+        """Return every layer's hidden state of each sequence's read token, [S, d] each."""
         return encode_reads(self._embedder(), self.layers, batch, self.training)
 
     def embed(self, batch: Batch) -> Tensor:
-        """Return what the first layer is given, [N, d]."""
+        """Embed the tokens: the input of the first layer, [N, d]."""
         return embed(self._embedder(), batch, self.training)
 
     @property
@@ -105,7 +99,7 @@ class Backbone(nn.Module):
         return self._family.transform(self.model, self.read(batch))
 
     def word_scores(self, batch: Batch, words: Tensor) -> Tensor:
-        """Return the scores (logits) of some words at the mask, [S, W], for token ids `words` [W]."""
+        """Score words `words` [W] (token ids) at the mask: logits, [S, W]."""
         decoder = self._family.decoder(self.model)
         embedding = self.model.get_input_embeddings()  # type: ignore[operator]
         focused = (
@@ -115,30 +109,25 @@ class Backbone(nn.Module):
         return F.linear(self._before_vocabulary(batch), rows, decoder.bias[words])
 
     def vocabulary_scores(self, batch: Batch) -> Tensor:
-        """Return the scores (logits) of the whole vocabulary at the mask, [S, V]."""
+        """Score the whole vocabulary at the mask: logits, [S, V]."""
         scores: Tensor = self._family.decoder(self.model)(self._before_vocabulary(batch))
         return scores
 
     def trace(self, batch: Batch) -> Trace:
-        """Return the hidden states of all tokens, the embeddings' first, and every layer's
-        attention probabilities.
-        """
+        """Return all tokens' hidden states, embeddings first, and attention probabilities."""
         return Trace(*encode_maps(self._embedder(), self.layers, batch, self.training))
 
     def vocabulary_scores_of(self, states: Tensor) -> Tensor:
-        """Return the scores (logits) of the whole vocabulary for last hidden states [M, d], [M, V]."""
+        """Score the whole vocabulary for last hidden states [M, d]: logits, [M, V]."""
         scores: Tensor = self._family.decoder(self.model)(self.projected(states))
         return scores
 
     def projected(self, states: Tensor) -> Tensor:
-        """Return hidden states [..., d] as the language head maps them before its projection to the
-        vocabulary.
-        """
+        """Apply the language head to hidden states [..., d], without the last projection."""
         return self._family.transform(self.model, states)
 
     def word_rows(self, words: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rows and biases of some words in the projection to the vocabulary, for token
-        ids `words` [W].
+        """Return the rows and biases of words `words` [W] in the projection to the vocabulary.
 
         While only some embeddings are trained (`focused`), these are among them, as in
         `word_scores`.
@@ -152,8 +141,7 @@ class Backbone(nn.Module):
 
     @contextmanager
     def focused(self, tokens: Iterable[int]) -> Iterator[None]:
-        """Train only the embedding rows of `tokens` inside the block; the rest of the matrix costs
-        nothing there.
+        """Train only the embedding rows of `tokens` inside the block; the others cost nothing.
 
         A row that no batch contains has gradient zero, and Adam without weight decay leaves it
         where it is: the result is the same, and the optimizer no longer walks the whole vocabulary
@@ -175,9 +163,7 @@ class Backbone(nn.Module):
 
 
 class FocusedEmbedding(nn.Module):
-    """The rows `tokens` of an embedding as a trainable matrix of their own, looked up by the same
-    token ids.
-    """
+    """Rows `tokens` of an embedding as a trainable matrix of their own, with the same ids."""
 
     def __init__(self, full: nn.Embedding, tokens: Tensor) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -17,9 +18,7 @@ from fewbench.types import Label
 
 
 class Tokens(NamedTuple):
-    """Token ids of one sequence, their segment ids, and the position that is read: the mask, or the
-    first token.
-    """
+    """The token ids and segment ids of one sequence, and the position that is read."""
 
     ids: tuple[int, ...]
     segments: tuple[int, ...]
@@ -67,21 +66,24 @@ class Batch:
 
 def collate(examples: Sequence[Encoded], device: torch.device) -> Batch:
     """Return the batch of some encoded examples."""
-    sequences = [sequence for example in examples for sequence in example.sequences]
+    sequences = list(chain.from_iterable(example.sequences for example in examples))
+    ids = list(chain.from_iterable(sequence.ids for sequence in sequences))
+    segments = list(chain.from_iterable(sequence.segments for sequence in sequences))
     lengths = torch.tensor([len(sequence.ids) for sequence in sequences])
     starts = lengths.cumsum(0) - lengths
     steps = torch.arange(int(lengths.max()))
     real = steps < lengths[:, None]
     grid = (starts[:, None] + steps) * real
+    read = starts + torch.tensor([sequence.read for sequence in sequences])
     labels = [example.label for example in examples if example.label is not None]
     return Batch(
-        ids=torch.tensor([token for s in sequences for token in s.ids]).to(device),
-        segments=torch.tensor([segment for s in sequences for segment in s.segments]).to(device),
+        ids=torch.tensor(ids).to(device),
+        segments=torch.tensor(segments).to(device),
         positions=steps.expand_as(grid)[real].to(device),
         grid=grid.to(device),
         real=real.to(device),
         place=real.flatten().nonzero()[:, 0].to(device),
-        read=(starts + torch.tensor([sequence.read for sequence in sequences])).to(device),
+        read=read.to(device),
         labels=torch.tensor(labels).to(device),
         rows=torch.tensor([example.row for example in examples]).to(device),
     )
@@ -114,8 +116,9 @@ def narrow(batch: Batch, keep: Tensor) -> tuple[Batch, Tensor]:
 
 
 def by_length(examples: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
-    """Yield batches of indices, longest examples first, each of at most `tokens` grid places (at
-    least one example).
+    """Yield batches of indices, longest examples first, each of at most `tokens` padded tokens.
+
+    A batch holds at least one example.
 
     Like lengths together keep the attention grid dense.
     """
@@ -134,9 +137,7 @@ def by_length(examples: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
 
 
 def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """Yield batches of indices for ever, each epoch in a fresh order; the last of an epoch may be
-    smaller.
-    """
+    """Yield batches of indices endlessly, each epoch in a new order, its last batch smaller."""
     if batch_size < 1:
         raise ValueError(f"batches of {batch_size} examples")
     while True:

@@ -1,5 +1,4 @@
-"""Language models read from left to right: the word after the last token stands where a masked
-model has its mask.
+"""Language models that read from left to right: the next token takes the place of a mask.
 
 Axes: S sequences, T positions, N tokens, d width, W words, V vocabulary.
 """
@@ -19,8 +18,7 @@ from fewbench.types import Task
 
 
 class CausalBackbone(Backbone):
-    """A causal language model seen as a masked one: scores at the token read are those of the next
-    token.
+    """A causal language model seen as a masked one: it scores the token after the one that is read.
 
     It runs the model's own forward pass, padded on the right, and its head on the tokens that are
     read alone.
@@ -31,7 +29,7 @@ class CausalBackbone(Backbone):
 
     @property
     def places(self) -> int:
-        """How many tokens of one sequence the model has positions for."""
+        """The number of positions that the model has for the tokens of one sequence."""
         return int(self.config.max_position_embeddings)
 
     def read(self, batch: Batch) -> Tensor:
@@ -46,9 +44,7 @@ class CausalBackbone(Backbone):
         return [layer.flatten(0, 1)[batch.place] for layer in states]
 
     def word_scores(self, batch: Batch, words: Tensor) -> Tensor:
-        """Return the scores (logits) of some words as the next token, [S, W], for token ids `words`
-        [W].
-        """
+        """Score words `words` [W] as the next token: logits, [S, W]."""
         decoder = self.model.get_output_embeddings()  # type: ignore[operator]
         return F.linear(
             self.read(batch),
@@ -58,7 +54,8 @@ class CausalBackbone(Backbone):
 
     def vocabulary_scores(self, batch: Batch) -> Tensor:
         """Return the scores (logits) of the whole vocabulary as the next token, [S, V]."""
-        scores: Tensor = self.model.get_output_embeddings()(self.read(batch))  # type: ignore[operator]
+        decoder = self.model.get_output_embeddings()  # type: ignore[operator]
+        scores: Tensor = decoder(self.read(batch))
         return scores
 
 
@@ -75,8 +72,8 @@ class CausalPromptModel(PromptModel):
         place = next(index for index, piece in enumerate(self.pieces) if piece.kind == "mask")
         if any(piece.kind != "literal" for piece in self.pieces[place + 1 :]):
             raise BenchError(
-                f"{task.full_name}: a model that reads from left to right cannot read what follows the mask of the "
-                f"template '{task.template}'",
+                f"{task.full_name}: a model that reads from left to right cannot read what follows "
+                f"the mask of the template '{task.template}'",
                 where=f"{task.file} [{task.name}] template",
                 allowed="the mask after all texts and options",
                 fix="--template with another prompt of the task, or a masked language model",
@@ -90,9 +87,7 @@ class CausalPromptModel(PromptModel):
 
 
 def opening(backbone: Backbone) -> tuple[int, ...]:
-    """Return the tokens that stand before every text: the beginning-of-text token where the
-    tokenizer sets one.
-    """
+    """Return the tokens before every text: a beginning-of-text token, or none."""
     begin = backbone.tokenizer.bos_token_id
     return (
         (begin,) if begin is not None and backbone.tokenizer("")["input_ids"][:1] == [begin] else ()

@@ -6,6 +6,7 @@ Axes: B batch, C classes, S sequences, d width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from torch import Tensor, nn
 
@@ -17,8 +18,7 @@ from fewbench.types import Example, Task
 
 
 class HeadModel(TaskModel):
-    """Scores softmax(W h) with h the hidden state of the first token and W new, normally
-    distributed weights.
+    """Classifies by softmax(W h): h is the first token's hidden state, W new and normal.
 
     Pairs are encoded as two segments. A choice scores each option as a sequence of its own, passage
     before question and option. Regression has one output, trained on values scaled to 0..1.
@@ -55,28 +55,34 @@ class HeadModel(TaskModel):
         return losses.bounded_mse(scores[:, 0], batch.labels, self.task.bounds)
 
     def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
-        pairs = [pair for example in examples for pair in _segments(example)]
+        pairs = list(chain.from_iterable(map(_segments, examples)))
         if not pairs:
             return []
-        tokenizer = self.backbone.tokenizer
-        first, second = [a for a, _ in pairs], [b for _, b in pairs if b is not None]
-        given = dict(return_token_type_ids=True, add_special_tokens=True)
-        whole = tokenizer(first, second or None, **given)
-        fitted = tokenizer(
-            first, second or None, truncation=True, max_length=self.task.max_length, **given
-        )
-        sequences = [
-            (Tokens(tuple(ids), tuple(segments)), len(full) - len(ids))
-            for full, ids, segments in zip(
-                whole["input_ids"], fitted["input_ids"], fitted["token_type_ids"], strict=True
-            )
-        ]
+        sequences, cuts = self._tokenise(pairs)
         each = len(pairs) // len(examples)
-        groups = [sequences[start : start + each] for start in range(0, len(sequences), each)]
-        return [
-            Encoded(tuple(s for s, _ in group), None, sum(cut for _, cut in group))
-            for group in groups
+        encoded = []
+        for start in range(0, len(sequences), each):
+            end = start + each
+            encoded.append(Encoded(tuple(sequences[start:end]), None, sum(cuts[start:end])))
+        return encoded
+
+    def _tokenise(self, pairs: Sequence[tuple[str, str | None]]) -> tuple[list[Tokens], list[int]]:
+        """Return the tokens of texts or pairs of texts, and the number cut from each to fit."""
+        first = [text for text, _ in pairs]
+        second = [text for _, text in pairs if text is not None] or None
+        tokenizer = self.backbone.tokenizer
+        options = {"return_token_type_ids": True, "add_special_tokens": True}
+        full = tokenizer(first, second, **options)["input_ids"]
+        fitted = tokenizer(
+            first, second, truncation=True, max_length=self.task.max_length, **options
+        )
+        rows = zip(fitted["input_ids"], fitted["token_type_ids"], strict=True)
+        sequences = [Tokens(tuple(ids), tuple(segments)) for ids, segments in rows]
+        cuts = [
+            len(all_ids) - len(sequence.ids)
+            for all_ids, sequence in zip(full, sequences, strict=True)
         ]
+        return sequences, cuts
 
 
 def _segments(example: Example) -> list[tuple[str, str | None]]:

@@ -1,5 +1,4 @@
-"""What distillation is made of: a teacher's answers and hidden states, computed once a trial, and
-losses towards them.
+"""Distillation: a teacher's predictions and states, computed once per trial, and losses on them.
 
 A teacher reads examples in its own way (tokenizer, prompt or head) and says what it thinks of them:
 student and teacher share nothing but the task.
@@ -26,8 +25,7 @@ from fewbench.types import Example, Split, Task
 
 
 def targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
-    """Return what a teacher says of examples: log-probabilities [n, C], or for regression values
-    scaled to 0..1, [n].
+    """Compute a teacher's log-probabilities [n, C]; for regression, its values scaled to 0..1, [n].
 
     Log-probabilities are its logits up to a constant a row, which no softmax sees.
     """
@@ -38,9 +36,7 @@ def targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
 
 
 def said(teacher: TaskModel, scores: Tensor) -> Tensor:
-    """Return what a teacher's scores [B, C] say, as `targets` does, with gradients: [B, C], or
-    values 0..1, [B].
-    """
+    """Turn a teacher's scores [B, C] into targets with gradients: [B, C], or values 0..1, [B]."""
     return (
         scores
         if teacher.task.bounds is None
@@ -63,8 +59,7 @@ def head_teacher(model: TaskModel, name: str) -> HeadModel:
 
 
 def word_targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
-    """Return a teacher's log-probabilities of a prompt's classes, [n, C]; for regression of its two
-    words, [n, 2].
+    """Compute a teacher's log-probabilities of a prompt's classes or two words, [n, C].
 
     A value y between the bounds l and u stands for the shares (u - y) / (u - l) and (y - l) / (u -
     l), smash, 3.1.
@@ -78,7 +73,7 @@ def word_targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
 
 @torch.no_grad()
 def read_states(model: TaskModel, examples: Sequence[Example]) -> Tensor:
-    """Return every layer's hidden states of the token that is read in each sequence, [n, S, L, d]."""
+    """Return every layer's hidden states of each sequence's read token, [n, S, L, d]."""
     was_training = model.training
     model.eval()
     encoded = model.encode([example.without_label() for example in examples])
@@ -93,8 +88,7 @@ def read_states(model: TaskModel, examples: Sequence[Example]) -> Tensor:
 
 
 def draw_pool(split: Split, times: int) -> list[Example]:
-    """Return `times` |train| examples without labels from those that the split leaves over, drawn
-    with replacement.
+    """Draw `times` |train| unlabelled examples, with replacement, from those that the split leaves.
 
     The split's seed decides: all trials, and all methods, get the same (prompt-distiller, section
     3.1).
@@ -116,8 +110,7 @@ def draw_pool(split: Split, times: int) -> list[Example]:
 def stream(
     model: TaskModel, examples: Sequence[Example], batch_size: int, seed: int
 ) -> Iterator[Batch]:
-    """Yield batches of examples without end, beside those that `kit.train` draws; `rows` are their
-    numbers here.
+    """Yield batches of examples endlessly, beside those of `kit.train`; `rows` number them.
 
     A model trained on them is trained with `whole_vocabulary`: the loop does not know their tokens.
     """
@@ -127,7 +120,7 @@ def stream(
 
 
 def hard_loss(task: Task, scores: Tensor, labels: Tensor) -> Tensor:
-    """Return the task's own loss of scores [B, C] (from a regression head [B, 1]) and labels [B]."""
+    """Compute the task's own loss of scores [B, C], or of a regression head [B, 1], and labels."""
     if task.bounds is None:
         return losses.cross_entropy(scores, labels)
     if scores.shape[1] == 1:
@@ -142,8 +135,7 @@ def soft_loss(
     temperature: float,
     distance: Callable[[Tensor, Tensor, float], Tensor] = losses.distillation_kl,
 ) -> Tensor:
-    """Return T^2 KL(teacher || student), or for regression the mean squared error of values scaled
-    to 0..1.
+    """Compute T^2 KL(teacher || student); in regression, the squared error of scaled values.
 
     Args:
         model: the student, which made the scores.
@@ -158,16 +150,13 @@ def soft_loss(
 
 
 def head_scores(model: HeadModel, states: Tensor) -> Tensor:
-    """Return a head's scores of the last layer's first tokens [B x S, d], as `model(batch)` does:
-    [B, C] or [B, 1].
-    """
+    """Score last-layer first tokens [B x S, d] as `model(batch)` does: [B, C] or [B, 1]."""
     scores: Tensor = model.output(model.dropout(states))
     return scores.view(-1, len(model.task.labels)) if model.task.format == "choice" else scores
 
 
 def layer_map(student: int, teacher: int, strategy: str) -> list[int]:
-    """Return the teacher's layer, from 1, that each of the student's but the last learns from (Sun
-    et al., 2019).
+    """Map each student layer but the last to a teacher layer, from 1 (Sun et al., 2019).
 
     `skip` takes every teacher / student-th layer (12 to 6: 2, 4, 6, 8, 10), rounded down where that
     is no whole number; `last` the topmost ones (7, 8, 9, 10, 11). The last layers meet in the
@@ -187,8 +176,8 @@ def check_layers(student: Backbone, teacher: Backbone) -> None:
     widths = [backbone.config.hidden_size for backbone in (student, teacher)]
     if widths[0] != widths[1]:
         raise BenchError(
-            f"hidden states of {student.ref.name} are {widths[0]} wide, those of the teacher {teacher.ref.name} "
-            f"{widths[1]}",
+            f"hidden states of {student.ref.name} are {widths[0]} wide, "
+            f"those of the teacher {teacher.ref.name} {widths[1]}",
             fix="a student and a teacher of one width, or vanilla-kd",
         )
     check_depth(student, teacher)
@@ -207,7 +196,8 @@ def check_depth(student: Backbone, teacher: Backbone) -> None:
     ours, theirs = len(student.layers), len(teacher.layers)
     if theirs < ours:
         raise BenchError(
-            f"the teacher {teacher.ref.name} has {theirs} layers, the student {student.ref.name} {ours}",
+            f"the teacher {teacher.ref.name} has {theirs} layers, "
+            f"the student {student.ref.name} {ours}",
             fix="a teacher of at least as many layers",
         )
 

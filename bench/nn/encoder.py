@@ -1,5 +1,4 @@
-"""Runs the layers of a masked language model on a packed batch, and the last one only where it is
-read.
+"""Run the layers of a masked language model on a packed batch; the last one only where it is read.
 
 Two things make it cheap. Linear layers see the N tokens of a batch and no padding; only attention
 spreads them out to a grid [S, T]. And where one position a sequence is read (the mask, the first
@@ -44,9 +43,7 @@ def encode(embedder: Embedder, layers: list[Layer], batch: Batch, training: bool
 def encode_all(
     embedder: Embedder, layers: list[Layer], batch: Batch, training: bool
 ) -> list[Tensor]:
-    """Return the embeddings and every layer's hidden states of all tokens: layers + 1 tensors [N,
-    d].
-    """
+    """Return all tokens' hidden states, the embeddings first: layers + 1 of [N, d]."""
     states = [embed(embedder, batch, training)]
     for layer in layers:
         states.append(run_layer(layer, states[-1], batch, training))
@@ -56,9 +53,7 @@ def encode_all(
 def encode_maps(
     embedder: Embedder, layers: list[Layer], batch: Batch, training: bool
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the hidden states that `encode_all` does, and every layer's attention probabilities,
-    [S, h, T, T] each.
-    """
+    """Return `encode_all`'s states and every layer's attention probabilities, [S, h, T, T]."""
     states, maps = [embed(embedder, batch, training)], []
     for layer in layers:
         query, key, value = _project(
@@ -76,9 +71,7 @@ def encode_maps(
 def encode_reads(
     embedder: Embedder, layers: list[Layer], batch: Batch, training: bool
 ) -> list[Tensor]:
-    """Return every layer's hidden state of the token that is read in each sequence: one tensor [S,
-    d] a layer.
-    """
+    """Return every layer's hidden state of each sequence's read token: one [S, d] per layer."""
     states, reads = embed(embedder, batch, training), []
     for layer in layers[:-1]:
         states = run_layer(layer, states, batch, training)
@@ -104,9 +97,7 @@ def run_layer_at(layer: Layer, states: Tensor, batch: Batch, training: bool) -> 
 def look_ahead(
     layer: Layer, states: Tensor, batch: Batch, training: bool
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Return what `run_layer_at` does, [S, d], and the layer's keys and values, for `run_rest` to
-    go on with.
-    """
+    """Run a layer for the read tokens alone, [S, d]; return its keys and values for `run_rest`."""
     key, value = (
         _spread(linear(states), batch, layer.heads) for linear in (layer.key, layer.value)
     )
@@ -120,9 +111,7 @@ def look_ahead(
 def run_rest(
     layer: Layer, states: Tensor, ahead: tuple[Tensor, Tensor], batch: Batch, training: bool
 ) -> Tensor:
-    """Return what `run_layer` does, [N, d], with keys and values [S, h, T, d/h] that are there
-    already.
-    """
+    """Run a layer, [N, d], with the keys and values [S, h, T, d/h] of `look_ahead`."""
     query = _spread(layer.query(states), batch, layer.heads)
     mixed = _attend(layer, query, *ahead, batch, training)
     return _finish(layer, states, mixed.flatten(0, 1).index_select(0, batch.place), training)
@@ -162,11 +151,10 @@ def _attend(
 
 
 def _finish(layer: Layer, states: Tensor, mixed: Tensor, training: bool) -> Tensor:
-    """Return output projection, norm, feed-forward and norm, with residuals, for any number of
-    tokens.
-    """
+    """Apply output projection, norm, feed-forward and norm, with residuals, to any tokens."""
     attended = layer.attention_norm(
         F.dropout(layer.output(mixed), layer.after_attention, training) + states
     )
     inner = layer.down(layer.activation(layer.up(attended)))
-    return layer.norm(F.dropout(inner, layer.after_feedforward, training) + attended)  # type: ignore[no-any-return]
+    finished: Tensor = layer.norm(F.dropout(inner, layer.after_feedforward, training) + attended)
+    return finished

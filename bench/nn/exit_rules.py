@@ -1,5 +1,4 @@
-"""When an example may leave a model that has a classifier after every layer: small rules over the
-answers so far.
+"""Rules by which an example leaves a model that has a classifier after every layer.
 
 A rule is given the answers of the layers run so far, the last one last, and says which examples
 leave now. It keeps no state, so the same rule serves a model that stops and a table of all layers'
@@ -11,7 +10,7 @@ Axes: L layers, B examples, C classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -20,21 +19,18 @@ import torch
 from torch import Tensor
 
 from fewbench.errors import BenchError
-from fewbench.types import Task
+from fewbench.types import Json, Task
 
 
 class Rule(Protocol):
     """Says which examples leave."""
 
     def may_leave(self, answers: Sequence[Tensor]) -> bool:
-        """Return whether some example could leave by the next layer, by the answers of the layers
-        before it.
-        """
+        """True if some example could leave by the next layer, by the answers so far."""
         ...
 
     def __call__(self, answers: Sequence[Tensor]) -> Tensor:
-        """Return true [B] for those that leave, by their answers after each layer: probabilities
-        [B, C] or values [B].
+        """Return True [B] for examples that leave, by their answers of each layer.
 
         The last layer needs no rule: whoever is left leaves there.
         """
@@ -43,8 +39,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Leave when the prediction stayed the same `t` times in a row; thesis, eq. 3.2 and 3.3
-    (PABEE).
+    """Leave when the prediction has stayed the same `t` times; thesis, eq. 3.2 and 3.3 (PABEE).
 
     The counter of eq. 3.2 reaches t for the first time where the last t + 1 predictions agree, each
     with the one before. So t = 0 leaves at the first layer, and from t = L - 1 on all layers are
@@ -60,9 +55,7 @@ class Patience:
     tau: float = 0.1
 
     def may_leave(self, answers: Sequence[Tensor]) -> bool:
-        """Return whether some counter is at t - 1, or above: an example leaves one step after that
-        at the soonest.
-        """
+        """True if some counter is t - 1 or more: an example may leave one step later."""
         if self.t == 0:
             return True
         return len(answers) >= self.t and bool(Patience(self.t - 1, self.tau)(answers).any())
@@ -84,9 +77,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Entropy:
-    """Leave when the entropy of the prediction, in nats, is below a threshold; BranchyNet (thesis
-    3.3.2).
-    """
+    """Leave when the prediction's entropy (nats) is below a bound; BranchyNet (thesis 3.3.2)."""
 
     threshold: float
 
@@ -102,9 +93,7 @@ class Entropy:
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """Leave when the largest probability is at least a threshold; Shallow-Deep (thesis 3.3.2,
-    Figure 3.1a).
-    """
+    """Leave when the largest probability reaches a threshold; Shallow-Deep (thesis 3.3.2)."""
 
     threshold: float
 
@@ -124,7 +113,7 @@ class Depth:
     layers: int
 
     def may_leave(self, answers: Sequence[Tensor]) -> bool:
-        """Return whether the next layer is the one."""
+        """True if the next layer is the fixed one."""
         return len(answers) + 1 >= self.layers
 
     def __call__(self, answers: Sequence[Tensor]) -> Tensor:
@@ -156,8 +145,7 @@ def rules_to_try(
     depth: int | None = None,
     tau: float = 0.1,
 ) -> list[Rule]:
-    """Return the one rule whose setting is given, or all that are worth trying: a grid of
-    thresholds, every depth.
+    """List the rules to try: the one whose setting is given, or a grid of thresholds or depths.
 
     Args:
         task: its classes bound the thresholds.
@@ -172,12 +160,34 @@ def rules_to_try(
         BenchError: no such rule, a setting of another rule, one out of range, or a threshold for a
             regression.
     """
+    _check_rule(task, rule, {"patience": patience, "threshold": threshold, "depth": depth})
+    _expect("patience", patience, 0, layers, layers)
+    _expect("depth", depth, 1, layers, layers)
+    if rule == "patience":
+        patiences = range(layers + 1) if patience is None else [patience]
+        return [Patience(t, tau) for t in patiences]
+    if rule == "depth":
+        depths = range(1, layers + 1) if depth is None else [depth]
+        return [Depth(layer) for layer in depths]
+    kind = Entropy if rule == "entropy" else Confidence
+    thresholds = _thresholds(rule, len(task.labels)) if threshold is None else [threshold]
+    return [kind(value) for value in thresholds]
+
+
+def _thresholds(rule: str, classes: int) -> list[float]:
+    """List thresholds in equal steps between the values of a certain and of a random prediction."""
+    if rule == "entropy":
+        return [round(step * math.log(classes), 6) for step in STEPS]
+    return [round(1 - step * (1 - 1 / classes), 6) for step in STEPS]
+
+
+def _check_rule(task: Task, rule: str, settings: Mapping[str, float | None]) -> None:
+    """Refuse a rule that does not exist or does not fit the task, and settings of other rules."""
     if rule not in RULES:
         raise BenchError(
             f"no such exit rule: '{rule}'", allowed=RULES, given=rule, fix="rule=patience"
         )
-    given = {"patience": patience, "threshold": threshold, "depth": depth}
-    for name, value in given.items():
+    for name, value in settings.items():
         if value is not None and name != RULES[rule]:
             raise BenchError(
                 f"the rule '{rule}' takes no {name}",
@@ -185,42 +195,31 @@ def rules_to_try(
             )
     if RULES[rule] == "threshold" and task.is_regression:
         raise BenchError(
-            f"{task.full_name} is a regression: its values have no {rule} to exit by (thesis Table 3.1)",
+            f"{task.full_name} is a regression: its values have no {rule} to exit by "
+            "(thesis Table 3.1)",
             allowed="rule=patience, rule=depth",
         )
+    threshold = settings["threshold"]
     if threshold is not None and not isinstance(threshold, (int, float)):
         raise BenchError(
             f"threshold={threshold!r} is no number",
             fix="threshold=0.5, or leave it out to choose it on dev",
         )
-    _expect("patience", patience, 0, layers, layers)
-    _expect("depth", depth, 1, layers, layers)
-    if rule == "patience":
-        return [Patience(t, tau) for t in (range(layers + 1) if patience is None else [patience])]
-    if rule == "depth":
-        return [Depth(layer) for layer in (range(1, layers + 1) if depth is None else [depth])]
-    classes = len(task.labels)
-    if rule == "entropy":
-        grid = [round(step * math.log(classes), 6) for step in STEPS]
-        return [Entropy(value) for value in (grid if threshold is None else [threshold])]
-    grid = [round(1 - step * (1 - 1 / classes), 6) for step in STEPS]
-    return [Confidence(value) for value in (grid if threshold is None else [threshold])]
 
 
 def _expect(name: str, value: int | None, least: int, most: int, layers: int) -> None:
     if value is None or (type(value) is int and least <= value <= most):
         return
+    nearest = most if type(value) is int and value > most else least
     raise BenchError(
         f"{name}={value}, and the model has {layers} layers",
         allowed=f"a whole number from {least} to {most}",
-        fix=f"{name}={most if type(value) is int and value > most else least}, or leave it out to choose it on dev",
+        fix=f"{name}={nearest}, or leave it out to choose it on dev",
     )
 
 
 def exit_layers(rule: Rule, answers: Tensor) -> Tensor:
-    """Return the layer each example leaves by, [B] from 1 to L, for the answers of all layers, [L,
-    B, C] or [L, B].
-    """
+    """Find each example's exit layer, [B] from 1 to L, from answers [L, B, C] or [L, B]."""
     deepest = len(answers)
     leaves = torch.stack([rule(list(answers[: layer + 1])) for layer in range(deepest)])
     leaves[-1] = True
@@ -228,14 +227,12 @@ def exit_layers(rule: Rule, answers: Tensor) -> Tensor:
 
 
 def at_exits(answers: Tensor, layers: Tensor) -> Tensor:
-    """Return each example's answer at its layer, [B, C] or [B], of those of all layers, [L, B, C]
-    or [L, B].
-    """
+    """Pick each example's answer at its layer, [B, C] or [B], from [L, B, C] or [L, B]."""
     return answers[layers.long() - 1, torch.arange(len(layers), device=answers.device)]
 
 
-def summary(exits: Tensor, layers: int) -> dict[str, object]:
-    """Return how many examples left by each layer, and what that saves.
+def summary(exits: Tensor, layers: int) -> Json:
+    """Count the examples that leave by each layer, and the layers that this saves.
 
     `speed_up` is the thesis's ratio, all layers over the mean of those run; `saving` is what the
     reference implementation prints under that name, the share of layers not run.

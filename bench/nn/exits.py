@@ -1,5 +1,4 @@
-"""A model with a classifier after every layer, and the rules by which an example stops at one of
-them.
+"""A model with a classifier after every layer, and rules that stop an example at one of them.
 
 thesis, chapter 3 (PABEE) and the criteria it compares with. Layers above an example's exit are not
 computed for it: a batch goes on with the examples that have not left.
@@ -35,7 +34,7 @@ from fewbench.nn.exit_rules import (
     summary,
 )
 from fewbench.nn.task_model import TOKENS_A_BATCH, TaskModel
-from fewbench.types import Example, Predictions, Task
+from fewbench.types import Example, Json, Predictions, Task
 
 
 class ExitModel(TaskModel):
@@ -86,17 +85,17 @@ class ExitModel(TaskModel):
         return losses.weighted_average(torch.stack(each), self.weights)
 
     def exit(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return each example's answer where it exits, [B, C] or [B], and the layer, [B] from 1 to
-        L.
+        """Return each example's answer at its exit, [B, C] or [B], and its layer, [B].
 
         A layer by which examples may leave is first run for the token that is read; only those that
         stay pay for the rest of it, whose keys and values are there already.
         """
         layers = self.backbone.layers
         states = self.backbone.embed(batch)
-        answers: list[Tensor] = []  # of the examples still here, one entry a layer
+        answers: list[Tensor] = []  # of the examples still here, one entry per layer
         for number, layer in enumerate(layers, 1):
-            may_leave = number == len(layers) or self.rule.may_leave(answers)
+            is_last = number == len(layers)
+            may_leave = is_last or self.rule.may_leave(answers)
             if may_leave:
                 read, ahead = look_ahead(layer, states, batch, self.training)
             else:
@@ -105,28 +104,21 @@ class ExitModel(TaskModel):
             answers.append(self.answer(self._scores(number - 1, read).float()))
             if number == 1:
                 here = torch.arange(len(answers[0]), device=read.device)
-                found, left_by = torch.empty_like(answers[0]), torch.full_like(here, len(layers))
-                sequences = len(read) // len(here)  # an example
+                final, left_by = torch.empty_like(answers[0]), torch.full_like(here, len(layers))
+                sequences = len(read) // len(here)  # per example
             if not may_leave:
                 continue
-            leaves = self.rule(answers) if number < len(layers) else None
-            count = len(here) if leaves is None else int(leaves.sum())
-            if leaves is None or count == len(here):
-                found[here], left_by[here] = answers[-1], number
-                break
-            if count:
-                found[here[leaves]], left_by[here[leaves]] = answers[-1][leaves], number
+            leaves = torch.ones_like(here, dtype=torch.bool) if is_last else self.rule(answers)
+            if leaves.any():
+                final[here[leaves]], left_by[here[leaves]] = answers[-1][leaves], number
                 stays = ~leaves
+                if not stays.any():
+                    break
                 here, answers = here[stays], [answer[stays] for answer in answers]
                 kept = stays.repeat_interleave(sequences)
-                batch, tokens = narrow(batch, kept)
-                states = states[tokens]
-                ahead = (
-                    ahead[0][kept, :, : batch.grid.shape[1]],
-                    ahead[1][kept, :, : batch.grid.shape[1]],
-                )
+                batch, states, ahead = _narrowed(batch, states, ahead, kept)
             states = run_rest(layer, states, ahead, batch, self.training)
-        return found, left_by
+        return final, left_by
 
     @torch.no_grad()
     def predict(self, examples: Sequence[Example], *, tokens: int = TOKENS_A_BATCH) -> Predictions:
@@ -144,7 +136,7 @@ class ExitModel(TaskModel):
 
     @torch.no_grad()
     def answers(self, examples: Sequence[Example]) -> Tensor:
-        """Return every classifier's answers, [L, n, C] or [L, n], from one pass through all layers."""
+        """Return all classifiers' answers from one pass through all layers, [L, n, C] or [L, n]."""
 
         def all_layers(batch: Batch) -> tuple[Tensor, Tensor]:
             answers = torch.stack([self.answer(scores.float()) for scores in self(batch)], dim=1)
@@ -158,9 +150,7 @@ class ExitModel(TaskModel):
         tokens: int,
         work: Callable[[Batch], tuple[Tensor, Tensor]],
     ) -> tuple[Tensor, Tensor]:
-        """Return the two results of `work` on batches of like length, on the CPU, in the examples'
-        order.
-        """
+        """Run `work` on batches of similar length; return its two results on the CPU, in order."""
         was_training = self.training
         if was_training:  # walking all modules takes a good part of one short example's time
             self.eval()
@@ -176,12 +166,15 @@ class ExitModel(TaskModel):
         first, second = (torch.cat(column).cpu()[back] for column in zip(*done, strict=True))
         return first, second.int()
 
-    def blueprint(self) -> dict[str, Any]:
+    def blueprint(self) -> Json:
         """Return the rule."""
-        return {"rule": type(self.rule).__name__, **asdict(self.rule)}  # type: ignore[call-overload]
+        settings = asdict(self.rule)  # type: ignore[call-overload]
+        return {"rule": type(self.rule).__name__, **settings}
 
     @classmethod
-    def rebuild(cls, backbone: Backbone, task: Task, *, rule: str, **settings: Any) -> ExitModel:  # type: ignore[override]
+    def rebuild(  # type: ignore[override]
+        cls, backbone: Backbone, task: Task, *, rule: str, **settings: Any
+    ) -> ExitModel:
         """Return a model with classifiers on the first token that exits by the rule."""
         model = head_exits(backbone, task)
         kinds: Sequence[type[Any]] = (Patience, Entropy, Confidence, Depth)
@@ -189,11 +182,11 @@ class ExitModel(TaskModel):
         return model
 
     def extra_tokens(self) -> tuple[int, ...]:
-        """Return what the base looks up besides its inputs."""
+        """Return the tokens that the base looks up besides its inputs."""
         return self._base.extra_tokens()
 
-    def describe(self) -> dict[str, object]:
-        """Return what the base says, the rule, and the exits of the last prediction."""
+    def describe(self) -> Json:
+        """Describe the base, the rule, and the exits of the last prediction."""
         return super().describe() | {
             "exits": {"rule": str(self.rule), **summary(self.exits, len(self.classifiers))}
         }
@@ -202,15 +195,23 @@ class ExitModel(TaskModel):
         return self._base._encode_new(examples)
 
 
+def _narrowed(
+    batch: Batch, states: Tensor, ahead: tuple[Tensor, Tensor], keep: Tensor
+) -> tuple[Batch, Tensor, tuple[Tensor, Tensor]]:
+    """Narrow a batch, its hidden states [N, d], and a layer's keys and values [S, h, T, d/h]."""
+    left, tokens = narrow(batch, keep)
+    keys, values = ahead
+    longest = left.grid.shape[1]
+    return left, states[tokens], (keys[keep, :, :longest], values[keep, :, :longest])
+
+
 def by_layer(layers: int) -> Tensor:
     """Return the weights 1, 2, … L of eq. 3.6, by which deeper classifiers count more."""
     return torch.arange(1.0, layers + 1)
 
 
 def head_exits(backbone: Backbone, task: Task) -> ExitModel:
-    """Return a model with a linear classifier on the first token of every layer, new and of its own
-    (thesis 3.3.3).
-    """
+    """Build a model with a new linear classifier on every layer's first token (thesis 3.3.3)."""
     base = HeadModel(backbone, task)
     std = getattr(backbone.config, "initializer_range", 0.02)
     outputs = [*(copy.deepcopy(base.output) for _ in backbone.layers[1:]), base.output]
@@ -228,9 +229,7 @@ def head_exits(backbone: Backbone, task: Task) -> ExitModel:
 CHOICE = "the best dev score; of equal ones the fewest layers, then the first tried"
 
 
-def choose_rule(
-    model: ExitModel, rules: Sequence[Rule], dev: Sequence[Example]
-) -> list[dict[str, object]]:
+def choose_rule(model: ExitModel, rules: Sequence[Rule], dev: Sequence[Example]) -> list[Json]:
     """Give a trained model the rule that is best on dev, and return what each one gives there.
 
     All layers are run once for all rules: how a model exits is no part of its training. Ties go as
@@ -243,7 +242,7 @@ def choose_rule(
     """
     task, answers = model.task, model.answers(dev)
     labels = [example.label for example in dev if example.label is not None]
-    table: list[dict[str, object]] = []
+    table: list[Json] = []
     best: tuple[float, float] | None = None
     for rule in rules:
         exits = exit_layers(rule, answers)

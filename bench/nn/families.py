@@ -1,5 +1,4 @@
-"""Where each family of masked language models keeps its layers: one adapter of a few lines a
-family.
+"""Adapters for the families of masked language models: the places of their layers.
 
 Nothing here computes: `fewbench.nn.encoder` runs the layers. The adapters name modules that
 transformers 4.57 and 5 share; tests hold every family's outputs against its own forward pass.
@@ -39,8 +38,9 @@ class Layer(NamedTuple):
 
 
 class Embedder(NamedTuple):
-    """Word, position and (if any) segment embeddings, their norm and dropout, and a projection to
-    the model's width.
+    """Word, position and segment embeddings, norm and dropout, and a projection to the width.
+
+    Segment embeddings and the projection may be missing.
 
     `first_position` is the number of the first position (RoBERTa counts from its padding index +
     1).
@@ -56,7 +56,7 @@ class Embedder(NamedTuple):
 
 
 class Family(NamedTuple):
-    """How to reach the parts of a masked language model `m`.
+    """Access to the parts of a masked language model `m`.
 
     `transform(m, h)` maps hidden states [..., d] to what the vocabulary projection `decoder(m)`
     takes.
@@ -82,7 +82,7 @@ def _embedder(base: Any, *, first: int = 0, project: nn.Module | None = None) ->
 
 
 def _heads(query: nn.Linear, width: int, heads: int) -> int:
-    """Return how many heads a query still has, of those that a configuration names."""
+    """Count the heads that a query still has, of those in the configuration."""
     return query.out_features * heads // width
 
 
@@ -164,7 +164,8 @@ def _roberta_head(model: Any, hidden: Tensor) -> Tensor:
 
 
 def _distilbert_head(model: Any, hidden: Tensor) -> Tensor:
-    return model.vocab_layer_norm(model.activation(model.vocab_transform(hidden)))  # type: ignore[no-any-return]
+    transformed = model.activation(model.vocab_transform(hidden))
+    return model.vocab_layer_norm(transformed)  # type: ignore[no-any-return]
 
 
 def _albert_head(model: Any, hidden: Tensor) -> Tensor:

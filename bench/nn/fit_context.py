@@ -1,10 +1,10 @@
-"""All that a method may ask of the world: backbones, training, randomness, and a place for notes."""
+"""The things that a method is given: backbones, training, randomness, and a place for notes."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from safetensors.torch import load as load_tensors
@@ -20,7 +20,7 @@ from fewbench.nn.task_model import TaskModel
 from fewbench.nn.trainer import History, Loss, train
 from fewbench.registry.protocol import Protocol
 from fewbench.store.artifacts import Artifacts, Built, Supplies
-from fewbench.types import CorpusRef, ModelRef, Split, Task
+from fewbench.types import CorpusRef, Json, ModelRef, Split, Task
 
 
 class Models:
@@ -38,24 +38,20 @@ class Models:
         return self._loaded[ref.path]
 
     def fresh(self, ref: ModelRef) -> Backbone:
-        """Return a copy of the pretrained model, on the device; copies share their tokenizer and
-        encodings.
-        """
+        """Copy the pretrained model, on the device; copies share their tokenizer and encodings."""
         original = self.pretrained(ref)
         model = copy.deepcopy(original.model).to(self.device)
         return type(original)(model, original.tokenizer, ref, original.encodings)
 
     def shared(self, key: str, read: Callable[[], TaskModel]) -> TaskModel:
-        """Return the trained model of a key, read once for all trials of a run; the last one is
-        kept.
-        """
+        """Return the trained model of a key; the last one is cached for all trials of a run."""
         if self._shared is None or self._shared[0] != key:
             self._shared = (key, read())
         return self._shared[1]
 
 
 class PrepareContext:
-    """What a method's `prepare` is handed: the models and the corpus, but no task.
+    """The context of a method's `prepare`: the models and the corpus, but no task.
 
     Args:
         models: reads and copies pretrained models.
@@ -77,7 +73,7 @@ class PrepareContext:
     ) -> None:
         self.protocol = protocol
         self.seed = seed
-        self.notes: dict[str, Any] = {}
+        self.notes: Json = {}
         self._models = models
         self._refs: Mapping[str, ModelRef | CorpusRef | None] = {
             "student": student,
@@ -87,7 +83,7 @@ class PrepareContext:
 
     @property
     def device(self) -> torch.device:
-        """Where models run."""
+        """The device of the models."""
         return self._models.device
 
     def backbone(self, role: Literal["student", "teacher"] = "student") -> Backbone:
@@ -119,7 +115,7 @@ class PrepareContext:
 
 
 class FitContext(PrepareContext):
-    """What `fit` is handed besides task and split.
+    """The context of a method's `fit`, besides task and split.
 
     Args:
         task: the run's task.
@@ -153,8 +149,7 @@ class FitContext(PrepareContext):
         self._artifacts = artifacts
 
     def teacher(self) -> TaskModel:
-        """Return the trained teacher, frozen: the model of its own run on this split. All trials of
-        a run share it.
+        """Return the trained teacher of this split, frozen; all trials of a run share it.
 
         Raises:
             BenchError: the method has no setting `teacher`, or that run failed.
@@ -179,22 +174,19 @@ class FitContext(PrepareContext):
         return self._models.shared(wanted.key, read)
 
     def source(self) -> TaskModel:
-        """Return a copy of the trained teacher, to be trained and changed: what a pipeline starts
-        from.
-        """
+        """Copy the trained teacher, to be trained and changed: a pipeline starts from it."""
         return duplicate(self.teacher())
 
     def with_split(self, split: Split) -> FitContext:
-        """Return a kit that trains on another split of the run's examples; notes go to the same
-        place.
-        """
+        """Return a kit for another split of the run's examples; notes go to the same place."""
         other = copy.copy(self)
         other._split = split
         return other
 
     def prepared(self) -> dict[str, Tensor]:
-        """Return what the method's `prepare` built for tasks of this format, on the CPU; the record
-        tells of it.
+        """Return the tensors that the method's `prepare` built for this task's format, on the CPU.
+
+        The record names them.
 
         Raises:
             BenchError: PREPARES has nothing for the format, or `prepare` failed.
@@ -206,12 +198,11 @@ class FitContext(PrepareContext):
                 fix="PREPARES = {…}",
             )
         manifest, tensors = self._fetch(wanted)
-        self.notes["prepared"] = {
-            name: told for name, told in manifest.items() if name != "seconds"
-        }
+        notes = {name: value for name, value in manifest.items() if name != "seconds"}
+        self.notes["prepared"] = notes
         return load_tensors(tensors)
 
-    def _fetch(self, wanted: Built) -> tuple[dict[str, Any], bytes]:
+    def _fetch(self, wanted: Built) -> tuple[Json, bytes]:
         assert self._artifacts is not None
         try:
             return self._artifacts.read(wanted.key)
@@ -230,8 +221,7 @@ class FitContext(PrepareContext):
         micro_batch: int | None = None,
         whole_vocabulary: bool = False,
     ) -> History:
-        """Train on the split's train part by the protocol, and leave the model at its best dev
-        checkpoint.
+        """Train on the split's train part by the protocol, and keep the best dev checkpoint.
 
         See `fewbench.nn.trainer.train`; a batch's `rows` are the examples' numbers in
         `split.train`. The curve goes into the record.

@@ -1,5 +1,4 @@
-"""The kind of a language model, told by its configuration, decides how it is loaded, seen and
-prompted.
+"""The kind of a language model, by its configuration, decides how it is loaded and prompted.
 
 A new kind is one line of `VIEWS` and a module that sees it as `Backbone` does.
 """
@@ -19,7 +18,7 @@ from fewbench.types import BackboneKind, ModelRef, Task
 
 
 class View(NamedTuple):
-    """The class of transformers that loads a kind of model, ours that looks at it, and its prompts."""
+    """The class of transformers that loads a kind of model, our view of it, and its prompts."""
 
     auto: str
     backbone: type[Backbone]

@@ -1,5 +1,4 @@
-"""Probes of a prompted model's intermediate layers: label words predicted at the mask from each
-layer but the last.
+"""Probes of a prompted model: label words predicted at the mask from each layer but the last.
 
 Axes: n examples, B batch, C classes, W label words, P probes, d width, e embedding width.
 """
@@ -40,15 +39,12 @@ class Probes(nn.Module):
         self.bias = nn.Parameter(bias.detach().expand(count, -1).clone())
 
     def forward(self, states: Tensor) -> Tensor:
-        """Return class scores [..., P, C] for hidden states at the mask of all layers but the last,
-        [..., P, d].
-        """
+        """Score hidden states at the mask of all layers but the last, [..., P, d]: [..., P, C]."""
         (model,) = self._model
         return self._classes(model.backbone.projected(states))
 
     def mean(self, states: Tensor) -> Tensor:
-        """Return the probabilities of classes averaged over the probes, [..., C], for states [...,
-        P, d].
+        """Average the probes' class probabilities, [..., C], for states [..., P, d].
 
         Eq. 5 adds up the products of all pairs of a teacher's and a student's probes over their
         number: that is the product of the two means.
@@ -59,8 +55,9 @@ class Probes(nn.Module):
     def train_on(
         self, examples: Sequence[Example], *, steps: int = 100, lr: float = 1e-3
     ) -> Tensor:
-        """Train the probes on labelled examples with the model frozen, and freeze them; return each
-        one's loss, [P].
+        """Train the probes on labelled examples with the model frozen; return each one's loss, [P].
+
+        Afterwards the probes are frozen too.
 
         Full-batch Adam on the cross-entropy with the true label words; the paper does not say how
         long or how fast.
@@ -91,8 +88,7 @@ class Probes(nn.Module):
 
 
 class Lesson(NamedTuple):
-    """What a teacher says of n examples: `scores` its log-probabilities and `probed` its probes'
-    mean probabilities.
+    """A teacher's log-probabilities on n examples, `scores`, and its probes' means, `probed`.
 
     Both [n, C]; `probed` is None where nobody asks for it. `labels` [n] are given, or its own
     guesses.
@@ -106,8 +102,7 @@ class Lesson(NamedTuple):
 def lesson(
     teacher: PromptModel, examples: Sequence[Example], *, probes_on: Sequence[Example]
 ) -> Lesson:
-    """Return what a teacher says of examples; those without a label get the class that it finds
-    likeliest.
+    """Compute a teacher's output on examples; the likeliest class labels those without one.
 
     Args:
         teacher: as it is; nothing of it changes.
@@ -132,8 +127,7 @@ def contrasted(
     log: bool,
     crossed: bool,
 ) -> Tensor:
-    """Return L_CPD of a batch, eq. 5-7 (`losses.contrastive`): the student's probes against the
-    teacher's.
+    """Compute L_CPD of a batch, eq. 5-7 (`losses.contrastive`), from the probes of both models.
 
     Args:
         probes: the student's, frozen.
@@ -175,9 +169,7 @@ def states_below(model: PromptModel, examples: Sequence[Example]) -> Tensor:
 
 
 def scores_at(model: PromptModel, states: Tensor) -> Tensor:
-    """Return the class scores [B, C] of the last layer's hidden states at the mask [B, d], as
-    `model(batch)` does.
-    """
+    """Score last-layer hidden states at the mask [B, d], as `model(batch)` does: [B, C]."""
     rows, bias = model.backbone.word_rows(model.verbalizer.words)
     scores: Tensor = model.verbalizer(F.linear(model.backbone.projected(states), rows, bias))
     return scores

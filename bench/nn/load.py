@@ -1,6 +1,4 @@
-"""Load a language model and its tokenizer whole, or say what is wrong. Safetensors only, no remote
-code.
-"""
+"""Load a language model and its tokenizer, complete or not at all; safetensors, no remote code."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from torch import nn
 from fewbench.errors import ModelError
 from fewbench.nn.families import FAMILIES
 from fewbench.registry.pretrained import CAUSAL, ENCODER_DECODER, read_config
-from fewbench.types import ModelRef
+from fewbench.types import Json, ModelRef
 
 
 class Pretrained(NamedTuple):
@@ -66,7 +64,7 @@ def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = Tr
     return Pretrained(model.eval(), tokenizer)
 
 
-def _check_configuration(folder: Path) -> dict[str, Any]:
+def _check_configuration(folder: Path) -> Json:
     config = read_config(folder)
     if config.get("auto_map"):
         raise ModelError(
@@ -77,9 +75,10 @@ def _check_configuration(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _check_type(config: dict[str, Any], folder: Path) -> None:
-    """Refuse a type that no view reads, by its name: transformers would speak of classes of its
-    own.
+def _check_type(config: Json, folder: Path) -> None:
+    """Refuse a model type that cannot be read, by its name in the configuration.
+
+    The message of transformers would name classes of its own.
     """
     kind = config.get("model_type")
     if kind not in (*FAMILIES, *CAUSAL, *ENCODER_DECODER):
@@ -105,7 +104,7 @@ def _check_weights(folder: Path) -> None:
             ) from error
 
 
-def _check_complete(model: nn.Module, info: dict[str, Any], ref: ModelRef) -> None:
+def _check_complete(model: nn.Module, info: Json, ref: ModelRef) -> None:
     missing = sorted(
         key for key in info["missing_keys"] if "pooler" not in key and "position_ids" not in key
     )
@@ -117,9 +116,11 @@ def _check_complete(model: nn.Module, info: dict[str, Any], ref: ModelRef) -> No
         )
     if beyond := _beyond(model, info.get("unexpected_keys") or ()):
         raise ModelError(
-            f"{len(beyond)} weights are of layers that config.json does not count, {beyond[0]} among them",
+            f"{len(beyond)} weights are of layers that config.json does not count, "
+            f"{beyond[0]} among them",
             where=ref.path,
-            fix="the configuration that was saved with these weights; the method truncate cuts layers off",
+            fix="the configuration that was saved with these weights; "
+            "the method truncate cuts layers off",
         )
     if info.get("mismatched_keys"):
         raise ModelError(f"weights of another shape: {info['mismatched_keys'][0]}", where=ref.path)
@@ -129,16 +130,13 @@ def _check_complete(model: nn.Module, info: dict[str, Any], ref: ModelRef) -> No
 
 
 def _beyond(model: nn.Module, unexpected: Iterable[str]) -> list[str]:
-    """Return the weights that the model has under another number: those of more layers than it was
-    made with.
-    """
+    """Return the stored weights of layers beyond those that the model was made with."""
     known = {re.sub(r"\d+", "#", name) for name, _ in model.named_parameters()}
     return sorted(name for name in unexpected if re.sub(r"\d+", "#", name) in known)
 
 
 def _read_whole(tokenizer: Any) -> None:
-    """Turn off what a tokenizer was stored with: whoever saved it cut texts to a length, from a
-    side, and padded them.
+    """Turn off the truncation and padding that a tokenizer was saved with.
 
     What is cut here is cut by the task's `max_length`, at a text's end.
     """
@@ -154,8 +152,10 @@ def _check_tokenizer(model: nn.Module, tokenizer: Any, ref: ModelRef, masked: bo
             raise ModelError(
                 f"the tokenizer has no {name} token",
                 where=ref.path,
-                allowed="masked language models, whose tokenizers name mask_token, cls_token, sep_token and pad_token",
-                fix=f'AutoTokenizer.from_pretrained(folder, {name}_token="…").save_pretrained(folder)',
+                allowed="masked language models, whose tokenizers name mask_token, cls_token, "
+                "sep_token and pad_token",
+                fix=f'AutoTokenizer.from_pretrained(folder, {name}_token="…")'
+                ".save_pretrained(folder)",
             )
     rows = model.get_input_embeddings().num_embeddings  # type: ignore[operator]
     tokens = max(len(tokenizer), *(number + 1 for number in tokenizer.get_vocab().values()))

@@ -9,8 +9,7 @@ from torch import Tensor, stack
 
 
 def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean of -log softmax(scores)[label]; prompt-distiller, eq. 1-2, smash, section
-    3.1.
+    """Compute the mean of -log softmax(scores)[label]; prompt-distiller, eq. 1-2, smash, 3.1.
 
     Args:
         scores: [B, C], any real numbers.
@@ -20,8 +19,7 @@ def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def interpolation_kl(scores: Tensor, values: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """Return the KL loss of regression as interpolation between two opposing words; smash, section
-    3.1.
+    """Compute regression's KL loss, interpolated between two opposing words; smash, section 3.1.
 
     p_pred = softmax(scores), p_gold = [(u - y) / (u - l), (y - l) / (u - l)]; the loss is the mean
     over the batch of sum p_gold log(p_gold / p_pred). The paper writes KL(p_pred | p_gold); read
@@ -39,9 +37,7 @@ def interpolation_kl(scores: Tensor, values: Tensor, bounds: tuple[float, float]
 
 
 def bounded_mse(outputs: Tensor, values: Tensor, bounds: tuple[float, float]) -> Tensor:
-    """Return the mean squared error between `outputs` [B] and `values` [B] scaled from their bounds
-    to 0..1.
-    """
+    """Compute the mean squared error of `outputs` [B] to `values` [B] scaled to 0..1."""
     lower, upper = bounds
     return F.mse_loss(outputs, ((values - lower) / (upper - lower)).to(outputs.dtype))
 
@@ -68,8 +64,7 @@ def soft_cross_entropy(scores: Tensor, targets: Tensor, temperature: float = 1.0
 
 
 def distillation_kl(scores: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return T^2 KL(q || s), both softened: q = softmax(targets / T), s = softmax(scores / T)
-    (Hinton et al., 2015).
+    """Compute T^2 KL(softmax(targets / T) || softmax(scores / T)) (Hinton et al., 2015).
 
     The mean over the batch; T^2 keeps the gradient's size when T changes. thesis, eq. 4.2 has T =
     1.
@@ -84,8 +79,7 @@ def distillation_kl(scores: Tensor, targets: Tensor, temperature: float = 1.0) -
 
 
 def softened_mse(scores: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return T^2 times the mean squared error of softmax(scores / T) [B, C] to softmax(targets /
-    T).
+    """Compute T^2 MSE(softmax(scores / T), softmax(targets / T)), both of [B, C].
 
     MetaDistil's soft loss in its reference implementation; arguments as in `distillation_kl`.
     """
@@ -95,8 +89,7 @@ def softened_mse(scores: Tensor, targets: Tensor, temperature: float = 1.0) -> T
 
 
 def patient_mse(states: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean squared difference of hidden states [..., d], each divided by its length (Sun
-    et al., 2019).
+    """Compute the mean squared difference of normalised hidden states [..., d] (Sun et al., 2019).
 
     The paper adds up ||h_s / |h_s| - h_t / |h_t| ||^2 over examples and layers; its code takes the
     mean over all numbers, and the weights of 10 to 1000 that it searches are meant for that: so
@@ -149,8 +142,7 @@ def hidden_mse(states: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
 
 
 def attention_mse(maps: Sequence[Tensor], wanted: Sequence[Tensor], real: Tensor) -> Tensor:
-    """Return sum_m sum_h MSE(A_mh, A_g(m)h) over layers and heads, g as in `hidden_mse`; smash, eq.
-    4.
+    """Compute sum_m sum_h MSE(A_mh, A_g(m)h), with g as in `hidden_mse`; smash, eq. 4.
 
     The mean is over the pairs of tokens of the batch's sequences: padding counts for nothing.
 
@@ -168,8 +160,9 @@ def attention_mse(maps: Sequence[Tensor], wanted: Sequence[Tensor], real: Tensor
 def masked_distillation(
     scores: Tensor, targets: Tensor, answers: Tensor, states: Tensor, wanted: Tensor
 ) -> Tensor:
-    """Return 5 L_ce + 2 L_mlm + L_cos of masked words (Sanh et al., 2019; smash, section 4.3,
-    setting 5, and A.1).
+    """Compute 5 L_ce + 2 L_mlm + L_cos of masked words (Sanh et al., 2019; smash, A.1).
+
+    It is the fifth setting of smash, section 4.3.
 
     L_ce softens both sides at temperature 2 and L_cos is 1 - cos(h_s, h_t), as DistilBERT's code
     has them.

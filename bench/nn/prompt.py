@@ -6,7 +6,7 @@ Axes: B batch, C classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from torch import Tensor
 
@@ -18,12 +18,11 @@ from fewbench.nn.batch import Batch, Encoded, Tokens
 from fewbench.nn.prompt_pieces import tokenise
 from fewbench.nn.task_model import TaskModel
 from fewbench.nn.verbalizer import Verbalizer, word_ids
-from fewbench.types import Example, Task
+from fewbench.types import Example, Json, Task
 
 
 class PromptModel(TaskModel):
-    """Classifies by the label words' scores at the mask of a prompt (smash, section 3.1;
-    prompt-distiller, eq. 1).
+    """Classifies by label words at the mask of a prompt (smash, 3.1; prompt-distiller, eq. 1).
 
     Regression answers l p(lower word) + u p(upper word).
     """
@@ -37,7 +36,7 @@ class PromptModel(TaskModel):
         """Return the label words' token ids."""
         return tuple(self.verbalizer.words.tolist())
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> Json:
         """Return inputs cut, the template, and the label words as tokens."""
         tokens = self.backbone.tokenizer.convert_ids_to_tokens(self.verbalizer.words.tolist())
         return super().describe() | {"template": self.task.template, "label_words": tokens}
@@ -73,38 +72,36 @@ class PromptModel(TaskModel):
                 columns.append([[tokenizer.mask_token_id]] * len(examples))
             else:
                 columns.append(tokenise(tokenizer, texts, goes_on=before.kind != "mask"))
-        return [self._join([column[row] for column in columns]) for row in range(len(examples))]
+        return [self._join(list(parts)) for parts in zip(*columns, strict=True)]
 
     def _join(self, parts: list[list[int]]) -> Encoded:
-        """Join the pieces of one prompt; only its texts are cut to fit, the longest first, from
-        their ends.
-        """
+        """Join the pieces of one prompt; texts are cut to fit at their ends, the longest first."""
+        cut = self._cut_to_fit(parts)
         tokenizer = self.backbone.tokenizer
-        room = self.task.max_length - 2 - sum(len(part) for part in parts)
-        texts = [index for index, piece in enumerate(self.pieces) if piece.kind == "text"]
+        ids = (tokenizer.cls_token_id, *chain.from_iterable(parts), tokenizer.sep_token_id)
+        place = [piece.kind for piece in self.pieces].index("mask")
+        mask = 1 + sum(map(len, parts[:place]))
+        return Encoded((Tokens(ids, (0,) * len(ids), mask),), None, cut)
+
+    def _cut_to_fit(self, parts: list[list[int]]) -> int:
+        """Shorten the texts among the pieces of a prompt, and return the number of tokens cut."""
+        task = self.task
+        room = task.max_length - 2 - sum(map(len, parts))
         cut = max(0, -room)
+        texts = [index for index, piece in enumerate(self.pieces) if piece.kind == "text"]
         lengths = [len(parts[index]) for index in texts]
         if cut > sum(lengths):
             raise BenchError(
-                f"{self.task.full_name}: the template and options alone exceed {self.task.max_length} tokens",
-                where=f"{self.task.file} [{self.task.name}] max_length",
+                f"{task.full_name}: the template and options alone exceed {task.max_length} tokens",
+                where=f"{task.file} [{task.name}] max_length",
             )
         for index, length in zip(texts, shortened(lengths, cut), strict=True):
             parts[index] = parts[index][:length]
-        ids = [
-            tokenizer.cls_token_id,
-            *(token for part in parts for token in part),
-            tokenizer.sep_token_id,
-        ]
-        place = next(index for index, piece in enumerate(self.pieces) if piece.kind == "mask")
-        mask = 1 + sum(len(part) for part in parts[:place])
-        return Encoded((Tokens(tuple(ids), (0,) * len(ids), mask),), None, cut)
+        return cut
 
 
 def shortened(lengths: Sequence[int], cut: int) -> list[int]:
-    """Return lengths of which `cut` was taken, one by one from the longest (the first among
-    equals).
-    """
+    """Take `cut` from lengths, one by one from the longest (the first among equals)."""
     left = sum(lengths) - cut
     found = list(lengths)
     longer = sorted(range(len(lengths)), key=lambda index: lengths[index])

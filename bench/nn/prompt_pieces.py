@@ -9,7 +9,7 @@ from fewbench.data.tokenizer_check import BOUNDARY
 
 
 def puts_boundary(tokenizer: Any) -> bool:
-    """Whether a tokenizer puts a word boundary before a text by itself (SentencePiece; Llama)."""
+    """True if a tokenizer itself puts a word boundary before a text (SentencePiece; Llama)."""
     ids = tokenizer("a", add_special_tokens=False)["input_ids"]
     return bool(ids) and str(tokenizer.convert_ids_to_tokens(ids[0])).startswith(BOUNDARY)
 
@@ -38,18 +38,14 @@ def tokenise(tokenizer: Any, texts: Sequence[str], *, goes_on: bool) -> list[lis
 
 
 def word_pieces(tokenizer: Any, word: str) -> list[int]:
-    """Return the token ids of a label word as it stands in running text: after a space, but before
-    punctuation.
-    """
+    """Tokenize a label word as in running text: after a space, but before punctuation."""
     text = word if word[0] in "<[.," or puts_boundary(tokenizer) else " " + word
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 
 
 def _without_boundary(tokenizer: Any, ids: list[int]) -> list[int]:
-    """Return a text's ids without the boundary before it, if the vocabulary has its first piece
-    alone, too.
-    """
+    """Drop the boundary before a text, if the vocabulary also has its first piece without one."""
     first = str(tokenizer.convert_ids_to_tokens(ids[0])) if ids else ""
     if first == BOUNDARY:
         return ids[1:]

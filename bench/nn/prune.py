@@ -16,6 +16,7 @@ from fewbench.errors import ModelError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.families import Layer
 from fewbench.nn.quantize import quantize
+from fewbench.types import Settings
 
 STACKS = {
     "bert": ("bert.encoder", "num_hidden_layers"),
@@ -26,11 +27,10 @@ STACKS = {
 """Where a model type keeps its list of layers, and what its configuration calls their number."""
 
 
-def apply(backbone: Backbone, change: Mapping[str, Any]) -> None:
+def apply(backbone: Backbone, change: Settings) -> None:
     """Make a change that a manifest names, and note it in `backbone.changes`."""
-    CHANGES[change["change"]](
-        backbone, **{name: value for name, value in change.items() if name != "change"}
-    )
+    settings = {name: value for name, value in change.items() if name != "change"}
+    CHANGES[change["change"]](backbone, **settings)
 
 
 def truncate(backbone: Backbone, layers: Sequence[int]) -> None:
@@ -56,7 +56,7 @@ def prune_heads(backbone: Backbone, heads: Mapping[Any, Sequence[int]]) -> None:
             their weights.
     """
     layers = backbone.layers
-    plan = {int(number): sorted({int(head) for head in gone}) for number, gone in heads.items()}
+    plan = {int(number): sorted(set(map(int, gone))) for number, gone in heads.items()}
     refuse_shared_layers(backbone)
     for number, gone in plan.items():
         if not 0 <= number < len(layers):
@@ -103,9 +103,8 @@ def _drop_heads(backbone: Backbone, layer: Layer, gone: Sequence[int]) -> None:
         linear.out_features = len(keep)
     layer.output.weight = nn.Parameter(layer.output.weight.detach()[:, keep].clone())
     layer.output.in_features = len(keep)
-    attention = next(
-        m for m in backbone.model.modules() if any(child is layer.query for child in m.children())
-    )
+    modules = backbone.model.modules()
+    attention = next(module for module in modules if layer.query in list(module.children()))
     counts = {"num_attention_heads": layer.heads - len(gone), "n_heads": layer.heads - len(gone)}
     for name, value in (counts | {"all_head_size": len(keep), "dim": len(keep)}).items():
         if hasattr(attention, name):  # what transformers' own forward pass goes by
@@ -120,8 +119,7 @@ CHANGES: Mapping[str, Callable[..., None]] = {
 
 
 def keep_layers(model: Any, keep: Sequence[int]) -> None:
-    """Leave only the given layers of a transformers model, in the given order; one named twice is
-    copied.
+    """Keep only the given layers of a transformers model, in their order; a repeated one is copied.
 
     DistilBERT's student starts from every other layer of its teacher; progressive stacking (Gong et
     al., 2019) doubles the layers of a shallow model: 0, 1, 2, 0, 1, 2.

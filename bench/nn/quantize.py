@@ -1,5 +1,4 @@
-"""Linear layers in int8: weights stored as whole numbers, inputs rounded as they come (dynamic
-quantisation).
+"""Linear layers in int8: stored weights, and inputs rounded at run time (dynamic quantisation).
 
 Zafrir et al., 2019 (Q8BERT): symmetric and linear, x ~ s q with s = max |x| / 127. The products are
 the processor's own int8 kernels. Axes: N tokens, i inputs, o outputs.
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewbench.nn.backbone import Backbone
+from fewbench.types import Json
 
 WEIGHT_STEPS = 127
 INPUT_STEPS = 63
@@ -24,8 +24,7 @@ TINY = 1e-12
 
 
 class Int8Linear(nn.Module):
-    """A linear layer whose weights are int8 and whose inputs are rounded, each token by its own
-    largest value.
+    """A linear layer with int8 weights; inputs are rounded, each token by its own largest value.
 
     By token, for then an answer does not depend on what else is in its batch. On a processor the
     products are int8; on other devices the same rounding is computed in floating point, which saves
@@ -81,13 +80,12 @@ class Int8Linear(nn.Module):
         super()._load_from_state_dict(*arguments, **options)
         self._packed = None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Json:
         return self.__dict__ | {"_packed": None}  # a copy packs its own
 
 
 def quantize(backbone: Backbone, per_channel: bool = True) -> None:
-    """Turn the six linear layers of every Transformer layer into int8; embeddings, norms and heads
-    stay as they are.
+    """Turn the six linear layers of every Transformer layer into int8, and nothing else.
 
     Args:
         backbone: changed in place; it cannot be trained any more.

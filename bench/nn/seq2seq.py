@@ -1,5 +1,4 @@
-"""Encoder-decoder models (T5): the template's mask is the first sentinel, and the decoder says what
-stands there.
+"""Encoder-decoders (T5): the mask is the first sentinel, and the decoder predicts its content.
 
 smash, appendix A: a prompt is an example of T5's span corruption, "x1? <extra_id_0>, x2 </s>"; the
 decoder's first token is always <extra_id_0>, so label words are scored as its second. A sequence
@@ -33,8 +32,7 @@ SENTINEL = "<extra_id_0>"
 
 
 class Seq2SeqBackbone(Backbone):
-    """T5 seen as a masked model: scores at the token that is read are the decoder's for what stands
-    there.
+    """T5 seen as a masked model: the decoder scores the word for the sentinel that is read.
 
     The model's own forward pass runs, padded on the right; the sentinel becomes the tokenizer's
     mask token.
@@ -58,9 +56,7 @@ class Seq2SeqBackbone(Backbone):
 
     @property
     def places(self) -> int:
-        """How many tokens of one sequence the model reads: T5's positions are relative, and without
-        end.
-        """
+        """The number of tokens read of one sequence; T5's relative positions have no end."""
         return sys.maxsize
 
     def read(self, batch: Batch) -> Tensor:
@@ -83,9 +79,7 @@ class Seq2SeqBackbone(Backbone):
         return last
 
     def hidden_states(self, batch: Batch) -> list[Tensor]:
-        """Return the embeddings' and every encoder layer's hidden states of all tokens, [N, d]
-        each.
-        """
+        """Return all tokens' hidden states in the encoder, the embeddings first, [N, d] each."""
         return [
             layer.flatten(0, 1)[batch.place] for layer in self._encoder_states(batch, every=True)
         ]
@@ -97,38 +91,35 @@ class Seq2SeqBackbone(Backbone):
         return done.hidden_states if every else (done.last_hidden_state,)
 
     def _before_vocabulary(self, batch: Batch) -> Tensor:
-        """Return what the vocabulary projection takes, [S, d]: T5 scales the state where it ties
-        the embeddings.
-        """
+        """Return the input of the vocabulary projection, [S, d]; T5 scales it if it is tied."""
         scaled = getattr(
             self.config, "scale_decoder_outputs", self.config.tie_word_embeddings
         )  # transformers 5, 4
         return self.read(batch) * (self.config.d_model**-0.5 if scaled else 1.0)
 
     def word_scores(self, batch: Batch, words: Tensor) -> Tensor:
-        """Return the decoder's scores (logits) of some words, [S, W], for token ids `words` [W]."""
+        """Score words `words` [W] (token ids) by the decoder: logits, [S, W]."""
         decoder = self.model.get_output_embeddings()  # type: ignore[operator]
         embedding = self.model.get_input_embeddings()  # type: ignore[operator]
         tied = isinstance(embedding, FocusedEmbedding) and embedding.full.weight is decoder.weight
-        return F.linear(
-            self._before_vocabulary(batch), embedding(words) if tied else decoder.weight[words]
-        )
+        rows = embedding(words) if tied else decoder.weight[words]
+        return F.linear(self._before_vocabulary(batch), rows)
 
     def vocabulary_scores(self, batch: Batch) -> Tensor:
-        """Return the decoder's scores (logits) of the whole vocabulary, [S, V]."""
-        scores: Tensor = self.model.get_output_embeddings()(self._before_vocabulary(batch))  # type: ignore[operator]
+        """Score the whole vocabulary by the decoder: logits, [S, V]."""
+        decoder = self.model.get_output_embeddings()  # type: ignore[operator]
+        scores: Tensor = decoder(self._before_vocabulary(batch))
         return scores
 
     @contextmanager
     def focused(self, tokens: Iterable[int]) -> Iterator[None]:
-        """Train only the embedding rows of `tokens`, and of the token that the decoder begins with."""
+        """Train only the embedding rows of `tokens` and of the decoder's first token."""
         with super().focused({*tokens, self.config.decoder_start_token_id}):
             yield
 
 
 class Seq2SeqPromptModel(PromptModel):
-    """A prompt without a token before it and </s> behind; a label word is the decoder's word for
-    the sentinel.
+    """A prompt for T5: no token before it, </s> after it; the decoder predicts the label word.
 
     The prompt is tokenised whole, as running text: alone, each of its pieces would begin with a
     word boundary of SentencePiece. One place of the maximum length stays free, that of the token
@@ -139,9 +130,7 @@ class Seq2SeqPromptModel(PromptModel):
         return [self._join(self._parts(example)) for example in examples]
 
     def _parts(self, example: Example) -> list[list[int]]:
-        """Return the token ids of each piece of the template: a token goes to the piece of its last
-        character.
-        """
+        """Return token ids by piece of the template; a token belongs to its last character's."""
         tokenizer = self.backbone.tokenizer
         pairs = pairwise((Piece("literal", ""), *self.pieces))
         texts = [
@@ -159,13 +148,12 @@ class Seq2SeqPromptModel(PromptModel):
         for token, (start, end) in zip(read["input_ids"], read["offset_mapping"], strict=True):
             parts[owners[min(max(start, end - 1), len(owners) - 1)]].append(token)
         mask = next(number for number, piece in enumerate(self.pieces) if piece.kind == "mask")
-        parts[mask] = [
-            tokenizer.mask_token_id
-        ]  # less the word boundary that stands before it, if there is one
+        # Without the word boundary before it, if there is one.
+        parts[mask] = [tokenizer.mask_token_id]
         return parts
 
     def _plain(self, text: str) -> str:
-        """Return a text in which nothing is spelt like a special token: a space goes into what is."""
+        """Put a space into whatever in a text is spelt like a special token."""
         for token in self.backbone.tokenizer.added_tokens_decoder.values():
             if token.special and token.content in text:
                 text = text.replace(token.content, f"{token.content[:1]} {token.content[1:]}")

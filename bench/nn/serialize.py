@@ -1,13 +1,11 @@
-"""Trained models as tensors and a manifest, and back: the same class on the same backbone, changed
-in the same ways.
-"""
+"""Write trained models as tensors and a manifest, and rebuild them on the same backbone."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load, save
@@ -16,7 +14,7 @@ from torch import Tensor
 from fewbench.errors import BenchError
 from fewbench.nn import prune
 from fewbench.nn.task_model import TaskModel
-from fewbench.types import ModelRef, Task
+from fewbench.types import Json, ModelRef, Settings, Task
 
 if TYPE_CHECKING:
     from fewbench.nn.fit_context import Models
@@ -27,7 +25,7 @@ OURS = ("fewbench.nn.", "fewbench.methods.")
 """
 
 
-def pack(model: object, methods: Mapping[str, MethodInfo]) -> tuple[dict[str, Any], bytes]:
+def pack(model: object, methods: Mapping[str, MethodInfo]) -> tuple[Json, bytes]:
     """Return a trained model's manifest and its tensors as safetensors bytes.
 
     The manifest names the class, what it is rebuilt from (`TaskModel.blueprint`), the backbone,
@@ -44,7 +42,8 @@ def pack(model: object, methods: Mapping[str, MethodInfo]) -> tuple[dict[str, An
     if not isinstance(model, TaskModel):
         raise BenchError(
             f"a predictor of class {type(model).__name__} cannot be kept",
-            allowed="a TaskModel (bench/nn/task_model.py): a class of bench/nn or one of the method's own",
+            allowed="a TaskModel (bench/nn/task_model.py): "
+            "a class of bench/nn or one of the method's own",
         )
     tensors, tied = _untied(model.state_dict())
     ref = model.backbone.ref
@@ -59,7 +58,7 @@ def pack(model: object, methods: Mapping[str, MethodInfo]) -> tuple[dict[str, An
 
 
 def unpack(
-    manifest: Mapping[str, Any],
+    manifest: Settings,
     content: bytes,
     task: Task,
     ref: ModelRef,
@@ -95,15 +94,14 @@ def unpack(
 
 
 def _class_name(kind: type, methods: Mapping[str, MethodInfo]) -> str:
-    """Return how a manifest names a class: `fewbench.nn.prompt:PromptModel`, or
-    `my-method:MyModel`.
-    """
+    """Name a class for a manifest: `fewbench.nn.prompt:PromptModel`, or `my-method:MyModel`."""
     if kind.__module__.startswith(OURS):
         return f"{kind.__module__}:{kind.__name__}"
     owner = next((name for name, method in methods.items() if method.owns(kind)), None)
     if owner is None:
         raise BenchError(
-            f"a model of class {kind.__name__} cannot be kept: no method's file knows it by that name",
+            f"a model of class {kind.__name__} cannot be kept: "
+            "no method's file knows it by that name",
             where=", ".join(str(method.file) for method in methods.values()),
             fix=f"in that file, from {kind.__module__} import {kind.__name__}",
         )
@@ -118,9 +116,10 @@ def _class_of(written: str, methods: Mapping[str, MethodInfo]) -> type[TaskModel
     elif place in methods:
         found = getattr(methods[place].module(), name, None)
     else:
+        packages = ", ".join(f"{package}…" for package in OURS)
         raise BenchError(
             f"this model's class {name} is of the method '{place}', which is not here",
-            allowed=f"{', '.join(f'{package}…' for package in OURS)} and {', '.join(methods) or 'no method'}",
+            allowed=f"{packages} and {', '.join(methods) or 'no method'}",
             fix=f"--methods FILE, the file of {place}",
         )
     if not (isinstance(found, type) and issubclass(found, TaskModel)):
@@ -131,9 +130,7 @@ def _class_of(written: str, methods: Mapping[str, MethodInfo]) -> type[TaskModel
 
 
 def duplicate(model: TaskModel) -> TaskModel:
-    """Return a copy of a trained model that can be trained and changed; the two share token ids,
-    not weights.
-    """
+    """Copy a trained model, to be trained and changed; the two share token ids, not weights."""
     shared = {
         id(thing): thing
         for thing in (model.backbone.tokenizer, model.backbone.encodings, model.task)
@@ -142,9 +139,7 @@ def duplicate(model: TaskModel) -> TaskModel:
 
 
 def _untied(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Split a state into tensors, each stored once, and further names by the first name of the same
-    tensor.
-    """
+    """Split a state into tensors, each stored once, and the further names of the same tensors."""
     first: dict[tuple[int, torch.Size], str] = {}
     tensors: dict[str, Tensor] = {}
     tied: dict[str, str] = {}

@@ -1,5 +1,6 @@
-"""Soft prompts: vectors before the input embeddings of a frozen model; ppt, sections 2-3, Lester et
-al., 2021.
+"""Soft prompts: vectors before the input embeddings of a frozen model; ppt, section 2-3.
+
+They are those of Lester et al., 2021.
 
 A soft prompt is a value, a tensor [P, E]: `initial_prompt` makes one, and any other (a pretrained
 one, say) will do.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -22,7 +24,7 @@ from fewbench.nn.batch import Batch, Encoded, Tokens
 from fewbench.nn.kinds import prompt_model
 from fewbench.nn.task_model import TaskModel
 from fewbench.nn.verbalizer import word_ids
-from fewbench.types import Example, Task
+from fewbench.types import Example, Json, Task
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -62,10 +64,11 @@ class SoftPromptModel(TaskModel):
         self.hard = prompt_model(backbone, task)
         backbone.requires_grad_(False)
         self.soft = nn.Parameter(prompt.detach().clone().to(backbone.device))
-        backbone.model.set_input_embeddings(SoftEmbedding(words, self.soft))  # type: ignore[operator]
+        embedding = SoftEmbedding(words, self.soft)
+        backbone.model.set_input_embeddings(embedding)  # type: ignore[operator]
 
-    def blueprint(self) -> dict[str, Any]:
-        """Return the number of soft tokens and the hard prompt, which need not be the task's own."""
+    def blueprint(self) -> Json:
+        """Return the number of soft tokens, and the hard prompt, which may not be the task's."""
         return {"tokens": len(self.soft), "template": self.task.template, "words": self.task.words}
 
     @classmethod
@@ -85,18 +88,16 @@ class SoftPromptModel(TaskModel):
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Return prompts as token ids behind those of the soft tokens, -P to -1."""
-        soft = tuple(range(-len(self.soft), 0))
-        return [
-            encoded._replace(
-                sequences=tuple(
-                    Tokens(
-                        (*soft, *hard.ids), (0,) * len(soft) + hard.segments, len(soft) + hard.read
-                    )
-                    for hard in encoded.sequences
-                )
-            )
-            for encoded in self.hard.encode(examples)
-        ]
+        prompts = []
+        for encoded in self.hard.encode(examples):
+            sequences = tuple(map(self._with_soft_tokens, encoded.sequences))
+            prompts.append(encoded._replace(sequences=sequences))
+        return prompts
+
+    def _with_soft_tokens(self, hard: Tokens) -> Tokens:
+        count = len(self.soft)
+        ids = (*range(-count, 0), *hard.ids)
+        return Tokens(ids, (0,) * count + hard.segments, count + hard.read)
 
     def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
         return self.hard._encode_new(examples)
@@ -118,17 +119,14 @@ class SoftPromptModel(TaskModel):
         """Return the hard prompt's loss."""
         return self.hard.loss(batch)
 
-    def describe(self) -> dict[str, object]:
-        """Return what the hard prompt tells, the number of soft tokens, and how many parameters are
-        trained.
-        """
+    def describe(self) -> Json:
+        """Describe the hard prompt, and count soft tokens and trained parameters."""
         soft = {"tokens": len(self.soft), "trained_parameters": self.soft.numel()}
         return self.hard.describe() | {"soft_prompt": soft}
 
 
 def behind(backbone: Backbone, task: Task, tokens: int) -> Task:
-    """Return a task as it is read behind so many soft tokens: no longer than the positions they
-    leave.
+    """Shorten a task's inputs to the positions that a number of soft tokens leaves.
 
     Raises:
         BenchError: no soft tokens; or so many that an input is left neither its own length nor half
@@ -140,10 +138,11 @@ def behind(backbone: Backbone, task: Task, tokens: int) -> Task:
     least = min(task.max_length, backbone.places // 2)
     if room < least:
         raise BenchError(
-            f"{tokens} soft tokens before up to {task.max_length} of {task.full_name} leave {max(room, 0)} of the "
-            f"{backbone.places} positions of this model",
+            f"{tokens} soft tokens before up to {task.max_length} of {task.full_name} leave "
+            f"{max(room, 0)} of the {backbone.places} positions of this model",
             where=backbone.ref.path,
-            allowed=f"at most {backbone.places - least} soft tokens, so that {least} positions are left",
+            allowed=f"at most {backbone.places - least} soft tokens, "
+            f"so that {least} positions are left",
         )
     return replace(task, max_length=min(task.max_length, room))
 
@@ -188,36 +187,35 @@ def initial_prompt(
     Raises:
         BenchError: there is no word to start from.
     """
-    tokenizer = backbone.tokenizer
     words: Tensor = backbone.model.get_input_embeddings().weight.detach()  # type: ignore[operator]
     draw = torch.Generator().manual_seed(seed)
     if start == "normal":
         return words.mean().cpu() + words.std().cpu() * torch.randn(
             tokens, words.shape[1], generator=draw
         )
-    if start == "mask":
-        known = [tokenizer.mask_token_id]
-    elif start == "label":
-        known = [token for ids in word_ids(task, tokenizer) for token in ids]
-    elif start == "vocabulary":
-        known = sorted(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids))
-    else:
-        texts = [text for example in examples for text in (*example.texts, *example.options)]
-        known = [
-            token
-            for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]
-            for token in ids
-        ]
+    known = _start_tokens(task, backbone.tokenizer, examples, start)
     if not known:
         raise BenchError(
             f"no word to start a soft prompt from: start={start}",
             where=task.full_name,
             fix="start=normal",
         )
-    drawn = start in ("vocabulary", "task")
-    rows = (
-        torch.randint(len(known), (tokens,), generator=draw)
-        if drawn
-        else torch.arange(tokens) % len(known)
-    )
+    if start in ("vocabulary", "task"):
+        rows = torch.randint(len(known), (tokens,), generator=draw)
+    else:
+        rows = torch.arange(tokens) % len(known)
     return words[torch.tensor(known)[rows].to(words.device)].cpu()
+
+
+def _start_tokens(
+    task: Task, tokenizer: Any, examples: Sequence[Example], start: Start
+) -> list[int]:
+    """List the tokens whose embeddings a soft prompt starts from."""
+    if start == "mask":
+        return [tokenizer.mask_token_id]
+    if start == "label":
+        return list(chain.from_iterable(word_ids(task, tokenizer)))
+    if start == "vocabulary":
+        return sorted(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids))
+    texts = list(chain.from_iterable((*e.texts, *e.options) for e in examples))
+    return list(chain.from_iterable(tokenizer(texts, add_special_tokens=False)["input_ids"]))

@@ -1,4 +1,4 @@
-"""Training only the embeddings in use, for methods whose losses read more than the loop knows of."""
+"""Train only the embeddings in use, in methods whose losses read more than the loop knows."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from fewbench.types import Example
 def focus_on(
     model: TaskModel, protocol: Protocol, *read: Iterable[Example]
 ) -> AbstractContextManager[None]:
-    """Train a model, inside the block, on the embeddings of some examples' tokens and of its label
-    words alone.
+    """Train, inside the block, only the embeddings of some examples' tokens and of its words.
 
     The result is the same at a fraction of the cost (`Backbone.focused`), and `whole_vocabulary` is
     to be given to `kit.train`. Not with weight decay, which would move the other embeddings: then

@@ -1,6 +1,4 @@
-"""A backbone with a task's head: encodes examples, scores batches, predicts. Axes: B batch, C
-classes, n examples.
-"""
+"""A backbone with a task's head. Axes: B batch, C classes, n examples."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from torch import Tensor, nn
 
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch, Encoded, by_length, collate
-from fewbench.types import Example, Predictions, Task
+from fewbench.types import Example, Json, Predictions, Task
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,8 +24,7 @@ large batches.
 
 
 class TaskModel(nn.Module):
-    """What prompted and headed models share. Abstract: a model gives `_encode_new`, `forward`,
-    `answer`, `loss`.
+    """The base of prompted and headed models, which add `_encode_new`, `forward`, `answer`, `loss`.
 
     Args:
         backbone: the model underneath; it remembers encodings, so that all trials of a run share
@@ -84,15 +81,13 @@ class TaskModel(nn.Module):
         self._encoded.clear()
         self._read.clear()
 
-    def describe(self) -> dict[str, object]:
-        """Return what a record says of the model: inputs that were cut to the maximum length."""
+    def describe(self) -> Json:
+        """Describe the model for a record: the number of inputs cut to the maximum length."""
         cuts = [cut for key in self._read if (cut := self._encoded[key].truncated)]
         return {"truncated": {"examples": len(cuts), "tokens": sum(cuts), "of": len(self._read)}}
 
-    def blueprint(self) -> dict[str, Any]:
-        """Return what `rebuild` needs besides backbone and task, as JSON holds it; weights are
-        stored apart.
-        """
+    def blueprint(self) -> Json:
+        """Describe the model as JSON for `rebuild`, but for backbone, task and weights."""
         return {}
 
     @classmethod

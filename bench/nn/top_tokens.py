@@ -1,5 +1,4 @@
-"""What prompted models would say at the mask: their likeliest tokens, by the last layer and by
-those below.
+"""The likeliest tokens of prompted models at the mask, by the last layer and by those below.
 
 Axes: n examples, L layers.
 """
@@ -17,15 +16,14 @@ from fewbench.nn.kinds import prompt_model
 from fewbench.nn.layer_probes import prompt_teacher
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.task_model import TaskModel
-from fewbench.types import Example
+from fewbench.types import Example, Json
 
 
 @torch.no_grad()
 def layer_tokens(
     model: PromptModel, examples: Sequence[Example], count: int
 ) -> list[list[list[str]]]:
-    """Return the tokens with the highest scores at the mask of each example [n], by layer [L], the
-    likeliest first.
+    """Return the likeliest tokens at the mask of each example [n], by layer [L].
 
     A layer's hidden state is read by the model's language head, which a probe of that layer starts
     from.
@@ -35,11 +33,13 @@ def layer_tokens(
     vocabulary = torch.arange(len(tokenizer), device=model.backbone.device)
     rows, bias = model.backbone.word_rows(vocabulary)
     scores = F.linear(model.backbone.projected(read_states(model, bare)[:, 0]), rows, bias)
-    best = scores.topk(count).indices.tolist()
-    return [
-        [[tokenizer.decode([token]).strip() for token in layer] for layer in example]
-        for example in best
-    ]
+    by_example = []
+    for example in scores.topk(count).indices.tolist():
+        layers = []
+        for tokens in example:
+            layers.append([tokenizer.decode([token]).strip() for token in tokens])
+        by_example.append(layers)
+    return by_example
 
 
 def top_tokens(model: PromptModel, examples: Sequence[Example], count: int) -> list[list[str]]:
@@ -49,25 +49,23 @@ def top_tokens(model: PromptModel, examples: Sequence[Example], count: int) -> l
 
 def token_study(
     models: Mapping[str, PromptModel], examples: Sequence[Example], *, first: int = 3
-) -> dict[str, object]:
-    """Return the five likeliest tokens at the mask of the first examples by each model, as
-    prompt-distiller, Table 4.
+) -> Json:
+    """Return each model's five likeliest tokens at the mask, as in prompt-distiller, Table 4.
 
     Examples go by their ids: a record holds no texts.
     """
     shown = examples[:first]
     tokens = {name: top_tokens(model, shown, 5) for name, model in models.items()}
-    return {
-        f"top_tokens {e.id}": {name: tokens[name][row] for name in models}
-        for row, e in enumerate(shown)
-    }
+    tables = {}
+    for row, example in enumerate(shown):
+        tables[f"top_tokens {example.id}"] = {name: tokens[name][row] for name in models}
+    return tables
 
 
 def study(
     model: TaskModel, kit: FitContext, examples: Sequence[Example], top: int
 ) -> list[dict[str, str]]:
-    """Return rows on what a student, its trained teacher and the pretrained one say;
-    prompt-distiller, Table 4.
+    """Compare a student, its trained teacher and the pretrained one; prompt-distiller, Table 4.
 
     For each example and model there is a row a layer, the last one first: that is the answer. The
     layers below are those that are probed.
@@ -77,18 +75,20 @@ def study(
     """
     pretrained = prompt_model(kit.backbone("teacher"), model.task)
     models = {"trained teacher": kit.teacher(), "pretrained teacher": pretrained, "student": model}
-    found = {
+    tokens = {
         name: layer_tokens(prompt_teacher(each, name), examples, top)
         for name, each in models.items()
     }
-    return [
-        {
-            "text": " / ".join(example.texts),
-            "model": name,
-            "layer": f"{layer}, the answer" if layer == len(layers[row]) else str(layer),
-            "tokens": ", ".join(layers[row][layer - 1]),
-        }
-        for row, example in enumerate(examples)
-        for name, layers in found.items()
-        for layer in range(len(layers[row]), 0, -1)
-    ]
+    rows = []
+    for number, example in enumerate(examples):
+        for name, by_example in tokens.items():
+            layers = by_example[number]
+            for layer in range(len(layers), 0, -1):
+                row = {
+                    "text": " / ".join(example.texts),
+                    "model": name,
+                    "layer": f"{layer}, the answer" if layer == len(layers) else str(layer),
+                    "tokens": ", ".join(layers[layer - 1]),
+                }
+                rows.append(row)
+    return rows

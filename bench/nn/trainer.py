@@ -1,12 +1,12 @@
-"""The one training loop: updates, dev checkpoints, the best one kept. Steps count optimizer
-updates.
-"""
+"""The training loop: updates, dev checkpoints, the best one kept. A step is an optimizer update."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +21,27 @@ Loss = Callable[[Batch], Tensor]
 
 @dataclass(slots=True)
 class History:
-    """What a training run saw: (step, dev score) at each checkpoint, the one kept, and mean
-    training losses.
-    """
+    """The course of a training: (step, dev score) by checkpoint, the one kept, and mean losses."""
 
     curve: list[tuple[int, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     best_step: int = 0
     best_score: float | None = None
+
+    def note_loss(self, total: float, step: int) -> None:
+        """Note the mean loss since the last checkpoint, given the sum.
+
+        Raises:
+            BenchError: it is not finite.
+        """
+        last = self.curve[-1][0] if self.curve else 0
+        mean = total / (step - last)
+        if not math.isfinite(mean):
+            raise BenchError(
+                f"training diverged: the loss is {mean} at step {step}",
+                fix="a smaller learning rate",
+            )
+        self.losses.append(mean)
 
 
 def train(
@@ -84,11 +97,7 @@ def train(
             optimizer.zero_grad(set_to_none=False)
             if step % protocol.eval_every and step != protocol.max_steps:
                 continue
-            _note_loss(
-                history,
-                float(total) / (step - (history.curve[-1][0] if history.curve else 0)),
-                step,
-            )
+            history.note_loss(float(total), step)
             total.zero_()
             score = evaluate()
             history.curve.append((step, score))
@@ -117,45 +126,34 @@ def _update(model: TaskModel, loss: Loss, chosen: list[Encoded], micro_batch: in
     return total
 
 
-def _note_loss(history: History, mean: float, step: int) -> None:
-    if mean != mean or mean in (float("inf"), float("-inf")):
-        raise BenchError(
-            f"training diverged: the loss is {mean} at step {step}", fix="a smaller learning rate"
-        )
-    history.losses.append(mean)
-
-
 def _focus(
     model: TaskModel, examples: Sequence[Encoded], protocol: Protocol, whole_vocabulary: bool
 ) -> AbstractContextManager[None]:
-    """Train the embeddings of tokens in use only; weight decay would move the others, so not with
-    it.
-    """
+    """Train only the embeddings of tokens in use; weight decay would move the others."""
     if whole_vocabulary or protocol.weight_decay:
         return nullcontext()
-    seen = {token for example in examples for tokens in example.sequences for token in tokens.ids}
+    sequences = chain.from_iterable(example.sequences for example in examples)
+    seen = set(chain.from_iterable(sequence.ids for sequence in sequences))
     return model.backbone.focused(seen | set(model.extra_tokens()))
 
 
 def _optimizer(
     model: nn.Module, lr: float, protocol: Protocol
 ) -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
-    """Return the vectors that hold all trained parameters, and AdamW on them; biases and norms are
-    not decayed.
-    """
+    """Gather trained parameters in vectors, with AdamW; no decay of biases and norms."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not protocol.weight_decay:
         vector = _as_views_of_one(trained)
         return [vector], torch.optim.AdamW([vector], lr=lr, weight_decay=0.0, fused=True)
-    kinds = {
-        protocol.weight_decay: [p for p in trained if p.ndim > 1],
-        0.0: [p for p in trained if p.ndim <= 1],
-    }
-    vectors = {
-        decay: _as_views_of_one(parameters) for decay, parameters in kinds.items() if parameters
-    }
-    groups = [{"params": [vector], "weight_decay": decay} for decay, vector in vectors.items()]
-    return [*vectors.values()], torch.optim.AdamW(groups, lr=lr, fused=True)
+    matrices = [parameter for parameter in trained if parameter.ndim > 1]
+    others = [parameter for parameter in trained if parameter.ndim <= 1]
+    vectors: list[nn.Parameter] = []
+    groups = []
+    for parameters, decay in ((matrices, protocol.weight_decay), (others, 0.0)):
+        if parameters:
+            vectors.append(_as_views_of_one(parameters))
+            groups.append({"params": [vectors[-1]], "weight_decay": decay})
+    return vectors, torch.optim.AdamW(groups, lr=lr, fused=True)
 
 
 def _as_views_of_one(parameters: list[nn.Parameter]) -> nn.Parameter:
@@ -176,9 +174,7 @@ def _as_views_of_one(parameters: list[nn.Parameter]) -> nn.Parameter:
 
 
 def _schedule(protocol: Protocol) -> Callable[[int], float]:
-    """Return the factor on the learning rate by updates done: linear warm-up, then constant or
-    linear to zero.
-    """
+    """Return the learning rate's factor by updates done: warm-up, then constant or linear."""
 
     def factor(done: int) -> float:
         if done < protocol.warmup_steps:

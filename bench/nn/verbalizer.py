@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -55,18 +56,22 @@ def word_ids(task: Task, tokenizer: Any) -> tuple[tuple[int, ...], ...]:
         BenchError: a word of several pieces, one that the tokenizer lacks, or one token for two
             classes.
     """
-    ids = tuple(tuple(_token(task, word, tokenizer) for word in words) for words in task.words)
+    ids = tuple(_tokens(task, words, tokenizer) for words in task.words)
     owner: dict[int, int] = {}
     for label, tokens in enumerate(ids):
         for token in tokens:
             if owner.setdefault(token, label) != label:
                 raise BenchError(
-                    f"the labels '{task.labels[owner[token]]}' and '{task.labels[label]}' share the token "
-                    f"'{tokenizer.convert_ids_to_tokens(token)}' with this tokenizer",
+                    f"the labels '{task.labels[owner[token]]}' and '{task.labels[label]}' share "
+                    f"the token '{tokenizer.convert_ids_to_tokens(token)}' with this tokenizer",
                     where=f"{task.file} [{task.name}] words",
                     fix="choose words that differ in more than case",
                 )
     return ids
+
+
+def _tokens(task: Task, words: Sequence[str], tokenizer: Any) -> tuple[int, ...]:
+    return tuple(_token(task, word, tokenizer) for word in words)
 
 
 def _token(task: Task, word: str, tokenizer: Any) -> int:

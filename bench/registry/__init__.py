@@ -1,1 +1,1 @@
-"""What can be run, by name: methods, pipelines, protocols and pretrained models. No torch."""
+"""Names of what can be run: methods, pipelines, protocols and pretrained models. No torch."""

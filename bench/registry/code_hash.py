@@ -1,5 +1,4 @@
-"""The hash of the code that a method runs: its file, the user's modules it imports, and what it
-reaches of `fewbench`.
+"""The hash of a method's code: its file, the user's modules, and what it uses of `fewbench`.
 
 The method's own file counts whole, and so do modules of the user's that it imports, directly or by
 way of others. Of `fewbench` counts what can be reached, by name: a module is looked into if a name
@@ -45,8 +44,7 @@ SAY_NOTHING = frozenset({"errors"})
 
 
 class Import(NamedTuple):
-    """What an import makes known: `bound` in the importing module, `name` in the modules of
-    `files`.
+    """An import: `bound` in the importing module, `name` in the modules of `files`.
 
     `code` is what counts of the import itself where its name is used: which name of a library, or
     that a name is bound as another. Of our own modules the name is followed, so that they may move.
@@ -89,9 +87,7 @@ def parse(file: Path) -> ast.Module:
 
 
 def code_hash(file: Path) -> str:
-    """Return 16 hexadecimal digits that change with the code a method runs; comments and docstrings
-    do not count.
-    """
+    """Hash the code that a method runs (16 hex digits), without comments and docstrings."""
     return _Reach(file).digest()
 
 
@@ -189,9 +185,7 @@ def _run_only(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _imports(tree: ast.Module, file: Path) -> Iterator[Import]:
-    """Yield what a module imports of `fewbench` and of the user's own modules, functions' imports
-    included.
-    """
+    """Yield the imports of `fewbench` and of the user's modules, those in functions too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -235,9 +229,7 @@ def _imported_by_call(node: ast.AST) -> list[str] | None:
 
 
 def _files(module: list[str], importer: Path) -> Iterator[Path]:
-    """Yield the files of a module and of the packages around it, if they are ours or the user's
-    own.
-    """
+    """Yield the files of a module and its packages, if they are ours or the user's."""
     dots = 0
     while dots < len(module) and module[dots] == ".":
         dots += 1
@@ -257,9 +249,7 @@ def _own_module(names: list[str]) -> Iterator[Path]:
 
 
 def _users_module(names: list[str], importer: Path) -> Iterator[Path]:
-    """Yield the files of a module of the user's: beside the file that imports it, or where Python
-    would find it.
-    """
+    """Yield the files of a user's module: beside the importing file, or where Python finds it."""
     beside = [*_in_folder(importer.parent, names)]
     if beside:
         yield from beside
@@ -272,9 +262,7 @@ def _users_module(names: list[str], importer: Path) -> Iterator[Path]:
 
 
 def _in_folder(folder: Path, names: list[str]) -> Iterator[Path]:
-    """Yield the packages' `__init__.py` files and the module that dotted names lead to, as far as
-    they are there.
-    """
+    """Yield the existing packages' `__init__.py` and the module that dotted names lead to."""
     for number, name in enumerate(names, 1):
         file = folder / f"{name}.py"
         if file.is_file():

@@ -13,8 +13,7 @@ UNWRITTEN = frozenset({"ctx", "kind", "type_comment"})
 
 
 class CodePiece(NamedTuple):
-    """A statement of a module, or one method of a class: its code, the names in it, and the name it
-    goes by.
+    """A statement of a module, or a method of a class: its code, its names, its own name.
 
     `name` is None where it counts as soon as its owner does: a class's own statements, a dunder.
     """
@@ -26,9 +25,7 @@ class CodePiece(NamedTuple):
 
 
 def cut(node: ast.stmt) -> Iterator[CodePiece]:
-    """Yield the pieces of a statement of a module; docstrings are taken out of it, and methods out
-    of classes.
-    """
+    """Yield the pieces of a module's statement, without docstrings; a class's methods apart."""
     if isinstance(node, ast.ClassDef):
         yield from _class_pieces(node)
     elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -1,5 +1,4 @@
-"""The file-name registry: a file or a folder in `methods/` is a method, a table in `tasks/*.toml` a
-task.
+"""The file-name registry: files and folders of `methods/`, and tables of `tasks/*.toml`.
 
 Listing imports nothing. A method's name, settings, paper and needs are read from its source by
 `ast`, so `bench ls methods` and the binding of `--methods pkd:beta=50` never load torch. Other
@@ -32,7 +31,7 @@ FOLDER = "__init__.py"
 
 @dataclass(frozen=True, slots=True)
 class MethodInfo:
-    """What a method's source says of it.
+    """The declarations in a method's source.
 
     `settings` are the keyword arguments of its `fit` and its `prepare` with their defaults;
     `search` those that a grid may vary, the protocol's or, for settings of its own, `grid` (the
@@ -98,9 +97,7 @@ class MethodInfo:
         )
 
     def prepared_kind(self, form: str, fixed: Mapping[str, Any]) -> str | None:
-        """Return which preparation a run uses, if any, on a task of a format when the settings of
-        `fixed` are given.
-        """
+        """Choose a run's preparation, if any, by the task's format and fixed settings."""
         given = {**self.settings, **fixed}
         named = (kind for name, kind in self.prepares.items() if given.get(name) is True)
         return next(named, self.prepares.get(form))
@@ -141,8 +138,7 @@ class MethodInfo:
 
 
 def methods(extra: Iterable[Path] = ()) -> dict[str, MethodInfo]:
-    """Return every method by name: the project's, those of installed packages, and the files of
-    `extra`.
+    """Read every method by name: the project's, installed packages', and the files of `extra`.
 
     Raises:
         BenchError: a file that is no method, or two files of one name.
@@ -169,9 +165,7 @@ def methods(extra: Iterable[Path] = ()) -> dict[str, MethodInfo]:
 
 
 def known_methods(files: Iterable[str | Path] = ()) -> dict[str, MethodInfo]:
-    """Return every method by name, those of some files included; a folder stands for its
-    `__init__.py`.
-    """
+    """Read every method by name, with some files; a folder stands for its `__init__.py`."""
     return methods(method_file(file) for file in files)
 
 
@@ -182,7 +176,7 @@ def method_file(path: str | Path) -> Path:
 
 
 def method_name(path: str | Path) -> str:
-    """Return what the method of a file or a folder is called."""
+    """Return the name of the method in a file or folder."""
     file = method_file(path)
     return (file.parent.name if file.name == FOLDER else file.stem).replace("_", "-")
 
@@ -263,9 +257,7 @@ def read_method(file: Path) -> MethodInfo:
 
 
 def _settings(function: ast.FunctionDef, file: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a function's keyword arguments with their defaults, and the annotations of those that
-    have one.
-    """
+    """Return a function's keyword arguments with defaults, and their annotations, if any."""
     arguments = function.args.kwonlyargs
     settings = {}
     for argument, default in zip(arguments, function.args.kw_defaults, strict=True):

@@ -1,6 +1,4 @@
-"""Pipelines: compression steps composed by name, `head-prune+kd+ptq`, each a model to model (thesis
-section 4.5).
-"""
+"""Pipelines: compression steps by name, `head-prune+kd+ptq` (thesis, section 4.5)."""
 
 from __future__ import annotations
 
@@ -18,9 +16,7 @@ PLUS = "+"
 
 @dataclass(frozen=True, slots=True)
 class Pipeline(MethodInfo):
-    """Several steps as one method. Its settings are those of its steps, `step.setting`; it begins
-    as its first does.
-    """
+    """Several steps as one method; its settings are `step.setting`, and it begins as its first."""
 
     parts: tuple[MethodInfo, ...] = ()
 
@@ -35,9 +31,7 @@ class Pipeline(MethodInfo):
         return f"{self.parts[0].name}.teacher"
 
     def searched(self, fixed: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the settings that a grid may vary, less those that are fixed for every step that
-        has them.
-        """
+        """List the settings that a grid may vary: those not fixed for every step that has them."""
         return tuple(
             name
             for name in self.search
@@ -92,7 +86,7 @@ def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:
 
 
 def info_of(name: str, known: Mapping[str, MethodInfo]) -> MethodInfo | None:
-    """Return what is known of a method or of a pipeline, if its parts are here."""
+    """Return a method or a pipeline by name, if its parts are known."""
     if PLUS not in name:
         return known.get(name)
     try:
@@ -104,9 +98,7 @@ def info_of(name: str, known: Mapping[str, MethodInfo]) -> MethodInfo | None:
 def settings_of(
     step: MethodInfo, method: MethodInfo, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the settings of one step of a method: a trial's, and those fixed for the step by its
-    name.
-    """
+    """Return the settings of one step: a trial's, and those fixed for the step by its name."""
     if method is step:
         return dict(settings)
     own = {name: value for name, value in settings.items() if name in step.search}

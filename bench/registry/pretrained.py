@@ -1,6 +1,4 @@
-"""Pretrained models by name: embedded, a local folder, or the hub. No torch: only files are looked
-at.
-"""
+"""Pretrained models by name: embedded, a folder, or the hub. Only files are read; no torch."""
 
 from __future__ import annotations
 
@@ -99,9 +97,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 @lru_cache
 def backbone_kind(ref: ModelRef) -> BackboneKind:
-    """Return the kind of a language model, by its configuration; what is not known is taken for a
-    masked one.
-    """
+    """Return a language model's kind by its configuration; an unknown one counts as masked."""
     try:
         config = read_config(Path(ref.path))
     except ModelError:  # said where it is loaded
@@ -128,9 +124,7 @@ NOT_DECISIVE = (
 
 
 def folder_hash(folder: Path) -> str:
-    """Return a hash (16 hex digits) of the names and bytes of a folder's files that may decide its
-    model's answers.
-    """
+    """Hash names and bytes of the files that may decide a model's answers (16 hex digits)."""
     digest = hashlib.sha256()
     for file in decisive_files(folder):
         digest.update(file.name.encode() + b"\0")

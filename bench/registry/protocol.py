@@ -46,9 +46,7 @@ class Protocol:
     grows_from: int | None = None
 
     def of_classes(self, classes: int) -> Protocol:
-        """Return the protocol with the updates that a task of so many classes gets, and as many
-        evaluations.
-        """
+        """Return the protocol with the updates for a number of classes, and as many evaluations."""
         if self.grows_from is None or classes <= self.grows_from:
             return self
         grown = (
@@ -64,8 +62,7 @@ class Protocol:
         fixed: Mapping[str, Any],
         own: Mapping[str, Sequence[Any]] | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the settings of each trial: the grid over `search`, in the grid's order, less what
-        is `fixed`.
+        """List each trial's settings: the grid over `search`, in order, without what is `fixed`.
 
         `own` are values of settings that the method alone has, the preferred one first. They add no
         trials, for a method that is tried more often has more chances to be lucky on dev: the
@@ -96,7 +93,7 @@ def _product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def better(score: float, best: float | None, tie: Tie) -> bool:
-    """Whether a dev score takes the place of the best so far."""
+    """True if a dev score replaces the best so far."""
     return best is None or score > best or (tie == "last" and score == best)
 
 

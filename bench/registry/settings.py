@@ -1,6 +1,4 @@
-"""Settings of a method as typed, `name:beta=50,layers=[1,3]`, bound to its signature before
-anything loads.
-"""
+"""Settings as typed, `name:beta=50,layers=[1,3]`, bound to a method's signature."""
 
 from __future__ import annotations
 
@@ -36,8 +34,7 @@ def methods_of(requests: Sequence[str]) -> dict[str, MethodInfo]:
 def choose_methods(
     requests: Sequence[str], known: Mapping[str, MethodInfo] | None = None
 ) -> list[Chosen]:
-    """Return what `--methods` names: names, `a+b`, `all`, paths, each with `:setting=value` or
-    `:preset`.
+    """List what `--methods` names: names, `a+b`, `all`, paths, each with settings or presets.
 
     Args:
         requests: as typed.
@@ -77,9 +74,7 @@ def choose_methods(
 
 
 def _all(known: Mapping[str, MethodInfo]) -> list[MethodInfo]:
-    """Return every method and the pipelines that steps name; a step that names none stands only in
-    others'.
-    """
+    """List every method and the pipelines that steps name, without steps that name none."""
     alone = [info for info in known.values() if not info.step or info.pipelines]
     return [
         *alone,
@@ -151,9 +146,7 @@ _PLAIN: Mapping[str, type] = {"str": str, "bool": bool, "None": type(None)}
 
 
 def _value(method: MethodInfo, name: str, text: str) -> Any:
-    """Return the value of a text, which must be of one of the kinds that the setting's annotation
-    names.
-    """
+    """Parse a value, which must be of one of the kinds in the setting's annotation."""
     default = method.settings[name]
     try:
         value = ast.literal_eval(
@@ -200,7 +193,7 @@ def _name(kind: type) -> str:
 
 
 def _fitted(kind: str, value: Any, default: Any) -> tuple[bool, Any]:
-    """Return whether a value is of a kind, and the value as it."""
+    """Return True with the value as a kind, if it is of that kind."""
     if kind == ANY:
         return _storable(value), value
     if kind.startswith("Literal["):
@@ -215,7 +208,7 @@ def _fitted(kind: str, value: Any, default: Any) -> tuple[bool, Any]:
 
 
 def _storable(value: Any) -> bool:
-    """Whether a record can hold a value, and all that is in it."""
+    """True if a record can hold a value and all that is in it."""
     if isinstance(value, tuple | list):
         return all(map(_storable, value))
     if isinstance(value, dict):
