@@ -15,7 +15,7 @@ import inspect
 import symtable
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from fewbench.errors import BenchError
 from fewbench.io.atomic import make_folder, write_whole
 from fewbench.refs import NAME
+from fewbench.types import Json, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -70,7 +71,7 @@ def write_method(function: Callable[..., Any], folder: Path) -> str:
         BenchError: a function whose source is not to be had, or that uses what cannot be written.
         StoreUnwritable: the file cannot be written.
     """
-    settings: dict[str, Any] = {}
+    settings: Json = {}
     while isinstance(function, functools.partial):
         if function.args:
             raise _refused(function, "it fixes arguments by place", "functools.partial(f, lr=1e-3)")
@@ -99,7 +100,7 @@ def method_source(function: FunctionType) -> str:
     """
     writer = _Writer(function)
     writer.add(function.__name__, function)
-    declared: Mapping[str, Any] = getattr(function, DECLARED, {})
+    declared: Settings = getattr(function, DECLARED, {})
     constants = [f"{name.upper()} = {value!r}" for name, value in declared.items()]
     summary = (inspect.getdoc(function) or f"The function {function.__name__}.").splitlines()[0]
     parts = [
@@ -119,7 +120,7 @@ class _Writer:
         self.function = function
         self.imports: set[str] = set()
         self.definitions: list[str] = []
-        self.known: dict[str, Any] = {}
+        self.known: Json = {}
 
     def add(self, name: str, value: Any) -> None:
         """Add what a name of the function's module stands for, once."""

@@ -92,7 +92,7 @@ def code_hash(file: Path) -> str:
 
 
 class _Reach:
-    """The code that counts for one method, found by following names until nothing new is reached."""
+    """The code that counts for one method, found by following names to the end."""
 
     def __init__(self, file: Path) -> None:
         self.names = set(ASKED)
@@ -204,28 +204,20 @@ def _from_import(node: ast.ImportFrom, file: Path) -> Iterator[Import]:
     for alias in node.names:
         inner = [] if alias.name == "*" else [alias.name]
         files = (*_files(module, file), *_files([*module, *inner], file))
-        bound = (
-            "import_module" if alias.name == "*" else alias.asname or alias.name
-        )  # a star gives any name
+        # A star gives any name.
+        bound = "import_module" if alias.name == "*" else alias.asname or alias.name
         yield _import(bound, module, alias.name, files)
 
 
 def _imported_by_call(node: ast.AST) -> list[str] | None:
-    """Return the module that a call of `import_module` or `__import__` names, if it is written out."""
+    """Return the module in a call of `import_module` or `__import__`, if it is a literal."""
     if not isinstance(node, ast.Call) or not node.args:
         return None
-    called = node.func
-    name = (
-        called.attr
-        if isinstance(called, ast.Attribute)
-        else called.id
-        if isinstance(called, ast.Name)
-        else ""
-    )
-    given = node.args[0]
-    if name not in ("import_module", "__import__") or not isinstance(given, ast.Constant):
+    called, argument = node.func, node.args[0]
+    name = getattr(called, "attr", None) or getattr(called, "id", None)
+    if name not in ("import_module", "__import__") or not isinstance(argument, ast.Constant):
         return None
-    return str(given.value).split(".")
+    return str(argument.value).split(".")
 
 
 def _files(module: list[str], importer: Path) -> Iterator[Path]:

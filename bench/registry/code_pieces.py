@@ -59,17 +59,20 @@ def _piece(node: ast.stmt, name: str | None, owner: str | None = None) -> CodePi
     names: set[str] = set()
     node = _WithoutImports().visit(node)
     for inner in ast.walk(node):
-        if isinstance(inner, Definition) and inner.body and _is_text(inner.body[0]):
-            inner.body = inner.body[1:] or [ast.Pass()]
+        if isinstance(inner, Definition):
+            _drop_docstring(inner)
         elif isinstance(inner, ast.Name):
             names.add(inner.id)
         elif isinstance(inner, ast.Attribute):
             names.add(inner.attr)
-        elif isinstance(inner, ast.Constant) and isinstance(
-            inner.value, str
-        ):  # getattr, quoted annotations
-            names.add(inner.value)
+        elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+            names.add(inner.value)  # getattr, quoted annotations
     return CodePiece(name, owner, f"{owner or ''}: {written(node)}", frozenset(names))
+
+
+def _drop_docstring(node: Definition) -> None:
+    if node.body and _is_text(node.body[0]):
+        node.body = node.body[1:] or [ast.Pass()]
 
 
 def written(node: object) -> str:

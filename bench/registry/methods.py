@@ -23,7 +23,7 @@ from typing import Any, get_args
 from fewbench.errors import BenchError
 from fewbench.refs import NAME
 from fewbench.registry.code_hash import code_hash, parse
-from fewbench.types import KINDS, BackboneKind
+from fewbench.types import KINDS, BackboneKind, Json, Settings
 
 FOLDER = "__init__.py"
 """The file of a method that is a folder."""
@@ -58,12 +58,12 @@ class MethodInfo:
     summary: str
     paper: str
     needs: tuple[str, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     search: tuple[str, ...] = ()
-    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    presets: Mapping[str, Settings] = field(default_factory=dict)
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    search_if: Mapping[str, Any] = field(default_factory=dict)
+    search_if: Settings = field(default_factory=dict)
     kinds: tuple[str, ...] = KINDS
     backbones: tuple[str, ...] = ("masked",)
     prepares: Mapping[str, str] = field(default_factory=dict)
@@ -87,20 +87,17 @@ class MethodInfo:
         """The setting that names the method of its trained teacher; None where it has none."""
         return "teacher" if "teacher" in self.needs and "teacher" in self.settings else None
 
-    def searched(self, fixed: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the settings that a grid may vary when those of `fixed` are given."""
-        given = {**self.settings, **fixed}
-        return (
-            self.search
-            if all(given.get(name) == value for name, value in self.search_if.items())
-            else ()
-        )
+    def searched(self, fixed: Settings) -> tuple[str, ...]:
+        """List the settings that a grid may vary beside those of `fixed`."""
+        settings = {**self.settings, **fixed}
+        is_search = all(settings.get(name) == value for name, value in self.search_if.items())
+        return self.search if is_search else ()
 
-    def prepared_kind(self, form: str, fixed: Mapping[str, Any]) -> str | None:
+    def prepared_kind(self, form: str, fixed: Settings) -> str | None:
         """Choose a run's preparation, if any, by the task's format and fixed settings."""
-        given = {**self.settings, **fixed}
-        named = (kind for name, kind in self.prepares.items() if given.get(name) is True)
-        return next(named, self.prepares.get(form))
+        settings = {**self.settings, **fixed}
+        switched_on = (kind for name, kind in self.prepares.items() if settings.get(name) is True)
+        return next(switched_on, self.prepares.get(form))
 
     def code_hash(self) -> str:
         """Return a hash of the code the method runs (`fewbench.registry.code_hash`)."""
@@ -108,11 +105,11 @@ class MethodInfo:
 
     @property
     def sources(self) -> dict[str, MethodInfo]:
-        """The methods whose modules hold the classes of its models, by name: itself, or its steps."""
+        """The methods that may define the classes of its models, by name: itself, or its steps."""
         return {method.name: method for method in self.steps or (self,)}
 
     def module(self) -> ModuleType:
-        """Import the method, once in a process as long as its file is the same. Torch loads here."""
+        """Import the method, once per process and content of its file. Torch loads here."""
         called = self.name.replace("-", "_")
         if self.file in _own("methods", f"{called}.py") + _own("methods", f"{called}/{FOLDER}"):
             return importlib.import_module(f"fewbench.methods.{called}")
@@ -188,7 +185,7 @@ def task_files(extra: Iterable[Path] = ()) -> list[Path]:
 
 
 def figure_files() -> list[Path]:
-    """Return every file of `plots/`; those with a `draw` are figures (`fewbench.report.figures`)."""
+    """List the files of `plots/`; those with a `draw` are figures (`fewbench.report.figures`)."""
     return _own("plots", "*.py")
 
 
@@ -199,13 +196,7 @@ def read_method(file: Path) -> MethodInfo:
         BenchError: no such file, not Python, no `fit`, or a setting whose default is not a literal.
     """
     tree = parse(file)
-    name = method_name(file)
-    if not NAME.fullmatch(name):
-        raise BenchError(
-            f"'{name.replace('-', '_')}' is no method name",
-            where=str(file),
-            allowed="lower-case letters, digits, '_'",
-        )
+    name = _checked_name(file)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     fit = functions.get("fit") or functions.get("transform")
     if fit is None:
@@ -216,15 +207,10 @@ def read_method(file: Path) -> MethodInfo:
         )
     constants = _constants(tree)
     fitted, annotations = _settings(fit, file)
-    shared, noted = _settings(functions["prepare"], file) if "prepare" in functions else ({}, {})
-    if differ := [
-        setting for setting in shared if fitted.get(setting, shared[setting]) != shared[setting]
-    ]:
-        raise BenchError(
-            f"the setting '{differ[0]}' has one default in fit and another in prepare",
-            where=str(file),
-        )
-    settings = shared | fitted
+    prepare = functions.get("prepare")
+    prepared, prepare_annotations = _settings(prepare, file) if prepare else ({}, {})
+    _check_defaults(file, prepared, fitted)
+    settings = prepared | fitted
     needs = tuple(_literal(constants.get("NEEDS"), file, "NEEDS", ()))
     if "fit" not in functions:
         _check_step(file, needs, settings)
@@ -235,11 +221,11 @@ def read_method(file: Path) -> MethodInfo:
         paper=_literal(constants.get("PAPER"), file, "PAPER", ""),
         needs=needs,
         settings=settings,
-        annotations=noted | annotations,
+        annotations=prepare_annotations | annotations,
         search=tuple(_literal(constants.get("SEARCH"), file, "SEARCH", ())),
         presets=_literal(constants.get("PRESETS"), file, "PRESETS", {}),
         prepares=_literal(constants.get("PREPARES"), file, "PREPARES", {}),
-        prepare_settings=tuple(shared),
+        prepare_settings=tuple(prepared),
         fit_settings=tuple(fitted),
         prepare_checks="check_prepare" in functions,
         step="fit" not in functions,
@@ -256,7 +242,26 @@ def read_method(file: Path) -> MethodInfo:
     )
 
 
-def _settings(function: ast.FunctionDef, file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def _checked_name(file: Path) -> str:
+    name = method_name(file)
+    if not NAME.fullmatch(name):
+        raise BenchError(
+            f"'{name.replace('-', '_')}' is no method name",
+            where=str(file),
+            allowed="lower-case letters, digits, '_'",
+        )
+    return name
+
+
+def _check_defaults(file: Path, prepared: Settings, fitted: Settings) -> None:
+    """Refuse a setting with different defaults in `prepare` and `fit`."""
+    for name, default in prepared.items():
+        if fitted.get(name, default) != default:
+            problem = f"the setting '{name}' has one default in fit and another in prepare"
+            raise BenchError(problem, where=str(file))
+
+
+def _settings(function: ast.FunctionDef, file: Path) -> tuple[Json, dict[str, str]]:
     """Return a function's keyword arguments with defaults, and their annotations, if any."""
     arguments = function.args.kwonlyargs
     settings = {}
@@ -271,19 +276,22 @@ def _settings(function: ast.FunctionDef, file: Path) -> tuple[dict[str, Any], di
 
 
 def _constants(tree: ast.Module) -> dict[str, ast.expr]:
-    return {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if isinstance(target, ast.Name)
-    }
+    """Return the values of a module's own names, as written."""
+    values = {}
+    for node in tree.body:
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+            continue
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(target, ast.Name):
+                values[target.id] = node.value
+    return values
 
 
-def _check_step(file: Path, needs: tuple[str, ...], settings: Mapping[str, Any]) -> None:
+def _check_step(file: Path, needs: tuple[str, ...], settings: Settings) -> None:
     if "teacher" not in needs or not isinstance(settings.get("teacher"), str):
         raise BenchError(
-            "a step starts at a trained teacher when it is first, so it needs one and names the method that trains it",
+            "a step starts at a trained teacher when it is first, "
+            "so it needs one and names the method that trains it",
             where=str(file),
             fix='NEEDS = ("teacher",) and the setting teacher: str = "ft"',
         )

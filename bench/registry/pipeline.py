@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from itertools import chain, pairwise
+from typing import Any, TypeVar
 
 from fewbench.errors import BenchError
 from fewbench.io.checked_json import joint_hash
 from fewbench.registry.methods import MethodInfo
+from fewbench.types import Json, Settings
+
+V = TypeVar("V")
 
 PLUS = "+"
 
@@ -30,15 +33,12 @@ class Pipeline(MethodInfo):
         """The setting that names the method of the teacher that it starts from."""
         return f"{self.parts[0].name}.teacher"
 
-    def searched(self, fixed: Mapping[str, Any]) -> tuple[str, ...]:
+    def searched(self, fixed: Settings) -> tuple[str, ...]:
         """List the settings that a grid may vary: those not fixed for every step that has them."""
-        return tuple(
-            name
-            for name in self.search
-            if any(
-                name in step.search and f"{step.name}.{name}" not in fixed for step in self.steps
-            )
-        )
+        searched: set[str] = set()
+        for step in self.steps:
+            searched |= {name for name in step.search if f"{step.name}.{name}" not in fixed}
+        return tuple(name for name in self.search if name in searched)
 
     def code_hash(self) -> str:
         """Return a hash of the code of all steps."""
@@ -53,36 +53,58 @@ def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:
             step.
     """
     steps = [_step(part, name, known) for part in name.split(PLUS)]
-    for step, following in pairwise(steps):
-        if step.last:
-            raise BenchError(
-                f"in '{name}' {following.name} follows {step.name}, which must be the last step",
-                where=str(step.file),
-                fix=f"--methods {PLUS.join([*(s.name for s in steps if not s.last), step.name])}",
-            )
-    if len({step.name for step in steps}) < len(steps):
-        raise BenchError(f"'{name}' has a step twice", allowed="each step once")
+    _check_order(name, steps)
+    names = ", then ".join(step.name for step in steps)
+    grid: dict[str, tuple[Any, ...]] = {}
+    settings: Json = {}
+    annotations: dict[str, str] = {}
+    for step in steps:
+        grid |= step.grid
+        settings |= _prefixed(step, step.settings)
+        annotations |= _prefixed(step, step.annotations)
     return Pipeline(
         name=name,
         file=steps[0].file,
-        summary=f"{', then '.join(step.name for step in steps)}: a pipeline from the trained teacher.",
+        summary=f"{names}: a pipeline from the trained teacher.",
         paper="; ".join(dict.fromkeys(step.paper for step in steps)),
-        needs=tuple(dict.fromkeys(need for step in steps for need in step.needs)),
-        settings={
-            f"{step.name}.{key}": value for step in steps for key, value in step.settings.items()
-        },
-        annotations={
-            f"{step.name}.{key}": value for step in steps for key, value in step.annotations.items()
-        },
-        search=tuple(dict.fromkeys(key for step in steps for key in step.search)),
-        grid={key: values for step in steps for key, values in step.grid.items()},
-        kinds=tuple(kind for kind in steps[0].kinds if all(kind in step.kinds for step in steps)),
-        backbones=tuple(
-            kind for kind in steps[0].backbones if all(kind in step.backbones for step in steps)
-        ),
+        needs=_union(step.needs for step in steps),
+        settings=settings,
+        annotations=annotations,
+        search=_union(step.search for step in steps),
+        grid=grid,
+        kinds=_common([step.kinds for step in steps]),
+        backbones=_common([step.backbones for step in steps]),
         parts=tuple(steps),
         checks=any(step.checks for step in steps),
     )
+
+
+def _check_order(name: str, steps: Sequence[MethodInfo]) -> None:
+    for step, following in pairwise(steps):
+        if step.last:
+            in_order = [*(other.name for other in steps if not other.last), step.name]
+            raise BenchError(
+                f"in '{name}' {following.name} follows {step.name}, which must be the last step",
+                where=str(step.file),
+                fix=f"--methods {PLUS.join(in_order)}",
+            )
+    if len({step.name for step in steps}) < len(steps):
+        raise BenchError(f"'{name}' has a step twice", allowed="each step once")
+
+
+def _prefixed(step: MethodInfo, values: Mapping[str, V]) -> dict[str, V]:
+    return {f"{step.name}.{name}": value for name, value in values.items()}
+
+
+def _union(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Return the names that any step has, in the order of the steps."""
+    return tuple(dict.fromkeys(chain.from_iterable(names)))
+
+
+def _common(names: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the names that every step has, in the order of the first."""
+    shared = set(names[0]).intersection(*names[1:])
+    return tuple(name for name in names[0] if name in shared)
 
 
 def info_of(name: str, known: Mapping[str, MethodInfo]) -> MethodInfo | None:
@@ -95,19 +117,16 @@ def info_of(name: str, known: Mapping[str, MethodInfo]) -> MethodInfo | None:
         return None
 
 
-def settings_of(
-    step: MethodInfo, method: MethodInfo, settings: Mapping[str, Any]
-) -> dict[str, Any]:
+def settings_of(step: MethodInfo, method: MethodInfo, settings: Settings) -> Json:
     """Return the settings of one step: a trial's, and those fixed for the step by its name."""
     if method is step:
         return dict(settings)
-    own = {name: value for name, value in settings.items() if name in step.search}
+    of_step = {name: value for name, value in settings.items() if name in step.search}
     prefix = f"{step.name}."
-    return own | {
-        name.removeprefix(prefix): value
-        for name, value in settings.items()
-        if name.startswith(prefix)
-    }
+    for name, value in settings.items():
+        if name.startswith(prefix):
+            of_step[name.removeprefix(prefix)] = value
+    return of_step
 
 
 def _step(name: str, whole: str, known: Mapping[str, MethodInfo]) -> MethodInfo:

@@ -6,12 +6,11 @@ import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from fewbench.errors import BenchError, ModelError, NeedsNetwork
 from fewbench.io.file_hash import file_hash
 from fewbench.io.files import parse_json, read_file
-from fewbench.types import BackboneKind, ModelRef
+from fewbench.types import BackboneKind, Json, ModelRef
 
 EMBEDDED = Path(__file__).parent / "models"
 CAUSAL = ("gpt2", "gpt_neox", "llama", "opt")
@@ -77,7 +76,7 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> Json:
     """Return a model's configuration.
 
     Raises:
@@ -169,7 +168,7 @@ def _from_hub(name: str, *, offline: bool) -> ModelRef:
     return ModelRef(name, str(path), path.name)
 
 
-def describe(folder: Path) -> dict[str, object]:
+def describe(folder: Path) -> Json:
     """Return the model type, layers, width and vocabulary that a folder's configuration states."""
     config = read_config(folder)
     names = {

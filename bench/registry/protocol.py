@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from fewbench.errors import BenchError
 from fewbench.io import toml
+from fewbench.types import Json, Settings
+
+Grid = Mapping[str, Sequence[Any]]
+"""The values that trials try, by setting."""
 
 Tie = Literal["first", "last"]
 
@@ -42,7 +46,7 @@ class Protocol:
     checkpoint_tie: Tie
     trial_tie: Tie
     ddof: int
-    prepare: Mapping[str, Any] = field(default_factory=dict)
+    prepare: Settings = field(default_factory=dict)
     grows_from: int | None = None
 
     def of_classes(self, classes: int) -> Protocol:
@@ -59,9 +63,9 @@ class Protocol:
     def trials(
         self,
         search: Iterable[str],
-        fixed: Mapping[str, Any],
-        own: Mapping[str, Sequence[Any]] | None = None,
-    ) -> list[dict[str, Any]]:
+        fixed: Settings,
+        own: Grid | None = None,
+    ) -> list[Json]:
         """List each trial's settings: the grid over `search`, in order, without what is `fixed`.
 
         `own` are values of settings that the method alone has, the preferred one first. They add no
@@ -70,25 +74,24 @@ class Protocol:
         trained, and all of them are tried. Of trials that tie, the one with the preferred value
         comes first or last, as `trial_tie` prefers.
         """
-        open_to = [name for name in search if name not in fixed]
-        shared = _product({name: values for name, values in self.grid.items() if name in open_to})
-        mine = _product(
-            {
-                name: values
-                for name, values in (own or {}).items()
-                if name in {*open_to} - {*self.grid}
-            }
-        )
-        turns = (
-            list(itertools.islice(itertools.cycle(mine), len(shared))) if shared != [{}] else mine
-        )
+        searched = set(search) - set(fixed)
+        of_grid = _product(_only(self.grid, searched))
+        of_method = _product(_only(own or {}, searched - set(self.grid)))
+        turns = of_method
+        if of_grid != [{}]:
+            turns = list(itertools.islice(itertools.cycle(of_method), len(of_grid)))
         if self.trial_tie == "last":
             turns.reverse()
-        return [one | other for one, other in zip(itertools.cycle(shared), turns, strict=False)]
+        pairs = zip(itertools.cycle(of_grid), turns, strict=False)
+        return [shared | mine for shared, mine in pairs]
 
 
-def _product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Return every combination of the values of some settings."""
+def _only(grid: Grid, names: Set[str]) -> Grid:
+    return {name: values for name, values in grid.items() if name in names}
+
+
+def _product(grid: Grid) -> list[Json]:
+    """List every combination of the values of some settings."""
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
@@ -117,7 +120,7 @@ def get_protocol(name: str) -> Protocol:
     return known[name]
 
 
-def from_table(name: str, table: dict[str, Any]) -> Protocol:
+def from_table(name: str, table: Json) -> Protocol:
     """Return the protocol that a table of a TOML file states."""
     grid = {setting: tuple(values) for setting, values in table.pop("grid").items()}
     return Protocol(name=name, grid=grid, seeds=tuple(table.pop("seeds")), **table)

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 from fewbench.errors import LONGEST, BenchError, shortened
 from fewbench.registry.methods import MethodInfo, known_methods, method_name
 from fewbench.registry.pipeline import PLUS, pipeline
+from fewbench.types import Json
 
 
 class Chosen(NamedTuple):
     """A method and the settings its user fixed; `named` unless it came with `all`."""
 
     method: MethodInfo
-    settings: dict[str, Any]
+    settings: Json
     named: bool = True
 
 
@@ -43,31 +44,37 @@ def choose_methods(
     Raises:
         BenchError: an unknown method or setting, or a value that does not fit.
     """
-    split = [_split(request) for request in requests]
     known = methods_of(requests) if known is None else known
     chosen: list[Chosen] = []
-    for head, tail in split:
-        if head == "all" and not tail:
-            chosen += [Chosen(info, {}, named=False) for info in _all(known)]
-            continue
-        name = method_name(head) if _is_path(head) else head
-        if PLUS in name:
-            method = pipeline(name, known)
-            chosen.append(Chosen(method, bind(method, tail)))
-            continue
-        if name not in known:
-            raise BenchError(
-                f"unknown method '{name}'",
-                allowed=["all", *known],
-                given=name,
-                fix="bench ls methods",
-            )
-        chosen.append(Chosen(known[name], bind(known[name], tail)))
+    for head, assignments in map(_split, requests):
+        if head == "all" and not assignments:
+            chosen += [Chosen(method, {}, named=False) for method in _all(known)]
+        else:
+            method = _method(head, known)
+            chosen.append(Chosen(method, bind(method, assignments)))
+    return _unique(chosen)
+
+
+def _method(head: str, known: Mapping[str, MethodInfo]) -> MethodInfo:
+    """Return the method or pipeline that a request names by its head."""
+    name = method_name(head) if _is_path(head) else head
+    if PLUS in name:
+        return pipeline(name, known)
+    if name not in known:
+        raise BenchError(
+            f"unknown method '{name}'", allowed=["all", *known], given=name, fix="bench ls methods"
+        )
+    return known[name]
+
+
+def _unique(chosen: Sequence[Chosen]) -> list[Chosen]:
+    """Keep each method with its settings once; it is named if any of them is."""
     unique: list[Chosen] = []
     for choice in chosen:
-        same = [n for n, other in enumerate(unique) if other[:2] == choice[:2]]
-        if same:
-            unique[same[0]] = choice._replace(named=choice.named or unique[same[0]].named)
+        for number, other in enumerate(unique):
+            if other[:2] == choice[:2]:
+                unique[number] = choice._replace(named=choice.named or other.named)
+                break
         else:
             unique.append(choice)
     return unique
@@ -82,14 +89,14 @@ def _all(known: Mapping[str, MethodInfo]) -> list[MethodInfo]:
     ]
 
 
-def bind(method: MethodInfo, assignments: Sequence[str]) -> dict[str, Any]:
+def bind(method: MethodInfo, assignments: Sequence[str]) -> Json:
     """Return the settings that `setting=value` texts and preset names stand for.
 
     Raises:
         BenchError: a setting or preset the method lacks, or a value of another type or range than
             its own.
     """
-    settings: dict[str, Any] = {}
+    settings: Json = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
@@ -148,16 +155,11 @@ _PLAIN: Mapping[str, type] = {"str": str, "bool": bool, "None": type(None)}
 def _value(method: MethodInfo, name: str, text: str) -> Any:
     """Parse a value, which must be of one of the kinds in the setting's annotation."""
     default = method.settings[name]
+    spelt = {"true": "True", "false": "False", "none": "None"}
+    too_deep = (RecursionError, MemoryError)
     try:
-        value = ast.literal_eval(
-            {"true": "True", "false": "False", "none": "None"}.get(text.lower(), text)
-        )
-    except (
-        ValueError,
-        SyntaxError,
-        RecursionError,
-        MemoryError,
-    ):  # the last two: nested too deeply
+        value = ast.literal_eval(spelt.get(text.lower(), text))
+    except (ValueError, SyntaxError, *too_deep):
         value = text
     kinds = _kinds(method.annotations.get(name, ""), default)
     for kind in kinds:
@@ -198,13 +200,17 @@ def _fitted(kind: str, value: Any, default: Any) -> tuple[bool, Any]:
         return _storable(value), value
     if kind.startswith("Literal["):
         return value in ast.literal_eval(f"({kind[8:-1]},)"), value
-    if bounds := BOUNDS.get(kind):
-        whole = type(value) is int and bounds.kind is float and abs(value) <= sys.float_info.max
-        number = float(value) if whole else value
-        return type(number) is bounds.kind and bounds.hold(number), number
+    if kind in BOUNDS:
+        return _fitted_number(BOUNDS[kind], value)
     if isinstance(default, tuple) and isinstance(value, list):
         value = tuple(value)
     return type(value) is _PLAIN.get(kind, type(default)) and _storable(value), value
+
+
+def _fitted_number(bounds: _Bounds, value: Any) -> tuple[bool, Any]:
+    whole = type(value) is int and bounds.kind is float and abs(value) <= sys.float_info.max
+    number = float(value) if whole else value
+    return type(number) is bounds.kind and bounds.hold(number), number
 
 
 def _storable(value: Any) -> bool:
@@ -220,10 +226,10 @@ def _storable(value: Any) -> bool:
 def _shown(kind: str, default: Any) -> str:
     if kind.startswith("Literal["):
         return ", ".join(sorted(str(known) for known in ast.literal_eval(f"({kind[8:-1]},)")))
-    shown = BOUNDS[kind].shown if kind in BOUNDS else kind if kind == "None" else f"a {kind}"
-    return (
-        shown if default is None or kind == "None" else f"{shown}, such as the default {default!r}"
-    )
+    if kind == "None":
+        return kind
+    shown = BOUNDS[kind].shown if kind in BOUNDS else f"a {kind}"
+    return shown if default is None else f"{shown}, such as the default {default!r}"
 
 
 def split_list(text: str, what: str = "the list") -> list[str]:
@@ -261,14 +267,16 @@ def _at_commas(text: str) -> list[str]:
     for place, letter in enumerate(text):
         if letter in _PARTNERS.values():
             opened.append(place)
-        elif letter in _PARTNERS and not (opened and text[opened.pop()] == _PARTNERS[letter]):
-            raise _alone(text, place)
+        elif letter in _PARTNERS:
+            if not opened or text[opened.pop()] != _PARTNERS[letter]:
+                raise _alone(text, place)
         elif letter == "," and not opened:
             pieces.append(text[start:place].strip())
             start = place + 1
     if opened:
         raise _alone(text, opened[-1])
-    return [piece for piece in (*pieces, text[start:].strip()) if piece]
+    pieces.append(text[start:].strip())
+    return list(filter(None, pieces))
 
 
 def _before(text: str, place: int) -> str:
