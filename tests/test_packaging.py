@@ -49,6 +49,6 @@ def test_no_module_is_longer_than_a_newcomer_reads():
         str(file.relative_to(PROJECT)): lines
         for folder in MAPPED
         for file in (PROJECT / folder).rglob("*.py")
-        if (lines := len(file.read_text("utf-8").splitlines())) > 300
+        if (lines := len(file.read_text("utf-8").splitlines())) > 400
     }
     assert not long
