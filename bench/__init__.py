@@ -220,7 +220,7 @@ def load_task(name: str) -> Task:
 
 def load_model(
     results: Path | str,
-    key: str,
+    run: str,
     *,
     models: Iterable[str] = (),
     tasks: Tasks = (),
@@ -233,7 +233,8 @@ def load_model(
 
     Args:
         results: the folder of the records.
-        key: the first four or more digits of the run's key.
+        run: the first four or more digits of its key, or `prompt-ft/sst-2/k16/s13`
+            (`bench ls runs` lists both).
         models: folders of backbones that are neither embedded nor on the hub.
         tasks: .toml files, or objects, of tasks that are not the project's.
         methods: files, or functions, of methods that are not installed.
@@ -246,10 +247,11 @@ def load_model(
 
     from fewbench.measure.stored import Locations, model_of, task_of
     from fewbench.nn.fit_context import Models
+    from fewbench.store.selector import find_run
     from fewbench.store.store import Store
 
     store = Store(Path(results))
-    record = store.find(key)
+    record = find_run(store, run)
     world = Locations(
         store,
         models=tuple(models),

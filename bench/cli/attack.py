@@ -136,6 +136,7 @@ def _attacker(
     from fewbench.nn.fit_context import Models
     from fewbench.runner.environment import environment
     from fewbench.runner.local import choose_device
+    from fewbench.store.selector import find_run
 
     place = choose_device(device)
     torch.set_num_threads(threads)
@@ -144,7 +145,7 @@ def _attacker(
     pooled = None if theirs else _encoder(encoder, models, offline=world.offline)
 
     def one(key: str) -> tuple[Target, Measurement]:
-        record = world.store.find(key)
+        record = find_run(world.store, key)
         task = task_of(record, world)
         found = Target(
             record, task, model_of(record, task, models, world), test_rows(record, task, world)

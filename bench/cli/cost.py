@@ -63,13 +63,14 @@ def cost(
     from fewbench.nn.fit_context import Models
     from fewbench.runner.local import choose_device
     from fewbench.store.measurement import write
+    from fewbench.store.selector import find_run
     from fewbench.store.store import Store
 
     device = choose_device(device)
     torch.set_num_threads(threads)
     store = Store(results)
-    records = [store.find(key) for key in runs]
-    teachers = {"": store.find(against)} if against else {}
+    records = [find_run(store, key) for key in runs]
+    teachers = {"": find_run(store, against)} if against else {}
     world = Locations(store, data, model or (), tasks or (), offline, methods or ())
     conditions = CostConditions(device, threads, examples, rounds, codecarbon() if energy else None)
     found: list[tuple[Record, Measurement]] = []

@@ -30,12 +30,13 @@ def loyalty(
 ) -> None:
     """Show how closely one run's predictions resemble another's: label and probability loyalty."""
     from fewbench.measure.loyalty import between
+    from fewbench.store.selector import find_run
     from fewbench.store.store import Store
 
     if base not in BASES:
         raise BenchError(f"logarithms of base '{base}'", allowed=BASES, fix="--base 2")
     store = Store(results)
-    first, second = store.find(teacher), store.find(student)
+    first, second = find_run(store, teacher), find_run(store, student)
     found = between(first, second, store, base="2" if base == "2" else "e")
     kinds = {"label": found.label, "probability": found.probability}
     if json:

@@ -44,10 +44,11 @@ def show(
     from fewbench.report.query import own_files
     from fewbench.report.today import SAID, Today
     from fewbench.store.record import to_json
+    from fewbench.store.selector import find_run
     from fewbench.store.store import Store
 
     store = Store(results)
-    record = store.find(key)
+    record = find_run(store, key)
     if text:
         from fewbench.measure.case_study import study
         from fewbench.measure.stored import Locations

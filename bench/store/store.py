@@ -160,7 +160,7 @@ class Store:
             raise BenchError(
                 f"'{prefix}' is not a key",
                 allowed="four or more of the digits 0-9a-f",
-                fix="bench table",
+                fix="bench ls runs",
             )
         files = self._files()
         candidates = [file for file in files if _may_begin_with(paths.digits(file), prefix)]
@@ -181,7 +181,7 @@ class Store:
 
     def _no_run(self, prefix: str, files: Iterable[Path]) -> BenchError:
         problem = f"no run begins with '{prefix}'"
-        error = BenchError(problem, where=str(self.root), fix="bench table shows the runs")
+        error = BenchError(problem, where=str(self.root), fix="bench ls runs")
         keys = {paths.digits(file)[:8] for file in files}
         error.nearest = get_close_matches(prefix[:8], keys, 3, 0.5)
         return error
