@@ -12,6 +12,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from fewbench.errors import visible
+from fewbench.report.render.fold import fold, text_width
 from fewbench.report.tables.grid import Grid, GridCell
 
 STYLES = {0: "{}", 1: "\x1b[1m{}\x1b[0m", 2: "\x1b[4m{}\x1b[0m"}
@@ -19,7 +20,7 @@ GAP = "  "
 BLANK = GridCell("")
 
 
-class _Column(NamedTuple):
+class Column(NamedTuple):
     """The layout of a column: labels are aligned to the left, numbers to the right."""
 
     width: int
@@ -34,44 +35,45 @@ def terminal(grid: Grid, width: int, *, styled: bool = False) -> str:
         width: of the terminal.
         styled: mark the best cells by bold and underlined text.
     """
-    heads = [_head(text) for text in grid.header]
+    heads = [head_cells(text) for text in grid.header]
     rows = [_foldable_row(row, grid.labels, width // 2) for row in grid.rows]
     columns = zip(*rows, strict=True)
     widths = [
         _column_width([*head, *column])
         for head, column in zip_longest(heads, columns, fillvalue=())
     ]
-    lines = _wrap(grid.caption, width)
-    for part in _parts(widths, grid.labels, width):
+    lines = wrap(grid.caption, width)
+    for part in parts(widths, grid.labels, width):
         numbers = [*range(grid.labels), *part]
-        layout = [_Column(widths[number], number < grid.labels) for number in numbers]
-        lines += ["", *_head_lines([heads[number] for number in numbers], layout), _rule(layout)]
+        layout = [Column(widths[number], number < grid.labels) for number in numbers]
+        lines += ["", *head_lines([heads[number] for number in numbers], layout), rule(layout)]
         for row in rows:
-            lines += _lines([row[number] for number in numbers], layout, styled)
+            lines += row_lines([row[number] for number in numbers], layout, styled)
     lines.append("")
     for note in grid.notes:
-        lines += _wrap(note, width)
+        lines += wrap(note, width)
     return "\n".join(lines)
 
 
-def _head(text: str) -> list[GridCell]:
-    return [_plain(GridCell(line)) for line in text.split("\n")]
+def head_cells(text: str) -> list[GridCell]:
+    """Return the lines of a header as cells."""
+    return [plain(GridCell(line)) for line in text.split("\n")]
 
 
 def _foldable_row(row: Sequence[GridCell], labels: int, width: int) -> list[GridCell]:
     """Return a row of printable cells whose labels are folded to at most `width` characters."""
-    cells = [_plain(cell) for cell in row]
-    return [*(_fold(cell, width) for cell in cells[:labels]), *cells[labels:]]
+    cells = [plain(cell) for cell in row]
+    return [*(_folded(cell, width) for cell in cells[:labels]), *cells[labels:]]
 
 
 def _column_width(cells: Iterable[GridCell]) -> int:
     lines: list[str] = []
     for cell in cells:
         lines += cell.text.split("\n")
-    return max(map(_width, lines))
+    return max(map(text_width, lines))
 
 
-def _parts(widths: Sequence[int], labels: int, width: int) -> Iterator[range]:
+def parts(widths: Sequence[int], labels: int, width: int) -> Iterator[range]:
     """Yield the columns of each table: as many as fit beside the labels, and at least one."""
     start = labels
     while start < len(widths):
@@ -86,7 +88,7 @@ def _parts(widths: Sequence[int], labels: int, width: int) -> Iterator[range]:
         start = end
 
 
-def _head_lines(heads: Sequence[list[GridCell]], layout: Sequence[_Column]) -> Iterator[str]:
+def head_lines(heads: Sequence[list[GridCell]], layout: Sequence[Column]) -> Iterator[str]:
     """Yield the lines of a header, whose cells end on the same line."""
     height = max(map(len, heads))
     padded = [[BLANK] * (height - len(head)) + head for head in heads]
@@ -94,11 +96,12 @@ def _head_lines(heads: Sequence[list[GridCell]], layout: Sequence[_Column]) -> I
         yield _line(cells, layout, styled=False)
 
 
-def _rule(layout: Sequence[_Column]) -> str:
+def rule(layout: Sequence[Column]) -> str:
+    """Return the line between a header and its rows."""
     return "─" * (sum(column.width for column in layout) + len(GAP) * (len(layout) - 1))
 
 
-def _lines(row: Sequence[GridCell], layout: Sequence[_Column], styled: bool) -> Iterator[str]:
+def row_lines(row: Sequence[GridCell], layout: Sequence[Column], styled: bool) -> Iterator[str]:
     """Yield the lines of a row: more than one where a label is folded."""
     for cells in zip_longest(*map(_split, row), fillvalue=BLANK):
         yield _line(cells, layout, styled)
@@ -110,35 +113,25 @@ def _split(cell: GridCell) -> list[GridCell]:
     return [GridCell(line, cell.place) for line in cell.text.split("\n")]
 
 
-def _line(row: Sequence[GridCell], layout: Sequence[_Column], styled: bool) -> str:
+def _line(row: Sequence[GridCell], layout: Sequence[Column], styled: bool) -> str:
     cells = []
     for cell, column in zip(row, layout, strict=True):
-        padding = " " * (column.width - _width(cell.text))
+        padding = " " * (column.width - text_width(cell.text))
         text = STYLES[cell.place if styled else 0].format(cell.text)
         cells.append(text + padding if column.is_label else padding + text)
     return GAP.join(cells).rstrip()
 
 
-def _fold(cell: GridCell, width: int) -> GridCell:
-    if len(cell.text) <= width:
-        return cell
-    return GridCell("\n".join(textwrap.wrap(cell.text, width)), cell.place)
+def _folded(cell: GridCell, width: int) -> GridCell:
+    return GridCell(fold(cell.text, width), cell.place)
 
 
-def _plain(cell: GridCell) -> GridCell:
+def plain(cell: GridCell) -> GridCell:
     """Escape the control characters of a cell: its names may come from anybody's records."""
     return cell if cell.text.isprintable() else GridCell(visible(cell.text), cell.place)
 
 
-def _wrap(text: str, width: int) -> list[str]:
-    plain = _plain(GridCell(text)).text
-    return textwrap.wrap(plain, width, break_long_words=False, break_on_hyphens=False) or [""]
-
-
-def _width(text: str) -> int:
-    """Count the columns that a text takes in a terminal: two for a Chinese character."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
+def wrap(text: str, width: int) -> list[str]:
+    """Fold a text between words; an empty one is one empty line."""
+    printable = plain(GridCell(text)).text
+    return textwrap.wrap(printable, width, break_long_words=False, break_on_hyphens=False) or [""]
