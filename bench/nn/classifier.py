@@ -67,22 +67,38 @@ class HeadModel(TaskModel):
         return encoded
 
     def _tokenise(self, pairs: Sequence[tuple[str, str | None]]) -> tuple[list[Tokens], list[int]]:
-        """Return the tokens of texts or pairs of texts, and the number cut from each to fit."""
+        """Return the tokens of texts or pairs of texts, and the number cut from each to fit.
+
+        One separator stands between the texts of a pair, as LM-BFF and smash (section 3.1) have it;
+        RoBERTa's tokenizer puts two there.
+        """
         first = [text for text, _ in pairs]
         second = [text for _, text in pairs if text is not None] or None
         tokenizer = self.backbone.tokenizer
+        spare = 0
+        if second is not None:
+            spare = max(0, tokenizer.num_special_tokens_to_add(pair=True) - PAIR_SPECIALS)
         options = {"return_token_type_ids": True, "add_special_tokens": True}
+        limit = self.task.max_length + spare
         full = tokenizer(first, second, **options)["input_ids"]
-        fitted = tokenizer(
-            first, second, truncation=True, max_length=self.task.max_length, **options
-        )
-        rows = zip(fitted["input_ids"], fitted["token_type_ids"], strict=True)
-        sequences = [Tokens(tuple(ids), tuple(segments)) for ids, segments in rows]
-        cuts = [
-            len(all_ids) - len(sequence.ids)
-            for all_ids, sequence in zip(full, sequences, strict=True)
-        ]
+        fitted = tokenizer(first, second, truncation=True, max_length=limit, **options)
+        sequences, cuts = [], []
+        rows = zip(full, fitted["input_ids"], fitted["token_type_ids"], strict=True)
+        for all_ids, ids, segments in rows:
+            cuts.append(len(all_ids) - len(ids))
+            start = _end_of_first(ids, tokenizer.sep_token_id) if spare else 0
+            kept = [*range(start), *range(start + spare, len(ids))]
+            sequences.append(Tokens(tuple(ids[n] for n in kept), tuple(segments[n] for n in kept)))
         return sequences, cuts
+
+
+PAIR_SPECIALS = 3
+"""Special tokens of a pair: one before it, one between its texts, one after it."""
+
+
+def _end_of_first(ids: Sequence[int], separator: int) -> int:
+    """Return the place of the first separator: texts hold none (`fewbench.nn.load`)."""
+    return list(ids).index(separator)
 
 
 def _segments(example: Example) -> list[tuple[str, str | None]]:

@@ -14,6 +14,7 @@ import torch
 from fewbench.data.tokenizer_check import read_as_text
 from fewbench.errors import BenchError, ModelError
 from fewbench.nn.batch import shuffled
+from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import Models
 from fewbench.nn.prompt import PromptModel, shortened
 from fewbench.nn.prompt_pieces import tokenise, word_pieces
@@ -227,3 +228,40 @@ def test_layers_that_the_configuration_cuts_are_refused(tiny_model, tmp_path):
         ModelError, match=r"16 weights are of layers that config.json does not count, .*layer\.1\."
     ):
         Models(torch.device("cpu")).pretrained(find_model(str(folder)))
+
+
+def roberta_like():
+    """A tokenizer that puts two separators between the texts of a pair, as RoBERTa's does."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"abcdefgh"]
+    inner = Tokenizer(models.WordLevel({word: n for n, word in enumerate(words)}, "<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    inner.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        bos_token="<s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+    )
+
+
+@pytest.mark.parametrize("length", [20, 7, 6])
+def test_one_separator_stands_between_two_texts(tiny, length):
+    """<s>x1</s>x2</s> (smash, section 3.1), whatever the tokenizer does with a pair."""
+    backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny("bert"))))
+    backbone.tokenizer = roberta_like()
+    model = HeadModel(backbone, replace(toy_task("pair"), max_length=length))
+    (encoded,) = model.encode([Example("e", ("a b", "c d"))])
+    (tokens,) = encoded.sequences
+    words = backbone.tokenizer.convert_ids_to_tokens(list(tokens.ids))
+    if length >= 7:
+        assert words == ["<s>", "a", "b", "</s>", "c", "d", "</s>"] and not encoded.truncated
+    else:
+        assert words == ["<s>", "a", "b", "</s>", "c", "</s>"] and encoded.truncated == 1
+    assert len(tokens.segments) == len(tokens.ids)
