@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypedDict
 
 from fewbench.refs import CorpusRef as CorpusRef
 from fewbench.refs import Inputs as Inputs
@@ -195,6 +195,14 @@ class Task:
         return f"{self.name}@{self.source.name}" + (f"+{self.prompt}" if self.prompt else "")
 
 
+class SourceFile(TypedDict):
+    """A file that rows were read from, or `hub: …` without a hash."""
+
+    file: str
+    rows: int
+    sha256: str | None
+
+
 class Rows(NamedTuple):
     """All rows of a task's source, labels included. Only `make_split` and `Scorer` see the test
     rows' labels.
@@ -205,8 +213,7 @@ class Rows(NamedTuple):
 
     train: tuple[Example, ...]
     test: tuple[Example, ...]
-    files: tuple[dict[str, Any], ...] = ()
-    """One entry a file read: `{"file", "rows", "sha256"}`."""
+    files: tuple[SourceFile, ...] = ()
     folds: tuple[tuple[tuple[Example, ...], tuple[Example, ...]], ...] = ()
     unlabeled: tuple[Example, ...] = ()
 

@@ -150,10 +150,10 @@ def test_an_unknown_corpus_is_refused_with_what_to_type(tmp_path, monkeypatch, n
         find_corpus(name, tmp_path / "data")
     assert "demo-corpus" in caught.value.allowed
     assert "news" in caught.value.allowed
-    assert caught.value.fix.startswith("give ")
+    assert caught.value.fix.startswith("--corpus ")
     if name == "nwes":
         assert caught.value.nearest == ["news"]
-        assert caught.value.fix == "give news, or the path of a file or folder"
+        assert caught.value.fix == "--corpus news, or the path of a file or folder"
     with pytest.raises(BenchError, match="no data folder is set"):
         find_corpus(name)
 

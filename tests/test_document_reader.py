@@ -45,8 +45,8 @@ def test_every_fiftieth_document_is_held_out(tmp_path):
     ("name", "content", "said"),
     [
         ("a.jsonl", b'{"sentences": ["x"]}\nnonsense\n', "not a JSON line"),
-        ("a.jsonl", b'{"sentences": ["x"]}\n{"text": "y"}\n', "no document"),
-        ("a.jsonl", b'{"sentences": ["x"]}\n{"sentences": [1]}\n', "no document"),
+        ("a.jsonl", b'{"sentences": ["x"]}\n{"text": "y"}\n', "not a document"),
+        ("a.jsonl", b'{"sentences": ["x"]}\n{"sentences": [1]}\n', "not a document"),
         ("a.jsonl", b'{"sentences": ["x"]}\n{"sentences": ["\xff"]}\n', "not UTF-8"),
         ("a.txt", b"One.\n\xff\n", "not UTF-8"),
     ],
@@ -61,7 +61,7 @@ def test_a_bad_line_is_named(tmp_path, name, content, said):
 def test_a_gzip_file_cut_short(tmp_path):
     whole = gzip.compress(lines(*([f"Sentence {i}."] for i in range(500))).encode())
     (tmp_path / "a.jsonl.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="cannot be read to its end"):
+    with pytest.raises(DataError, match="cannot be read to the end"):
         list(documents(str(tmp_path)))
 
 
@@ -92,5 +92,5 @@ def test_a_hub_data_set(tmp_path, monkeypatch):
 
 
 def test_a_hub_data_set_that_cannot_be_had():
-    with pytest.raises(NeedsNetwork, match="cannot be had from the hub"):
+    with pytest.raises(NeedsNetwork, match="cannot be loaded from the hub"):
         list(documents("hub:nobody/no-such-data-set#text"))

@@ -121,7 +121,7 @@ def test_a_key_missing_from_a_fact(key, known):
     "template", ["[X] was born", "[Y] .", "[X] [X] [Y]", "[X] [Y] and [Y]", "X was born in Y ."]
 )
 def test_a_template_has_one_subject_and_one_object(template, known):
-    with pytest.raises(DataError, match="just one") as caught:
+    with pytest.raises(DataError, match="exactly one") as caught:
         known(relations=(BORN | {"template": template}, OWNS))
     assert caught.value.where.endswith("relations.jsonl, line 1")
 
@@ -154,7 +154,7 @@ def test_a_file_that_is_no_json_lines(content, said, line, known):
 
 
 def test_sets_that_are_not_whole(known):
-    with pytest.raises(DataError, match="'P19' stands twice"):
+    with pytest.raises(DataError, match="'P19' appears twice"):
         known(relations=(BORN, BORN, OWNS))
     with pytest.raises(DataError, match="the relation 'P127' has no facts"):
         known(facts=(FACTS[0],))

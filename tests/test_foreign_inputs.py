@@ -136,7 +136,7 @@ def test_half_a_character_is_called_so(tmp_path):
     "name", ["surrogate.jsonl", "cp1252.txt", "nullsent.jsonl", "textcol.jsonl"]
 )
 def test_shared_corpora_that_are_no_text_are_refused(shared, name):
-    with pytest.raises(DataError, match=r"not UTF-8|no document"):
+    with pytest.raises(DataError, match=r"not UTF-8|not a document"):
         list(documents(str(shared / "cases" / "16-corpus-oddities" / name)))
 
 

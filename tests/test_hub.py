@@ -151,7 +151,7 @@ def test_the_cache_of_the_real_library_is_taken_only_at_its_revision(tmp_path, m
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    with pytest.raises(NeedsNetwork, match="cannot be had"):
+    with pytest.raises(NeedsNetwork, match="cannot be loaded"):
         load_split(HUB.source, "train")
     made = datasets.Dataset.from_dict({"text": ["NA", "007"], "label": [1, 0]})
     folder = tmp_path / "owner___mood" / "default" / "0.0.0" / REVISION

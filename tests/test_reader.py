@@ -159,7 +159,7 @@ JSON = {
     "null for an index": ('{"text": "a", "label": null}', "the label is None"),
     "a list for an index": ('{"text": "a", "label": [1]}', "the label is [1]"),
     "an index too high": ('{"text": "a", "label": 2}', "the label is 2"),
-    "a hidden label": ('{"text": "a", "label": -1}', "the label is -1 (so the hub hides"),
+    "a hidden label": ('{"text": "a", "label": -1}', "the label is -1 (the hub hides"),
 }
 
 
@@ -230,12 +230,12 @@ def test_options_that_are_refused(options, read):
             "tsv",
             "text\tlabel\na\t1\nb\tc\t0\nd\t1\n",
             3,
-            "3 fields, and there are 2 columns: text, label",
+            "3 fields for 2 columns: text, label",
         ),
         ("tsv", "text\tlabel\na\t1\n\nd\t1\n", 3, "1 fields"),
-        ("tsv", "text\ttext\na\t1\n", 1, "two columns have one name"),
+        ("tsv", "text\ttext\na\t1\n", 1, "two columns have the same name"),
         ("tsv", "txt\tlabel\na\t1\n", 2, "nearest: txt"),
-        ("csv", "text,label\na,1\nb,c,0\n", 3, "3 fields, and there are 2 columns: text, label"),
+        ("csv", "text,label\na,1\nb,c,0\n", 3, "3 fields for 2 columns: text, label"),
         ("csv", 'text,label\na,1\n"b\nc",2\nd,1\n', 3, "the label is '2'"),
         ("csv", 'text,label\n"two\nlines",1\n"b"c,0\n', 4, "not CSV"),
         ("csv", 'text,label\na,1\n"b,0\nc,1\n', 3, "not CSV: unexpected end of data"),

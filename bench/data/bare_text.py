@@ -1,9 +1,8 @@
-"""What a text says, bare of how it is written: two texts whose bare forms are one tell a model the
-same.
+"""Reduce a text to its bare form: texts with equal bare forms tell a model the same.
 
-Letters, digits, the marks on them, symbols and emoji stay. Punctuation goes, as it may be set in
-another way without another meaning, but for what is more than a sentence's: points within numbers,
-operators, and faces.
+Letters, digits, their diacritics, symbols and emoji are kept. Punctuation is removed, as it can
+change without a change of meaning, except where it carries meaning of its own: decimal points,
+operators and emoticons.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _MEANT = re.compile(
         (
             r"[.,:](?<=\d.)(?=\d)",  # 3.5 is not 35
             r"\.(?<![\w.].)(?=\d)",  # .5
-            r"[*/](?<=\w.)(?=\w)|[*/](?<=\w\s.)(?=\s\w)",  # 2*3, a / b; *this* is only stressed
+            r"[*/](?<=\w.)(?=\w)|[*/](?<=\w\s.)(?=\s\w)",  # 2*3, a / b; *this* is only emphasis
             r"-(?<=\d.)(?=\d)|-(?<=\d\s.)(?=\s\d)",  # 5-3
             r"-(?<![\w)-].)(?=\.?\d)",  # -1, and not covid-19
             r"-(?<=[=<>+^*/].)|-(?<=[=<>+^*/]\s.)|-(?=[=<>+])",  # y = -x, ->
@@ -25,22 +24,23 @@ _MEANT = re.compile(
             r"[:;][-'^o]?[()\[\]/\\|*]",  # :) and ;-(
             r"[=8](?<!\w.)[-'^o]?[()\[\]]",  # =) and 8-)
             r"[()\[\]](?<!\S.)[-'^o]?[:;=](?!\S)",  # (: and ):
-            rf"\u200d(?<={_EMOJI}.)(?={_EMOJI})",  # a family is not three persons
+            rf"\u200d(?<={_EMOJI}.)(?={_EMOJI})",  # joins people into one family
             r"[#%&@]",  # C#, 50%, AT&T
         )
     )
 )
 _DASHES = [0x2212, *range(0x2010, 0x2016), 0xFE58, 0xFE63, 0xFF0D]
-_SELECTORS = [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]  # they choose how a sign is drawn
+_SELECTORS = [
+    *range(0xFE00, 0xFE10),
+    *range(0xE0100, 0xE01F0),
+]  # they choose how a character is drawn
 _ALIKE: dict[int, str | None] = (
     dict.fromkeys(_DASHES, "-") | dict.fromkeys(_SELECTORS) | {ord("´"): "'"}
 )
 
 
 class _Signs(dict[int, str]):
-    """What becomes of a character outside `_MEANT`, a table for `str.translate` that grows as it is
-    read.
-    """
+    """A table for `str.translate` of characters outside `_MEANT`, filled as they are looked up."""
 
     def __missing__(self, code: int) -> str:
         self[code] = _sign(chr(code))
@@ -51,19 +51,17 @@ def _sign(character: str) -> str:
     kind = unicodedata.category(character)
     if kind[0] in "LNM":
         return character
-    if kind == "Cf":  # joins or parts nothing, but the tags of a flag say which
+    if kind == "Cf":  # invisible, except that tags choose the flag of an emoji
         return character if "\U000e0020" <= character <= "\U000e007f" else ""
     return " " if kind[0] in "PZ" or kind == "Cc" else f" {character} "
 
 
-_SIGNS = _Signs(
-    dict.fromkeys(map(ord, "`|~"), " ")
-)  # half a quotation mark, and strokes that part words
+# These are symbols to Unicode, but serve as quotation marks and separators of words.
+_SIGNS = _Signs(dict.fromkeys(map(ord, "`|~"), " "))
 
 
 def bare(text: str) -> str:
-    """Return a text without case, punctuation and spacing; without case and spacing alone if
-    nothing else is left.
+    """Remove case, punctuation and extra spaces; keep the punctuation if nothing else is left.
 
     >>> bare("A good movie .") == bare("a good movie")
     True

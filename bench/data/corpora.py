@@ -1,6 +1,4 @@
-"""Unlabelled corpora by name: the embedded one, a file or folder, or a folder of the data folder.
-No torch.
-"""
+"""Find unlabelled corpora: embedded ones, files and folders, or names in the data folder."""
 
 from __future__ import annotations
 
@@ -17,15 +15,13 @@ from fewbench.types import CorpusRef
 
 DEMO = "demo-corpus"
 EMBEDDED = {DEMO: Path(tasks.__file__).parent / "demo" / "corpus.jsonl"}
-"""The corpora the package ships, by name."""
+"""The corpora in the package, by name."""
 FOLDER = "corpora"
-"""Where the corpora of a data folder stand."""
+"""The folder of corpora within a data folder."""
 
 
 def corpus_names(data: Path | None) -> list[str]:
-    """Return the names that need no path: the embedded ones, and those of the data folder's
-    corpora.
-    """
+    """List the names that need no path: embedded corpora and those in the data folder."""
     folder = data / FOLDER if data else None
     entries = sorted(folder.iterdir()) if folder and folder.is_dir() else []
     named = [entry.name for entry in entries if entry.is_dir() or entry.name.endswith(ENDINGS)]
@@ -33,16 +29,16 @@ def corpus_names(data: Path | None) -> list[str]:
 
 
 def find_corpus(name_or_path: str, data: Path | None = None) -> list[Path]:
-    """Return the files of a corpus in the order they are read.
+    """Find the files of a corpus, in the order in which they are read.
 
     Args:
         name_or_path: an embedded name, else a file or folder, else the name of a corpus at
             `<data>/corpora/NAME`.
-        data: the data folder; the embedded corpus and paths do without.
+        data: the data folder; embedded names and paths do not need it.
 
     Raises:
-        BenchError: no such corpus.
-        DataError: a folder or file that holds no documents by its name's ending.
+        BenchError: there is no such corpus.
+        DataError: the file or folder has no file with one of the endings of documents.
     """
     if name_or_path in EMBEDDED:
         return [EMBEDDED[name_or_path]]
@@ -51,20 +47,20 @@ def find_corpus(name_or_path: str, data: Path | None = None) -> list[Path]:
     names = corpus_names(data)
     if data and name_or_path in names:
         return corpus_files(str(data / FOLDER / name_or_path))
-    nearest = difflib.get_close_matches(name_or_path, names, 1)
+    similar = difflib.get_close_matches(name_or_path, names, 1)
     raise BenchError(
         f"no corpus '{name_or_path}'" + ("" if data else " (no data folder is set)"),
         allowed=[*names, f"a file or a folder of files {', '.join(ENDINGS)}"],
         given=name_or_path,
-        fix=f"give {nearest[0] if nearest else DEMO}, or the path of a file or folder",
+        fix=f"--corpus {similar[0] if similar else DEMO}, or the path of a file or folder",
     )
 
 
 def corpus_revision(files: Iterable[Path]) -> str:
-    """Return the sha256 over the bytes of a corpus's files, in the order given.
+    """Hash the lengths and bytes of a corpus's files, in the given order, with sha256.
 
-    Each file counts with its length, so that the same bytes cut into other files are another
-    revision; names and folders do not count.
+    Because of the lengths, the same bytes divided into other files are another revision. Names and
+    folders do not count.
     """
     digest = hashlib.sha256()
     for file in files:
@@ -74,15 +70,16 @@ def corpus_revision(files: Iterable[Path]) -> str:
 
 
 def corpus_ref(name_or_path: str | None, data: Path | None = None) -> CorpusRef:
-    """Return a corpus as runs name it, by its revision; None is the embedded one.
+    """Return the reference by which runs name a corpus; None stands for the embedded one.
 
     Raises:
-        BenchError: as `find_corpus`.
+        BenchError: as in `find_corpus`.
     """
     name = name_or_path or DEMO
     files = find_corpus(name, data)
-    place = files[0] if len(files) == 1 else files[0].parent
-    return CorpusRef(Path(name).name.partition(".")[0], str(place), corpus_revision(files)[:16])
+    path = files[0] if len(files) == 1 else files[0].parent
+    stem = Path(name).name.partition(".")[0]
+    return CorpusRef(stem, str(path), corpus_revision(files)[:16])
 
 
 def _hash(file: Path) -> bytes:

@@ -1,9 +1,8 @@
-"""Documents of a corpus, one by one: JSON lines (gzip or not), plain text, or a hub data set. None
-is kept in memory.
+"""Read the documents of a corpus one at a time, from JSON lines, plain text or a hub data set.
 
-A document is a list of sentences. JSON lines hold `{"title", "sentences": [...]}`; in plain text a
-blank line ends a document and every line is a sentence; of a hub data set, a row's column is a
-document and its lines the sentences.
+A document is a list of sentences. JSON lines hold `{"title", "sentences": [...]}`. In plain text
+each line is a sentence and a blank line ends a document. In a hub data set a column of a row is a
+document whose lines are the sentences. Files may be packed with gzip.
 """
 
 from __future__ import annotations
@@ -14,58 +13,56 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from fewbench.errors import BenchError, DataError, NeedsNetwork
 from fewbench.io.files import MIB, NotAFile, open_file
 from fewbench.io.jsonl import A_TEXT, is_text, parse_object
+from fewbench.types import Json
 
 Document = list[str]
 ENDINGS = (".jsonl", ".jsonl.gz", ".txt", ".txt.gz")
 HUB = "hub:"
 LONGEST = 64 * MIB
-"""Bytes of a line, and characters of a document, at most: what is expanded may be a thousand times
-what it was.
-"""
+"""Largest line in bytes and document in characters: gzip can pack a thousandfold."""
 HELD_OUT_EVERY = 50
-"""Every fiftieth document of a source is held out: never trained on, used to measure."""
+"""Every fiftieth document is held out: it is used to evaluate and never to train."""
 
 
 def documents(source: str) -> Iterator[Document]:
     """Yield the documents of a file, a folder of files, or `hub:PATH[/CONFIG]#COLUMN[@REVISION]`.
 
     Raises:
-        DataError: no such file, none of a known ending, or a line that is no document; file and
-            line are named.
-        NeedsNetwork: a hub data set that cannot be reached.
+        DataError: there is no such file, none with a known ending, or a line is not a document.
+        NeedsNetwork: the hub cannot be reached.
     """
     if source.startswith(HUB):
-        yield from _of_hub(source)
+        yield from _read_hub(source)
         return
-    found = 0
+    empty = True
     for file in corpus_files(source):
-        reader = _of_text if file.name.endswith((".txt", ".txt.gz")) else _of_json
-        for document in reader(file):
-            found += 1
+        is_plain = file.name.endswith((".txt", ".txt.gz"))
+        for document in _read_text(file) if is_plain else _read_json(file):
+            empty = False
             yield document
-    if not found:
+    if empty:
         raise DataError("there is no document in this corpus", where=source)
 
 
 def training(source: str) -> Iterator[Document]:
-    """Yield the documents to train on."""
-    return (
-        document for number, document in enumerate(documents(source)) if not is_held_out(number)
-    )
+    """Yield the documents that are not held out."""
+    for number, document in enumerate(documents(source)):
+        if not is_held_out(number):
+            yield document
 
 
 def is_held_out(number: int) -> bool:
-    """Whether the document of this number (from 0) within its source is held out."""
+    """Return True if the document with this number, from 0, in its source is held out."""
     return number % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
 
 
 def corpus_files(source: str) -> list[Path]:
-    """Return a corpus's files in the order they are read.
+    """List a corpus's files in the order in which they are read.
 
     Raises:
         DataError: there are none.
@@ -73,30 +70,31 @@ def corpus_files(source: str) -> list[Path]:
     path = Path(source).expanduser()
     if path.is_file() and path.name.endswith(ENDINGS):
         return [path]
-    files = (
-        sorted(file for file in path.glob("*") if file.name.endswith(ENDINGS))
-        if path.is_dir()
-        else []
-    )
+    files = []
+    if path.is_dir():
+        files = sorted(file for file in path.glob("*") if file.name.endswith(ENDINGS))
     if not files:
-        beside = (
-            [file.name for file in path.parent.glob("*")]
-            if path.parent.is_dir() and not path.exists()
-            else []
-        )
-        nearest = difflib.get_close_matches(path.name, beside, 1)
         raise DataError(
             f"no corpus at {source}",
             allowed=f"a file or a folder of files {', '.join(ENDINGS)}",
-            fix=f"--corpus {path.parent / nearest[0] if nearest else 'FOLDER'}",
+            fix=f"--corpus {_similar_path(path) or 'FOLDER'}",
         )
     return files
+
+
+def _similar_path(path: Path) -> Path | None:
+    """Suggest an existing path for a misspelt one."""
+    if path.exists() or not path.parent.is_dir():
+        return None
+    siblings = [file.name for file in path.parent.glob("*")]
+    similar = difflib.get_close_matches(path.name, siblings, 1)
+    return path.parent / similar[0] if similar else None
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     number = 0
     try:
-        with open_file(file) as packed, _unpacked(packed, file) as stream:
+        with open_file(file) as packed, _unpack(packed, file) as stream:
             for number, line in enumerate(iter(lambda: stream.readline(LONGEST + 1), b""), 1):
                 if len(line) > LONGEST:
                     raise _too_long(f"{file}, line {number}")
@@ -108,11 +106,11 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, NotAFile) else error
         raise DataError(
-            f"this file cannot be read to its end: {reason}", where=f"{file}, after line {number}"
+            f"this file cannot be read to the end: {reason}", where=f"{file}, after line {number}"
         ) from error
 
 
-def _unpacked(packed: BinaryIO, file: Path) -> BinaryIO:
+def _unpack(packed: BinaryIO, file: Path) -> BinaryIO:
     return cast("BinaryIO", gzip.GzipFile(fileobj=packed)) if file.suffix == ".gz" else packed
 
 
@@ -121,7 +119,7 @@ def _too_long(where: str) -> DataError:
     return DataError(problem, where=where, fix="in plain text a blank line ends a document")
 
 
-def _of_json(file: Path) -> Iterator[Document]:
+def _read_json(file: Path) -> Iterator[Document]:
     for number, line in _lines(file):
         if not line.strip():
             continue
@@ -129,7 +127,7 @@ def _of_json(file: Path) -> Iterator[Document]:
         sentences = parse_object(line, where).get("sentences")
         if not isinstance(sentences, list) or not all(map(is_text, sentences)):
             raise DataError(
-                "this line is no document",
+                "this line is not a document",
                 where=where,
                 allowed=f'{{"title": …, "sentences": ["…", …]}}, each sentence {A_TEXT}',
             )
@@ -137,7 +135,7 @@ def _of_json(file: Path) -> Iterator[Document]:
             yield document
 
 
-def _of_text(file: Path) -> Iterator[Document]:
+def _read_text(file: Path) -> Iterator[Document]:
     return _split_at_blanks((line for _, line in _lines(file)), str(file))
 
 
@@ -157,7 +155,7 @@ def _split_at_blanks(lines: Iterable[str], where: str) -> Iterator[Document]:
         yield document
 
 
-def _of_hub(source: str) -> Iterator[Document]:
+def _read_hub(source: str) -> Iterator[Document]:
     import datasets
 
     name, _, column = source.removeprefix(HUB).partition("#")
@@ -165,7 +163,7 @@ def _of_hub(source: str) -> Iterator[Document]:
     column = column or "text"
     path, config = _path_and_config(name)
     try:
-        rows: Iterable[dict[str, Any]] = datasets.load_dataset(
+        rows: Iterable[Json] = datasets.load_dataset(
             path,
             config,
             split="train",
@@ -183,17 +181,15 @@ def _of_hub(source: str) -> Iterator[Document]:
             yield from _split_at_blanks([*row[column].splitlines(), ""], f"{name}, row {number}")
     except BenchError:
         raise
-    except (
-        Exception
-    ) as error:  # the HTTP libraries below differ by version, and their errors share no base class
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    except Exception as error:  # those of the HTTP libraries below share no base class
+        summary = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise NeedsNetwork(
-            f"{name} cannot be had from the hub: {first}", fix="--corpus with a local folder"
+            f"{name} cannot be loaded from the hub: {summary}", fix="use --corpus FOLDER"
         ) from error
 
 
 def _path_and_config(name: str) -> tuple[str, str | None]:
-    """Split OWNER/NAME/CONFIG; a folder stands for itself."""
+    """Split OWNER/NAME/CONFIG, unless it is the path of a folder."""
     parts = name.split("/")
     if Path(name).is_dir() or len(parts) < 3:
         return name, None

@@ -1,9 +1,8 @@
-"""Facts to be completed: a template a relation, subjects and objects, as in LAMA. No torch.
+"""Declare and read facts for a probe: relations with templates, subjects and objects, as in LAMA.
 
 A probe asks a masked language model for the object: "[X] was born in [Y] ." with the subject at [X]
 and the mask at [Y] (Petroni et al., 2019). Nothing is trained on facts, so they have no splits,
-labels or label words: they are declared by a table of their own kind (`kind = "facts"`) and read
-here.
+labels or label words; a table with `kind = "facts"` declares them.
 """
 
 from __future__ import annotations
@@ -14,25 +13,24 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from fewbench.errors import DataError
 from fewbench.io.jsonl import A_TEXT, is_text, objects, read_bytes
 from fewbench.io.toml import TomlTable
+from fewbench.types import Json, SourceFile
 
 KIND = "facts"
-"""What a table says of its kind."""
+"""Value of `kind` in a table that declares facts."""
 
 _BLANK = re.compile(r"\[([XY])\]")
 
 
 @dataclass(frozen=True, slots=True)
 class FactTask:
-    """A declared set of facts: two files of JSON lines in the folder `path` of the data folder (or
-    of `root`).
+    """A declared set of facts: two files of JSON lines in the folder `path` of the data folder.
 
     `relations` names the file of templates, `facts` that of subjects and objects. `file` is the
-    declaring file.
+    declaring file; `root` overrides the data folder.
     """
 
     name: str
@@ -49,8 +47,9 @@ class FactTask:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A relation of Wikidata: its template with one [X] (subject) and one [Y] (object), its label
-    and type (N-1…).
+    """A relation of Wikidata, with its label, its type (such as N-1) and its template.
+
+    The template holds one [X] for the subject and one [Y] for the object.
     """
 
     id: str
@@ -59,14 +58,14 @@ class Relation:
     type: str
 
     def fill(self, subject: str, object: str) -> str:
-        """Return the template with both blanks filled; what is filled in is not looked at again."""
+        """Fill both blanks of the template; a blank within a subject or object stays as it is."""
         texts = {"X": subject, "Y": object}
         return _BLANK.sub(lambda blank: texts[blank[1]], self.template)
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """That `object` stands in `relation` (its id) to `subject`."""
+    """A triple: `relation` (an id) holds between `subject` and `object`."""
 
     relation: str
     subject: str
@@ -75,11 +74,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class FactSet:
-    """Relations and facts in the order of their files. `duplicates` facts repeat an earlier one,
-    and are kept.
+    """Relations and facts in the order of their files.
 
-    `files` has one entry a file read: `{"file", "rows", "sha256"}`. `limit` and `seed` say how it
-    was sampled, if so.
+    `duplicates` counts the facts that repeat an earlier one; they are kept. `limit` and `seed` are
+    those of `sample`, for a sampled set.
     """
 
     name: str
@@ -87,36 +85,33 @@ class FactSet:
     relations: tuple[Relation, ...]
     facts: tuple[Fact, ...]
     duplicates: int = 0
-    files: tuple[Mapping[str, Any], ...] = ()
+    files: tuple[SourceFile, ...] = ()
     limit: int | None = None
     seed: int | None = None
 
     def sample(self, limit: int, seed: int = 0) -> FactSet:
-        """Return at most `limit` facts of every relation, drawn without replacement and kept in
-        order.
+        """Draw at most `limit` facts of each relation without replacement, and keep their order.
 
-        What is drawn of a relation depends on its facts and the seed alone, and on no other
-        relation.
+        The draw for a relation depends only on the seed and the relation's own facts.
         """
-        own: dict[str, list[int]] = {relation.id: [] for relation in self.relations}
+        by_relation: dict[str, list[int]] = {relation.id: [] for relation in self.relations}
         for number, fact in enumerate(self.facts):
-            own[fact.relation].append(number)
-        kept = [
-            number
-            for relation, numbers in own.items()
-            for number in random.Random(f"{seed} {relation}").sample(
-                numbers, min(limit, len(numbers))
-            )
-        ]
-        facts = tuple(self.facts[number] for number in sorted(kept))
-        return replace(self, facts=facts, duplicates=_repeated(facts), limit=limit, seed=seed)
+            by_relation[fact.relation].append(number)
+        drawn: list[int] = []
+        for relation, numbers in by_relation.items():
+            generator = random.Random(f"{seed} {relation}")
+            drawn += generator.sample(numbers, min(limit, len(numbers)))
+        facts = tuple(self.facts[number] for number in sorted(drawn))
+        return replace(
+            self, facts=facts, duplicates=_count_duplicates(facts), limit=limit, seed=seed
+        )
 
 
 def fact_task(table: TomlTable) -> FactTask:
-    """Return what a table of the kind `facts` declares.
+    """Read a table that declares facts.
 
     Raises:
-        BenchError: a mistake in it, with file, table and key.
+        BenchError: the table has a mistake.
     """
     folder = table.take("folder", str, None)
     task = FactTask(
@@ -136,25 +131,24 @@ def fact_task(table: TomlTable) -> FactTask:
 
 
 def read_facts(task: FactTask, data: Path | None) -> FactSet:
-    """Return the relations and facts of a task.
+    """Read the relations and facts of a task.
 
     Args:
-        task: says which files.
-        data: the data folder; a task with a folder of its own does without.
+        task: names the files.
+        data: the data folder; a task that has its own folder does not need it.
 
     Raises:
-        DataError: a file that is missing or cannot be trusted.
+        DataError: a file is missing, or a row does not fit.
     """
-    files: list[Mapping[str, Any]] = []
+    files: list[SourceFile] = []
     relations: dict[str, Relation] = {}
     for place, row in _rows(task, task.relations, data, files):
         relation = _relation(place, row)
         if relation.id in relations:
-            raise DataError(f"the relation '{relation.id}' stands twice", where=place)
+            raise DataError(f"the relation '{relation.id}' appears twice", where=place)
         relations[relation.id] = relation
-    facts = tuple(
-        _fact(place, row, relations) for place, row in _rows(task, task.facts, data, files)
-    )
+    fact_rows = _rows(task, task.facts, data, files)
+    facts = tuple(_fact(place, row, relations) for place, row in fact_rows)
     used = {fact.relation for fact in facts}
     if missing := [name for name in relations if name not in used]:
         raise DataError(
@@ -162,34 +156,38 @@ def read_facts(task: FactTask, data: Path | None) -> FactSet:
             where=str(find_file(task, task.facts, data)),
         )
     return FactSet(
-        task.name, task.version, tuple(relations.values()), facts, _repeated(facts), tuple(files)
+        name=task.name,
+        version=task.version,
+        relations=tuple(relations.values()),
+        facts=facts,
+        duplicates=_count_duplicates(facts),
+        files=tuple(files),
     )
 
 
 def find_file(task: FactTask, name: str, data: Path | None) -> Path:
-    """Return one of a task's files.
+    """Find one of a task's files.
 
     Raises:
-        DataError: it is not there.
+        DataError: there is no such file.
     """
     root = task.root or data
-    file = None if root is None else root / task.path / name
-    if file is None or not file.is_file():
-        raise DataError(
-            f"{task.name}: there is no file '{name}'"
-            + ("" if root else ", and no data folder is given"),
-            where=str(file or Path("DIR") / task.path / name),
-            fix=f"--data DIR (or FEWBENCH_DATA) with {task.path}/{name} in it"
-            if task.root is None
-            else None,
-        )
-    return file
+    file = (root or Path("DIR")) / task.path / name
+    if root is not None and file.is_file():
+        return file
+    problem = f"{task.name}: there is no file '{name}'"
+    if root is None:
+        problem += ", and no data folder is given"
+    fix = None
+    if task.root is None:
+        fix = f"use --data DIR (or FEWBENCH_DATA) with {task.path}/{name} in it"
+    raise DataError(problem, where=str(file), fix=fix)
 
 
 def _rows(
-    task: FactTask, name: str, data: Path | None, files: list[Mapping[str, Any]]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows of a file with their places; what was read is added to `files` at the end."""
+    task: FactTask, name: str, data: Path | None, files: list[SourceFile]
+) -> Iterator[tuple[str, Json]]:
+    """Yield the rows of a file with their places, then append the file to `files`."""
     file = find_file(task, name, data)
     raw = read_bytes(file)
     count = 0
@@ -198,32 +196,34 @@ def _rows(
         count += 1
     if not count:
         raise DataError(f"{task.name}: no rows", where=str(file))
-    files.append(
-        {"file": f"{task.path}/{name}", "rows": count, "sha256": hashlib.sha256(raw).hexdigest()}
-    )
+    digest = hashlib.sha256(raw).hexdigest()
+    files.append({"file": f"{task.path}/{name}", "rows": count, "sha256": digest})
 
 
-def _relation(place: str, row: Mapping[str, Any]) -> Relation:
-    name, template, label, kind = (
-        _text(place, row, key) for key in ("relation", "template", "label", "type")
+def _relation(place: str, row: Json) -> Relation:
+    relation = Relation(
+        id=_text(place, row, "relation"),
+        template=_text(place, row, "template"),
+        label=_text(place, row, "label"),
+        type=_text(place, row, "type"),
     )
-    if sorted(_BLANK.findall(template)) != ["X", "Y"]:
+    if sorted(_BLANK.findall(relation.template)) != ["X", "Y"]:
         raise DataError(
-            f"the template '{template}' does not hold just one [X] and one [Y]",
+            f"the template '{relation.template}' does not have exactly one [X] and one [Y]",
             where=place,
             allowed="[X] for the subject and [Y] for the object, each once",
         )
-    return Relation(name, template, label, kind)
+    return relation
 
 
-def _fact(place: str, row: Mapping[str, Any], relations: Mapping[str, Relation]) -> Fact:
+def _fact(place: str, row: Json, relations: Mapping[str, Relation]) -> Fact:
     name = _text(place, row, "relation")
     if name not in relations:
         raise DataError(f"unknown relation '{name}'", where=place, allowed=relations, given=name)
     return Fact(name, _text(place, row, "subject"), _text(place, row, "object"))
 
 
-def _text(place: str, row: Mapping[str, Any], key: str) -> str:
+def _text(place: str, row: Json, key: str) -> str:
     if key not in row:
         raise DataError(f"the key '{key}' is missing", where=place, allowed=row, given=key)
     value = row[key]
@@ -234,5 +234,5 @@ def _text(place: str, row: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _repeated(facts: tuple[Fact, ...]) -> int:
+def _count_duplicates(facts: tuple[Fact, ...]) -> int:
     return len(facts) - len(set(facts))

@@ -1,6 +1,4 @@
-"""Options that a row lacks: C3 has questions of two, three and four options, and its tasks have
-four classes.
-"""
+"""Handle rows with fewer options than classes, as in C3: two to four options, four classes."""
 
 from __future__ import annotations
 
@@ -10,21 +8,20 @@ from fewbench.types import Example, Predictions
 
 
 def only_present(examples: Sequence[Example], predictions: Predictions) -> Predictions:
-    """Return predictions in which an option that a row lacks has probability 0, and those it has
-    add up to 1.
+    """Set the probabilities of missing options to 0 and rescale each row's others to a sum of 1.
 
-    Whatever a method answers for an empty option (the score of an unused letter, or of an empty
-    sequence), nobody can choose it. Where a row's whole probability went to options it lacks, those
-    it has share it equally. Predictions for rows that lack none are returned as they are.
+    A method may give probability to an empty option (an unused letter, or an empty sequence), but
+    nobody can choose it. If all of a row's probability went to missing options, the present ones
+    share it equally. Rows without missing options stay unchanged.
     """
     import numpy as np  # here, so that listing commands start without it
 
     if predictions.probabilities is None or all(all(example.options) for example in examples):
         return predictions
-    present = np.array([[bool(option) for option in example.options] for example in examples])
-    kept = np.where(present, predictions.probabilities, 0)
-    lost = kept.sum(axis=1) == 0
-    kept[lost] = present[lost]
-    lacking = ~present.all(axis=1)
-    kept[lacking] /= kept[lacking].sum(axis=1, keepdims=True)
-    return Predictions(predictions.ids, probabilities=kept.astype(np.float32))
+    present = np.array([[*map(bool, example.options)] for example in examples])
+    probabilities = np.where(present, predictions.probabilities, 0)
+    all_zero = probabilities.sum(axis=1) == 0
+    probabilities[all_zero] = present[all_zero]
+    incomplete = ~present.all(axis=1)
+    probabilities[incomplete] /= probabilities[incomplete].sum(axis=1, keepdims=True)
+    return Predictions(predictions.ids, probabilities=probabilities.astype(np.float32))

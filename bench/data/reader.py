@@ -1,9 +1,8 @@
-"""Reads a task's rows, strictly: from files laid out as `<path>/<config>/<split>.<ext>`, else from
-the hub.
+"""Read a task's rows strictly, from files at `<path>/<config>/<split>.<ext>` or else the hub.
 
-Nothing is guessed: "NA", "null" and "007" stay text, a stray quote in a TSV is text, and a row that
-does not fit is refused with its file and line. The usual readers of CSV and JSON lines do
-otherwise, silently.
+Nothing is guessed: "NA", "null" and "007" stay text, a stray quote in a TSV file is text, and a row
+that does not fit is an error with its file and line. The usual readers of CSV and JSON lines
+convert such values silently.
 """
 
 from __future__ import annotations
@@ -12,129 +11,137 @@ import csv
 import glob
 import hashlib
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from fewbench.data.hub import load_split, place_of
 from fewbench.data.manifest import check_known
 from fewbench.data.rows import DataRow, check_ids, is_dropped, to_example
 from fewbench.errors import DataError, NeedsNetwork
 from fewbench.io.jsonl import NEWLINE, decode, lines, objects, read_bytes
-from fewbench.types import Example, Rows, Source, Task
+from fewbench.types import Example, Rows, Source, SourceFile, Task
 
 LONGEST_FIELD = 2**31 - 1
-"""Characters of a CSV field: what the module csv can count to on every platform."""
+"""Largest CSV field in characters: the most that the module csv allows on every platform."""
 
 SHARD = re.compile(r"(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.parquet")
-"""How the hub names the parts of a split."""
+"""The hub's file names for parts of a split."""
 
 
 def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
-    """Return all rows of a task's source, labels included.
+    """Read all rows of a task's source, labels included.
 
     Args:
         task: its first source is read.
-        data: the data folder; a source with a folder of its own (the demo) does without.
-        offline: never ask the hub.
+        data: the data folder; a source that has its own folder (the demo) does not need it.
+        offline: do not use the hub.
 
     Raises:
-        DataError: a file that is missing or cannot be trusted.
-        NeedsNetwork: the rows are on the hub only, and it may not or cannot be reached.
+        DataError: a file is missing, or a row does not fit.
+        NeedsNetwork: the rows are only on the hub, which is off limits or cannot be reached.
     """
-    source = task.source
-    found = {split: find_file(task, data, split) for split in source.splits}
-    if None in found.values() and any(found.values()):
-        raise DataError(
-            f"{task.full_name}: one split is a file, the other would be the hub's",
-            where=str(next(file for file in found.values() if file)),
-            fix=f"put all there ({', '.join(found)}), or none",
-        )
     parts: dict[str, tuple[Example, ...]] = {}
-    files: list[dict[str, Any]] = []
-    for split, file in found.items():
-        parts[split], fact = _read(task, data, split, file, offline)
-        files.append(fact)
-    folds = source.published
+    files: list[SourceFile] = []
+    for split, path in _find_files(task, data).items():
+        if path is None:
+            loaded = _load_hub(task, data, split, offline)
+        else:
+            loaded = _load_file(task, path, data)
+        parts[split] = check_rows(task, split, loaded.rows, str(path or loaded.name))
+        files.append(SourceFile(file=loaded.name, sha256=loaded.sha256, rows=len(loaded.rows)))
+    source = task.source
+    folds = tuple((parts[train], parts[dev]) for train, dev in source.published)
+    if folds:
+        train = tuple(itertools.chain.from_iterable(train for train, _ in folds))
+    else:
+        train = parts[source.train]
     return Rows(
-        train=tuple(
-            e for name in ([train for train, _ in folds] or [source.train]) for e in parts[name]
-        ),
+        train=train,
         test=parts[source.test],
         files=tuple(files),
-        folds=tuple((parts[train], parts[dev]) for train, dev in folds),
+        folds=folds,
         unlabeled=parts[source.unlabeled] if source.unlabeled else (),
     )
 
 
-def _read(
-    task: Task, data: Path | None, split: str, file: Path | None, offline: bool
-) -> tuple[tuple[Example, ...], dict[str, Any]]:
-    if file is None:
-        rows, fact = _from_hub(task, data, split, offline)
-    else:
-        rows, fact = _from_file(task, file, data)
-    return check_rows(task, split, rows, str(file or fact["file"])), {**fact, "rows": len(rows)}
+def _find_files(task: Task, data: Path | None) -> dict[str, Path | None]:
+    """Find the file of each split; all splits are files, or none is."""
+    paths = {split: find_file(task, data, split) for split in task.source.splits}
+    local = [path for path in paths.values() if path is not None]
+    if local and len(local) < len(paths):
+        raise DataError(
+            f"{task.full_name}: one split is a file, but another is only on the hub",
+            where=str(local[0]),
+            fix=f"put the files of all splits there ({', '.join(paths)}), or none",
+        )
+    return paths
 
 
 def check_rows(task: Task, split: str, rows: Sequence[DataRow], where: str) -> tuple[Example, ...]:
-    """Return a split's rows as examples, without those that the source drops.
+    """Convert a split's rows to examples, without those that the source drops.
 
     Raises:
-        DataError: no rows, one that does not fit the task, or two of one id.
+        DataError: there are no rows, one does not fit the task, or two have the same id.
     """
     check_ids(task, rows)
     labelled = split != task.source.unlabeled
-    kept = [(n, row) for n, row in enumerate(rows) if not (labelled and is_dropped(task, row))]
-    if not kept:
+    examples = []
+    for number, row in enumerate(rows):
+        if labelled and is_dropped(task, row):
+            continue
+        examples.append(to_example(task, row, f"{split}-{number}", labelled=labelled))
+    if not examples:
         raise DataError(f"{task.full_name}: no rows", where=where)
-    return tuple(to_example(task, row, f"{split}-{n}", labelled=labelled) for n, row in kept)
+    return tuple(examples)
 
 
 def files_of(folder: Path, split: str) -> list[Path]:
-    """Return the files of a split in a folder: one, none, or more, which is a mistake.
+    """List the files of a split in a folder; more than one is a mistake.
 
     The first of a hub's shards stands for all of them (`shards_of`).
     """
-    firsts = sorted(folder.glob(f"{glob.escape(split)}-00000-of-*.parquet"))
-    named = [
-        file for file in firsts if (found := SHARD.fullmatch(file.name)) and found["split"] == split
-    ]
-    return [*(file for ext in _READERS if (file := folder / f"{split}{ext}").is_file()), *named]
+    paths = (folder / f"{split}{extension}" for extension in _READERS)
+    files = [path for path in paths if path.is_file()]
+    for path in sorted(folder.glob(f"{glob.escape(split)}-00000-of-*.parquet")):
+        name = SHARD.fullmatch(path.name)
+        if name and name["split"] == split:
+            files.append(path)
+    return files
 
 
 def shards_of(file: Path) -> list[Path]:
-    """Return the files that a split's file stands for, in their order: all shards, or itself.
+    """List the files that a split's file stands for, in order: all its shards, or itself.
 
     Raises:
-        DataError: a shard that is missing.
+        DataError: a shard is missing.
     """
-    found = SHARD.fullmatch(file.name)
-    if found is None:
+    name = SHARD.fullmatch(file.name)
+    if name is None:
         return [file]
-    count = int(found["count"])
-    there = sorted(
-        file.parent.glob(f"{glob.escape(found['split'])}-?????-of-{found['count']}.parquet")
-    )
-    if [one.name for one in there] != [
-        f"{found['split']}-{n:05}-of-{count:05}.parquet" for n in range(len(there))
-    ]:
-        there = there[:1]
-    if len(there) != count:
+    split, count = name["split"], int(name["count"])
+    pattern = f"{glob.escape(split)}-?????-of-{name['count']}.parquet"
+    shards = sorted(file.parent.glob(pattern))
+    expected = [f"{split}-{number:05}-of-{count:05}.parquet" for number in range(len(shards))]
+    if [shard.name for shard in shards] != expected:
+        shards = shards[:1]
+    if len(shards) != count:
+        first = f"{split}-00000-of-{count:05}.parquet"
         raise DataError(
-            f"{len(there)} of {count} shards of the split '{found['split']}' are there in a row",
+            f"{len(shards)} of {count} consecutive shards of the split '{split}' are available",
             where=str(file.parent),
-            fix=f"put all there: {found['split']}-00000-of-{count:05}.parquet and those that follow",
+            fix=f"put all shards there: {first} and those that follow",
         )
-    return there
+    return shards
 
 
 def read_file(source: Source, file: Path) -> tuple[list[DataRow], str]:
-    """Return the rows of a split's file, or of its shards, and the sha256 of their bytes.
+    """Read the rows of a split's file, or of its shards; also return the sha256 of the bytes.
 
     Raises:
-        DataError: bytes that are no such file, or a shard that is missing.
+        DataError: the bytes are not of the file's kind, or a shard is missing.
     """
     digest, rows = hashlib.sha256(), []
     for shard in shards_of(file):
@@ -145,94 +152,105 @@ def read_file(source: Source, file: Path) -> tuple[list[DataRow], str]:
 
 
 def find_file(task: Task, data: Path | None, split: str) -> Path | None:
-    """Return the file of a split, or None if it is the hub's.
+    """Find the file of a split; return None if it is on the hub.
 
     Raises:
-        DataError: two files of one split, or none and the source is not on the hub.
+        DataError: the split has two files, or none and the source is not on the hub.
     """
     source = task.source
     root = source.root or data
     folder = None if root is None else root / source.path / source.config
-    found = [] if folder is None else files_of(folder, split)
-    if len(found) > 1:
+    files = [] if folder is None else files_of(folder, split)
+    if len(files) > 1:
         raise DataError(
-            f"{task.full_name}: two files for the split '{split}': {found[0].name} and {found[1].name}",
+            f"{task.full_name}: two files for the split '{split}': "
+            f"{files[0].name} and {files[1].name}",
             where=str(folder),
             fix="keep one of them",
         )
-    if found:
-        return found[0]
+    if files:
+        return files[0]
     if source.hub and source.root is None:
         return None
-    names = f"{split}.jsonl, .json (a row a line), .csv, .tsv or .parquet, or the hub's {split}-00000-of-00001.parquet"
+    raise _no_file(task, split, folder)
+
+
+def _no_file(task: Task, split: str, folder: Path | None) -> DataError:
+    problem = f"{task.full_name}: there is no file for the split '{split}'"
+    where = str(folder)
+    if folder is None:
+        problem += ", and no data folder is given"
+        where = f"DIR/{place_of(task.source, split, '.*')}"
+    allowed = names = (
+        f"{split}.jsonl, .json (a row per line), .csv, .tsv or .parquet, "
+        f"or the hub's {split}-00000-of-00001.parquet"
+    )
+    if task.source.root:
+        fix = f"put the file there: {names}"
+    else:
+        fix = f"use --data DIR (or FEWBENCH_DATA) {_with_file(task, split)}"
     others = [f"{task.name}@{other.name}" for other in task.sources[1:]]
-    fixes = [f"--tasks {other}" for other in others[:1]]
-    fixes.append(
-        f"put the file there: {names}"
-        if source.root
-        else f"--data DIR (or FEWBENCH_DATA) {_with(task, split)}"
-    )
-    raise DataError(
-        f"{task.full_name}: there is no file for the split '{split}'"
-        + ("" if root else ", and no data folder is given"),
-        where=str(folder) if folder else f"DIR/{place_of(source, split, '.*')}",
-        allowed=f"other sources: {', '.join(others)}" if others else names,
-        fix=", or ".join(fixes),
-    )
+    if others:
+        allowed = f"other sources: {', '.join(others)}"
+        fix = f"--tasks {others[0]}, or {fix}"
+    return DataError(problem, where=where, allowed=allowed, fix=fix)
 
 
-def _with(task: Task, split: str) -> str:
+def _with_file(task: Task, split: str) -> str:
     return f"with {place_of(task.source, split, '.jsonl')} in it"
 
 
-def _from_file(task: Task, file: Path, data: Path | None) -> tuple[list[DataRow], dict[str, Any]]:
+class _Loaded(NamedTuple):
+    """Rows, the name of their file in a record, and the sha256 of its bytes (none on the hub)."""
+
+    rows: list[DataRow]
+    name: str
+    sha256: str | None
+
+
+def _load_file(task: Task, file: Path, data: Path | None) -> _Loaded:
     root = task.source.root or data
-    digest = hashlib.sha256()
-    for shard in shards_of(file):
-        digest.update(read_bytes(shard))
     if root:
+        digest = hashlib.sha256()
+        for shard in shards_of(file):
+            digest.update(read_bytes(shard))
         check_known(task, file, root, digest.hexdigest())
-    rows, found = read_file(task.source, file)
-    shown = file.relative_to(root).as_posix() if root else file.name
-    return rows, {"file": shown, "sha256": found}
+    rows, sha256 = read_file(task.source, file)
+    name = file.relative_to(root).as_posix() if root else file.name
+    return _Loaded(rows, name, sha256)
 
 
 def parse(source: Source, raw: bytes, file: Path) -> list[DataRow]:
-    """Return the rows that a file's bytes hold; its name says which kind of file it is.
+    """Parse a file's bytes to rows; the file's extension gives its kind.
 
     Raises:
-        DataError: bytes that are no such file.
+        DataError: the bytes are not of this kind.
     """
     try:
         return list(_READERS[file.suffix](raw, str(file), source))
     except DataError as error:
-        last = f"{file}, line {raw.count(NEWLINE) + 1}"
-        if not raw.endswith(NEWLINE) and error.where == last:
+        last_line = f"{file}, line {raw.count(NEWLINE) + 1}"
+        if not raw.endswith(NEWLINE) and error.where == last_line:
             error.problem += "; the file ends in mid-line and may be cut short"
-            error.fix = (
-                error.fix
-                or "put the whole file there again: bench data fetch, or bench data import FOLDER"
-            )
+            again = "bench data fetch, or bench data import FOLDER"
+            error.fix = error.fix or f"replace the file with a complete one: {again}"
         raise
 
 
-def _from_hub(
-    task: Task, data: Path | None, split: str, offline: bool
-) -> tuple[list[DataRow], dict[str, Any]]:
+def _load_hub(task: Task, data: Path | None, split: str, offline: bool) -> _Loaded:
     source = task.source
     if offline:
-        place = place_of(source, split, ".jsonl")
+        file = place_of(source, split, ".jsonl")
+        fetch = f"bench data fetch {task.full_name} --data DIR"
         raise NeedsNetwork(
             f"{task.full_name} is on the hub, and the network is off",
-            where=f"no {data / place}" if data else "no data folder is given",
-            fix=f"bench data fetch {task.full_name} --data DIR, or --data DIR (or FEWBENCH_DATA) {_with(task, split)}",
+            where=f"no {data / file}" if data else "no data folder is given",
+            fix=f"{fetch}, or use --data DIR (or FEWBENCH_DATA) {_with_file(task, split)}",
         )
     name = f"hub: {place_of(source, split)}@{source.revision}"
-    rows = [
-        DataRow(f"{name}, row {n}", columns)
-        for n, columns in enumerate(load_split(source, split), 1)
-    ]
-    return rows, {"file": name, "sha256": None}
+    loaded = enumerate(load_split(source, split), 1)
+    rows = [DataRow(f"{name}, row {number}", columns) for number, columns in loaded]
+    return _Loaded(rows, name, None)
 
 
 def _read_jsonl(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
@@ -240,44 +258,43 @@ def _read_jsonl(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
 
 
 def _read_tsv(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
-    return _table(((place, line.split("\t")) for place, line in lines(raw, where)), where, source)
+    records = ((place, line.split("\t")) for place, line in lines(raw, where))
+    return _read_table(records, where, source)
 
 
 def _read_csv(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
+    return _read_table(_csv_records(decode(raw, where), where), where, source)
+
+
+def _csv_records(text: str, where: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each record's place and fields; a record may span several lines."""
     csv.field_size_limit(LONGEST_FIELD)  # the module's own limit is 128 KiB
-    reader = csv.reader(io.StringIO(decode(raw, where), newline=""), strict=True)
-
-    def cells() -> Iterator[tuple[str, list[str]]]:
-        start = 1
-        try:
-            for row in reader:
-                yield f"{where}, line {start}", row
-                start = reader.line_num + 1
-        except csv.Error as error:
-            raise DataError(
-                f"not CSV: {error}",
-                where=f"{where}, line {start}",
-                fix='quote it: "…", with "" inside',
-            ) from error
-
-    return _table(cells(), where, source)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    start = 1
+    try:
+        for fields in reader:
+            yield f"{where}, line {start}", fields
+            start = reader.line_num + 1
+    except csv.Error as error:
+        fix = 'quote the field: "…", with "" for a quote inside'
+        raise DataError(f"not CSV: {error}", where=f"{where}, line {start}", fix=fix) from error
 
 
-def _table(rows: Iterator[tuple[str, list[str]]], where: str, source: Source) -> Iterator[DataRow]:
-    header = list(source.columns) if source.columns else next(rows, (where, []))[1]
+def _read_table(
+    records: Iterator[tuple[str, list[str]]], where: str, source: Source
+) -> Iterator[DataRow]:
+    header = list(source.columns) if source.columns else next(records, (where, []))[1]
     if len(set(header)) != len(header):
         raise DataError(
-            "two columns have one name",
+            "two columns have the same name",
             where=f"{where}, line 1",
             allowed=f"different names, not {header}",
         )
-    for place, row in rows:
-        if len(row) != len(header):
-            raise DataError(
-                f"{len(row)} fields, and there are {len(header)} columns: {', '.join(header)}",
-                where=place,
-            )
-        yield DataRow(place, dict(zip(header, row, strict=True)), untyped=True)
+    for place, fields in records:
+        if len(fields) != len(header):
+            problem = f"{len(fields)} fields for {len(header)} columns: {', '.join(header)}"
+            raise DataError(problem, where=place)
+        yield DataRow(place, dict(zip(header, fields, strict=True)), untyped=True)
 
 
 def _read_parquet(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
@@ -294,7 +311,7 @@ def _read_parquet(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:
 
 _READERS: dict[str, Callable[[bytes, str, Source], Iterator[DataRow]]] = {
     ".jsonl": _read_jsonl,
-    ".json": _read_jsonl,  # what CLUE and FewCLUE publish under this name holds a row a line, too
+    ".json": _read_jsonl,  # CLUE and FewCLUE publish JSON lines with this extension
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".parquet": _read_parquet,

@@ -1,46 +1,39 @@
-"""From a row's columns to an example: each value checked against the task, nothing converted
-silently.
-"""
+"""Convert rows to examples, checking each value against the task; nothing is converted silently."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fewbench.errors import DataError
 from fewbench.io.jsonl import A_TEXT, is_text
-from fewbench.types import Example, Label, Task
+from fewbench.types import Example, Json, Label, Task
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
-
 IDS = ("id", "idx", "index", "guid")
-"""Columns that tell rows apart, where they are there."""
-
+"""Columns that identify rows in many data sets."""
 
 FIELD = re.compile(r"\{([^{}]+)\}")
-"""A column within a text that is made of several: `texts = ["text", "{pronoun} means {noun}"]`."""
+"""A column in a composed text, as in `texts = ["text", "{pronoun} means {noun}"]`."""
 
 
 class DataRow(NamedTuple):
-    """A row as its file gives it, and where it stands. In CSV and TSV every value is a text
-    (`untyped`).
-    """
+    """A row as its file gives it, with its place; in CSV and TSV values are text (`untyped`)."""
 
     where: str
-    columns: Mapping[str, Any]
+    columns: Json
     untyped: bool = False
 
 
 def to_example(task: Task, row: DataRow, name: str, *, labelled: bool = True) -> Example:
-    """Return a row as an example. A row that is not `labelled` needs no label, and one it has is
-    not looked at.
+    """Convert a row to an example; the label is ignored unless the row is `labelled`.
 
     Raises:
-        DataError: a column that is missing, a text that is empty or no text, a label outside the
-            declared ones.
+        DataError: a column is missing, a text is empty or not a string, or the label is not
+            declared.
     """
     texts = tuple(_text(task, row, column) for column in task.source.texts)
     options = _options(task, row, task.source.options) if task.source.options else ()
@@ -54,80 +47,75 @@ def to_example(task: Task, row: DataRow, name: str, *, labelled: bool = True) ->
 
 
 def check_ids(task: Task, rows: Sequence[DataRow]) -> None:
-    """Refuse two rows of one id, where the rows have a column of ids. Examples have ids of our own;
-    this is a guard.
+    """Check that no two rows have the same id, if the rows have a column of ids.
+
+    Nothing else reads these ids; a repeated one is a sign of a damaged file.
 
     Raises:
-        DataError: both rows, with their files and lines.
+        DataError: two rows have the same id.
     """
     for column in IDS:
-        seen: dict[str, str] = {}
+        places: dict[str, str] = {}
         for row in rows:
             if column not in row.columns:
                 break
-            # An id may be a list; and that of a choice may name the passage, which has several
-            # questions.
-            question = [
-                row.columns.get(text) for text in task.source.texts[1:] if task.source.options
-            ]
-            parts = (row.columns[column], *question)
-            known = ", ".join(json.dumps(part, ensure_ascii=False, default=str) for part in parts)
-            if known in seen:
-                fix = "keep one, or drop the column"
-                raise _refused(
-                    task,
-                    row,
-                    f"two rows have the {column} {known}: this and {seen[known]}",
-                    fix=fix,
-                )
-            seen[known] = row.where
+            id_text = _id_text(task, row, column)
+            if id_text in places:
+                problem = f"two rows have the {column} {id_text}: this and {places[id_text]}"
+                raise _error(task, row, problem, fix="keep one, or drop the column")
+            places[id_text] = row.where
+
+
+def _id_text(task: Task, row: DataRow, column: str) -> str:
+    """Write a row's id as text: it may be a list.
+
+    The id of a choice may name a passage that has several questions, so the question belongs to it.
+    """
+    parts = [row.columns[column]]
+    if task.source.options:
+        parts += [row.columns.get(text) for text in task.source.texts[1:]]
+    return ", ".join(json.dumps(part, ensure_ascii=False, default=str) for part in parts)
 
 
 def check_classes(task: Task, train: Sequence[Example], where: str) -> None:
-    """Refuse a class that no training row is of; what options rows lack, their labels lack too.
+    """Check that every class has a training row.
 
     Raises:
-        DataError: the first such class.
+        DataError: a class has none.
     """
+    # Where rows may lack options, the last classes may rightly be missing.
     if task.is_regression or task.source.may_lack_options:
         return
     labels = {example.label for example in train}
     if absent := [name for index, name in enumerate(task.labels) if index not in labels]:
-        problem = f"{task.full_name}: no training row is of the class '{absent[0]}'"
-        allowed = "rows of every class: " + ", ".join(task.labels)
         raise DataError(
-            problem,
+            f"{task.full_name}: no training row is of the class '{absent[0]}'",
             where=where,
-            allowed=allowed,
-            fix="add rows of it, or declare another label list",
+            allowed="rows of every class: " + ", ".join(task.labels),
+            fix="add rows of this class, or declare other labels",
         )
 
 
 def is_dropped(task: Task, row: DataRow) -> bool:
-    """Whether a row's label is one of those whose rows the source leaves out."""
+    """Return True if the source leaves out rows with this row's label."""
     value = _column(task, row, task.source.label) if task.source.drop else None
     return any(_same(known, value, row.untyped) for known in task.source.drop)
 
 
-def _refused(task: Task, row: DataRow, problem: str, **more: Any) -> DataError:
+def _error(task: Task, row: DataRow, problem: str, **more: Any) -> DataError:
     return DataError(f"{task.full_name}: {problem}", where=row.where, **more)
 
 
 def _column(task: Task, row: DataRow, column: str) -> Any:
-    """Return a column's value; `a.b` is column `b` of the object in column `a`, unless a column has
-    that name.
-    """
+    """Return a column's value; `a.b` may be a column, or else field `b` of the object in `a`."""
+    if column in row.columns:
+        return row.columns[column]
     outer, _, inner = column.partition(".")
-    if (
-        inner
-        and column not in row.columns
-        and isinstance(nested := row.columns.get(outer), Mapping)
-    ):
-        return _column(task, row._replace(columns=nested), inner)
-    if column not in row.columns:
-        names = [str(name) for name in row.columns]
-        raise _refused(task, row, f"there is no column '{column}'", allowed=names, given=column)
-    return row.columns[column]
+    nested = row.columns.get(outer)
+    if inner and isinstance(nested, Mapping):
+        return _column(task, row._replace(columns=dict(nested)), inner)
+    names = [str(name) for name in row.columns]
+    raise _error(task, row, f"there is no column '{column}'", allowed=names, given=column)
 
 
 def _text(task: Task, row: DataRow, column: str) -> str:
@@ -137,66 +125,74 @@ def _text(task: Task, row: DataRow, column: str) -> str:
     if task.source.join is not None and isinstance(value, list) and all(map(is_text, value)):
         value = task.source.join.join(value)
     if not is_text(value):
-        raise _refused(task, row, f"'{column}' is {_short(value)}", allowed=A_TEXT)
+        raise _error(task, row, f"'{column}' is {_short(value)}", allowed=A_TEXT)
     if not value.strip() and not task.source.may_be_empty:
         fix = "remove the row, give it a text, or declare the source with may_be_empty = true"
-        raise _refused(task, row, f"'{column}' is empty", fix=fix)
-    text: str = value
-    return text
+        raise _error(task, row, f"'{column}' is empty", fix=fix)
+    return value
 
 
 def _options(task: Task, row: DataRow, column: str) -> tuple[str, ...]:
-    """Return one option a class; what a row lacks is empty."""
-    options, wanted = _column(task, row, column), len(task.labels)
-    fits = isinstance(options, list) and all(
-        is_text(option) and option.strip() for option in options
-    )
-    least = 2 if task.source.may_lack_options else wanted
-    repeats = fits and len(set(options)) != len(options) and not task.source.may_repeat_options
-    if not fits or repeats or not least <= len(options) <= wanted:
-        count = wanted if least == wanted else f"{least} to {wanted}"
-        allowed = f"a list of {count} {'' if task.source.may_repeat_options else 'different '}texts"
-        raise _refused(task, row, f"'{column}' is {_short(options)}", allowed=allowed)
-    return (*options, *[""] * (wanted - len(options)))
+    """Return one option per class; missing options are empty."""
+    options = _column(task, row, column)
+    most = len(task.labels)
+    least = 2 if task.source.may_lack_options else most
+    if not _are_texts(options) or not least <= len(options) <= most or _repeat(task, options):
+        count = str(most) if least == most else f"{least} to {most}"
+        different = "" if task.source.may_repeat_options else "different "
+        allowed = f"a list of {count} {different}texts"
+        raise _error(task, row, f"'{column}' is {_short(options)}", allowed=allowed)
+    return (*options, *[""] * (most - len(options)))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(is_text(text) and text.strip() for text in value)
+
+
+def _repeat(task: Task, options: list[str]) -> bool:
+    return len(set(options)) != len(options) and not task.source.may_repeat_options
 
 
 def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 200 else f"{shown[:200]}…"
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _index(task: Task, row: DataRow, value: Any, options: tuple[str, ...]) -> Label:
-    """Return the class index of a label; text files hold digits, the others must hold integers."""
-    values, count = task.source.values, len(task.labels)
-    if values is not None:
-        known = tuple(filter(None, options)) if values == "options" else values
-        found = [index for index, v in enumerate(known) if _same(v, value, row.untyped)]
-        if not found:
-            raise _refused(
-                task,
-                row,
-                f"the label is {_short(value)}",
-                allowed=map(str, known),
-                given=str(value),
-            )
-        index = found[0]
+    """Return the class index of a label."""
+    if task.source.values is None:
+        index = _class_number(task, row, value)
     else:
-        index = int(value) if row.untyped and re.fullmatch("[0-9]{1,9}", value) else value
-    if type(index) is not int or not 0 <= index < count:
-        hidden = " (so the hub hides the labels of this split)" if value == -1 else ""
-        named = ", ".join(f"{index} {label}" for index, label in enumerate(task.labels))
-        raise _refused(task, row, f"the label is {_short(value)}{hidden}", allowed=named)
+        known = task.source.values
+        index = _position(task, row, value, filter(None, options) if known == "options" else known)
     if options and not options[index]:
-        raise _refused(
-            task, row, f"the label is {_short(value)}, and there is no such option", allowed=options
-        )
+        problem = f"the label is {_short(value)}, but there is no such option"
+        raise _error(task, row, problem, allowed=options)
     return index
 
 
+def _class_number(task: Task, row: DataRow, value: Any) -> int:
+    """Read a label that is a class index: an integer, or digits in a text file."""
+    index = int(value) if row.untyped and re.fullmatch("[0-9]{1,9}", value) else value
+    if type(index) is int and 0 <= index < len(task.labels):
+        return index
+    hint = " (the hub hides the labels of this split)" if value == -1 else ""
+    allowed = ", ".join(f"{number} {label}" for number, label in enumerate(task.labels))
+    raise _error(task, row, f"the label is {_short(value)}{hint}", allowed=allowed)
+
+
+def _position(task: Task, row: DataRow, value: Any, known: Iterable[str | int]) -> int:
+    """Return the position of a label among the declared values."""
+    known = tuple(known)
+    for index, label in enumerate(known):
+        if _same(label, value, row.untyped):
+            return index
+    problem = f"the label is {_short(value)}"
+    raise _error(task, row, problem, allowed=map(str, known), given=str(value))
+
+
 def _same(known: str | int, value: object, untyped: bool) -> bool:
-    """Whether a row holds a declared label value: text files hold everything as text, and elsewhere
-    True is no 1.
-    """
+    """Return True if a row's value is the declared one; True is not 1, and text files hold text."""
     known = str(known) if untyped else known
     return type(known) is type(value) and known == value
 
@@ -205,11 +201,7 @@ def _value(task: Task, row: DataRow, value: Any) -> Label:
     assert task.bounds is not None
     lower, upper = task.bounds
     number = float(value) if row.untyped and NUMBER.fullmatch(value) else value
-    if type(number) not in (int, float) or not lower <= number <= upper:  # so NaN too is refused
-        raise _refused(
-            task,
-            row,
-            f"the value is {_short(value)}",
-            allowed=f"a number from {lower:g} to {upper:g}",
-        )
+    if type(number) not in (int, float) or not lower <= number <= upper:  # NaN fails this too
+        allowed = f"a number from {lower:g} to {upper:g}"
+        raise _error(task, row, f"the value is {_short(value)}", allowed=allowed)
     return float(number)
