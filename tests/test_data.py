@@ -181,8 +181,8 @@ def test_processes_that_fetch_together_lose_no_entry(hub, task, data, monkeypatc
         ({"text": "a", "label": -1}, "the hub hides the labels"),
         ({"text": "", "label": 1}, "'text' is empty"),
         ({"text": "a", "label": 1, "when": object()}, "row 2"),
-        ({"text": "a", "label": 1, "score": float("nan")}, "no JSON"),
-        ({"text": "a \ud83d b", "label": 1}, "no JSON"),
+        ({"text": "a", "label": 1, "score": float("nan")}, "JSON cannot represent this row"),
+        ({"text": "a \ud83d b", "label": 1}, "JSON cannot represent this row"),
     ],
 )
 def test_rows_that_do_not_fit_are_not_written(row, message, hub, task, data):
@@ -274,12 +274,12 @@ def test_another_pinned_revision_is_fetched_anew(hub, fetched, task):
 )
 def test_damaged_sums_are_refused(content, fetched, task):
     (fetched / "owner/mood/checksums.json").write_text(content)
-    with pytest.raises(DataError, match="file of sums is damaged"):
+    with pytest.raises(DataError, match="file of checksums is damaged"):
         fetch_all(task, fetched)
 
 
 def test_what_is_had_by_hand_says_how(hub, toml, task, data):
-    with pytest.raises(DataError, match="by hand only") as caught:
+    with pytest.raises(DataError, match="imported by hand") as caught:
         fetch_all(with_source(task, "lm-bff"), data)
     assert "mood@hub" in str(caught.value)
     assert "bench data import FOLDER --task mood@lm-bff" in str(caught.value)

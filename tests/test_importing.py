@@ -179,7 +179,7 @@ def test_no_folder_and_no_files_are_refused(folder, by_hand, task, data, toml):
     with pytest.raises(DataError, match="--task mood@files"):
         import_folder(task, folder, data, layout="lm-bff")
     own = replace(by_hand, sources=(replace(by_hand.source, root=folder),))
-    with pytest.raises(DataError, match="a folder of its own"):
+    with pytest.raises(DataError, match="is read from its own folder"):
         import_folder(own, folder, data)
     assert not data.exists()
 
@@ -189,7 +189,7 @@ def test_a_file_that_holds_something_else_is_left_as_it_is(folder, by_hand, data
     before = bytes_in(data)
     file = folder / "original" / "mood" / "test.csv"
     file.write_text(TABLE + '1,"one more"\n')
-    with pytest.raises(DataError, match="holds something else") as caught:
+    with pytest.raises(DataError, match="exists with other contents") as caught:
         import_folder(by_hand, folder, data, layout="lm-bff")
     assert hashlib.sha256(TABLE.encode()).hexdigest() in str(caught.value)
     assert bytes_in(data) == before
@@ -197,7 +197,7 @@ def test_a_file_that_holds_something_else_is_left_as_it_is(folder, by_hand, data
     assert [one.done for one in done] == ["there", "imported"]
     assert [check.error for check in verify(by_hand, data)] == [None, None]
     file.rename(file.with_suffix(".tsv")).write_text("".join(f"{n % 2}\ta\n" for n in range(4)))
-    with pytest.raises(DataError, match=r"stands there as test\.csv"):
+    with pytest.raises(DataError, match=r"already exists as test\.csv"):
         import_folder(by_hand, folder, data, layout="lm-bff", force=True)
 
 

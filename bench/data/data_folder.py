@@ -1,8 +1,7 @@
-"""The data folder as a mirror of the hub: where files stand, fetching them once, and verifying
-them.
+"""Find, fetch and verify the files of the data folder, a mirror of the hub.
 
-A file stands at `<data>/<path>/<config>/<split>.<ext>`; `fewbench.data.manifest` says what it was
-when it was written.
+The path of a file is `<data>/<path>/<config>/<split>.<ext>`. `fewbench.data.manifest` keeps its
+checksum.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from fewbench.data.hub import load_split, place_of
 from fewbench.data.manifest import (
@@ -30,18 +29,18 @@ from fewbench.data.manifest import (
 from fewbench.data.reader import check_rows, files_of, parse, read_file, shards_of
 from fewbench.errors import BenchError, DataError
 from fewbench.io.jsonl import read_bytes
-from fewbench.types import Task
+from fewbench.types import Json, Task
 
 FETCHED = ".jsonl"
-"""What a fetched file is."""
+"""The extension of fetched files."""
 
 
 class SplitPlace(NamedTuple):
-    """Where a split of a task's source stands.
+    """The place of a split of a task's source in the data folder.
 
-    `name` is the path within the data folder, without extension; `files` are those that are there,
-    which should be one or none; `entry` is what is known of the one (or of a file that should be
-    there and is not: `missing`).
+    `name` is the path within the data folder, without extension. `files` are the existing files, of
+    which there should be at most one. `entry` is the entry of this file, or of a file that is
+    `missing`.
     """
 
     task: Task
@@ -53,26 +52,20 @@ class SplitPlace(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The file's path within the data folder; where there is none, the name that a fetched file
-        would have.
-        """
+        """The path within the data folder of the file, or of the one that would be fetched."""
         root = self.task.source.root
-        return (
-            (f"{root.name}/" if root else "")
-            + self.name
-            + (self.files[0].suffix if self.files else FETCHED)
-        )
+        extension = self.files[0].suffix if self.files else FETCHED
+        path = f"{self.name}{extension}"
+        return f"{root.name}/{path}" if root else path
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells it from other places: tasks may share a file."""
+        """The identity of the place: tasks may share a file."""
         return str(self.task.source.root or ""), self.name
 
 
 class Checked(NamedTuple):
-    """A file that was looked at: what is wrong with it, or how many rows it has and whether its sum
-    was known.
-    """
+    """The result of checking a file: an error, or its rows; `known` if it has an entry."""
 
     file: str
     rows: int | None
@@ -81,7 +74,7 @@ class Checked(NamedTuple):
 
 
 def places(task: Task, data: Path | None) -> list[SplitPlace]:
-    """Return where the splits of a task's source in use stand, and what is there."""
+    """List the places of the splits of a task's source in use."""
     source = task.source
     root = source.root or data
     if root is None:
@@ -93,15 +86,16 @@ def places(task: Task, data: Path | None) -> list[SplitPlace]:
 def _place(task: Task, split: str, root: Path, sums: Mapping[str, ManifestEntry]) -> SplitPlace:
     source = task.source
     files = tuple(files_of(folder_of(source, root), split))
-    names = {key_of(source, file.name): file for file in files}
-    listed = next((key for key in sums if key in names), None)
-    gone = next((key for key in sums if not files and _stem(key) == key_of(source, split)), None)
-    entry = sums[listed] if listed else sums[gone] if gone else None
-    return SplitPlace(task, split, place_of(source, split), files, entry, gone or "")
-
-
-def _stem(key: str) -> str:
-    return key[: -len(Path(key).suffix)]
+    name = place_of(source, split)
+    if files:
+        keys = {key_of(source, file.name) for file in files}
+        entry = next((sums[key] for key in sums if key in keys), None)
+        return SplitPlace(task, split, name, files, entry)
+    for key, entry in sums.items():
+        stem = key[: -len(Path(key).suffix)]
+        if stem == key_of(source, split):
+            return SplitPlace(task, split, name, (), entry, missing=key)
+    return SplitPlace(task, split, name)
 
 
 def fetch(
@@ -111,25 +105,30 @@ def fetch(
     force: bool = False,
     notify: Callable[[str], None] = lambda text: None,
 ) -> Literal["fetched", "there"]:
-    """Fetch a split from the hub, unless it is there as it was written. `notify` hears of a
-    download that begins.
+    """Fetch a split from the hub, unless its file exists and is intact.
+
+    Args:
+        place: the split's place.
+        data: the data folder.
+        force: replace a file that was changed or not fetched.
+        notify: called with a message before a download.
 
     Raises:
-        NeedsNetwork: the hub cannot be asked.
-        DataError: the source is not on the hub, a file stands there that is not the one known, or
-            the rows do not fit.
+        NeedsNetwork: the hub cannot be reached.
+        DataError: the source is not on the hub, a file that was changed or not fetched is in the
+            way, or a row does not fit the task.
     """
     task, source = place.task, place.task.source
     if not source.hub or source.root is not None:
         if place.files:
             return "there"
-        raise _by_hand(place)
+        raise _not_on_hub(place)
     file = folder_of(source, data) / f"{place.split}{FETCHED}"
-    if _is_there(place, file, force):
+    if _is_current(place, file, force):
         return "there"
     refuse_outside(data, file)
     notify(f"fetching {place.shown}")
-    raw = _as_lines(place, load_split(source, place.split))
+    raw = _json_lines(place, load_split(source, place.split))
     rows = parse(source, raw, file)
     check_rows(task, place.split, rows, place.shown)
     entry = entry_of(raw, len(rows), "hub", source.revision)
@@ -137,115 +136,129 @@ def fetch(
     return "fetched"
 
 
-def _by_hand(place: SplitPlace) -> DataError:
-    name, source = place.task.full_name, place.task.source
-    others = [f"{place.task.name}@{other.name}" for other in place.task.sources[1:] if other.hub]
-    fix = (
-        "put the file there"
-        if source.root
-        else f"bench data import FOLDER --task {name} --data DIR"
-    )
+def _not_on_hub(place: SplitPlace) -> DataError:
+    task = place.task
+    if task.source.root:
+        fix = "put the file there"
+    else:
+        fix = f"bench data import FOLDER --task {task.full_name} --data DIR"
+    others = [f"{task.name}@{other.name}" for other in task.sources[1:] if other.hub]
     return DataError(
-        f"{name}: {place.shown} is not on the hub, and is had by hand only",
+        f"{task.full_name}: {place.shown} is not on the hub and has to be imported by hand",
         allowed=f"from the hub: {', '.join(others)}" if others else None,
         fix=fix,
     )
 
 
-def _is_there(place: SplitPlace, file: Path, force: bool) -> bool:
-    """Whether the file is there as it was written; one that is not ours is refused, but for
-    `force`.
+def _is_current(place: SplitPlace, file: Path, force: bool) -> bool:
+    """Return True if the file is intact and of the pinned revision.
+
+    Raises:
+        DataError: a file is in the way that was changed or not fetched, unless `force` can replace
+            it.
     """
     if len(place.files) > 1:
         raise _in_the_way(place)
-    stands = place.files[0] if place.files else file
-    if not os.path.lexists(stands):
+    existing = place.files[0] if place.files else file
+    if not os.path.lexists(existing):
         return False
     if place.entry is not None and place.files:
-        error = changed(
-            place.task, stands, place.entry, hashlib.sha256(read_bytes(stands)).hexdigest()
-        )
+        digest = hashlib.sha256(read_bytes(existing)).hexdigest()
+        error = changed(place.task, existing, place.entry, digest)
         if error is None:
             return place.entry.revision in (None, place.task.source.revision)
     else:
-        fix = f"bench data import {stands.parent} --task {place.task.full_name} takes it as it is; --force replaces it"
-        error = DataError("a file stands there that was not fetched", where=str(stands), fix=fix)
+        error = _not_fetched(place, existing)
     if not force:
         raise error
-    if stands != file:
+    if existing != file:
         raise _in_the_way(place)
     return False
 
 
+def _not_fetched(place: SplitPlace, file: Path) -> DataError:
+    command = f"bench data import {file.parent} --task {place.task.full_name}"
+    fix = f"{command} keeps it; --force replaces it"
+    return DataError("there is a file that was not fetched", where=str(file), fix=fix)
+
+
 def _in_the_way(place: SplitPlace) -> DataError:
     names = " and ".join(file.name for file in place.files)
-    return DataError(
-        f"the split '{place.split}' stands there as {names}", where=place.name, fix="move it away"
-    )
+    problem = f"the split '{place.split}' already exists as {names}"
+    return DataError(problem, where=place.name, fix="move it away")
 
 
-def _as_lines(place: SplitPlace, rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return rows as JSON lines, with the hub's own columns."""
-    where = f"hub: {place.name}@{place.task.source.revision}"
-    done: list[str] = []
+def _json_lines(place: SplitPlace, rows: Sequence[Json]) -> bytes:
+    """Serialise rows as JSON lines, with the hub's columns."""
+    lines: list[str] = []
     try:
         for row in rows:
-            done.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-        return "".join(done).encode()
+            lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+        return "".join(lines).encode()
     except (TypeError, ValueError) as error:
-        raise DataError(
-            f"this row is no JSON: {error}", where=f"{where}, row {len(done) + 1}"
-        ) from error
+        where = f"hub: {place.name}@{place.task.source.revision}, row {len(lines) + 1}"
+        raise DataError(f"JSON cannot represent this row: {error}", where=where) from error
 
 
 def verify(asked: Sequence[SplitPlace]) -> Iterator[Checked]:
-    """Check every file that is there, or should be: its sum where it is known, and its rows as the
-    loader reads them.
+    """Check the checksum and the rows of every file that exists or should exist.
 
-    A file that several tasks read is checked for each of them, and reported once.
+    A file that several tasks read is checked for each of them, and reported once. One that is
+    missing is reported if other files of the task exist.
     """
-    together: dict[tuple[str, str], list[SplitPlace]] = {}
+    by_file: dict[tuple[str, str], list[SplitPlace]] = {}
+    started: set[tuple[str, str]] = set()
     for place in asked:
-        together.setdefault(place.key, []).append(place)
-    begun = {
-        (place.task.name, place.task.source.name) for place in asked if place.files or place.entry
-    }
-    for users in together.values():
+        by_file.setdefault(place.key, []).append(place)
+        if place.files or place.entry:
+            started.add(_task_and_source(place))
+    for users in by_file.values():
         first = users[0]
         if first.files:
             yield _check(users)
-        elif any((place.task.name, place.task.source.name) in begun for place in users):
+        elif not started.isdisjoint(map(_task_and_source, users)):
             yield Checked(first.shown, None, first.entry is not None, _missing(first))
+
+
+def _task_and_source(place: SplitPlace) -> tuple[str, str]:
+    return place.task.name, place.task.source.name
 
 
 def _missing(place: SplitPlace) -> DataError:
     name = place.task.full_name
-    known = f"; it was written on {place.entry.date} as {place.missing}" if place.entry else ""
-    fix = (
-        f"bench data fetch {name}"
-        if place.task.source.hub
-        else f"bench data import FOLDER --task {name}"
-    )
-    return DataError(
-        f"{name}: this file is missing, and others of the task are there{known}", fix=fix
-    )
+    problem = f"{name}: this file is missing, but others of the task exist"
+    if place.entry:
+        problem += f"; it was written on {place.entry.date} as {place.missing}"
+    command = "fetch" if place.task.source.hub else "import FOLDER --task"
+    return DataError(problem, fix=f"bench data {command} {name}")
 
 
 def _check(users: Sequence[SplitPlace]) -> Checked:
     first = users[0]
-    rows = None
+    known = first.entry is not None
     try:
-        if len(first.files) > 1:
-            raise _in_the_way(first)
-        found = hashlib.sha256(b"".join(map(read_bytes, shards_of(first.files[0])))).hexdigest()
-        if first.entry and (error := changed(first.task, first.files[0], first.entry, found)):
-            raise error
-        for place in users:
-            parsed, _ = read_file(place.task.source, place.files[0])
-            check_rows(place.task, place.split, parsed, str(place.files[0]))
-            rows = len(parsed)
-            if place.entry and (error := moved(place.task, place.files[0], place.entry)):
-                raise error
+        rows = _count_rows(users)
     except BenchError as error:
-        return Checked(first.shown, None, first.entry is not None, error)
-    return Checked(first.shown, rows, first.entry is not None, None)
+        return Checked(first.shown, None, known, error)
+    return Checked(first.shown, rows, known, None)
+
+
+def _count_rows(users: Sequence[SplitPlace]) -> int:
+    """Check a file as each of its users reads it, and count its rows."""
+    first = users[0]
+    if len(first.files) > 1:
+        raise _in_the_way(first)
+    if first.entry:
+        raw = b"".join(map(read_bytes, shards_of(first.files[0])))
+        digest = hashlib.sha256(raw).hexdigest()
+        if error := changed(first.task, first.files[0], first.entry, digest):
+            raise error
+    rows = 0
+    for place in users:
+        file = place.files[0]
+        parsed, _ = read_file(place.task.source, file)
+        check_rows(place.task, place.split, parsed, str(file))
+        rows = len(parsed)
+        if place.entry and (error := moved(place.task, file, place.entry)):
+            raise error
+    return rows

@@ -130,7 +130,7 @@ def shards_of(file: Path) -> list[Path]:
     if len(shards) != count:
         first = f"{split}-00000-of-{count:05}.parquet"
         raise DataError(
-            f"{len(shards)} of {count} consecutive shards of the split '{split}' are available",
+            f"only {len(shards)} of {count} shards of the split '{split}' are there without a gap",
             where=str(file.parent),
             fix=f"put all shards there: {first} and those that follow",
         )

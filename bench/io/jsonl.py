@@ -14,7 +14,7 @@ from fewbench.types import Json
 NEWLINE = b"\n"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-A_TEXT = r"a string without lone surrogates such as \ud83d (half a character)"
+A_TEXT = r"a string without a lone surrogate such as \ud83d (half a character)"
 """Description of a valid text, for errors."""
 
 
