@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import shutil
+from textwrap import indent
 
 import pytest
 
@@ -55,22 +56,65 @@ def test_comments_and_docstrings_do_not_count(hashed):
     assert hashed(FIT.replace("    return task", "\n    return task  # it")) == plain
 
 
+NESTED = {
+    "module": "",
+    "class": "class Outer:\n",
+    "class in a class": "class Outer:\n    class Middle:\n",
+    "function": "def outer():\n",
+    "async function": "async def outer():\n",
+    "method": "class Outer:\n    def method(self):\n",
+}
+
+
+@pytest.mark.parametrize("place", NESTED)
+@pytest.mark.parametrize("shared", [False, True])
+def test_texts_in_a_class_body_do_not_count(hashed, place, shared):
+    """Docstrings of classes and fields, at any depth; what a field holds does count."""
+
+    def of_body(*lines):
+        opening = NESTED[place]
+        body = "".join(f"    {line}\n" for line in lines)
+        code = opening + indent(f"class Inner:\n{body}", "    " * opening.count("\n"))
+        if not shared:
+            return hashed(code + FIT)
+        use = FIT.replace("return task", "return Outer().method, outer, Inner")
+        return hashed(f"from fewbench.nn.shared import Outer, outer, Inner\n{use}", shared=code)
+
+    plain = of_body("x: int = 1", "y: int = 2")
+    described = of_body('"""A."""', "x: int = 1", '"""The first."""', "y: int = 2", '"""B."""')
+    assert described == plain
+    assert of_body("x: int = 1", '"""The first."""', "y: int = 2") == plain
+    assert of_body("x: int = 3", "y: int = 2") != plain
+
+
+def test_a_class_of_texts_alone_is_an_empty_class(hashed):
+    texts = 'class Inner:\n    """A class."""\n    """And a text."""\n'
+    assert hashed(texts + FIT) == hashed("class Inner:\n    pass\n" + FIT)
+
+
+def test_a_docstring_that_is_a_name_does_not_reach_code(hashed):
+    method = "from fewbench.nn.shared import f\n" + FIT.replace(
+        "return task", '"""g"""\n    return f()'
+    )
+    shared = "def f():\n    return 1\ndef g():\n    return {}\n"
+    assert hashed(method, shared=shared.format(1)) == hashed(method, shared=shared.format(2))
+
+
 def test_code_is_written_the_same_on_every_python():
     """By hand: 3.10, 3.11 and 3.12 unparse this function in three ways, and dump it in two."""
     function = ast.parse("def f(x, *, y=None) -> 'é':\n    return x[1, 2], f'{y!r:>3}'").body[0]
     slots = (
         "Subscript(value=Name(id='x'), slice=Tuple(elts=[Constant(value=1), Constant(value=2)]))"
     )
-    text = "JoinedStr(values=[FormattedValue(value=Name(id='y'), conversion=114, format_spec=JoinedStr(values=[{}]))])"
-    returned = f"Return(value=Tuple(elts=[{slots}, {text.format(CONSTANT)}]))"
+    width = "JoinedStr(values=[Constant(value='>3')])"
+    value = f"FormattedValue(value=Name(id='y'), conversion=114, format_spec={width})"
+    returned = f"Return(value=Tuple(elts=[{slots}, JoinedStr(values=[{value}])]))"
     arguments = (
         "arguments(args=[arg(arg='x')], kwonlyargs=[arg(arg='y')], kw_defaults=[Constant()])"
     )
-    wanted = f"FunctionDef(name='f', args={arguments}, body=[{returned}], returns=Constant(value='\\xe9'))"
-    assert written(function) == wanted
-
-
-CONSTANT = "Constant(value='>3')"
+    annotation = "returns=Constant(value='\\xe9')"
+    expected = f"FunctionDef(name='f', args={arguments}, body=[{returned}], {annotation})"
+    assert written(function) == expected
 
 
 def test_the_methods_own_file_counts(hashed):
@@ -144,7 +188,8 @@ def test_methods_of_a_class_count_where_they_are_called(hashed, old, new, counts
 
 
 def test_a_lazy_import_counts_where_it_is_made(hashed):
-    lazy = "class Model:\n    def predict(self):\n        from fewbench.inner import y\n        return y\n"
+    body = "        from fewbench.inner import y\n        return y\n"
+    lazy = f"class Model:\n    def predict(self):\n{body}"
     method = "from fewbench.outer import Model\n" + FIT.replace("return task", "return Model()")
     assert hashed(method, outer=lazy, inner="y = 1\n") != hashed(
         method, outer=lazy, inner="y = 2\n"

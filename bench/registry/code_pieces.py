@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 UNWRITTEN = frozenset({"ctx", "kind", "type_comment"})
 """Fields of a syntax tree that change nothing of what code does."""
@@ -28,7 +28,7 @@ def cut(node: ast.stmt) -> Iterator[CodePiece]:
     """Yield the pieces of a module's statement, without docstrings; a class's methods apart."""
     if isinstance(node, ast.ClassDef):
         yield from _class_pieces(node)
-    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+    elif isinstance(node, Function):
         yield _piece(node, node.name)
     elif isinstance(node, (ast.Assign, ast.AnnAssign)):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -44,10 +44,8 @@ def _says_nothing(node: ast.stmt) -> bool:
 
 
 def _class_pieces(node: ast.ClassDef) -> Iterator[CodePiece]:
-    functions = [
-        item for item in node.body if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))
-    ]
-    left = [item for item in node.body if item not in functions and not _is_text(item)]
+    functions = [item for item in node.body if isinstance(item, Function)]
+    left = [item for item in node.body if item not in functions]
     node.body = left or [ast.Pass()]
     yield _piece(node, node.name)
     for function in functions:
@@ -57,22 +55,15 @@ def _class_pieces(node: ast.ClassDef) -> Iterator[CodePiece]:
 
 def _piece(node: ast.stmt, name: str | None, owner: str | None = None) -> CodePiece:
     names: set[str] = set()
-    node = _WithoutImports().visit(node)
+    node = _CodeOnly().visit(node)
     for inner in ast.walk(node):
-        if isinstance(inner, Definition):
-            _drop_docstring(inner)
-        elif isinstance(inner, ast.Name):
+        if isinstance(inner, ast.Name):
             names.add(inner.id)
         elif isinstance(inner, ast.Attribute):
             names.add(inner.attr)
         elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
             names.add(inner.value)  # getattr, quoted annotations
     return CodePiece(name, owner, f"{owner or ''}: {written(node)}", frozenset(names))
-
-
-def _drop_docstring(node: Definition) -> None:
-    if node.body and _is_text(node.body[0]):
-        node.body = node.body[1:] or [ast.Pass()]
 
 
 def written(node: object) -> str:
@@ -92,14 +83,40 @@ def written(node: object) -> str:
     return ascii(node)
 
 
-class _WithoutImports(ast.NodeTransformer):
-    """Takes imports out of functions, too: what they name is followed, and a module may move."""
+class _CodeOnly(ast.NodeTransformer):
+    """Removes docstrings, texts in class bodies and imports, at any depth.
+
+    A text in a class body describes the field above it. An import's names are followed instead, so
+    that a module may move.
+    """
 
     def visit_Import(self, node: ast.Import) -> None:
-        """Leave it out."""
+        """Remove the import."""
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """Leave it out."""
+        """Remove the import."""
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        """Remove every text of the class's body."""
+        self.generic_visit(node)
+        if any(_is_text(item) for item in node.body):
+            node.body = [item for item in node.body if not _is_text(item)] or [ast.Pass()]
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """Remove the function's docstring."""
+        self._remove_docstring(node)
+        return node
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AsyncFunctionDef:
+        """Remove the function's docstring."""
+        self._remove_docstring(node)
+        return node
+
+    def _remove_docstring(self, node: Function) -> None:
+        self.generic_visit(node)
+        if node.body and _is_text(node.body[0]):
+            node.body = node.body[1:] or [ast.Pass()]
 
 
 def _is_text(node: ast.stmt) -> bool:
