@@ -89,7 +89,8 @@ def csv(
     if not records:
         raise BenchError("no stored run is of that kind", where=str(results), fix="bench table")
     ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
-    blocks = build(records, code_of(records), ddofs, Today(own_files(tasks)).changed)
+    today = Today(own_files(tasks))
+    blocks = build(records, code_of(records, today.methods), ddofs, today.changed)
     for name, data in bundle(records, to_rows(blocks)).items():
         try:
             write_whole(out / name, data)

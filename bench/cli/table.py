@@ -154,7 +154,7 @@ def print_tables(
 
     today, takes, published, median = shown or Shown(Today(), who_takes_what())
     ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
-    blocks = build(records, code_of(records), ddofs, today.changed)
+    blocks = build(records, code_of(records, today.methods), ddofs, today.changed)
     if form in ("json", "csv"):
         flat = published_rows(blocks, published) if published else to_rows(blocks)
         print_json(flat) if form == "json" else print(render.to_csv(flat))

@@ -10,7 +10,8 @@ from typing import Any
 
 from fewbench.data.task_file import declared
 from fewbench.errors import BenchError
-from fewbench.registry.methods import MethodInfo, methods, task_files
+from fewbench.registry.methods import MethodInfo, task_files
+from fewbench.registry.methods import methods as read_methods
 from fewbench.registry.pipeline import info_of
 from fewbench.registry.settings import choose_methods, split_list
 from fewbench.store.cell import TaskCell, label
@@ -171,9 +172,14 @@ def find_label(name: str, known: Iterable[str], where: str) -> str:
     )
 
 
-def code_of(records: Iterable[Record]) -> dict[str, str]:
-    """Return the hash of today's code of the records' methods, for those that are available."""
-    known = methods()
+def code_of(
+    records: Iterable[Record], methods: Mapping[str, MethodInfo] | None = None
+) -> dict[str, str]:
+    """Return the hash of today's code of the records' methods, for those that are available.
+
+    The methods are read from their files unless they are given.
+    """
+    known = read_methods() if methods is None else methods
     hashes = {}
     for name in sorted({record.run.method for record in records}):
         info = info_of(name, known)
@@ -201,7 +207,7 @@ def who_takes_what(files: Sequence[Path] = ()) -> Callable[[str, TaskCell], bool
 
     @lru_cache
     def known() -> tuple[Mapping[str, MethodInfo], Mapping[str, Task]]:
-        return methods(), declared(task_files(files)).tasks
+        return read_methods(), declared(task_files(files)).tasks
 
     def takes(method: str, column: TaskCell) -> bool:
         infos, tasks = known()
