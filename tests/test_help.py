@@ -1,6 +1,4 @@
-"""The help of every command: it fits 80 columns, loses no text, and its examples are commands that
-there are.
-"""
+"""The help of every command fits 80 columns, loses no text, and its examples are commands."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ import shlex
 import warnings
 
 import pytest
+from conftest import PROJECT
 
 import fewbench
 
@@ -17,30 +16,55 @@ with warnings.catch_warnings():
     import typer
 
     from fewbench.cli import app
+    from fewbench.cli.options import PANELS
 
 GROUP = typer.main.get_command(app)
-COMMANDS = sorted(GROUP.commands)
 
 
-def examples(name):
-    lines = (GROUP.commands[name].epilog or "").splitlines()
+def every_command(group=GROUP, above=()):
+    """Yield the words and the command of each command, those of groups included."""
+    for name, command in sorted(group.commands.items()):
+        words = (*above, name)
+        if hasattr(command, "commands"):
+            yield from every_command(command, words)
+        else:
+            yield words, command
+
+
+COMMANDS = {" ".join(words): command for words, command in every_command()}
+GROUPS = ["", *(name for name, command in GROUP.commands.items() if hasattr(command, "commands"))]
+
+
+def examples(command):
+    lines = (command.epilog or "").splitlines()
     return [line.strip() for line in lines if line.strip().startswith("bench")]
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("data", "export")])
+def options(command):
+    return [parameter for parameter in command.params if parameter.param_type_name == "option"]
+
+
+def test_there_is_a_file_per_command():
+    files = {file.stem for file in (PROJECT / "bench" / "cli").glob("*.py")}
+    assert {name.partition(" ")[0] for name in COMMANDS} <= files
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_examples_are_commands_that_there_are(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert examples(name)
-    for example in examples(name):
-        program, command, *arguments = shlex.split(example)
-        assert (program, command) == ("bench", name)
-        GROUP.commands[name].make_context(name, arguments)  # parses them, and runs nothing
+    command = COMMANDS[name]
+    assert examples(command)
+    for example in examples(command):
+        program, *words = shlex.split(example)
+        length = len(name.split())
+        assert (program, " ".join(words[:length])) == ("bench", name)
+        command.make_context(name, words[length:])  # parses them, and runs nothing
 
 
-@pytest.mark.parametrize("name", ["", *COMMANDS])
+@pytest.mark.parametrize("name", [*GROUPS, *COMMANDS])
 def test_help_renders_in_80_columns(bench, name):
     for option in ("-h", "--help"):
-        done = bench(*name.split(), option)
+        done = bench(*name.split(), option, env=os.environ | {"COLUMNS": "80"})
         assert done.returncode == 0, done.stderr
         lines = done.stdout.splitlines()
         assert max(map(len, lines)) <= 80
@@ -48,6 +72,39 @@ def test_help_renders_in_80_columns(bench, name):
         assert not [
             line for line in lines if line.endswith("...") and not line.startswith("Usage:")
         ]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_breaks_no_word(name):
+    """Each word of an option's help stands in the rendered help as it was written."""
+    command = COMMANDS[name]
+    context = command.make_context(name, [], resilient_parsing=True)
+    context.terminal_width = 80
+    words = set(command.get_help(context).split())
+    for option in options(command):
+        assert words.issuperset((option.help or "").split()), option.name
+        assert {*option.opts} & words
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_stand_in_panels_and_examples_at_the_end(name):
+    command = COMMANDS[name]
+    for option in options(command):
+        assert option.rich_help_panel in PANELS, option.name
+    context = command.make_context(name, [], resilient_parsing=True)
+    text = command.get_help(context)
+    assert "Options:" not in text
+    assert text.index("Help:") < text.index("Examples:")
+
+
+def test_an_option_has_one_help_and_one_panel_everywhere():
+    meanings = {}
+    for command in COMMANDS.values():
+        for option in options(command):
+            for flag in option.opts:
+                meanings.setdefault(flag, set()).add((option.help, option.rich_help_panel))
+    meanings.pop("--recipe")  # of an attack a name, of pretraining a file of settings
+    assert {flag: found for flag, found in meanings.items() if len(found) > 1} == {}
 
 
 def test_version(bench):
@@ -63,7 +120,7 @@ def test_a_shell_completes_commands(bench):
     assert "--install-completion" in bench("-h").stdout
 
 
-@pytest.mark.parametrize("name", ["", "data", "export"])
+@pytest.mark.parametrize("name", GROUPS)
 def test_a_command_alone_shows_its_help(bench, name):
     done = bench(*name.split())
     assert done.returncode == 0

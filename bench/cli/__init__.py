@@ -1,8 +1,7 @@
-"""The command line: data on stdout, progress and errors on stderr, exit codes that say what
-happened.
+"""The command line: data on stdout, progress and errors on stderr.
 
-0 ok, 1 some runs failed, 2 bad input, 3 a damaged store, 4 the network is needed and off, 130
-interrupted.
+Exit codes: 0 ok, 1 some runs failed, 2 bad input, 3 a damaged store, 4 the network is needed and
+off, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ from fewbench.cli import (
     table,
     validate,
 )
+from fewbench.cli.help import PanelCommand
 from fewbench.cli.out import note, write_anywhere
 from fewbench.errors import BenchError, visible
 
@@ -77,29 +77,35 @@ def _top(
     """Compare methods for few-shot learning and compression of small language models, fairly."""
 
 
-def _add(name: str, command: Callable[..., None], summary: str, *examples: str) -> None:
+def _add(
+    to: typer.Typer, name: str, command: Callable[..., None], summary: str, *examples: str
+) -> None:
     """Register a command with its line in `bench --help` and the examples below its own help."""
-    shown = "\n".join(["\b", "Examples:", *(f"  {example}" for example in examples)])
-    app.command(name, short_help=summary, epilog=shown)(command)
+    epilog = "\n".join(["\b", "Examples:", *(f"  {example}" for example in examples)])
+    to.command(name, cls=PanelCommand, short_help=summary, epilog=epilog)(command)
 
 
 _add(
+    app,
     "run",
     run.run,
-    "Run methods on tasks: all that has no record yet.",
+    "Run methods on tasks: what has no record yet.",
     "bench run",
     "bench run --methods ft,prompt-ft --tasks sst-2 --k 16 --seeds 13,21,42",
     "bench run --methods my_method.py,prompt-ft --tasks my-task.toml --dry-run",
 )
 _add(
+    app,
     "table",
     table.table,
-    "Show stored runs, a row a method and a column a task.",
+    "Show stored runs, a row per method and a column per task.",
     "bench table",
     "bench table --tasks sst-2,mr --rows method --columns task,k",
+    "bench table --rows ft,prompt-ft --columns mrpc,sst-2",
     "bench table --with loyalty,attack,cost --format latex",
 )
 _add(
+    app,
     "compare",
     compare.compare,
     "Compare a method with others on the same splits and items.",
@@ -107,64 +113,88 @@ _add(
     "bench compare my-method --against all --tasks sst-2,mr --format markdown",
 )
 _add(
+    app,
     "plot",
     plot.plot,
     "Draw a figure of stored runs.",
     "bench plot k-scaling --tasks sst-2 --out k-scaling.pdf",
 )
 _add(
+    app,
     "show",
     show.show,
     "Show one record: what was run, how it was chosen, its scores.",
+    "bench show prompt-ft/sst-2/k16/s13",
     "bench show 1f3a",
     "bench show 1f3a --text 'a fine film'",
 )
 _add(
+    app,
     "attack",
     attack.attack,
     "Attack kept models with TextFooler.",
-    "bench attack 1f3a 77c0 --limit 100",
+    "bench attack ft/sst-2/k16/s13 77c0 --limit 100",
 )
 _add(
+    app,
     "loyalty",
     loyalty.loyalty,
-    "Measure how far a student answers as its teacher.",
-    "bench loyalty 1f3a 77c0",
+    "Measure how closely a student follows its teacher.",
+    "bench loyalty ft/sst-2/k16/s13 vanilla-kd/sst-2/k16/s13",
 )
 _add(
+    app,
     "cost",
     cost.cost,
     "Measure size, operations and latency of kept models.",
-    "bench cost 1f3a 77c0",
+    "bench cost ft/sst-2/k16/s13 77c0",
 )
 _add(
+    app,
     "leaderboard",
     leaderboard.leaderboard,
     "Write stored runs as one HTML page.",
     "bench leaderboard --out board.html",
 )
 _add(
+    app,
     "fsck",
     fsck.fsck,
     "Check that every stored file is what was written.",
     "bench fsck",
     "bench fsck --repair",
 )
-_add("ls", ls.ls, "List tasks, methods, suites, models, protocols, figures.", "bench ls methods")
 _add(
+    app,
+    "ls",
+    ls.ls,
+    "List runs, tasks, methods, suites, models, protocols, figures.",
+    "bench ls methods",
+    "bench ls runs --tasks sst-2 --k 16 --format csv",
+)
+_add(
+    app,
     "doctor",
     doctor.doctor,
-    "Check this installation, and say how to get what is missing.",
+    "Check this installation; show how to get what is missing.",
     "bench doctor",
 )
-_add("split", split.split, "Show the K-shot split of a task.", "bench split sst-2 --k 16 --seed 13")
 _add(
+    app,
+    "split",
+    split.split,
+    "Show the K-shot split of a task.",
+    "bench split sst-2 --k 16 --seed 13",
+)
+_add(
+    app,
     "validate",
     validate.validate,
     "Check files: tasks, methods and records.",
     "bench validate my-task.toml my_method.py",
 )
 _add(
+    app,
     "pretrain",
     pretrain.pretrain,
     "Pretrain a masked language model from documents.",
@@ -172,31 +202,87 @@ _add(
     "bench pretrain --corpus text/ --out small --objective states --teacher big/",
 )
 _add(
+    app,
     "probe",
     probe.probe,
     "Ask masked language models for facts.",
     "bench probe lama --student fewbench-mini",
 )
 _add(
+    app,
     "submit",
     submit.submit,
     "Check records from elsewhere and copy them in.",
     "bench submit their-results --dry-run",
 )
 _add(
+    app,
     "merge",
     merge.merge,
-    "Put several results folders into one.",
+    "Copy several results folders into one.",
     "bench merge laptop/ cluster/ --into all/",
 )
-app.add_typer(export.export, name="export", short_help="Write results as CSV or as a model card.")
-app.add_typer(data.app, name="data", short_help="List, fetch, verify and import data.")
+exports = typer.Typer(
+    help="Write results as CSV files, or as the metadata of a model card.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+_add(
+    exports,
+    "card",
+    export.card,
+    "Print results as the metadata of a model card.",
+    "bench export card prompt-ft --tasks sst-2,mr --k 16",
+)
+_add(
+    exports,
+    "csv",
+    export.csv,
+    "Write runs.csv, trials.csv and cells.csv.",
+    "bench export csv --out tables/",
+)
+app.add_typer(exports, name="export", short_help="Write results as CSV or as a model card.")
+
+data_app = typer.Typer(
+    help="List, fetch, verify and import data.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+_add(
+    data_app,
+    "ls",
+    data.ls,
+    "List files, which are missing, and how to get those.",
+    "bench data ls sst-2 --data data/",
+)
+_add(
+    data_app,
+    "fetch",
+    data.fetch,
+    "Fetch data from the hub, once.",
+    "bench data fetch sst-2 mr@lm-bff --data data/",
+)
+_add(
+    data_app,
+    "verify",
+    data.verify,
+    "Check the files that are there.",
+    "bench data verify --data data/",
+)
+_add(
+    data_app,
+    "import",
+    data.import_,
+    "Check files of your own, and copy them in.",
+    "bench data import downloads/SST-2 --task sst-2@glue --from tsv --data data/",
+)
+app.add_typer(data_app, name="data", short_help="List, fetch, verify and import data.")
 
 
 def main() -> None:
-    """Run the command line and exit with its code. No traceback reaches a user, unless
-    FEWBENCH_DEBUG is set.
-    """
+    """Run the command line; show a traceback only if FEWBENCH_DEBUG is set."""
     write_anywhere()
     warnings.formatwarning = _one_line
     sys.exit(_guarded())
@@ -205,9 +291,7 @@ def main() -> None:
 def _one_line(
     message: Warning | str, category: type[Warning], *place: object, **more: object
 ) -> str:
-    """Return what a warning looks like on stderr: no line of code, and nothing that steers a
-    terminal.
-    """
+    """Format a warning for stderr: without its line of code, and printable."""
     return f"warning: {visible(str(message), lines=True)}\n"
 
 
@@ -215,38 +299,35 @@ def _guarded() -> int:
     try:
         code = typer.main.get_command(app).main(prog_name="bench", standalone_mode=False)
         sys.stdout.flush()
-        return _interrupted() if code == INTERRUPTED else code if isinstance(code, int) else 0
     except BenchError as error:
         return _say(f"error: {error}", error.exit_code)
     except ClickException as error:
-        context = getattr(error, "ctx", None)
-        message = getattr(error, "format_message", error.__str__)()
-        if (
-            type(error).__name__ == "NoArgsIsHelpError"
-        ):  # `bench` or `bench data` alone: its message is the help
-            print(message)
-            return 0
-        return _say(
-            f"error: {message}\n  fix: {context.command_path if context else 'bench'} --help", 2
-        )
-    except (
-        typer.Abort,
-        KeyboardInterrupt,
-    ):  # some versions of typer make an exit code of it, others raise
+        return _usage(error)
+    except (typer.Abort, KeyboardInterrupt):  # some versions of typer return an exit code instead
         return _interrupted()
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), 1
-        )  # whoever read stdout has gone: nothing more to say
+        # The reader of stdout has gone, and Python would flush it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except Exception as error:
         if os.environ.get("FEWBENCH_DEBUG"):
             raise
-        kind = type(error).__name__
-        return _say(
-            f"unexpected error: {kind}: {error}\n  to see where: FEWBENCH_DEBUG=1 and the same command",
-            1,
-        )
+        problem = f"unexpected error: {type(error).__name__}: {error}"
+        return _say(f"{problem}\n  to see where: FEWBENCH_DEBUG=1 and the same command", 1)
+    if code == INTERRUPTED:
+        return _interrupted()
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: Exception) -> int:
+    """Say what is wrong with a command, or its help if it is `bench` or `bench data` alone."""
+    message = getattr(error, "format_message", error.__str__)()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(message)
+        return 0
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "bench"
+    return _say(f"error: {message}\n  fix: {command} --help", 2)
 
 
 def _interrupted() -> int:

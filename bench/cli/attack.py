@@ -2,244 +2,177 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.options import DataOption, JsonOption, MethodFiles, ResultsOption
-from fewbench.cli.out import note, print_grid, print_json
+from fewbench.cli.options import (
+    DATA,
+    HOW,
+    MODELS,
+    BackboneOption,
+    DataOption,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    LimitOption,
+    MethodsOption,
+    OfflineOption,
+    ResultsOption,
+    RunsArgument,
+    TasksOption,
+    ThreadsOption,
+)
+from fewbench.cli.out import note, print_json, print_list
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.measure.attack.run import Target
-    from fewbench.measure.stored import Locations
-    from fewbench.nn.fit_context import Models
     from fewbench.store.measurement import Measurement
+    from fewbench.types import Json
 
 ATTACKED = 1000
-"""Jin et al.'s programs attack a thousand items."""
+"""Items that the programs of jin2020 attack."""
 OURS = "textfooler-paper"
 
 
 def attack(
-    runs: Annotated[
-        list[str],
-        typer.Argument(help="stored runs, by the first four or more digits of their keys"),
-    ],
+    runs: RunsArgument,
     recipe: Annotated[
         str,
         typer.Option(
             "--recipe",
+            metavar="NAME",
             help="textfooler-paper, textfooler-cli, textattack-jin2019, or textattack:NAME",
+            rich_help_panel=HOW,
         ),
     ] = OURS,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, help="items attacked, drawn from the test rows")
-    ] = ATTACKED,
+    limit: LimitOption = ATTACKED,
     neighbours: Annotated[
         Path | None,
-        typer.Option("--neighbours", help="table (.json) or counter-fitted vectors (.txt)"),
+        typer.Option(
+            "--neighbours",
+            metavar="FILE",
+            help="near words: a table (.json) or counter-fitted vectors (.txt)",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     nltk_data: Annotated[
         Path | None,
         typer.Option(
-            "--nltk-data", help="folder with NLTK's tagger and stop words; default NLTK_DATA"
+            "--nltk-data",
+            metavar="DIR",
+            help="folder with NLTK's tagger and stop words; default NLTK_DATA",
+            rich_help_panel=DATA,
         ),
     ] = None,
     encoder: Annotated[
         str | None,
         typer.Option(
-            "--encoder", help="masked language model that compares sentences; default embedded"
+            "--encoder",
+            metavar="MODEL",
+            help="masked language model that compares sentences; default embedded",
+            rich_help_panel=MODELS,
         ),
     ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", help="folder of a run's backbone, if it is not embedded"),
-    ] = None,
-    task_files: Annotated[
-        list[str] | None, typer.Option("--tasks", help="your own .toml, if a run is of it")
-    ] = None,
-    methods: MethodFiles = None,
+    model: BackboneOption = None,
+    tasks: TasksOption = None,
+    methods: MethodsOption = None,
     data: DataOption = None,
     results: ResultsOption = Path("results"),
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
-    threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads")] = 1,
-    force: Annotated[bool, typer.Option("--force", help="attack again what is stored")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 1,
+    force: ForceOption = False,
+    offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Attack stored runs whose models were kept, and store accuracy under attack, queries and
-    adversarial texts.
+    """Attack kept models with TextFooler, and store accuracy under attack beside their runs.
+
+    Files of your own tasks and methods are needed if runs are of them.
     """
     from fewbench.data.hub import go_offline
+    from fewbench.measure.attack.attacker import AttackConditions, Attacker
     from fewbench.measure.stored import Locations
+    from fewbench.store.selector import find_run
     from fewbench.store.store import Store
 
     if offline:
         go_offline()
-
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
-    world = Locations(store, data, model or (), task_files or (), offline, methods or ())
-    one = _attacker(
-        recipe, neighbours, nltk_data, encoder, world, device, threads, limit=limit, force=force
+    places = Locations(store, data, model or (), tasks or (), offline, methods or ())
+    conditions = AttackConditions(
+        recipe, limit or ATTACKED, neighbours, nltk_data, encoder, device, threads, force
     )
-    done: list[tuple[Target, Measurement]] = []
-    failed: list[BenchError] = []
-    for key in runs:
+    attacker = Attacker(conditions, places, _tell)
+    attacked: list[tuple[Target, Measurement]] = []
+    errors: list[BenchError] = []
+    for run in runs:
         try:
-            done.append(one(key))
+            attacked.append(attacker.attack(find_run(store, run)))
         except BenchError as error:
             if len(runs) == 1:
                 raise
-            failed.append(error)
-            note(f"FAILED {key}: {error}")
-    _show(done, json=json)
-    if failed:
-        raise typer.Exit(max(error.exit_code for error in failed) if not done else 1)
-
-
-def _attacker(
-    name: str,
-    neighbours: Path | None,
-    nltk_data: Path | None,
-    encoder: str | None,
-    world: Locations,
-    device: str,
-    threads: int,
-    *,
-    limit: int,
-    force: bool,
-) -> Callable[[str], tuple[Target, Measurement]]:
-    """Return what attacks one stored run. What all runs need is read once, and refused before any
-    is attacked.
-    """
-    from fewbench.measure.attack.recipes import get_recipe
-    from fewbench.measure.attack.resources import read_resources
-
-    theirs = name.startswith("textattack:")
-    recipe = None if theirs else get_recipe(name)
-    resources = None if theirs else read_resources(neighbours, nltk_data, world.data)
-    if theirs:
-        from fewbench.measure.attack.adapter import check_installed
-
-        check_installed()
-        if nltk_data is not None:
-            os.environ["NLTK_DATA"] = str(nltk_data)  # read when TextAttack is loaded
-    import torch
-    from transformers.utils import logging
-
-    from fewbench.measure.attack.run import Target, attack
-    from fewbench.measure.stored import model_of, task_of, test_rows
-    from fewbench.nn.fit_context import Models
-    from fewbench.runner.environment import environment
-    from fewbench.runner.local import choose_device
-    from fewbench.store.selector import find_run
-
-    place = choose_device(device)
-    torch.set_num_threads(threads)
-    logging.set_verbosity_error()
-    models = Models(torch.device(place))
-    pooled = None if theirs else _encoder(encoder, models, offline=world.offline)
-
-    def one(key: str) -> tuple[Target, Measurement]:
-        record = find_run(world.store, key)
-        task = task_of(record, world)
-        found = Target(
-            record, task, model_of(record, task, models, world), test_rows(record, task, world)
-        )
-        title = f"{found.task.full_name} {found.record.run.method} s{found.record.run.seed}"
-        options: dict[str, Any] = {
-            "limit": limit,
-            "environment": environment(place, threads),
-            "force": force,
-        }
-
-        def heard(count: int, total: int) -> None:
-            note(f"{title}: {count} of {total} items attacked")
-
-        if recipe is None or resources is None or pooled is None:
-            from fewbench.measure.attack.adapter import attack_by_textattack
-
-            return found, attack_by_textattack(world.store, found, name, **options, on_item=heard)
-        return found, attack(
-            world.store, found, recipe, resources, pooled, **options, on_block=heard
-        )
-
-    return one
-
-
-def _encoder(name: str | None, models: Models, *, offline: bool) -> Any:
-    """Return the backbone of the sentence encoder.
-
-    Raises:
-        BenchError: no such model, or not a masked one.
-    """
-    from fewbench.registry.pretrained import backbone_kind, find_model
-    from fewbench.runner.plan import TEACHER
-
-    ref = find_model(name or TEACHER, offline=offline)
-    if (kind := backbone_kind(ref)) != "masked":
-        raise BenchError(
-            f"--encoder {ref.name} is a {kind} model",
-            allowed="masked language models",
-            where=ref.path,
-        )
-    return models.fresh(ref)
-
-
-def _show(done: Sequence[tuple[Target, Measurement]], *, json: bool) -> None:
+            errors.append(error)
+            note(f"FAILED {run}: {error}")
     if json:
-        rows = [
-            {
-                "run": target.record.run.key,
-                "task": target.task.full_name,
-                "method": target.record.run.method,
-            }
-            | {
-                "settings": measurement.settings,
-                "scores": measurement.scores,
-                "files": measurement.files,
-            }
-            for target, measurement in done
-        ]
-        print_json(rows)
-        return
-    names = (
-        "clean_accuracy",
-        "original_accuracy",
-        "after_attack_accuracy",
-        "mean_queries",
-        "changed_words",
-    )
-    cells = [
-        [
-            f"{target.task.full_name} {target.record.run.method}",
-            target.record.run.key[:8],
-            str(measurement.scores["items"]),
-        ]
-        + [_figure(name, measurement.scores[name]) for name in names]
-        for target, measurement in done
-    ]
-    if not cells:
-        return
-    header = ("run", "key", "items", "clean", "as read", "after attack", "queries", "changed words")
-    print_grid(header, cells, right=range(2, 8))
-    for target, measurement in done:
+        print_json([_to_object(target, measurement) for target, measurement in attacked])
+    elif attacked:
+        _show(attacked)
+    if errors:
+        raise typer.Exit(1 if attacked else max(error.exit_code for error in errors))
+
+
+def _tell(title: str, count: int, total: int) -> None:
+    note(f"{title}: {count} of {total} items attacked")
+
+
+def _to_object(target: Target, measurement: Measurement) -> Json:
+    return {
+        "run": target.record.run.key,
+        "task": target.task.full_name,
+        "method": target.record.run.method,
+        "settings": measurement.settings,
+        "scores": measurement.scores,
+        "files": measurement.files,
+    }
+
+
+SCORES = {
+    "clean": "clean_accuracy",
+    "as read": "original_accuracy",
+    "after attack": "after_attack_accuracy",
+    "queries": "mean_queries",
+    "changed words": "changed_words",
+}
+"""The scores that are shown, by the header of their column."""
+
+
+def _show(attacked: Sequence[tuple[Target, Measurement]]) -> None:
+    rows = []
+    for target, measurement in attacked:
+        run = target.record.run
+        scores = measurement.scores
+        figures = [_figure(name, scores[name]) for name in SCORES.values()]
+        title = f"{target.task.full_name} {run.method}"
+        rows.append([run.key[:8], title, str(scores["items"]), *figures])
+    print_list(("key", "run", "items", *SCORES), rows, right=range(2, 8))
+    for target, measurement in attacked:
         note(f"{target.record.run.key[:8]}: {_drawn(measurement)}")
-    for name, text in done[0][1].scores["denominators"].items():
+    first = attacked[0][1]
+    for name, text in first.scores["denominators"].items():
         note(f"{name}: of {text}")
-    for what, status in _statuses(done[0][1].settings):
-        note(f"{what}: {status}")
+    for line in _substitutes(first.settings.get("resources", {})):
+        note(line)
 
 
 def _drawn(measurement: Measurement) -> str:
-    """Return how many items of which class were drawn, of how many."""
+    """Return how many items of each class were drawn, and of how many."""
     classes = {name: count for name, count in measurement.scores["classes"].items() if count}
     counts = ", ".join(f"{count} of class '{name}'" for name, count in classes.items())
-    text = f"{measurement.scores['items']} drawn of {measurement.settings['drawn']['of']} test rows: {counts}"
+    items, rows = measurement.scores["items"], measurement.settings["drawn"]["of"]
+    text = f"{items} drawn of {rows} test rows: {counts}"
     return text + ("; the test rows are of one class alone" if len(classes) == 1 else "")
 
 
@@ -249,19 +182,11 @@ def _figure(name: str, value: float | None) -> str:
     return f"{value:.1f}" if name == "mean_queries" else f"{100 * value:.1f}"
 
 
-def _statuses(settings: Any) -> list[tuple[str, str]]:
-    """Return what stands for what could not be had, and what could not be checked."""
-    resources = settings.get("resources", {})
-    stands = [
-        (name, f"{told['name']}, in place of {told['stands_for']}")
-        for name, told in resources.items()
-        if "stands_for" in told
-    ]
-    return [
-        *stands,
-        *(
-            (f"{name}, cosine", told["cosine"])
-            for name, told in resources.items()
-            if "cosine" in told
-        ),
-    ]
+def _substitutes(resources: Any) -> Iterator[str]:
+    """Yield which resources stand for missing ones, and which cosines could not be checked."""
+    for name, resource in resources.items():
+        if "stands_for" in resource:
+            yield f"{name}: {resource['name']}, in place of {resource['stands_for']}"
+    for name, resource in resources.items():
+        if "cosine" in resource:
+            yield f"{name}, cosine: {resource['cosine']}"

@@ -9,111 +9,149 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.options import DataOption, JsonOption, ResultsOption
-from fewbench.cli.out import note, numbers, print_grids, print_json
+from fewbench.cli.options import (
+    HOW,
+    OUTPUT,
+    RUNS,
+    DataOption,
+    FormatOption,
+    JsonOption,
+    KOption,
+    ProtocolOption,
+    ResultsOption,
+    SeedsOption,
+    StudentOption,
+    TasksOption,
+    TeacherOption,
+    wanted_runs,
+)
+from fewbench.cli.out import chosen_format, note, print_csv, print_grids, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.report.compare.rows import Versus
     from fewbench.report.compare.sides import Ranked
     from fewbench.store.record import Record
+    from fewbench.types import Json
 
-FORMATS = ("terminal", "markdown", "latex", "json")
 FIGURES = (".svg", ".pdf", ".png")
 
 
 def compare(
     new: Annotated[
-        str, typer.Argument(help="a method as it is stored, or a folder of results with one method")
+        str,
+        typer.Argument(
+            metavar="METHOD", help="a stored method, or a folder of results with one method"
+        ),
     ],
-    against: Annotated[str, typer.Option("--against", help="methods, or all others")],
-    tasks: Annotated[
-        list[str] | None, typer.Option("--tasks", help="only these: tasks, suites, your own .toml")
-    ] = None,
-    k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
-    seeds: Annotated[str | None, typer.Option("--seeds", help="only these split seeds")] = None,
-    protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
-    student: Annotated[
-        str | None, typer.Option("--student", help="only this student, by its name")
-    ] = None,
-    teacher: Annotated[
-        str | None, typer.Option("--teacher", help="only this teacher, by its name")
-    ] = None,
+    against: Annotated[
+        str,
+        typer.Option(
+            "--against", metavar="NAMES", help="what to compare with", rich_help_panel=RUNS
+        ),
+    ],
+    tasks: TasksOption = None,
+    k: KOption = None,
+    seeds: SeedsOption = None,
+    protocol: ProtocolOption = None,
+    student: StudentOption = None,
+    teacher: TeacherOption = None,
     anyway: Annotated[
         bool,
         typer.Option(
-            "--anyway", help="compare other protocols, splits and test sets too, and mark it"
+            "--anyway",
+            help="compare across protocols, splits and test sets, and mark it",
+            rich_help_panel=RUNS,
         ),
     ] = False,
     resamples: Annotated[
-        int, typer.Option("--resamples", min=100, help="of the bootstrap, the permutations")
+        int,
+        typer.Option(
+            "--resamples",
+            min=100,
+            metavar="N",
+            help="resamples of the bootstrap and of permutations",
+            rich_help_panel=HOW,
+        ),
     ] = 5000,
     figure: Annotated[
         Path | None,
-        typer.Option("--figure", help="a critical-difference diagram: .svg, .pdf or .png"),
+        typer.Option(
+            "--figure",
+            metavar="FILE",
+            help="write a critical-difference diagram: .svg, .pdf or .png",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     data: DataOption = None,
     results: ResultsOption = Path("results"),
-    form: Annotated[
-        str, typer.Option("--format", help="terminal, markdown, latex or json")
-    ] = "terminal",
+    form: FormatOption = "terminal",
     json: JsonOption = False,
 ) -> None:
-    """Compare a method with others on the same splits and test items: differences, intervals,
-    p-values, ranks.
+    """Compare a method with others (--against NAMES or all) on the same splits and test items.
+
+    Shows differences, intervals, p-values and ranks.
     """
     from fewbench.registry.settings import split_list
     from fewbench.report.compare.items import Labels
-    from fewbench.report.compare.rows import to_object
     from fewbench.report.compare.sides import ranking, sides_of, versus_all
-    from fewbench.report.query import Wanted, own_files, task_names
+    from fewbench.report.query import own_files
     from fewbench.report.today import Today
 
-    if form not in FORMATS:
-        raise BenchError(
-            f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown"
-        )
+    form = chosen_format(form, json=json)
     if figure is not None and figure.suffix not in FIGURES:
         raise BenchError(
             f"no figure is written to '{figure.name}'", allowed=FIGURES, fix="--figure ranks.svg"
         )
-    wanted = Wanted(
-        tasks=task_names(tasks) if tasks else None,
-        ks=numbers("--k", k),
-        seeds=numbers("--seeds", seeds),
-        protocol=protocol,
-        student=student,
-        teacher=teacher,
-    )
-    gc.disable()  # a process that reads ten thousand records and ends
+    wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
+    gc.disable()  # collecting takes a third of the time that ten thousand records need
     mine, others = sides_of(new, split_list(against, "--against"), results, wanted, note)
-    tables = versus_all(
-        mine, others, Labels(data, own_files(tasks)), resamples, anyway=anyway, notify=note
-    )
+    labels = Labels(data, own_files(tasks))
+    tables = versus_all(mine, others, labels, resamples, anyway=anyway, notify=note)
     ranks = ranking([mine, *others])
     used = [record for side in (mine, *others) for record in side.records]
     state = [*_state(used), *Today(own_files(tasks)).told(used)]
     if figure is not None:
         _draw(ranks, figure)
-    if json or form == "json":
-        rows = [[*table.rows, *filter(None, [table.overall])] for table in tables]
-        shown = [
-            {
-                "new": table.first,
-                "against": table.second,
-                "test_rows": table.kept or "all",
-                "rows": [*map(to_object, of)],
-                "notes": table.notes,
-            }
-            for table, of in zip(tables, rows, strict=True)
-        ]
-        found = ranks.ranking._asdict() | {"ks": ranks.ks} if ranks.ranking else None
-        why = {"why_no_ranking": ranks.why_none or None}
-        print_json(
-            {"tables": shown, "ranking": found, **why, "resamples": resamples, "runs": state}
-        )
-        return
-    _print(tables, ranks, used, state, resamples, form)
+    if form == "json":
+        print_json(_to_object(tables, ranks, state, resamples))
+    elif form == "csv":
+        print_csv([row for table in tables for row in _rows(table)])
+    else:
+        _print(tables, ranks, used, state, resamples, form)
+
+
+def _to_object(
+    tables: Sequence[Versus], ranks: Ranked, state: Sequence[str], resamples: int
+) -> Json:
+    from fewbench.report.compare.rows import to_object
+
+    compared = [
+        {
+            "new": table.first,
+            "against": table.second,
+            "test_rows": table.kept or "all",
+            "rows": [to_object(row) for row in (*table.rows, table.overall) if row is not None],
+            "notes": table.notes,
+        }
+        for table in tables
+    ]
+    ranked = ranks.ranking._asdict() | {"ks": ranks.ks} if ranks.ranking else None
+    return {
+        "tables": compared,
+        "ranking": ranked,
+        "why_no_ranking": ranks.why_none or None,
+        "resamples": resamples,
+        "runs": state,
+    }
+
+
+def _rows(table: Versus) -> list[Json]:
+    from fewbench.report.compare.rows import to_object
+
+    names = {"new": table.first, "against": table.second}
+    rows = [*table.rows, table.overall]
+    return [names | to_object(row) for row in rows if row is not None]
 
 
 def _print(
@@ -127,32 +165,31 @@ def _print(
     from fewbench.report.compare.sides import shared_by_all
     from fewbench.report.compare.text import legend, ranks_grid, to_grid
 
-    why = [ranks.why_none] if ranks.why_none else []
-    notes = [*legend(tables, resamples), *state, *why]
-    grids = [
-        to_grid(table, shared_by_all(used), notes if table is tables[-1] else [])
-        for table in tables
-    ]
+    shared = shared_by_all(used)
+    notes = [*legend(tables, resamples), *state]
+    if ranks.why_none:
+        notes.append(ranks.why_none)
+    grids = [to_grid(table, shared, []) for table in tables[:-1]]
+    grids.append(to_grid(tables[-1], shared, notes))
     ranked = ranks_grid(ranks)
-    print_grids([*grids, *([ranked] if ranked else [])], form)
+    if ranked is not None:
+        grids.append(ranked)
+    print_grids(grids, form)
 
 
 def _state(records: Sequence[Record]) -> list[str]:
-    """Return what is to be said once of all runs: how many failed, how many are of older code."""
+    """Return notes on the runs that failed, and those that older code of their methods made."""
     from fewbench.report.query import count_stale
 
-    failed = sum(record.status == "failed" for record in records)
-    stale = count_stale(records)
-    return [
-        *([f"{failed} failed runs are left out: bench run --retry-failed"] if failed else []),
-        *(
-            [
-                f"{stale} of {len(records)} runs were made by older code of their methods: bench run --force"
-            ]
-            if stale
-            else []
-        ),
-    ]
+    notes = []
+    if failed := sum(record.status == "failed" for record in records):
+        notes.append(f"{failed} failed runs are left out: bench run --retry-failed")
+    if stale := count_stale(records):
+        notes.append(
+            f"{stale} of {len(records)} runs were made by older code of their methods: "
+            "bench run --force"
+        )
+    return notes
 
 
 def _draw(ranks: Ranked, figure: Path) -> None:

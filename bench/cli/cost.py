@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.options import DataOption, JsonOption, MethodFiles, ResultsOption
-from fewbench.cli.out import note, print_grid, print_json
+from fewbench.cli.options import (
+    HOW,
+    RUNS,
+    BackboneOption,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    MethodsOption,
+    OfflineOption,
+    ResultsOption,
+    RunsArgument,
+    TasksOption,
+    ThreadsOption,
+)
+from fewbench.cli.out import note, print_json, print_list
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -19,41 +32,49 @@ if TYPE_CHECKING:
 
 
 def cost(
-    runs: Annotated[
-        list[str], typer.Argument(help="the first digits of runs' keys; their models were kept")
-    ],
+    runs: RunsArgument,
     against: Annotated[
         str | None,
         typer.Option(
-            "--against", help="the run that speed-ups are over; default each one's own teacher"
+            "--against", metavar="NAMES", help="what to compare with", rich_help_panel=RUNS
         ),
     ] = None,
     data: DataOption = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", help="folder of a backbone that the runs were made of"),
-    ] = None,
-    tasks: Annotated[
-        list[str] | None, typer.Option("--tasks", help="TOML file of tasks that are your own")
-    ] = None,
-    methods: MethodFiles = None,
+    model: BackboneOption = None,
+    tasks: TasksOption = None,
+    methods: MethodsOption = None,
     examples: Annotated[
-        int, typer.Option("--examples", min=1, help="test inputs to measure on")
+        int,
+        typer.Option(
+            "--examples", min=1, metavar="N", help="test inputs to measure on", rich_help_panel=HOW
+        ),
     ] = 64,
     rounds: Annotated[
-        int, typer.Option("--rounds", min=2, help="measured rounds of each model")
+        int,
+        typer.Option(
+            "--rounds",
+            min=2,
+            metavar="N",
+            help="measured rounds of each model",
+            rich_help_panel=HOW,
+        ),
     ] = 5,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="torch's threads")] = 1,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "cpu",
+    threads: ThreadsOption = 1,
+    device: DeviceOption = "cpu",
     energy: Annotated[
-        bool, typer.Option("--energy/--no-energy", help="ask codecarbon, if it is installed")
+        bool,
+        typer.Option(
+            "--energy/--no-energy", help="ask codecarbon, if installed", rich_help_panel=HOW
+        ),
     ] = True,
-    offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    offline: OfflineOption = False,
     results: ResultsOption = Path("results"),
     json: JsonOption = False,
 ) -> None:
-    """Measure what stored runs' models cost, beside their teacher in the same process, and store it
-    with them.
+    """Measure size, operations and latency of kept models, and store them with their runs.
+
+    Speed-ups are over a run that --against names, or else over each run's own teacher; both models
+    are measured in one process. Files of your own tasks and methods are needed if runs are of them.
     """
     import torch
 
@@ -63,100 +84,104 @@ def cost(
     from fewbench.nn.fit_context import Models
     from fewbench.runner.local import choose_device
     from fewbench.store.measurement import write
-    from fewbench.store.selector import find_run
+    from fewbench.store.selector import find_run, title_of
     from fewbench.store.store import Store
 
     device = choose_device(device)
     torch.set_num_threads(threads)
     store = Store(results)
-    records = [find_run(store, key) for key in runs]
-    teachers = {"": find_run(store, against)} if against else {}
-    world = Locations(store, data, model or (), tasks or (), offline, methods or ())
+    records = [find_run(store, run) for run in runs]
+    baseline = find_run(store, against) if against else None
+    places = Locations(store, data, model or (), tasks or (), offline, methods or ())
     conditions = CostConditions(device, threads, examples, rounds, codecarbon() if energy else None)
-    found: list[tuple[Record, Measurement]] = []
+    measured: list[tuple[Record, Measurement]] = []
     for record in records:
         try:
-            teacher = teachers.get("") or _own_teacher(record, store)
-            measurement = measure(record, teacher, world, Models(torch.device(device)), conditions)
+            teacher = baseline or _own_teacher(record, store)
+            models = Models(torch.device(device))
+            measurement = measure(record, teacher, places, models, conditions)
             write(store, record, measurement)
-            found.append((record, measurement))
-            note(f"measured {_title(record)}, load {measurement.environment.load}")
-        except (BenchError, ValueError) as error:  # the other runs go on
-            note(
-                f"error: {error}"
-                if isinstance(error, BenchError)
-                else f"error: {_title(record)}: {error}"
-            )
+        except BenchError as error:  # the other runs go on
+            note(f"error: {error}")
+            continue
+        except ValueError as error:
+            note(f"error: {title_of(record.run)}: {error}")
+            continue
+        measured.append((record, measurement))
+        note(f"measured {title_of(record.run)}, load {measurement.environment.load}")
     if json:
-        print_json(
-            [
-                {"run": record.run.key, **dict(m.scores), "settings": dict(m.settings)}
-                for record, m in found
-            ]
-        )
-    elif found:
-        print_costs(found)
-    if len(found) < len(records):
+        print_json([_to_object(record, measurement) for record, measurement in measured])
+    elif measured:
+        print_costs(measured)
+    if len(measured) < len(records):
         raise typer.Exit(1)
 
 
+def _to_object(record: Record, measurement: Measurement) -> Mapping[str, Any]:
+    settings = dict(measurement.settings)
+    return {"run": record.run.key, **measurement.scores, "settings": settings}
+
+
 def _own_teacher(record: Record, store: Store) -> Record | None:
+    """Return the record of a run's trained teacher, if it has one that is still stored."""
     from fewbench.measure.loyalty import own_teacher
 
-    told = record.details.get("teacher", {}).get("run")
+    key = record.details.get("teacher", {}).get("run")
+    if key is None:
+        return None
     try:
-        return own_teacher(record, {told: store.find(told)}) if told else None
-    except BenchError:  # the teacher's record was taken away
+        return own_teacher(record, {key: store.find(key)})
+    except BenchError:
         return None
 
 
-def print_costs(found: Iterable[tuple[Record, Measurement]]) -> None:
-    """Print costs, a run a row: what it holds, what it computes, how long that takes."""
-    found = list(found)
+def print_costs(measured: Sequence[tuple[Record, Measurement]]) -> None:
+    """Print costs, a row per run: what it holds, what it computes, how long that takes."""
     for header, cells in (
         (("parameters", "trained", "soft", "MiB on disk", "peak MiB"), _held),
         (("MACs", "int8 MACs", "layers", "training s", "J"), _computed),
         (("ms at 1", "ms at 32", "speed-up at 1", "at 32", "layer ratio"), _timed),
     ):
         rows = [
-            (f"{record.run.key[:8]} {record.run.method}", *cells(m.scores)) for record, m in found
+            (f"{record.run.key[:8]} {record.run.method}", *cells(measurement.scores))
+            for record, measurement in measured
         ]
-        print_grid(("run", *header), rows, right=range(1, len(header) + 1))
+        print_list(("run", *header), rows, right=range(1, len(header) + 1))
+        print()
     note(
-        "MACs, J and ms are of one example, speed-ups over the teacher in the same process; ± half the quartiles' range"
+        "MACs, J and ms are of one example, speed-ups over the teacher in the same process; "
+        "± half the quartiles' range"
     )
 
 
 def _held(scores: Any) -> list[str]:
-    size = [_count(scores["parameters"][name]) for name in ("total", "trained", "soft")]
-    return [*size, f"{scores['bytes'] / (1 << 20):.1f}", f"{scores['peak_memory_mib']:.1f}"]
+    sizes = [_count(scores["parameters"][name]) for name in ("total", "trained", "soft")]
+    return [*sizes, f"{scores['bytes'] / (1 << 20):.1f}", f"{scores['peak_memory_mib']:.1f}"]
 
 
 def _computed(scores: Any) -> list[str]:
-    macs, seconds, energy = (
-        scores["macs"]["model"],
-        scores["training_seconds"],
-        scores.get("energy"),
-    )
+    macs, layers = scores["macs"]["model"], scores["layers"]
+    seconds, energy = scores["training_seconds"], scores.get("energy")
     return [
-        *(_count(macs[name]) for name in ("total", "int8")),
-        f"{scores['layers']['run']:.4g} of {scores['layers']['of']}",
+        _count(macs["total"]),
+        _count(macs["int8"]),
+        f"{layers['run']:.4g} of {layers['of']}",
         "–" if seconds is None else f"{seconds:.0f}",
         f"{energy['joules']:.3g}" if energy else "–",
     ]
 
 
 def _timed(scores: Any) -> list[str]:
-    own = [scores["latency_ms"][batch]["model"] for batch in ("1", "32")]
-    ratios = [scores["speed_up"].get(batch) for batch in ("1", "32")]
-    return [
-        *(_with_spread(time) for time in own),
-        *(_with_spread(ratio) if ratio else "–" for ratio in ratios),
-        f"{scores['layer_ratio']:.2f}" if "layer_ratio" in scores else "–",
-    ]
+    batches = ("1", "32")
+    times = [_with_spread(scores["latency_ms"][batch]["model"]) for batch in batches]
+    ratios = [_with_spread(scores["speed_up"].get(batch)) for batch in batches]
+    ratio = f"{scores['layer_ratio']:.2f}" if "layer_ratio" in scores else "–"
+    return [*times, *ratios, ratio]
 
 
 def _with_spread(value: Any) -> str:
+    if not value:
+        return "–"
     return f"{value['median']:.2f} ±{(value['high'] - value['low']) / 2:.2f}"
 
 
@@ -165,8 +190,3 @@ def _count(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g}{unit}"
     return f"{number:.0f}"
-
-
-def _title(record: Record) -> str:
-    run = record.run
-    return f"{run.key[:8]} {run.task}@{run.source} {run.method} k{run.k} s{run.seed}"

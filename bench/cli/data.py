@@ -9,35 +9,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.options import DataOption, JsonOption
-from fewbench.cli.out import note, print_grid, print_json, say
+from fewbench.cli.options import DATA, DataOption, ForceOption, JsonOption
+from fewbench.cli.out import note, print_json, print_list, say
 from fewbench.errors import BenchError, NeedsNetwork
 
 if TYPE_CHECKING:
     from fewbench.data.data_folder import SplitPlace
     from fewbench.types import Task
 
-app = typer.Typer(
-    help="List, fetch, verify and import data.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
 
 TasksArgument = Annotated[
-    list[str] | None, typer.Argument(help="tasks, task@source, suites, .toml files; all")
+    list[str] | None,
+    typer.Argument(
+        metavar="[TASK]...",
+        help="names, task@source, suites, or .toml files of your own; default all",
+    ),
 ]
 CHEAP = 2**26
 """Bytes of a file whose rows are still counted for a list."""
 
 
-@app.command("ls", short_help="List where files stand, which are there, how to get others.")
 def ls(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
-    """List where each source's files stand, which are there, and how to get the others.
-
-    TASKS are tasks (all their sources), task@source, suites and .toml files; without any, all that
-    is declared.
-    """
+    """List the files of each source: where they are, which are missing, and how to get those."""
     rows = [_row(place) for place in _places(_every_source(tasks), data)]
     if json:
         print_json(rows)
@@ -46,7 +39,7 @@ def ls(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = 
     for task, group in groupby(rows, key=lambda row: str(row["task"])):
         files = list(group)
         lines += [(_head(task, files[0]), *[""] * 4), *map(_cells, files)]
-    print_grid(("task and files", "state", "rows", "size", "sum"), lines, right=(2, 3))
+    print_list(("task and files", "state", "rows", "size", "sum"), lines, right=(2, 3))
 
 
 def _head(task: str, row: dict[str, Any]) -> str:
@@ -100,21 +93,20 @@ def _count(place: SplitPlace) -> int | None:
     return lines - (file.suffix == ".tsv" and not place.task.source.columns)
 
 
-@app.command("fetch")
 def fetch(
     tasks: Annotated[
-        list[str], typer.Argument(help="tasks, task@source, suites, .toml files; all")
+        list[str],
+        typer.Argument(
+            metavar="TASK...", help="names, task@source, suites, .toml files of your own, or all"
+        ),
     ],
     data: DataOption = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="replace files that were not fetched, or changed")
-    ] = False,
+    force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Fetch data from the hub, once, at the pinned revision. What is there already is not fetched
-    again.
+    """Fetch data from the hub, once, at the pinned revision.
 
-    TASKS are tasks, task@source, suites and .toml files, as for bench run.
+    Files that are there are not fetched again.
     """
     from fewbench.data import data_folder
     from fewbench.registry.settings import split_list
@@ -138,14 +130,8 @@ def fetch(
     _finish(reports, json)
 
 
-@app.command("verify", short_help="Check the files that are there.")
 def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
-    """Check the files that are there: their sums where known, and their rows as the loader reads
-    them.
-
-    TASKS are tasks (all their sources), task@source, suites and .toml files; without any, all that
-    is declared.
-    """
+    """Check the files that are there: checksums where known, and rows as the loader reads them."""
     from fewbench.data import data_folder
 
     reports: list[dict[str, Any]] = []
@@ -164,29 +150,36 @@ def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOptio
     _finish(reports, json)
 
 
-@app.command("import", short_help="Check files of your own, and copy them in.")
 def import_(
-    folder: Annotated[Path, typer.Argument(help="the folder that holds the files of every split")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="folder with the files of every split")
+    ],
     task: Annotated[
-        str, typer.Option("--task", help="a task, or task@source: whose files they are")
+        str,
+        typer.Option(
+            "--task",
+            metavar="NAME",
+            help="the task, or task@source, of the files",
+            rich_help_panel=DATA,
+        ),
     ],
     data: DataOption = None,
     layout: Annotated[
         str | None,
         typer.Option(
-            "--from", help="jsonl, json, csv, tsv, parquet, or lm-bff: its folder 'original'"
+            "--from",
+            metavar="NAME",
+            help="jsonl, json, csv, tsv, parquet, or lm-bff (its folder 'original')",
+            rich_help_panel=DATA,
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="replace files that hold something else")
-    ] = False,
+    force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Check a local folder as the loader does, and copy its files into the data folder: all, or
-    none.
+    """Check a local folder as the loader does, and copy all its files or none.
 
-    FOLDER holds every split that the source names, at its top, in a folder of the source's config,
-    or as in the mirror.
+    DIR holds every split that the source names: at its top, in a folder of the source's config, or
+    as in the data folder.
     """
     from fewbench.data.import_folder import LAYOUTS, import_folder
     from fewbench.registry.tasks import choose_tasks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fewbench.cli.options import DataOption, JsonOption, ResultsOption
-from fewbench.cli.out import print_grid, print_json
+from fewbench.cli.out import print_json, print_list
 
 
 def doctor(
@@ -18,6 +18,6 @@ def doctor(
     if json:
         print_json([finding._asdict() for finding in findings])
     else:
-        print_grid(
+        print_list(
             ("", "what", "found", "fix"), [(f.mark, f.what, f.found, f.mend) for f in findings]
         )

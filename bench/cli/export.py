@@ -7,45 +7,55 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.options import JsonOption, ResultsOption, TasksOption
-from fewbench.cli.out import absolute, note, numbers, print_json, say
+from fewbench.cli.options import (
+    OUTPUT,
+    JsonOption,
+    KOption,
+    ProtocolOption,
+    ResultsOption,
+    SeedsOption,
+    StudentOption,
+    TasksOption,
+    TeacherOption,
+    wanted_runs,
+)
+from fewbench.cli.out import absolute, note, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.store.record import Record
 
-export = typer.Typer(
-    help="Results for elsewhere: CSV files, a model card's metadata.", no_args_is_help=True
-)
 
-
-@export.command("card", short_help="Print results as the metadata of a model card.")
 def card(
-    method: Annotated[str, typer.Argument(help="a method as it is stored")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="a stored method")],
     name: Annotated[
-        str | None, typer.Option("--name", help="the model's name; default the student's")
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="TEXT",
+            help="the model's name; default the student's",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     tasks: TasksOption = None,
-    k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
-    protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
-    student: Annotated[
-        str | None, typer.Option("--student", help="only this student, by its name")
-    ] = None,
+    k: KOption = None,
+    seeds: SeedsOption = None,
+    protocol: ProtocolOption = None,
+    student: StudentOption = None,
+    teacher: TeacherOption = None,
     results: ResultsOption = Path("results"),
     json: JsonOption = False,
 ) -> None:
     """Print the metadata block of a model card: the results of a method, as the hub's model-index."""
     from fewbench.registry.protocol import protocols
-    from fewbench.report.query import Wanted, by_label, find_label, own_files, task_names
+    from fewbench.report.query import by_label, find_label, own_files
     from fewbench.report.share.card import front_matter, model_index
     from fewbench.report.tables.blocks import build
     from fewbench.report.tables.entry import entries
     from fewbench.report.today import UNRECORDED, Today
     from fewbench.store.cell import entrant_of
 
-    wanted = Wanted(
-        task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student
-    )
+    wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
     stored = by_label(
         record for record in _records(results) if record in wanted and record.comparable
     )
@@ -70,21 +80,34 @@ def card(
         say(front_matter(metadata))
 
 
-@export.command("csv", short_help="Write runs.csv, trials.csv and cells.csv.")
 def csv(
-    out: Annotated[Path, typer.Option("--out", help="the folder to write to", callback=absolute)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            help="the file or folder to write",
+            callback=absolute,
+            rich_help_panel=OUTPUT,
+        ),
+    ],
     tasks: TasksOption = None,
+    k: KOption = None,
+    seeds: SeedsOption = None,
+    protocol: ProtocolOption = None,
+    student: StudentOption = None,
+    teacher: TeacherOption = None,
     results: ResultsOption = Path("results"),
 ) -> None:
     """Write stored runs as CSV: runs.csv, trials.csv, and cells.csv with means over seeds."""
     from fewbench.io.atomic import write_whole
     from fewbench.registry.protocol import protocols
-    from fewbench.report.query import Wanted, code_of, own_files, task_names
+    from fewbench.report.query import code_of, own_files
     from fewbench.report.share.bundle import bundle
     from fewbench.report.tables.blocks import build, to_rows
     from fewbench.report.today import Today
 
-    wanted = Wanted(task_names(tasks) if tasks else None)
+    wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
     records = [record for record in _records(results) if record in wanted]
     if not records:
         raise BenchError("no stored run is of that kind", where=str(results), fix="bench table")

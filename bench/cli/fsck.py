@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.options import JsonOption, ResultsOption
+from fewbench.cli.options import RESULTS, JsonOption, ResultsOption
 from fewbench.cli.out import note, print_json, say
 
 if TYPE_CHECKING:
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 def fsck(
     results: ResultsOption = Path("results"),
     repair: Annotated[
-        bool, typer.Option("--repair", help="set damaged files aside, remove leftovers")
+        bool,
+        typer.Option(
+            "--repair",
+            help="set damaged files aside, remove leftovers",
+            rich_help_panel=RESULTS,
+        ),
     ] = False,
     json: JsonOption = False,
 ) -> None:
@@ -26,21 +31,16 @@ def fsck(
     from fewbench.store.store import Store
 
     store = Store(results)
-    found = store.fsck(repair=repair)
+    damages = store.fsck(repair=repair)
     if json:
-        print_json(
-            [
-                {"path": d.path, "reason": d.reason, "severity": d.severity, "done": d.done}
-                for d in found
-            ]
-        )
+        names = ("path", "reason", "severity", "done")
+        print_json([{name: getattr(damage, name) for name in names} for damage in damages])
     else:
-        for damage in found:
+        for damage in damages:
             say(f"{damage.severity}: {damage}")
-        wrong = {damage.path for damage in found if damage.severity in ("damage", "newer")}
-        whole = sum(
-            file not in wrong for file in paths.record_files(store.runs, lambda error: None)
-        )
-        note(f"{whole} whole records, {len(found)} findings in {results}")
-    if any(damage.serious for damage in found):
+        wrong = {damage.path for damage in damages if damage.severity in ("damage", "newer")}
+        files = paths.record_files(store.runs, lambda error: None)
+        intact = sum(file not in wrong for file in files)
+        note(f"{intact} intact records, {len(damages)} findings in {results}")
+    if any(damage.serious for damage in damages):
         raise typer.Exit(3)

@@ -8,20 +8,30 @@ from typing import Annotated
 
 import typer
 
-from fewbench.cli.options import JsonOption, ResultsOption, TasksOption
+from fewbench.cli.options import OUTPUT, JsonOption, ResultsOption, TasksOption
 from fewbench.cli.out import absolute, note, print_json
 
 
 def leaderboard(
-    out: Annotated[Path, typer.Option("--out", help="the file to write", callback=absolute)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            help="the file or folder to write",
+            callback=absolute,
+            rich_help_panel=OUTPUT,
+        ),
+    ],
     tasks: TasksOption = None,
     results: ResultsOption = Path("results"),
     title: Annotated[
-        str, typer.Option("--title", help="what the page is called")
+        str,
+        typer.Option("--title", metavar="TEXT", help="title of the page", rich_help_panel=OUTPUT),
     ] = "Few-shot leaderboard",
     json: JsonOption = False,
 ) -> None:
-    """Write the stored runs as one HTML file, which needs neither a server nor the network."""
+    """Write the stored runs as one HTML file that needs neither a server nor the network."""
     from fewbench.data.task_file import declared
     from fewbench.registry.methods import methods, task_files
     from fewbench.registry.protocol import protocols
@@ -34,7 +44,7 @@ def leaderboard(
 
     check(out)
     wanted, files = Wanted(task_names(tasks) if tasks else None), own_files(tasks)
-    gc.disable()  # a process that reads ten thousand records and ends
+    gc.disable()  # collecting takes a third of the time that ten thousand records need
     stored, damaged = read(Store(results))
     stored = [one for one in stored if one.record in wanted]
     folder = results / "published"

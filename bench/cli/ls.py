@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.options import JsonOption
-from fewbench.cli.out import print_grid, print_json
+from fewbench.cli.options import (
+    FormatOption,
+    JsonOption,
+    KOption,
+    MethodsOption,
+    ProtocolOption,
+    ResultsOption,
+    SeedsOption,
+    StudentOption,
+    TasksOption,
+    TeacherOption,
+    wanted_runs,
+)
+from fewbench.cli.out import chosen_format, console, note, print_csv, print_json, print_list
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.data.facts import FactTask
-    from fewbench.registry.protocol import Protocol
+    from fewbench.report.query import Wanted
+    from fewbench.types import Json
 
-
-def ls(
-    kind: Annotated[
-        str, typer.Argument(help="tasks, methods, suites, models, protocols or figures")
-    ],
-    json: JsonOption = False,
-) -> None:
-    """List tasks, methods, suites, models, protocols or figures."""
-    if kind not in _SHOWN:
-        raise BenchError(
-            f"there is no list of '{kind}'", allowed=_SHOWN, given=kind, fix="bench ls tasks"
-        )
-    rows = _ROWS[kind]()
-    if json:
-        print_json(rows)
-        return
-    shown = _SHOWN[kind]
-    print_grid(shown, [[_cell(row[name]) for name in shown] for row in rows])
-
-
-_SHOWN = {
+RUNS = "runs"
+COLUMNS: Mapping[str, Sequence[str]] = {
+    RUNS: (),
     "tasks": ("name", "format", "classes", "headline", "sources", "suites"),
     "methods": ("name", "summary", "settings", "needs"),
     "suites": ("name", "title", "tasks"),
@@ -42,160 +38,156 @@ _SHOWN = {
     "protocols": ("name", "k", "seeds", "trials", "updates", "title"),
     "figures": ("name", "summary"),
 }
+"""What can be listed, and the columns of its table; those of runs depend on the runs."""
+
+NUMBERS = {"k", "seed", "score", "mib", "layers", "width", "vocabulary", "trials"}
+
+IF_VARIED = ("task", "k", "seed", "student", "teacher", "corpus", "protocol", "limit", "drop_leaks")
+"""Columns of runs that are shown if they vary, and are named once above the table otherwise."""
 
 
-def _cell(value: Any) -> str:
+def ls(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND", help="runs, tasks, methods, suites, models, protocols or figures"
+        ),
+    ],
+    tasks: TasksOption = None,
+    methods: MethodsOption = None,
+    k: KOption = None,
+    seeds: SeedsOption = None,
+    protocol: ProtocolOption = None,
+    student: StudentOption = None,
+    teacher: TeacherOption = None,
+    results: ResultsOption = Path("results"),
+    form: FormatOption = "terminal",
+    json: JsonOption = False,
+) -> None:
+    """List stored runs, tasks, methods, suites, models, protocols or figures.
+
+    Runs are listed with their keys, which other commands take. Options that say which runs, and
+    models, are for runs alone.
+    """
+    from fewbench.report import catalogue
+
+    if kind not in COLUMNS:
+        raise BenchError(
+            f"there is no list of '{kind}'", allowed=COLUMNS, given=kind, fix="bench ls tasks"
+        )
+    form = chosen_format(form, json=json)
+    if kind == RUNS:
+        wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
+        _list_runs(results, wanted, methods, form)
+        return
+    filters = {
+        "--tasks": tasks,
+        "--methods": methods,
+        "--k": k,
+        "--seeds": seeds,
+        "--protocol": protocol,
+        "--student": student,
+        "--teacher": teacher,
+    }
+    for option, value in filters.items():
+        if value is not None:
+            raise BenchError(f"{option} does not select {kind}", fix=f"bench ls runs {option} ...")
+    lists: Mapping[str, Callable[[], list[Json]]] = {
+        "tasks": catalogue.tasks,
+        "methods": catalogue.methods,
+        "suites": catalogue.suites,
+        "models": catalogue.models,
+        "protocols": catalogue.protocols,
+        "figures": catalogue.figures,
+    }
+    _print(lists[kind](), COLUMNS[kind], form, kind)
+
+
+def _list_runs(results: Path, wanted: Wanted, methods: list[str] | None, form: str) -> None:
+    from fewbench.registry.settings import split_list
+    from fewbench.report import catalogue
+    from fewbench.store.store import Store
+
+    names = split_list(",".join(methods), "--methods") if methods else ()
+    store = Store(results)
+    rows = catalogue.runs(store, wanted, names)
+    if form in ("json", "csv"):
+        _print(rows, (), form)
+    elif not rows:
+        note(f"no stored run is of that kind, in {results}")
+    else:
+        _print_runs(rows, form, results)
+    for damage in store.damaged:
+        note(f"damaged: {damage}")
+    if any(damage.serious for damage in store.damaged):
+        raise typer.Exit(3)
+
+
+def _print_runs(rows: Sequence[Json], form: str, results: Path) -> None:
+    """Print runs as a table; in a narrow terminal, what says which run it is is one column."""
+    from fewbench.report import render
+
+    varied = [name for name in IF_VARIED if len({row[name] for row in rows}) > 1]
+    status = ["status"] if any(row["status"] != "ok" for row in rows) else []
+    columns = ["key", "method", *varied, "score", *status, "date"]
+    caption = _caption(rows, varied, results)
+    shown = _for_reading(rows)
+    cells = [[_text(row[name]) for name in columns] for row in shown]
+    if form == "terminal":
+        note(caption)
+        if not render.fits(columns, cells, console().width):
+            columns = ["key", "run", "score", *status, "date"]
+            shown = [{**row, "run": _selector(row, varied)} for row in shown]
+    _print(shown, columns, form, caption)
+
+
+def _caption(rows: Sequence[Json], varied: Collection[str], results: Path) -> str:
+    """Return the number of runs, and what all of them share."""
+    first = rows[0]
+    shared = [f"{name} {first[name]}" for name in IF_VARIED if name not in varied and first[name]]
+    count = f"{len(rows)} stored runs" if len(rows) > 1 else "1 stored run"
+    return " · ".join([f"{count} in {results}", *shared])
+
+
+def _for_reading(rows: Sequence[Json]) -> list[Json]:
+    """Return rows with short keys and scores of one decimal."""
+    from fewbench.store.selector import shortened_keys
+
+    short = shortened_keys(row["key"] for row in rows)
+    return [{**row, "key": short[row["key"]], "score": _score(row["score"])} for row in rows]
+
+
+def _selector(row: Json, varied: Collection[str]) -> str:
+    """Return what other commands take for a run, with all parts in which these runs differ."""
+    parts = [row["method"], row["task"], f"k{row['k']}", f"s{row['seed']}"]
+    for name in ("student", "teacher", "corpus", "protocol", "limit"):
+        if name in varied and row[name]:
+            parts.append(f"{name}={str(row[name]).rpartition('/')[2]}")
+    return "/".join(parts)
+
+
+def _score(score: float | None) -> str:
+    return "–" if score is None else f"{score:.1f}"
+
+
+def _print(rows: Sequence[Json], columns: Sequence[str], form: str, caption: str = "") -> None:
+    if form == "json":
+        print_json(rows)
+    elif form == "csv":
+        print_csv([{name: _plain(value) for name, value in row.items()} for row in rows])
+    else:
+        right = [number for number, name in enumerate(columns) if name in NUMBERS]
+        cells = [[_text(row[name]) for name in columns] for row in rows]
+        print_list(columns, cells, right=right, form=form, caption=caption)
+
+
+def _plain(value: Any) -> Any:
+    return _text(value) if isinstance(value, (dict, list, tuple)) else value
+
+
+def _text(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(f"{name}={setting}" for name, setting in value.items())
     if isinstance(value, (list, tuple)):
         return " ".join(map(str, value))
     return "" if value is None else str(value)
-
-
-def _tasks() -> list[dict[str, Any]]:
-    from fewbench.data.metrics import shown_metric
-    from fewbench.data.task_file import declared
-    from fewbench.registry.methods import task_files
-
-    known = declared(task_files())
-    members = {
-        name: [m.partition("@")[0] for m in suite.tasks] for name, suite in known.suites.items()
-    }
-    rows: list[dict[str, Any]] = [
-        {
-            "name": task.name,
-            "title": task.title,
-            "format": task.format,
-            "classes": "value" if task.is_regression else len(task.labels),
-            "labels": task.labels,
-            "metric": task.metric,
-            "positive": task.positive or None,
-            "headline": shown_metric(task.metric, task.positive),
-            "metrics": [task.metric, *task.metrics],
-            "sources": [source.name for source in task.sources],
-            "suites": [name for name, tasks in members.items() if task.name in tasks],
-            "template": task.template,
-            "words": dict(zip(task.labels, task.words, strict=True)),
-            "templates": {
-                name: {"template": template, "words": dict(zip(task.labels, words, strict=True))}
-                for name, template, words in task.prompts
-            },
-            "paper": task.paper,
-            "licence": task.licence,
-            "version": task.version,
-        }
-        for task in known.tasks.values()
-    ]
-    return sorted(
-        rows + [_facts(facts) for facts in known.facts.values()], key=lambda row: str(row["name"])
-    )
-
-
-def _facts(facts: FactTask) -> dict[str, Any]:
-    """Return the row of a set of facts: it has no classes, sources or suites, and its format is its
-    kind.
-    """
-    from fewbench.data.facts import KIND
-
-    return {
-        "name": facts.name,
-        "title": facts.title,
-        "format": KIND,
-        "classes": None,
-        "labels": (),
-        "metric": "mrr",
-        "positive": None,
-        "headline": "mrr",
-        "metrics": ["mrr", "p1", "p10"],
-        "sources": [],
-        "suites": [],
-        "template": None,
-        "words": {},
-        "templates": {},
-        "paper": facts.paper,
-        "licence": facts.licence,
-        "version": facts.version,
-    }
-
-
-def _methods() -> list[dict[str, Any]]:
-    from fewbench.registry.methods import methods
-
-    return [
-        {
-            "name": method.name,
-            "summary": method.summary,
-            "paper": method.paper,
-            "settings": dict(method.settings),
-            "search": method.search,
-            "grid": dict(method.grid),
-            "presets": dict(method.presets),
-            "needs": method.needs,
-            "kinds": method.kinds,
-            "backbones": method.backbones,
-            "file": str(method.file),
-        }
-        for method in methods().values()
-    ]
-
-
-def _suites() -> list[dict[str, Any]]:
-    from fewbench.data.task_file import declared
-    from fewbench.registry.methods import task_files
-
-    suites = declared(task_files()).suites
-    return [
-        {"name": suite.name, "title": suite.title, "tasks": suite.tasks}
-        for suite in suites.values()
-    ]
-
-
-def _models() -> list[dict[str, Any]]:
-    from fewbench.registry.pretrained import describe, embedded_models
-
-    return [
-        {
-            "name": name,
-            **describe(folder),
-            "mib": round(sum(f.stat().st_size for f in folder.iterdir()) / 2**20, 1),
-        }
-        for name, folder in embedded_models().items()
-    ]
-
-
-def _protocols() -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
-    from fewbench.registry.protocol import protocols
-
-    usual = ("lr", "batch_size")
-    return [
-        {**asdict(one), "trials": len(one.trials(usual, {})), "updates": _updates(one)}
-        for one in protocols().values()
-    ]
-
-
-def _updates(protocol: Protocol) -> str:
-    """Return the number of updates in words, where it grows with the classes."""
-    if protocol.grows_from is None:
-        return str(protocol.max_steps)
-    return f"{protocol.max_steps} ({protocol.max_steps / protocol.grows_from:g} a class from {protocol.grows_from} on)"
-
-
-def _figures() -> list[dict[str, Any]]:
-    from fewbench.report.figures import figures
-
-    return [
-        {"name": figure.name, "summary": figure.summary, "file": str(figure.file)}
-        for figure in figures().values()
-    ]
-
-
-_ROWS = {
-    "tasks": _tasks,
-    "methods": _methods,
-    "suites": _suites,
-    "models": _models,
-    "protocols": _protocols,
-    "figures": _figures,
-}

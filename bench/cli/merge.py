@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.options import KeepOption
+from fewbench.cli.options import RESULTS, KeepOption
 from fewbench.cli.out import absolute, note
 from fewbench.errors import BenchError
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def merge(
-    folders: Annotated[list[Path], typer.Argument(help="results folders")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="results folders")],
     into: Annotated[
         Path,
         typer.Option(
             "--into",
+            metavar="DIR",
             help="the results folder to write to; it may have runs already",
             callback=absolute,
+            rich_help_panel=RESULTS,
         ),
     ],
     keep: KeepOption = None,
 ) -> None:
-    """Put the records and measurements of several results folders into one; the same run is taken
-    once.
-    """
+    """Copy the records and measurements of several results folders into one, each run once."""
     from fewbench.report.share.copy import copy_into
     from fewbench.report.share.gather import gather
     from fewbench.store.store import Store

@@ -1,42 +1,223 @@
-"""Options that several commands share."""
+"""The options that several commands share: one name, one help and one panel everywhere."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.out import absolute
+from fewbench.cli.out import absolute, numbers
 
+if TYPE_CHECKING:
+    from fewbench.report.query import Wanted
+
+RUNS, TRAINING, MODELS, DATA, RESULTS, HOW, OUTPUT = PANELS = (
+    "Which runs",
+    "Training",
+    "Models",
+    "Data",
+    "Results",
+    "How to run",
+    "Output",
+)
+"""The panels of a command's help, in this order; options without a panel stand before them."""
+
+RunsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN...",
+        help="stored runs: a key's first digits, or method/task/kN/sN (bench ls runs)",
+    ),
+]
+MethodsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--methods",
+        metavar="NAMES",
+        help="methods: names, name:setting=value, or .py files of your own",
+        rich_help_panel=RUNS,
+    ),
+]
+TasksOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tasks",
+        metavar="NAMES",
+        help="tasks: names, task@source, suites, or .toml files of your own",
+        rich_help_panel=RUNS,
+    ),
+]
+KOption = Annotated[
+    str | None,
+    typer.Option("--k", metavar="N,...", help="training examples per label", rich_help_panel=RUNS),
+]
+OneKOption = Annotated[
+    int | None,
+    typer.Option("--k", metavar="N", help="training examples per label", rich_help_panel=RUNS),
+]
+SeedsOption = Annotated[
+    str | None,
+    typer.Option("--seeds", metavar="N,...", help="seeds of the splits", rich_help_panel=RUNS),
+]
+ProtocolOption = Annotated[
+    str | None,
+    typer.Option(
+        "--protocol", metavar="NAME", help="protocol (bench ls protocols)", rich_help_panel=RUNS
+    ),
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        min=1,
+        metavar="N",
+        help="use N test items at most, drawn at random",
+        rich_help_panel=RUNS,
+    ),
+]
+StudentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--student",
+        metavar="MODEL",
+        help="student: an embedded name, a folder or a hub name",
+        rich_help_panel=MODELS,
+    ),
+]
+StudentsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--student",
+        metavar="MODEL",
+        help="student: an embedded name, a folder or a hub name",
+        rich_help_panel=MODELS,
+    ),
+]
+TeacherOption = Annotated[
+    str | None,
+    typer.Option(
+        "--teacher",
+        metavar="MODEL",
+        help="teacher: an embedded name, a folder or a hub name",
+        rich_help_panel=MODELS,
+    ),
+]
+BackboneOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="DIR",
+        help="folder of a backbone that is neither embedded nor on the hub",
+        rich_help_panel=MODELS,
+    ),
+]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", envvar="FEWBENCH_DATA", help="folder of data files", callback=absolute),
-]
-ResultsOption = Annotated[
-    Path,
     typer.Option(
-        "--results", envvar="FEWBENCH_RESULTS", help="folder of stored runs", callback=absolute
+        "--data",
+        envvar="FEWBENCH_DATA",
+        metavar="DIR",
+        help="folder of data files",
+        callback=absolute,
+        rich_help_panel=DATA,
     ),
 ]
 AllowOption = Annotated[
     bool,
     typer.Option(
-        "--allow-metric-code", help="let a task's metric be a script: of a path, or a hub user's"
+        "--allow-metric-code",
+        help="run metrics that are scripts: at a path, or of a hub user",
+        rich_help_panel=DATA,
     ),
 ]
-TasksOption = Annotated[
-    list[str] | None,
-    typer.Option("--tasks", help="only these: tasks, task@source, suites, your own .toml"),
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", help="never use the network", rich_help_panel=DATA)
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
-MethodFiles = Annotated[
-    list[str] | None,
-    typer.Option("--methods", help="file of a method of your own, if a run is of it"),
+ResultsOption = Annotated[
+    Path,
+    typer.Option(
+        "--results",
+        envvar="FEWBENCH_RESULTS",
+        metavar="DIR",
+        help="folder of stored runs",
+        callback=absolute,
+        rich_help_panel=RESULTS,
+    ),
+]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="redo what is stored, replace what is there", rich_help_panel=RESULTS
+    ),
 ]
 KeepOption = Annotated[
     str | None,
     typer.Option(
-        "--keep", help="of two records of one run with other scores or code: old (there) or new"
+        "--keep",
+        metavar="old|new",
+        help="of two different records of one run: the old or the new one",
+        rich_help_panel=RESULTS,
     ),
 ]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="show what would be done, and do nothing", rich_help_panel=HOW),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:0", rich_help_panel=HOW),
+]
+OptionalThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", min=1, metavar="N", help="torch threads per process", rich_help_panel=HOW
+    ),
+]
+ThreadsOption = Annotated[
+    int,
+    typer.Option(
+        "--threads", min=1, metavar="N", help="torch threads per process", rich_help_panel=HOW
+    ),
+]
+PublishedOption = Annotated[
+    bool,
+    typer.Option(
+        "--published", help="add the numbers that papers print, marked", rich_help_panel=OUTPUT
+    ),
+]
+FormatOption = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="terminal, markdown, latex, csv or json",
+        rich_help_panel=OUTPUT,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON", rich_help_panel=OUTPUT)]
+
+
+def wanted_runs(
+    tasks: list[str] | None = None,
+    k: str | None = None,
+    seeds: str | None = None,
+    protocol: str | None = None,
+    student: str | None = None,
+    teacher: str | None = None,
+) -> Wanted:
+    """Return the selection of stored runs that options of these names make.
+
+    Raises:
+        BenchError: an unknown task, or a K or seed that is not a whole number.
+    """
+    from fewbench.report.query import Wanted, task_names
+
+    return Wanted(
+        tasks=task_names(tasks) if tasks else None,
+        ks=numbers("--k", k),
+        seeds=numbers("--seeds", seeds),
+        protocol=protocol,
+        student=student,
+        teacher=teacher,
+    )

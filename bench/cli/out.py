@@ -1,7 +1,6 @@
-"""How things are printed: JSON or tables on stdout, everything else on stderr.
+"""Print data on stdout (text, tables or JSON) and everything else on stderr.
 
-What is printed may hold anybody's text, so that no command prints but by these functions, which
-escape it.
+What is printed may hold anybody's text. Commands print only by these functions, which escape it.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ import io
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fewbench.errors import BenchError, shortened, steers, visible
 
@@ -34,13 +33,11 @@ PLAIN = {
     "‡": "#",
     "’": "'",
 }
-"""What stands for our own signs in an encoding that lacks them."""
+"""The plain signs that replace ours in an encoding that lacks them."""
 
 
 def write_anywhere() -> None:
-    """Let every terminal, pipe and file take what is printed: what its encoding lacks is put
-    plainly, or as "?".
-    """
+    """Replace characters that stdout or stderr cannot encode by plain ones, or by "?"."""
     codecs.register_error("fewbench-plain", _plainly)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -71,50 +68,70 @@ def say_wrapped(text: str) -> None:
 
 
 def absolute(path: Path | None) -> Path | None:
-    """Return a path as it is meant now: a method may change the folder that relative ones start at."""
+    """Make a path absolute: a method may change the working folder."""
     return None if path is None else path.absolute()
 
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout, in ASCII where its encoding could not take any text."""
-    whole = (sys.stdout.encoding or "").lower().startswith("utf")
-    text = json.dumps(value, indent=1, ensure_ascii=not whole, default=str)
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(value, indent=1, ensure_ascii=not unicode, default=str)
     print(text if text.isascii() else "".join(_json_escape(letter) for letter in text))
 
 
 def _json_escape(letter: str) -> str:
-    """JSON itself escapes the controls of ASCII alone; it is the same value with the others
-    escaped.
-    """
+    """Escape a control character beyond ASCII, which JSON itself leaves; the value is the same."""
     return json.dumps(letter)[1:-1] if letter > "~" and steers(letter) else letter
 
 
 def console() -> Console:
-    """Return a console on stdout; it honours NO_COLOR and COLUMNS, and is plain where stdout is no
-    terminal.
-    """
+    """Return a console on stdout that honours NO_COLOR and COLUMNS."""
     from rich.console import Console
 
     return Console(highlight=False)
 
 
-def print_grid(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
-) -> None:
-    """Print rows under a header; the columns in `right` are right-aligned. Long cells wrap, but not
-    the first.
-    """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+FORMATS = ("terminal", "markdown", "latex", "csv", "json")
 
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for number, name in enumerate(header):
-        justify: Literal["left", "right"] = "right" if number in right else "left"
-        grid.add_column(Text(visible(name)), justify=justify, overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        grid.add_row(*(Text(visible(cell)) for cell in row))
-    console().print(grid)
+
+def chosen_format(form: str, *, json: bool = False) -> str:
+    """Return the format that `--format` and `--json` name.
+
+    Raises:
+        BenchError: an unknown format.
+    """
+    if form not in FORMATS:
+        raise BenchError(
+            f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown"
+        )
+    return "json" if json else form
+
+
+def print_list(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Collection[int] = (),
+    form: str = "terminal",
+    caption: str = "",
+) -> None:
+    """Print rows under a header on stdout.
+
+    Args:
+        header: a name per column.
+        rows: their texts.
+        right: the columns that a terminal shows aligned to the right.
+        form: terminal, markdown or latex.
+        caption: what the rows are; a terminal shows none.
+    """
+    from fewbench.report import render
+    from fewbench.report.tables.grid import Grid, GridCell
+
+    if form == "terminal":
+        print(render.listing(header, rows, console().width, right=right))
+        return
+    cells = [[GridCell(text) for text in row] for row in rows]
+    print_grids([Grid(caption, list(header), cells, [], labels=len(header))], form)
 
 
 def print_grids(grids: Sequence[Grid], form: str) -> None:
@@ -122,50 +139,58 @@ def print_grids(grids: Sequence[Grid], form: str) -> None:
     from fewbench.report import render
 
     if form == "terminal":
-        out = console()
-        styled = out.is_terminal and not out.is_dumb_terminal
-        texts = [render.terminal(grid, out.width, styled=styled) for grid in grids]
+        terminal = console()
+        styled = terminal.is_terminal and not terminal.is_dumb_terminal
+        texts = [render.terminal(grid, terminal.width, styled=styled) for grid in grids]
+    elif form == "markdown":
+        texts = [render.markdown(grid) for grid in grids]
     else:
-        texts = [{"markdown": render.markdown, "latex": render.latex}[form](grid) for grid in grids]
+        texts = [render.latex(grid) for grid in grids]
     print("\n\n".join(texts))
 
 
+def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows of the same keys on stdout as CSV."""
+    from fewbench.report.render import to_csv
+
+    print(to_csv(rows))
+
+
 def numbers(option: str, text: str | None) -> tuple[int, ...] | None:
-    """Return the whole numbers that an option lists, each once, in the order given; None where it
-    was not given.
+    """Return the whole numbers that an option lists, in order and once; None if it is not given.
 
     Raises:
-        BenchError: something else, or none.
+        BenchError: it lists something else, or nothing.
     """
     if text is None:
         return None
     try:
-        found = tuple(dict.fromkeys(int(piece) for piece in text.split(",") if piece.strip()))
+        listed = [int(piece) for piece in text.split(",") if piece.strip()]
     except ValueError:
-        found = ()
-    if not found:
+        listed = []
+    if not listed:
         fix = f"{option} 4,16"
         raise BenchError(
             f"{option} is '{shortened(text)}'", allowed="whole numbers and commas", fix=fix
         )
-    return found
+    return tuple(dict.fromkeys(listed))
 
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def duration(option: str, text: str | None) -> float | None:
-    """Return the seconds that an option gives as 90, 90s, 30m or 2h; None where it gives nothing.
+    """Return an option's 90, 90s, 30m or 2h in seconds; None if it is not given.
 
     Raises:
         BenchError: something else, or no time at all.
     """
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if found is None or float(found[1]) == 0:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if match is None or float(match[1]) == 0:
         fix = f"{option} 30m"
         raise BenchError(
             f"{option} is '{text}'", allowed="a time above 0: 90, 90s, 30m, 2h", fix=fix
         )
-    return float(found[1]) * UNITS[found[2]]
+    return float(match[1]) * UNITS[match[2]]

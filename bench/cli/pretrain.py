@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.options import DataOption, JsonOption
+from fewbench.cli.options import (
+    DATA,
+    HOW,
+    MODELS,
+    OUTPUT,
+    TRAINING,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    OptionalThreadsOption,
+    TeacherOption,
+)
 from fewbench.cli.out import absolute, note, print_json, say
 from fewbench.errors import BenchError
 
@@ -28,77 +39,167 @@ def pretrain(
     corpus: Annotated[
         list[str],
         typer.Option(
-            "--corpus", help="a file or folder of documents, or hub:NAME#COLUMN; once for each"
+            "--corpus",
+            metavar="PATH",
+            help="documents without labels: a file, a folder or hub:NAME#COLUMN",
+            rich_help_panel=DATA,
         ),
     ],
     out: Annotated[
         Path,
         typer.Option(
             "--out",
-            help="the model folder to write; the same again goes on with it",
+            metavar="PATH",
+            help="the file or folder to write",
+            rich_help_panel=OUTPUT,
             callback=absolute,
         ),
     ],
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="a TOML file of settings; options here go first")
+        Path | None,
+        typer.Option(
+            "--recipe",
+            metavar="FILE",
+            help="TOML file of settings; options override it",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     start: Annotated[
-        str | None, typer.Option("--start", help="a model to continue from; default a new one")
+        str | None,
+        typer.Option(
+            "--start",
+            metavar="MODEL",
+            help="a model to continue from; default a new one",
+            rich_help_panel=MODELS,
+        ),
     ] = None,
-    teacher: Annotated[str | None, typer.Option("--teacher", help="a model to distil")] = None,
+    teacher: TeacherOption = None,
     tokenizer: Annotated[
-        str | None, typer.Option("--tokenizer", help="a model whose tokenizer to use")
+        str | None,
+        typer.Option(
+            "--tokenizer",
+            metavar="MODEL",
+            help="a model whose tokenizer to use",
+            rich_help_panel=MODELS,
+        ),
     ] = None,
     objective: Annotated[
-        str | None, typer.Option("--objective", help="mlm, distil or states")
+        str | None,
+        typer.Option(
+            "--objective", metavar="NAME", help="mlm, distil or states", rich_help_panel=TRAINING
+        ),
     ] = None,
     masking: Annotated[
         str | None,
         typer.Option(
-            "--masking", help="random, whole-word, span, pmi, informask, token-rates; :name=value"
+            "--masking",
+            metavar="NAME",
+            help="random, whole-word, span, pmi, informask or token-rates; :name=value",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     context: Annotated[
         float | None,
         typer.Option(
-            "--context", help="the share of each answer that the words around its row have"
+            "--context",
+            metavar="SHARE",
+            help="share of each answer that the words around its row have",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     tokens: Annotated[
-        int | None, typer.Option("--tokens", help="tokens to train on in all")
+        int | None,
+        typer.Option(
+            "--tokens", metavar="N", help="tokens to train on in all", rich_help_panel=TRAINING
+        ),
     ] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="rows an update")] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", metavar="N", help="rows per update", rich_help_panel=TRAINING),
+    ] = None,
     accumulate: Annotated[
-        int | None, typer.Option("--accumulate", help="forward passes an update")
+        int | None,
+        typer.Option(
+            "--accumulate", metavar="N", help="forward passes per update", rich_help_panel=TRAINING
+        ),
     ] = None,
-    length: Annotated[int | None, typer.Option("--length", help="tokens a row")] = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="peak learning rate")] = None,
-    layers: Annotated[int | None, typer.Option("--layers", help="of a new model")] = None,
-    width: Annotated[int | None, typer.Option("--width", help="of a new model")] = None,
-    heads: Annotated[int | None, typer.Option("--heads", help="of a new model")] = None,
+    length: Annotated[
+        int | None,
+        typer.Option("--length", metavar="N", help="tokens per row", rich_help_panel=TRAINING),
+    ] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", metavar="RATE", help="peak learning rate", rich_help_panel=TRAINING),
+    ] = None,
+    layers: Annotated[
+        int | None,
+        typer.Option("--layers", metavar="N", help="layers of a new model", rich_help_panel=MODELS),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option("--width", metavar="N", help="width of a new model", rich_help_panel=MODELS),
+    ] = None,
+    heads: Annotated[
+        int | None,
+        typer.Option(
+            "--heads", metavar="N", help="attention heads of a new model", rich_help_panel=MODELS
+        ),
+    ] = None,
     vocabulary: Annotated[
-        int | None, typer.Option("--vocabulary", help="tokens of a new tokenizer")
+        int | None,
+        typer.Option(
+            "--vocabulary", metavar="N", help="tokens of a new tokenizer", rich_help_panel=MODELS
+        ),
     ] = None,
     precision: Annotated[
-        str | None, typer.Option("--precision", help="auto, float32, bfloat16, float16")
+        str | None,
+        typer.Option(
+            "--precision",
+            metavar="NAME",
+            help="auto, float32, bfloat16 or float16",
+            rich_help_panel=HOW,
+        ),
     ] = None,
-    evaluate_every: Annotated[int | None, typer.Option("--evaluate-every", help="updates")] = None,
+    evaluate_every: Annotated[
+        int | None,
+        typer.Option(
+            "--evaluate-every",
+            metavar="N",
+            help="updates between measurements",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     checkpoint_every: Annotated[
-        int | None, typer.Option("--checkpoint-every", help="updates")
+        int | None,
+        typer.Option(
+            "--checkpoint-every",
+            metavar="N",
+            help="updates between checkpoints",
+            rich_help_panel=HOW,
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="of weights, order and masks")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", help="random seed", rich_help_panel=TRAINING),
+    ] = None,
     probe: Annotated[
-        str | None, typer.Option("--probe", help="facts to ask at every measurement: lama")
+        str | None,
+        typer.Option(
+            "--probe",
+            metavar="FACTS",
+            help="facts to ask at every measurement: lama",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     data: DataOption = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="default one a core")
-    ] = None,
+    device: DeviceOption = "auto",
+    threads: OptionalThreadsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Pretrain a masked language model from documents. Killed at any moment, the same command goes
-    on.
+    """Pretrain a masked language model from documents, and write it to the folder --out.
+
+    Interrupted at any moment, the same command continues. --corpus may be given several times.
+    Weights, order and masks are drawn from --seed.
     """
     given = dict(locals())
     from fewbench.pretrain.recipe import Recipe, read_recipe

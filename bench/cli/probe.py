@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.options import DataOption, JsonOption
-from fewbench.cli.out import absolute, note, print_grid, print_json, say_wrapped
+from fewbench.cli.options import (
+    OUTPUT,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    LimitOption,
+    OfflineOption,
+    StudentsOption,
+)
+from fewbench.cli.out import absolute, note, print_json, print_list, say_wrapped
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -26,25 +34,33 @@ SIDE_BY_SIDE = 4
 
 def probe(
     task: Annotated[
-        str, typer.Argument(help="a set of facts (lama), or a .toml that declares one")
+        str,
+        typer.Argument(
+            metavar="FACTS", help="a set of facts (lama), or a .toml file that declares one"
+        ),
     ],
-    student: Annotated[
-        list[str] | None,
-        typer.Option("--student", help="embedded name, folder or hub name; may be given again"),
-    ] = None,
+    student: StudentsOption = None,
     data: DataOption = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="facts a relation, the same for all")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
+    limit: LimitOption = None,
+    device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="also write the JSON to this file", callback=absolute),
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            help="the file or folder to write",
+            callback=absolute,
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Ask masked language models for facts: the mean reciprocal rank of the right token."""
+    """Ask masked language models for facts: the mean reciprocal rank of the right token.
+
+    --student may be given several times. --limit counts per relation, the same facts for all
+    models. --out also writes what --json prints.
+    """
     from fewbench.data.facts import read_facts
     from fewbench.data.hub import go_offline
     from fewbench.registry.pretrained import find_model
@@ -227,7 +243,7 @@ def _show_one(facts: FactSet, recalls: Recalls) -> None:
     ]
     rows.append(["macro", f"mean of {recalls.averaged} relations", *_cells(recalls.macro)])
     rows.append(["micro", "all facts", *_cells(recalls.micro)])
-    print_grid(
+    print_list(
         ("", "relation", "n", "left out", "MRR", "P@1", "P@10", "prior"), rows, right=range(2, 8)
     )
     say_wrapped(
@@ -247,14 +263,14 @@ def _show_relations(facts: FactSet, recalls: dict[str, Recalls]) -> None:
     ]
     rows.append(["macro", "", *(_three(r.macro.mrr) for r in recalls.values())])
     rows.append(["micro", "", *(_three(r.micro.mrr) for r in recalls.values())])
-    print_grid(("", "MRR of", *recalls), rows, right=range(2, 2 + len(recalls)))
+    print_list(("", "MRR of", *recalls), rows, right=range(2, 2 + len(recalls)))
 
 
 def _show_models(recalls: dict[str, Recalls]) -> None:
     """Print the macro averages of every model, and its micro MRR."""
     averaged = " or ".join(dict.fromkeys(str(r.averaged) for r in recalls.values()))
     rows = [[name, *_cells(r.macro), _three(r.micro.mrr)] for name, r in recalls.items()]
-    print_grid(
+    print_list(
         ("model", "n", "left out", "MRR", "P@1", "P@10", "prior", "micro"), rows, right=range(1, 8)
     )
     say_wrapped(f"macro averages, over {averaged} relations; micro: the MRR over all facts")

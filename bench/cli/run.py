@@ -14,8 +14,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.earlier import failed_earlier, of_older_code
-from fewbench.cli.options import AllowOption, DataOption, JsonOption, ResultsOption
-from fewbench.cli.out import duration, note, numbers, print_grid, print_json
+from fewbench.cli.options import (
+    DATA,
+    HOW,
+    RESULTS,
+    RUNS,
+    AllowOption,
+    DataOption,
+    DeviceOption,
+    DryRunOption,
+    ForceOption,
+    JsonOption,
+    KOption,
+    LimitOption,
+    MethodsOption,
+    OfflineOption,
+    ProtocolOption,
+    ResultsOption,
+    SeedsOption,
+    StudentOption,
+    TasksOption,
+    TeacherOption,
+    ThreadsOption,
+)
+from fewbench.cli.out import duration, note, numbers, print_json, print_list
 from fewbench.errors import BenchError, visible
 
 if TYPE_CHECKING:
@@ -25,86 +47,87 @@ if TYPE_CHECKING:
 
 
 def run(
-    methods: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--methods", help="names, name:setting=value, all, or a .py file; default all"
-        ),
-    ] = None,
-    tasks: Annotated[
-        list[str] | None,
-        typer.Option("--tasks", help="names, task@source, suites, all, or a .toml; default demo"),
-    ] = None,
-    k: Annotated[
-        str | None,
-        typer.Option("--k", help="examples a label, 16 or 4,8,16; default the protocol's"),
-    ] = None,
-    seeds: Annotated[
-        str | None, typer.Option("--seeds", help="split seeds; default the protocol's")
-    ] = None,
-    student: Annotated[
-        str | None, typer.Option("--student", help="embedded name, folder or hub name")
-    ] = None,
-    teacher: Annotated[
-        str | None, typer.Option("--teacher", help="likewise, for methods that need one")
-    ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            "--protocol", help="bench ls protocols; default quick, and demo for the tasks demo"
-        ),
-    ] = None,
+    methods: MethodsOption = None,
+    tasks: TasksOption = None,
+    k: KOption = None,
+    seeds: SeedsOption = None,
+    student: StudentOption = None,
+    teacher: TeacherOption = None,
+    protocol: ProtocolOption = None,
     corpus: Annotated[
         str | None,
-        typer.Option("--corpus", help="unlabelled documents, for methods that prepare on some"),
+        typer.Option(
+            "--corpus",
+            metavar="PATH",
+            help="documents without labels: a file, a folder or hub:NAME#COLUMN",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     template: Annotated[
         str | None,
         typer.Option(
-            "--template", help="prompts by name, own for the task's own; bench validate shows them"
+            "--template",
+            metavar="NAMES",
+            help="prompts by name, or own (bench validate shows them)",
+            rich_help_panel=RUNS,
         ),
     ] = None,
     data: DataOption = None,
     results: ResultsOption = Path("results"),
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:0")] = "auto",
+    device: DeviceOption = "auto",
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="runs at a time; default one a core")
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            metavar="N",
+            help="runs at a time; default one per core",
+            rich_help_panel=HOW,
+        ),
     ] = None,
-    threads: Annotated[
-        int, typer.Option("--threads", min=1, help="torch's threads in each process")
-    ] = 1,
+    threads: ThreadsOption = 1,
     timeout: Annotated[
         str | None,
         typer.Option(
-            "--timeout", help="the longest a run may take: 90, 90s, 30m, 2h; then it failed"
+            "--timeout",
+            metavar="TIME",
+            help="fail runs that take longer: 90, 90s, 30m, 2h",
+            rich_help_panel=HOW,
         ),
     ] = None,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="stop at the first run that fails")
+        bool,
+        typer.Option("--fail-fast", help="stop at the first run that fails", rich_help_panel=HOW),
     ] = False,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="test rows, drawn; then not comparable")
-    ] = None,
+    limit: LimitOption = None,
     drop_leaks: Annotated[
         bool,
         typer.Option(
             "--drop-leaks",
-            help="leave out test rows that stand in train or dev; then not comparable",
+            help="leave out test rows that are also in train or dev",
+            rich_help_panel=RUNS,
         ),
     ] = False,
     allow_metric_code: AllowOption = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="show the plan and run nothing")
+    dry_run: DryRunOption = False,
+    force: ForceOption = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="redo runs that failed", rich_help_panel=RESULTS),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="redo what has a record")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="redo what failed")] = False,
     keep_models: Annotated[
-        bool, typer.Option("--keep-models", help="store trained models too")
+        bool,
+        typer.Option("--keep-models", help="store trained models too", rich_help_panel=RESULTS),
     ] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="never use the network")] = False,
+    offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Run methods on tasks: what has no record yet, and nothing twice."""
+    """Run methods on tasks: what has no record yet, and nothing twice.
+
+    Without options: all methods on the demo tasks. K and seeds are the protocol's unless they are
+    given; the protocol is quick, or demo for the demo tasks. Runs with --limit or --drop-leaks are
+    not comparable with complete ones.
+    """
     from fewbench.data.hub import go_offline
     from fewbench.registry.settings import split_list
     from fewbench.runner.local import choose_device
@@ -308,11 +331,11 @@ def _show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, j
         )
         return
     names = ("task", "method", "todo", "done", "failed", "trials", "updates")
-    print_grid(
+    print_list(
         names, [[str(row[name]) for name in names] for row in rows.values()], right=range(2, 7)
     )
     if first:
-        print_grid(
+        print_list(
             ("first", "for"), [[title, str(count)] for title, count in first.items()], right=[1]
         )
     if todo:

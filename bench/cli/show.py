@@ -2,43 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.options import JsonOption, MethodFiles, ResultsOption
-from fewbench.cli.out import note, print_grid, print_json
+from fewbench.cli.options import (
+    OUTPUT,
+    BackboneOption,
+    JsonOption,
+    MethodsOption,
+    ResultsOption,
+    TasksOption,
+)
+from fewbench.cli.out import note, print_json, print_list
 
 if TYPE_CHECKING:
     pass
 
+if TYPE_CHECKING:
+    from fewbench.types import Json
+
 
 def show(
-    key: Annotated[str, typer.Argument(help="the first four or more digits of a run's key")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="a stored run: a key's first digits, or method/task/kN/sN (bench ls runs)",
+        ),
+    ],
     text: Annotated[
         list[str] | None,
         typer.Option(
-            "--text", help="what its kept model makes of a text; again for the second of two"
+            "--text",
+            metavar="TEXT",
+            help="show what the kept model makes of a text; twice for a pair",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     top: Annotated[
-        int, typer.Option("--top", min=1, help="how much of that, where it is a ranking")
+        int,
+        typer.Option(
+            "--top", min=1, metavar="N", help="show N ranks of it", rich_help_panel=OUTPUT
+        ),
     ] = 5,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", help="folder of a backbone that the run was made of"),
-    ] = None,
-    tasks: Annotated[
-        list[str] | None, typer.Option("--tasks", help="your own .toml, if the run is of it")
-    ] = None,
-    methods: MethodFiles = None,
+    model: BackboneOption = None,
+    tasks: TasksOption = None,
+    methods: MethodsOption = None,
     results: ResultsOption = Path("results"),
     json: JsonOption = False,
 ) -> None:
-    """Show one record: what was run, what came out, and how it was chosen; or what its model makes
-    of a text.
-    """
+    """Show one record: what was run and how it was chosen; or what its model makes of a text."""
     import json as encoder
 
     from fewbench.report.query import own_files
@@ -48,21 +64,17 @@ def show(
     from fewbench.store.store import Store
 
     store = Store(results)
-    record = find_run(store, key)
+    record = find_run(store, run)
     if text:
         from fewbench.measure.case_study import study
         from fewbench.measure.stored import Locations
 
-        told = study(
-            record,
-            text,
-            top,
-            Locations(store, models=model or (), offline=True, methods=methods or ()),
-        )
+        places = Locations(store, models=model or (), offline=True, methods=methods or ())
+        rows = study(record, text, top, places)
         if json:
-            print_json(told)
+            print_json(rows)
         else:
-            print_grid(tuple(told[0]), [list(row.values()) for row in told])
+            print_list(tuple(rows[0]), [list(row.values()) for row in rows])
         return
     payload = encoder.loads(to_json(record))
     if json:
@@ -73,20 +85,16 @@ def show(
         note(f"not of today: {SAID[part]}")
 
 
-def _print_record(payload: dict[str, Any]) -> None:
+def _print_record(payload: Json) -> None:
     """Print a record as tables of names and values."""
     trials = payload["selection"].pop("trials", [])
     trace = payload["details"].pop("traceback", None)
-    for name in ("run", "scores", "selection"):
-        print_grid((name, ""), [(key, _short(value)) for key, value in payload[name].items()])
+    _print_parts(payload, ("run", "scores", "selection"))
     if len(trials) > 1:
-        rows = [
-            (_short(t["settings"]), _short(t["dev"]), _short(t.get("step")), str(t["seed"]))
-            for t in trials
-        ]
-        print_grid(("trial", "dev", "step", "seed"), rows)
-    for name in ("split", "details", "timing", "environment"):
-        print_grid((name, ""), [(key, _short(value)) for key, value in payload[name].items()])
+        names = ("settings", "dev", "step", "seed")
+        rows = [[_short(trial.get(name)) for name in names] for trial in trials]
+        print_list(("trial", *names[1:]), rows)
+    _print_parts(payload, ("split", "details", "timing", "environment"))
     for warning in payload["warnings"]:
         note(f"warning: {warning}")
     if payload["error"]:
@@ -95,13 +103,16 @@ def _print_record(payload: dict[str, Any]) -> None:
         note(str(trace))
 
 
+def _print_parts(payload: Json, names: Sequence[str]) -> None:
+    for name in names:
+        print_list((name, ""), [(key, _short(value)) for key, value in payload[name].items()])
+        print()
+
+
 def _short(value: object) -> str:
+    """Return a value in one line; floats have four digits."""
     if isinstance(value, dict):
         return " ".join(f"{name}={_short(inner)}" for name, inner in value.items())
-    if isinstance(value, list):
-        return (
-            " ".join(map(_short, value))
-            if not any(isinstance(v, list) for v in value)
-            else str(value)
-        )
+    if isinstance(value, list) and not any(isinstance(inner, list) for inner in value):
+        return " ".join(map(_short, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.options import DataOption, JsonOption
-from fewbench.cli.out import note, print_grid, print_json
+from fewbench.cli.options import RUNS, DataOption, JsonOption, OfflineOption, OneKOption
+from fewbench.cli.out import note, print_json, print_list
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 
 
 def split(
-    task: Annotated[str, typer.Argument(help="a task, or task@source")],
-    k: Annotated[
-        int | None, typer.Option("--k", help="examples a label, for train and again for dev; 16")
-    ] = None,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="a task, or task@source")],
+    k: OneKOption = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="the split seed, 13, or the published fold, 0")
+        int | None,
+        typer.Option("--seed", metavar="N", help="random seed", rich_help_panel=RUNS),
     ] = None,
     data: DataOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="never ask the hub")] = False,
+    offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show the K-shot split of a task."""
+    """Show the K-shot split of a task, by default K=16 and seed 13.
+
+    Of a task with published folds, --seed is the number of the fold, by default 0.
+    """
     from fewbench.data.reader import read_rows
     from fewbench.data.split import make_split
     from fewbench.registry.tasks import choose_tasks
@@ -62,7 +64,7 @@ def split(
         f"{made.task}  k={made.k} seed={made.seed}  {len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test"
     )
     note("  ".join(f"{name} {value}" for name, value in facts.items()))
-    print_grid(
+    print_list(
         ("part", "id", "label", "text"),
         [
             (

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.options import DataOption, JsonOption, KeepOption, ResultsOption
+from fewbench.cli.options import (
+    DataOption,
+    DryRunOption,
+    JsonOption,
+    KeepOption,
+    ResultsOption,
+    TasksOption,
+)
 from fewbench.cli.out import note, print_json, say
 from fewbench.errors import BenchError
 
@@ -16,21 +23,15 @@ if TYPE_CHECKING:
 
 
 def submit(
-    folder: Annotated[
-        Path, typer.Argument(help="a results folder from elsewhere, with runs/ in it")
-    ],
-    tasks: Annotated[
-        list[str] | None, typer.Option("--tasks", help="your own .toml, if runs are of its tasks")
-    ] = None,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a results folder from elsewhere")],
+    tasks: TasksOption = None,
     results: ResultsOption = Path("results"),
     data: DataOption = None,
     keep: KeepOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="check, and copy nothing")] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Check records and measurements from elsewhere, and copy them in if nothing is wrong with any
-    of them.
-    """
+    """Check records and measurements from elsewhere, and copy them in if all are right."""
     from fewbench.report.query import own_files
     from fewbench.report.share.copy import Copied, copy_into
     from fewbench.report.share.gather import gather

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from fewbench.cli.options import JsonOption, ResultsOption, TasksOption
-from fewbench.cli.out import note, numbers, print_grids, print_json
-from fewbench.errors import BenchError
+from fewbench.cli.options import (
+    OUTPUT,
+    FormatOption,
+    JsonOption,
+    KOption,
+    MethodsOption,
+    ProtocolOption,
+    PublishedOption,
+    ResultsOption,
+    SeedsOption,
+    StudentOption,
+    TasksOption,
+    TeacherOption,
+    wanted_runs,
+)
+from fewbench.cli.out import chosen_format, note, print_csv, print_grids, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from fewbench.report.published import Published
+    from fewbench.report.tables import beyond
+    from fewbench.report.tables.order import Order
     from fewbench.report.tables.table import Explain
     from fewbench.report.today import Today
     from fewbench.store.record import Record
     from fewbench.store.store import Store
+    from fewbench.types import Json
 
 
 class Shown(NamedTuple):
-    """How tables are shown: what is of today, which method takes which task, the papers' numbers,
-    and the median.
-    """
+    """What tables show beside means: what is of today, published numbers, the median."""
 
     today: Today
     takes: Explain
@@ -34,104 +46,110 @@ class Shown(NamedTuple):
     median: bool = False
 
 
-FORMATS = ("terminal", "markdown", "latex", "csv", "json")
-
-
 def table(
     tasks: TasksOption = None,
-    methods: Annotated[list[str] | None, typer.Option("--methods", help="only these")] = None,
-    k: Annotated[str | None, typer.Option("--k", help="only these K")] = None,
-    protocol: Annotated[str | None, typer.Option("--protocol", help="only this protocol")] = None,
-    student: Annotated[
-        str | None, typer.Option("--student", help="only this student, by its name")
-    ] = None,
+    methods: MethodsOption = None,
+    k: KOption = None,
+    seeds: SeedsOption = None,
+    protocol: ProtocolOption = None,
+    student: StudentOption = None,
+    teacher: TeacherOption = None,
     rows: Annotated[
-        str, typer.Option("--rows", help="of task, method, student, k, protocol: what a row is")
+        str,
+        typer.Option(
+            "--rows",
+            metavar="NAMES",
+            help="a row per method, student, task, k or protocol; or its values, in order",
+            rich_help_panel=OUTPUT,
+        ),
     ] = "method,student",
     columns: Annotated[
-        str, typer.Option("--columns", help="likewise; the rest makes tables of its own")
+        str,
+        typer.Option(
+            "--columns",
+            metavar="NAMES",
+            help="a column per each of these; the others make tables of their own",
+            rich_help_panel=OUTPUT,
+        ),
     ] = "task",
     median: Annotated[
-        bool, typer.Option("--median", help="show the median over seeds too")
+        bool,
+        typer.Option("--median", help="show the median over seeds too", rich_help_panel=OUTPUT),
     ] = False,
-    beyond: Annotated[
+    measures: Annotated[
         str | None,
         typer.Option(
-            "--with", help="loyalty, attack, cost: a row a method, and what was measured of it"
+            "--with",
+            metavar="NAMES",
+            help="show what else was measured: loyalty, attack, cost",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
-    published: Annotated[
-        bool, typer.Option("--published", help="also what the papers print, marked")
-    ] = False,
+    published: PublishedOption = False,
     results: ResultsOption = Path("results"),
-    form: Annotated[
-        str, typer.Option("--format", help="terminal, markdown, latex, csv or json")
-    ] = "terminal",
+    form: FormatOption = "terminal",
     json: JsonOption = False,
 ) -> None:
-    """Show stored runs: one row a method and one column a task, or what --rows and --columns say."""
+    """Show stored runs: a row per method and a column per task, or what --rows and --columns say.
+
+    Methods, tasks and K that are named stand in the order in which they are named.
+    """
     from fewbench.report.published import read_published
-    from fewbench.report.query import Wanted, models_apart, own_files, task_names, who_takes_what
+    from fewbench.report.query import models_apart, of_methods, own_files, who_takes_what
+    from fewbench.report.tables.order import in_order, read_axes
     from fewbench.report.tables.pivot import check_axes
     from fewbench.report.today import Today
     from fewbench.store.store import Store
 
-    if form not in FORMATS:
-        raise BenchError(
-            f"unknown format '{form}'", allowed=FORMATS, given=form, fix="--format markdown"
-        )
-    axes = rows.split(","), columns.split(",")
-    check_axes(*axes)
+    form = chosen_format(form, json=json)
     store = Store(results)
-    gc.disable()  # a process that reads ten thousand records and ends: collecting takes a third of its time
-    known = models_apart(store.summaries())
-    wanted = Wanted(
-        task_names(tasks) if tasks else None, numbers("--k", k), None, protocol, student
-    )
-    records = [record for record in known if record in wanted]
-    if methods:
-        records = _of_methods(methods, records, results)
+    gc.disable()  # collecting takes a third of the time that ten thousand records need
+    stored = models_apart(store.summaries())
+    down, down_order = read_axes("--rows", rows.split(","), stored)
+    across, across_order = read_axes("--columns", columns.split(","), stored)
+    check_axes(down, across)
+    wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
+    named = {**down_order, **across_order}
+    records = of_methods(methods, stored, str(results)) if methods else stored
+    records = in_order([record for record in records if record in wanted], named)
     if not records:
-        what = (
-            f"none of the {len(known)} stored runs is of that kind"
-            if known
-            else f"no runs are stored in {results}"
-        )
-        note(f"{what}; bench run makes some")
+        note(_why_empty(len(stored), results))
     today = Today(own_files(tasks))
-    if beyond is not None:
-        print_beyond(records, known, store, beyond, "json" if json else form, today)
+    if measures is not None:
+        print_measures(records, stored, store, measures, form, today)
     else:
         printed = read_published(results / "published") if published else ()
         shown = Shown(today, who_takes_what(own_files(tasks)), printed, median)
-        print_tables(records, "json" if json else form, *axes, shown=shown)
+        order = {**_order(methods, tasks, k), **named}
+        print_tables(records, form, down, across, shown=shown, order=order)
     if unknown := today.unknown_tasks(records):
-        note(
-            f"not declared here, so what is of today cannot be told: {', '.join(unknown)} (--tasks FILE.toml)"
-        )
+        names = ", ".join(unknown)
+        note(f"not declared here, so changes cannot be seen: {names} (--tasks FILE.toml)")
     for damage in store.damaged:
         note(f"damaged: {damage}")
     if any(damage.serious for damage in store.damaged):
         raise typer.Exit(3)
 
 
-def _of_methods(given: Sequence[str], records: Sequence[Record], results: Path) -> list[Record]:
-    """Return the records of some methods: with all their settings, or with those that are named."""
-    from fewbench.registry.settings import split_list
-    from fewbench.report.query import by_label, find_label
+def _why_empty(stored: int, results: Path) -> str:
+    if stored:
+        return f"none of the {stored} stored runs is of that kind; bench ls runs lists them"
+    return f"no runs are stored in {results}; bench run makes some"
 
-    stored = by_label(records)
-    plain = {name.partition(":")[0] for name in stored}
-    names = split_list(",".join(given), "--methods")
-    labels = {
-        label
-        for name in names
-        if name in plain
-        for label in stored
-        if label.partition(":")[0] == name
-    }
-    labels |= {find_label(name, stored, str(results)) for name in names if name not in plain}
-    return [record for label in sorted(labels) for record in stored[label]]
+
+def _order(methods: list[str] | None, tasks: list[str] | None, k: str | None) -> Order:
+    """Return the order of the methods, tasks and K that are named."""
+    from fewbench.registry.settings import split_list
+    from fewbench.report.query import task_order
+
+    order: dict[str, Sequence[str]] = {}
+    if methods:
+        order["method"] = split_list(",".join(methods), "--methods")
+    if tasks:
+        order["task"] = task_order(tasks)
+    if k:
+        order["k"] = [number.strip() for number in k.split(",")]
+    return order
 
 
 def print_tables(
@@ -141,10 +159,10 @@ def print_tables(
     columns: Sequence[str] = ("task",),
     *,
     shown: Shown | None = None,
+    order: Order | None = None,
 ) -> None:
     """Print the tables of some records on stdout, published numbers beside them."""
     from fewbench.registry.protocol import protocols
-    from fewbench.report import render
     from fewbench.report.query import code_of, who_takes_what
     from fewbench.report.tables.beside import published_entries, published_rows
     from fewbench.report.tables.blocks import build, to_rows
@@ -157,41 +175,49 @@ def print_tables(
     blocks = build(records, code_of(records, today.methods), ddofs, today.changed)
     if form in ("json", "csv"):
         flat = published_rows(blocks, published) if published else to_rows(blocks)
-        print_json(flat) if form == "json" else print(render.to_csv(flat))
+        print_json(flat) if form == "json" else print_csv(flat)
     elif blocks:
         cells = [*entries(blocks), *published_entries(blocks, published)]
-        print_grids(grids(cells, rows, columns, median=median, takes=takes), form)
+        order = order or {}
+        print_grids(grids(cells, rows, columns, median=median, takes=takes, order=order), form)
 
 
-def print_beyond(
+def print_measures(
     records: Sequence[Record],
-    known: Iterable[Record],
+    stored: Iterable[Record],
     store: Store,
-    given: str,
+    measures: str,
     form: str,
     today: Today | None = None,
 ) -> None:
-    """Print a row for each method on a task: its score, and what `--with` names.
+    """Print a row per method on a task: its score, and the measures that `--with` names.
 
-    `known` are all records of the store, teachers among them.
+    Args:
+        records: those to show.
+        stored: all records of the store, teachers among them.
+        store: of the records and their measurements.
+        measures: loyalty, attack, cost; with commas.
+        form: a format.
+        today: what records are compared with, to say what has changed since.
     """
-    from fewbench.report.render import to_csv
     from fewbench.report.tables import beyond
     from fewbench.report.tables.blocks import nothing_changed
 
-    kinds = beyond.chosen(given)
-    rows = beyond.rows(records, known, store, kinds, today.changed if today else nothing_changed)
+    kinds = beyond.chosen(measures)
+    changed = today.changed if today else nothing_changed
+    rows = beyond.rows(records, stored, store, kinds, changed)
     if form == "json":
-        print_json(
-            [
-                {**row._asdict(), "values": {name: v._asdict() for name, v in row.values.items()}}
-                for row in rows
-            ]
-        )
+        print_json([_with_values(row) for row in rows])
     elif form == "csv":
-        print(to_csv(beyond.flat(rows)))
+        print_csv(beyond.flat(rows))
     else:
         print_grids(beyond.grids(rows), form)
     note(
-        "scores and loyalty in hundredths, natural logarithms; ms at batch 1; (n) where fewer runs have a figure"
+        "scores and loyalty in hundredths, natural logarithms; ms at batch 1; "
+        "(n) where fewer runs have a figure"
     )
+
+
+def _with_values(row: beyond.MeasuredRow) -> Json:
+    values = {name: value._asdict() for name, value in row.values.items()}
+    return {**row._asdict(), "values": values}

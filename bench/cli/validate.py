@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from fewbench.cli.options import AllowOption, DataOption, JsonOption
+from fewbench.cli.options import AllowOption, DataOption, JsonOption, OneKOption, StudentOption
 from fewbench.cli.out import print_json, say
 from fewbench.errors import BenchError
 
@@ -24,22 +24,22 @@ SAMPLE = 1000
 
 def validate(
     files: Annotated[
-        list[Path], typer.Argument(help="task files (.toml), methods (.py), records (.json)")
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="task files (.toml), methods (.py), records (.json)"
+        ),
     ],
     data: DataOption = None,
-    student: Annotated[
-        str | None,
-        typer.Option(
-            "--student", help="whose tokenizer must have the label words; else they are shown"
-        ),
-    ] = None,
-    k: Annotated[
-        int | None, typer.Option("--k", help="examples a label that there must be; bench run's")
-    ] = None,
+    student: StudentOption = None,
+    k: OneKOption = None,
     allow_metric_code: AllowOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Check files as they will be read: tasks, methods and records. Every file is looked at."""
+    """Check files as they will be read: tasks, methods and records.
+
+    The tokenizer of --student must have all label words; without it they are only shown. There
+    must be --k examples per label, by default as many as the protocol quick takes.
+    """
     reports: list[dict[str, Any]] = []
     given = _Given(data, student, k, allow_metric_code)
     for file in files:

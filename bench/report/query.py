@@ -118,6 +118,19 @@ def task_names(given: Sequence[str]) -> frozenset[str]:
     return frozenset(with_source).union(task.name for task in tasks)
 
 
+def task_order(given: Sequence[str]) -> list[str]:
+    """Return the names of the tasks that `--tasks` selects, in their order."""
+    from fewbench.registry.tasks import choose_tasks
+
+    names: list[str] = []
+    for name in _split(given):
+        if "@" in name and not name.endswith(TOML):
+            names.append(name)
+        elif name != "all":
+            names += [task.name for task in choose_tasks([name])]
+    return names
+
+
 def own_files(given: Sequence[str] | None) -> list[Path]:
     """Return the TOML files among the names in `--tasks`."""
     return [Path(name) for name in _split(given or ()) if name.endswith(TOML)]
@@ -170,6 +183,22 @@ def find_label(name: str, known: Iterable[str], where: str) -> str:
     raise BenchError(
         f"no stored run has the method '{name}'", where=where, allowed=known, given=name
     )
+
+
+def of_methods(given: Sequence[str], records: Sequence[Record], where: str) -> list[Record]:
+    """Return the records of some methods: with all their settings, or with those that are named.
+
+    Raises:
+        BenchError: no stored run has one of the methods.
+    """
+    stored = by_label(records)
+    variants: dict[str, list[str]] = {}
+    for text in stored:
+        variants.setdefault(text.partition(":")[0], []).append(text)
+    labels: set[str] = set()
+    for name in split_list(",".join(given), "--methods"):
+        labels.update(variants.get(name) or [find_label(name, stored, where)])
+    return [record for text in sorted(labels) for record in stored[text]]
 
 
 def code_of(

@@ -124,13 +124,13 @@ def find_run(store: Store, text: str) -> Record:
     return store.find(_select(records, text, str(store.root)).run.key)
 
 
-def short_keys(records: Iterable[Record]) -> dict[str, str]:
+def shortened_keys(keys: Iterable[str]) -> dict[str, str]:
     """Return the first digits of each key, as many as tell all of them apart."""
-    keys = sorted(record.run.key for record in records)
+    distinct = sorted(set(keys))
     digits = SHORT
-    while len({key[:digits] for key in keys}) < len(set(keys)):
+    while len({key[:digits] for key in distinct}) < len(distinct):
         digits += 1
-    return {key: key[:digits] for key in keys}
+    return {key: key[:digits] for key in distinct}
 
 
 def selector_of(run: Run) -> str:
@@ -138,6 +138,11 @@ def selector_of(run: Run) -> str:
     template = f"+{run.template}" if run.template else ""
     task = f"{run.task}@{run.source}{template}"
     return f"{label(run.method, run.settings)}/{task}/k{run.k}/s{run.seed}"
+
+
+def title_of(run: Run) -> str:
+    """Return a run's short key and selector, as messages name it."""
+    return f"{run.key[:SHORT]} {selector_of(run)}"
 
 
 def run_order(run: Run) -> tuple[str | int, ...]:
@@ -282,7 +287,7 @@ def _ambiguous(
     """Return the error of a text that fits several runs: candidates, and what tells them apart."""
     candidates = sorted(candidates, key=lambda record: run_order(record.run))
     differing = _differing(candidates)
-    short = short_keys(records)
+    short = shortened_keys(record.run.key for record in records)
     lines = [f"'{shortened(text)}' fits {len(candidates)} stored runs:"]
     for number, record in enumerate(candidates[:SHOWN]):
         named = [differing[name][number] for name in NAMED if name in differing]

@@ -90,7 +90,7 @@ def run_attack(store, busy, *runs, **options):
         nltk_data=busy / "nltk_data",
         encoder=None,
         model=None,
-        task_files=None,
+        tasks=None,
         data=None,
         results=store.root,
         device="cpu",
@@ -279,7 +279,7 @@ results, limit = sys.argv[4:6], int(sys.argv[6])
 def attack(folder):
     attacking.attack(
         [key], recipe="textattack-jin2019", limit=limit, neighbours=busy / "near.json",
-        nltk_data=busy / "nltk_data", encoder=None, model=None, task_files=None, data=None,
+        nltk_data=busy / "nltk_data", encoder=None, model=None, tasks=None, data=None,
         results=Path(folder), device="cpu", threads=1, force=False, offline=True, json=True,
     )
 

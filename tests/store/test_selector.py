@@ -8,7 +8,7 @@ import pytest
 from stored import a_record
 
 from fewbench.errors import BenchError
-from fewbench.store.selector import find_run, parse_selector, selector_of, short_keys
+from fewbench.store.selector import find_run, parse_selector, selector_of, shortened_keys
 from fewbench.store.store import Store
 from fewbench.types import ModelRef
 
@@ -71,7 +71,7 @@ def test_several_runs_are_listed_with_what_tells_them_apart(filled: Store):
         find_run(filled, "prompt-ft")
     problem, *candidates = caught.value.problem.splitlines()
     assert problem == "'prompt-ft' fits 2 stored runs:"
-    keys = short_keys(filled.records())
+    keys = shortened_keys(record.run.key for record in filled.records())
     assert [line.split()[0] for line in candidates] == [
         keys[find_run(filled, f"prompt-ft/s{seed}").run.key] for seed in (13, 21)
     ]

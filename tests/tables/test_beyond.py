@@ -137,7 +137,7 @@ def commands():
 
 class TestCommands:
     def test_table(self, commands, filled: Store, capsys):
-        commands.table.print_beyond(
+        commands.table.print_measures(
             [*filled.records()], filled.records(), filled, "loyalty,cost", "markdown"
         )
         lines = capsys.readouterr().out.strip().splitlines()
@@ -154,7 +154,7 @@ class TestCommands:
         [("terminal", "2.50 (1)"), ("latex", "2.50 (1)"), ("csv", "74.5884,1,2.5,1")],
     )
     def test_other_forms(self, commands, filled: Store, capsys, form, cost):
-        commands.table.print_beyond(
+        commands.table.print_measures(
             [*filled.records()], filled.records(), filled, "loyalty,cost", form
         )
         shown = capsys.readouterr().out
@@ -162,7 +162,7 @@ class TestCommands:
         assert max(map(len, shown.splitlines())) <= 80 or form != "terminal"
 
     def test_json(self, commands, filled: Store, capsys):
-        commands.table.print_beyond([*filled.records()], filled.records(), filled, "cost", "json")
+        commands.table.print_measures([*filled.records()], filled.records(), filled, "cost", "json")
         _, student = json.loads(capsys.readouterr().out)
         assert student["values"]["M parameters"] == {"mean": 2.5, "n": 1, "digits": 2}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_PIECES = re.compile(r"[^/,]*[/,]+|[^/,]+$")
-"""The pieces of a path or a list without spaces, which may be folded behind `/` and `,`."""
+_PIECES = re.compile(r"[^/,:+]*[/,:+]+|[^/,:+]+$")
+"""The pieces of a path, a list or a method, which may be folded behind `/`, `,`, `:` and `+`."""
 
 LONG_WORD = 20
-"""The longest word that is never folded behind `/` and `,`."""
+"""The longest word that is never folded behind such a sign."""
 
 
 def fold(text: str, width: int) -> str:

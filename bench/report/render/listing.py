@@ -22,6 +22,13 @@ from fewbench.report.render.terminal import (
 from fewbench.report.tables.grid import GridCell
 
 
+def fits(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
+    """True if a list's columns fit side by side."""
+    columns = [[name, *column] for name, *column in zip(header, *rows, strict=True)]
+    widths = [_narrowest(column) for column in columns]
+    return sum(widths) + len(GAP) * (len(widths) - 1) <= width
+
+
 def listing(
     header: Sequence[str],
     rows: Sequence[Sequence[str]],

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from fewbench.errors import BenchError
 from fewbench.report.tables.entry import AXES, Entry
 from fewbench.report.tables.grid import Grid
 from fewbench.report.tables.names import protocol_names, telling
+from fewbench.report.tables.order import Order, rank
 from fewbench.report.tables.table import Explain, ResultTable
 
 ROWS, COLUMNS = ("method", "student"), ("task",)
@@ -54,6 +56,7 @@ def grids(
     *,
     median: bool = False,
     takes: Explain = lambda method, column: True,
+    order: Order = MappingProxyType({}),
 ) -> list[Grid]:
     """Return tables with these axes in rows and columns.
 
@@ -63,6 +66,7 @@ def grids(
         columns: names of axes.
         median: show the median after mean and std.
         takes: says if a method takes a task, to explain a missing cell.
+        order: the values asked for on some axes, in their order.
     """
     cells = list(cells)
     changed: dict[tuple[str, str], set[str]] = {}
@@ -70,13 +74,13 @@ def grids(
         changed.setdefault(cell.axis("protocol"), set()).update(cell.changed)
     protocols = protocol_names(changed)
     return [
-        ResultTable(table, rows, columns, median, takes, protocols).grid()
-        for table in _tables(cells, {*rows, *columns})
+        ResultTable(table, rows, columns, median, takes, protocols, order).grid()
+        for table in _tables(cells, {*rows, *columns}, order)
     ]
 
 
-def _tables(cells: Sequence[Entry], laid_out: Collection[str]) -> list[list[Entry]]:
-    """Split cells by all axes that are not laid out in rows or columns, sorted by their values."""
+def _tables(cells: Sequence[Entry], laid_out: Collection[str], order: Order) -> list[list[Entry]]:
+    """Split cells by all axes that are not laid out in rows or columns, as asked or sorted."""
     axes = [name for name in SPLIT_ORDER if name not in laid_out]
     short = telling({cell.row for cell in cells})
     tables: dict[tuple[Any, ...], list[Entry]] = {}
@@ -85,4 +89,7 @@ def _tables(cells: Sequence[Entry], laid_out: Collection[str]) -> list[list[Entr
         place = tuple(cell.axis(name) for name in axes)
         tables.setdefault(place, []).append(cell)
     ordered = sorted(tables, key=lambda place: [(value is not None, value) for value in place])
+    ordered.sort(
+        key=lambda place: [rank(order, axis, v) for axis, v in zip(axes, place, strict=True)]
+    )
     return [tables[place] for place in ordered]

@@ -10,6 +10,7 @@ from fewbench.report.tables.blocks import worst_first
 from fewbench.report.tables.entry import AXES, Entry
 from fewbench.report.tables.grid import Grid, GridCell, places
 from fewbench.report.tables.names import Names
+from fewbench.report.tables.order import Order, rank
 from fewbench.report.today import UNRECORDED, earlier
 from fewbench.store.cell import TaskCell, Terms
 
@@ -42,6 +43,7 @@ class ResultTable:
         median: show the median after mean and std.
         takes: says if a method takes a task, to explain a missing cell.
         protocols: the name of each protocol, by its own name and the hash of its constants.
+        order: the values asked for on some axes, in their order.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class ResultTable:
         median: bool,
         takes: Explain,
         protocols: Mapping[tuple[str, str], str],
+        order: Order,
     ) -> None:
         self.median, self.takes, self.protocols = median, takes, protocols
         self.names = Names(
@@ -73,6 +76,8 @@ class ResultTable:
             else sorted({down for down, _ in self.cells})
         )
         self.across = sorted({across for _, across in self.cells})
+        self.down.sort(key=lambda key: _ranks(order, self.rows, key))
+        self.across.sort(key=lambda key: _ranks(order, self.columns, key))
         self.averaged = self._averaged() if self.columns == ["task"] else []
         self.n = _common_n(cells)
         self.marks = self._marks()
@@ -238,6 +243,11 @@ class ResultTable:
         notes += _notes_on_doubled(cells)
         notes += [f"{mark.strip()} {text}" for text, mark in self.marks.items()]
         return notes
+
+
+def _ranks(order: Order, axes: Sequence[str], key: Key) -> list[int]:
+    """Return the place of a row or column in the order asked for; a sort by it keeps ties."""
+    return [rank(order, axis, value) for axis, value in zip(axes, key, strict=True)]
 
 
 def _varying(cells: Iterable[Entry]) -> set[str]:

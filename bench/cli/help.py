@@ -1,0 +1,45 @@
+"""The help of a command as plain text: options in panels, for any terminal, pipe or reader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer.core
+
+from fewbench.cli.options import PANELS
+
+ARGUMENTS, OPTIONS, HELP = "Arguments", "Options", "Help"
+ORDER = (ARGUMENTS, OPTIONS, *PANELS, HELP)
+WIDEST_NAME = 30
+"""The widest option whose help stands on the same line (click's own limit)."""
+GAP = 2
+
+
+class PanelCommand(typer.core.TyperCommand):
+    """A command whose help groups options by their panels."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each panel, with the help of all options in one column."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            row = parameter.get_help_record(ctx)
+            if row is not None:
+                panels.setdefault(_panel(parameter), []).append(row)
+        rows = [row for panel in panels.values() for row in panel]
+        column = _name_width(rows) + GAP
+        for title in sorted(panels, key=ORDER.index):
+            with formatter.section(title):
+                formatter.write_dl(panels[title], col_spacing=column - _name_width(panels[title]))
+
+
+def _panel(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return ARGUMENTS
+    if "--help" in parameter.opts:
+        return HELP
+    return getattr(parameter, "rich_help_panel", None) or OPTIONS
+
+
+def _name_width(rows: list[tuple[str, str]]) -> int:
+    """Return the width of the widest name, as far as the help starts beside it."""
+    return min(max(len(name) for name, _ in rows), WIDEST_NAME)
