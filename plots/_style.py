@@ -1,4 +1,4 @@
-"""One look for all figures: the width of a column, small plain type, lines and marks told apart
+"""One look for all figures: the width of a column, small plain type, lines and marks distinguished
 without colour.
 """
 

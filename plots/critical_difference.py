@@ -1,5 +1,4 @@
-"""The critical-difference diagram: average ranks of methods on a line, those not told apart joined
-by bars.
+"""The critical-difference diagram: average ranks on a line, bars join what is not significant.
 
 Demšar, 2006, "Statistical comparisons of classifiers over multiple data sets", Figure 1.
 """

@@ -17,8 +17,7 @@ LABELS = {"held_out_loss": "masked-word loss (nats)", "mrr": "LAMA MRR (macro)"}
 def save_curves(
     curves: Mapping[str, Curve], file: Path, *, measures: Sequence[str] = ("held_out_loss",)
 ) -> None:
-    """Draw measures against millions of tokens, a panel each and a line a run; told apart by dashes
-    and marks too.
+    """Draw measures against millions of tokens, a panel each, a line with its own dashes per run.
 
     Args:
         curves: by name, the points of a training report.

@@ -172,7 +172,7 @@ class Compared(NamedTuple):
         too few seeds.
         """
         verdict = (
-            "not told apart"
+            "not significant"
             if not adjusted < LEVEL
             else "shows"
             if self.low > 0

@@ -76,7 +76,7 @@ def test_difference_spread_and_seeds_by_hand(store):
     text = told(store)
     assert "| mood † | 16 | 70.0 ±8.2 | 61.7 ±2.4 | +8.3 | 2 of 3 |" in text
     assert "Mean of 1 task +8.3 [" in text and "too few seeds to tell" in text
-    assert "| New is above old | not told apart |" in text
+    assert "| New is above old | not significant |" in text
 
 
 def test_tasks_weigh_alike_and_a_gap_on_every_seed_shows(store):
@@ -98,7 +98,7 @@ def test_p_is_corrected_for_the_number_of_claims(store):
     p = stats.ttest_1samp((0.1, -0.02, 0.08, 0.02, 0.09, 0.04), 0).pvalue
     assert f"p = {p:.3f}, corrected {p:.3f}: **shows**" in describe([finding], store)
     several = describe([finding, finding, finding], store)
-    assert several.count(f"p = {p:.3f}, corrected {3 * p:.3f}: **not told apart**") == 3
+    assert several.count(f"p = {p:.3f}, corrected {3 * p:.3f}: **not significant**") == 3
 
 
 def test_spread_is_the_distance_from_the_mean_of_the_seeds(store):

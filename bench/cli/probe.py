@@ -91,7 +91,7 @@ def probe(
 
 
 def _names(refs: Sequence[ModelRef]) -> list[str]:
-    """Return the models' names; two of one name are told apart by their revisions."""
+    """Return the models' names; two of one name are distinguished by their revisions."""
     names = [ref.name for ref in refs]
     return [
         ref.name if names.count(ref.name) == 1 else f"{ref.name}@{ref.revision[:8]}" for ref in refs

@@ -35,7 +35,7 @@ def take_names(table: TomlTable, form: str, labels: tuple[str, ...]) -> dict[str
     "text", … }`.
 
     Raises:
-        BenchError: names for a choice, not just one a label, or texts that cannot be told apart.
+        BenchError: names for a choice, not just one per label, or texts that are not distinct.
     """
     names: dict[str, str] = table.take("names", dict, {})
     if names and form == "choice":

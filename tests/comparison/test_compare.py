@@ -43,7 +43,7 @@ def test_a_method_against_itself(add, store):
         add("new", seed)
     (row,) = versus(store, "new", "new").rows
     assert (row.difference, row.low, row.high, row.p, row.effect) == (0, 0, 0, 1, None)
-    assert row.verdict == "not told apart" and row.tally == (0, 5, 0)
+    assert row.verdict == "not significant" and row.tally == (0, 5, 0)
 
 
 def test_two_seeds_are_too_few_and_it_says_so(add, store):

@@ -97,12 +97,12 @@ def test_a_verdict_never_contradicts_what_is_shown(add, store):
             for row in table.rows:
                 verdicts.add(row.verdict)
                 assert (row.verdict in ("better", "worse")) == (row.holm < 0.05)
-                if row.verdict != "not told apart":
+                if row.verdict != "not significant":
                     assert (row.low > 0) == (row.verdict == "better") and (row.high < 0) == (
                         row.verdict == "worse"
                     )
                 assert row.holm >= row.p and (row.p >= 0.05 or not row.low <= 0 <= row.high)
-    assert verdicts == {"better", "worse", "not told apart"}
+    assert verdicts == {"better", "worse", "not significant"}
 
 
 def test_records_of_another_definition_are_not_compared(add, store):

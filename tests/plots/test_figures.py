@@ -1,4 +1,4 @@
-"""Every figure from stored records: what is in it, told apart without colour, nothing over anything
+"""Every figure from stored records: what is in it, distinct without colour, nothing over anything
 else.
 """
 

@@ -1,4 +1,4 @@
-"""A cell holds the runs of one question: what is told apart, what shares a cell, and what is said
+"""A cell holds the runs of one question: what is distinct, what shares a cell, and what is said
 of both.
 """
 

@@ -81,11 +81,11 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, `not told apart` or `too few seeds`, by Holm's p alone."""
+        """`better`, `worse`, `not significant` or `too few seeds`, by Holm's p alone."""
         if math.isnan(self.p):
             return "too few seeds"
         if not self.holm < LEVEL:
-            return "not told apart"
+            return "not significant"
         return "better" if self.difference > 0 else "worse"
 
 

@@ -11,7 +11,7 @@ from fewbench.report.statistics.crossed import LEVEL
 from fewbench.report.statistics.ranks import Ranking
 from fewbench.report.tables.grid import Grid, GridCell
 
-MARKS = {"better": "▲", "worse": "▼", "not told apart": "=", "too few seeds": "?"}
+MARKS = {"better": "▲", "worse": "▼", "not significant": "=", "too few seeds": "?"}
 HEADER = ["task", "new", "other", "diff.", "95 %", "p", "Holm", "g", "w/t/l"]
 
 
@@ -72,8 +72,8 @@ def legend(tables: Sequence[Versus], resamples: int) -> list[str]:
     verdicts = {row.verdict for row in rows}
     marks = [f"{mark} {verdict}" for verdict, mark in MARKS.items() if verdict in verdicts]
     notes = [
-        f"{', '.join(marks)} (told: Holm's p below {LEVEL}, from {FEWEST_SEEDS} independent pairs "
-        f"of runs on, {FEWEST_EACH} a task)",
+        f"{', '.join(marks)} (significant: Holm's p below {LEVEL}, from {FEWEST_SEEDS} "
+        f"independent pairs of runs on, {FEWEST_EACH} per task)",
         f"95 %: interval of the difference, by Student's t, over {_chance(rows, resamples)}",
         f"p: of the same t{_test(rows)}; "
         "Holm: p adjusted for all rows shown, the last ones among themselves",
