@@ -37,9 +37,11 @@ def draw(material: Material) -> Figure:
 
     def full_data(axes: Axes, panel: Panel) -> list[Any]:
         for number in material.published:
-            if (number.paper, number.table, number.k, number.task, number.metric) == (
+            place = (number.task, number.task_source, number.metric)
+            if (number.paper, number.table, number.k, *place) == (
                 *FULL,
                 panel.task,
+                panel.cell.source,
                 panel.metric,
             ):
                 axes.axhline(number.value, color="0.35", linestyle=(0, (1, 1.2)), linewidth=0.9)

@@ -15,16 +15,26 @@ import pytest
 from conftest import PROJECT
 
 from fewbench.data.task_file import declared
+from fewbench.data.task_prompts import OWN, with_prompt
 from fewbench.errors import BenchError
-from fewbench.registry.methods import methods, task_files
+from fewbench.registry.methods import task_files
 from fewbench.registry.protocol import protocols
+from fewbench.registry.settings import choose_methods
 from fewbench.report import render
-from fewbench.report.published import COLUMNS, METRICS, PROTOCOLS, Published, beside, read_published
+from fewbench.report.published import (
+    COLUMNS,
+    METRICS,
+    PROTOCOLS,
+    UNSTATED,
+    Published,
+    beside,
+    read_published,
+)
 from fewbench.report.tables.beside import published_entries, published_rows
 from fewbench.report.tables.blocks import Block, Scores, TableRow
 from fewbench.report.tables.entry import entries
 from fewbench.report.tables.pivot import grids
-from fewbench.store.cell import Entrant, TaskCell, Terms
+from fewbench.store.cell import Entrant, TaskCell, Terms, label
 
 FOLDER = PROJECT / "results" / "published"
 NUMBERS = read_published(FOLDER)
@@ -66,19 +76,59 @@ def test_the_readme_says_how_each_file_was_checked():
         assert re.search(rf"^\| `{re.escape(file.name)}` \| {lines} \| \S", text, re.M), file.name
 
 
-def test_tasks_methods_metrics_and_protocols_are_known():
-    tasks = declared(task_files())
-    known, every = methods(), {*tasks.tasks, *tasks.facts, ""}
+def test_tasks_sources_prompts_metrics_and_protocols_are_known():
+    known = declared(task_files())
     for number in NUMBERS:
-        assert number.task in every, number
         assert number.metric in METRICS, number
-        name, _, settings = number.method.partition(":")
-        for step in filter(None, name.split("+")):
-            assert step in known, number
-        for setting in filter(None, settings.split(",")):
-            assert setting.partition("=")[0] in known[name].settings, number
         assert re.fullmatch(r"full|\d*|\d+ total", number.k), number
+        task = known.tasks.get(number.task)
+        if task is None:
+            assert number.task in ("", *known.facts), number
+            assert not (number.task_source or number.template), number
+            continue
+        sources = [source.name for source in task.sources]
+        # Only of a task with several sources may it be open which one a paper used.
+        assert number.task_source in sources or (not number.task_source and len(sources) > 1)
+        with_prompt(task, number.template or OWN)
     assert set(PROTOCOLS.values()) <= set(protocols())
+
+
+def test_every_mapping_is_a_method_with_settings_that_bind():
+    for mapping in {number.method for number in NUMBERS if number.method}:
+        (choice,) = choose_methods([mapping])
+        assert label(choice.method.name, choice.settings) == mapping
+
+
+def test_how_many_numbers_have_a_method():
+    mapped = Counter(number.paper for number in NUMBERS if number.method)
+    assert mapped == {
+        "efficient-nlp-thesis": 736,
+        "ppt": 175,
+        "prompt-distiller": 102,
+        "smash": 162,
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "mapping"),
+    [
+        ("4", "Hybrid PPT", {"ppt:hybrid=True", "ppt:chinese=True,hybrid=True"}),
+        ("4", "Unified PPT", {"ppt:unified=True", "ppt:chinese=True,unified=True"}),
+        ("4", "T5-Small", {"prompt-ft"}),  # text to text, and no new head
+        ("5", "PT (MC)", {"prompt-tuning"}),
+        ("2", "Task-Related Sampling", {"prompt-tuning:start=task"}),
+        ("2", "dR-b distill", {"prompt-kd:lambda1=1.0,temperature=1.0"}),  # smash, eq. 1
+        ("2", "SMASH zero-shot", {"smash:tune=False"}),
+        ("2", "w/o. both techniques", {"prompt-distiller:lambda2=0.0,n=0"}),
+        ("5.1", "w/o pilot update", {"metadistil:pilot=False"}),
+        ("3.1", "HeadPrune", {""}),  # ALBERT's layers share their heads
+        ("4.1", "BERT-PKD [Sun et al., 2019a]", {""}),  # starts from the truncated teacher
+        ("4.1", "Q8-PTQ [Zafir et al., 2019]", {"ptq:per_channel=False"}),
+    ],
+)
+def test_rows_map_to_the_method_and_settings_of_their_paper(table, row, mapping):
+    found = {number.method for number in NUMBERS if (number.table, number.row) == (table, row)}
+    assert found == mapping
 
 
 def test_no_cell_twice_and_every_number_possible():
@@ -100,7 +150,7 @@ def test_no_cell_twice_and_every_number_possible():
         ("prompt-distiller", "1", "2", 3),
         ("ppt", "1", "4", 2),
         ("efficient-nlp-thesis", "3.1", "3.4", 6),
-        ("efficient-nlp-thesis", "4.1", "4.2", 30),
+        ("efficient-nlp-thesis", "4.1", "4.2", 24),
         ("efficient-nlp-thesis", "6.2", "6.4", 16),
     ],
 )
@@ -174,13 +224,16 @@ def number(**changes):
         1.4,
         5,
         "",
+        "lm-bff",
     )
     return replace(plain, **changes)
 
 
 def ask(numbers, **changes):
     given = (
-        dict(method="prompt-ft", task="sst-2", metric="accuracy", k=16, protocol="quick") | changes
+        dict(method="prompt-ft", task="sst-2", source="lm-bff", metric="accuracy")
+        | dict(k=16, protocol="quick")
+        | changes
     )
     return beside(numbers, **given)
 
@@ -198,6 +251,18 @@ def test_what_is_not_as_in_ours_is_marked():
         "prompt-ft:lr=1",
         "another protocol; GLUE's hidden test set",
     )
+
+
+def test_another_source_or_prompt_is_marked():
+    assert ask([number()], source="glue")[0].mark == "sst-2@lm-bff; another protocol"
+    (open_source,) = ask([number(task_source="")])
+    assert open_source.mark == f"{UNSTATED}; another protocol"
+    (other_prompt,) = ask([number(template="man-2")])
+    assert other_prompt.mark == "prompt man-2; another protocol"
+    assert ask([number()], template="man-2")[0].mark == "prompt own; another protocol"
+    lmbff = [n for n in NUMBERS if (n.table, n.row) == ("6.2", "Fine-tuning")]
+    of_glue = ask(lmbff, method="ft", source="glue", protocol="lm-bff-v1")
+    assert [cell.mark for cell in of_glue] == ["sst-2@lm-bff"]
 
 
 def test_the_same_k_comes_before_others():

@@ -19,6 +19,9 @@ COLUMNS = tuple(
     "paper table group row method column task backbone K metric value std n note".split()
 )
 
+PARSED = ("task", "K", "value", "std", "n")
+"""The columns that are read as something else than their text."""
+
 METRICS = {
     "accuracy": "percent",
     "f1": "percent",
@@ -52,6 +55,9 @@ PROTOCOLS = {
 another.
 """
 
+UNSTATED = "source of the data not stated"
+"""The mark of a number whose paper does not say which of a task's sources it used."""
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -60,7 +66,8 @@ class Published:
     `row`, `group` and `column` are as printed; `method` is ours, with its settings as `bench run`
     takes them, or empty where we have none. `k` is examples a class, `full`, `32 total`, or empty
     where no example is used. `std` and `n` (runs) are None where the paper does not say; `note`
-    holds its footnotes.
+    holds its footnotes. `task_source` is empty where the paper does not say which of a task's
+    sources it used, and `template` where the prompt is the task's own.
     """
 
     paper: str
@@ -77,6 +84,8 @@ class Published:
     std: float | None
     n: int | None
     note: str
+    task_source: str = ""
+    template: str = ""
 
     @property
     def source(self) -> str:
@@ -130,9 +139,14 @@ def _read(file: Path) -> Iterator[Published]:
             where = f"{file}, line {reader.line_num}"
             if None in row or None in row.values():
                 raise BenchError("a line with too many or too few cells", where=where)
-            plain = {name: row[name] for name in COLUMNS if name not in ("K", "value", "std", "n")}
+            plain = {name: row[name] for name in COLUMNS if name not in PARSED}
+            place, _, template = row["task"].partition("+")
+            task, _, source = place.partition("@")
             std, n = row["std"], row["n"]
             yield Published(
+                task=task,
+                task_source=source,
+                template=template,
                 k=row["K"],
                 value=_number(row["value"], where),
                 std=_number(std, where) if std else None,
@@ -156,6 +170,8 @@ def beside(
     *,
     method: str,
     task: str,
+    source: str,
+    template: str = "",
     metric: str,
     k: int,
     protocol: str,
@@ -166,6 +182,8 @@ def beside(
         numbers: of any tables.
         method: with or without settings; numbers of the same method with any settings are returned.
         task: without its source.
+        source: of the task; numbers on the rows of another are marked.
+        template: the prompt, if it is not the task's own; numbers with another are marked.
         metric: the one shown; numbers of another are left out.
         k: examples a class.
         protocol: by name.
@@ -187,7 +205,7 @@ def beside(
             n.std,
             n.n,
             n.source,
-            _differences(n, k, protocol),
+            _differences(n, source, template, k, protocol),
         )
         for n in _once(same or near)
     ]
@@ -203,11 +221,19 @@ def _once(numbers: Iterable[Published]) -> list[Published]:
     return list(unique.values())
 
 
-def _differences(number: Published, k: int, protocol: str) -> str:
-    found = {
-        "full training set" if number.k == "full" else f"K={number.k}": number.k
-        not in ("", str(k)),
-        "another protocol": number.protocol != protocol,
-        "GLUE's hidden test set": "test server" in number.note,
-    }
-    return "; ".join(text for text, differs in found.items() if differs)
+def _differences(number: Published, source: str, template: str, k: int, protocol: str) -> str:
+    """Say how a number's conditions differ from those given; empty where they do not."""
+    marks = []
+    if number.task_source != source:
+        marks.append(f"{number.task}@{number.task_source}" if number.task_source else UNSTATED)
+    if number.template != template:
+        marks.append(f"prompt {number.template or 'own'}")
+    if number.k == "full":
+        marks.append("full training set")
+    elif number.k not in ("", str(k)):
+        marks.append(f"K={number.k}")
+    if number.protocol != protocol:
+        marks.append("another protocol")
+    if "test server" in number.note:
+        marks.append("GLUE's hidden test set")
+    return "; ".join(marks)

@@ -107,7 +107,7 @@ def usual(root: Path) -> Path:
     ]
     publish(
         root,
-        "smash,2,,Theirs,prompt-ft,SST-2,sst-2,roberta-large,16,accuracy,92.7,0.9,5,"
+        "smash,2,,Theirs,prompt-ft,SST-2,sst-2@lm-bff,roberta-large,16,accuracy,92.7,0.9,5,"
         "from another paper",
     )
     return store_of(root, *records)

@@ -219,7 +219,7 @@ def test_a_link_is_relative_whatever_a_file_is_called(tmp_path, name):
 def test_published_numbers_become_rows_and_those_of_other_metrics_and_tasks_do_not(tmp_path):
     publish(
         tmp_path,
-        "smash,2,Part,A,prompt-ft,SST-2 (acc),sst-2,roberta-large,16,accuracy,92.7,0.9,5,a note",
+        "smash,2,Part,A,prompt-ft,SST-2 (acc),sst-2@lm-bff,roberta-large,16,accuracy,92.7,0.9,5,a note",
         "smash,2,Part,A,prompt-ft,MR,mr,roberta-large,16,accuracy,87.0,,,",
         "smash,2,Part,A,prompt-ft,MRPC,mrpc,roberta-large,16,accuracy,70.0,,,",
         "smash,2,Part,A,prompt-ft,Avg.,,roberta-large,16,average,80.0,,,",
@@ -234,8 +234,8 @@ def test_published_numbers_become_rows_and_those_of_other_metrics_and_tasks_do_n
         ("Part: A", "full", "smash Table 2"),
     ]
     assert found[0]["cells"] == [
-        ("sst-2", "accuracy", 92.7, 0.9, 5, "a note"),
-        ("mr", "accuracy", 87.0, None, None, ""),
+        ("sst-2", "accuracy", 92.7, 0.9, 5, "a note", "lm-bff"),
+        ("mr", "accuracy", 87.0, None, None, "", ""),
     ]
 
 

@@ -95,6 +95,7 @@ class PublishedCell(NamedTuple):
     std: float | None
     n: int | None
     note: str
+    source: str
 
 
 class PublishedRow(TypedDict):

@@ -136,10 +136,15 @@ function ours(block, columns) {
   return [...lines.values()].map((line) => ({ ...line, average: average(line.cells) }));
 }
 
+const otherSource = (task, source) => (source ? `${task}@${source}` : "source of the data not stated");
+
 function theirs(row, columns) {
   const cells = columns.map((column) => {
     const found = row.cells.find(([task, metric]) => task === column.task && metric === column.metric);
-    return found ? { mean: found[2], std: found[3], n: found[4], failed: 0, stale: 0, note: found[5] } : null;
+    if (!found) return null;
+    const [, , mean, std, n, note, source] = found;
+    const other = column.source && source !== column.source ? otherSource(column.task, source) : "";
+    return { mean, std, n, failed: 0, stale: 0, note: [note, other].filter(Boolean).join("; ") };
   });
   const searched = `${row.label} ${row.paper} ${row.backbone} ${row.method} published`.toLowerCase();
   return { id: row.id, label: row.label, paper: row, student: row.backbone, cells, average: average(cells), searched };

@@ -29,7 +29,13 @@ def rows(numbers: Iterable[Published], headlines: Mapping[str, str]) -> list[Pub
         )
         row = lines.setdefault(line, _row(number))
         cell = PublishedCell(
-            number.task, number.metric, number.value, number.std, number.n, number.note
+            number.task,
+            number.metric,
+            number.value,
+            number.std,
+            number.n,
+            number.note,
+            number.task_source,
         )
         row["cells"].append(cell)
     return list(lines.values())

@@ -10,7 +10,7 @@ from fewbench.report.tables.entry import Entry
 from fewbench.store.cell import Entrant, TaskCell
 from fewbench.types import Json
 
-ALIKE = "same K and protocol"
+ALIKE = "same data, K and protocol"
 
 
 def published_entries(blocks: Iterable[Block], numbers: Sequence[Published]) -> list[Entry]:
@@ -72,6 +72,8 @@ def _near(block: Block, numbers: Sequence[Published]) -> Iterator[tuple[TaskCell
                 numbers,
                 method=method,
                 task=column.task,
+                source=column.source,
+                template=column.template,
                 metric=column.metric,
                 k=terms.k,
                 protocol=terms.protocol,
