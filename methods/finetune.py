@@ -1,4 +1,4 @@
-"""A step: train a model further on the task, on labels alone (thesis Table 4.2, "+Finetune").
+"""A step: continue training a model on the labels alone (thesis Table 4.2, "+Finetune").
 
 After `truncate` it is the thesis's "Truncate & Finetune", after `head-prune` its "Head Prune +
 Finetune".

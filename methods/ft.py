@@ -1,7 +1,7 @@
-"""Fine-tuning: a new linear classification head on the first token, all weights trained.
+"""Fine-tuning: a new linear classification head on the first token, all weights are trained.
 
 smash, section 3.1, prompt-distiller, Table 1 (FT). Regression trains one output by squared error on
-values scaled to 0..1; a choice scores each option as a sequence of its own. In an encoder-decoder
+values scaled to 0..1; a choice scores each option as a separate sequence. In an encoder-decoder
 the head reads the decoder's first state; ppt's full-model tuning of T5 is text to text instead, and
 here that is prompt-ft.
 """

@@ -1,5 +1,4 @@
-"""A step: train a model further by the predictions of the trained teacher alone, without labels
-("Pure KD").
+"""A step: continue training a model on its trained teacher's predictions alone ("Pure KD").
 
 Thesis sections 4.2 and 4.5: KL(teacher || student), eq. 4.2, both softened at a temperature of 10
 and multiplied by its square (Hinton et al., 2015). After `truncate` it is Table 4.1's "Pure KD",
@@ -38,15 +37,15 @@ def transform(
     batch_size: Count = 8,
 ) -> TaskModel:
     """Train the model towards its teacher by the protocol."""
-    wanted = targets(kit.teacher(), split.train)
+    teacher_targets = targets(kit.teacher(), split.train)
 
     def loss(batch: Batch) -> Tensor:
-        return soft_loss(model, model(batch), wanted[batch.rows], temperature)
+        return soft_loss(model, model(batch), teacher_targets[batch.rows], temperature)
 
     kit.train(model, lr=lr, batch_size=batch_size, loss=loss)
     return model
 
 
 def check(task: Task, student: Backbone | None, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse a temperature that is not above 0."""
+    """Refuse a temperature of 0 or below."""
     check_temperature(settings["temperature"])

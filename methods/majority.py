@@ -1,4 +1,4 @@
-"""Answer the training set's class shares (its mean for regression), whatever the input.
+"""Answer the class shares of train (its mean for regression), whatever the input.
 
 The floor of every table. A balanced K-shot train has equal shares, so its arg-max is the first
 class.
@@ -27,11 +27,9 @@ class Constant:
         """Return the row for each example."""
         array = np.repeat(self.row[None], len(examples), axis=0)
         ids = tuple(example.id for example in examples)
-        return (
-            Predictions(ids, probabilities=array)
-            if self.row.ndim
-            else Predictions(ids, values=array)
-        )
+        if self.row.ndim:
+            return Predictions(ids, probabilities=array)
+        return Predictions(ids, values=array)
 
 
 def fit(task: Task, split: Split, kit: FitContext) -> Predictor:
@@ -39,6 +37,5 @@ def fit(task: Task, split: Split, kit: FitContext) -> Predictor:
     labels = np.array([example.label for example in split.train])
     if task.is_regression:
         return Constant(np.array(labels.mean(), dtype=np.float32))
-    return Constant(
-        (np.bincount(labels, minlength=len(task.labels)) / len(labels)).astype(np.float32)
-    )
+    shares = np.bincount(labels, minlength=len(task.labels)) / len(labels)
+    return Constant(shares.astype(np.float32))

@@ -1,9 +1,8 @@
-"""PABEE, patience-based early exit: a classifier after every layer, and a stop where their
-predictions settle.
+"""PABEE, early exit by patience: a classifier after every layer, a stop where predictions settle.
 
-thesis, chapter 3: eq. 3.1 (layers), 3.2-3.3 (the patience counter), 3.4-3.6 (the joint loss). How
-to exit is no part of training: `kit.train` keeps the checkpoint whose last classifier is best on
-dev, and the patience (or the threshold or depth of the other rules) is then the one given, or else
+thesis, chapter 3: eq. 3.1 (layers), 3.2-3.3 (the patience counter), 3.4-3.6 (the joint loss). The
+rule of exit is not part of training: `kit.train` keeps the checkpoint whose last classifier is best
+on dev, and the patience (or the threshold or depth of the other rules) is then the one set, or else
 the best on dev from one pass through all layers.
 
 Presets: the thresholds of BranchyNet and Shallow-Deep on the same classifiers (Tables 3.1, 3.2,
@@ -54,17 +53,15 @@ def fit(
     tau: Weight = 0.1,
     joint: bool = True,
 ) -> Predictor:
-    """Train all classifiers together, then take the rule that is given or best on dev."""
+    """Train all classifiers together, then take the rule that is set or best on dev."""
     model = head_exits(kit.backbone("student"), task)
     layers = len(model.classifiers)
     rules = rules_to_try(
         task, layers, rule, patience=patience, threshold=threshold, depth=depth, tau=tau
     )
     if not joint and depth is not None:
-        model.rule, model.weights = (
-            Depth(depth),
-            one_hot(model.weights.long()[depth - 1] - 1, layers),
-        )
+        model.rule = Depth(depth)
+        model.weights = one_hot(model.weights.long()[depth - 1] - 1, layers)
     kit.train(model, lr=lr, batch_size=batch_size)
     kit.notes["exits_on_dev"] = choose_rule(model, rules, split.dev)
     kit.notes["exit_chosen_by"] = CHOICE
@@ -75,8 +72,8 @@ def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: A
     """Refuse an exit that the model or task cannot have.
 
     Raises:
-        BenchError: a patience or depth beyond the layers, thresholds for a regression, one
-            classifier of no depth.
+        BenchError: a patience or depth beyond the layers, thresholds for a regression, or
+            `joint=False` without a depth.
     """
     exits = {name: settings[name] for name in ("rule", "patience", "threshold", "depth", "tau")}
     rules_to_try(task, len(student.layers), **exits)

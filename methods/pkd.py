@@ -1,4 +1,4 @@
-"""Patient KD: a student also learns the teacher's first-token states of intermediate layers.
+"""Patient KD: a student also learns the first-token states of its teacher's intermediate layers.
 
 L = alpha T^2 KL(teacher || student) + (1 - alpha) CE + beta PT, where PT is the mean squared
 difference of [CLS] hidden states, each divided by its length, between each of the student's layers
@@ -56,17 +56,18 @@ def fit(
     batch_size: Count = 8,
 ) -> Predictor:
     """Train the student; the teacher's predictions and states are computed once."""
-    taught = head_teacher(kit.teacher(), teacher)
+    teacher_model = head_teacher(kit.teacher(), teacher)
     model = HeadModel(kit.backbone("student"), task)
-    layers = layer_map(len(model.backbone.layers), len(taught.backbone.layers), strategy)
-    wanted = targets(taught, split.train)
-    states = read_states(taught, split.train)[:, :, [layer - 1 for layer in layers]]
+    depths = len(model.backbone.layers), len(teacher_model.backbone.layers)
+    layers = layer_map(*depths, strategy)
+    teacher_targets = targets(teacher_model, split.train)
+    states = read_states(teacher_model, split.train)[:, :, [layer - 1 for layer in layers]]
     kit.notes["teacher_layers"] = layers
 
     def loss(batch: Batch) -> Tensor:
         *below, last = model.backbone.reads(batch)
         scores = head_scores(model, last)
-        soft = soft_loss(model, scores, wanted[batch.rows], temperature)
+        soft = soft_loss(model, scores, teacher_targets[batch.rows], temperature)
         patience = patient_mse(torch.stack(below, 1), states[batch.rows].flatten(0, 1))
         return alpha * soft + (1 - alpha) * hard_loss(task, scores, batch.labels) + beta * patience
 
@@ -75,8 +76,6 @@ def fit(
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse models of other widths, a teacher of fewer layers, and a temperature that is not above
-    0.
-    """
+    """Refuse models of different widths, a teacher of fewer layers, and a temperature of 0."""
     check_temperature(settings["temperature"])
     check_layers(student, teacher)

@@ -1,10 +1,9 @@
-"""Prompt-Distiller: a prompted student learns from its prompt-tuned and its pretrained teacher;
-prompt-distiller.
+"""Prompt-Distiller: a prompted student learns from a prompt-tuned and a pretrained teacher.
 
-L = L_MLM(X) + lambda1 (L_KD(X) + L_KD(X')) + lambda2 (L_CPD(X) + L_CPD(X')), eq. 8. X is train,
-taught by the trained teacher (eq. 3); X' are n |X| texts without labels, drawn with replacement
-from what the split leaves over, the same for all trials, and taught by the pretrained one (eq. 4).
-Eq. 3 and 4 are read as in prompt-kd; Table 2 is the presets.
+prompt-distiller: L = L_MLM(X) + lambda1 (L_KD(X) + L_KD(X')) + lambda2 (L_CPD(X) + L_CPD(X')), eq.
+8. X is train, taught by the trained teacher (eq. 3); X' are n |X| texts without labels, drawn with
+replacement from what the split leaves over, the same for all trials, and taught by the pretrained
+one (eq. 4). Eq. 3 and 4 are read as in prompt-kd; Table 2 is the presets.
 
 L_CPD (eq. 5-7) compares probes of intermediate layers, whose training is ours. Eq. 6 prints no
 logarithm, and f(x') with both models on x': over all examples that nearly cancels. We read
@@ -67,48 +66,46 @@ def fit(
     lr: Positive = 1e-5,
     batch_size: Count = 4,
 ) -> Predictor:
-    """Train probes on the frozen models, then the student on eq. 8; what the teachers say is
-    computed before.
+    """Train probes on the frozen models, then the student on eq. 8.
+
+    The teachers' outputs are computed once, before the training.
     """
     tuned = prompt_teacher(kit.teacher(), teacher)
     pretrained = prompt_model(kit.backbone("teacher"), task).requires_grad_(False)
-    model, pool = prompt_model(kit.backbone("student"), task), draw_pool(split, n)
-    on = split.train if lambda2 else ()
-    probes = probed(model, on) if on else None
-    labelled = lesson(tuned, split.train, probes_on=on)
-    unlabelled = lesson(pretrained, pool, probes_on=on) if pool else None
+    model = prompt_model(kit.backbone("student"), task)
+    pool = draw_pool(split, n)
+    probe_examples = split.train if lambda2 else ()
+    probes = probed(model, probe_examples) if probe_examples else None
+    labelled = lesson(tuned, split.train, probes_on=probe_examples)
+    unlabelled = lesson(pretrained, pool, probes_on=probe_examples) if pool else None
     more = stream(model, pool, batch_size, kit.seed)
 
-    def learn(batch: Batch, taught: Lesson) -> tuple[Tensor, Tensor]:
+    def learn(batch: Batch, targets: Lesson) -> tuple[Tensor, Tensor]:
         *below, last = model.backbone.reads(batch)
         scores = scores_at(model, last)
-        cpd = (
-            contrasted(probes, below, taught, batch.rows, log=log, crossed=crossed) if probes else 0
-        )
-        return scores, lambda1 * soft_cross_entropy(
-            scores, taught.scores[batch.rows], temperature
-        ) + lambda2 * cpd
+        cpd: Tensor | int = 0
+        if probes:
+            cpd = contrasted(probes, below, targets, batch.rows, log=log, crossed=crossed)
+        kd = soft_cross_entropy(scores, targets.scores[batch.rows], temperature)
+        return scores, lambda1 * kd + lambda2 * cpd
 
     def loss(batch: Batch) -> Tensor:
         scores, distilled = learn(batch, labelled)
-        return (
-            cross_entropy(scores, batch.labels)
-            + distilled
-            + (learn(next(more), unlabelled)[1] if unlabelled else 0)
-        )
+        value = cross_entropy(scores, batch.labels) + distilled
+        if unlabelled:
+            _, distilled = learn(next(more), unlabelled)
+            value = value + distilled
+        return value
 
     with focus_on(model, kit.protocol, split.train, split.dev, pool):
         kit.train(model, lr=lr, batch_size=batch_size, loss=loss, whole_vocabulary=True)
-    kit.notes |= token_study(
-        {"tuned": tuned, "pretrained": pretrained, "student": model}, split.dev
-    )
+    models = {"tuned": tuned, "pretrained": pretrained, "student": model}
+    kit.notes |= token_study(models, split.dev)
     return model
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse a temperature that is not above 0, a pool of less than nothing, and models without a
-    layer to probe.
-    """
+    """Refuse a temperature of 0, a negative pool, and models without a layer to probe."""
     check_temperature(settings["temperature"])
     check_pool(settings["n"])
     if settings["lambda2"]:

@@ -1,9 +1,8 @@
-"""Prompt-based fine-tuning: the label words' scores at the mask, all weights trained (LM-BFF with
-manual prompts).
+"""Prompt-based fine-tuning: label words at the mask of a manual prompt, all weights are trained.
 
-smash, section 3.1; prompt-distiller, eq. 1-2. Classification minimises cross-entropy of the softmax
-over label words; regression the KL divergence to the interpolation weights of two opposing words,
-gold in front (see `fewbench.nn.losses.interpolation_kl`). In an encoder-decoder the mask is
+LM-BFF; smash, section 3.1; prompt-distiller, eq. 1-2. Classification minimises cross-entropy of the
+softmax over label words; regression the KL divergence to the interpolation weights of two opposing
+words, gold in front (see `fewbench.nn.losses.interpolation_kl`). In an encoder-decoder the mask is
 <extra_id_0> and the label word the second generated token (smash, appendix A).
 """
 

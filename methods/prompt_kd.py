@@ -1,5 +1,4 @@
-"""Prompt-KD: prompt-based fine-tuning of a student on labels and on a prompt-tuned teacher's
-label-word probabilities.
+"""Prompt-KD: prompt-based fine-tuning on labels and a prompt-tuned teacher's word probabilities.
 
 L = L_MLM + lambda1 L_KD: prompt-distiller, eq. 2 and 3, the baseline "Prompt-KD" of Table 1 (no
 unlabelled texts, no contrast). `temperature` is the paper's alpha.
@@ -45,13 +44,13 @@ def fit(
     batch_size: Count = 4,
 ) -> Predictor:
     """Train the student on both losses; the teacher's probabilities are computed once."""
-    wanted = word_targets(kit.teacher(), split.train)
+    teacher_targets = word_targets(kit.teacher(), split.train)
     model = prompt_model(kit.backbone("student"), task)
     distance = soft_cross_entropy if soften == "teacher" else distillation_kl
 
     def loss(batch: Batch) -> Tensor:
         scores = model(batch)
-        soft = distance(scores, wanted[batch.rows], temperature)
+        soft = distance(scores, teacher_targets[batch.rows], temperature)
         return hard_loss(task, scores, batch.labels) + lambda1 * soft
 
     kit.train(model, lr=lr, batch_size=batch_size, loss=loss)
@@ -59,5 +58,5 @@ def fit(
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse a temperature that is not above 0."""
+    """Refuse a temperature of 0 or below."""
     check_temperature(settings["temperature"])

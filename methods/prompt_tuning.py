@@ -1,8 +1,7 @@
-"""Prompt tuning: vectors before the input are trained by the label words at the mask, and the model
-stays frozen.
+"""Prompt tuning: train vectors before the input, by the label words at the mask of a frozen model.
 
-Lester et al., 2021, as in ppt, sections 2 and 3.1, equation 2: 100 soft tokens, learning rates of
-their own (appendix C.2). Vanilla prompt tuning reads the texts, options and mask alone, in the
+Lester et al., 2021, as in ppt, sections 2 and 3.1, equation 2: 100 soft tokens, separate learning
+rates (appendix C.2). Vanilla prompt tuning reads the texts, options and mask alone, in the
 order of the task's template (Table 1, hard prompt "None"); hybrid reads the whole template. The
 other presets are Table 2's starts from real words, and the one of the paper's code.
 
@@ -36,11 +35,7 @@ PRESETS = {
 
 
 def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
-    """Refuse more soft tokens than the model holds.
-
-    Raises:
-        BenchError: there are too many.
-    """
+    """Refuse more soft tokens than the model holds."""
     behind(student, task, settings["tokens"])
 
 
@@ -60,7 +55,6 @@ def fit(
     prompt = initial_prompt(backbone, task, split.train, tokens, start, kit.seed)
     read = task if hybrid else replace(task, template=without_words(task.template))
     model = SoftPromptModel(backbone, read, prompt)
-    kit.train(
-        model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True
-    )  # no word's embedding is trained
+    # No word's embedding is trained, so the embeddings need not be cut to the words in use.
+    kit.train(model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True)
     return model

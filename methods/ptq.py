@@ -1,9 +1,8 @@
-"""A last step: weights in int8, activations rounded as they come, no training (Q8-PTQ of the
-thesis, Table 4.1).
+"""A last step: quantise weights to int8 and activations dynamically, without training.
 
-The linear layers of every Transformer layer multiply in int8 on a processor; on other devices the
-rounding is the same and nothing is faster, and the record says which it was. Activations have 7
-bits (see `fewbench.nn.quantize`).
+The Q8-PTQ of thesis, Table 4.1. The linear layers of every Transformer layer multiply in int8 on a
+processor; on other devices the rounding is the same and nothing is faster, and the record says
+which it was. Activations have 7 bits (see `fewbench.nn.quantize`).
 
 Departs from Q8BERT: scales are by output of a weight matrix (`per_channel=False`, the preset
 `q8bert`, has one a matrix) and by token of an activation, so that an answer depends on its example
@@ -33,12 +32,10 @@ def transform(
     teacher: str = "ft",
     per_channel: bool = True,
 ) -> TaskModel:
-    """Turn the model's layers into int8."""
+    """Quantise the model's layers to int8."""
     quantize(model.backbone, per_channel)
-    real = model.backbone.device.type == "cpu"
-    kit.notes["int8"] = (
-        "int8 products"
-        if real
-        else f"rounded in floating point: no int8 on {model.backbone.device}"
-    )
+    device = model.backbone.device
+    kit.notes["int8"] = "int8 products"
+    if device.type != "cpu":
+        kit.notes["int8"] = f"rounded in floating point: no int8 on {device}"
     return model

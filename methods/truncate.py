@@ -1,8 +1,7 @@
-"""A step: keep the first layers of the trained teacher, half of them by default (thesis section
-4.4.1).
+"""A step: keep the first layers of the trained teacher, half of them by default.
 
-The student of Patient KD and of BERT-of-Theseus starts like that too (Sun et al., 2019; Xu et al.,
-2020).
+thesis, section 4.4.1. The student of Patient KD and of BERT-of-Theseus starts like that too (Sun et
+al., 2019; Xu et al., 2020).
 """
 
 from __future__ import annotations
@@ -41,15 +40,15 @@ def transform(
 
 
 def _count(backbone: Backbone, layers: int | None) -> int:
-    """Return how many layers are kept.
+    """Return the number of layers to keep.
 
     Raises:
-        BenchError: more than the model has, or none.
+        BenchError: none, or more than the model has.
     """
-    whole = int(backbone.config.num_hidden_layers)
-    count = (whole + 1) // 2 if layers is None else layers
-    if not 0 < count <= whole:
+    total = int(backbone.config.num_hidden_layers)
+    count = (total + 1) // 2 if layers is None else layers
+    if not 0 < count <= total:
         raise BenchError(
-            f"truncate:layers={count}", allowed=f"1 to {whole}, the layers of {backbone.ref.name}"
+            f"truncate:layers={count}", allowed=f"1 to {total}, the layers of {backbone.ref.name}"
         )
     return count

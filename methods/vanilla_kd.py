@@ -1,9 +1,8 @@
-"""Vanilla KD: fine-tune a student on labels and on the softened predictions of a fine-tuned
-teacher.
+"""Vanilla KD: fine-tune a student on labels and on a fine-tuned teacher's softened predictions.
 
 L = alpha T^2 KL(softmax(z_t / T) || softmax(z_s / T)) + (1 - alpha) CE (Hinton et al., 2015; thesis
-section 5.2.1; prompt-distiller, Table 1 "Vanilla KD"; smash, eq. 1). The student has a head of its
-own, the teacher is frozen.
+section 5.2.1; prompt-distiller, Table 1 "Vanilla KD"; smash, eq. 1). The student has its own
+head, the teacher is frozen.
 
 The papers have no regression: there both terms are squared errors on values scaled to 0..1, to the
 teacher's value and to the label.
@@ -39,12 +38,12 @@ def fit(
     batch_size: Count = 8,
 ) -> Predictor:
     """Train the student on both losses; the teacher's predictions are computed once."""
-    wanted = targets(kit.teacher(), split.train)
+    teacher_targets = targets(kit.teacher(), split.train)
     model = HeadModel(kit.backbone("student"), task)
 
     def loss(batch: Batch) -> Tensor:
         scores = model(batch)
-        soft = soft_loss(model, scores, wanted[batch.rows], temperature)
+        soft = soft_loss(model, scores, teacher_targets[batch.rows], temperature)
         return alpha * soft + (1 - alpha) * hard_loss(task, scores, batch.labels)
 
     kit.train(model, lr=lr, batch_size=batch_size, loss=loss)
@@ -52,5 +51,5 @@ def fit(
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse a temperature that is not above 0."""
+    """Refuse a temperature of 0 or below."""
     check_temperature(settings["temperature"])

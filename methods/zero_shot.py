@@ -15,5 +15,5 @@ BACKBONES = ("masked", "encoder-decoder")
 
 
 def fit(task: Task, split: Split, kit: FitContext) -> Predictor:
-    """Return the prompted model as it is; no example is looked at."""
+    """Return the prompted model without looking at any example."""
     return prompt_model(kit.backbone("student"), task)

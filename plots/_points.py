@@ -1,11 +1,11 @@
-"""Methods as points in a plane: a panel a task, a mark a method, one legend below."""
+"""Draw methods as points in a plane: a panel per task, a mark per method, one legend below."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from fewbench.plots._style import mean_and_band, point_look, stack
+from fewbench.plots._style import Look, in_rows, mean_and_band, point_look, stack
 from fewbench.report.figures import Panel, titles
 
 if TYPE_CHECKING:
@@ -28,49 +28,48 @@ class Point(NamedTuple):
         return mean_and_band(self.x)[0], mean_and_band(self.y)[0]
 
 
+def point_of(pairs: Iterable[tuple[float, float] | None]) -> Point | None:
+    """Return the point of a method's runs with known x and y, or None if there are none."""
+    known = [pair for pair in pairs if pair is not None]
+    return Point([x for x, _ in known], [y for _, y in known]) if known else None
+
+
 def draw_points(
-    found: Mapping[Panel, Mapping[str, Point]], x: str, y: str
+    points: Mapping[Panel, Mapping[str, Point]], x: str, y: str
 ) -> tuple[Figure, dict[Panel, Axes]]:
     """Draw means over split seeds, with one standard deviation as thin bars.
 
     Args:
-        found: points by method, by panel.
+        points: by method, by panel.
         x: the label of the x axis.
         y: of the y axis.
     """
-    order = sorted({name for points in found.values() for name in points})
-    shown = list(found)
-    called = titles(shown)
-    bands = [shown[start : start + PER_ROW] for start in range(0, len(shown), PER_ROW)]
-    figure, rows = stack([()] * (len(bands) - 1) + [order], min(len(shown), PER_ROW), height=2.2)
+    names: set[str] = set().union(*points.values())
+    order = sorted(names)
+    panels = list(points)
+    panel_titles = titles(panels)
+    bands = in_rows(panels, PER_ROW)
+    legends = [()] * (len(bands) - 1) + [order]
+    figure, rows = stack(legends, min(len(panels), PER_ROW), height=2.2)
     handles: dict[str, Line2D] = {}
     drawn: dict[Panel, Axes] = {}
     for row, band in zip(rows, bands, strict=True):
         for axes, panel in zip(row.panels, band, strict=False):
-            for name, point in found[panel].items():
+            for name, point in points[panel].items():
                 handles.setdefault(name, _mark(axes, name, point, order.index(name)))
-            axes.set_title(called[panel])
+            axes.set_title(panel_titles[panel])
             axes.set_xlabel(x)
             drawn[panel] = axes
         row.panels[0].set_ylabel(y)
-        for axes in row.panels[len(band) :]:
-            axes.remove()
-    rows[-1].legend([handles[name] for name in order])
+        row.trim(len(band))
+    rows[-1].legend(handles[name] for name in order)
     return figure, drawn
 
 
 def _mark(axes: Axes, name: str, point: Point, number: int) -> Line2D:
-    look = point_look(number)
-    (x, y), spreads = point.mean, (mean_and_band(point.x)[1], mean_and_band(point.y)[1])
-    axes.errorbar(
-        [x],
-        [y],
-        xerr=[spreads[0]],
-        yerr=[spreads[1]],
-        fmt="none",
-        ecolor="0.75",
-        elinewidth=0.6,
-        zorder=1,
-    )
-    (mark,) = axes.plot([x], [y], label=name, **look)
+    x, x_std = mean_and_band(point.x)
+    y, y_std = mean_and_band(point.y)
+    bars: Look = {"fmt": "none", "ecolor": "0.75", "elinewidth": 0.6, "zorder": 1}
+    axes.errorbar([x], [y], xerr=[x_std], yerr=[y_std], **bars)
+    (mark,) = axes.plot([x], [y], label=name, **point_look(number))
     return mark

@@ -1,21 +1,26 @@
-"""One look for all figures: the width of a column, small plain type, lines and marks distinguished
-without colour.
-"""
+"""Give all figures one look: a column wide, small plain type, lines distinct without colour."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+
+Item = TypeVar("Item")
 
 COLUMN, PAGE = 3.35, 6.9
 """Inches: one column, and both."""
 
-STYLE: dict[str, Any] = {
+Look = dict[str, Any]
+"""Keywords of matplotlib."""
+
+STYLE: Look = {
     "text.parse_math": False,  # names of methods and tasks are texts, whatever $ is in them
     "font.size": 7,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure everywhere
@@ -49,10 +54,8 @@ SHAPES = "os^DvPX<>p"
 FILLS = ("full", "none", "bottom")
 
 
-def line_look(number: int) -> dict[str, Any]:
-    """Return the style of a figure's n-th line: 40 pairs of dash and mark, so that grey tells them
-    apart.
-    """
+def line_look(number: int) -> Look:
+    """Return the style of a figure's n-th line: 40 pairs of dash and mark, distinct in grey."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": DASHES[number % len(DASHES)],
@@ -62,20 +65,21 @@ def line_look(number: int) -> dict[str, Any]:
     }
 
 
-def point_look(number: int) -> dict[str, Any]:
+def point_look(number: int) -> Look:
     """Return the style of a figure's n-th point: 30 pairs of shape and filling."""
     colour = COLOURS[number % len(COLOURS)]
     filling = FILLS[number // len(SHAPES) % len(FILLS)]
-    half = {"markerfacecoloralt": "white"} if filling == "bottom" else {}
-    return {
+    look: Look = {
         "linestyle": "none",
         "marker": SHAPES[number % len(SHAPES)],
         "fillstyle": filling,
         "color": colour,
         "markeredgewidth": 0.8,
         "markersize": 4.6,
-        **half,
     }
+    if filling == "bottom":
+        look["markerfacecoloralt"] = "white"
+    return look
 
 
 def mean_and_band(values: Sequence[float]) -> tuple[float, float]:
@@ -84,43 +88,61 @@ def mean_and_band(values: Sequence[float]) -> tuple[float, float]:
 
 
 class PanelRow(NamedTuple):
-    """A row of panels with room for a legend of its own below."""
+    """A row of panels with room for a legend below."""
 
     figure: SubFigure
     panels: list[Axes]
 
-    def legend(self, handles: Sequence[Any]) -> None:
+    def trim(self, count: int) -> None:
+        """Remove the panels after the first `count`."""
+        for axes in self.panels[count:]:
+            axes.remove()
+
+    def legend(self, handles: Iterable[Artist]) -> None:
         """Put a legend below the row, in as many columns as fit."""
+        handles = list(handles)
         width = self.figure.get_figure(root=True).get_figwidth()
         columns = _columns([str(handle.get_label()) for handle in handles], width)
-        self.figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+        self.figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+
+
+def in_rows(items: Sequence[Item], length: int) -> list[Sequence[Item]]:
+    """Cut items into rows of a length; the last may be shorter."""
+    return [items[start : start + length] for start in range(0, len(items), length)]
+
+
+def fill_band(
+    axes: Axes, places: Sequence[float], means: Sequence[float], stds: Sequence[float], colour: str
+) -> None:
+    """Shade one standard deviation around a line."""
+    low = [mean - std for mean, std in zip(means, stds, strict=True)]
+    high = [mean + std for mean, std in zip(means, stds, strict=True)]
+    axes.fill_between(places, low, high, color=colour, alpha=0.13, linewidth=0)
 
 
 def stack(
     rows: Sequence[Sequence[str]], columns: int, *, height: float = 1.9
 ) -> tuple[Figure, list[PanelRow]]:
-    """Return a figure of rows of panels.
+    """Make a figure of rows of panels.
 
     Args:
         rows: for each row the names in its legend, none for no legend.
-        columns: panels a row; one fills a column of text, more a page.
+        columns: panels per row; one fills a column of text, more a page.
         height: of the panels, in inches.
     """
     from matplotlib.figure import Figure
 
     width = COLUMN if columns == 1 else PAGE
-    heights = [height + 0.14 * -(-len(names) // _columns(names, width)) for names in rows]
+    lines = [ceil(len(names) / _columns(names, width)) for names in rows]
+    heights = [height + 0.14 * count for count in lines]
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
-    return figure, [
-        PanelRow(part, list(part.subplots(1, columns, squeeze=False)[0])) for part in parts
-    ]
+    panels = [part.subplots(1, columns, squeeze=False)[0] for part in parts]
+    return figure, [PanelRow(part, list(row)) for part, row in zip(parts, panels, strict=True)]
 
 
 def _columns(names: Sequence[str], width: float) -> int:
-    """Return in how many columns a legend of these names fits a width in inches, the lines as even
-    as can be.
-    """
+    """Return the columns of a legend that fits a width in inches, its lines as even as possible."""
     widest = max((len(name) for name in names), default=1)
     fitting = max(1, int(width / (0.05 * widest + 0.5)))
     lines = -(-len(names) // fitting) or 1

@@ -1,6 +1,7 @@
-"""The critical-difference diagram: average ranks on a line, bars join what is not significant.
+"""Draw average ranks on a line, methods without a significant difference joined by bars.
 
-Demšar, 2006, "Statistical comparisons of classifiers over multiple data sets", Figure 1.
+The critical-difference diagram of Demšar, 2006, "Statistical comparisons of classifiers over
+multiple data sets", Figure 1.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ LINE = 0.19
 
 
 def save(ranking: Ranking, file: Path) -> None:
-    """Draw a ranking in the width of a column, black on white: the better half of the methods left,
-    the others right.
+    """Draw a ranking a column wide, the better half of the methods left, the others right.
 
     Args:
         ranking: of two methods or more.
@@ -41,22 +41,19 @@ def save(ranking: Ranking, file: Path) -> None:
     for place, (name, rank) in enumerate(zip(ranking.methods, ranking.ranks, strict=True)):
         left = place < half
         y = -below - LINE * (place if left else k - 1 - place) - 0.05
-        _name(axes, f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}", rank, y, left)
+        text = f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}"
+        _name(axes, text, rank, y, left)
     spare = 0.01 * (k - 1)
     for (first, last), level in bars.items():
         y = -0.1 - LINE * level
-        axes.plot(
-            [ranking.ranks[first] - spare, ranking.ranks[last] + spare],
-            [y, y],
-            color="0.35",
-            linewidth=3.5,
-        )
+        ends = [ranking.ranks[first] - spare, ranking.ranks[last] + spare]
+        axes.plot(ends, [y, y], color="0.35", linewidth=3.5)
     with rc_context({"svg.hashsalt": "fewbench"}):  # else its ids are drawn at random
         figure.savefig(file, dpi=200, bbox_inches="tight", metadata=_undated(file))
 
 
 def _levels(groups: tuple[tuple[int, int], ...]) -> dict[tuple[int, int], int]:
-    """Return how far below the line each group's bar is drawn, so that no two overlap."""
+    """Give each group's bar a level below the line, so that no two overlap."""
     levels: dict[tuple[int, int], int] = {}
     for group in groups:
         taken = {level for other, level in levels.items() if other[1] >= group[0]}
@@ -71,24 +68,16 @@ def _scale(axes: Any, k: int, critical: float) -> None:
     for rank in [1, *range(step if step > 1 else 2, k + 1, step)]:
         axes.plot([rank, rank], [0, 0.07], color="black", linewidth=1, clip_on=False)
         axes.text(rank, 0.1, str(rank), ha="center", va="bottom", fontsize=8)
-    shown = min(critical, k - 1)
-    axes.plot(
-        [1, 1 + shown],
-        [0.42, 0.42],
-        color="black",
-        linewidth=1.2,
-        marker="|",
-        markersize=6,
-        clip_on=False,
-    )
-    wide = "" if critical <= k - 1 else ", wider than the line"
-    axes.text(
-        1, 0.5, f"critical difference {critical:.2f}{wide}", ha="left", va="bottom", fontsize=8
-    )
+    ends = [1, 1 + min(critical, k - 1)]
+    axes.plot(ends, [0.42, 0.42], "k|-", linewidth=1.2, markersize=6, clip_on=False)
+    text = f"critical difference {critical:.2f}"
+    if critical > k - 1:
+        text += ", wider than the line"
+    axes.text(1, 0.5, text, ha="left", va="bottom", fontsize=8)
 
 
 def _name(axes: Any, text: str, rank: float, y: float, left: bool) -> None:
-    """Write a method at the side, and lead a line from it to its rank."""
+    """Write a method at the side, and draw a line from it to its rank."""
     low, high = axes.get_xlim()
     side = low if left else high
     gap = 0.015 * (high - low) * (-1 if left else 1)
@@ -98,5 +87,5 @@ def _name(axes: Any, text: str, rank: float, y: float, left: bool) -> None:
 
 
 def _undated(file: Path) -> dict[str, None]:
-    """Return the metadata that make the same figure the same bytes."""
+    """Return metadata without a date, so that the same figure gives the same bytes."""
     return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix, {})

@@ -1,22 +1,25 @@
-"""What models pretrained with different masks know, as they learn: LAMA's macro average, thesis
-Figure 7.3.
+"""Facts known in the course of pretraining, by masking strategy: thesis Figure 7.3.
 
-From the reports of pretrainings kept under `<results>/pretraining/masking/`, one file a strategy
-and seed.
+From the reports under `<results>/pretraining/masking/`, one file per strategy and seed: LAMA's
+macro average and the held-out loss.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fewbench.errors import BenchError
-from fewbench.plots._style import line_look, mean_and_band, stack
+from fewbench.plots._style import fill_band, line_look, mean_and_band, stack
 from fewbench.report.figures import Material
+from fewbench.types import Json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Curve = Sequence[Json]
+"""The points of a training report."""
 
 MEASURES = {"mrr": "LAMA MRR (macro, × 100)", "held_out_loss": "masked-word loss (nats)"}
 MAKE = "python scripts/compare_masking.py --corpus … --data … --out …"
@@ -25,38 +28,41 @@ MAKE = "python scripts/compare_masking.py --corpus … --data … --out …"
 def draw(material: Material) -> Figure:
     """Draw two panels, facts known and held-out loss, against the tokens trained on."""
     folder = material.store.root / "pretraining" / "masking"
-    curves: dict[str, list[Sequence[Mapping[str, Any]]]] = {}
+    curves: dict[str, list[Curve]] = {}
     for file in sorted(folder.glob("*.json")):
         try:
             report = json.loads(file.read_text("utf-8"))
             curves.setdefault(report["recipe"]["masking"], []).append(report["curve"])
         except (ValueError, KeyError, TypeError) as error:
-            raise BenchError(
-                "this is no report of a pretraining", where=str(file), fix=MAKE
-            ) from error
+            raise BenchError("not a report of a pretraining", where=str(file), fix=MAKE) from error
     if not curves:
         raise BenchError(
-            "masking needs reports of pretrainings, and none are kept", where=str(folder), fix=MAKE
+            "masking needs reports of pretrainings, and none are stored",
+            where=str(folder),
+            fix=MAKE,
         )
     figure, (row,) = stack([list(curves)], 2)
     handles = {}
     for axes, (measure, title) in zip(row.panels, MEASURES.items(), strict=True):
         for number, (name, runs) in enumerate(curves.items()):
-            tokens, means, low, high = _band(runs, measure, 100 if measure == "mrr" else 1)
+            tokens, means, stds = _curve(runs, measure, 100 if measure == "mrr" else 1)
             look = line_look(number)
-            handles[name] = axes.plot(tokens, means, label=name, **look)[0]
-            axes.fill_between(tokens, low, high, color=look["color"], alpha=0.13, linewidth=0)
+            (handles[name],) = axes.plot(tokens, means, label=name, **look)
+            fill_band(axes, tokens, means, stds, look["color"])
         axes.set_xlabel("tokens (millions)")
         axes.set_ylabel(title)
-    row.legend(list(handles.values()))
+    row.legend(handles.values())
     return figure
 
 
-def _band(
-    runs: Sequence[Sequence[Mapping[str, Any]]], measure: str, scale: float
-) -> tuple[list[float], ...]:
-    """Return tokens, mean, and mean ± std over seeds at each point that all have."""
-    points = [p for p in zip(*runs, strict=False) if all(one.get(measure) is not None for one in p)]
-    spread = [mean_and_band([scale * one[measure] for one in point]) for point in points]
-    tokens = [point[0]["tokens"] / 1e6 for point in points]
-    return tokens, [m for m, _ in spread], [m - s for m, s in spread], [m + s for m, s in spread]
+def _curve(runs: Sequence[Curve], measure: str, scale: float) -> tuple[list[float], ...]:
+    """Return tokens, means and standard deviations over seeds at each point that all have."""
+    tokens, means, stds = [], [], []
+    for point in zip(*runs, strict=False):
+        values = [run.get(measure) for run in point]
+        if None not in values:
+            mean, std = mean_and_band([scale * run[measure] for run in point])
+            tokens.append(point[0]["tokens"] / 1e6)
+            means.append(mean)
+            stds.append(std)
+    return tokens, means, stds

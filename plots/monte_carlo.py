@@ -1,18 +1,17 @@
-"""How good each classifier must be for patience to match one classifier: thesis section 3.8 and
-Figure 3.5, simulated.
+"""Accuracy that early exit by patience needs of each classifier, simulated: thesis Figure 3.5.
 
-A binary task and twelve classifiers, each right with the same chance, independently. Panel (a) is
-Figure 3.5a as lines, one a patience, where the thesis has a surface; panel (b) is Figure 3.5b as
-shades. The counter is that of equation 3.2: an example leaves where the last t + 1 answers agree.
-So counted, a patience of 2 asks least of the classifiers, and 3 hardly more; the thesis reads
-"around 3" off its figure.
+Section 3.8: a binary task and twelve classifiers, each right with the same chance, independently.
+Panel (a) is Figure 3.5a as lines, one per patience, where the thesis has a surface; panel (b) is
+Figure 3.5b as shades. The counter is that of equation 3.2: an example leaves where the last t + 1
+answers agree. So counted, a patience of 2 asks least of the classifiers, and 3 hardly more; the
+thesis reads "around 3" off its figure.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fewbench.plots._style import line_look, stack
+from fewbench.plots._style import Look, line_look, stack
 from fewbench.report.figures import Material
 
 if TYPE_CHECKING:
@@ -45,9 +44,8 @@ def draw(material: Material, *, samples: int = 10_000, seed: int = 0) -> Figure:
     bar = figure.colorbar(shades, ax=right)
     bar.set_label("accuracy spared (points)")
     best = needed.argmin(0)[5:-5] + 1
-    right.plot(
-        best, 100 * original[5:-5], "o", color="#d55e00", markersize=2.5, label="best patience"
-    )
+    dots: Look = {"color": "#d55e00", "markersize": 2.5, "label": "best patience"}
+    right.plot(best, 100 * original[5:-5], "o", **dots)
     right.set_xlabel("patience t")
     right.set_ylabel("accuracy without patience (%)")
     right.set_title("(b)")
@@ -59,11 +57,10 @@ def draw(material: Material, *, samples: int = 10_000, seed: int = 0) -> Figure:
 def needed_accuracy(
     original: NDArray[np.float64], *, samples: int, seed: int
 ) -> NDArray[np.float64]:
-    """Return the accuracy that each classifier needs for patience t to reach an accuracy, [11, n]
-    for t = 1 to 11.
+    """Return the accuracy of each classifier that patience 1 to 11 needs, [11, n].
 
     Args:
-        original: accuracies [n], 0.5 to 1.
+        original: the accuracies to reach, [n], 0.5 to 1.
         samples: simulated examples; the same draws for all accuracies, so that curves are smooth.
         seed: of the draws.
     """
@@ -71,9 +68,8 @@ def needed_accuracy(
 
     chances = np.linspace(0.5, 1, 201)
     draws = np.random.default_rng(seed).random((samples, LAYERS))
-    reached = np.maximum.accumulate(
-        [patience_accuracy(draws < chance) for chance in chances]
-    )  # [201, 11]
+    accuracies = [patience_accuracy(draws < chance) for chance in chances]
+    reached = np.maximum.accumulate(accuracies)  # [201, 11]
     return np.array([np.interp(original, reached[:, t], chances) for t in range(LAYERS - 1)])
 
 
@@ -81,16 +77,15 @@ def patience_accuracy(right: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the accuracy of early exit with patience 1 to 11, [11].
 
     Args:
-        right: whether each classifier is right about each example, [n, 12]; of two classes, those
-            alike answer alike.
+        right: True where a classifier is right about an example, [n, 12]; with two classes,
+            classifiers that are both right or both wrong agree.
     """
     import numpy as np
 
     count = np.zeros(right.shape, int)  # equation 3.2
     for layer in range(1, LAYERS):
-        count[:, layer] = np.where(
-            right[:, layer] == right[:, layer - 1], count[:, layer - 1] + 1, 0
-        )
+        agrees = right[:, layer] == right[:, layer - 1]
+        count[:, layer] = np.where(agrees, count[:, layer - 1] + 1, 0)
     accuracies = []
     for t in range(1, LAYERS):
         leaves = count >= t

@@ -1,27 +1,38 @@
-"""Score against cost (`pareto:cost=latency`, macs, parameters, size, memory), and the front that no
-method beats.
+"""Score against cost (latency, macs, parameters, size or memory), with the Pareto front.
+
+`pareto:cost=latency` is the default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fewbench.errors import BenchError
-from fewbench.plots._points import Point, draw_points
+from fewbench.plots._points import Point, draw_points, point_of
 from fewbench.report.figures import Material, Panel, by_name, panels, score
+from fewbench.store.record import Record
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COSTS: dict[str, tuple[tuple[str, ...], float, str]] = {
-    "latency": (("latency_ms", "1", "model", "median"), 1, "ms an example, one at a time"),
-    "macs": (("macs", "model", "total"), 1e-6, "million multiply-accumulates an example"),
-    "parameters": (("parameters", "total"), 1e-6, "parameters (millions)"),
-    "size": (("bytes",), 2**-20, "stored model (MiB)"),
-    "memory": (("peak_memory_mib",), 1, "peak memory (MiB)"),
+
+class Cost(NamedTuple):
+    """A cost: its keys in a measurement, its scale, and the label of its axis."""
+
+    path: tuple[str, ...]
+    scale: float
+    title: str
+
+
+COSTS = {
+    "latency": Cost(("latency_ms", "1", "model", "median"), 1, "ms an example, one at a time"),
+    "macs": Cost(("macs", "model", "total"), 1e-6, "million multiply-accumulates an example"),
+    "parameters": Cost(("parameters", "total"), 1e-6, "parameters (millions)"),
+    "size": Cost(("bytes",), 2**-20, "stored model (MiB)"),
+    "memory": Cost(("peak_memory_mib",), 1, "peak memory (MiB)"),
 }
-"""By name, where a measured cost has it, its scale, and the label of its axis."""
 
 
 def draw(material: Material, *, cost: str = "latency") -> Figure:
@@ -30,46 +41,45 @@ def draw(material: Material, *, cost: str = "latency") -> Figure:
         raise BenchError(
             f"no cost is called '{cost}'", allowed=COSTS, given=cost, fix="pareto:cost=latency"
         )
-    path, scale, title = COSTS[cost]
-    found: dict[Panel, dict[str, Point]] = {}
+    points: dict[Panel, dict[str, Point]] = {}
     for panel, records in panels(material.records).items():
-        for name, some in by_name(records, material.records).items():
-            costs = [
-                (_at(measured.scores, path), r)
-                for r in some
-                for measured in material.measured(r, "cost")[:1]
-            ]
-            pairs = [(scale * value, score(record)) for value, record in costs if value is not None]
-            if pairs:
-                found.setdefault(panel, {})[name] = Point(
-                    [x for x, _ in pairs], [y for _, y in pairs]
-                )
-    if not found:
+        for name, runs in by_name(records, material.records).items():
+            pairs = [_pair(record, material, COSTS[cost]) for record in runs]
+            if point := point_of(pairs):
+                points.setdefault(panel, {})[name] = point
+    if not points:
         fix = "bench run --methods ft,prompt-ft --tasks sst-2 --keep-models, then bench cost KEY …"
         raise BenchError(
             f"pareto needs runs whose {cost} was measured, and none are stored", fix=fix
         )
-    figure, drawn = draw_points(found, title, "test score")
+    figure, drawn = draw_points(points, COSTS[cost].title, "test score")
     for panel, axes in drawn.items():
-        front = pareto_front(point.mean for point in found[panel].values())
-        xs, ys = [x for x, _ in front], [y for _, y in front]
-        axes.step(xs, ys, where="post", color="0.45", linewidth=0.8, zorder=0.5)
+        _draw_front(axes, points[panel])
     return figure
 
 
-def _at(scores: Mapping[str, Any], path: Iterable[str]) -> float | None:
-    value: Any = scores
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return None if value is None else float(value)
+def _draw_front(axes: Axes, points: Mapping[str, Point]) -> None:
+    front = pareto_front(point.mean for point in points.values())
+    xs, ys = zip(*front, strict=True)
+    axes.step(xs, ys, where="post", color="0.45", linewidth=0.8, zorder=0.5)
+
+
+def _pair(record: Record, material: Material, cost: Cost) -> tuple[float, float] | None:
+    """Return a run's cost and score, or None if the cost is unknown."""
+    measurements = material.measured(record, "cost")
+    value: Any = measurements[0].scores if measurements else None
+    for key in cost.path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return None if value is None else (cost.scale * float(value), score(record))
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the (cost, score) that no other beats: none cheaper or as cheap has a score as high.
-    Cheapest first.
+    """Return the (cost, score) pairs that no other beats, the cheapest first.
+
+    A pair is beaten by one that costs no more and scores at least as high.
     """
     front: list[tuple[float, float]] = []
-    for cost, gained in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or gained > front[-1][1]:
-            front.append((cost, gained))
+    for cost, reached in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or reached > front[-1][1]:
+            front.append((cost, reached))
     return front

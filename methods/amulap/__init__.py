@@ -1,15 +1,14 @@
-"""AMuLaP: many label words a class, found by the model's own probabilities at the mask of the
-training examples.
+"""AMuLaP: many label words per class, found from the model's own probabilities at the mask.
 
-thesis, sections 6.3 and 6.4.1: a token goes to the class whose examples give it the largest mean
-probability (without `dedup`, to every class), each class keeps its k likeliest, and their
-probabilities are added up (equation 6.2). One forward pass serves every k. Setting 1 trains nothing
-and tunes k on train, setting 2 tunes it on dev, both over 1, 2, 4, …, 1024; setting 3 fine-tunes
-(equation 6.3) and searches k over 1, 2, 4, 8, 16 with the protocol's grid. Of equal k the largest
-wins. `random` draws the words instead (Table 6.4).
+thesis, sections 6.3 and 6.4.1, on the training examples: a token goes to the class whose examples
+give it the largest mean probability (without `dedup`, to every class), each class keeps its k
+likeliest, and their probabilities are added up (equation 6.2). One forward pass serves every k.
+Setting 1 trains nothing and tunes k on train, setting 2 tunes it on dev, both over 1, 2, 4, …,
+1024; setting 3 fine-tunes (equation 6.3) and searches k over 1, 2, 4, 8, 16 with the protocol's
+grid. Of equal k the largest wins. `random` draws the words instead (Table 6.4).
 
-Departs from the paper: tokens that the tokenizer does not name are never label words. Classes
-alone, no regression.
+Departs from the paper: tokens that the tokenizer does not name are never label words. For
+classification only.
 """
 
 from __future__ import annotations
@@ -57,23 +56,25 @@ def fit(
     lr: Positive = 1e-5,
     batch_size: Count = 8,
 ) -> Predictor:
-    """Rank the vocabulary for each class, choose k unless it is given, and train in setting 3."""
+    """Rank the vocabulary for each class, choose k unless it is set, and train in setting 3."""
     model = ManyWordsModel(kit.backbone("student"), task)
-    seen = model.distributions(split.train)
+    probabilities = model.distributions(split.train)
+    classes = len(task.labels)
     if random:
-        ranking = random_words(seen.shape[1], len(task.labels), np.random.default_rng(kit.seed))
+        rng = np.random.default_rng(kit.seed)
+        ranking = random_words(probabilities.shape[1], classes, rng)
     else:
         labels = [int(example.label) for example in split.train if example.label is not None]
-        ranking = rank_words(class_means(seen, labels, len(task.labels)), dedup=dedup)
+        means = class_means(probabilities, labels, classes)
+        ranking = rank_words(means, dedup=dedup)
     if k is None:
-        tuned, examples = (
-            (seen, split.train) if setting == 1 else (model.distributions(split.dev), split.dev)
-        )
-        scores = scores_by_k(task, tuned, examples, ranking, KS)
+        examples = split.train
+        if setting != 1:
+            examples = split.dev
+            probabilities = model.distributions(examples)
+        scores = scores_by_k(task, probabilities, examples, ranking, KS)
         k = best_k(KS, scores)
-        kit.notes["k_scores"] = [
-            [tried, round(found, 6)] for tried, found in zip(KS, scores, strict=True)
-        ]
+        kit.notes["k_scores"] = [[k, round(score, 6)] for k, score in zip(KS, scores, strict=True)]
     kit.notes["k"] = k
     model.use(cut(ranking, k))
     if setting == 3:

@@ -1,4 +1,4 @@
-"""A prompt read by sets of label words that are found, not given: thesis, section 6.3.1.
+"""A prompt model whose label words are found by search: thesis, section 6.3.1.
 
 Axes: B batch, C classes, n examples, V vocabulary.
 """
@@ -6,7 +6,7 @@ Axes: B batch, C classes, n examples, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,26 +20,24 @@ from fewbench.nn.batch import Batch, by_length
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.task_model import TOKENS_A_BATCH, TaskModel
 from fewbench.nn.verbalizer import SumVerbalizer
-from fewbench.types import Example, Task
+from fewbench.types import Example, Json, Task
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 SHOWN = 32
-"""Label words of each class that a record lists; how many there are stands beside them."""
+"""Label words of each class that a record lists, beside their total number."""
 
 
 class ManyWordsModel(PromptModel):
-    """Answers by the summed probabilities of each class's label words (equation 6.2), which `use`
-    sets.
+    """Answers by the summed probabilities of each class's label words (equation 6.2).
 
-    The task's own label words are not looked at.
+    `use` sets the label words; the task's own are ignored.
     """
 
     def __init__(self, backbone: Backbone, task: Task) -> None:
-        TaskModel.__init__(
-            self, backbone, task
-        )  # a prompt's own would ask the tokenizer for the task's label words
+        # PromptModel's own would look the task's label words up in the tokenizer.
+        TaskModel.__init__(self, backbone, task)
         self.pieces = parse_template(task.template)
 
     def use(self, words: tuple[tuple[int, ...], ...]) -> None:
@@ -47,12 +45,14 @@ class ManyWordsModel(PromptModel):
         self.words = words
         self.verbalizer = SumVerbalizer(words).to(self.backbone.device)
 
-    def blueprint(self) -> dict[str, Any]:
+    def blueprint(self) -> Json:
         """Return the label words, as token ids."""
         return {"words": self.words}
 
     @classmethod
-    def rebuild(cls, backbone: Backbone, task: Task, *, words: Sequence[Sequence[int]]) -> Self:  # type: ignore[override]
+    def rebuild(  # type: ignore[override]
+        cls, backbone: Backbone, task: Task, *, words: Sequence[Sequence[int]]
+    ) -> Self:
         """Return a model with these label words."""
         model = cls(backbone, task)
         model.use(tuple(tuple(ids) for ids in words))
@@ -60,9 +60,7 @@ class ManyWordsModel(PromptModel):
 
     @torch.no_grad()
     def distributions(self, examples: Sequence[Example]) -> NDArray[np.float32]:
-        """Return the probabilities of the tokenizer's whole vocabulary at the mask, [n, V], in one
-        forward pass.
-        """
+        """Return the probabilities of all tokens at the mask, [n, V], in one forward pass."""
         encoded = self.encode([example.without_label() for example in examples])
         rows = np.empty((len(encoded), len(self.backbone.tokenizer)), np.float32)
         self.eval()
@@ -72,22 +70,18 @@ class ManyWordsModel(PromptModel):
         return rows
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean of -log of the label's summed probability, over the whole vocabulary
-        (equation 6.3).
+        """Return the mean of -log of the label's summed probability (equation 6.3).
+
+        Probabilities are over the whole vocabulary.
         """
         scores = self.backbone.vocabulary_scores(batch)
-        sums = self.verbalizer(scores[:, self.verbalizer.words]) - scores.logsumexp(
-            -1, keepdim=True
-        )
-        return F.nll_loss(sums, batch.labels)
+        sums = self.verbalizer(scores[:, self.verbalizer.words])
+        return F.nll_loss(sums - scores.logsumexp(-1, keepdim=True), batch.labels)
 
-    def describe(self) -> dict[str, object]:
-        """Return inputs cut, the template, and each class's label words as tokens, the most
-        probable first.
-        """
-        tokens = [
-            self.backbone.tokenizer.convert_ids_to_tokens(list(ids[:SHOWN])) for ids in self.words
-        ]
+    def describe(self) -> Json:
+        """Return inputs cut, the template, and each class's likeliest label words as tokens."""
+        tokenizer = self.backbone.tokenizer
+        tokens = [tokenizer.convert_ids_to_tokens(list(ids[:SHOWN])) for ids in self.words]
         return TaskModel.describe(self) | {
             "template": self.task.template,
             "label_words": dict(zip(self.task.labels, tokens, strict=True)),

@@ -1,9 +1,8 @@
-"""Search for label words in the whole vocabulary, without gradient: AMuLaP, thesis, section 6.3.2.
+"""Search the vocabulary for label words without gradients: AMuLaP, thesis, section 6.3.2.
 
-All of it works on probabilities at the mask that one forward pass gave; no model is asked again,
-whatever k.
+Everything is computed from the probabilities at the mask of one forward pass, for every k.
 
-Axes: n examples, C classes, V vocabulary, k words a class.
+Axes: n examples, C classes, V vocabulary, k words per class.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from fewbench.types import Example, Predictions, Task
 
 Probabilities = NDArray[np.floating]
 Ranking = list[NDArray[np.intp]]
-"""Token ids a class, the best first."""
+"""Token ids of each class, the best first."""
 
 
 def class_means(
@@ -37,19 +36,22 @@ def rank_words(means: NDArray[np.float64], *, dedup: bool) -> Ranking:
 
     With `dedup` a token belongs to the one class where its mean is largest, of equal ones to the
     class listed first; without, to all. Of equal tokens the one of lower id comes first. A class
-    where no token is likelier than elsewhere, which the paper does not speak of, keeps its own
+    where no token is likelier than elsewhere, a case the paper does not mention, keeps its
     likeliest token.
     """
     owner = means.argmax(0)
     orders = [np.argsort(-row, kind="stable") for row in means]
     if not dedup:
         return orders
-    own = [order[owner[order] == label] for label, order in enumerate(orders)]
-    return [kept if len(kept) else order[:1] for kept, order in zip(own, orders, strict=True)]
+    ranking = []
+    for label, order in enumerate(orders):
+        tokens = order[owner[order] == label]
+        ranking.append(tokens if len(tokens) else order[:1])
+    return ranking
 
 
 def random_words(vocabulary: int, classes: int, rng: np.random.Generator) -> Ranking:
-    """Return a random ranking, no token in two classes: Table 6.4, random M'."""
+    """Return a random ranking with no token in two classes: Table 6.4, random M'."""
     order = rng.permutation(vocabulary)
     return [order[label::classes] for label in range(classes)]
 
@@ -61,7 +63,7 @@ def cut(ranking: Ranking, k: int) -> tuple[tuple[int, ...], ...]:
         BenchError: k is below 1.
     """
     if k < 1:
-        raise BenchError(f"k is {k}", allowed="1 label word a class, or more")
+        raise BenchError(f"k is {k}", allowed="1 label word per class, or more")
     return tuple(tuple(order[:k].tolist()) for order in ranking)
 
 
@@ -72,23 +74,22 @@ def scores_by_k(
     ranking: Ranking,
     ks: Sequence[int],
 ) -> list[float]:
-    """Return the task's headline metric for each k, from the same distributions [n, V] of labelled
-    examples.
+    """Return the task's headline metric for each k, from distributions [n, V] of labelled examples.
 
     A class's probability is the sum over its first k tokens (equation 6.2): a running sum along the
-    ranking has it for every k.
+    ranking gives it for every k.
     """
     labels = [example.label for example in examples if example.label is not None]
     ids = tuple(example.id for example in examples)
     sums = [probabilities[:, order[: max(ks)]].cumsum(1, dtype=np.float64) for order in ranking]
-    found = []
+    scores = []
     for k in ks:
         classes = np.stack([running[:, min(k, running.shape[1]) - 1] for running in sums], 1)
-        share = (classes / classes.sum(1, keepdims=True).clip(min=np.finfo(float).tiny)).astype(
-            np.float32
-        )
-        found.append(score(task, labels, Predictions(ids, probabilities=share))[task.metric])
-    return found
+        total = classes.sum(1, keepdims=True).clip(min=np.finfo(float).tiny)
+        shares = (classes / total).astype(np.float32)
+        predictions = Predictions(ids, probabilities=shares)
+        scores.append(score(task, labels, predictions)[task.metric])
+    return scores
 
 
 def best_k(ks: Sequence[int], scores: Sequence[float]) -> int:

@@ -1,13 +1,13 @@
-"""A step: remove the attention heads that the task's loss needs least, 45% of them (thesis sections
-4.2 and 4.4).
+"""A step: remove the 45% of attention heads that matter least to the task's loss.
 
-Importance is the expected size of the loss's gradient by a mask on each head, over the train set,
-normalised by layer (Michel et al., 2019, eq. 2); the least important heads of the whole model go at
-once. Their weights are really removed. At least one head a layer stays, so that a share may fall
-short in a model of few heads; the record tells which went.
+thesis, sections 4.2 and 4.4. Importance is the expected size of the loss's gradient by a mask on
+each head, over the train set, normalised by layer (Michel et al., 2019, eq. 2); the least important
+heads of the whole model go at once. Their weights are really removed. Every layer keeps at least
+one head, so that fewer than the share may go in a model of few heads; the record lists the heads
+removed.
 
 Departs from Michel et al.: importance is measured on the split's K-shot train part, and once, not
-again after each tenth of the heads. ALBERT is refused, for its layers share their heads.
+again after each tenth of the heads. ALBERT is refused, because its layers share their heads.
 """
 
 from __future__ import annotations
@@ -40,19 +40,16 @@ def transform(
     """Remove a share of all heads, rounded to whole heads."""
     importance = head_importance(model, model.encode(split.train))
     total = sum(layer.heads for layer in model.backbone.layers)
-    gone = least_important(importance, round(share * total))
-    prune_heads(model.backbone, gone)
-    kit.notes["heads_pruned"] = {str(layer): heads for layer, heads in gone.items()}
-    kit.notes["heads"] = {"of": total, "left": total - sum(map(len, gone.values()))}
+    removed = least_important(importance, round(share * total))
+    prune_heads(model.backbone, removed)
+    kit.notes["heads_pruned"] = {str(layer): heads for layer, heads in removed.items()}
+    left = total - sum(map(len, removed.values()))
+    kit.notes["heads"] = {"of": total, "left": left}
     return model
 
 
 def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: Any) -> None:
-    """Refuse a share that is none, and a model whose layers are shared.
-
-    Raises:
-        BenchError: see above.
-    """
+    """Refuse a share outside 0 to 1, and a model whose layers share weights."""
     if not 0 < settings["share"] < 1:
         raise BenchError(
             f"head-prune: share is {settings['share']}", allowed="between 0 and 1", fix="share=0.45"

@@ -1,5 +1,6 @@
-"""Masks on attention heads: what a loss would lose with each head. Axes: h heads of a layer, N
-tokens, d width.
+"""Masks on attention heads, and the importance of each head to a loss.
+
+Axes: h heads of a layer, N tokens, d width.
 """
 
 from __future__ import annotations
@@ -18,27 +19,24 @@ from fewbench.nn.task_model import TaskModel
 
 @contextmanager
 def masked_heads(backbone: Backbone, masks: Sequence[Tensor]) -> Iterator[None]:
-    """Multiply each head's output by its mask inside the block: one tensor [h] a layer."""
+    """Multiply each head's output by its mask inside the block: one tensor [h] per layer."""
     with ExitStack() as hooks:
         for layer, mask in zip(backbone.layers, masks, strict=True):
 
-            def scale(_: Any, given: tuple[Tensor, ...], mask: Tensor = mask) -> tuple[Tensor]:
-                return (
-                    (given[0].view(*given[0].shape[:-1], len(mask), -1) * mask[:, None]).flatten(
-                        -2
-                    ),
-                )
+            def scale(_: Any, inputs: tuple[Tensor, ...], mask: Tensor = mask) -> tuple[Tensor]:
+                states = inputs[0]
+                heads = states.view(*states.shape[:-1], len(mask), -1)
+                return ((heads * mask[:, None]).flatten(-2),)
 
             hooks.callback(layer.output.register_forward_pre_hook(scale).remove)
         yield
 
 
 def head_importance(model: TaskModel, examples: Sequence[Encoded]) -> list[Tensor]:
-    """Return I_h = E_x |dL(x) / d xi_h| for each layer's head masks xi at 1, [h] each (Michel et
-    al., 2019, eq. 2).
+    """Return each layer's I_h = E_x |dL(x) / d xi_h|, [h] (Michel et al., 2019, eq. 2).
 
-    The model is in evaluation mode while it is asked, and examples go one by one, for the absolute
-    value is each one's.
+    The masks xi are 1. The model is in evaluation mode, and examples are run one by one, because
+    the absolute value is taken of each.
     """
     masks = [
         torch.ones(layer.heads, device=model.backbone.device, requires_grad=True)
@@ -57,21 +55,21 @@ def head_importance(model: TaskModel, examples: Sequence[Encoded]) -> list[Tenso
 
 
 def least_important(importance: Sequence[Tensor], count: int) -> dict[int, list[int]]:
-    """Return `count` heads to remove, by layer: those of least importance, but never the last one
-    of a layer.
+    """Return the `count` least important heads, by layer, but never the last head of a layer.
 
     Importances are divided by their layer's l2 norm first (Michel et al., 2019, section 2.3). Of
     equal ones, the first layer's first head goes first; fewer are returned where every layer is
     down to one head.
     """
-    shares = [(one / one.norm().clamp_min(1e-12)).tolist() for one in importance]
-    gone: dict[int, list[int]] = {}
-    for _, layer, head in sorted(
-        (value, i, j) for i, row in enumerate(shares) for j, value in enumerate(row)
-    ):
-        if (
-            sum(map(len, gone.values())) < count
-            and len(gone.get(layer, [])) < len(shares[layer]) - 1
-        ):
-            gone.setdefault(layer, []).append(head)
-    return {layer: sorted(gone[layer]) for layer in sorted(gone)}
+    heads: list[tuple[float, int, int]] = []
+    for layer, values in enumerate(importance):
+        shares = (values / values.norm().clamp_min(1e-12)).tolist()
+        heads += [(share, layer, head) for head, share in enumerate(shares)]
+    left = [len(values) for values in importance]
+    removed: dict[int, list[int]] = {}
+    for _, layer, head in sorted(heads):
+        if count > 0 and left[layer] > 1:
+            removed.setdefault(layer, []).append(head)
+            left[layer] -= 1
+            count -= 1
+    return {layer: sorted(removed[layer]) for layer in sorted(removed)}

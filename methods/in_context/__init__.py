@@ -1,5 +1,4 @@
-"""In-context learning: demonstrations from the training set stand before each query, and nothing is
-trained.
+"""In-context learning: training examples stand before each query, and nothing is trained.
 
 Brown et al., 2020; the baseline of thesis, section 6.4 (Table 6.2, setting 1) and of LM-BFF, whose
 32 demonstrations are the default: as many of them as the model's positions hold, balanced over the
@@ -27,30 +26,28 @@ BACKBONES = ("masked", "causal")
 
 
 def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
-    """Refuse fewer demonstrations than classes, of which each gets as many as another: not one
-    would be shown.
-    """
+    """Refuse fewer demonstrations than classes: each class gets equally many, so none would fit."""
     classes, most = len(task.words), settings["demonstrations"]
     if 0 < most < classes:
         raise BenchError(
-            f"{task.full_name} has {classes} classes, and of {most} demonstrations not one a class can be shown",
+            f"{most} demonstrations are fewer than the {classes} classes of {task.full_name}",
             allowed=f"{classes} or more, or 0 for none",
             fix=f"--methods in-context:demonstrations={classes}, or --methods zero-shot",
         )
 
 
 def fit(task: Task, split: Split, kit: FitContext, *, demonstrations: Natural = 32) -> Predictor:
-    """Choose and order the demonstrations by the seed; dev is not looked at.
+    """Choose and order the demonstrations by the seed, without looking at dev.
 
     Raises:
-        BenchError: not one of each class fits beside a query.
+        BenchError: one of each class does not fit beside a query.
     """
     backbone = kit.backbone("student")
-    shown = demonstrate(backbone, task, split.train, demonstrations, kit.seed)
-    if demonstrations and not shown:  # its scores would be zero-shot's under another name
+    chosen = demonstrate(backbone, task, split.train, demonstrations, kit.seed)
+    if demonstrations and not chosen:  # its scores would be zero-shot's under another name
         raise BenchError(
-            f"{task.full_name}: not one demonstration of each of {len(task.words)} classes fits beside a query in the "
-            f"{backbone.places} tokens that {backbone.ref.name} reads",
+            f"{task.full_name}: one demonstration of each of {len(task.words)} classes does not "
+            f"fit beside a query in the {backbone.places} tokens that {backbone.ref.name} reads",
             fix="a model that reads more, a task with a smaller max_length, or --methods zero-shot",
         )
-    return InContextModel(backbone, task, shown, len(split.train))
+    return InContextModel(backbone, task, chosen, len(split.train))

@@ -1,15 +1,15 @@
-"""In-context learning: labelled prompts put before the query's, so that the model learns without
-training.
+"""Choose demonstrations for in-context learning, and a model that reads them before each query.
 
-Brown et al., 2020; as in LM-BFF the answers of the demonstrations stand in their masks. Axes: B
-batch, C classes.
+Brown et al., 2020; as in LM-BFF the answers of the demonstrations stand in place of their masks.
+Axes: B batch, C classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -22,13 +22,11 @@ from fewbench.nn.kinds import prompt_model
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.task_model import TaskModel
 from fewbench.nn.verbalizer import word_ids
-from fewbench.types import Example, Task
+from fewbench.types import Example, Json, Task
 
 
 class Demonstration(NamedTuple):
-    """A training example as token ids, its label word where the mask was and a separator at its
-    end.
-    """
+    """A training example as token ids: its label word at the mask, and a separator at its end."""
 
     example: str
     ids: tuple[int, ...]
@@ -45,7 +43,7 @@ class InContextModel(TaskModel):
         task: gives template and label words.
         demonstrations: what stands before each query (`demonstrate`), each an example's id and its
             token ids.
-        candidates: of how many examples they were chosen.
+        candidates: the number of examples they were chosen from.
     """
 
     def __init__(
@@ -61,10 +59,10 @@ class InContextModel(TaskModel):
         self.demonstrations = [
             Demonstration(example, tuple(ids)) for example, ids in demonstrations
         ]
-        self.context = tuple(token for shown in self.demonstrations for token in shown.ids)
+        self.context = tuple(chain.from_iterable(ids for _, ids in self.demonstrations))
         self.start = len(opening(backbone)) if isinstance(backbone, CausalBackbone) else 1
 
-    def blueprint(self) -> dict[str, Any]:
+    def blueprint(self) -> Json:
         """Return the demonstrations."""
         return {"demonstrations": self.demonstrations, "candidates": self.candidates}
 
@@ -75,9 +73,8 @@ class InContextModel(TaskModel):
     def _behind(self, encoded: Encoded) -> Encoded:
         (tokens,) = encoded.sequences
         ids = (*tokens.ids[: self.start], *self.context, *tokens.ids[self.start :])
-        moved = tokens._replace(
-            ids=ids, segments=(0,) * len(ids), read=tokens.read + len(self.context)
-        )
+        read = tokens.read + len(self.context)
+        moved = tokens._replace(ids=ids, segments=(0,) * len(ids), read=read)
         return encoded._replace(sequences=(moved,))
 
     def forward(self, batch: Batch) -> Tensor:
@@ -93,14 +90,14 @@ class InContextModel(TaskModel):
         """Return the prompt's loss."""
         return self.prompt.loss(batch)
 
-    def describe(self) -> dict[str, object]:
-        """Return what the prompt tells, and which demonstrations stood before it, in their order."""
+    def describe(self) -> Json:
+        """Return the prompt's description and the demonstrations before it, in their order."""
         return self.prompt.describe() | {
             "demonstrations": {
                 "used": len(self.demonstrations),
                 "of": self.candidates,
                 "tokens": len(self.context),
-                "examples": [shown.example for shown in self.demonstrations],
+                "examples": [example for example, _ in self.demonstrations],
             }
         }
 
@@ -109,7 +106,7 @@ class InContextModel(TaskModel):
 
 
 def query_length(backbone: Backbone, task: Task) -> int:
-    """Return how many tokens a query may have."""
+    """Return the largest number of tokens of a query."""
     return min(task.max_length, backbone.places // 2)
 
 
@@ -127,39 +124,41 @@ def demonstrate(
     separator = _separator(backbone)
     room = backbone.places - query_length(backbone, task)
     share = min(task.max_length, room // len(words) + 2 - len(separator))
-    whole = PromptModel(
-        backbone, replace(task, max_length=share)
-    )  # for causal models too: the text goes on behind
+    # A PromptModel for causal models too: the text after the mask belongs to a demonstration.
+    prompt = PromptModel(backbone, replace(task, max_length=share))
     rng = np.random.default_rng(seed)
     classes: list[list[Demonstration]] = [[] for _ in words]
     for row in rng.permutation(len(train)):
         label = _label(task, train[row])
-        if (ids := _ids(whole, train[row], words[label])) is not None:
+        ids = _ids(prompt, train[row], words[label])
+        if ids is not None:
             classes[label].append(Demonstration(train[row].id, (*ids, *separator)))
     chosen: list[Demonstration] = []
     for group in zip(*classes, strict=False):
-        if len(chosen) + len(group) <= most and sum(len(d.ids) for d in (*chosen, *group)) <= room:
-            chosen += group
+        longer = [*chosen, *group]
+        if len(longer) <= most and sum(len(ids) for _, ids in longer) <= room:
+            chosen = longer
     return [chosen[place] for place in rng.permutation(len(chosen))]
 
 
-def _ids(whole: PromptModel, example: Example, word: int) -> tuple[int, ...] | None:
+def _ids(prompt: PromptModel, example: Example, word: int) -> tuple[int, ...] | None:
     try:
-        ((tokens,),) = [encoded.sequences for encoded in whole.encode([example.without_label()])]
+        (encoded,) = prompt.encode([example.without_label()])
     except BenchError:  # its template and options alone are longer than its share
         return None
+    (tokens,) = encoded.sequences
     return (*tokens.ids[1 : tokens.read], word, *tokens.ids[tokens.read + 1 : -1])
 
 
 def _label(task: Task, example: Example) -> int:
     assert example.label is not None
-    return int(example.label > sum(task.bounds) / 2) if task.bounds else int(example.label)
+    if task.bounds:
+        return int(example.label > sum(task.bounds) / 2)
+    return int(example.label)
 
 
 def _separator(backbone: Backbone) -> tuple[int, ...]:
-    """Return a masked model's separator token, or what a causal one's tokenizer makes of an empty
-    line.
-    """
+    """Return a masked model's separator token, or a causal one's tokens of an empty line."""
     if isinstance(backbone, CausalBackbone):
         return tuple(backbone.tokenizer("\n\n", add_special_tokens=False)["input_ids"])
     return (backbone.tokenizer.sep_token_id,)

@@ -1,12 +1,11 @@
-"""MetaDistil: a student learns from a teacher that is trained on how well the student learns;
-thesis Algorithm 1.
+"""MetaDistil: a student learns from a teacher that is trained on how well the student learns.
 
-Each update, on a batch of train: L_S = alpha CE + (1 - alpha) KD + beta PT (eq. 5.1: alpha weighs
-the labels); a trial student takes one plain step on it (eq. 5.2); the teacher is updated by the
-gradient of the trial student's loss on quiz examples (eq. 5.3); the student is updated on the same
-batch by the new teacher. That is the pilot update; without it (`no-pilot`) by the teacher as it
-was. The quiz is cut from train (9 : 1, by label), where the reference implementation takes dev: the
-student never trains on it, and dev stays for selection.
+thesis, Algorithm 1. Each update, on a batch of train: L_S = alpha CE + (1 - alpha) KD + beta PT
+(eq. 5.1: alpha weighs the labels); a trial student takes one plain step on it (eq. 5.2); the
+teacher is updated by the gradient of the trial student's loss on quiz examples (eq. 5.3); the
+student is updated on the same batch by the new teacher. That is the pilot update; without it
+(`no-pilot`) by the teacher as it was. The quiz is cut from train (9 : 1, by label), where the
+reference implementation takes dev: the student never trains on it, and dev stays for selection.
 
 KD is a squared error, thesis 5.2.1 says, which its code takes of the softmaxes at T, times T^2;
 `kl` is Hinton's, as in 5.6. PT is pkd's term, which the thesis says it does without; `reference`
@@ -57,34 +56,27 @@ def fit(
     batch_size: Count = 8,
 ) -> Predictor:
     """Train the student and, by a quiz after each lesson, its teacher."""
-    taught, model = (
-        distil.head_teacher(kit.source(), teacher),
-        HeadModel(kit.backbone("student"), task),
-    )
-    lessons, held = cut_quiz(task, split, quiz)
-    read, quizzes = taught.encode(lessons.train), distil.stream(model, held, batch_size, kit.seed)
-    layers = [
-        layer - 1
-        for layer in distil.layer_map(
-            len(model.backbone.layers), len(taught.backbone.layers), "skip"
-        )
-    ]
+    teacher_model = distil.head_teacher(kit.source(), teacher)
+    model = HeadModel(kit.backbone("student"), task)
+    lessons, quiz_examples = cut_quiz(task, split, quiz)
+    encoded = teacher_model.encode(lessons.train)
+    quizzes = distil.stream(model, quiz_examples, batch_size, kit.seed)
+    depths = len(model.backbone.layers), len(teacher_model.backbone.layers)
+    layers = [layer - 1 for layer in distil.layer_map(*depths, "skip")]
     distance = softened_mse if kd == "mse" else distillation_kl
 
     def learn(batch: Batch) -> Tensor:
         *below, last = model.backbone.reads(batch)
-        *theirs, top = taught.backbone.reads(taught.collate([read[row] for row in batch.rows]))
-        scores, wanted = (
-            distil.head_scores(model, last),
-            distil.said(taught, distil.head_scores(taught, top)),
-        )
-        soft = distil.soft_loss(model, scores, wanted, temperature, distance)
+        teacher_batch = teacher_model.collate([encoded[row] for row in batch.rows])
+        *teacher_below, top = teacher_model.backbone.reads(teacher_batch)
+        scores = distil.head_scores(model, last)
+        targets = distil.said(teacher_model, distil.head_scores(teacher_model, top))
+        soft = distil.soft_loss(model, scores, targets, temperature, distance)
         loss = alpha * distil.hard_loss(task, scores, batch.labels) + (1 - alpha) * soft
-        return (
-            loss + beta * patient_mse(torch.stack(below), torch.stack(theirs)[layers])
-            if beta
-            else loss
-        )
+        if not beta:
+            return loss
+        patience = patient_mse(torch.stack(below), torch.stack(teacher_below)[layers])
+        return loss + beta * patience
 
     def loss(batch: Batch) -> Tensor:
         before = None if pilot else learn(batch)
@@ -93,20 +85,19 @@ def fit(
 
     with (
         focus_on(model, kit.protocol, split.train, split.dev),
-        focus_on(taught, kit.protocol, split.train),
+        focus_on(teacher_model, kit.protocol, split.train),
     ):
-        meta = MetaTeacher(taught, model, lr=teacher_lr, inner_lr=lr, steps=kit.protocol.max_steps)
+        steps = kit.protocol.max_steps
+        meta = MetaTeacher(teacher_model, model, lr=teacher_lr, inner_lr=lr, steps=steps)
         kit.with_split(lessons).train(
             model, lr=lr, batch_size=batch_size, loss=loss, whole_vocabulary=True
         )
-    kit.notes["quiz"] = {"examples": [example.id for example in held], **meta.curve()}
+    kit.notes["quiz"] = {"examples": [example.id for example in quiz_examples], **meta.curve()}
     return model
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse a temperature not above 0, a quiz of none or all of train, and with beta what pkd
-    refuses.
-    """
+    """Refuse a temperature of 0, a quiz of none or all of train, and with beta what pkd refuses."""
     distil.check_temperature(settings["temperature"])
     check_quiz(settings["quiz"])
     if settings["beta"]:

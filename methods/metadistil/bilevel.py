@@ -1,8 +1,7 @@
-"""Learning to teach: how a teacher's weights change what its student becomes, by second derivatives
-(torch.func).
+"""Train a teacher by second derivatives, through its student's trial update (torch.func).
 
-The student's trial update is a function of weights and touches no model: there is nothing to copy,
-and nothing to put back. A quiz set is cut from train for it, so that dev stays for selection alone.
+The trial update is a function of weights and touches no model: there is nothing to copy and nothing
+to restore. A quiz set is cut from train for it, so that dev stays for selection alone.
 """
 
 from __future__ import annotations
@@ -25,9 +24,7 @@ Weights = dict[str, Tensor]
 
 
 def inner_update(loss: Callable[[Weights], Tensor], weights: Weights, lr: float) -> Weights:
-    """Return theta - lambda d loss / d theta, thesis eq. 5.2, as something that can be
-    differentiated again.
-    """
+    """Return theta - lambda d loss / d theta, differentiable again: thesis eq. 5.2."""
     slopes = grad(loss)(weights)
     return {name: weight - lr * slopes[name] for name, weight in weights.items()}
 
@@ -39,8 +36,7 @@ def meta_gradient(
     teacher: Weights,
     lr: float,
 ) -> tuple[Weights, Tensor]:
-    """Return the gradient of the quiz loss after one lesson by the teacher's weights, thesis eq.
-    5.3, and that loss.
+    """Return the teacher's gradient of the quiz loss after one lesson, and that loss: eq. 5.3.
 
     Args:
         lesson: the student's loss L_S by the student's and the teacher's weights.
@@ -50,26 +46,25 @@ def meta_gradient(
         lr: lambda, of the student's update.
     """
 
-    def quizzed(meta: Weights) -> Tensor:
-        return quiz(inner_update(lambda own: lesson(own, meta), student, lr))
+    def quiz_loss(meta: Weights) -> Tensor:
+        return quiz(inner_update(lambda weights: lesson(weights, meta), student, lr))
 
-    gradient, loss = grad_and_value(quizzed)(teacher)
+    gradient, loss = grad_and_value(quiz_loss)(teacher)
     return gradient, loss
 
 
 class MetaTeacher:
-    """A teacher that is trained on how its student does in a quiz after one lesson; thesis
-    Algorithm 1, lines 3-6.
+    """A teacher trained on its student's quiz after one lesson: thesis Algorithm 1, lines 3-6.
 
     Args:
         teacher: trained in place where it requires gradients, in evaluation mode as in the
             reference implementation.
-        student: it is only looked at.
+        student: read, never changed.
         lr: mu, the teacher's learning rate at the start: AdamW, clipped, falling to 0 (the
             reference implementation).
         inner_lr: lambda, that of the student's trial update, which is plain gradient descent (eq.
             5.2).
-        steps: how many updates there will be.
+        steps: the number of updates.
     """
 
     def __init__(
@@ -104,13 +99,11 @@ class MetaTeacher:
         self._losses.append(float(loss))
 
     def curve(self) -> dict[str, float]:
-        """Return the mean quiz loss of the first and the last tenth of the updates (at least one),
-        for the record.
-        """
-        few = -(-len(self._losses) // 10)
+        """Return the mean quiz losses of the first and last tenth of the updates (at least one)."""
+        tenth = -(-len(self._losses) // 10)
         return {
-            "first_loss": round(mean(self._losses[:few]), 6),
-            "last_loss": round(mean(self._losses[-few:]), 6),
+            "first_loss": round(mean(self._losses[:tenth]), 6),
+            "last_loss": round(mean(self._losses[-tenth:]), 6),
         }
 
     def slopes(
@@ -118,24 +111,21 @@ class MetaTeacher:
     ) -> tuple[Weights, Tensor]:
         """Return the meta-gradient by `teacher.NAME`, and the quiz loss; see `update`."""
         both = self._both
-        student = {
-            f"student.{n}": p.detach()
-            for n, p in both.student.named_parameters()
-            if p.requires_grad
-        }
+        parameters = both.student.named_parameters()
+        student = {f"student.{n}": p.detach() for n, p in parameters if p.requires_grad}
         teacher = {name: weight.detach() for name, weight in self._trained.items()}
         device = next(iter(teacher.values())).device.type
         # The fast attention has no second derivative, and half precision would lose this one.
         with sdpa_kernel(SDPBackend.MATH), torch.autocast(device, enabled=False):
             return meta_gradient(
-                lambda own, meta: functional_call(both, (own, meta), (lesson,)),
-                lambda own: functional_call(both, own, (lambda: self._examined(quiz),)),
+                lambda weights, meta: functional_call(both, (weights, meta), (lesson,)),
+                lambda weights: functional_call(both, weights, (lambda: self._evaluate(quiz),)),
                 student,
                 teacher,
                 self.inner_lr,
             )
 
-    def _examined(self, quiz: Callable[[], Tensor]) -> Tensor:
+    def _evaluate(self, quiz: Callable[[], Tensor]) -> Tensor:
         was_training = self.student.training
         self.student.eval()
         try:
@@ -145,9 +135,7 @@ class MetaTeacher:
 
 
 class _Both(nn.Module):
-    """Two models as one module that runs whatever reads them: so their weights can be given from
-    outside.
-    """
+    """Two models as one module, so that a function of both can be run with other weights."""
 
     def __init__(self, teacher: nn.Module, student: nn.Module) -> None:
         super().__init__()
@@ -158,11 +146,10 @@ class _Both(nn.Module):
 
 
 def cut_quiz(task: Task, split: Split, share: float) -> tuple[Split, tuple[Example, ...]]:
-    """Return the split with a share of its train examples cut out, at random by the split's seed,
-    and those.
+    """Cut a share of the train examples out of a split at random; return the rest and those.
 
-    Each label (each half of the bounds) gives its share, rounded, and at least one unless it has
-    only one.
+    The split's seed draws them. Each label (each half of the bounds) gives its share, rounded, and
+    at least one unless it has only one.
 
     Raises:
         BenchError: no label has two examples.
@@ -175,22 +162,20 @@ def cut_quiz(task: Task, split: Split, share: float) -> tuple[Split, tuple[Examp
         label: min(max(1, round(share * len(rows))), len(rows) - 1)
         for label, rows in groups.items()
     }
-    held = {row for label, rows in groups.items() for row in rows[: counts[label]]}
-    if not held:
+    quiz: set[int] = set()
+    for label, rows in groups.items():
+        quiz.update(rows[: counts[label]])
+    if not quiz:
         raise BenchError(
             f"{split.task}: no label has an example to spare for a quiz",
             fix="K of 2 or more: --k 16",
         )
-    kept = tuple(example for row, example in enumerate(split.train) if row not in held)
-    return replace(split, train=kept), tuple(split.train[row] for row in sorted(held))
+    rest = tuple(example for row, example in enumerate(split.train) if row not in quiz)
+    return replace(split, train=rest), tuple(split.train[row] for row in sorted(quiz))
 
 
 def check_quiz(share: float) -> None:
-    """Refuse a quiz of nothing or of everything.
-
-    Raises:
-        BenchError: it is.
-    """
+    """Refuse a quiz of no example or of all."""
     if not 0 < share < 1:
         raise BenchError(
             f"quiz={share}", allowed="a share of train between 0 and 1", fix="quiz=0.1"

@@ -1,11 +1,10 @@
-"""PPT: soft prompts pre-trained on a corpus, once for all tasks of a format, start prompt tuning;
-ppt, section 3.
+"""PPT: prompt tuning from soft prompts pre-trained on a corpus, once per format of task.
 
-Sentence pairs start from next-sentence prediction (eq. 3), choices from selecting the next of six
-sentences (eq. 4), single texts from sentences with pseudo labels (eq. 5); tasks are read in the
-same form. `hybrid` reads the task's own hard prompt behind the same soft one. `unified` casts every
-task into a choice among its labels and starts from choices of 2 to 16 sentences (section 3.3).
-`chinese` has the forms of appendix B.
+ppt, section 3. Sentence pairs start from next-sentence prediction (eq. 3), choices from selecting
+the next of six sentences (eq. 4), single texts from sentences with pseudo labels (eq. 5); tasks are
+read in the same form. `hybrid` reads the task's own hard prompt behind the same soft one. `unified`
+casts every task into a choice among its labels and starts from choices of 2 to 16 sentences
+(section 3.3). `chinese` has the forms of appendix B.
 
 Departs from the paper: the backbone itself labels sentences, asked by the hard prompt (each word's
 scores less their mean, the surest half of each label), in place of a RoBERTa trained on reviews.
@@ -52,9 +51,8 @@ def fit(
     """Train the pre-trained prompt alone by the protocol."""
     read = read_as(task, hybrid=hybrid, unified=unified, chinese=chinese)
     model = SoftPromptModel(kit.backbone("student"), read, kit.prepared()["prompt"])
-    kit.train(
-        model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True
-    )  # no word's embedding is trained
+    # No word's embedding is trained, so the embeddings need not be cut to the words in use.
+    kit.train(model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True)
     return model
 
 
@@ -68,31 +66,29 @@ def prepare(
     pretrain_lr: Positive = 0.1,
     pretrain_batch: Count = 64,
 ) -> dict[str, Tensor]:
-    """Pre-train a prompt for tasks of one format; 0 steps stand for the paper's."""
+    """Pre-train a prompt for tasks of one format; 0 steps mean the paper's number."""
     backbone = world.backbone("student")
     form = form_task(kind, backbone, tokens, chinese=chinese)
-    model = SoftPromptModel(
-        backbone, form, initial_prompt(backbone, form, (), tokens, "normal", world.seed)
-    )
-    labels = (
-        annotator(form, world.backbone("student"), chinese=chinese) if kind == "single" else None
-    )
-    drawn = stream(
-        kind, draw(kind, world.documents, len(form.words), world.seed), model.hard, labels
-    )
+    start = initial_prompt(backbone, form, (), tokens, "normal", world.seed)
+    model = SoftPromptModel(backbone, form, start)
+    labels = None
+    if kind == "single":
+        labels = annotator(form, world.backbone("student"), chinese=chinese)
+    drawn = draw(kind, world.documents, len(form.words), world.seed)
+    training = stream(kind, drawn, model.hard, labels)
     updates = pretrain_steps or UPDATES[kind]
     world.notes["pretraining"] = pretrain(
-        model, drawn, updates=updates, batch_size=pretrain_batch, lr=pretrain_lr
+        model, training, updates=updates, batch_size=pretrain_batch, lr=pretrain_lr
     )
     return {"prompt": model.soft}
 
 
 def check_prepare(kind: str, world: PrepareContext, **settings: Any) -> None:
-    """Refuse a corpus that has too few documents, or too short ones, to draw a first example from."""
+    """Refuse a corpus whose documents are too few or too short to draw an example from."""
     next(draw(kind, world.documents, 2, world.seed))
 
 
 def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
-    """Refuse a prompt that does not fit the model or the form, and label words that it lacks."""
+    """Refuse a prompt that does not fit the model or the form, and words the tokenizer lacks."""
     forms = {name: settings[name] for name in ("tokens", "hybrid", "unified", "chinese")}
     check_forms(task, student, **forms)

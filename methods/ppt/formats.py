@@ -1,6 +1,4 @@
-"""The forms that soft prompts are pre-trained in, by kind of task, as tasks; ppt, equations 3 to 5
-and appendix B.
-"""
+"""Build the pre-training tasks of soft prompts, by kind: ppt, equations 3 to 5 and appendix B."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ from fewbench.types import Example, Format, Source, Task
 
 
 class Form(NamedTuple):
-    """What a kind of pre-training asks: its template and label words, and the length of its inputs,
-    soft tokens too.
-    """
+    """The template, label words and input length (with soft tokens) of a kind of pre-training."""
 
     format: Format
     template: str
@@ -44,17 +40,13 @@ CHINESE = {
     "unified": Form("choice", "{0}？{options|chinese}。答案是{mask}。", NUMERALS, 768),
 }
 ASKED = {False: "{0} It was {mask}.", True: "{0}这很{mask}。"}
-"""The hard prompt (appendix D, Table 1) in which a model that is to label sentences is asked; by
-`chinese`.
-"""
+"""The hard prompt that asks a model to label sentences (appendix D, Table 1), by `chinese`."""
 SIX_OPTIONS = 86
 """Tokens of each of six options."""
 
 
 def form_task(kind: str, backbone: Backbone, tokens: int, *, chinese: bool = False) -> Task:
-    """Return a kind of pre-training as a task, its inputs as long as the model reads behind so many
-    soft tokens.
-    """
+    """Return a kind of pre-training as a task whose inputs fit the model behind the soft tokens."""
     form = (CHINESE if chinese else ENGLISH)[kind]
     return Task(
         name=f"ppt-{kind}",
@@ -73,26 +65,27 @@ def form_task(kind: str, backbone: Backbone, tokens: int, *, chinese: bool = Fal
 
 
 def read_as(task: Task, *, hybrid: bool, unified: bool, chinese: bool) -> Task:
-    """Return a task as it is read behind a pre-trained prompt: in the form of the pre-training
-    (ppt, section 3.2).
+    """Return a task in the form of the pre-training of its prompt: ppt, section 3.2.
 
     A choice takes the form of equation 4. The others take its template and keep their label words,
-    less a capital that the form's own words (yes, no) do not have. With `hybrid` the task is asked
+    less a capital that the form's words (yes, no) do not have. With `hybrid` the task is asked
     by its own hard prompt, with `unified` as a choice among its labels.
 
     Raises:
-        BenchError: a task that has no unified view.
+        BenchError: the task has no unified view.
     """
     if unified or (task.format == "choice" and not hybrid):
         return with_prompt(task, UNIFIED)
     if hybrid:
         return task
     form = (CHINESE if chinese else ENGLISH)[task.format]
-    words = [
-        tuple(word.lower() if word.lower() in form.words else word for word in words)
-        for words in task.words
-    ]
-    return replace(task, template=form.template, words=tuple(words))
+    words = tuple(_as_in_form(class_words, form) for class_words in task.words)
+    return replace(task, template=form.template, words=words)
+
+
+def _as_in_form(words: tuple[str, ...], form: Form) -> tuple[str, ...]:
+    """Write in lower case the words that the form has in lower case."""
+    return tuple(word.lower() if word.lower() in form.words else word for word in words)
 
 
 def check_forms(
@@ -101,8 +94,8 @@ def check_forms(
     """Refuse a task or a model that does not fit the form of the pre-training.
 
     Raises:
-        BenchError: both forms at once, a prompt of another form, label words that the model lacks,
-            or no room for sentences behind the soft tokens.
+        BenchError: `unified` and `hybrid`, a prompt of another form, label words that the
+            tokenizer lacks, or no room for sentences behind the soft tokens.
     """
     if unified and hybrid:
         raise BenchError(
@@ -113,10 +106,8 @@ def check_forms(
         raise BenchError(
             "the template 'unified' behind a prompt of another form", fix="--methods ppt:unified"
         )
-    prompt_model(
-        backbone,
-        behind(backbone, read_as(task, hybrid=hybrid, unified=unified, chinese=chinese), tokens),
-    )
+    read = read_as(task, hybrid=hybrid, unified=unified, chinese=chinese)
+    prompt_model(backbone, behind(backbone, read, tokens))
     kind = "unified" if unified else task.format
     form = prompt_model(backbone, form_task(kind, backbone, tokens, chinese=chinese))
     if form.task.format == "choice":
@@ -126,40 +117,43 @@ def check_forms(
 
 
 def annotator(form: Task, backbone: Backbone, *, chinese: bool = False) -> PromptModel:
-    """Return the model that gives sentences their pseudo labels: the backbone untrained, asked by a
-    hard prompt.
-    """
+    """Return the model that labels sentences: the untrained backbone with a hard prompt."""
     return prompt_model(backbone, replace(form, template=ASKED[chinese])).eval()
 
 
 def option_rooms(kind: str, model: PromptModel) -> dict[int, int]:
-    """Return how many tokens an option may have, by the number of options: the paper's, or what the
-    model has room for.
+    """Return the largest number of tokens of an option, by the number of options.
+
+    It is the paper's, or less where the model has less room.
 
     Raises:
-        BenchError: not one.
+        BenchError: there is no room for one token.
     """
     most = len(model.task.labels)
-    longest = (
-        {most: SIX_OPTIONS} if kind == "choice" else {n: _longest(n) for n in range(2, most + 1)}
-    )
+    if kind == "choice":
+        longest = {most: SIX_OPTIONS}
+    else:
+        longest = {n: _longest(n) for n in range(2, most + 1)}
     return {n: min(tokens, _share(model, n)) for n, tokens in longest.items()}
 
 
 def _longest(options: int) -> int:
-    """Return the tokens of an option where their number varies: "from 50 to 20", as the code has
-    it.
-    """
-    return 50 if options < 5 else 40 if options < 7 else 30 if options < 10 else 20
+    """Return the paper's tokens of an option, "from 50 to 20", by the steps of its code."""
+    if options < 5:
+        return 50
+    if options < 7:
+        return 40
+    return 30 if options < 10 else 20
 
 
 def _share(model: PromptModel, options: int) -> int:
-    """Return an even share of the model's places for each of so many options and the query."""
+    """Return the tokens left for each option and the query, shared evenly."""
     (frame,) = model.encode([Example(f"frame-{options}", ("", ""), options=("A",) * options)])
     share = (model.task.max_length - (frame.length - options)) // (options + 1)
     if share < 1:
         raise BenchError(
-            f"{options} options leave no room for sentences in the {model.task.max_length} tokens behind the prompt",
+            f"{options} options leave no room for sentences in the {model.task.max_length} "
+            "tokens behind the prompt",
             where=model.backbone.ref.path,
             fix="fewer soft tokens (tokens=20), or a model with more positions",
         )

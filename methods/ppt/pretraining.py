@@ -1,5 +1,4 @@
-"""Soft prompts pre-trained once for a kind of tasks, on a corpus, with the model frozen: ppt,
-section 3.
+"""Pre-train a soft prompt on a corpus for a kind of tasks, the model frozen: ppt, section 3.
 
 Axes: n sentences, C classes.
 """
@@ -8,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from math import isfinite
 from random import Random
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +19,7 @@ from fewbench.errors import BenchError
 from fewbench.nn.losses import cross_entropy
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.soft_prompt import SoftPromptModel
-from fewbench.types import Example
+from fewbench.types import Example, Json
 
 from .formats import option_rooms
 from .next_sentence import examples, next_sentences, selection, sentences
@@ -33,14 +31,13 @@ SUREST = 0.5
 def draw(
     kind: str, read: Callable[[], Iterable[Document]], most: int, seed: int
 ) -> Iterator[Example]:
-    """Yield what a kind of pre-training draws from a corpus, for ever; sentences of `single` have
-    no label yet.
+    """Yield the examples of a kind of pre-training for ever; those of `single` have no label yet.
 
     Args:
         kind: `pair`, `choice`, `single` or `unified`.
         read: gives the corpus's documents from the start.
         most: options of a choice.
-        seed: of what is drawn.
+        seed: of the draws.
 
     Raises:
         BenchError: the corpus is too small.
@@ -60,17 +57,16 @@ def draw(
 def stream(
     kind: str, drawn: Iterator[Example], model: PromptModel, annotator: PromptModel | None
 ) -> Iterator[Example]:
-    """Yield what was drawn as it is trained on: options cut to the room there is, and sentences
-    with pseudo labels.
+    """Yield drawn examples as they are trained on: options cut to fit, sentences labelled.
 
     Args:
         kind: as `draw` has it.
-        drawn: by `draw`.
+        drawn: the examples of `draw`.
         model: asks in the kind's form.
         annotator: labels sentences, for `single`.
 
     Raises:
-        BenchError: no room for options, or a corpus too small.
+        BenchError: there is no room for options, or the corpus is too small.
     """
     if annotator is not None:
         return pseudo_labelled(drawn, annotator)
@@ -81,52 +77,50 @@ def stream(
 
 
 def pseudo_labelled(drawn: Iterator[Example], annotator: PromptModel) -> Iterator[Example]:
-    """Yield single sentences with the labels that a model gives them when it is asked: ppt, section
-    3.2.3.
+    """Yield single sentences with the labels that a model predicts: ppt, section 3.2.3.
 
     The surest half of each label is kept, of some hundred sentences at a time.
     """
     while True:
-        asked = list(islice(drawn, LABELLED_AT_ONCE))
-        probabilities = torch.from_numpy(annotator.predict(asked).array)
+        batch = list(islice(drawn, LABELLED_AT_ONCE))
+        probabilities = torch.from_numpy(annotator.predict(batch).array)
         annotator.forget()
         for row, label in surest(probabilities.clamp(min=1e-30).log(), SUREST):
-            yield replace(asked[row], label=label)
+            yield replace(batch[row], label=label)
 
 
 def surest(scores: Tensor, share: float) -> list[tuple[int, int]]:
-    """Return the rows whose label is surest, a share of each label (at least one), and their
-    labels; rows in order.
+    """Return the surest share of each label's rows (at least one) with their labels, in row order.
 
-    A row's label is that of its largest probability after each label's mean over the rows is taken
-    from it: a model that likes one word best would give it to all.
+    A row's label is that of its largest probability after each label's mean over the rows is
+    subtracted: a model that prefers one word would give it to all.
 
     Args:
         scores: [n, C], log-probabilities.
         share: of each label's rows that is kept.
     """
     best, labels = (scores - scores.mean(0)).softmax(-1).max(-1)
-    kept = []
+    chosen: list[tuple[int, int]] = []
     for label in sorted(set(labels.tolist())):
         rows = (labels == label).nonzero()[:, 0]
         order = best[rows].argsort(descending=True, stable=True)
-        kept += [(row, label) for row in rows[order[: max(1, int(share * len(rows)))]].tolist()]
-    return sorted(kept)
+        count = max(1, int(share * len(rows)))
+        chosen += [(row, label) for row in rows[order[:count]].tolist()]
+    return sorted(chosen)
 
 
 def pretrain(
     model: SoftPromptModel, drawn: Iterator[Example], *, updates: int, batch_size: int, lr: float
-) -> dict[str, Any]:
-    """Train a soft prompt on a stream of examples, and return how it went: loss and accuracy of
-    each tenth.
+) -> Json:
+    """Train a soft prompt on a stream of examples; return the loss and accuracy of each tenth.
 
-    As the paper's code does it: Adam with weight decay 0.01, gradients clipped at 1, and the
+    As in the paper's code: Adam with weight decay 0.01, gradients clipped at 1, and the
     learning rate lr / sqrt(t) at update t, which is Noam's schedule without warm-up.
 
     Args:
-        model: its prompt alone is trained.
+        model: only its prompt is trained.
         drawn: labelled examples; each counts in the accuracy before it is trained on.
-        updates: how many.
+        updates: the number of updates.
         batch_size: examples an update.
         lr: of the first update.
 
@@ -136,7 +130,8 @@ def pretrain(
     optimizer = torch.optim.AdamW([model.soft], lr=lr, weight_decay=0.01)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: (done + 1) ** -0.5)
     model.train()
-    seen: list[tuple[float, float]] = []
+    losses: list[float] = []
+    accuracies: list[float] = []
     for update in range(1, updates + 1):
         batch = model.collate(model.encode(list(islice(drawn, batch_size))))
         model.forget()
@@ -152,21 +147,22 @@ def pretrain(
             raise BenchError(
                 f"the loss is {value} at update {update}", fix="a smaller learning rate"
             )
-        seen.append((value, (scores.argmax(-1) == batch.labels).float().mean().item()))
+        losses.append(value)
+        accuracies.append((scores.argmax(-1) == batch.labels).float().mean().item())
     model.eval()
-    parts = min(10, updates)
-    tenths = [
-        seen[updates * part // parts : updates * (part + 1) // parts] for part in range(parts)
-    ]
-    losses, right = (
-        [round(sum(row[which] for row in part) / len(part), 4) for part in tenths]
-        for which in (0, 1)
-    )
-    return {"updates": updates, "losses": losses, "accuracies": right}
+    return {"updates": updates, "losses": _tenths(losses), "accuracies": _tenths(accuracies)}
+
+
+def _tenths(values: Sequence[float]) -> list[float]:
+    """Return the mean of each tenth of the values, or the values where there are fewer than ten."""
+    parts = min(10, len(values))
+    bounds = [len(values) * part // parts for part in range(parts + 1)]
+    means = [sum(values[start:end]) / (end - start) for start, end in pairwise(bounds)]
+    return [round(mean, 4) for mean in means]
 
 
 def _cut(model: PromptModel, options: Sequence[str], rooms: Mapping[int, int]) -> tuple[str, ...]:
-    """Return options cut to so many tokens as there is room for."""
+    """Cut options to the tokens that there is room for."""
     read = model.backbone.tokenizer(
         list(options),
         add_special_tokens=False,
@@ -174,6 +170,5 @@ def _cut(model: PromptModel, options: Sequence[str], rooms: Mapping[int, int]) -
         truncation=True,
         max_length=rooms[len(options)],
     )
-    return tuple(
-        text[: spans[-1][1]] for text, spans in zip(options, read["offset_mapping"], strict=True)
-    )
+    ends = [spans[-1][1] for spans in read["offset_mapping"]]
+    return tuple(text[:end] for text, end in zip(options, ends, strict=True))

@@ -1,15 +1,14 @@
-"""Smash: a student distilled on an intermediate task, once for all tasks of its format, then
-prompted; smash, 3.2.
+"""Smash: prompt a student that was distilled on an intermediate task, once per format of task.
 
-The intermediate task is pairs of sentences more or less near in a corpus, or single sentences of
-which the teacher is sure. The student learns the pretrained teacher's distribution over the
-vocabulary at the mask (eq. 2); `hidden` adds 0.01 L_hidn (eq. 3), `attention` 0.01 L_attn (eq. 4).
-`distilbert` trains on raw text, `rule` on the labels that made the pairs: section 4.3, settings 1
-to 6. Prompt-based fine-tuning follows, or with `zero-shot` nothing.
+smash, section 3.2. The intermediate task is pairs of sentences more or less near in a corpus, or
+single sentences of which the teacher is sure. The student learns the pretrained teacher's
+distribution over the vocabulary at the mask (eq. 2); `hidden` adds 0.01 L_hidn (eq. 3), `attention`
+0.01 L_attn (eq. 4). `distilbert` trains on raw text, `rule` on the labels that made the pairs:
+section 4.3, settings 1 to 6. Prompt-based fine-tuning follows, or with `zero-shot` nothing.
 
 Departs from the paper: A in eq. 4 is read as attention probabilities. The share `keep` of the
-sentences is kept, for the paper tells no bound. Single sentences have no rule: there `rule` takes
-the teacher's likeliest word, as PPT does. Schedule and grid are the protocol's.
+sentences is kept, because the paper gives no bound. Single sentences have no rule: there `rule`
+takes the teacher's likeliest word, as PPT does. Schedule and grid are the protocol's.
 """
 
 from __future__ import annotations
@@ -55,11 +54,10 @@ def prepare(
     pretrain_batch: Count = 128,
 ) -> dict[str, Tensor]:
     """Distil the student on a corpus and return its weights."""
-    student, teacher = (
-        world.backbone("student"),
-        world.backbone("teacher").eval().requires_grad_(False),
-    )
-    model, count = learner(student, kind), pretrain_steps * pretrain_batch
+    student = world.backbone("student")
+    teacher = world.backbone("teacher").eval().requires_grad_(False)
+    model = learner(student, kind)
+    count = pretrain_steps * pretrain_batch
     if objective == "distilbert":
         read = passages(world, student, count)
     else:
@@ -99,6 +97,6 @@ def check_prepare(kind: str, world: PrepareContext, **settings: Any) -> None:
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse models that lack the intermediate task's words, or that the objective cannot compare."""
+    """Refuse models without the intermediate task's words, or that cannot be compared."""
     check_words(task.format, student, teacher)
     check_models(student, teacher, **settings)

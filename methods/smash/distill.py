@@ -1,5 +1,4 @@
-"""Distilling a pretrained student on text: the loop without a dev set, masked words, and what two
-models must share.
+"""Distil a pretrained student on text: the training, its losses, and checks of the two models.
 
 Axes: N tokens of a batch, M masked places, V vocabulary, d width.
 """
@@ -24,11 +23,9 @@ from fewbench.nn.trainer import Loss, train
 from fewbench.registry.pretrained import backbone_kind
 
 MICRO = 32
-"""Examples a forward pass: the distribution over a vocabulary at every masked word of 128 passages
-is large.
-"""
+"""Examples per forward pass: distributions over the vocabulary at all masked words are large."""
 SHARE = 0.15
-"""Of a passage's tokens, as in BERT."""
+"""The masked share of a passage's tokens, as in BERT."""
 
 
 def learn(
@@ -41,14 +38,14 @@ def learn(
     lr: float,
     batch_size: int,
 ) -> None:
-    """Train a model on what is no task of anybody's, and leave it as it is after the last update.
+    """Train a model without a dev set, and leave it as it is after the last update.
 
     Schedule, clipping and weight decay are the protocol's. The mean losses, ten in all, go into the
     notes.
 
     Args:
         model: trained in place, all its weights.
-        examples: what is read; `loss` of a batch says what for.
+        examples: the training examples.
         world: gives protocol and seed, and takes the notes.
         loss: of a batch, a scalar mean over it.
         steps: updates.
@@ -61,9 +58,7 @@ def learn(
     history = train(
         model,
         examples,
-        evaluate=lambda: (
-            0.0
-        ),  # every checkpoint is as good as any, and of equal ones the last is kept
+        evaluate=lambda: 0.0,  # all checkpoints tie, and the last is kept
         protocol=protocol,
         lr=lr,
         batch_size=batch_size,
@@ -84,31 +79,32 @@ def imitation(
 ) -> Tensor:
     """Return L_ce + hidden L_hidn + attention L_attn of a batch of prompts: smash, eq. 2, 3 and 4.
 
-    L_ce is over the tokenizer's vocabulary: a T5 has rows beyond it, and one more of them than
-    another.
+    L_ce is over the tokenizer's vocabulary: T5 models have rows beyond it, and not equally many.
     """
     words = len(student.tokenizer)
     if not hidden and not attention:
         with torch.no_grad():
-            wanted = teacher.vocabulary_scores(batch)[:, :words]
-        return losses.soft_cross_entropy(student.vocabulary_scores(batch)[:, :words], wanted)
+            targets = teacher.vocabulary_scores(batch)[:, :words]
+        return losses.soft_cross_entropy(student.vocabulary_scores(batch)[:, :words], targets)
     with torch.no_grad():
-        theirs = teacher.trace(batch)
-        wanted = teacher.vocabulary_scores_of(theirs.states[-1][batch.read])[:, :words]
-    ours = student.trace(batch)
-    scores = student.vocabulary_scores_of(ours.states[-1][batch.read])[:, :words]
+        teacher_trace = teacher.trace(batch)
+        top = teacher_trace.states[-1][batch.read]
+        targets = teacher.vocabulary_scores_of(top)[:, :words]
+    trace = student.trace(batch)
+    scores = student.vocabulary_scores_of(trace.states[-1][batch.read])[:, :words]
     return (
-        losses.soft_cross_entropy(scores, wanted)
-        + hidden * losses.hidden_mse(ours.states, theirs.states)
-        + attention * losses.attention_mse(ours.maps, theirs.maps, batch.real)
+        losses.soft_cross_entropy(scores, targets)
+        + hidden * losses.hidden_mse(trace.states, teacher_trace.states)
+        + attention * losses.attention_mse(trace.maps, teacher_trace.maps, batch.real)
     )
 
 
 def lesson(
     objective: str, model: TaskModel, teacher: Backbone, hidden: float, attention: float
 ) -> Loss:
-    """Return what a batch is to teach: `ce` the teacher's view of prompts, `distilbert` of raw
-    text, `rule` labels.
+    """Return the loss of an objective.
+
+    `ce` imitates the teacher on prompts, `distilbert` on raw text; `rule` learns the labels.
     """
     student = model.backbone
     if objective == "rule":
@@ -119,9 +115,7 @@ def lesson(
 
 
 class MaskedBatch(NamedTuple):
-    """A batch with masks in it: the places [M] among its tokens, in order, and what stood there
-    [M].
-    """
+    """A batch with masked tokens: their places [M] in order, and the tokens [M] that were there."""
 
     batch: Batch
     places: Tensor
@@ -129,8 +123,9 @@ class MaskedBatch(NamedTuple):
 
 
 def mask_words(batch: Batch, tokenizer: Any) -> MaskedBatch:
-    """Hide 15% of a batch's ordinary tokens, one at least: 80% masks, 10% any token, 10% left
-    (BERT).
+    """Hide 15% of a batch's ordinary tokens, at least one, as BERT does.
+
+    80% become masks, 10% a random token, 10% stay.
     """
     ids = batch.ids.cpu()
     special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
@@ -138,26 +133,26 @@ def mask_words(batch: Batch, tokenizer: Any) -> MaskedBatch:
     places = torch.rand(len(ids)).masked_fill(special, -1.0).topk(count).indices.sort().values
     fate = torch.rand(count)
     answers = ids[places]
-    shown = torch.where(fate < 0.9, torch.randint(len(tokenizer), (count,)), answers)
-    shown = torch.where(fate < 0.8, torch.tensor(tokenizer.mask_token_id), shown)
+    inputs = torch.where(fate < 0.9, torch.randint(len(tokenizer), (count,)), answers)
+    inputs = torch.where(fate < 0.8, torch.tensor(tokenizer.mask_token_id), inputs)
     device = batch.ids.device
-    hidden = replace(batch, ids=ids.index_copy(0, places, shown).to(device))
+    hidden = replace(batch, ids=ids.index_copy(0, places, inputs).to(device))
     return MaskedBatch(hidden, places.to(device), answers.to(device))
 
 
 def distilbert_loss(student: Backbone, teacher: Backbone, batch: Batch) -> Tensor:
     """Return DistilBERT's loss of a batch of raw passages, masked anew.
 
-    All three terms are taken at the masked places; its code takes the first and the last at all,
-    which costs the vocabulary head seven times over.
+    All three terms are taken at the masked places; its code takes the first and the last at all
+    places, which runs the vocabulary head on seven times as many.
     """
     masked, places, answers = mask_words(batch, student.tokenizer)
     with torch.no_grad():
-        wanted = teacher.hidden_states(masked)[-1][places]
-        targets = teacher.vocabulary_scores_of(wanted)
+        teacher_states = teacher.hidden_states(masked)[-1][places]
+        targets = teacher.vocabulary_scores_of(teacher_states)
     states = student.hidden_states(masked)[-1][places]
     return losses.masked_distillation(
-        student.vocabulary_scores_of(states), targets, answers, states, wanted
+        student.vocabulary_scores_of(states), targets, answers, states, teacher_states
     )
 
 
@@ -186,11 +181,7 @@ def check_models(
     pretrain_batch: int,
     **others: Any,
 ) -> None:
-    """Refuse amounts out of bounds, and a student and a teacher that an objective cannot compare.
-
-    Raises:
-        BenchError: what does not go together.
-    """
+    """Refuse settings out of bounds, and models that the objective cannot compare."""
     for name, amount, least in (
         ("hidden", hidden, 0),
         ("attention", attention, 0),
@@ -210,7 +201,7 @@ def check_models(
 
 
 def _check_vocabulary(student: Backbone, teacher: Backbone) -> None:
-    """Refuse two models that do not speak of the same tokens.
+    """Refuse two models of different vocabularies.
 
     Raises:
         BenchError: one is masked and one an encoder-decoder, or their vocabularies differ.
@@ -218,12 +209,16 @@ def _check_vocabulary(student: Backbone, teacher: Backbone) -> None:
     kinds = [backbone_kind(backbone.ref) for backbone in (student, teacher)]
     vocabularies = [backbone.tokenizer.get_vocab() for backbone in (student, teacher)]
     if kinds[0] != kinds[1]:
-        problem = f"the student {student.ref.name} is {kinds[0]}, the teacher {teacher.ref.name} {kinds[1]}"
+        problem = (
+            f"the student {student.ref.name} is {kinds[0]}, the teacher {teacher.ref.name} is "
+            f"{kinds[1]}"
+        )
     elif vocabularies[0] != vocabularies[1]:
         shared = len(vocabularies[0].items() & vocabularies[1].items())
         problem = (
-            f"the student {student.ref.name} has {len(vocabularies[0])} tokens, the teacher {teacher.ref.name} "
-            f"{len(vocabularies[1])}, and {shared} are the same: no distribution over one is one over the other"
+            f"the student {student.ref.name} has {len(vocabularies[0])} tokens, the teacher "
+            f"{teacher.ref.name} {len(vocabularies[1])}, and {shared} are the same: distributions "
+            "over them cannot be compared"
         )
     else:
         return
@@ -236,21 +231,22 @@ def _check_inside(
     """Refuse two models whose inner states cannot be compared (smash, section 3.2, below eq. 4).
 
     Raises:
-        BenchError: no masked models, a teacher of fewer layers, other widths or numbers of heads
-            where these count.
+        BenchError: the models are not masked ones, the teacher has fewer layers, or widths or
+            numbers of heads differ where they matter.
     """
     if backbone_kind(student.ref) != "masked":
         raise BenchError(
-            f"{student.ref.name} is no masked model, and inner states are those of one",
+            f"inner states need masked models, and {student.ref.name} is none",
             fix="objective=ce",
         )
-    for asked, what, ours, theirs in (
+    for compared, noun, size, teacher_size in (
         (width, "width", student.config.hidden_size, teacher.config.hidden_size),
         (heads, "number of heads", student.layers[0].heads, teacher.layers[0].heads),
     ):
-        if asked and ours != theirs:
+        if compared and size != teacher_size:
             raise BenchError(
-                f"the {what} of {student.ref.name} is {ours}, that of the teacher {teacher.ref.name} {theirs}",
-                fix="objective=ce, or a teacher of the same",
+                f"the {noun} of {student.ref.name} is {size}, that of the teacher "
+                f"{teacher.ref.name} {teacher_size}",
+                fix=f"objective=ce, or a teacher of the same {noun}",
             )
     check_depth(student, teacher)

@@ -1,9 +1,8 @@
-"""BERT-of-Theseus, a step: layers give way to successors at random, more and more of them (Xu et
-al., 2020).
+"""BERT-of-Theseus, a step: successors replace layers at random, more and more often.
 
-Each of the successors, copies of the first layers, stands for a group of the trained teacher's
-layers. At every update each one takes its group's place with the rate's chance; only successors are
-trained, and dev and test use them alone.
+Xu et al., 2020. Each of the successors, copies of the first layers, stands for a group of the
+trained teacher's layers. At every update each one takes its group's place with the rate's chance;
+only successors are trained, and dev and test use them alone.
 
 - `linear` (the default): rate min(k t + base, 1) for t updates done. `k=None` reaches 1 at half of
   the protocol's updates, so that the other half fine-tunes the successors together; the reference's
@@ -61,19 +60,18 @@ def transform(
     k: float | None = None,
     replacing_steps: Count | None = None,
 ) -> TaskModel:
-    """Return the successors, trained in place of their predecessors."""
-    rate = replacing_rate(
-        schedule, base, k, replacing_steps, half=max(1, kit.protocol.max_steps // 2)
-    )
+    """Train successors in place of the model's layers, and return the model that they make."""
+    half = max(1, kit.protocol.max_steps // 2)
+    rate = replacing_rate(schedule, base, k, replacing_steps, half=half)
     old = duplicate(model).requires_grad_(False).backbone.layers
     truncate(model.backbone, range((len(old) + 1) // 2 if layers is None else layers))
     train_layers_alone(model.requires_grad_(False).backbone)
 
     def loss(batch: Batch) -> Tensor:
         value = model.loss(batch)
-        return (
-            value if value.requires_grad else value.requires_grad_()
-        )  # no successor took part: no gradient
+        if not value.requires_grad:  # no successor took part
+            value.requires_grad_()
+        return value
 
     mixture = Mixture(old, rate, kit.seed)
     with replacing(model.backbone, mixture):
@@ -88,7 +86,9 @@ def transform(
 
 
 def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: Any) -> None:
-    """Refuse schedules and sizes that make no sense, and models whose layers are shared."""
+    """Refuse schedules and sizes out of bounds, and models whose layers share weights."""
     refuse_shared_layers(teacher)
-    check_schedule(settings)
+    check_schedule(
+        settings["schedule"], settings["base"], settings["k"], settings["replacing_steps"]
+    )
     check_count(settings["layers"], teacher)

@@ -209,7 +209,7 @@ def test_fewer_demonstrations_than_classes_are_refused(tiny, kind, most):
         k=2,
         settings={"demonstrations": most},
     )
-    with pytest.raises(BenchError, match=f"of {most} demonstrations not one a class") as refused:
+    with pytest.raises(BenchError, match=f"{most} demonstrations are fewer than the") as refused:
         ask_method(job, Models(torch.device("cpu")))
     assert "zero-shot" in str(refused.value)
 
@@ -234,5 +234,5 @@ def test_a_run_fails_where_no_demonstration_fits(tiny, monkeypatch):
     record, _ = carry_out(job, Models(torch.device("cpu")), 1)
     assert (
         record.status == "failed"
-        and "not one demonstration of each of 3 classes fits" in record.error
+        and "one demonstration of each of 3 classes does not fit" in record.error
     )
