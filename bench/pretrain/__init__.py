@@ -1,3 +1,1 @@
-"""What pretraining by masked language modelling needs before a model is trained: corpus statistics
-and masking.
-"""
+"""Corpus statistics, masking and training for pretraining by masked language modelling."""

@@ -1,5 +1,6 @@
-"""The rows of every update and their masks: functions of seed and update alone, so that a resumed
-run sees the same.
+"""The rows and masks of each update.
+
+They depend on the seed and the update number alone, so a resumed run sees the same.
 """
 
 from __future__ import annotations
@@ -22,39 +23,37 @@ rest stay (BERT).
 
 
 class Order:
-    """Which rows an update sees: from each corpus its share, in an order of its own in every pass
-    over it.
-    """
+    """Orders the rows of all corpora: each gives its share per update, reshuffled every pass."""
 
     def __init__(self, corpora: Sequence[Rows], batch: int, seed: int) -> None:
-        self._corpora, self._seed = corpora, seed
-        self._shares = [
-            batch // len(corpora) + (c < batch % len(corpora)) for c in range(len(corpora))
-        ]
+        self._corpora = corpora
+        self._seed = seed
+        share, rest = divmod(batch, len(corpora))
+        self._shares = [share + (corpus < rest) for corpus in range(len(corpora))]
         self._passes: dict[int, tuple[int, NDArray[np.int64]]] = {}
 
     def places(self, update: int) -> list[tuple[int, int]]:
         """Return corpus and number of each row of an update (from 0)."""
-        return [
-            (corpus, int(self._permutation(corpus, i // len(rows))[i % len(rows)]))
-            for corpus, (rows, share) in enumerate(zip(self._corpora, self._shares, strict=True))
-            for i in range(update * share, (update + 1) * share)
-        ]
+        places = []
+        for corpus, share in enumerate(self._shares):
+            size = len(self._corpora[corpus])
+            for i in range(update * share, (update + 1) * share):
+                order = self._permutation(corpus, i // size)
+                places.append((corpus, int(order[i % size])))
+        return places
 
     def rows(self, update: int) -> NDArray[np.int64]:
         """Return the ids [batch, length] of an update."""
-        return np.stack(
-            [
-                np.asarray(self._corpora[corpus][row], np.int64)
-                for corpus, row in self.places(update)
-            ]
-        )
+        places = self.places(update)
+        return np.stack([np.asarray(self._corpora[c][row], np.int64) for c, row in places])
 
     def _permutation(self, corpus: int, number: int) -> NDArray[np.int64]:
-        if self._passes.get(corpus, (-1,))[0] != number:
+        current, order = self._passes.get(corpus, (None, None))
+        if order is None or current != number:
             rng = np.random.default_rng([self._seed, corpus, number])
-            self._passes[corpus] = (number, rng.permutation(len(self._corpora[corpus])))
-        return self._passes[corpus][1]
+            order = rng.permutation(len(self._corpora[corpus]))
+            self._passes[corpus] = (number, order)
+        return order
 
 
 def mask(
@@ -69,8 +68,10 @@ def mask(
     kind = rng.random(ids.shape)
     words = np.flatnonzero(~vocabulary.special)
     noise = words[rng.integers(len(words), size=ids.shape)]
-    seen = np.where(chosen & (kind < MASK_SHARE), mask_id, ids)
-    return np.where(chosen & (kind >= 1 - NOISE_SHARE), noise, seen), chosen
+    masked = chosen & (kind < MASK_SHARE)
+    noisy = chosen & (kind >= 1 - NOISE_SHARE)
+    seen = np.where(masked, mask_id, ids)
+    return np.where(noisy, noise, seen), chosen
 
 
 def tensors(
@@ -81,14 +82,12 @@ def tensors(
     device: Any,
     around: NDArray[np.float32] | None = None,
 ) -> Iterator[Masked]:
-    """Yield an update's rows in equal parts; parts without a masked place are left out."""
+    """Yield an update's rows in equal parts; parts without a masked place are skipped."""
     for rows in np.split(np.arange(len(ids)), parts):
-        flat = np.flatnonzero(chosen[rows])
-        if len(flat):
-            arrays = (
-                seen[rows],
-                flat,
-                ids[rows].reshape(-1)[flat],
-                *([] if around is None else [around[rows]]),
-            )
-            yield Masked(*(torch.from_numpy(a).to(device, non_blocking=True) for a in arrays))
+        places = np.flatnonzero(chosen[rows])
+        if not len(places):
+            continue
+        arrays = [seen[rows], places, ids[rows].reshape(-1)[places]]
+        if around is not None:
+            arrays.append(around[rows])
+        yield Masked(*(torch.from_numpy(a).to(device, non_blocking=True) for a in arrays))

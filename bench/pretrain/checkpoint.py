@@ -1,22 +1,23 @@
-"""A checkpoint: one safetensors file, whole or absent, from which training goes on bit for bit on
-the same machine.
+"""Checkpoints: one safetensors file, written atomically, to resume from.
+
+On the same machine a resumed run ends in the same bits.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.io.atomic import write_whole
+from fewbench.types import Json
 
 
 def save_checkpoint(
-    file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: Json
 ) -> None:
     """Write weights, the optimizer's moments, and `state` (JSON)."""
     from safetensors.torch import save
@@ -29,15 +30,41 @@ def save_checkpoint(
     write_whole(file, save(tensors, metadata={"state": json.dumps(state)}))
 
 
-def load_checkpoint(
-    file: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
-    """Put weights and moments back, and return the state.
+def load_checkpoint(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Json:
+    """Restore the weights and the optimizer's moments, and return the state.
 
     Raises:
-        StoreDamaged: the file is not one that was written whole.
-        BenchError: it is of another model.
+        StoreDamaged: the file is damaged or incomplete.
+        BenchError: the checkpoint belongs to another model.
     """
+    state, tensors = _read(file)
+    for name, weight in model.named_parameters():
+        stored = tensors.get(f"weight/{name}")
+        if stored is None or stored.shape != weight.shape:
+            raise BenchError(
+                f"this checkpoint belongs to another model: the weight {name} does not fit",
+                where=str(file),
+                fix="another --out",
+            )
+        with torch.no_grad():
+            weight.copy_(stored)
+        optimizer.state[weight] = _moments(name, weight, tensors)
+    return state
+
+
+def _moments(name: str, weight: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what the optimizer keeps for a weight; AdamW keeps `step` of a CPU weight as it is."""
+    moments = {}
+    for key, value in tensors.items():
+        moment, _, owner = key.partition("/")
+        if owner != name or moment == "weight":
+            continue
+        as_stored = moment == "step" and not weight.is_cuda
+        moments[moment] = value if as_stored else value.to(weight.device)
+    return moments
+
+
+def _read(file: Path) -> tuple[Json, dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -46,24 +73,6 @@ def load_checkpoint(
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise StoreDamaged(
-            f"damaged checkpoint: {error}", where=str(file), fix=f"remove {file} to start anew"
+            f"damaged checkpoint: {error}", where=str(file), fix=f"remove {file} to start again"
         ) from error
-    for name, weight in model.named_parameters():
-        stored = tensors.get(f"weight/{name}")
-        if stored is None or stored.shape != weight.shape:
-            raise BenchError(
-                f"this checkpoint is of another model: {name}", where=str(file), fix="another --out"
-            )
-        with torch.no_grad():
-            weight.copy_(stored)
-        moments = {
-            key.removesuffix(f"/{name}"): value
-            for key, value in tensors.items()
-            if key.endswith(f"/{name}") and not key.startswith("weight/")
-        }
-        optimizer.state[weight] = {
-            key: value if key == "step" and not weight.is_cuda else value.to(weight.device)
-            for key, value in moments.items()
-        }
-    result: dict[str, Any] = state
-    return result
+    return state, tensors

@@ -1,5 +1,4 @@
-"""The words around a row: what stands in the same document before and after it, as a distribution
-over the vocabulary.
+"""The words before and after a row in its document, as a distribution over the vocabulary.
 
 A text that must tell the words of its neighbours learns what it is about, and whether it praises:
 FastSent (Hill, Cho and Korhonen, 2016) predicts them as a bag. Frequent words are thinned as in
@@ -36,38 +35,38 @@ class Context:
 
     def __init__(self, corpora: Sequence[Rows], vocabulary: Vocabulary, separator: int) -> None:
         self._corpora, self._separator = corpora, separator
-        counts = sum(
-            np.bincount(np.asarray(rows).ravel(), minlength=vocabulary.size) for rows in corpora
-        )
+        size = vocabulary.size
+        counts = sum(np.bincount(np.asarray(rows).ravel(), minlength=size) for rows in corpora)
         words = np.where(vocabulary.special | vocabulary.continues, 0, counts)
-        self._weights = np.where(
-            words > 0, np.sqrt(THINNED * words.sum() / np.maximum(words, 1)), 0
-        ).clip(max=1)
+        thinned = np.sqrt(THINNED * words.sum() / np.maximum(words, 1))
+        self._weights = np.where(words > 0, thinned, 0).clip(max=1)
 
     def around(self, places: Iterable[tuple[int, int]]) -> NDArray[np.float32]:
-        """Return the distribution [n, V] of the words around each (corpus, row); zeros where there
-        is none.
+        """Return the distribution [n, V] of the words around each (corpus, row); zeros if none.
 
-        A row with the ends of documents in it is taken for a part of the one that its last token
-        belongs to.
+        A row that holds the end of a document counts as part of its last token's document.
         """
-        bags = [
-            np.bincount(ids, self._weights[ids], len(self._weights))
-            for ids in map(self._ids, places)
-        ]
+        bags = []
+        for place in places:
+            ids = self._ids(place)
+            bags.append(np.bincount(ids, self._weights[ids], len(self._weights)))
         return np.stack([bag / max(bag.sum(), 1e-9) for bag in bags]).astype(np.float32)
 
     def _ids(self, place: tuple[int, int]) -> NDArray[Any]:
-        """Return the tokens of the row's document that stand around the row."""
-        rows, row = self._corpora[place[0]], place[1]
+        """Return the tokens before and after a row in its document."""
+        corpus, row = place
+        rows = self._corpora[corpus]
         inner = rows.shape[1] - 2
         reach = -(-REACH // inner)
         first = max(0, row - reach)
         ids = np.asarray(rows[first : row + reach + 1, 1:-1]).ravel()
-        start, stop = (row - first) * inner, (row - first + 1) * inner
+        start = (row - first) * inner
+        stop = start + inner
         ends = ids == self._separator
         document = np.cumsum(ends) - ends
-        wanted = document == document[stop - 1]
-        wanted[start:stop] = wanted[: max(0, start - REACH)] = wanted[stop + REACH :] = False
-        found: NDArray[Any] = ids[wanted]
-        return found
+        around = document == document[stop - 1]
+        around[: max(0, start - REACH)] = False
+        around[start:stop] = False
+        around[stop + REACH :] = False
+        tokens: NDArray[Any] = ids[around]
+        return tokens

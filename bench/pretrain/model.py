@@ -46,26 +46,22 @@ def new_model(recipe: Recipe, tokenizer: Any) -> Any:
 
 
 def stop_dropout(model: Any) -> dict[str, float]:
-    """Drop nothing from now on, and return what the configuration said: one pass over much text
-    overfits nothing.
+    """Set all dropout to 0 and return the configured rates.
+
+    A single pass over a large corpus does not overfit.
     """
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    said = {
-        name: value
-        for name in DROPOUTS
-        if isinstance(value := getattr(model.config, name, None), float)
-    }
-    model.config.update(dict.fromkeys(said, 0.0))
-    return said
+    configured = {name: getattr(model.config, name, None) for name in DROPOUTS}
+    rates = {name: rate for name, rate in configured.items() if isinstance(rate, float)}
+    model.config.update(dict.fromkeys(rates, 0.0))
+    return rates
 
 
 @torch.no_grad()
 def start_at_unigrams(model: Any, counts: Tensor) -> None:
-    """Set the output bias to the log of each token's share (`counts` [V], one added): no update is
-    spent on it.
-    """
+    """Set the output bias to the log unigram probabilities of `counts` [V], each plus 1."""
     share = counts.double() + 1
     bias = (share / share.sum()).log().float()
     family_of(model).decoder(model).bias.copy_(bias - bias.mean())
@@ -75,8 +71,9 @@ def start_at_unigrams(model: Any, counts: Tensor) -> None:
 def start_at_pmi(
     model: Any, corpora: Sequence[Rows], special: np.ndarray[Any, Any], rows: int, seed: int
 ) -> None:
-    """Set the word embeddings to a factorised positive PMI matrix: Levy and Goldberg (2014),
-    section 3.3.
+    """Set the word embeddings to a factorised positive PMI matrix.
+
+    Levy and Goldberg (2014), section 3.3.
 
     M = max(0, pmi) over skip-grams in windows of 11 is decomposed as U S V'; the embeddings are the
     rows of U sqrt(S), centred, and each of the length that the model's own initial embeddings have
@@ -103,15 +100,13 @@ def start_at_pmi(
     vectors = torch.from_numpy(left * np.sqrt(scale)).float()
     known = vectors.norm(dim=1) > 0
     vectors = vectors[known] - vectors[known].mean(0)
-    words[: len(known)][known] = (
-        vectors / vectors.norm(dim=1, keepdim=True) * words[5:].norm(dim=1).mean()
-    )
+    length = words[5:].norm(dim=1).mean()
+    words[: len(known)][known] = vectors / vectors.norm(dim=1, keepdim=True) * length
 
 
 @torch.no_grad()
 def start_at_neighbours(model: Any) -> None:
-    """Let the first two layers' heads attend to the words beside a place: one to the left, one to
-    the right, two, ….
+    """Initialise heads of the first two layers to attend to neighbours: -1, +1, -2, ….
 
     A masked place must know its neighbours before it can learn anything from them, and learning
     where they stand takes millions of tokens. So positions start as waves, sin(f j) and cos(f j),
@@ -123,12 +118,12 @@ def start_at_neighbours(model: Any) -> None:
         model: a new BERT; changed in place.
     """
     family = family_of(model)
-    layers, table = family.layers(model), model.get_input_embeddings().weight
+    layers = family.layers(model)
+    table = model.get_input_embeddings().weight
     head = table.shape[1] // layers[0].heads
     turned = table.shape[1] - head  # the dimensions from here on hold positions
-    frequencies = (
-        2 * math.pi / torch.logspace(math.log10(LONGEST_WAVE), math.log10(SHORTEST_WAVE), head // 2)
-    )
+    longest, shortest = math.log10(LONGEST_WAVE), math.log10(SHORTEST_WAVE)
+    frequencies = 2 * math.pi / torch.logspace(longest, shortest, head // 2)
     centred = table - table.mean(0)
     strongest = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)
     table.copy_(table @ strongest)  # what words lose below is their weakest directions
@@ -150,8 +145,7 @@ def start_at_neighbours(model: Any) -> None:
 
 @torch.no_grad()
 def start_silent(model: Any, keep: Sequence[int]) -> None:
-    """Let each layer that stands again right after itself add nothing at the start: a deeper model
-    that does the same.
+    """Make each repeated layer the identity, so that the deeper model computes the same.
 
     Growth that preserves the function (Chen et al., 2016), for layers whose norm comes last: what
     attention and the feed-forward network write is 0, the first norm does nothing, and the second
@@ -178,5 +172,6 @@ def start_silent(model: Any, keep: Sequence[int]) -> None:
 def _turn(angles: Tensor) -> Tensor:
     """Return the matrix that turns pairs (sin a, cos a) by angles [n]: [2n, 2n]."""
     sin, cos = angles.sin(), angles.cos()
-    turned: Tensor = torch.block_diag(*torch.stack([cos, sin, -sin, cos], -1).view(-1, 2, 2))  # type: ignore[no-untyped-call]
+    blocks = torch.stack([cos, sin, -sin, cos], -1).view(-1, 2, 2)
+    turned: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
     return turned

@@ -1,5 +1,4 @@
-"""Documents as rows of token ids, packed so that no row is padded: each corpus is encoded once, and
-kept as a file.
+"""Documents as packed rows of token ids, without padding; each corpus is encoded once and cached.
 
 A row is [CLS] text [SEP], `length` tokens long. A document's end is a [SEP], and the next one
 follows in the same row, as in RoBERTa's FULL-SENTENCES. What is left at a corpus's end and fills no
@@ -58,21 +57,18 @@ def pack(source: str, tokenizer: Any, length: int, cache: Path) -> Packed:
                 kind = "held-out text" if "held" in file.name else "text"
                 raise DataError(f"too little {kind} for one row of {length} tokens", where=source)
             write_whole(file, _bytes(rows))
-    train, held_out = (np.load(file, mmap_mode="r", allow_pickle=False) for file in files)
-    return Packed(train, held_out)
+    return Packed(*(np.load(file, mmap_mode="r", allow_pickle=False) for file in files))
 
 
 def held_out_rows(corpora: Iterable[Packed]) -> Rows:
-    """Return the rows to measure on: the first of each corpus's held-out text, the same number of
-    each.
-    """
+    """Return the rows to measure on: the first held-out rows, the same number of each corpus."""
     parts = [packed.held_out for packed in corpora]
-    return np.concatenate([np.asarray(part[: HELD_OUT_ROWS // len(parts)]) for part in parts])
+    share = HELD_OUT_ROWS // len(parts)
+    return np.concatenate([np.asarray(part[:share]) for part in parts])
 
 
 def _encoder(tokenizer: Any) -> Tokenizer:
-    """Return a tokenizer's own encoder as packing needs it: it encodes documents whole, and nothing
-    but them.
+    """Return the tokenizer's encoder without truncation, padding or special tokens.
 
     A model is often saved with the truncation and padding that it was tuned with: documents would
     be cut off at them.
@@ -86,18 +82,19 @@ def _encoder(tokenizer: Any) -> Tokenizer:
 
 def _pack(source: str, tokenizer: Any, encoder: Tokenizer, length: int) -> tuple[Rows, Rows]:
     kind: Any = np.uint16 if len(tokenizer) <= 1 << 16 else np.int32
-    streams: tuple[list[NDArray[Any]], list[NDArray[Any]]] = ([], [])
+    train: list[NDArray[Any]] = []
+    held_out: list[NDArray[Any]] = []
     for number, ids in enumerate(_encoded(documents(source), encoder)):
-        streams[is_held_out(number)].append(np.asarray([*ids, tokenizer.sep_token_id], kind))
-    train, held_out = (_rows(stream, tokenizer, length, kind) for stream in streams)
-    return train, held_out
+        stream = held_out if is_held_out(number) else train
+        stream.append(np.asarray([*ids, tokenizer.sep_token_id], kind))
+    return _rows(train, tokenizer, length, kind), _rows(held_out, tokenizer, length, kind)
 
 
 def _encoded(texts: Iterator[Document], encoder: Tokenizer) -> Iterator[list[int]]:
-    while block := [" ".join(document) for document in itertools.islice(texts, ENCODED_AT_ONCE)]:
-        yield from (
-            encoding.ids for encoding in encoder.encode_batch(block, add_special_tokens=False)
-        )
+    joined = map(" ".join, texts)
+    while block := list(itertools.islice(joined, ENCODED_AT_ONCE)):
+        for encoding in encoder.encode_batch(block, add_special_tokens=False):
+            yield encoding.ids
 
 
 def _rows(stream: list[NDArray[Any]], tokenizer: Any, length: int, kind: Any) -> Rows:
@@ -105,15 +102,14 @@ def _rows(stream: list[NDArray[Any]], tokenizer: Any, length: int, kind: Any) ->
     inner = length - 2
     count = len(tokens) // inner
     rows = np.empty((count, length), kind)
-    rows[:, 0], rows[:, -1] = tokenizer.cls_token_id, tokenizer.sep_token_id
+    rows[:, 0] = tokenizer.cls_token_id
+    rows[:, -1] = tokenizer.sep_token_id
     rows[:, 1:-1] = tokens[: count * inner].reshape(count, inner)
     return rows
 
 
 def _key(source: str, encoder: Tokenizer, length: int) -> str:
-    """Return a hash of all that the packed rows depend on; of local files, their names, sizes and
-    times.
-    """
+    """Hash all that the packed rows depend on; for local files: names, sizes and times."""
     files = [] if source.startswith(HUB) else corpus_files(source)
     stamps = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     text = json.dumps([source, stamps, length, encoder.to_str()])

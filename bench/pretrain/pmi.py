@@ -21,8 +21,7 @@ def count_pairs(
     window: int = 11,
     block: int = 1 << 20,
 ) -> csr_array:
-    """Count how often two token ids stand in one window of `window` consecutive places of a
-    sequence.
+    """Count how often two token ids occur within `window` consecutive places of a sequence.
 
     Two places of a sequence co-occur when they are at most `window - 1` apart, that is when some
     window holds both; each such pair of places counts once, however many windows hold it. Special
@@ -55,7 +54,7 @@ def count_pairs(
 def _pair_codes(
     ids: NDArray[np.integer[Any]], special: NDArray[np.bool_], window: int
 ) -> NDArray[np.unsignedinteger]:
-    """Return the sorted codes a V + b, a <= b, of all pairs of places of [n, L] ids that co-occur."""
+    """Return the sorted codes a V + b, a <= b, of all co-occurring pairs of places of ids [n, L]."""
     size = len(special)
     wide = ids.astype(np.uint32 if size <= 1 << 16 else np.uint64)
     kept = ~special[ids]
@@ -63,7 +62,8 @@ def _pair_codes(
     for apart in range(1, min(window, ids.shape[1])):
         both = kept[:, :-apart] & kept[:, apart:]
         left, right = wide[:, :-apart][both], wide[:, apart:][both]
-        codes.append(np.minimum(left, right) * wide.dtype.type(size) + np.maximum(left, right))
+        lower, upper = np.minimum(left, right), np.maximum(left, right)
+        codes.append(lower * wide.dtype.type(size) + upper)
     together = np.concatenate(codes) if codes else np.zeros(0, wide.dtype)
     together.sort()
     return together
@@ -71,11 +71,9 @@ def _pair_codes(
 
 def _from_codes(codes: NDArray[np.unsignedinteger], size: int) -> csr_array:
     """Return the matrix [V, V] that counts sorted codes."""
-    first = (
-        np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
-        if len(codes)
-        else np.zeros(0, np.int64)
-    )
+    first = np.zeros(0, np.int64)
+    if len(codes):
+        first = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
     distinct, counts = codes[first], np.diff(first, append=len(codes))
     rows, columns = np.divmod(distinct, codes.dtype.type(size))
     ends = np.searchsorted(rows, np.arange(size + 1, dtype=rows.dtype)).astype(np.int32)
@@ -83,8 +81,7 @@ def _from_codes(codes: NDArray[np.unsignedinteger], size: int) -> csr_array:
 
 
 def pmi(counts: csr_array, *, positive: bool = False) -> csr_array:
-    """Return the pointwise mutual information of every pair that was counted; eq. 7.1, natural
-    logarithm.
+    """Return the pointwise mutual information of every counted pair; eq. 7.1, natural logarithm.
 
     pmi(w1, w2) = log [p(w1, w2) / (p(w1) p(w2))] with p(w1, w2) = C[w1, w2] / sum C and p(w) = sum
     of row w / sum C, the marginal of the same pairs, so that independent tokens have PMI 0. A pair
@@ -103,7 +100,8 @@ def pmi(counts: csr_array, *, positive: bool = False) -> csr_array:
     log_marginal = np.log(marginal, out=np.zeros_like(marginal), where=marginal > 0)
     rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     total = np.log(max(marginal.sum(), 1.0))
-    values = np.log(counts.data) + total - (log_marginal[rows] + log_marginal[counts.indices])
+    independent = log_marginal[rows] + log_marginal[counts.indices]
+    values = np.log(counts.data) + total - independent
     if positive:
         values = np.maximum(values, 0)
     result = csr_array(

@@ -9,8 +9,9 @@ from fewbench.measure.fact_probe import Questions, ask, prepare
 
 
 class FactMeasure:
-    """Measures the mean reciprocal rank of facts, macro average over relations; texts are cut into
-    tokens once.
+    """Measures the mean reciprocal rank of facts, macro-averaged over relations.
+
+    The texts are tokenized once.
     """
 
     def __init__(self, facts: FactSet) -> None:

@@ -1,5 +1,6 @@
-"""A recipe: every setting of a pretraining, from a TOML file and the command line, checked before
-anything loads.
+"""Recipes: all settings of a pretraining run, from a TOML file and the command line.
+
+They are checked before anything loads.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ATTENTION = ("random", "neighbours")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a model is pretrained. Counts are optimizer updates unless they say otherwise.
+    """The settings of a pretraining run. Counts are optimizer updates unless they say otherwise.
 
     Args:
         objective: `mlm` (masked words); `distil` (DistilBERT's three losses; needs a teacher of the
@@ -92,8 +93,7 @@ class Recipe:
 
 
 def read_recipe(file: Path | None, chosen: Mapping[str, Any]) -> Recipe:
-    """Return the recipe of a file (or the defaults), with what was chosen on the command line
-    instead.
+    """Return the recipe of a file, or the defaults, updated with `chosen` of the command line.
 
     Raises:
         BenchError: an unknown key, a value of another type, or one out of bounds.

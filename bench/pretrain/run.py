@@ -1,5 +1,4 @@
-"""One pretraining from its request to a model folder: text, tokenizer, model, teacher, training,
-and what is written.
+"""One pretraining run, from its request to a model folder.
 
 The folder OUT holds the model once it is finished, and OUT/work what is needed to go on: recipe,
 tokenizer, packed text and checkpoint.
@@ -44,7 +43,7 @@ PMI_ROWS = 60_000  # rows of each corpus that the PMI matrix of initial embeddin
 
 @dataclass(frozen=True)
 class PretrainRequest:
-    """What to pretrain.
+    """A request to pretrain a model.
 
     Args:
         recipe: how.
@@ -87,8 +86,7 @@ def pretrain(
     say: Callable[[str], None],
     on_update: Callable[[int, dict[str, float]], None] = lambda update, terms: None,
 ) -> dict[str, Any]:
-    """Pretrain a model, or go on where an earlier call stopped, and return the report that stands
-    in training.json.
+    """Pretrain a model, or resume an earlier run, and return the report written to training.json.
 
     Raises:
         BenchError: the folder belongs to another recipe, or what was asked does not fit together.
@@ -168,7 +166,7 @@ def check_request(request: PretrainRequest) -> None:
 
 
 def vocabulary_of(tokenizer: Any) -> Vocabulary:
-    """Return which tokens are no text, and which continue the word before them."""
+    """Return the ids that are special tokens and the ids that continue a word."""
     size = len(tokenizer)
     pieces = tokenizer.convert_ids_to_tokens(list(range(size)))
     special = np.zeros(size, bool)
@@ -329,8 +327,9 @@ def _report(
 
 
 def _write(out: Path, work: Path, model: Any, tokenizer: Any, report: dict[str, Any]) -> None:
-    """Write model, tokenizer, card and report; the report comes last: with it the folder is
-    finished.
+    """Write model, tokenizer, card and report.
+
+    The report is written last: it marks the folder as finished.
     """
     finished = work / "finished"
     shutil.rmtree(finished, ignore_errors=True)

@@ -115,8 +115,7 @@ class WordPairing(nn.Module):
                 found[key] = tuple(flat[start : min(ends[place + 1], start + PIECES)].tolist())
 
     def _keys(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return where words begin [n, L], the word of each place [n, L], and the key of each word
-        [n, L + 1].
+        """Return word starts [n, L], the word of each place [n, L], and word keys [n, L + 1].
 
         A piece that continues a word begins one where there is none before it: at a row's start.
         """
@@ -130,9 +129,7 @@ class WordPairing(nn.Module):
         return begins, number, keys.scatter_add_(1, number, (ids + 1) * powers)
 
     def layout(self, ids: Tensor, longest: int) -> Layout:
-        """Return rows [n, L] of the student's ids, unmasked, for the teacher: at most `longest`
-        tokens each.
-        """
+        """Return unmasked student ids [n, L] in the teacher's tokens: at most `longest` per row."""
         _, number, keys = self._keys(ids)
         index = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
         known = (self.keys[index] == keys) & (keys != 0)
@@ -203,9 +200,7 @@ class Targets(nn.Module):
         self.spread.copy_((squares / count - (sums / count).square()).clamp(min=1e-6).sqrt())
 
     def _read(self, layout: Layout) -> tuple[list[Tensor], Tensor]:
-        """Return the teacher's states of each word, [n, W, e] a layer, and which words it read, [n,
-        W, 1].
-        """
+        """Return the teacher's states of words, [n, W, e] per layer, and the words read [n, W, 1]."""
         said = self.teacher(
             layout.ids, attention_mask=layout.read.long(), output_hidden_states=True
         ).hidden_states
@@ -259,9 +254,7 @@ def states_objective(targets: Targets, recipe: Recipe) -> Objective:
 def _teacher_pieces(
     words: Sequence[tuple[int, ...]], student: Any, teacher: Any
 ) -> NDArray[np.int32]:
-    """Return how the teacher writes words of the student's ids: [words, P], -1 after the last
-    piece.
-    """
+    """Return the teacher's pieces of words in student ids: [words, P], -1 after the last piece."""
     same = {
         getattr(student, f"{name}_token_id"): getattr(teacher, f"{name}_token_id")
         for name in ("cls", "sep", "unk")
@@ -284,7 +277,7 @@ def _text(word: tuple[int, ...], tokenizer: Any) -> str:
 
 
 def _counts(word: Tensor, words: int) -> Tensor:
-    """Return how many places each word has, [n, W, 1]."""
+    """Count the places of each word, [n, W, 1]."""
     ones = torch.ones_like(word, dtype=torch.float32)
     return torch.zeros(len(word), words, device=word.device).scatter_add_(1, word, ones)[:, :, None]
 

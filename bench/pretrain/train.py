@@ -1,5 +1,6 @@
-"""The pretraining loop: updates, measurements, checkpoints. Every update is a function of the state
-and its number.
+"""The pretraining loop: updates, measurements and checkpoints.
+
+Every update is a function of the state and its number.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ knows."""
 
 
 class TrainingText(NamedTuple):
-    """What is trained and measured on: rows of each corpus, held-out rows, and what the tokens are.
+    """The data to train and measure on: rows of each corpus, held-out rows, and the vocabulary.
 
     `context` looks up the words around a row, where the recipe wants them.
     """
@@ -49,9 +50,7 @@ class TrainingText(NamedTuple):
 
 @dataclass
 class TrainingProgress:
-    """How far training is. `curve` holds a measurement each: update, tokens, seconds, train and
-    held-out loss.
-    """
+    """The state of training. `curve` holds one point per measurement."""
 
     update: int = 0
     seconds: float = 0.0
@@ -60,9 +59,7 @@ class TrainingProgress:
 
 
 class Watch(NamedTuple):
-    """What the caller is told, and may add: `on_update(update, terms)`; `measure(model)` gives more
-    for the curve.
-    """
+    """Callbacks: `on_update(update, terms)`, and `measure(model)` for more curve values."""
 
     on_update: Callable[[int, dict[str, float]], None] = lambda update, terms: None
     measure: Callable[[Any], dict[str, Any]] = lambda model: {}
@@ -146,9 +143,7 @@ def learning_rate(recipe: Recipe, update: int) -> float:
 
 
 class Precision:
-    """Mixed precision: matrix products in a smaller type, weights in float32; gradients of float16
-    are scaled up.
-    """
+    """Mixed precision: products in a smaller type, float32 weights, float16 gradients scaled."""
 
     def __init__(self, name: str, model: nn.Module) -> None:
         self.device = next(model.parameters()).device
@@ -166,7 +161,7 @@ class Precision:
 
 
 def _multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for products of bfloat16, and this torch can tell."""
+    """True if torch reports that this processor has instructions for bfloat16 products."""
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
@@ -228,9 +223,7 @@ def _measurement(
 
 @torch.no_grad()
 def held_out(model: Any, text: TrainingText) -> dict[str, float]:
-    """Return the loss (nats a masked token) and accuracy on held-out text, always under the same
-    random masks.
-    """
+    """Return loss (nats per masked token) and accuracy on held-out text, with fixed masks."""
     device = next(model.parameters()).device
     rng = np.random.default_rng(HELD_OUT_SEED)
     loss = hits = places = 0.0

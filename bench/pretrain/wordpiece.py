@@ -75,8 +75,6 @@ def _letters(texts: Iterable[str], most: int) -> list[str]:
 
 
 def label_words(words: Iterable[str]) -> list[str]:
-    """Return the words a lower-casing tokenizer can hold as one token: plain Latin words, once
-    each, in lower case.
-    """
+    """Return the words that can be single tokens: plain Latin, in lower case, without repeats."""
     lowered = (word.strip().lower() for word in words)
     return list(dict.fromkeys(word for word in lowered if word.isascii() and word.isalnum()))

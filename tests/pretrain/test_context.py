@@ -30,9 +30,7 @@ def looked_up():
 
 
 def thinned(bag):
-    """Return the distribution by word2vec's square root, from word: (times around, times in all
-    corpora).
-    """
+    """Return word2vec's distribution, from word: (times around, times in all corpora)."""
     whole = 5 + 14  # words of the first two rows, and of all rows: neither special nor a piece
     wanted = np.zeros(10)
     for word, (around, times) in bag.items():

@@ -8,9 +8,7 @@ from fewbench.pretrain.wordpiece import learn
 
 
 def test_the_same_texts_give_the_same_tokenizer():
-    """Every pair of letters is about as frequent as every other, so that nearly all is decided by
-    ties.
-    """
+    """All pairs of letters are about equally frequent, so that ties decide nearly everything."""
     dice = random.Random(1)
     texts = [" ".join("".join(dice.choices("abcdefgh", k=6)) for _ in range(200)) for _ in range(5)]
     one, *others = (learn(lambda: texts, 400, ["great"]).get_vocab() for _ in range(4))

@@ -1,5 +1,6 @@
-"""Masking strategies: which places of a text a masked language model must predict. The file name is
-the registry.
+"""Masking strategies: which positions of a text a masked language model must predict.
+
+Every file of this folder is a strategy.
 
 `whole_word.py` is the strategy `whole-word`; `informask:candidates=30,window=11` binds settings to
 the signature of its `strategy`. Listing and binding read the source and import no strategy. A
@@ -30,8 +31,9 @@ Choose: TypeAlias = Callable[[Ids, np.random.Generator], Places]
 
 
 class Vocabulary(NamedTuple):
-    """What masking must know of token ids: `special` [V] are never chosen, `continues` [V] go on
-    with a word.
+    """The properties of token ids that masking depends on.
+
+    Ids in `special` [V] are never chosen; those in `continues` [V] continue the word before them.
 
     `[PAD]`, `[CLS]`, `[SEP]` and `[MASK]` are special; the `##` pieces of WordPiece go on with the
     word before them.
@@ -47,8 +49,7 @@ class Vocabulary(NamedTuple):
 
 
 class WordRuns(NamedTuple):
-    """The words of a batch: runs of pieces, broken by special tokens and by pieces that begin a
-    word.
+    """The words of a batch: runs of pieces, split at special tokens and at word-initial pieces.
 
     `number` [n, L] is the word of each place, counted from 0 in each sequence, -1 at special
     tokens. By word, in the first places of a row and 0 after its last word: `length` [n, L] in
@@ -61,7 +62,7 @@ class WordRuns(NamedTuple):
 
 
 def find_words(ids: Ids, vocabulary: Vocabulary) -> WordRuns:
-    """Return the words of token ids [n, L]. A continuing piece with no word before it begins one."""
+    """Find the words of token ids [n, L]; a continuing piece with no word before it begins one."""
     special = vocabulary.special[ids]
     after_break = np.ones_like(special)
     after_break[:, 1:] = special[:, :-1]
@@ -74,9 +75,7 @@ def find_words(ids: Ids, vocabulary: Vocabulary) -> WordRuns:
 
 
 def lengths(units: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the tokens [n, L] of each unit of a row, from the unit [n, L] of each place (-1: of
-    none).
-    """
+    """Count the tokens [n, L] of each unit, from the unit [n, L] of each place (-1: none)."""
     n, width = units.shape
     rows, places = np.nonzero(units >= 0)
     return np.bincount(rows * width + units[rows, places], minlength=n * width).reshape(n, width)
@@ -106,8 +105,7 @@ def take_units(units: NDArray[np.int64], rate: float, rng: np.random.Generator) 
 def within_budget(
     length: NDArray[np.int64], budget: NDArray[np.float64], rng: np.random.Generator
 ) -> Places:
-    """Return which units [n, L], taken in their order, fit a budget of tokens [n]; the one across
-    it by chance.
+    """Select the units [n, L] that fit, in order, into a budget of tokens [n].
 
     The unit across the budget is taken with the probability that makes the expected tokens equal
     the budget.
@@ -118,9 +116,7 @@ def within_budget(
 
 
 def strategies() -> dict[str, MethodInfo]:
-    """Return every strategy by name with its settings, read from the sources of this folder; none
-    is imported.
-    """
+    """Return every strategy by name, with its settings; the sources are parsed, not imported."""
     files = sorted(
         file for file in Path(__file__).parent.glob("*.py") if not file.name.startswith("_")
     )
@@ -128,8 +124,7 @@ def strategies() -> dict[str, MethodInfo]:
 
 
 def parse(spec: str) -> Chosen:
-    """Return the strategy and the settings that `name` or `name:setting=value,…` stands for;
-    nothing is imported.
+    """Return the strategy and settings of `name` or `name:setting=value,…`, without importing it.
 
     Raises:
         BenchError: an unknown strategy or setting, or a value that does not fit.

@@ -1,5 +1,4 @@
-"""InforMask: of some random maskings, the one whose masked tokens have the most to do with the
-unmasked ones.
+"""InforMask: of random maskings, the one whose masked tokens are most informed by the unmasked.
 
 Sadeq, Xu and McAuley, 2022: thesis chapter 7, Algorithm 2. With pmi(w1, w2) of eq. 7.1 over the
 whole corpus and skip-grams in a window, a masking of a sequence with masked places M and unmasked
@@ -83,8 +82,7 @@ def choose_by(table: csr_array, vocabulary: Vocabulary, rate: float, candidates:
 def draw_candidates(
     allowed: Places, rate: float, candidates: int, rng: np.random.Generator
 ) -> Places:
-    """Return s random masks a sequence, all of the sequence's number k of places, uniform over its
-    allowed places.
+    """Draw s random masks per sequence, each of the same k places, uniform over the allowed.
 
     k is `rate` of the allowed places, rounded up with the probability of its fraction, thus
     unbiased.
@@ -117,9 +115,7 @@ def draw_candidates(
 
 
 def scores(masks: Places, pairs: NDArray[np.float32], allowed: Places) -> NDArray[np.float32]:
-    """Return F [n, s] of Algorithm 2 from masks [n, s, L], pmi [n, L, L] and the places that count
-    [n, L].
-    """
+    """Return F [n, s] of Algorithm 2 from masks [n, s, L], pmi [n, L, L] and allowed [n, L]."""
     masked = masks.astype(np.float32)
     unmasked = (allowed[:, None] & ~masks).astype(np.float32)
     score: NDArray[np.float32] = np.einsum("nsl,nsl->ns", masked @ pairs, unmasked)
@@ -127,8 +123,7 @@ def scores(masks: Places, pairs: NDArray[np.float32], allowed: Places) -> NDArra
 
 
 def pair_lookup(table: csr_array, dense: int = DENSE) -> Lookup:
-    """Return what gives pmi [n, L, L] of all pairs of places of token ids [n, L]; 0 for pairs that
-    are not stored.
+    """Return a function that maps ids [n, L] to the pmi [n, L, L] of all pairs; 0 if not stored.
 
     Args:
         table: [V, V].

@@ -73,8 +73,7 @@ def strategy(
     minimum: int = 10,
     share: float = 0.5,
 ) -> Choose:
-    """Collect the corpus' collocated n-grams of 2 to `longest` words, then choose n-grams and words
-    as units.
+    """Collect the corpus' collocations of 2 to `longest` words; choose n-grams and words as units.
 
     Raises:
         BenchError: n-grams of fewer than 2 words, a count below 1, or a share outside 0 to 1.
@@ -100,8 +99,7 @@ def strategy(
 def scored(
     corpus: Ids, vocabulary: Vocabulary, longest: int, minimum: int
 ) -> Iterator[tuple[Grams, NDArray[np.float64]]]:
-    """Return the n-grams of 2, 3, … `longest` words seen at least `minimum` times, and PMI_n [K] of
-    each.
+    """Yield the n-grams of 2, 3, … words seen `minimum` times or more, and PMI_n [K] of each.
 
     One pass over the corpus a length. An n-gram is counted only where both (n-1)-grams in it are
     seen often enough, which leaves none out; memory is for the distinct n-grams so counted, 8 (n +
@@ -116,7 +114,7 @@ def scored(
 def count_grams(
     corpus: Ids, vocabulary: Vocabulary, n: int, minimum: int, shorter: Grams | None
 ) -> Grams:
-    """Count the n-grams of a corpus [N, L] whose (n-1)-grams are all in `shorter` (None for words)."""
+    """Count the corpus' n-grams whose (n-1)-grams are all in `shorter` (None for words)."""
     codes, words = np.zeros(0, np.uint64), np.zeros((0, n), np.uint64)
     counts, total = np.zeros(0, np.int64), 0
     for start in range(0, len(corpus), ROWS):
@@ -168,8 +166,7 @@ def best(grams: Grams, score: NDArray[np.float64], share: float) -> Hashes:
 
 
 def find_units(hashed: Hashes, words: WordRuns, collocations: list[Hashes]) -> NDArray[np.int64]:
-    """Return the unit [n, L] of each word: its n-gram if one is found, longest first and leftmost
-    first, or itself.
+    """Return the unit [n, L] of each word: its n-gram (longest first, then leftmost), or itself.
 
     Args:
         hashed: [n, L], of the words.
@@ -188,9 +185,7 @@ def find_units(hashed: Hashes, words: WordRuns, collocations: list[Hashes]) -> N
 
 
 def stands(words: WordRuns, n: int) -> Places:
-    """Return whether n words in a row, with no special token between, begin at each word: [n, L - n
-    + 1].
-    """
+    """Mark the words [n, L - n + 1] that begin n words in a row, with no special token between."""
     width = max(0, words.length.shape[1] - n + 1)
     first, last = slice(0, width), slice(n - 1, n - 1 + width)
     whole: Places = (words.length[:, last] > 0) & (
@@ -231,9 +226,7 @@ def powers(base: np.uint64, n: int) -> Hashes:
 
 
 def mixed(values: Hashes) -> Hashes:
-    """Return values with their bits stirred: the last step of splitmix64 (Steele et al., 2014), one
-    to one.
-    """
+    """Mix the bits of values, one to one: the last step of splitmix64 (Steele et al., 2014)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(values ^ (values >> np.uint64(31)))

@@ -16,7 +16,7 @@ PAPER = "Devlin et al., 2019, section 3.1"
 
 
 def strategy(corpus: Ids, vocabulary: Vocabulary, *, rate: float = 0.15) -> Choose:
-    """Choose each token that is not special with probability `rate`. The corpus is not looked at."""
+    """Choose each token that is not special with probability `rate`; the corpus is not used."""
 
     def choose(ids: Ids, rng: np.random.Generator) -> Places:
         chosen: Places = (rng.random(ids.shape, dtype=np.float32) < rate) & ~vocabulary.special[ids]

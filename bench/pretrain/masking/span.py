@@ -56,9 +56,7 @@ def strategy(
 
 
 def span_lengths(p: float, longest: int) -> NDArray[np.float64]:
-    """Return the probability [longest] of spans of 1, 2, … words: geometric, cut and scaled to sum
-    to 1.
-    """
+    """Return the truncated geometric distribution [longest] of spans of 1, 2, … words."""
     chances = p * (1 - p) ** np.arange(longest)
     return np.asarray(chances / chances.sum())
 

@@ -1,5 +1,4 @@
-"""InforMask by token-specific rates: every token id has the masking rate that Algorithm 2 gave it
-on a sample.
+"""InforMask by token-specific rates: each id is masked at the rate it had under Algorithm 2.
 
 Sadeq, Xu and McAuley, 2022: thesis chapter 7, section 7.2.3. Algorithm 2 runs once over a share of
 the corpus. With m(w) times that token id w was masked of c(w) that it was seen, its rate is
@@ -34,7 +33,7 @@ ROWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class ByToken:
-    """Chooses each place on its own with the rate of its token id: `rates` [V], 0 at special ids."""
+    """Chooses each place independently at the rate of its id: `rates` [V], 0 at special ids."""
 
     rates: NDArray[np.float64]
 
@@ -55,8 +54,9 @@ def strategy(
     prior: float = 20.0,
     seed: int = 0,
 ) -> ByToken:
-    """Run InforMask (PMI of the whole corpus) over a `share` of the sequences, then mask by the
-    rates it used.
+    """Run InforMask over a `share` of the sequences, then mask at the rates it used.
+
+    PMI is counted on the entire corpus.
 
     Raises:
         BenchError: no candidates, or a share that is not above 0 and up to 1.
@@ -77,8 +77,7 @@ def token_rates(
     prior: float,
     seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Return the masking rate [V] of every token id under any strategy, shrunk and scaled as the
-    module says.
+    """Return the masking rate [V] of each id, smoothed and scaled as the module describes.
 
     Args:
         corpus: [N, L].
@@ -114,9 +113,7 @@ def count_masked(
     choose: Choose,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how often each id [V] was chosen and how often seen in the sequences of a sample;
-    specials never.
-    """
+    """Count how often each id [V] was chosen and seen in the sample; specials count 0."""
     masked = np.zeros(vocabulary.size, dtype=np.int64)
     seen = np.zeros(vocabulary.size, dtype=np.int64)
     for start in range(0, len(sample), ROWS):
@@ -127,7 +124,7 @@ def count_masked(
 
 
 def frequencies(corpus: Ids, vocabulary: Vocabulary) -> NDArray[np.int64]:
-    """Return how often each id [V] stands in the corpus; specials count 0."""
+    """Count the occurrences of each id [V] in the corpus; specials count 0."""
     counts = np.zeros(vocabulary.size, dtype=np.int64)
     for start in range(0, len(corpus), ROWS):
         counts += np.bincount(

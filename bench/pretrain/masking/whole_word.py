@@ -16,8 +16,9 @@ PAPER = "Devlin et al., 2019, release of May 2019"
 
 
 def strategy(corpus: Ids, vocabulary: Vocabulary, *, rate: float = 0.15) -> Choose:
-    """Choose words in random order until `rate` of a sequence's tokens are chosen. The corpus is
-    not looked at.
+    """Choose words in random order until `rate` of a sequence's tokens are chosen.
+
+    The corpus is not used.
     """
 
     def choose(ids: Ids, rng: np.random.Generator) -> Places:

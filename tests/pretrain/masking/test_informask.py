@@ -48,9 +48,7 @@ def test_informask_is_algorithm_2(dense, monkeypatch):
 
 
 def test_scores_by_hand():
-    """Figure 7.2's reasoning: of three words a b c with pmi ab = 2, bc = 1, ac = -1 and one mask, b
-    scores 3.
-    """
+    """The reasoning of Figure 7.2: with PMI ab = 2, bc = 1 and ac = -1, masking b scores 3."""
     pairs = np.array([[[0, 2, -1, 9], [2, 0, 1, 9], [-1, 1, 0, 9], [9, 9, 9, 9]]], dtype=np.float32)
     masks = np.eye(4, dtype=bool)[None, :3]
     allowed = np.array([[True, True, True, False]])

@@ -1,4 +1,4 @@
-"""What holds for all masking strategies, and the words they choose from."""
+"""Properties of all masking strategies, and the words they choose from."""
 
 from __future__ import annotations
 

@@ -14,9 +14,7 @@ from fewbench.pretrain.masking import pmi as collocations
 
 
 def by_name(grams, score, sequence):
-    """Return PMI_n of an n-gram of token ids that are words of one piece, or None where it is not
-    counted.
-    """
+    """Return PMI_n of an n-gram of one-piece words, or None if it is not counted."""
     ids = np.array([sequence])
     code = collocations.hash_grams(
         collocations.hash_words(ids, find_words(ids, VOCABULARY)), len(sequence)

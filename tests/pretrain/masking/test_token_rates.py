@@ -62,9 +62,7 @@ def test_rates_above_one_are_cut_and_the_others_make_up_for_it():
 
 
 def test_stop_words_are_masked_less_than_the_words_of_a_topic():
-    """Figure 7.5: eight topics of six words each, and half of the places by words that stand
-    everywhere.
-    """
+    """Figure 7.5: eight topics of six words; half of the places hold common words."""
     rng = generator(8)
     topics, common = (
         rng.integers(12, 18, (600, 30)) + 6 * rng.integers(0, 8, (600, 1)),
