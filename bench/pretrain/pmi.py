@@ -54,7 +54,7 @@ def count_pairs(
 def _pair_codes(
     ids: NDArray[np.integer[Any]], special: NDArray[np.bool_], window: int
 ) -> NDArray[np.unsignedinteger]:
-    """Return the sorted codes a V + b, a <= b, of all co-occurring pairs of places of ids [n, L]."""
+    """Return the sorted codes a V + b, a <= b, of all co-occurring pairs of ids [n, L]."""
     size = len(special)
     wide = ids.astype(np.uint32 if size <= 1 << 16 else np.uint64)
     kept = ~special[ids]

@@ -6,6 +6,7 @@ from typing import Any
 
 from fewbench.data.facts import FactSet
 from fewbench.measure.fact_probe import Questions, ask, prepare
+from fewbench.types import Json
 
 
 class FactMeasure:
@@ -18,13 +19,13 @@ class FactMeasure:
         self._facts = facts
         self._questions: Questions | None = None
 
-    def __call__(self, model: Any, tokenizer: Any) -> dict[str, Any]:
-        """Return the points' `mrr` (0 to 1), and how many facts were asked and left out."""
+    def __call__(self, model: Any, tokenizer: Any) -> Json:
+        """Return the point's `mrr` (0 to 1), and the numbers of facts asked and left out."""
         self._questions = self._questions or prepare(tokenizer, self._facts)
-        found = ask(model, self._questions).recalls
-        mrr = found.macro.mrr
+        recalls = ask(model, self._questions).recalls
+        mrr = recalls.macro.mrr
         return {
             "mrr": None if mrr is None else round(mrr, 5),
-            "facts": found.micro.n,
-            "left_out": found.micro.left_out,
+            "facts": recalls.micro.n,
+            "left_out": recalls.micro.left_out,
         }

@@ -125,7 +125,8 @@ def _taken(table: toml.TomlTable, name: str, default: Any) -> Any:
 
 
 def _check(recipe: Recipe, where: str | None) -> None:
-    positive = "tokens batch accumulate lr clip evaluate_every checkpoint_every layers width heads temperature".split()
+    counts = ("tokens", "batch", "accumulate", "evaluate_every", "checkpoint_every")
+    positive = (*counts, "lr", "clip", "layers", "width", "heads", "temperature")
     shares = ("context", "warmup", "optimizer_beta2")
     weights = ("weight_decay", "soft", "hard", "hidden", "pooled")
     rules: list[tuple[str, bool, Any]] = [

@@ -33,7 +33,7 @@ from fewbench.pretrain.recipe import Recipe
 from fewbench.pretrain.states import Targets, WordPairing, states_objective
 from fewbench.pretrain.train import Precision, TrainingProgress, TrainingText, Watch, train
 from fewbench.pretrain.wordpiece import label_words, learn
-from fewbench.types import ModelRef
+from fewbench.types import Json, ModelRef
 
 TOKENIZER_DOCUMENTS = 4  # every fourth document settles the pieces
 MAPS = "state_maps"
@@ -66,9 +66,9 @@ class PretrainRequest:
     tokenizer: ModelRef | None = None
     device: str = "cpu"
     cache: Path | None = None
-    measure: Callable[[Any, Any], dict[str, Any]] = field(default=lambda model, tokenizer: {})
+    measure: Callable[[Any, Any], Json] = field(default=lambda model, tokenizer: {})
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Json:
         """Return all that a run folder must agree on to be gone on with."""
         refs = {name: getattr(self, name) for name in ("start", "teacher", "tokenizer")}
         return {
@@ -85,7 +85,7 @@ def pretrain(
     request: PretrainRequest,
     say: Callable[[str], None],
     on_update: Callable[[int, dict[str, float]], None] = lambda update, terms: None,
-) -> dict[str, Any]:
+) -> Json:
     """Pretrain a model, or resume an earlier run, and return the report written to training.json.
 
     Raises:
@@ -109,9 +109,8 @@ def pretrain(
     rows = [p.train for p in packed]
     around = Context(rows, vocabulary, tokenizer.sep_token_id) if request.recipe.context else None
     text = TrainingText(rows, held_out_rows(packed), vocabulary, tokenizer.mask_token_id, around)
-    say(
-        f"{sum(part.size for part in rows) / 1e6:.1f}M tokens to train on, {text.held_out.size} held out to measure"
-    )
+    size = sum(part.size for part in rows)
+    say(f"{size / 1e6:.1f}M tokens to train on, {text.held_out.size} held out to measure")
     model = _model(
         request, tokenizer, text, fresh=not (work / "checkpoint.safetensors").exists(), say=say
     )
@@ -179,9 +178,9 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
 
 
 def _claim(request: PretrainRequest, work: Path) -> None:
-    """Write down whose folder it is, or refuse one of another recipe."""
+    """Write the recipe to the folder, or refuse a folder of another recipe."""
     file = work / "recipe.json"
-    wanted = json.loads(json.dumps(request.identity()))
+    requested = json.loads(json.dumps(request.identity()))
     if not file.exists():
         if (request.out / "config.json").exists():
             raise BenchError(
@@ -189,13 +188,14 @@ def _claim(request: PretrainRequest, work: Path) -> None:
                 where=str(request.out),
                 fix="another --out",
             )
-        write_whole(file, json.dumps(wanted, indent=1).encode() + b"\n")
+        write_whole(file, json.dumps(requested, indent=1).encode() + b"\n")
         return
     stored = json.loads(file.read_text("utf-8"))
-    if stored != wanted:
-        name = next(name for name in wanted if stored.get(name) != wanted[name])
+    if stored != requested:
+        name = next(name for name in requested if stored.get(name) != requested[name])
         raise BenchError(
-            f"this folder holds a pretraining with {name} = {stored.get(name)!r}, not {wanted[name]!r}",
+            f"this folder holds a pretraining with {name} = {stored.get(name)!r}, "
+            f"not {requested[name]!r}",
             where=str(file),
             fix="the same settings to go on with it, or another --out",
         )
@@ -310,7 +310,7 @@ def _objective(
 
 def _report(
     request: PretrainRequest, model: Any, progress: TrainingProgress, text: TrainingText
-) -> dict[str, Any]:
+) -> Json:
     from fewbench.runner.environment import environment
 
     return {
@@ -326,7 +326,7 @@ def _report(
     }
 
 
-def _write(out: Path, work: Path, model: Any, tokenizer: Any, report: dict[str, Any]) -> None:
+def _write(out: Path, work: Path, model: Any, tokenizer: Any, report: Json) -> None:
     """Write model, tokenizer, card and report.
 
     The report is written last: it marks the folder as finished.

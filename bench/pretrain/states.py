@@ -200,7 +200,7 @@ class Targets(nn.Module):
         self.spread.copy_((squares / count - (sums / count).square()).clamp(min=1e-6).sqrt())
 
     def _read(self, layout: Layout) -> tuple[list[Tensor], Tensor]:
-        """Return the teacher's states of words, [n, W, e] per layer, and the words read [n, W, 1]."""
+        """Return the teacher's word states, [n, W, e] per layer, and the words read [n, W, 1]."""
         said = self.teacher(
             layout.ids, attention_mask=layout.read.long(), output_hidden_states=True
         ).hidden_states
