@@ -38,9 +38,10 @@ def draw(material: Material) -> Figure:
         )
 
     def full_data(axes: Axes, panel: Panel) -> list[Artist]:
+        question = (panel.task, panel.cell.source, panel.metric)
         for number in material.published:
             table = (number.paper, number.table, number.k)
-            if table == FULL and (number.task, number.metric) == (panel.task, panel.metric):
+            if table == FULL and (number.task, number.task_source, number.metric) == question:
                 _mark_full_data(axes, number)
         return []
 

@@ -1,6 +1,4 @@
-"""AMuLaP: equations 6.2 and 6.3 against the model's own logits, what each setting looks at, one
-forward pass.
-"""
+"""AMuLaP: equations 6.2 and 6.3 against the model's logits, what each setting reads, one pass."""
 
 from __future__ import annotations
 

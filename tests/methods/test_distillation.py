@@ -1,4 +1,4 @@
-"""The distillation methods end to end: what they train on, what they leave alone, what they refuse."""
+"""The distillation methods end to end: what they train, leave unchanged and refuse."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_truncate_and_kd_compose(tiny_model, artifacts):
 
 
 def test_rebuilding_the_teacher_moves_no_random_numbers(tiny_model, artifacts):
-    """The first trial that asks for it rebuilds it, the others do not: their results must not tell."""
+    """Only the first trial that needs the teacher rebuilds it; all results must be the same."""
     job = toy_job(KNOWN["vanilla-kd"], tiny_model, settings=QUICK)
     run_job(job, artifacts)
     refs = (job.run.student, job.run.teacher, None)
@@ -183,9 +183,7 @@ def test_rebuilding_the_teacher_moves_no_random_numbers(tiny_model, artifacts):
 
 
 def test_only_embeddings_in_use_need_training(tiny_model, artifacts, monkeypatch):
-    """Prompt-Distiller's pool has tokens of its own; training the whole vocabulary comes out the
-    same.
-    """
+    """Prompt-Distiller's pool has further tokens; training all embeddings gives the same model."""
     from contextlib import nullcontext
 
     from fewbench.nn import sparse_embeddings

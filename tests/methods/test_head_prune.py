@@ -1,6 +1,4 @@
-"""Head pruning end to end: its record, the pipeline with fine-tuning, and what is refused before
-training.
-"""
+"""Head pruning end to end: its record, the pipeline with fine-tuning, and what is refused."""
 
 from __future__ import annotations
 

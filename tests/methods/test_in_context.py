@@ -1,4 +1,4 @@
-"""In-context learning: what stands before a query, in how many tokens, and what is never looked at."""
+"""In-context learning: what stands before a query, its length, and what is never read."""
 
 from __future__ import annotations
 
@@ -145,18 +145,17 @@ def test_without_demonstrations_it_is_zero_shot(model):
 
 
 def test_options_longer_than_their_share_leave_no_demonstration_and_say_so(model):
-    long = [
-        Example(f"l{n}", ("a", "b"), n, tuple("cat dog mat " * 9 for _ in range(3)))
-        for n in range(3)
-    ]
+    options = ("cat dog mat " * 9,) * 3
+    long = [Example(f"l{n}", ("a", "b"), n, options) for n in range(3)]
     made = model(long, kind="choice")
     assert made.describe()["demonstrations"] == {"used": 0, "of": 3, "tokens": 0, "examples": []}
 
 
 def test_the_seed_draws_choice_and_order(fit):
-    orders = [[d.example for d in fit(k=4, seed=seed)[0].demonstrations] for seed in (1, 1, 2, 3)]
+    models = [fit(k=4, seed=seed)[0] for seed in (1, 1, 2, 3)]
+    orders = [tuple(example for example, _ in model.demonstrations) for model in models]
     assert orders[0] == orders[1]
-    assert len({tuple(order) for order in orders}) == 3
+    assert len(set(orders)) == 3
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2"])

@@ -45,7 +45,7 @@ def built(steady, tmp_path_factory):
 
 
 def fitted(built, split=None, *, name="metadistil", max_steps=3, **settings):
-    """Return what a method answers on dev, trained on a split."""
+    """Train a method on a split and return its predictions on dev."""
     job, artifacts, _ = built
     protocol = replace(job.protocol, max_steps=max_steps, eval_every=max_steps)
     refs = (job.run.student, job.run.teacher, None)
@@ -64,9 +64,7 @@ def fitted(built, split=None, *, name="metadistil", max_steps=3, **settings):
 
 
 def test_the_quiz_moves_the_teacher_alone(built):
-    """With a teacher that stays as it is, the texts of the quiz count for nothing (they keep their
-    words).
-    """
+    """With a teacher that is not trained, the texts of the quiz change nothing (same words)."""
     job = built[0]
     held = {example.id for example in cut_quiz(job.task, job.split, 0.1)[1]}
     assert set(built[2].details["quiz"]["examples"]) == held

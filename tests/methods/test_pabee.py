@@ -46,7 +46,7 @@ def test_the_record_tells_of_exits(tiny_model, tmp_path, kind):
 
 
 def test_one_training_serves_every_patience(tiny_model):
-    """Models of every patience are the same, and the one left open takes the best of them on dev."""
+    """Models of every patience are the same; without a set patience, the best on dev is taken."""
     job = toy_job(PABEE, tiny_model, toy_task("pair"))
     chosen, kit = fitted(job)
     labels = [example.label for example in job.split.dev]

@@ -1,6 +1,4 @@
-"""PPT end to end: one prompt for all tasks of a format, where tuning starts, what is refused before
-anything runs.
-"""
+"""PPT end to end: one prompt per format of task, the start of tuning, and what is refused."""
 
 from __future__ import annotations
 
@@ -159,7 +157,7 @@ def test_an_empty_soft_prompt_stops_the_plan(name, tiny_model, tmp_path):
 
 
 def check_stops(jobs: list[Job], folder, problem):
-    """Carry out a plan that is to stop with a BenchError before any run, and leave nothing behind."""
+    """Check that a plan stops with a BenchError before any run and leaves nothing behind."""
     store = Store(folder / "results")
     stages = Plan(tuple(jobs), {}, store.artifacts).stages(jobs)
     with pytest.raises(BenchError, match=problem) as caught:
@@ -185,9 +183,10 @@ def check_stops(jobs: list[Job], folder, problem):
 )
 def test_a_corpus_too_small_stops_the_plan(tiny_model, tmp_path, kind, documents, problem):
     corpus = tmp_path / "corpus.jsonl"
-    rows = [[f"This is sentence {s} of {d}." for s in range(6)] for d in range(documents)] + [
-        ["Short."]
-    ]
+    rows = []
+    for d in range(documents):
+        rows.append([f"This is sentence {s} of {d}." for s in range(6)])
+    rows.append(["Short."])
     corpus.write_text("".join(json.dumps({"sentences": row}) + "\n" for row in rows), "utf-8")
     job = job_of(tiny_model, kind)
     assert isinstance(job.preparation, Preparation)

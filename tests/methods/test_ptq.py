@@ -1,6 +1,4 @@
-"""Quantisation end to end: pipelines that end with it, what is stored, and the answers of the
-stored model.
-"""
+"""Quantisation end to end: its pipelines, what is stored, and the stored model's answers."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -42,12 +43,10 @@ def artifacts(tmp_path):
 def text(tmp_path):
     """A corpus in words that the tiny models know."""
     file = tmp_path / "text.txt"
-    lines = [
-        [f"the {noun} was {word} {n}." for n in "abcd"]
-        for noun in ("film", "cat")
-        for word in ("good", "dull")
-    ]
-    file.write_text("\n\n".join("\n".join(document) for document in lines))
+    documents = []
+    for noun, word in itertools.product(("film", "cat"), ("good", "dull")):
+        documents.append("\n".join(f"the {noun} was {word} {n}." for n in "abcd"))
+    file.write_text("\n\n".join(documents))
     return file
 
 
@@ -75,9 +74,7 @@ def same(one, other):
 
 
 def test_by_protocol_and_by_the_paper():
-    """smash, A.1: 200k updates of 128 at 1e-4; rule and raw text at 1e-5; `quick` and `demo`
-    shorten it.
-    """
+    """smash, A.1: 200k updates of 128 at 1e-4; rule, raw text at 1e-5; shorter in quick, demo."""
     paper = {
         name: SMASH.settings[name] for name in ("pretrain_steps", "pretrain_batch", "pretrain_lr")
     }
@@ -92,9 +89,7 @@ def test_by_protocol_and_by_the_paper():
 
 
 def test_tasks_of_a_format_share_one_student_and_find_it_again(tiny_model, tmp_path):
-    """Two tasks on single sentences and one on pairs need two preparations; the next plan needs
-    none.
-    """
+    """Two tasks on single sentences and one on pairs need two preparations, the next plan none."""
     store = Store(tmp_path)
     kinds = ("single", "regression", "pair")
     jobs = tuple(
@@ -215,9 +210,7 @@ def test_t5_keeps_the_contract(tiny_t5):
 
 
 def other_vocabulary(folder: Path, tmp_path: Path) -> Path:
-    """Return a copy of a model with a token that the original lacks, in the place of one that it
-    has.
-    """
+    """Return a copy of a model in whose vocabulary one token is replaced by a new one."""
     copy = shutil.copytree(folder, tmp_path / "other")
     file = copy / "tokenizer.json"
     file.write_text(file.read_text("utf-8").replace('"dog"', '"wolf"'), "utf-8")

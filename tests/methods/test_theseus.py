@@ -78,10 +78,9 @@ def test_only_successors_are_trained(tiny_model, tmp_path):
     record, _ = run_job(job, artifacts)
     assert (record.status, record.error) == ("ok", None)
     assert record.details["replacing"] == {"first_rate": 0.3, "last_rate": 1.0, "updates": 3}
-    kit = FitContext(
-        job.task, job.split, job.protocol, 1, Models(torch.device("cpu")), job.run.student, job.run.teacher,
-        None, job.supplies, artifacts,
-    )  # fmt: skip
+    models = Models(torch.device("cpu"))
+    refs = (job.run.student, job.run.teacher, None)
+    kit = FitContext(job.task, job.split, job.protocol, 1, models, *refs, job.supplies, artifacts)
     before = kit.source()
     model = THESEUS.module().transform(
         kit.source(), job.task, job.split, kit, lr=0.01, batch_size=2, base=1.0

@@ -1,6 +1,4 @@
-"""The critical-difference diagram: every method named, bars that do not overlap, the same bytes
-each time.
-"""
+"""The critical-difference diagram: all methods, bars that do not overlap, reproducible bytes."""
 
 from __future__ import annotations
 
