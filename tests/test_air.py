@@ -12,7 +12,9 @@ from conftest import PROJECT
 ROOMS = ("bench", "methods", "plots")
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 OPEN = re.compile(r"(?:dict|Mapping|MutableMapping)\[str, (?:Any|object)\]")
-VAGUE = re.compile(r"(?:Return (?:what|whether|how|which|where|who)|Whether|What|How|Where|Which)\b")
+VAGUE = re.compile(
+    r"(?:Return (?:what|whether|how|which|where|who)|Whether|What|How|Where|Which)\b"
+)
 """How a summary begins that lacks the noun for what it speaks of."""
 
 
