@@ -151,7 +151,7 @@ def test_every_task_is_written_as_it_was_read(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"name": "My Reviews"}, "is no task name"),
+        ({"name": "My Reviews"}, "is not a valid task name"),
         ({"template": "{0}"}, "mask"),
         ({"words": {"bad": "terrible"}}, "good"),
         ({"label": "modd"}, "there is no column 'modd'"),

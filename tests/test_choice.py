@@ -123,17 +123,17 @@ hub = false
 """
 
 MISTAKES = {
-    "a passage that is not there": ({"{0}": "{0} {1}"}, "does not use just {0}"),
+    "a passage that is not there": ({"{0}": "{0} {1}"}, "does not use exactly {0}"),
     "three texts": ({'["question"]': '["a", "b", "c"]'}, "allowed: 1 or 2 for the format choice"),
     "no options": ({'options = "choices"': ""}, "a choice needs the column of its options"),
     "another word for values": ({'values = "options"': 'values = "letters"'}, "'values' is 'letters'"),
     "values of no choice": ({'"choice"': '"single"', "{options} ": "", 'options = "choices"': ""}, "'values' is"),
     "a flag of no choice": (
         {'"choice"': '"single"', "{options} ": "", 'options = "choices"': "may_lack_options = true"},
-        "'may_lack_options' belongs to a choice",
+        "'may_lack_options' belongs to the format choice",
     ),
     "a bare join": ({'join = [" "]': 'join = ", "'}, "'join' is ', '"),
-    "two joins": ({'join = [" "]': 'join = [" ", "-"]'}, "one text in brackets"),
+    "two joins": ({'join = [" "]': 'join = [" ", "-"]'}, "one string in brackets"),
     "a drop of two kinds": ({"drop = [-1]": 'drop = [-1, "-"]'}, "'drop' is [-1, '-']"),
     "too many options": ({'["A", "B"]': str([str(n) for n in range(17)])}, "a choice of 17 options"),
     "sources that differ": (

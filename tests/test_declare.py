@@ -211,7 +211,7 @@ MISTAKES = {
     ),
     "a word twice": ({'"great", "fine"': '"fine", "fine"'}, "[mood] words", "different words"),
     "a word of nothing": ({'"terrible"': '""'}, "[mood] words", "the words of 'bad' are ['']"),
-    "a word with a space": ({'"terrible"': '" terrible"'}, "[mood] words", "no space around"),
+    "a word with a space": ({'"terrible"': '" terrible"'}, "[mood] words", "without spaces around"),
     "a list of no words": (
         {'["great", "fine"]': "[]"},
         "[mood] words",
@@ -220,8 +220,8 @@ MISTAKES = {
     "a number for a word": ({'"terrible"': "1"}, "[mood] words", "the words of 'bad' are 1"),
     "no mask": ({"{mask}": "good"}, "[mood] template", "no masks", "exactly one {mask}"),
     "two masks": ({"{mask}": "{mask} {mask}"}, "[mood] template", "2 masks"),
-    "a text too many": ({"{0} It": "{0} {1} It"}, "[mood] template", "does not use just {0}"),
-    "no text": ({"{0} It": "It"}, "[mood] template", "does not use just {0}"),
+    "a text too many": ({"{0} It": "{0} {1} It"}, "[mood] template", "does not use exactly {0}"),
+    "no text": ({"{0} It": "It"}, "[mood] template", "does not use exactly {0}"),
     "options of no choice": (
         {"{0} It": "{0} {options} It"},
         "[mood] template",
@@ -263,13 +263,13 @@ MISTAKES = {
         "[mood] rule",
         "nearest: chained",
     ),
-    "a name in capitals": ({"[mood]": "[Mood]", "[[mood.": "[[Mood."}, "'Mood' is no task name"),
-    "a name with a blank": ({"[mood]": '["a b"]', "[[mood.": '[["a b".'}, "'a b' is no task name"),
+    "a name in capitals": ({"[mood]": "[Mood]", "[[mood.": "[[Mood."}, "'Mood' is not a valid task name"),
+    "a name with a blank": ({"[mood]": '["a b"]', "[[mood.": '[["a b".'}, "'a b' is not a valid task name"),
     "no source": ({SOURCE: ""}, "[mood] source", "the key 'source' is missing"),
     "an empty list of sources": ({SOURCE: "source = []"}, "[mood] source", "a task needs a source"),
     "a source that is no list": ({"[[mood.source]]": "[mood.source]"}, "[mood] source", "a list"),
     "an unknown key of a source": ({"label = ": "lable = "}, "[mood.source] label"),
-    "a source's bad name": ({'"files"': '"My files"'}, "[mood.source] name", "no source name"),
+    "a source's bad name": ({'"files"': '"My files"'}, "[mood.source] name", "not a valid source name"),
     "two text columns": (
         {'["text"]': '["a", "b"]'},
         "[mood.source] texts",
@@ -283,7 +283,7 @@ MISTAKES = {
     "train for a test": (
         {'test = "test"': 'test = "train"'},
         "[mood.source] test",
-        "are one split",
+        "are the same split",
     ),
     "too many values": (
         {'label = "label"': 'label = "label"\nvalues = ["a"]'},
@@ -307,7 +307,7 @@ MISTAKES = {
         "[mood.source] hub",
         "hub = false",
     ),
-    "no revision": ({'folder = "data"': ""}, "[mood.source] revision", "a commit of 40 hex digits"),
+    "no revision": ({'folder = "data"': ""}, "[mood.source] revision", "a commit of 40 hexadecimal digits"),
     "a branch": ({'folder = "data"': 'revision = "main"'}, "[mood.source] revision", "pinned"),
 }
 

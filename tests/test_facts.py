@@ -201,7 +201,7 @@ def test_a_sample_is_even_and_drawn_of_each_relation_by_itself(known):
         ('path = "known"', 'path = "../known"', "leads outside its folder"),
         ('"relations.jsonl"', '"/relations.jsonl"', "leads outside its folder"),
         ("version = 2", 'version = 2\nformat = "single"', "unknown key 'format'"),
-        ("[known]", "[Known]", "is no task name"),
+        ("[known]", "[Known]", "is not a valid task name"),
     ],
 )
 def test_a_declaration_that_is_wrong(old, new, said, tmp_path):

@@ -180,5 +180,5 @@ def test_a_test_set_of_leaks_alone_is_refused():
     task = toy_task("single")
     rows = toy_rows(task)
     seen = make_split(task, rows, 2, 13).train[0]
-    with pytest.raises(BenchError, match="every test row also stands in train or dev"):
+    with pytest.raises(BenchError, match="every test row also occurs in train or dev"):
         make_split(task, rows._replace(test=(replace(seen, id="test-x"),)), 2, 13, drop_leaks=True)

@@ -86,7 +86,7 @@ def test_a_task_that_does_not_say_which_class_is_refused(mail, positive):
 @pytest.mark.parametrize("metric", ['metrics = ["f1"]', 'metrics = ["evaluate:recall"]'])
 def test_so_is_one_whose_other_metrics_need_it(mail, metric):
     file = mail("", **{'metric = "f1"': f'metric = "accuracy"\n{metric}'})
-    with pytest.raises(BenchError, match="of which class is not said"):
+    with pytest.raises(BenchError, match="needs the class that it measures"):
         load_file(file)
 
 
@@ -146,7 +146,7 @@ def test_validate_shows_the_class(mail, bench):
     shown = bench("validate", mail('positive = "spam"'), "--k", 3)
     assert shown.returncode == 0 and "mail: single, f1 (spam), spam ham" in shown.stdout
     refused = bench("validate", mail(""))
-    assert refused.returncode == 2 and "f1 of which class is not said" in refused.stdout
+    assert refused.returncode == 2 and "f1 needs the class that it measures" in refused.stdout
 
 
 def test_names_of_other_metrics_are_shown_as_they_are():

@@ -94,12 +94,12 @@ def test_an_unknown_name_is_refused(file):
 MISTAKES = {
     "nothing of its own": ('template = "Just {mask}! {0}"', "", "[mood.templates.just]", "neither a template nor"),
     "no mask": ("Just {mask}!", "Just!", "[mood.templates.just] template", "no masks"),
-    "no text": ("! {0}", "!", "[mood.templates.just] template", "does not use just {0}"),
+    "no text": ("! {0}", "!", "[mood.templates.just] template", "does not use exactly {0}"),
     "one word for two": ('good = "good"', 'good = "bad"', "[mood.templates.plain] words", "have the same word"),
     "an unknown key": ("template = \"Just", "maxlen = 1\ntemplate = \"Just", "templates.just] maxlen", "unknown key"),
-    "the name of the task's own": ("templates.just", "templates.own", "[mood.templates.own]", "no template's name"),
-    "a name in capitals": ("templates.just", "templates.Just", "[mood.templates.Just]", "no template's name"),
-    "a bare text": ("[mood.templates.plain]\nwords", "[mood.templates]\nplain = 1\n[a]\nwords", "plain]", "no table"),
+    "the name of the task's own": ("templates.just", "templates.own", "[mood.templates.own]", "not a valid template name"),
+    "a name in capitals": ("templates.just", "templates.Just", "[mood.templates.Just]", "not a valid template name"),
+    "a bare text": ("[mood.templates.plain]\nwords", "[mood.templates]\nplain = 1\n[a]\nwords", "plain]", "not a table"),
 }  # fmt: skip
 
 

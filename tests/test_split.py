@@ -138,7 +138,7 @@ def test_k_and_seed_out_of_range(k, seed):
 
 def test_a_row_in_two_parts_is_refused():
     rows = toy_rows(TASK)
-    with pytest.raises(BenchError, match=r"train-0 among them|stand in two parts"):
+    with pytest.raises(BenchError, match=r"train-0 among them|are in two parts"):
         make_split(TASK, rows._replace(test=rows.train), 2, 13)
 
 

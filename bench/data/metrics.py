@@ -1,6 +1,4 @@
-"""Scores of predictions against labels: scikit-learn and SciPy, and any metric of the hub through
-`evaluate`.
-"""
+"""Score predictions with scikit-learn, SciPy, or any metric of the hub through `evaluate`."""
 
 from __future__ import annotations
 
@@ -21,16 +19,16 @@ ALLOW = "--allow-metric-code"
 Metric = Callable[["NDArray[Any]", "NDArray[Any]"], float]
 
 OF_ONE_CLASS = ("f1", "evaluate:f1", "evaluate:precision", "evaluate:recall")
-"""Metrics of two classes that are of one of them, the task's `positive`."""
+"""Metrics of one of two classes, the task's `positive`."""
 
 
 def shown_metric(name: str, positive: str = "") -> str:
-    """Return a metric's name as people read it, with the class that it is of: `f1 (spam)`."""
+    """Return a metric's name for display, with the class that it measures: `f1 (spam)`."""
     return f"{name} ({positive})" if positive and name in OF_ONE_CLASS else name
 
 
 def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict[str, float]:
-    """Return the task's headline metric first, then its others.
+    """Compute a task's metrics, the headline metric first.
 
     Args:
         task: names the metrics.
@@ -38,13 +36,15 @@ def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict
         predictions: for the same n examples in the same order.
 
     Raises:
-        BenchError: predictions of another kind or number than the labels.
+        BenchError: kind or number of the predictions do not match the labels.
     """
     import numpy as np  # here and below, so that listing commands start without it
 
     if (predictions.values is not None) != task.is_regression:
         kind = "values" if task.is_regression else "probabilities"
-        raise BenchError(f"{task.full_name} is scored from {kind}, and the predictor gave others")
+        raise BenchError(
+            f"{task.full_name} is scored from {kind}, which the predictor did not give"
+        )
     if len(labels) != len(predictions.ids):
         raise BenchError(
             f"{task.full_name}: {len(predictions.ids)} predictions for {len(labels)} labels"
@@ -53,53 +53,55 @@ def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict
     gold, answers = np.asarray(labels), predictions.answers
     scores = {}
     for name in dict.fromkeys((task.metric, *task.metrics)):
-        given = (gold, answers)
-        if name in OF_ONE_CLASS:  # they are of class 1
-            given = tuple((classes == task.positive_index).astype(int) for classes in given)
-        scores[name] = _metric(name)(*given)
+        metric = _metric(name)
+        if name in OF_ONE_CLASS:  # such a metric measures class 1
+            is_gold = (gold == task.positive_index).astype(int)
+            is_answer = (answers == task.positive_index).astype(int)
+            scores[name] = metric(is_gold, is_answer)
+        else:
+            scores[name] = metric(gold, answers)
     return scores
 
 
 def check_metrics(task: Task) -> None:
-    """Refuse metrics that are code of others, unless the user lets them run.
+    """Check that the metrics run no third-party code, unless the user allows it.
 
-    The name of a metric in a task file may be a path, and `evaluate` runs the script it finds
-    there; or a user's space on the hub, whose script it fetches and runs. A name alone is a metric
-    that the hub itself keeps, and no folder.
+    A metric's name in a task file may be a path, and `evaluate` runs the script that it finds
+    there, or a user's space on the hub, whose script it downloads and runs. Any other name is a
+    metric that the hub itself maintains, unless a local folder has that name.
 
     Raises:
-        BenchError: a path or a user's metric that is not allowed, or a folder here that takes a
-            metric's name.
+        BenchError: a path or a user's metric is not allowed, or a local folder has a metric's name.
     """
     for name in (task.metric, *task.metrics):
-        kind, _, given = name.partition(":")
+        kind, _, hub_name = name.partition(":")
         if kind != HUB:
             continue
-        if _is_code(given) and not task.metric_code:
+        if _is_code(hub_name) and not task.metric_code:
             raise BenchError(
                 f"the metric '{name}' of {task.name} is a script, which would be run",
                 where=task.file or None,
-                allowed=f"{', '.join(METRICS)}, {HUB}:NAME of a metric that the hub itself keeps",
-                fix=f"read that script, then {ALLOW}",
+                allowed=f"{', '.join(METRICS)}, {HUB}:NAME of a metric that the hub maintains",
+                fix=f"read the script, then add {ALLOW}",
             )
-        if not _is_code(given) and Path(given).exists():
+        if not _is_code(hub_name) and Path(hub_name).exists():
             raise BenchError(
-                f"the metric '{name}' of {task.name} is one of the hub, but a folder here has its name",
-                where=str(Path(given).absolute()),
-                fix=f"run from another folder; or, if it is meant, '{HUB}:./{given}' and {ALLOW}",
+                f"the metric '{name}' of {task.name} is on the hub, "
+                "but a local folder has the same name",
+                where=str(Path(hub_name).absolute()),
+                fix=f"run from another folder, or use '{HUB}:./{hub_name}' and {ALLOW}",
             )
 
 
 def _is_code(name: str) -> bool:
-    """Whether a name given to `evaluate` is a path or a user's space."""
+    """Return True if a name for `evaluate` is a path or a user's space."""
     return "/" in name or "\\" in name or name.startswith(".") or name.endswith(".py")
 
 
 class Scorer:
-    """The one holder of test labels. It gives the order in which methods are asked, and scores for
-    predictions.
+    """The only holder of test labels: it orders the test rows and scores predictions.
 
-    It stays in the process of the command: no process that runs a method is ever handed it.
+    It stays in the process of the command and is never passed to a process that runs a method.
 
     Args:
         task: names the metrics.
@@ -122,9 +124,7 @@ class Scorer:
 
     @property
     def order(self) -> tuple[int, ...]:
-        """The order in which methods are asked the rows: `secret_order`, of these rows whoever
-        asks.
-        """
+        """The order in which methods get the test rows (`secret_order`)."""
         if self._order is None:
             self._order = secret_order(self._examples)
         return self._order
@@ -136,8 +136,9 @@ class Scorer:
             BenchError: predictions for other examples.
         """
         if predictions.ids != self._ids:
+            name = self._task.full_name
             raise BenchError(
-                f"{self._task.full_name}: these predictions are not for the test examples, in their order"
+                f"{name}: the predictions are not for the test examples in their order"
             )
         return score(self._task, self._labels, predictions)
 
@@ -158,9 +159,7 @@ def _f1(average: str) -> Metric:
 def _mcc(gold: NDArray[Any], answers: NDArray[Any]) -> float:
     from sklearn.metrics import matthews_corrcoef
 
-    if (
-        gold.min() == gold.max() or answers.min() == answers.max()
-    ):  # one class alone has no correlation: scored 0, without a warning
+    if _is_constant(gold) or _is_constant(answers):  # scikit-learn would warn and give 0
         return 0.0
     return float(matthews_corrcoef(gold, answers))
 
@@ -169,13 +168,15 @@ def _correlation(name: str) -> Metric:
     def correlation(gold: NDArray[Any], answers: NDArray[Any]) -> float:
         from scipy import stats
 
-        if (
-            gold.min() == gold.max() or answers.min() == answers.max()
-        ):  # a constant has no correlation with anything: scored 0
+        if _is_constant(gold) or _is_constant(answers):  # its correlation is undefined
             return 0.0
         return float(getattr(stats, name)(gold, answers).statistic)
 
     return correlation
+
+
+def _is_constant(values: NDArray[Any]) -> bool:
+    return bool(values.min() == values.max())
 
 
 METRICS: Mapping[str, Metric] = {
@@ -193,7 +194,7 @@ def _metric(name: str) -> Metric:
 
 
 def _from_evaluate(name: str) -> Metric:
-    """Return a metric of the hub, whose one number (or the one under its own name) is the score."""
+    """Load a metric of the hub; its score is the number under its own name, or its only one."""
     try:
         import evaluate
     except ImportError as error:
@@ -205,9 +206,9 @@ def _from_evaluate(name: str) -> Metric:
         loaded = evaluate.load(name)
     except (ConnectionError, FileNotFoundError) as error:
         raise NeedsNetwork(
-            f"the metric 'evaluate:{name}' is fetched from the hub, which cannot be reached",
+            f"the metric 'evaluate:{name}' is on the hub, which cannot be reached",
             allowed=METRICS,
-            fix="a local folder with the metric's script, or go online once",
+            fix="go online once, or use a local folder with the metric's script",
         ) from error
 
     def metric(gold: NDArray[Any], answers: NDArray[Any]) -> float:

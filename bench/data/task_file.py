@@ -1,6 +1,6 @@
-"""Task declarations: strict TOML tables to tasks. One file is a suite, one table a task.
+"""Read task files: strict TOML, in which a file is a suite and each table a task.
 
-Every mistake is refused with the file, the table and the key it stands in.
+Errors name the file, the table and the key.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Suite(NamedTuple):
 
 
 class TaskFile(NamedTuple):
-    """What one TOML file declares."""
+    """The declarations of one TOML file."""
 
     path: Path
     suite: Suite
@@ -44,9 +44,7 @@ class TaskFile(NamedTuple):
 
 
 class Declared(NamedTuple):
-    """All tasks and suites by name, and the sets of facts, which no suite holds and no method is
-    run on.
-    """
+    """All tasks, suites and sets of facts by name; facts belong to no suite."""
 
     tasks: dict[str, Task]
     suites: dict[str, Suite]
@@ -54,51 +52,62 @@ class Declared(NamedTuple):
 
 
 def declared(files: Iterable[Path]) -> Declared:
-    """Return the tasks and suites of some files.
+    """Read the tasks, suites and facts of several files.
 
     Raises:
-        BenchError: a mistake in a file, a name that stands twice, or a suite that names an unknown
-            task or source.
+        BenchError: a file has a mistake, a name is used twice, or a suite names an unknown task or
+            source.
     """
     tasks: dict[str, Task] = {}
     facts: dict[str, FactTask] = {}
-    suites: dict[str, tuple[Suite, Path]] = {}
-    for loaded in map(load_file, files):
-        for name in (*loaded.tasks, *loaded.facts):
-            if known := tasks.get(name) or facts.get(name):
-                raise BenchError(
-                    f"two tasks are called '{name}'", where=f"{known.file} and {loaded.path}"
-                )
-        tasks |= loaded.tasks
-        facts |= loaded.facts
-        if loaded.facts and not loaded.suite.tasks:
-            continue
-        if loaded.suite.name in suites:
-            where = f"{suites[loaded.suite.name][1]} and {loaded.path}"
-            fix = '[suite] with name = "…" in one of them'
-            raise BenchError(f"two suites are called '{loaded.suite.name}'", where=where, fix=fix)
-        suites[loaded.suite.name] = loaded.suite, loaded.path
-    for suite, path in suites.values():
-        for member in suite.tasks:
-            name, _, source = member.partition("@")
-            if name not in tasks:
-                raise BenchError(
-                    f"the suite names an unknown task '{name}'",
-                    where=f"{path} [suite] tasks",
-                    allowed=tasks,
-                    given=name,
-                )
-            if source:
-                with_source(tasks[name], source)
-    named = {name: suites[name][0] for name in sorted(suites)}
-    return Declared(dict(sorted(tasks.items())), named, dict(sorted(facts.items())))
+    suites: dict[str, TaskFile] = {}
+    for file in map(load_file, files):
+        for name in (*file.tasks, *file.facts):
+            if other := tasks.get(name) or facts.get(name):
+                where = f"{other.file} and {file.path}"
+                raise BenchError(f"two tasks are called '{name}'", where=where)
+        tasks |= file.tasks
+        facts |= file.facts
+        only_facts = file.facts and not file.suite.tasks
+        if not only_facts:
+            _add_suite(suites, file)
+    for file in suites.values():
+        _check_members(file, tasks)
+    return Declared(
+        tasks=dict(sorted(tasks.items())),
+        suites={name: suites[name].suite for name in sorted(suites)},
+        facts=dict(sorted(facts.items())),
+    )
+
+
+def _add_suite(suites: dict[str, TaskFile], file: TaskFile) -> None:
+    name = file.suite.name
+    if name in suites:
+        where = f"{suites[name].path} and {file.path}"
+        fix = '[suite] with name = "…" in one of them'
+        raise BenchError(f"two suites are called '{name}'", where=where, fix=fix)
+    suites[name] = file
+
+
+def _check_members(file: TaskFile, tasks: dict[str, Task]) -> None:
+    for member in file.suite.tasks:
+        name, _, source = member.partition("@")
+        if name not in tasks:
+            raise BenchError(
+                f"the suite names an unknown task '{name}'",
+                where=f"{file.path} [suite] tasks",
+                allowed=tasks,
+                given=name,
+            )
+        if source:
+            with_source(tasks[name], source)
 
 
 def with_source(task: Task, name: str) -> Task:
-    """Return the task with another of its sources in use.
+    """Return the task with the named source in use.
 
     Raises:
-        BenchError: it has no source of that name.
+        BenchError: the task has no such source.
     """
     names = {source.name: source for source in task.sources}
     if name not in names:
@@ -112,10 +121,10 @@ def with_source(task: Task, name: str) -> Task:
 
 
 def load_file(path: Path) -> TaskFile:
-    """Return what a file declares.
+    """Read a task file.
 
     Raises:
-        BenchError: no such file, no TOML, or a mistake in a table.
+        BenchError: there is no such file, it is not TOML, or a table has a mistake.
     """
     if not path.is_file():
         raise BenchError(f"no such task file: {path}", fix="bench ls tasks")
@@ -124,11 +133,7 @@ def load_file(path: Path) -> TaskFile:
     tasks: dict[str, Task] = {}
     facts: dict[str, FactTask] = {}
     for name, content in tables.items():
-        table = TomlTable(path, name, content)
-        if not NAME.fullmatch(name):
-            raise table.error(
-                "", f"'{name}' is no task name", allowed="lower-case letters, digits and single '-'"
-            )
+        table = _named_table(path, name, content)
         kind = table.take("kind", str, "task")
         if kind not in ("task", KIND):
             raise table.error("kind", f"unknown kind '{kind}'", allowed=["task", KIND], given=kind)
@@ -143,50 +148,44 @@ def load_file(path: Path) -> TaskFile:
 
 
 def task_from(content: Json, name: str, where: Path) -> Task:
-    """Return the task that a table's content declares; `where` names its file in errors.
+    """Read a task from a table's content; `where` names its file in errors.
 
     Raises:
-        BenchError: a mistake in it.
+        BenchError: the table has a mistake.
     """
-    table = TomlTable(where, name, content)
+    return _task(_named_table(where, name, content))
+
+
+def _named_table(path: Path, name: str, content: Any) -> TomlTable:
+    table = TomlTable(path, name, content)
     if not NAME.fullmatch(name):
-        raise table.error(
-            "", f"'{name}' is no task name", allowed="lower-case letters, digits and single '-'"
-        )
-    return _task(table)
+        allowed = "lower-case letters, digits and single '-'"
+        raise table.error("", f"'{name}' is not a valid task name", allowed=allowed)
+    return table
 
 
 def _task(table: TomlTable) -> Task:
     form = table.take("format", str)
     if form not in FORMATS:
         raise table.error("format", f"unknown format '{form}'", allowed=FORMATS, given=form)
-    labels = tuple(table.take("labels", list, of=str))
-    if len(labels) < 2 or len(set(labels)) != len(labels):
-        raise table.error(
-            "labels", f"'labels' is {list(labels)}", allowed="two or more different names"
-        )
-    if form == "choice" and len(labels) > len(MARKS["options"]):
-        raise table.error(
-            "labels", f"a choice of {len(labels)} options", allowed=f"up to {len(MARKS['options'])}"
-        )
+    labels = _labels(table, form)
     sources = take_sources(table, form, labels)
-    own, *others = take_prompts(table, form, labels, len(sources[0].texts))
+    main, *others = take_prompts(table, form, labels, len(sources[0].texts))
+    metrics = table.take("metrics", list, [], of=str)
     task = Task(
         name=table.name,
         title=table.take("title", str),
         format=form,
         labels=labels,
         metric=_metric(table, "metric", table.take("metric", str)),
-        template=own.template,
-        words=own.words,
+        template=main.template,
+        words=main.words,
         sources=sources,
         paper=table.take("paper", str),
         licence=table.take("licence", str),
         version=table.positive("version"),
         bounds=_bounds(table, form, labels),
-        metrics=tuple(
-            _metric(table, "metrics", name) for name in table.take("metrics", list, [], of=str)
-        ),
+        metrics=tuple(_metric(table, "metrics", name) for name in metrics),
         max_length=table.positive("max_length"),
         rule=_rule(table),
         file=str(table.path),
@@ -199,45 +198,51 @@ def _task(table: TomlTable) -> Task:
     return task
 
 
+def _labels(table: TomlTable, form: str) -> tuple[str, ...]:
+    labels = tuple(table.take("labels", list, of=str))
+    if len(labels) < 2 or len(set(labels)) != len(labels):
+        allowed = "two or more different names"
+        raise table.error("labels", f"'labels' is {list(labels)}", allowed=allowed)
+    most = len(MARKS["options"])
+    if form == "choice" and len(labels) > most:
+        problem = f"a choice of {len(labels)} options"
+        raise table.error("labels", problem, allowed=f"up to {most}")
+    return labels
+
+
 def _check_metrics(table: TomlTable, task: Task) -> None:
     for name in (task.metric, *task.metrics):
-        if name.startswith("evaluate:") and name not in OF_ONE_CLASS:
-            continue
         key = "metric" if name == task.metric else "metrics"
-        if (name in CORRELATIONS) != task.is_regression:
-            kind, fix = (
-                ("values", f"one of {', '.join(CORRELATIONS)}")
-                if task.is_regression
-                else ("classes", None)
-            )
-            raise table.error(
-                key, f"{name} is no metric for a task with {kind}", fix=fix or "bounds = [0.0, 5.0]"
-            )
-        if name in OF_ONE_CLASS and len(task.labels) != 2:
-            raise table.error(
-                key,
-                f"{name} is for two classes, and there are {len(task.labels)}",
-                fix='"macro_f1"',
-            )
+        if name in METRICS or name in OF_ONE_CLASS:  # any other is the hub's
+            _check_metric(table, key, name, task)
+
+
+def _check_metric(table: TomlTable, key: str, name: str, task: Task) -> None:
+    if task.is_regression and name not in CORRELATIONS:
+        fix = f"one of {', '.join(CORRELATIONS)}"
+        raise table.error(key, f"{name} is not a metric for a task with values", fix=fix)
+    if not task.is_regression and name in CORRELATIONS:
+        problem = f"{name} is not a metric for a task with classes"
+        raise table.error(key, problem, fix="bounds = [0.0, 5.0]")
+    if name in OF_ONE_CLASS and len(task.labels) != 2:
+        problem = f"{name} is for two classes, but there are {len(task.labels)}"
+        raise table.error(key, problem, fix='"macro_f1"')
 
 
 def _check_positive(table: TomlTable, task: Task) -> None:
-    """Refuse a metric of one class where the table does not say of which."""
-    named = [name for name in (task.metric, *task.metrics) if name in OF_ONE_CLASS]
-    if task.positive and not named:
+    """Check that a metric of one class has its class declared."""
+    metrics = [name for name in (task.metric, *task.metrics) if name in OF_ONE_CLASS]
+    if task.positive and not metrics:
         allowed = f"a label, with one of the metrics {', '.join(OF_ONE_CLASS)}"
         raise table.error("positive", "'positive' belongs to metrics of one class", allowed=allowed)
-    if not named or task.positive in task.labels:
+    if not metrics or task.positive in task.labels:
         return
-    problem = (
-        f"'positive' is '{task.positive}'"
-        if task.positive
-        else f"{named[0]} of which class is not said"
-    )
+    problem = f"{metrics[0]} needs the class that it measures"
+    if task.positive:
+        problem = f"'positive' is '{task.positive}'"
     fix = f'positive = "{task.labels[1]}", or the other label'
-    raise table.error(
-        "positive", problem, allowed=task.labels, given=task.positive or None, fix=fix
-    )
+    given = task.positive or None
+    raise table.error("positive", problem, allowed=task.labels, given=given, fix=fix)
 
 
 def _metric(table: TomlTable, key: str, name: str) -> str:
@@ -252,22 +257,15 @@ def _bounds(table: TomlTable, form: str, labels: tuple[str, ...]) -> tuple[float
     if bounds is None:
         return None
     if form == "choice":
-        raise table.error(
-            "bounds", "a choice has no bounds", allowed="bounds for the formats single and pair"
-        )
+        allowed = "bounds for the formats single and pair"
+        raise table.error("bounds", "a choice has no bounds", allowed=allowed)
     finite = [type(b) in (int, float) and abs(b) <= sys.float_info.max for b in bounds]
     if finite != [True, True] or not bounds[0] < bounds[1]:
-        raise table.error(
-            "bounds",
-            f"'bounds' is {bounds}",
-            allowed="the lowest and the highest value, in that order",
-        )
+        allowed = "the lowest and the highest value, in that order"
+        raise table.error("bounds", f"'bounds' is {bounds}", allowed=allowed)
     if len(labels) != 2:
-        raise table.error(
-            "labels",
-            f"regression has {len(labels)} labels",
-            allowed="two: the lower and the upper word's",
-        )
+        allowed = "two: one for the lower word and one for the upper word"
+        raise table.error("labels", f"regression has {len(labels)} labels", allowed=allowed)
     return float(bounds[0]), float(bounds[1])
 
 

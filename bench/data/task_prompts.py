@@ -1,8 +1,9 @@
-"""Declarations of prompts: a task's own template and label words, and others under names."""
+"""Read the prompts in a task's table: its own template and label words, and named ones."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from fewbench.data.template import parse_template
 from fewbench.data.unified import UNIFIED, take_names, unified
@@ -12,49 +13,56 @@ from fewbench.refs import NAME
 from fewbench.types import Prompt, Task
 
 OWN = "own"
-"""What `--template` calls a task's own prompt."""
+"""The name of a task's own prompt in `--template`."""
 
 
 def take_prompts(table: TomlTable, form: str, labels: tuple[str, ...], texts: int) -> list[Prompt]:
-    """Return the prompts of a task's table, its own first. A named one has a template, label words,
-    or both.
+    """Take the prompts of a task's table: its own, the named ones, and the unified view.
 
-    Last comes the unified view, where the labels allow one and the table has none of its own.
+    A named prompt has a template, label words, or both. The unified view is left out if the labels
+    do not allow one, or the table declares its own.
 
     Raises:
-        BenchError: a template or words that do not fit the task, or a name that is none.
+        BenchError: a template or words do not fit the task, or a name is not valid.
     """
     own = Prompt("", _template(table, form, texts), _words(table, labels))
     prompts = [own]
     for name, content in table.take("templates", dict, {}).items():
-        given = TomlTable(table.path, f"{table.name}.templates.{name}", content)
-        if not NAME.fullmatch(name) or name == OWN:
-            raise given.error(
-                "",
-                f"'{name}' is no template's name",
-                allowed="lower-case letters, digits and single '-'",
-            )
-        if not given.has("template") and not given.has("words"):
-            raise given.error(
-                "", "neither a template nor words", fix='template = "…", words = { … }, or both'
-            )
-        template = _template(given, form, texts) if given.has("template") else own.template
-        prompts.append(
-            Prompt(name, template, _words(given, labels) if given.has("words") else own.words)
-        )
-        given.take("template", str, ""), given.take("words", dict, {})
-        given.finish()
+        inner = TomlTable(table.path, f"{table.name}.templates.{name}", content)
+        prompts.append(_named_prompt(inner, name, own, form, labels, texts))
     view = unified(form, labels, own, take_names(table, form, labels), texts)
     if view is not None and UNIFIED not in {prompt.name for prompt in prompts}:
         prompts.append(view)
     return prompts
 
 
+def _named_prompt(
+    table: TomlTable, name: str, own: Prompt, form: str, labels: tuple[str, ...], texts: int
+) -> Prompt:
+    """Read a named prompt; a template or words that it lacks are those of the task's own prompt."""
+    if not NAME.fullmatch(name) or name == OWN:
+        allowed = "lower-case letters, digits and single '-'"
+        raise table.error("", f"'{name}' is not a valid template name", allowed=allowed)
+    if not table.has("template") and not table.has("words"):
+        fix = 'template = "…", words = { … }, or both'
+        raise table.error("", "neither a template nor words", fix=fix)
+    template, words = own.template, own.words
+    if table.has("template"):
+        template = _template(table, form, texts)
+    if table.has("words"):
+        words = _words(table, labels)
+    # Both keys are allowed, also one that is absent: `finish` lists them if a key is unknown.
+    table.take("template", str, "")
+    table.take("words", dict, {})
+    table.finish()
+    return Prompt(name, template, words)
+
+
 def with_prompt(task: Task, name: str) -> Task:
-    """Return the task with another of its prompts in use; `own` is the one it has.
+    """Return the task with the named prompt in use; `own` keeps its own.
 
     Raises:
-        BenchError: it has none of that name.
+        BenchError: the task has no such prompt.
     """
     prompts = {prompt.name: prompt for prompt in task.prompts}
     if name == OWN:
@@ -75,53 +83,45 @@ def _template(table: TomlTable, form: str, texts: int) -> str:
     try:
         pieces = parse_template(template)
     except BenchError as error:
-        raise table.error(
-            "template", error.problem, allowed=error.allowed, fix=error.fix
-        ) from error
+        problem, allowed, fix = error.problem, error.allowed, error.fix
+        raise table.error("template", problem, allowed=allowed, fix=fix) from error
     used = {piece.index for piece in pieces if piece.kind == "text"}
     if used != set(range(texts)):
         needed = " and ".join(f"{{{index}}}" for index in range(texts))
-        raise table.error(
-            "template",
-            f"the template '{template}' does not use just {needed}",
-            fix=f"format {form}",
-        )
+        problem = f"the template '{template}' does not use exactly {needed}"
+        raise table.error("template", problem, fix=f"format {form}")
     if (form == "choice") != any(piece.kind == "options" for piece in pieces):
-        raise table.error(
-            "template", "{options} belongs in the template of a choice, and of nothing else"
-        )
+        problem = "{options} belongs in the template of a choice, and in no other"
+        raise table.error("template", problem)
     return template
 
 
 def _words(table: TomlTable, labels: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    given = {
-        label: [words] if isinstance(words, str) else words
-        for label, words in table.take("words", dict).items()
-    }
-    for label, words in given.items():
-        if label not in labels:
-            raise table.error(
-                "words", f"words for an unknown label '{label}'", allowed=labels, given=label
-            )
-        fits = (
-            isinstance(words, list)
-            and words
-            and all(isinstance(w, str) and w and w == w.strip() for w in words)
-        )
-        if not fits or len(set(words)) != len(words):
-            allowed = "a word, or a list of different words, with no space around them"
-            raise table.error("words", f"the words of '{label}' are {words!r}", allowed=allowed)
-    if missing := [label for label in labels if label not in given]:
-        raise table.error(
-            "words",
-            f"the label '{missing[0]}' has no word",
-            fix=f'words = {{ {missing[0]} = "…" }}',
-        )
+    by_label: dict[str, list[str]] = {}
+    for label, words in table.take("words", dict).items():
+        by_label[label] = [words] if isinstance(words, str) else words
+        _check_words(table, label, by_label[label], labels)
+    if missing := [label for label in labels if label not in by_label]:
+        problem = f"the label '{missing[0]}' has no word"
+        raise table.error("words", problem, fix=f'words = {{ {missing[0]} = "…" }}')
     owner: dict[str, str] = {}
-    for label, words in given.items():
+    for label, words in by_label.items():
         for word in words:
             if owner.setdefault(word, label) != label:
-                raise table.error(
-                    "words", f"'{owner[word]}' and '{label}' have the same word '{word}'"
-                )
-    return tuple(tuple(given[label]) for label in labels)
+                problem = f"'{owner[word]}' and '{label}' have the same word '{word}'"
+                raise table.error("words", problem)
+    return tuple(tuple(by_label[label]) for label in labels)
+
+
+def _check_words(table: TomlTable, label: str, words: Any, labels: tuple[str, ...]) -> None:
+    if label not in labels:
+        problem = f"words for an unknown label '{label}'"
+        raise table.error("words", problem, allowed=labels, given=label)
+    valid = isinstance(words, list) and bool(words) and all(map(_is_word, words))
+    if not valid or len(set(words)) != len(words):
+        allowed = "a word, or a list of different words, without spaces around them"
+        raise table.error("words", f"the words of '{label}' are {words!r}", allowed=allowed)
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and value == value.strip()

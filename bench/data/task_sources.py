@@ -1,7 +1,8 @@
-"""Declarations of sources: where a task's rows come from, and how their columns are read."""
+"""Read the sources in a task's table: where its rows come from, and their columns."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any, Literal
 
@@ -11,42 +12,37 @@ from fewbench.refs import NAME
 from fewbench.types import Source
 
 FORMATS = {"single": (1,), "pair": (2,), "choice": (1, 2)}
-"""How many texts an item of each format has (a choice: a question, or passage and question, besides
-its options).
-"""
+"""Number of texts per example; a choice has a question, or a passage and a question."""
 
 MOST_FOLDS = 1000
-"""Every one of them is two files and a run of every method."""
+"""Largest number of folds: each means two files, and a run of every method."""
 
 
 def take_sources(table: TomlTable, form: str, labels: tuple[str, ...]) -> tuple[Source, ...]:
-    """Return the sources of a task's table, the default one first.
+    """Take the sources of a task's table, the default one first.
 
     Raises:
-        BenchError: none, two of one name, sources with different numbers of texts, or a mistake in
-            one.
+        BenchError: there is none, two have the same name, they have different numbers of texts, or
+            one has a mistake.
     """
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     for content in table.take("source", list):
         source = _source(TomlTable(table.path, f"{table.name}.source", content), form, labels)
-        if source.name in found:
+        if source.name in sources:
             raise table.error("source", f"two sources are called '{source.name}'")
-        found[source.name] = source
-    if not found:
+        sources[source.name] = source
+    if not sources:
         raise table.error("source", "a task needs a source", fix=f"[[{table.name}.source]]")
-    if len({len(source.texts) for source in found.values()}) > 1:
+    if len({len(source.texts) for source in sources.values()}) > 1:
         raise table.error("source", "its sources have different numbers of texts", fix="two tasks")
-    return tuple(found.values())
+    return tuple(sources.values())
 
 
 def _source(table: TomlTable, form: str, labels: tuple[str, ...]) -> Source:
     texts = _texts(table, form)
-    for key in ("options", "may_repeat_options", "may_lack_options"):
-        if table.has(key) and form != "choice":
-            raise table.error(key, f"'{key}' belongs to a choice, and to nothing else")
-    if form == "choice" and not table.has("options"):
-        raise table.error("options", "a choice needs the column of its options")
-    values, columns = _values(table, form, labels), table.take("columns", list, None, of=str)
+    _check_options(table, form)
+    values = _values(table, form, labels)
+    columns = table.take("columns", list, None, of=str)
     folder = table.take("folder", str, None)
     source = Source(
         name=table.take("name", str),
@@ -73,36 +69,44 @@ def _source(table: TomlTable, form: str, labels: tuple[str, ...]) -> Source:
     )
     table.finish()
     if not NAME.fullmatch(source.name):
-        raise table.error(
-            "name", f"'{source.name}' is no source name", allowed="lower-case letters, digits, '-'"
-        )
+        problem = f"'{source.name}' is not a valid source name"
+        raise table.error("name", problem, allowed="lower-case letters, digits, '-'")
     if source.train == source.test:
-        raise table.error("test", f"train and test are one split, '{source.test}'")
+        raise table.error("test", f"train and test are the same split, '{source.test}'")
     _check_folds(table, source)
-    if source.hub and folder is not None:
-        raise table.error(
-            "hub", "a source with a folder of its own is not read from the hub", fix="hub = false"
-        )
-    if source.hub and not re.fullmatch("[0-9a-f]{40}", source.revision or ""):
-        raise table.error(
-            "revision",
-            "a hub source needs its revision pinned",
-            allowed="a commit of 40 hex digits",
-        )
+    _check_hub(table, source)
     return source
+
+
+def _check_options(table: TomlTable, form: str) -> None:
+    if form == "choice":
+        if not table.has("options"):
+            raise table.error("options", "a choice needs the column of its options")
+        return
+    for key in ("options", "may_repeat_options", "may_lack_options"):
+        if table.has(key):
+            raise table.error(key, f"'{key}' belongs to the format choice only")
+
+
+def _check_hub(table: TomlTable, source: Source) -> None:
+    if not source.hub:
+        return
+    if source.root is not None:
+        problem = "a source that has its own folder is not read from the hub"
+        raise table.error("hub", problem, fix="hub = false")
+    if not re.fullmatch("[0-9a-f]{40}", source.revision or ""):
+        problem = "a hub source needs a pinned revision"
+        raise table.error("revision", problem, allowed="a commit of 40 hexadecimal digits")
 
 
 def _texts(table: TomlTable, form: str) -> tuple[str, ...]:
     texts: tuple[str, ...] = tuple(table.take("texts", list, of=str))
     if len(texts) not in FORMATS[form]:
-        allowed = " or ".join(map(str, FORMATS[form]))
-        raise table.error(
-            "texts", f"{len(texts)} text columns", allowed=f"{allowed} for the format {form}"
-        )
+        allowed = " or ".join(map(str, FORMATS[form])) + f" for the format {form}"
+        raise table.error("texts", f"{len(texts)} text columns", allowed=allowed)
     if odd := [text for text in texts if re.search("[{}]", FIELD.sub("", text))]:
-        raise table.error(
-            "texts", f"a brace without a partner in '{odd[0]}'", allowed="{column} for each column"
-        )
+        problem = f"an unmatched brace in '{odd[0]}'"
+        raise table.error("texts", problem, allowed="{column} for each column")
     return texts
 
 
@@ -110,22 +114,23 @@ def _check_folds(table: TomlTable, source: Source) -> None:
     if source.folds > MOST_FOLDS:
         raise table.error("folds", f"'folds' is {source.folds}", allowed=f"at most {MOST_FOLDS}")
     if bool(source.folds) != (source.dev is not None) or source.folds < 0:
-        raise table.error(
-            "folds",
-            f"'folds' is {source.folds}",
-            allowed="their number, where 'dev' too is published",
-        )
-    for key, name in (("train", source.train), ("dev", source.dev)):
-        if name is not None and ("{fold}" in name) != bool(source.folds):
-            allowed = (
-                "a name with {fold} in it, which stands for 0, 1, …"
-                if source.folds
-                else "{fold} where folds are"
-            )
-            raise table.error(key, f"'{key}' is '{name}'", allowed=allowed)
-    names = [name for pair in source.published for name in pair] + [source.test]
+        allowed = "the number of folds, together with 'dev'"
+        raise table.error("folds", f"'folds' is {source.folds}", allowed=allowed)
+    _check_fold_name(table, "train", source.train, source.folds)
+    if source.dev is not None:
+        _check_fold_name(table, "dev", source.dev, source.folds)
+    names = [*itertools.chain.from_iterable(source.published), source.test]
     if len(set(names)) != len(names):
         raise table.error("dev", "train, dev and test are not different splits")
+
+
+def _check_fold_name(table: TomlTable, key: str, name: str, folds: int) -> None:
+    if ("{fold}" in name) == bool(folds):
+        return
+    allowed = (
+        "a name with {fold}, which stands for 0, 1, …" if folds else "{fold} only with 'folds'"
+    )
+    raise table.error(key, f"'{key}' is '{name}'", allowed=allowed)
 
 
 def _values(
@@ -136,11 +141,14 @@ def _values(
         return None
     if isinstance(values, str):
         if values != "options" or form != "choice":
-            allowed = 'a list, one value a label; or "options" where the label of a choice is the right option itself'
+            allowed = (
+                'a list with one value per label, or "options" '
+                "if the label column of a choice holds the right option itself"
+            )
             raise table.error("values", f"'values' is '{values}'", allowed=allowed)
         return "options"
     if not _alike(values) or len(values) != len(labels):
-        allowed = f"{len(labels)} different texts, or integers: one a label, in order"
+        allowed = f"{len(labels)} different strings, or integers: one per label, in order"
         raise table.error("values", f"'values' is {values}", allowed=allowed)
     return tuple(values)
 
@@ -148,24 +156,20 @@ def _values(
 def _drop(table: TomlTable) -> tuple[str | int, ...]:
     drop = table.take("drop", list, None)
     if drop is not None and not _alike(drop):
-        raise table.error(
-            "drop",
-            f"'drop' is {drop}",
-            allowed="label values of rows to leave out: texts, or integers",
-        )
+        allowed = "label values of rows to leave out: strings, or integers"
+        raise table.error("drop", f"'drop' is {drop}", allowed=allowed)
     return tuple(drop or ())
 
 
 def _alike(values: list[Any]) -> bool:
-    """Whether values are all texts or all integers, and all different."""
+    """Return True if all values are strings or all are integers, and none is repeated."""
     return {type(value) for value in values} in ({str}, {int}) and len(set(values)) == len(values)
 
 
 def _join(table: TomlTable) -> str | None:
-    # A blank or a line break is a good text here, and `take` refuses blank ones.
+    # The value is a list because `take` refuses blank strings, which are valid here.
     join = table.take("join", list, None, of=str)
     if join is not None and len(join) != 1:
-        raise table.error(
-            "join", f"'join' is {join}", allowed='one text in brackets, as in join = [" "]'
-        )
+        allowed = 'one string in brackets, as in join = [" "]'
+        raise table.error("join", f"'join' is {join}", allowed=allowed)
     return None if join is None else str(join[0])
