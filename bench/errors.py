@@ -1,8 +1,7 @@
-"""The errors a user can cause: each says what was given, what is allowed, the nearest name, and
-what to type.
+"""Define the errors a user can cause: the value, what is allowed, the nearest name, and the fix.
 
-Names and texts in records, task files, corpora and file names may be anybody's: what would steer a
-terminal or reorder a line is shown as a visible escape (`visible`), and every way out calls that.
+Records, task files, corpora and file names may come from anybody: characters that control a
+terminal or reorder a line are written as escapes (`visible`) wherever text is printed.
 """
 
 from __future__ import annotations
@@ -12,16 +11,14 @@ import unicodedata
 from collections.abc import Iterable
 
 JOINERS = "\u200c\u200d"
-"""Format characters that words of some scripts, and emoji, are spelt with."""
+"""Format characters that some scripts and emoji need."""
 
 _STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
-"""Categories of Unicode: control, format (direction among it), lone surrogates, separators of lines
-and paragraphs.
-"""
+"""Unicode categories: control, format, lone surrogates, separators of lines and paragraphs."""
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    r"""Return a text in which control and format characters are written out: `\x1b`, `\u202e`.
+    r"""Write a text's control and format characters as escapes, such as `\x1b` and `\u202e`.
 
     Args:
         text: any, of one line or several.
@@ -36,18 +33,16 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 
 def steers(letter: str) -> bool:
-    """Whether a character is not shown but changes what is: controls, direction marks, lone
-    surrogates.
-    """
+    """Return True for controls, direction marks, lone surrogates and other invisible characters."""
     return unicodedata.category(letter) in _STEERING and letter not in JOINERS
 
 
 LONGEST = 100
-"""Characters that a message repeats at most of what was typed."""
+"""Most characters of the user's input that a message repeats."""
 
 
 def shortened(text: str) -> str:
-    """Return a text as a message repeats it: its beginning, where it is long."""
+    """Cut a long text to the part that a message repeats."""
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 
 
@@ -90,11 +85,11 @@ class BenchError(Exception):
             ("allowed", self.allowed),
             ("fix", self.fix),
         )
-        told = [self.problem, *(f"  {name}: {text}" for name, text in rows if text)]
-        return "\n".join(visible(text, lines=True).replace("\n", "\n    ") for text in told)
+        lines = [self.problem, *(f"  {name}: {text}" for name, text in rows if text)]
+        return "\n".join(visible(line, lines=True).replace("\n", "\n    ") for line in lines)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle whole: worker processes hand errors to their parent."""
+        """Pickle all parts: worker processes pass errors to their parent."""
         return (
             _rebuild,
             (type(self), self.problem, self.where, self.allowed, self.nearest, self.fix),
@@ -119,17 +114,17 @@ class DataError(BenchError):
 
 
 class ModelError(BenchError):
-    """A model that cannot be loaded whole, or that gives no finite numbers."""
+    """A model that cannot be loaded completely, or gives numbers that are not finite."""
 
 
 class StoreDamaged(BenchError):
-    """A file of the store that is not what was written."""
+    """A file of the store that has changed since it was written."""
 
     exit_code = 3
 
 
 class StoreUnwritable(BenchError):
-    """A file of the store cannot be written, or not be read."""
+    """A file of the store that cannot be written or read."""
 
     exit_code = 1
 

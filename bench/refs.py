@@ -1,6 +1,4 @@
-"""What a run refers to: models and corpora by name and revision, and hashes of what it was made
-from.
-"""
+"""Define a run's references: models and corpora by name and revision, and hashes of its inputs."""
 
 from __future__ import annotations
 
@@ -8,17 +6,16 @@ import re
 from dataclasses import dataclass, field
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-"""What names of tasks, methods, prompts and sources are made of."""
+"""The pattern of names of tasks, methods, prompts and sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """A pretrained model by name: an embedded name, a local folder or a hub name, and what pins its
-    weights.
+    """A pretrained model by name (embedded, a local folder or a hub name) and revision.
 
     `revision` is the hub's commit, or the hash of a local folder's files
-    (`fewbench.registry.pretrained.folder_hash`). `path` is where it lies on this machine; it is no
-    part of a record.
+    (`fewbench.registry.pretrained.folder_hash`). `path` is the model's folder on this machine and
+    is not recorded.
     """
 
     name: str
@@ -29,10 +26,9 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class CorpusRef:
-    """Unlabelled documents by name: an embedded name, a file or a folder, and the hash of their
-    bytes.
+    """Unlabelled documents by name (embedded, a file or a folder) and the hash of their bytes.
 
-    `path` is where they lie on this machine; it is no part of a record.
+    `path` is their place on this machine and is not recorded.
     """
 
     name: str
@@ -42,8 +38,7 @@ class CorpusRef:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Hashes of what a run was made from, beside the names it goes by (`fewbench.store.inputs`
-    computes them).
+    """Hashes of a run's inputs, beside their names (`fewbench.store.inputs` computes them).
 
     `task` is of the task's whole definition with the prompt in use. `train_set` and `test_set` are
     of all rows of the source, `split` of the rows drawn for train and dev, `unlabeled` of published

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Format = Literal["single", "pair", "choice"]
 Kind = Literal["single", "pair", "choice", "regression"]
 KINDS: tuple[Kind, ...] = ("single", "pair", "choice", "regression")
-"""What a method can tell tasks apart by: their format, or that they ask for a value."""
+"""Kinds of tasks for a method: the formats, and regression."""
 BackboneKind = Literal["masked", "causal", "encoder-decoder"]
 Label = int | float
 Settings = Mapping[str, Any]
@@ -63,7 +63,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a task's rows come from: a hub data set, or a folder of the same layout.
+    """The origin of a task's rows: a hub data set, or a folder with the same layout.
 
     Files stand at `<data>/<path>/<config>/<split>.<jsonl|csv|tsv|parquet>`. `texts`, `label` and
     `options` name columns (`a.b`: a column of an object; and a text may be made of several, as in
@@ -122,9 +122,7 @@ class Source:
 
 
 class Prompt(NamedTuple):
-    """A template and label words under a name: another prompt for a task. `words` holds one tuple a
-    class.
-    """
+    """A named template with label words (a tuple per class): another prompt for a task."""
 
     name: str
     template: str
@@ -172,7 +170,7 @@ class Task:
 
     @property
     def is_regression(self) -> bool:
-        """Whether labels are values within `bounds` instead of class indices."""
+        """True if labels are values within `bounds` instead of class indices."""
         return self.bounds is not None
 
     @property
@@ -182,16 +180,12 @@ class Task:
 
     @property
     def positive_index(self) -> int:
-        """The class that metrics of one class are of: that of `positive`, or the second where none
-        is named.
-        """
+        """The class that metrics of one class measure: that of `positive`, else the second."""
         return self.labels.index(self.positive) if self.positive else 1
 
     @property
     def full_name(self) -> str:
-        """Name, source, and the prompt that is not its own, as in `sst-2@lm-bff` and
-        `sst-2@lm-bff+man-2`.
-        """
+        """Name, source, and any other prompt, as in `sst-2@lm-bff` and `sst-2@lm-bff+man-2`."""
         return f"{self.name}@{self.source.name}" + (f"+{self.prompt}" if self.prompt else "")
 
 
@@ -204,11 +198,10 @@ class SourceFile(TypedDict):
 
 
 class Rows(NamedTuple):
-    """All rows of a task's source, labels included. Only `make_split` and `Scorer` see the test
-    rows' labels.
+    """All rows of a task's source, labels included.
 
-    With published folds, `folds` holds each one's train and dev, and `train` is the train rows of
-    all.
+    Only `make_split` and `Scorer` see the labels of test rows. With published folds, `folds` holds
+    the train and dev rows of each, and `train` the train rows of all.
     """
 
     train: tuple[Example, ...]
@@ -220,7 +213,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What a method may see of one (task, K, split seed).
+    """The data that a method may see for a task, K and split seed.
 
     |dev| = |train|; `test` and `unlabeled` carry no labels. `fingerprint` hashes the normalised
     texts and labels of train and dev, `test_fingerprint` those of test. `leaks` counts test rows
@@ -246,14 +239,12 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """A predictor's answer for n examples, in their order: `probabilities` [n, C], or `values` [n]
-    for regression.
+    """Predictions for n examples in order: `probabilities` [n, C], or `values` [n] for regression.
 
-    `extras` holds what else a predictor tells of each example, by name: int32 [n] (the layer it
-    exited by, say).
+    `extras` holds other numbers per example by name, such as the layer of an early exit: int32 [n].
 
     Raises:
-        ValueError: neither or both given, a shape that does not fit, or a number that is not
+        ValueError: neither or both arrays are given, a shape does not fit, or a number is not
             finite.
     """
 
@@ -295,7 +286,7 @@ class Predictions:
 
 
 class Predictor(Protocol):
-    """What `fit` returns."""
+    """A fitted model, as `fit` returns it."""
 
     def predict(self, examples: Sequence[Example]) -> Predictions:
         """Predict examples whose labels, if any, are not looked at."""
@@ -304,8 +295,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One cell of the plan: a task and method, a backbone, K, a split seed, a protocol; tested
-    once.
+    """One run of the plan: a method on a task, with a backbone, K, a split seed and a protocol.
 
     `settings` are those the user fixed; the protocol's grid varies the method's others. `limit`
     tests on a draw of so many rows, which makes the record not comparable. `template` names the

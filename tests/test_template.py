@@ -54,9 +54,9 @@ def test_any_text_is_read_or_refused(template):
     [
         ("{0} It was.", "has no masks"),
         ("{mask} {0} {mask}", "has 2 masks"),
-        ("{0} It was {mask", "a brace without a partner"),
-        ("{0}} {mask}", "a brace without a partner"),
-        ("{{0}} {mask}", "a brace without a partner"),
+        ("{0} It was {mask", "an unmatched brace"),
+        ("{0}} {mask}", "an unmatched brace"),
+        ("{{0}} {mask}", "an unmatched brace"),
         ("{} {mask}", "unknown field '{}'"),
         ("{2} {mask}", "unknown field '{2}'"),
         ("{0} {Mask}", "nearest: {mask}"),

@@ -164,7 +164,7 @@ def test_labels_that_no_template_can_hold_have_no_view(declare):
 MISTAKES = {
     "an unknown label": ("{ a = \"first", "{ c = \"x\", a = \"first", "a name for an unknown label 'c'"),
     "a label without a name": (', b = "second kind"', "", "the label 'b' has no name"),
-    "a name twice": ("second kind", "first kind", "two labels have one name"),
+    "a name twice": ("second kind", "first kind", "two labels have the same name"),
     "a brace": ("second kind", "second {kind}", "a text without braces"),
     "a blank": ("second kind", " ", "a text without braces"),
     "a number": ('"second kind"', "2", "the name of 'b' is 2"),

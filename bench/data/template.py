@@ -1,6 +1,4 @@
-"""The template language: literal text, `{0}`, `{1}`, `{options}`, `{mask}`, and what a modifier
-makes of them.
-"""
+"""Parse and render templates: literal text, `{0}`, `{1}`, `{options}`, `{mask}` and modifiers."""
 
 from __future__ import annotations
 
@@ -17,19 +15,20 @@ MODIFIERS = {
     "lower": "lower-cases the first letter",
 }
 
+FIELDS = ("{0}", "{1}", "{options}", "{mask}", "{0|cut}", "{1|lower}", "{options|chinese}")
+"""The fields, for errors."""
+
+_CHINESE_NUMERALS = (*"一二三四五六七八九十", "十一", "十二", "十三", "十四", "十五", "十六")
+
 MARKS = {
     "options": tuple(f"{letter}. " for letter in ascii_uppercase[:16]),
-    "options|chinese": tuple(
-        f"{number}、" for number in (*"一二三四五六七八九十", *(f"十{n}" for n in "一二三四五六"))
-    ),
+    "options|chinese": tuple(f"{numeral}、" for numeral in _CHINESE_NUMERALS),
 }
-"""What stands before each option, for up to 16 (ppt, equation 4, appendix B, section 3.3)."""
+"""The marks before up to 16 options (ppt, equation 4, appendix B, section 3.3)."""
 
 
 class Piece(NamedTuple):
-    """One stretch of a template: literal text, a text of the example (`index`), its options, or the
-    mask.
-    """
+    """A piece of a template: literal text, the example's text `index`, its options, or the mask."""
 
     kind: Literal["literal", "text", "options", "mask"]
     value: str
@@ -38,22 +37,22 @@ class Piece(NamedTuple):
 
 
 def parse_template(template: str) -> tuple[Piece, ...]:
-    """Return the pieces of a template, in order.
+    """Parse a template into its pieces.
 
     Raises:
-        BenchError: a brace without a partner, an unknown field or modifier, or not exactly one
-            mask.
+        BenchError: a brace is unmatched, a field or modifier is unknown, or there is not exactly
+            one mask.
     """
     parts = re.split(r"\{([^{}]*)\}", template)  # literals at even places, fields at odd ones
     if any("{" in literal or "}" in literal for literal in parts[::2]):
-        raise BenchError(
-            f"a brace without a partner in the template '{template}'", fix="{0} It was {mask}."
-        )
-    pieces = [
-        _field(part, template) if n % 2 else Piece("literal", part)
-        for n, part in enumerate(parts)
-        if n % 2 or part
-    ]
+        problem = f"an unmatched brace in the template '{template}'"
+        raise BenchError(problem, fix="{0} It was {mask}.")
+    pieces: list[Piece] = []
+    for number, part in enumerate(parts):
+        if number % 2:
+            pieces.append(_field(part, template))
+        elif part:
+            pieces.append(Piece("literal", part))
     masks = sum(piece.kind == "mask" for piece in pieces)
     if masks != 1:
         raise BenchError(
@@ -71,15 +70,7 @@ def _field(field: str, template: str) -> Piece:
     if name not in ("mask", "0", "1") or (bar and name == "mask"):
         raise BenchError(
             f"unknown field '{{{field}}}' in the template '{template}'",
-            allowed=[
-                "{0}",
-                "{1}",
-                "{options}",
-                "{mask}",
-                "{0|cut}",
-                "{1|lower}",
-                "{options|chinese}",
-            ],
+            allowed=FIELDS,
             given=f"{{{field}}}",
         )
     if bar and modifier not in MODIFIERS:
@@ -94,8 +85,7 @@ def _field(field: str, template: str) -> Piece:
 
 
 def without_words(template: str) -> str:
-    """Return a template's texts, options and mask alone, in its order: ppt, Table 1, hard prompt
-    "None".
+    """Keep only a template's texts, options and mask: hard prompt "None" in Table 1 of ppt.
 
     >>> without_words("{0|cut}? {mask}, {1|lower}")
     '{0} {mask} {1}'
@@ -109,14 +99,13 @@ def without_words(template: str) -> str:
 
 
 def piece_text(piece: Piece, before: Piece, example: Example, mask: str = "") -> str:
-    """Return what a piece says for an example; the space before a text goes with the text
-    (byte-level vocabularies).
+    """Render a piece for an example; a space before a text belongs to it, as in byte-level BPE.
 
     Args:
         piece: the piece.
         before: the piece before it.
         example: gives texts and options.
-        mask: what stands for the mask.
+        mask: the text of the mask.
     """
     if piece.kind == "literal":
         return piece.value.rstrip(" ")
@@ -133,8 +122,6 @@ def piece_text(piece: Piece, before: Piece, example: Example, mask: str = "") ->
 
 
 def render(template: str, example: Example, mask: str) -> str:
-    """Return a template filled with an example's texts, as a person reads it; `mask` stands for the
-    mask.
-    """
+    """Render a template for an example, as people read it, with `mask` as the text of the mask."""
     pieces = (Piece("literal", ""), *parse_template(template))
     return "".join(piece_text(piece, before, example, mask) for before, piece in pairwise(pieces))

@@ -1,6 +1,4 @@
-"""What a tokenizer makes of a task: lengths of its prompts, and the pieces of its label words. No
-torch, no model.
-"""
+"""Check a task against a tokenizer: prompt lengths and label words; needs no torch or model."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from fewbench.errors import BenchError, ModelError
 from fewbench.types import Example, ModelRef, Task
 
 BOUNDARY = "\N{LOWER ONE EIGHTH BLOCK}"
-"""SentencePiece's sign for the space before a word."""
+"""SentencePiece's symbol for the space before a word."""
 
 
 class Word(NamedTuple):
@@ -27,20 +25,20 @@ class Word(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        """Whether a prompted model can read it at the mask: one piece, and a known one."""
+        """True if it is a single known piece, as a prompted model needs at the mask."""
         return len(self.pieces) == 1 and not self.unknown
 
     @property
     def chinese(self) -> bool:
-        """Whether it is written in Chinese characters, which an English vocabulary mostly lacks."""
+        """True if it has Chinese characters, most of which an English vocabulary lacks."""
         return any("\u4e00" <= character <= "\u9fff" for character in self.word)
 
 
 def load_tokenizer(model: ModelRef) -> Any:
-    """Return a model's tokenizer, from its tokenizer.json.
+    """Load a model's tokenizer from its tokenizer.json.
 
     Raises:
-        ModelError: there is none, or it cannot be read.
+        ModelError: the file does not exist or cannot be read.
     """
     from tokenizers import Tokenizer
 
@@ -59,48 +57,43 @@ def load_tokenizer(model: ModelRef) -> Any:
 
 
 def read_as_text(tokenizer: Any) -> None:
-    """Let a tokenizer (of the library tokenizers) read what is spelt like a special token as text.
+    """Make a tokenizer (of the library tokenizers) read special tokens in a text as plain text.
 
-    SentencePiece finds the pieces of its vocabulary wherever they are spelt, and "</s>" may be one
-    of them: what would still be read as a special token gets a space behind its first character.
+    SentencePiece finds the pieces of its vocabulary anywhere, and "</s>" may be one of them: such a
+    token gets a space after its first character.
     """
     from tokenizers import normalizers
 
     tokenizer.encode_special_tokens = True
-    special = [
-        token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special
-    ]
-    found = [
-        text for text in special if text in tokenizer.encode(text, add_special_tokens=False).tokens
-    ]
-    if found:
-        own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
-        split = [normalizers.Replace(text, f"{text[:1]} {text[1:]}") for text in found]
-        tokenizer.normalizer = normalizers.Sequence([*own, *split])
+    added = tokenizer.get_added_tokens_decoder().values()
+    still_special = []
+    for text in [token.content for token in added if token.special]:
+        if text in tokenizer.encode(text, add_special_tokens=False).tokens:
+            still_special.append(text)
+    if still_special:
+        existing = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+        spaced = [normalizers.Replace(text, f"{text[:1]} {text[1:]}") for text in still_special]
+        tokenizer.normalizer = normalizers.Sequence([*existing, *spaced])
 
 
 def prompt_lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> list[int]:
-    """Return each example's tokens as a prompted model reads it whole: its pieces one by one, and
-    two at the ends.
-    """
+    """Count the tokens of each example's prompt, encoded by pieces, plus two at the ends."""
     lengths = [2] * len(examples)
     for before, piece in pairwise((Piece("literal", ""), *parse_template(task.template))):
         if piece.kind == "mask":
             counts = [1] * len(examples)
         else:
             texts = [piece_text(piece, before, example) for example in examples]
-            counts = [
-                len(found.ids) for found in tokenizer.encode_batch(texts, add_special_tokens=False)
-            ]
+            encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
+            counts = [len(encoding.ids) for encoding in encodings]
         lengths = [length + count for length, count in zip(lengths, counts, strict=True)]
     return lengths
 
 
 def label_words(task: Task, tokenizer: Any) -> list[Word]:
-    """Return every label word as the verbalizer looks it up: after a space, unless it begins with
-    punctuation.
+    """Encode label words as the verbalizer does: after a space, unless they begin with punctuation.
 
-    A tokenizer of SentencePiece puts the boundary that stands for that space itself.
+    A SentencePiece tokenizer adds the symbol for that space itself.
     """
     unknown = getattr(tokenizer.model, "unk_token", None)
     first = tokenizer.encode("a", add_special_tokens=False).tokens[:1]
@@ -115,12 +108,10 @@ def label_words(task: Task, tokenizer: Any) -> list[Word]:
 
 
 def check_words(task: Task, words: Sequence[Word]) -> None:
-    """Refuse label words that the verbalizer would refuse; Chinese ones are for another tokenizer,
-    and pass.
+    """Check that the verbalizer accepts the label words; Chinese ones, for other tokenizers, pass.
 
     Raises:
-        BenchError: a word of several pieces, one that the tokenizer lacks, or one piece for two
-            labels.
+        BenchError: a word has several pieces or is unknown, or two labels share a piece.
     """
     where = f"{task.file} [{task.name}] words"
     owner: dict[str, str] = {}
@@ -135,9 +126,10 @@ def check_words(task: Task, words: Sequence[Word]) -> None:
                 allowed="words of one piece",
                 fix="another word, or --student MODEL whose vocabulary has this one",
             )
-        if owner.setdefault(word.pieces[0], word.label) != word.label:
+        piece = word.pieces[0]
+        if owner.setdefault(piece, word.label) != word.label:
             raise BenchError(
-                f"the labels '{owner[word.pieces[0]]}' and '{word.label}' share the token '{word.pieces[0]}' "
+                f"the labels '{owner[piece]}' and '{word.label}' share the token '{piece}' "
                 "with this tokenizer",
                 where=where,
                 fix="choose words that differ in more than case",

@@ -1,10 +1,8 @@
-"""The unified view: any classification task as a multiple choice among its labels (ppt, section
-3.3).
+"""Build the unified view: a classification task as a choice among its labels (ppt, section 3.3).
 
-The query is the task's text, or its two texts one after the other; the options are the labels, and
-the answer at the mask is an option's letter. The form is the one that PPT pre-trains prompts in:
-equation 4, and for Chinese appendix B's equation 2. A choice is one already and takes just the
-form.
+The query is the task's text, or its two texts in turn; the options are the labels, and the answer
+at the mask is an option's letter. The template is that of PPT's pre-training: equation 4, and for
+Chinese equation 2 of appendix B. A choice already has options and only takes the template.
 """
 
 from __future__ import annotations
@@ -31,88 +29,89 @@ ONE_CHARACTER = 10
 
 
 def take_names(table: TomlTable, form: str, labels: tuple[str, ...]) -> dict[str, str]:
-    """Return what a task's table calls its labels as options, if it does: `names = { label =
-    "text", … }`.
+    """Take the labels' option texts from a task's table, `names = { label = "text", … }`, if any.
 
     Raises:
-        BenchError: names for a choice, not just one per label, or texts that are not distinct.
+        BenchError: the task is a choice, a label has no name, or two have the same one.
     """
     names: dict[str, str] = table.take("names", dict, {})
-    if names and form == "choice":
-        raise table.error("names", "'names' belongs to labels, and a choice shows its own options")
+    if not names:
+        return names
+    if form == "choice":
+        raise table.error("names", "'names' belongs to labels; a choice has options of its own")
     if odd := [label for label in names if label not in labels]:
-        raise table.error(
-            "names", f"a name for an unknown label '{odd[0]}'", allowed=labels, given=odd[0]
-        )
-    if names and (missing := [label for label in labels if label not in names]):
-        raise table.error(
-            "names",
-            f"the label '{missing[0]}' has no name",
-            fix=f'names = {{ {missing[0]} = "…" }}',
-        )
+        problem = f"a name for an unknown label '{odd[0]}'"
+        raise table.error("names", problem, allowed=labels, given=odd[0])
+    if missing := [label for label in labels if label not in names]:
+        fix = f'names = {{ {missing[0]} = "…" }}'
+        raise table.error("names", f"the label '{missing[0]}' has no name", fix=fix)
     for label, name in names.items():
         if not isinstance(name, str) or not name.strip() or _has_brace(name):
-            raise table.error(
-                "names", f"the name of '{label}' is {name!r}", allowed="a text without braces"
-            )
+            problem = f"the name of '{label}' is {name!r}"
+            raise table.error("names", problem, allowed="a text without braces")
     if len(set(names.values())) != len(names):
-        raise table.error("names", "two labels have one name", allowed="different texts")
+        raise table.error("names", "two labels have the same name", allowed="different texts")
     return names
 
 
 def unified(
     form: str, labels: Sequence[str], own: Prompt, names: dict[str, str], texts: int
 ) -> Prompt | None:
-    """Return the prompt of the unified view, or None where there are more labels than the paper's
-    16 options.
+    """Build the prompt of the unified view, or return None for more than the paper's 16 options.
 
-    Unless the task names them, the options are the label words of a pair (no, maybe, yes), of any
-    Chinese task its label words, and else the labels' own names.
+    Unless `names` gives them, the options are the label words of a pair (no, maybe, yes) or of a
+    Chinese task, and otherwise the labels. Options that repeat or hold braces also give None.
 
     Args:
         form: the task's format.
         labels: the task's labels.
         own: its own prompt.
-        names: what it calls its labels, or nothing.
-        texts: how many texts an item has.
+        names: texts of its labels as options, or none.
+        texts: the number of texts per example.
     """
-    chinese = any(
-        "\u4e00" <= character <= "\u9fff" for words in own.words for character in words[0]
-    )
+    chinese = any(_is_chinese(words[0]) for words in own.words)
     kind = "options|chinese" if chinese and len(labels) <= ONE_CHARACTER else "options"
+    marks = MARKS[kind]
     order = list(range(len(labels)))
     if form == "choice":
         options = f"{{{kind}}}"
     else:
-        shown = [
-            names.get(label) or _shown(label, words[0], form, chinese)
+        texts_of_labels = [
+            names.get(label) or _option(label, words[0], form, chinese)
             for label, words in zip(labels, own.words, strict=True)
         ]
-        if (
-            len(labels) > len(MARKS[kind])
-            or len(set(shown)) != len(shown)
-            or any(map(_has_brace, shown))
-        ):
+        if len(labels) > len(marks) or not _are_options(texts_of_labels):
             return None
-        if printed := next((words for words in ORDERS if set(shown) <= set(words)), None):
-            order.sort(key=lambda label: printed.index(shown[label]))
-        options = " ".join(
-            mark + shown[label] for mark, label in zip(MARKS[kind], order, strict=False)
-        )
+        order = _paper_order(texts_of_labels)
+        marked = zip(marks, order, strict=False)
+        options = " ".join(mark + texts_of_labels[label] for mark, label in marked)
     query = " ".join(f"{{{index}}}" for index in range(texts))
-    template = (
-        f"{query}？{options}。答案是{{mask}}。"
-        if chinese
-        else f"{query}? {options}. Answer is {{mask}}."
-    )
-    return Prompt(
-        UNIFIED,
-        template,
-        tuple((MARKS[kind][order.index(n)].rstrip(" .、"),) for n in range(len(labels))),
-    )
+    if chinese:
+        template = f"{query}？{options}。答案是{{mask}}。"
+    else:
+        template = f"{query}? {options}. Answer is {{mask}}."
+    words = tuple((marks[order.index(label)].rstrip(" .、"),) for label in range(len(labels)))
+    return Prompt(UNIFIED, template, words)
 
 
-def _shown(label: str, word: str, form: str, chinese: bool) -> str:
+def _is_chinese(text: str) -> bool:
+    return any("\u4e00" <= character <= "\u9fff" for character in text)
+
+
+def _are_options(texts: Sequence[str]) -> bool:
+    return len(set(texts)) == len(texts) and not any(map(_has_brace, texts))
+
+
+def _paper_order(texts: Sequence[str]) -> list[int]:
+    """Order labels by their texts as the papers do, if the papers print these texts."""
+    order = list(range(len(texts)))
+    for printed in ORDERS:
+        if set(texts) <= set(printed):
+            return sorted(order, key=lambda label: printed.index(texts[label]))
+    return order
+
+
+def _option(label: str, word: str, form: str, chinese: bool) -> str:
     return word.lower() if form == "pair" or chinese else label.replace("-", " ")
 
 
