@@ -61,17 +61,29 @@ def test_examples_are_commands_that_there_are(name, monkeypatch, tmp_path):
         command.make_context(name, words[length:])  # parses them, and runs nothing
 
 
-@pytest.mark.parametrize("name", [*GROUPS, *COMMANDS])
-def test_help_renders_in_80_columns(bench, name):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_renders_in_80_columns(name):
+    command = COMMANDS[name]
+    context = command.make_context(f"bench {name}", [], resilient_parsing=True)
+    context.terminal_width = 80
+    text = command.get_help(context)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "\\[" not in text
+    assert not [line for line in lines if line.endswith("...") and not line.startswith("Usage:")]
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            assert parameter.make_metavar(context) in text
+            section = text[text.index("Arguments:") :]
+            assert len(section.splitlines()[1].split()) > 1, "an argument without help"
+
+
+@pytest.mark.parametrize("name", [*GROUPS, "run"])
+def test_both_help_options_in_a_narrow_terminal(bench, name):
     for option in ("-h", "--help"):
         done = bench(*name.split(), option, env=os.environ | {"COLUMNS": "80"})
         assert done.returncode == 0, done.stderr
-        lines = done.stdout.splitlines()
-        assert max(map(len, lines)) <= 80
-        assert "\\[" not in done.stdout
-        assert not [
-            line for line in lines if line.endswith("...") and not line.startswith("Usage:")
-        ]
+        assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("name", COMMANDS)

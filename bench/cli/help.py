@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import Any, get_type_hints
 
+import typer
 import typer.core
+import typer.models
 
 from fewbench.cli.options import PANELS
 
@@ -21,15 +24,33 @@ class PanelCommand(typer.core.TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each panel, with the help of all options in one column."""
         panels: dict[str, list[tuple[str, str]]] = {}
+        lost = _argument_helps(self.callback)
         for parameter in self.get_params(ctx):
             row = parameter.get_help_record(ctx)
-            if row is not None:
-                panels.setdefault(_panel(parameter), []).append(row)
+            if row is None:
+                continue
+            name, text = row
+            if parameter.name in lost and lost[parameter.name] not in text:
+                text = f"{lost[parameter.name]}  {text}".rstrip()
+            panels.setdefault(_panel(parameter), []).append((name, text))
         rows = [row for panel in panels.values() for row in panel]
         column = _name_width(rows) + GAP
         for title in sorted(panels, key=ORDER.index):
             with formatter.section(title):
                 formatter.write_dl(panels[title], col_spacing=column - _name_width(panels[title]))
+
+
+def _argument_helps(callback: Any) -> dict[str, str]:
+    """Return the help of a command's arguments as declared.
+
+    With click 8.5, typer loses them: click's own argument has a help too, and sets it to None.
+    """
+    helps = {}
+    for name, hint in get_type_hints(inspect.unwrap(callback), include_extras=True).items():
+        for info in getattr(hint, "__metadata__", ()):
+            if isinstance(info, typer.models.ArgumentInfo) and info.help:
+                helps[name] = info.help
+    return helps
 
 
 def _panel(parameter: Any) -> str:

@@ -180,7 +180,7 @@ def pretrain(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", help="random seed", rich_help_panel=TRAINING),
+        typer.Option("--seed", metavar="N", help="random seed", rich_help_panel=HOW),
     ] = None,
     probe: Annotated[
         str | None,

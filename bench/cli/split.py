@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbench.cli.options import RUNS, DataOption, JsonOption, OfflineOption, OneKOption
+from fewbench.cli.options import HOW, DataOption, JsonOption, OfflineOption, OneKOption
 from fewbench.cli.out import note, print_json, print_list
 from fewbench.errors import BenchError
 
@@ -19,7 +19,7 @@ def split(
     k: OneKOption = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", help="random seed", rich_help_panel=RUNS),
+        typer.Option("--seed", metavar="N", help="random seed", rich_help_panel=HOW),
     ] = None,
     data: DataOption = None,
     offline: OfflineOption = False,
