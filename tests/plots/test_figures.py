@@ -1,6 +1,4 @@
-"""Every figure from stored records: what is in it, distinct without colour, nothing over anything
-else.
-"""
+"""Every figure from stored records: its contents, distinct without colour, nothing overlapping."""
 
 from __future__ import annotations
 
@@ -216,7 +214,7 @@ def test_a_figure_dropped_in_is_listed(monkeypatch):
 
 
 def test_patience_simulated_is_patience_counted():
-    """All 4096 outcomes of twelve classifiers, each weighed: the counter of thesis eq. 3.2 by hand."""
+    """All 4096 outcomes of twelve classifiers, weighted: the counter of thesis eq. 3.2 by hand."""
     outcomes = np.array(list(itertools.product([False, True], repeat=LAYERS)))
     by_hand = []
     for t in range(1, LAYERS):

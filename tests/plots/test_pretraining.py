@@ -1,4 +1,4 @@
-"""The curves of pretrainings: what is drawn, distinguished without colour."""
+"""The curves of pretrainings: what is drawn, told apart without colour."""
 
 from __future__ import annotations
 
