@@ -182,7 +182,7 @@ def split(
     data: Path | str | None = None,
     offline: bool = False,
 ) -> Split:
-    """Return what a method may see of a task: train, dev as large as train, and test rows.
+    """Make a split: train, dev as large as train, and test rows without labels.
 
     Args:
         task: a name, `task@source`, or the path of a .toml file.

@@ -71,9 +71,7 @@ FORMS: Mapping[Kind, Mapping[str, Any]] = {
 
 
 def toy_task(kind: Kind, **changes: Any) -> Task:
-    """Return a task of a format (three classes or options), or a regression on single texts;
-    classes can be unified.
-    """
+    """Make a task of a format (three classes or options), unified or not, or a regression."""
     form: dict[str, Any] = {
         "name": f"toy-{kind}",
         "title": "A toy",
@@ -105,7 +103,8 @@ def _toy_part(task: Task, part: str, n: int) -> tuple[Example, ...]:
 def _toy_example(task: Task, part: str, row: int) -> Example:
     label = row % 3
     opinion = (*OPINIONS[label].split(), *"abcd"[: row // 3 % 4], ".")
-    text = f"{SUBJECTS[row // 3 % 8]} was {' '.join(opinion)} {'yes' if part == 'train' else 'no'} {row}."
+    subject, known = SUBJECTS[row // 3 % 8], "yes" if part == "train" else "no"
+    text = f"{subject} was {' '.join(opinion)} {known} {row}."
     value = 2.5 * label if task.is_regression else label
     if task.format == "single":
         return Example(f"{part}-{row}", (text,), value)
@@ -198,9 +197,7 @@ def taken(method: MethodInfo) -> list[Kind]:
 
 
 def check_settings(method: MethodInfo) -> None:
-    """Check that settings are bound by the source before anything is loaded, and that the source
-    says true.
-    """
+    """Check that settings are bound by the source before loading, and that the source is right."""
     _check(
         not set(method.search) - set(method.settings),
         method,
@@ -254,8 +251,7 @@ def check_settings(method: MethodInfo) -> None:
 
 
 def check_runs(method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Artifacts) -> None:
-    """Check that a run succeeds, changes nothing it is given, and is the same when it is done
-    again.
+    """Check that a run succeeds, changes no argument, and gives the same when repeated.
 
     Batches of two examples and three classes: some label is missing from each.
     """
@@ -300,9 +296,7 @@ def check_runs(method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Ar
 
 
 def check_preset(method: MethodInfo, model_folder: Path, preset: str, artifacts: Artifacts) -> None:
-    """Check that a run with a preset's settings succeeds, unless the method refuses them for so
-    small a model.
-    """
+    """Check that a run with a preset succeeds, unless the method refuses such a small model."""
     job = toy_job(method, model_folder, toy_task(taken(method)[0]), settings=method.presets[preset])
     if method.checks:
         try:
@@ -316,9 +310,7 @@ def check_preset(method: MethodInfo, model_folder: Path, preset: str, artifacts:
 def check_predictor(
     method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Artifacts
 ) -> None:
-    """Check that no label is looked at, that an answer depends on its example alone, and that a
-    model can be kept.
-    """
+    """Check that predictions read no label and depend on their example alone; keep the model."""
     job = toy_job(method, model_folder, toy_task(kind))
     run_job(job, artifacts)  # builds what it needs
     models = Models(torch.device("cpu"))

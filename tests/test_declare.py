@@ -263,13 +263,23 @@ MISTAKES = {
         "[mood] rule",
         "nearest: chained",
     ),
-    "a name in capitals": ({"[mood]": "[Mood]", "[[mood.": "[[Mood."}, "'Mood' is not a valid task name"),
-    "a name with a blank": ({"[mood]": '["a b"]', "[[mood.": '[["a b".'}, "'a b' is not a valid task name"),
+    "a name in capitals": (
+        {"[mood]": "[Mood]", "[[mood.": "[[Mood."},
+        "'Mood' is not a valid task name",
+    ),
+    "a name with a blank": (
+        {"[mood]": '["a b"]', "[[mood.": '[["a b".'},
+        "'a b' is not a valid task name",
+    ),
     "no source": ({SOURCE: ""}, "[mood] source", "the key 'source' is missing"),
     "an empty list of sources": ({SOURCE: "source = []"}, "[mood] source", "a task needs a source"),
     "a source that is no list": ({"[[mood.source]]": "[mood.source]"}, "[mood] source", "a list"),
     "an unknown key of a source": ({"label = ": "lable = "}, "[mood.source] label"),
-    "a source's bad name": ({'"files"': '"My files"'}, "[mood.source] name", "not a valid source name"),
+    "a source's bad name": (
+        {'"files"': '"My files"'},
+        "[mood.source] name",
+        "not a valid source name",
+    ),
     "two text columns": (
         {'["text"]': '["a", "b"]'},
         "[mood.source] texts",
@@ -307,7 +317,11 @@ MISTAKES = {
         "[mood.source] hub",
         "hub = false",
     ),
-    "no revision": ({'folder = "data"': ""}, "[mood.source] revision", "a commit of 40 hexadecimal digits"),
+    "no revision": (
+        {'folder = "data"': ""},
+        "[mood.source] revision",
+        "a commit of 40 hexadecimal digits",
+    ),
     "a branch": ({'folder = "data"': 'revision = "main"'}, "[mood.source] revision", "pinned"),
 }
 

@@ -168,7 +168,7 @@ def _show(attacked: Sequence[tuple[Target, Measurement]]) -> None:
 
 
 def _drawn(measurement: Measurement) -> str:
-    """Return how many items of each class were drawn, and of how many."""
+    """Describe the drawn items: the number of each class, and the total."""
     classes = {name: count for name, count in measurement.scores["classes"].items() if count}
     counts = ", ".join(f"{count} of class '{name}'" for name, count in classes.items())
     items, rows = measurement.scores["items"], measurement.settings["drawn"]["of"]

@@ -233,9 +233,7 @@ def _places(tasks: Sequence[Task], data: Path | None) -> list[SplitPlace]:
 
 
 def _every_source(requests: Sequence[str] | None) -> list[Task]:
-    """Return tasks with each of their sources in turn; where a source or a suite is named, only
-    with that.
-    """
+    """Return tasks with each of their sources, or with the named source or suite only."""
     from fewbench.data.task_file import with_source
     from fewbench.registry.settings import split_list
     from fewbench.registry.tasks import choose_tasks

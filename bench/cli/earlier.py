@@ -1,4 +1,4 @@
-"""What `bench run` says of records that are there already."""
+"""Messages of `bench run` about records that exist already."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 
 def of_older_code(plan: Plan, todo: Sequence[Job]) -> Iterator[str]:
-    """Yield what is to be said of records that were made by other code of their methods than
-    today's.
-    """
+    """Yield messages about records made by other code of their methods than today's."""
     open_keys = {job.key for job in todo}
     older = [job for job in plan.jobs if plan.is_older(job)]
     for name in dict.fromkeys(job.method.name for job in older):
@@ -26,7 +24,7 @@ def of_older_code(plan: Plan, todo: Sequence[Job]) -> Iterator[str]:
 
 
 def failed_earlier(plan: Plan, todo: Sequence[Job]) -> int:
-    """Return how many runs of a plan failed before and were not redone, and tell of them."""
+    """Count the runs of a plan that failed before and were not redone, and print a note."""
     redone = {job.key for job in todo}
     keys = [
         key
@@ -36,6 +34,7 @@ def failed_earlier(plan: Plan, todo: Sequence[Job]) -> int:
     if keys:
         count = f"{len(keys)} runs" if len(keys) > 1 else "1 run"
         note(
-            f"{count} failed earlier: --retry-failed redoes them; bench show {keys[0][:8]} tells why"
+            f"{count} failed earlier: --retry-failed redoes them; "
+            f"bench show {keys[0][:8]} tells why"
         )
     return len(keys)

@@ -46,7 +46,7 @@ def card(
     results: ResultsOption = Path("results"),
     json: JsonOption = False,
 ) -> None:
-    """Print the metadata block of a model card: the results of a method, as the hub's model-index."""
+    """Print a method's results as the metadata of a model card (the hub's model-index)."""
     from fewbench.registry.protocol import protocols
     from fewbench.report.query import by_label, find_label, own_files
     from fewbench.report.share.card import front_matter, model_index

@@ -158,7 +158,7 @@ def _for_reading(rows: Sequence[Json]) -> list[Json]:
 
 
 def _selector(row: Json, varied: Collection[str]) -> str:
-    """Return what other commands take for a run, with all parts in which these runs differ."""
+    """Write a run's selector, with all parts in which these runs differ."""
     parts = [row["method"], row["task"], f"k{row['k']}", f"s{row['seed']}"]
     for name in ("student", "teacher", "corpus", "protocol", "limit"):
         if name in varied and row[name]:

@@ -316,7 +316,8 @@ class _Rate:
 def _say_done(out: Path, report: dict[str, Any]) -> None:
     first, last = report["curve"][0], report["curve"][-1]
     say(
-        f"{out}: {report['parameters'] / 1e6:.2f}M parameters, {report['tokens'] / 1e6:.1f}M tokens in "
+        f"{out}: {report['parameters'] / 1e6:.2f}M parameters, "
+        f"{report['tokens'] / 1e6:.1f}M tokens in "
         f"{report['seconds'] / 60:.1f} minutes\n"
         f"held-out loss {first['held_out_loss']:.3f} -> {last['held_out_loss']:.3f}, "
         f"{100 * last['held_out_accuracy']:.1f}% of masked words right\n"

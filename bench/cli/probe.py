@@ -116,9 +116,7 @@ def _probe_all(refs: Sequence[ModelRef], facts: FactSet, place: str) -> list[Pro
 
 
 def _common(results: dict[str, ProbeResult]) -> dict[str, Recalls] | None:
-    """Return the figures over the facts that all models can answer; None if one vocabulary and the
-    same facts hold.
-    """
+    """Score the facts that all models can answer; None if they all have the same facts."""
     import numpy as np
 
     every = list(results.values())
@@ -136,9 +134,7 @@ def _report(
     results: dict[str, ProbeResult],
     common: dict[str, Recalls] | None,
 ) -> dict[str, Any]:
-    """Return all there is to say; figures are rounded and times stand apart, so that two reports
-    compare.
-    """
+    """Build the report; figures are rounded and times stand apart, so that reports compare."""
     return {
         "task": facts.name,
         "version": facts.version,
@@ -220,8 +216,9 @@ def _show(
     if common:
         kept = next(iter(common.values())).micro.n
         say_wrapped(
-            f"{MARK} NOT comparable: the vocabularies differ, and each model is scored on the facts whose "
-            f"object is one token of its own. Over the {kept} facts that all of them can answer (each ranks them in "
+            f"{MARK} NOT comparable: the vocabularies differ, and each model is scored on the facts "
+            f"whose object is one token of its own. Over the {kept} facts that all of them can "
+            "answer (each ranks them in "
             "its own vocabulary):"
         )
         _show_models(common)
@@ -247,7 +244,8 @@ def _show_one(facts: FactSet, recalls: Recalls) -> None:
         ("", "relation", "n", "left out", "MRR", "P@1", "P@10", "prior"), rows, right=range(2, 8)
     )
     say_wrapped(
-        "prior: the MRR of the relation's own objects, the most frequent first (it has seen the answers)"
+        "prior: the MRR of the relation's own objects, the most frequent first "
+        "(it has seen the answers)"
     )
 
 

@@ -197,7 +197,8 @@ def _carry_out(
     runs = [work for work in works if isinstance(work, Job)]
     prepared = f" and {len(works) - len(runs)} preparations" if len(works) > len(runs) else ""
     note(
-        f"{len(runs)} runs, {sum(len(job.trials) for job in runs)} trials{prepared}; records go to {store.runs}"
+        f"{len(runs)} runs, {sum(len(job.trials) for job in runs)} trials{prepared}; "
+        f"records go to {store.runs}"
     )
     started = time.monotonic()
     done = 0
@@ -230,9 +231,7 @@ def _carry_out(
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM interrupt what is done inside as Ctrl-C does: what runs is ended, and how to
-    resume is told.
-    """
+    """Let SIGTERM interrupt the block as Ctrl-C does: works are ended, and how to resume is printed."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -241,7 +240,7 @@ def terminable() -> Iterator[None]:
 
 
 def _line(work: Work, outcome: Outcome) -> str:
-    """Return what a person is told when a piece of work is done."""
+    """Describe a finished work in one line."""
     record = outcome.record
     if outcome.failed:
         reason = (outcome.problem or (record and record.error) or "").splitlines()[0]
@@ -256,9 +255,7 @@ def _line(work: Work, outcome: Outcome) -> str:
 
 @contextmanager
 def _progress(total: int) -> Iterator[OnDone]:
-    """Show a bar on a terminal, and otherwise a line for each piece of work; failures are told in
-    either case.
-    """
+    """Show a bar on a terminal, else a line per finished work; failures are printed in any case."""
     if not sys.stderr.isatty():
         done = 0
 
@@ -343,7 +340,8 @@ def _show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, j
             "no earlier runs to estimate the time from"
             if seconds is None
             else (
-                f"about {_duration(seconds / min(workers, len(todo)))} with {min(workers, len(todo))} workers, "
+                f"about {_duration(seconds / min(workers, len(todo)))} "
+                f"with {min(workers, len(todo))} workers, "
                 "by the records of like runs"
             )
         )
@@ -353,9 +351,7 @@ def _show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, j
 
 
 def _built_first(plan: Plan, todo: Sequence[Job]) -> dict[str, int]:
-    """Return what is built before the runs that were asked for, by what it is called, and how many
-    runs need it.
-    """
+    """Count, by title, the works that are built before the runs asked for, and their runs."""
     keys = {work.key for stage in plan.stages(todo) for work in stage} - {
         job.key for job in plan.jobs
     }
@@ -369,9 +365,7 @@ def _built_first(plan: Plan, todo: Sequence[Job]) -> dict[str, int]:
 
 
 def _estimate(todo: Sequence[Job], store: Store) -> float | None:
-    """Return the seconds that like runs took (method, protocol, student; the same task if there is
-    one).
-    """
+    """Estimate the seconds of runs from similar ones (method, protocol, student; task if possible)."""
     took: dict[tuple[Any, ...], list[float]] = {}
     for record in store.summaries():
         if seconds := record.timing.total_seconds:

@@ -61,7 +61,8 @@ def split(
         )
         return
     note(
-        f"{made.task}  k={made.k} seed={made.seed}  {len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test"
+        f"{made.task}  k={made.k} seed={made.seed}  "
+        f"{len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test"
     )
     note("  ".join(f"{name} {value}" for name, value in facts.items()))
     print_list(

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Shown(NamedTuple):
-    """What tables show beside means: what is of today, published numbers, the median."""
+    """Settings of tables: today's declarations, published numbers, the median."""
 
     today: Today
     takes: Explain

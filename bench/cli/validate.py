@@ -59,7 +59,7 @@ def validate(
 
 
 class _Given(NamedTuple):
-    """What files are checked with: a data folder, a student, K, and whether metrics may be code."""
+    """The conditions of a check: data folder, student, K, and whether metrics may be code."""
 
     data: Path | None
     student: str | None
@@ -101,9 +101,7 @@ def _check_tasks(file: Path, given: _Given) -> list[str]:
 
 
 def _filled(task: FactTask, data: Path | None) -> list[str]:
-    """Return how many facts there are and the first as a model is asked for it, or why there are
-    none to show.
-    """
+    """Count the facts and show the first as a question, or say why there are none to show."""
     from fewbench.data.facts import find_file, read_facts
 
     try:
@@ -115,15 +113,14 @@ def _filled(task: FactTask, data: Path | None) -> list[str]:
     relation = next(relation for relation in read.relations if relation.id == first.relation)
     shown = relation.fill(first.subject, f"[{first.object}]")
     return [
-        f"{len(read.facts)} facts of {len(read.relations)} relations, {read.duplicates} of them repeated",
+        f"{len(read.facts)} facts of {len(read.relations)} relations, "
+        f"{read.duplicates} of them repeated",
         shown,
     ]
 
 
 def _words(task: Task, tokenizer: Any, *, strict: bool) -> list[str]:
-    """Return the label words of each of a task's prompts with their pieces; `strict` refuses what
-    does not fit.
-    """
+    """List the label words of each prompt with their pieces; `strict` refuses what does not fit."""
     from fewbench.data.task_prompts import OWN, with_prompt
     from fewbench.data.tokenizer_check import check_words, label_words
 
@@ -145,13 +142,14 @@ def _words(task: Task, tokenizer: Any, *, strict: bool) -> list[str]:
 
 
 def _lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> str:
-    """Return how long prompts are in tokens, and how many of them would be cut."""
+    """Describe the lengths of prompts in tokens, and count those that would be cut."""
     from fewbench.data.tokenizer_check import prompt_lengths
 
     lengths = prompt_lengths(task, examples, tokenizer)
     cut = sum(length > task.max_length for length in lengths)
     return (
-        f"tokens: {min(lengths)} to {max(lengths)}, median {median(lengths):g}; at most {task.max_length}, "
+        f"tokens: {min(lengths)} to {max(lengths)}, median {median(lengths):g}; "
+        f"at most {task.max_length}, "
         f"so {cut} of {len(lengths)} prompts would be cut"
     )
 
@@ -185,7 +183,7 @@ def _rendered(task: Task, data: Path | None, tokenizer: Any, k: int | None) -> l
 
 
 def _mask(words: Sequence[Sequence[str]]) -> str:
-    """Return what stands for the mask: each class's words."""
+    """Write the words that stand for the mask, class by class."""
     return "[" + " | ".join("/".join(some) for some in words) + "]"
 
 
@@ -210,7 +208,8 @@ def _check_record(file: Path, given: _Given) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"cannot be read: {error}", where=str(file)) from error
     return [
-        f"{record.run.key} {record.run.method} on {record.run.task}@{record.run.source}: {record.status}"
+        f"{record.run.key} {record.run.method} on "
+        f"{record.run.task}@{record.run.source}: {record.status}"
     ]
 
 

@@ -111,7 +111,7 @@ class InMemoryTask:
         return _write(folder, self.name, self._content(parts, written), files)
 
     def _content(self, parts: Iterable[str], columns: Json) -> Json:
-        """Return what a task file says of the task, its rows in some columns."""
+        """Return the content of the task's table in a task file, its rows in some columns."""
         source = {
             "name": MEMORY,
             "folder": ".",
@@ -144,7 +144,7 @@ class InMemoryTask:
 
 
 def write_task(task: Task, folder: Path, declared: Mapping[str, Task]) -> str:
-    """Return what names a task: its own name if it is a declared one, else a file written for it.
+    """Return a task's name if it is a declared task, else the path of a file written for it.
 
     Args:
         task: of any origin.
@@ -174,7 +174,7 @@ def _same(task: Task, known: Task) -> bool:
 
 
 def _declaration(task: Task) -> Json:
-    """Return what a task file would say of a task."""
+    """Return a task as the content of its table in a task file."""
     return _without_none(
         {
             "title": task.title,

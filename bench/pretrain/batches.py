@@ -87,7 +87,7 @@ def tensors(
         places = np.flatnonzero(chosen[rows])
         if not len(places):
             continue
-        arrays = [seen[rows], places, ids[rows].reshape(-1)[places]]
+        arrays: list[NDArray[Any]] = [seen[rows], places, ids[rows].reshape(-1)[places]]
         if around is not None:
             arrays.append(around[rows])
         yield Masked(*(torch.from_numpy(a).to(device, non_blocking=True) for a in arrays))

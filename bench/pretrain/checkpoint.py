@@ -54,7 +54,7 @@ def load_checkpoint(file: Path, model: nn.Module, optimizer: torch.optim.Optimiz
 
 
 def _moments(name: str, weight: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what the optimizer keeps for a weight; AdamW keeps `step` of a CPU weight as it is."""
+    """Return the optimizer's state of a weight; AdamW keeps `step` of a CPU weight as it is."""
     moments = {}
     for key, value in tensors.items():
         moment, _, owner = key.partition("/")

@@ -1,4 +1,4 @@
-"""What there is, as rows of plain values: tasks, methods, models, and the runs of a store.
+"""Lists as rows of plain values: tasks, methods, models, and the runs of a store.
 
 Nothing is imported before it is listed.
 """

@@ -1,6 +1,4 @@
-"""What a run would find on this machine: versions, devices, data, models, and how to get what is
-missing.
-"""
+"""The state of this machine: versions, devices, data, models, and how to get what is missing."""
 
 from __future__ import annotations
 
@@ -39,7 +37,7 @@ EXTRAS = {
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at. `mark` is "ok", "-" (optional and missing) or "!" (in the way)."""
+    """One finding. `mark` is "ok", "-" (optional and missing) or "!" (in the way)."""
 
     mark: str
     what: str

@@ -146,7 +146,7 @@ def title_of(run: Run) -> str:
 
 
 def run_order(run: Run) -> tuple[str | int, ...]:
-    """Return what runs are sorted by: task, method, K, seed, models, protocol, key."""
+    """Return the sort key of runs: task, method, K, seed, models, protocol, key."""
     student, teacher = _student(run), _teacher(run)
     models = [ref.name if ref else "" for ref in (student, teacher)]
     task = f"{run.task}@{run.source}+{run.template}"
@@ -221,7 +221,7 @@ def _settings(method: str) -> Settings | None:
 
 
 def _task_names(run: Run) -> Collection[str]:
-    """Return what a run's task is called, with and without its source and template."""
+    """Return the names of a run's task, with and without its source and template."""
     names = [run.task, f"{run.task}@{run.source}"]
     return [*names, *(f"{name}+{run.template}" for name in names if run.template)]
 
@@ -298,7 +298,7 @@ def _ambiguous(
 
 
 def _how_to_narrow(differing: Mapping[str, Sequence[str]]) -> str:
-    """Return what to add so that fewer runs fit."""
+    """Suggest parts that make a selector fit fewer runs."""
     others = [name for name in differing if name != "method"]
     examples = [differing[name][0] for name in others]
     if "method" in differing:

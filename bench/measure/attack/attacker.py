@@ -35,7 +35,7 @@ OnItems = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class AttackConditions:
-    """How runs are attacked.
+    """The conditions of attacks on runs.
 
     Args:
         recipe: a name; `textattack:NAME` for TextAttack's own.

@@ -25,7 +25,7 @@ def rank(order: Order, axis: str, value: Any) -> int:
 
 
 def _names(axis: str, value: Any) -> tuple[str, ...]:
-    """Return what a value of an axis is called."""
+    """Return the names of a value of an axis."""
     if axis == "task":
         return value.task, f"{value.task}@{value.source}", value.name
     if axis == "method":
