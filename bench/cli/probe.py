@@ -216,7 +216,7 @@ def _show(
     if common:
         kept = next(iter(common.values())).micro.n
         say_wrapped(
-            f"{MARK} NOT comparable: the vocabularies differ, and each model is scored on the facts "
+            f"{MARK} NOT comparable: the vocabularies differ, each model is scored on the facts "
             f"whose object is one token of its own. Over the {kept} facts that all of them can "
             "answer (each ranks them in "
             "its own vocabulary):"

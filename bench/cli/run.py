@@ -231,7 +231,7 @@ def _carry_out(
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM interrupt the block as Ctrl-C does: works are ended, and how to resume is printed."""
+    """Let SIGTERM interrupt the block as Ctrl-C does, and print how to resume."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -365,7 +365,7 @@ def _built_first(plan: Plan, todo: Sequence[Job]) -> dict[str, int]:
 
 
 def _estimate(todo: Sequence[Job], store: Store) -> float | None:
-    """Estimate the seconds of runs from similar ones (method, protocol, student; task if possible)."""
+    """Estimate the seconds of runs from similar ones: method, protocol, student, perhaps task."""
     took: dict[tuple[Any, ...], list[float]] = {}
     for record in store.summaries():
         if seconds := record.timing.total_seconds:

@@ -288,7 +288,7 @@ def test_two_vocabularies_are_refused_but_for_the_rule(opened, tiny_t5):
     check_models(student, teacher, **FINE | {"objective": "rule"})
     check_models(t5, t5, **FINE)
     for settings in ({"hidden": 0.01}, {"attention": 0.01}, {"objective": "distilbert"}):
-        with pytest.raises(BenchError, match="is no masked model"):
+        with pytest.raises(BenchError, match="inner states need masked models"):
             check_models(t5, t5, **FINE | settings)
 
 

@@ -155,5 +155,5 @@ def test_sentences_without_a_neighbour_are_refused():
     def read():
         return [["This one is long enough.", "No."] * 6] * 6
 
-    with pytest.raises(BenchError, match="no sentence of this corpus has a neighbour"):
+    with pytest.raises(BenchError, match="no sentence of this corpus has a long enough neighbour"):
         drawn(next_sentences, 1, read, fewest=2)
