@@ -106,7 +106,7 @@ def run(
             `fit(task, split, kit, *, <settings>)`; `functools.partial` fixes settings.
         tasks: names, `task@source`, suites, `all`, paths of .toml files, or objects: a `Task`, or
             an `InMemoryTask` with its rows.
-        k: examples a label; None for the protocol's.
+        k: examples per class; None for the protocol's.
         seeds: split seeds; None for the protocol's.
         protocol: the constants of the comparison.
         student: the model that is trained: an embedded name, a folder or a hub name.
@@ -186,7 +186,7 @@ def split(
 
     Args:
         task: a name, `task@source`, or the path of a .toml file.
-        k: examples a label; None where the data set publishes its own splits.
+        k: examples per class; None where the data set publishes its own splits.
         seed: of the split, or the number of a published one.
         data: the folder of data files.
         offline: never use the network.

@@ -45,7 +45,7 @@ class Example:
 
     `texts` holds one text (single), two (pair: premise and hypothesis), or passage and question
     (choice; the question is empty where there is one text). `options` is empty but for a choice,
-    which has one a class; an empty option is none. `label` is a class index, a value for
+    which has one per class; an empty option is none. `label` is a class index, a value for
     regression, or None where it is withheld. `id` is `<split>-<row>`, the row counted from 0 in the
     source file; where a method is handed test or unlabelled rows, in an order that tells nothing
     (`fewbench.data.blind`).
@@ -135,9 +135,9 @@ class Task:
 
     `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last
     character of a text, `{1|lower}` lower-cases its first letter, `{options|chinese}` counts
-    options in Chinese. `words` holds one tuple of label words a class. Regression has `bounds` and
-    two opposing words. `rule` names the split rule. `prompts` are those that may take the place of
-    the task's own; `prompt` names the one that did. `positive` is the label whose F1 is meant,
+    options in Chinese. `words` holds one tuple of label words per class. Regression has `bounds`
+    and two opposing words. `rule` names the split rule. `prompts` are those that may take the
+    place of the task's own; `prompt` names the one that did. `positive` is the label whose F1 is meant,
     where a metric is of one class. `metric_code` says that the user lets its metrics run code of
     others; no task file can.
     """
@@ -281,7 +281,7 @@ class Predictions:
 
     @property
     def answers(self) -> NDArray[Any]:
-        """The arg-max class a row (the first among equals), or the values."""
+        """The arg-max class per row (the first among equals), or the values."""
         return self.array if self.probabilities is None else self.probabilities.argmax(axis=1)
 
 

@@ -73,4 +73,4 @@ def _dress(axes: Axes, ks: list[float]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(ks, [f"{k:.0f}" for k in ks])
     axes.minorticks_off()
-    axes.set_xlabel("K, training examples a class")
+    axes.set_xlabel("K, training examples per class")

@@ -42,7 +42,7 @@ class ExitModel(TaskModel):
 
     Args:
         base: how examples are encoded and scores become answers.
-        classifiers: one a layer, from the hidden states [S, d] of the tokens that are read to
+        classifiers: one per layer, from the hidden states [S, d] of the tokens that are read to
             scores [S, ...].
         score_loss: of one classifier's scores and the labels, a scalar.
 

@@ -22,7 +22,7 @@ from fewbench.types import Example
 
 
 class Probes(nn.Module):
-    """MLM-based classifiers, one a layer but the last; prompt-distiller, section 2.3.
+    """MLM-based classifiers, one per layer but the last; prompt-distiller, section 2.3.
 
     Probe j maps layer j's hidden state at the mask by the model's own language head, and then by
     label-word rows of its own, which start as the head's: probabilities of classes are eq. 1's.

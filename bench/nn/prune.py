@@ -67,7 +67,7 @@ def prune_heads(backbone: Backbone, heads: Mapping[Any, Sequence[int]]) -> None:
             )
         if len(gone) == layers[number].heads:
             raise ModelError(
-                f"layer {number} would lose all its heads", allowed="at least one head a layer"
+                f"layer {number} would lose all its heads", allowed="at least one head per layer"
             )
     for number, gone in plan.items():
         _drop_heads(backbone, layers[number], gone)

@@ -62,7 +62,7 @@ class TaskModel(nn.Module):
         return ()
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
-        """Return the examples as token ids; each example is tokenised once a run."""
+        """Return the examples as token ids; each example is tokenised once per run."""
         keys = [(example.id, example.texts, example.options) for example in examples]
         new = {
             key: example

@@ -70,11 +70,11 @@ def train(
         evaluate: the dev score, higher is better.
         protocol: steps, schedule and selection.
         lr: the peak learning rate.
-        batch_size: examples an update.
+        batch_size: examples per update.
         seed: of the order of examples.
         also_read: examples that `evaluate` or `loss` reads (dev, an unlabelled pool).
         loss: of a batch, a scalar mean over it; None means the task's own.
-        micro_batch: examples a forward pass, where a whole batch does not fit in memory.
+        micro_batch: examples per forward pass, where a whole batch does not fit in memory.
         whole_vocabulary: embeddings of tokens beyond those examples and the label words are read.
 
     Raises:

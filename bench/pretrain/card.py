@@ -27,7 +27,7 @@ def card(name: str, config: Any, report: Json) -> str:
         f"in {report['seconds'] / 60:.0f} minutes on {environment['device']}, "
         f"{environment['threads']} threads, {report['precision']}; "
         f"AdamW, peak learning rate {recipe['lr']:g}",
-        "held-out loss": f"{last['held_out_loss']:.3f} nats a masked token "
+        "held-out loss": f"{last['held_out_loss']:.3f} nats per masked token "
         f"({100 * last['held_out_accuracy']:.1f}% right); "
         f"{first['held_out_loss']:.3f} at the start",
     }

@@ -33,7 +33,7 @@ class Recipe:
             the same document (`fewbench.pretrain.context`); the masked word has the rest.
         tokens: how many tokens to train on in all; with `batch` and `length` it gives the number of
             updates.
-        batch: rows an update; each corpus gives the same share.
+        batch: rows per update; each corpus gives the same share.
         accumulate: forward passes an update, each of batch / accumulate rows.
         length: tokens a row.
         lr: the peak learning rate; it rises linearly over the share `warmup` of all updates and

@@ -35,7 +35,7 @@ OWN = "own"
 
 
 def results(folder: Path | str = "results", *, tasks: Tasks = ()) -> pd.DataFrame:
-    """Return the stored runs of a folder, one row a run.
+    """Return the stored runs of a folder, one row per run.
 
     A row has the run's names, hashes of what it was made from, and scores in hundredths (missing
     where it failed). `earlier` says what of it is not of today; it is empty where nothing is.
@@ -105,8 +105,8 @@ def compare(
         resamples: of the bootstrap and of the permutations.
 
     Returns:
-        one row a question and other method, and one of their mean over tasks: means and difference
-        in hundredths, the interval at 95 %, p, p after Holm, Hedges' g, wins, ties and losses, and
+        one row per question and other method, and one of their mean over tasks: means and
+        difference in hundredths, the interval at 95 %, p, p after Holm, Hedges' g, wins, ties and losses, and
         the verdict (decision 014).
 
     Raises:

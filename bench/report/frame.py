@@ -1,4 +1,4 @@
-"""Stored runs as pandas frames: one row a run, and tables of means over split seeds."""
+"""Stored runs as pandas frames: one row per run, and tables of means over split seeds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ALIKE = ("task", *QUESTION, *ENTRANT, *HASHES)
 
 
 def to_frame(records: Iterable[Record], today: Today) -> pd.DataFrame:
-    """Return one row a run, with the columns of `COLUMNS`.
+    """Return one row per run, with the columns of `COLUMNS`.
 
     Scores are in hundredths, and missing where a run failed. `earlier` says what of a run is not of
     today, and `code` is the hash of its method's code.

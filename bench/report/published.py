@@ -64,7 +64,7 @@ class Published:
     """One number of one table.
 
     `row`, `group` and `column` are as printed; `method` is ours, with its settings as `bench run`
-    takes them, or empty where we have none. `k` is examples a class, `full`, `32 total`, or empty
+    takes them, or empty where we have none. `k` is examples per class, `full`, `32 total`, or empty
     where no example is used. `std` and `n` (runs) are None where the paper does not say; `note`
     holds its footnotes. `task_source` is empty where the paper does not say which of a task's
     sources it used, and `template` where the prompt is the task's own.
@@ -185,7 +185,7 @@ def beside(
         source: of the task; numbers on the rows of another are marked.
         template: the prompt, if it is not the task's own; numbers with another are marked.
         metric: the one shown; numbers of another are left out.
-        k: examples a class.
+        k: examples per class.
         protocol: by name.
     """
     base = method.partition(":")[0]

@@ -121,7 +121,7 @@ def pretrain(
         model: only its prompt is trained.
         drawn: labelled examples; each counts in the accuracy before it is trained on.
         updates: the number of updates.
-        batch_size: examples an update.
+        batch_size: examples per update.
         lr: of the first update.
 
     Raises:

@@ -50,7 +50,7 @@ def learn(
         loss: of a batch, a scalar mean over it.
         steps: updates.
         lr: the peak learning rate.
-        batch_size: examples an update.
+        batch_size: examples per update.
     """
     protocol = replace(
         world.protocol, max_steps=steps, eval_every=-(-steps // 10), checkpoint_tie="last"

@@ -125,10 +125,10 @@ def test_tabs_choose_the_suite_by_mouse_and_by_arrow_keys(show, usual_page):
 
 def test_k_and_protocol_choose_the_table(show, usual_page):
     page = show(usual_page)
-    page.get_by_role("combobox", name="K, examples a label").select_option("4")
+    page.get_by_role("combobox", name="K, examples per class").select_option("4")
     expect(page.locator("#board-caption")).to_contain_text("K = 4")
     assert lines(page) == ["prompt-ft"]
-    page.get_by_role("combobox", name="K, examples a label").select_option("16")
+    page.get_by_role("combobox", name="K, examples per class").select_option("16")
     page.get_by_role("combobox", name="Protocol").select_option("lm-bff-v1")
     assert lines(page) == ["ft"]
     assert page.locator("#board thead button").all_inner_texts() == ["method", "boolq"]
