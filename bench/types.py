@@ -136,8 +136,8 @@ class Task:
     `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last
     character of a text, `{1|lower}` lower-cases its first letter, `{options|chinese}` counts
     options in Chinese. `words` holds one tuple of label words per class. Regression has `bounds`
-    and two opposing words. `rule` names the split rule. `prompts` are those that may take the
-    place of the task's own; `prompt` names the one that did. `positive` is the label whose F1 is meant,
+    and two opposing words. `rule` names the split rule. `prompts` are those that may take the place
+    of the task's own; `prompt` names the one that did. `positive` is the label whose F1 is meant,
     where a metric is of one class. `metric_code` says that the user lets its metrics run code of
     others; no task file can.
     """

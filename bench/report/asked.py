@@ -106,8 +106,8 @@ def compare(
 
     Returns:
         one row per question and other method, and one of their mean over tasks: means and
-        difference in hundredths, the interval at 95 %, p, p after Holm, Hedges' g, wins, ties and losses, and
-        the verdict (decision 014).
+        difference in hundredths, the interval at 95 %, p, p after Holm, Hedges' g, wins, ties and
+        losses, and the verdict (decision 014).
 
     Raises:
         BenchError: no runs of such a method, or none that can be compared.
