@@ -189,7 +189,7 @@ def test_a_revision_that_moved(command, mirror):
     file.write_text(TASK.replace("hub = false", f'revision = "{"f" * 40}"'))
     known(mirror, origin="hub", revision="e" * 40)
     said = command(mirror)
-    assert f"fetched at revision {'e' * 40}, and the task pins {'f' * 40}" in said
+    assert f"fetched at revision {'e' * 40}, but the task pins {'f' * 40}" in said
     assert "bench data fetch mood@files" in said and "train.jsonl" in said
 
 

@@ -140,7 +140,7 @@ def test_the_plan_has_a_run_a_fold(folder):
 
 
 MISTAKES = {
-    "no dev": ({'dev = "dev_{fold}"\n': ""}, "where 'dev' too is published"),
+    "no dev": ({'dev = "dev_{fold}"\n': ""}, "together with 'dev'"),
     "no folds": ({"folds = 2\n": ""}, "'folds' is 0"),
     "folds below 0": ({"folds = 2": "folds = -2"}, "'folds' is -2"),
     "one train for all": ({"train_{fold}": "train"}, "'train' is 'train'"),

@@ -129,14 +129,14 @@ def _print_runs(rows: Sequence[Json], form: str, results: Path) -> None:
 
     varied = [name for name in IF_VARIED if len({row[name] for row in rows}) > 1]
     status = ["status"] if any(row["status"] != "ok" for row in rows) else []
-    columns = ["key", "method", *varied, "score", *status, "date"]
+    columns = ["key", "method", *varied, "score", *status]
     caption = _caption(rows, varied, results)
     shown = _for_reading(rows)
     cells = [[_text(row[name]) for name in columns] for row in shown]
     if form == "terminal":
         note(caption)
         if not render.fits(columns, cells, console().width):
-            columns = ["key", "run", "score", *status, "date"]
+            columns = ["key", "run", "score", *status]
             shown = [{**row, "run": _selector(row, varied)} for row in shown]
     _print(shown, columns, form, caption)
 

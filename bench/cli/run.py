@@ -293,6 +293,8 @@ def _progress(total: int) -> Iterator[OnDone]:
 
 
 def _show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, json: bool) -> None:
+    from fewbench.runner.estimate import estimate_seconds
+
     open_keys = {job.run.key for job in todo}
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for job in plan.jobs:
@@ -315,7 +317,7 @@ def _show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, j
             row["updates"] += len(job.trials) * job.protocol.max_steps if job.searched else 0
         else:
             row["failed" if record is not None and record.status == "failed" else "done"] += 1
-    seconds = _estimate(todo, store)
+    seconds = estimate_seconds(todo, store)
     first = _built_first(plan, todo)
     if json:
         print_json(
@@ -362,28 +364,6 @@ def _built_first(plan: Plan, todo: Sequence[Job]) -> dict[str, int]:
         if need is not None and need.key in keys
     ]
     return {need.title: sum(other.key == need.key for other in needed) for need in needed}
-
-
-def _estimate(todo: Sequence[Job], store: Store) -> float | None:
-    """Estimate the seconds of runs from similar ones: method, protocol, student, perhaps task."""
-    took: dict[tuple[Any, ...], list[float]] = {}
-    for record in store.summaries():
-        if seconds := record.timing.total_seconds:
-            like = (
-                record.run.method,
-                record.run.protocol,
-                record.run.student and record.run.student.revision,
-            )
-            took.setdefault(like, []).append(seconds)
-            took.setdefault((*like, record.run.task), []).append(seconds)
-    total = 0.0
-    for job in todo:
-        like = (job.run.method, job.run.protocol, job.run.student and job.run.student.revision)
-        seen = took.get((*like, job.run.task)) or took.get(like)
-        if not seen:
-            return None
-        total += sum(seen) / len(seen)
-    return total
 
 
 def _show_results(plan: Plan, store: Store, *, json: bool) -> None:

@@ -6,7 +6,6 @@ Nothing is imported before it is listed.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 def runs(store: Store, wanted: Wanted, methods: Collection[str] = ()) -> list[Json]:
     """Return the stored runs that are wanted, sorted by task, method, K, seed and models.
 
-    A run's date is that of its record's file; its score is in hundredths, None if it failed.
+    A score is in hundredths, None if the run failed.
 
     Args:
         store: of the runs; damaged records are left out, and noted there.
@@ -38,17 +37,15 @@ def runs(store: Store, wanted: Wanted, methods: Collection[str] = ()) -> list[Js
     from fewbench.report.query import models_apart, of_methods
     from fewbench.store.selector import run_order
 
-    placed = list(store.placed())
-    files = {record.run.key: file for file, record in placed}
-    records = models_apart(record for _, record in placed)
+    records = models_apart(store.records())
     if methods:
         records = of_methods(list(methods), records, str(store.root))
     records = [record for record in records if record in wanted]
     records.sort(key=lambda record: run_order(record.run))
-    return [_run_row(record, files[record.run.key]) for record in records]
+    return [_run_row(record) for record in records]
 
 
-def _run_row(record: Record, file: Path) -> Json:
+def _run_row(record: Record) -> Json:
     run, question, entrant = record.run, record.question, record.cell.entrant
     score = record.score
     return {
@@ -66,16 +63,7 @@ def _run_row(record: Record, file: Path) -> Json:
         "metric": question.task.metric_name,
         "score": None if score is None else round(100 * score, 2),
         "status": record.status,
-        "date": _date(file),
     }
-
-
-def _date(file: Path) -> str:
-    try:
-        changed = file.stat().st_mtime
-    except OSError:
-        return ""
-    return datetime.fromtimestamp(changed).strftime("%Y-%m-%d")
 
 
 def tasks() -> list[Json]:

@@ -34,7 +34,7 @@ label = "label"
     ("word", "more", "problem"),
     [
         ("xylophonist", ("--methods", "prompt-ft"), "label word"),
-        ("terrible", ("--methods", "in-context:demonstrations=1"), "not one per class"),
+        ("terrible", ("--methods", "in-context:demonstrations=1"), "fewer than the 2 classes"),
         ("terrible", ("--methods", "truncate:layers=99"), "layers"),
         ("terrible", ("--methods", "ft", "--device", "tpu"), "device"),
     ],

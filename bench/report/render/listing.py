@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from fewbench.report.render.fold import fold, text_width, words
 from fewbench.report.render.terminal import (
     GAP,
-    Column,
+    ColumnLayout,
     head_cells,
     head_lines,
     parts,
@@ -57,7 +57,7 @@ def listing(
         numbers = [0, *part]
         widths = _fit([widest[n] for n in numbers], [narrowest[n] for n in numbers], width)
         layout = [
-            Column(column_width, number not in right)
+            ColumnLayout(column_width, number not in right)
             for number, column_width in zip(numbers, widths, strict=True)
         ]
         heads = [head_cells(fold(header[n], w)) for n, w in zip(numbers, widths, strict=True)]

@@ -20,7 +20,7 @@ GAP = "  "
 BLANK = GridCell("")
 
 
-class Column(NamedTuple):
+class ColumnLayout(NamedTuple):
     """The layout of a column: labels are aligned to the left, numbers to the right."""
 
     width: int
@@ -45,7 +45,7 @@ def terminal(grid: Grid, width: int, *, styled: bool = False) -> str:
     lines = wrap(grid.caption, width)
     for part in parts(widths, grid.labels, width):
         numbers = [*range(grid.labels), *part]
-        layout = [Column(widths[number], number < grid.labels) for number in numbers]
+        layout = [ColumnLayout(widths[number], number < grid.labels) for number in numbers]
         lines += ["", *head_lines([heads[number] for number in numbers], layout), rule(layout)]
         for row in rows:
             lines += row_lines([row[number] for number in numbers], layout, styled)
@@ -88,7 +88,7 @@ def parts(widths: Sequence[int], labels: int, width: int) -> Iterator[range]:
         start = end
 
 
-def head_lines(heads: Sequence[list[GridCell]], layout: Sequence[Column]) -> Iterator[str]:
+def head_lines(heads: Sequence[list[GridCell]], layout: Sequence[ColumnLayout]) -> Iterator[str]:
     """Yield the lines of a header, whose cells end on the same line."""
     height = max(map(len, heads))
     padded = [[BLANK] * (height - len(head)) + head for head in heads]
@@ -96,12 +96,14 @@ def head_lines(heads: Sequence[list[GridCell]], layout: Sequence[Column]) -> Ite
         yield _line(cells, layout, styled=False)
 
 
-def rule(layout: Sequence[Column]) -> str:
+def rule(layout: Sequence[ColumnLayout]) -> str:
     """Return the line between a header and its rows."""
     return "─" * (sum(column.width for column in layout) + len(GAP) * (len(layout) - 1))
 
 
-def row_lines(row: Sequence[GridCell], layout: Sequence[Column], styled: bool) -> Iterator[str]:
+def row_lines(
+    row: Sequence[GridCell], layout: Sequence[ColumnLayout], styled: bool
+) -> Iterator[str]:
     """Yield the lines of a row: more than one where a label is folded."""
     for cells in zip_longest(*map(_split, row), fillvalue=BLANK):
         yield _line(cells, layout, styled)
@@ -113,7 +115,7 @@ def _split(cell: GridCell) -> list[GridCell]:
     return [GridCell(line, cell.place) for line in cell.text.split("\n")]
 
 
-def _line(row: Sequence[GridCell], layout: Sequence[Column], styled: bool) -> str:
+def _line(row: Sequence[GridCell], layout: Sequence[ColumnLayout], styled: bool) -> str:
     cells = []
     for cell, column in zip(row, layout, strict=True):
         padding = " " * (column.width - text_width(cell.text))

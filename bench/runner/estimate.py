@@ -1,0 +1,36 @@
+"""Estimate how long runs will take, from the records of similar ones."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import fmean
+
+from fewbench.runner.jobs import Job
+from fewbench.store.store import Store
+from fewbench.types import Run
+
+
+def estimate_seconds(jobs: Sequence[Job], store: Store) -> float | None:
+    """Add up the mean seconds of similar runs: same method, protocol, student and, if any, task.
+
+    None if a job has no similar run.
+    """
+    seconds: dict[tuple[str | None, ...], list[float]] = defaultdict(list)
+    for record in store.summaries():
+        if record.timing.total_seconds:
+            like = _like(record.run)
+            seconds[like].append(record.timing.total_seconds)
+            seconds[(*like, record.run.task)].append(record.timing.total_seconds)
+    total = 0.0
+    for job in jobs:
+        like = _like(job.run)
+        similar = seconds.get((*like, job.run.task)) or seconds.get(like)
+        if not similar:
+            return None
+        total += fmean(similar)
+    return total
+
+
+def _like(run: Run) -> tuple[str | None, ...]:
+    return run.method, run.protocol, run.student.revision if run.student else None
