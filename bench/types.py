@@ -219,7 +219,9 @@ class Split:
     texts and labels of train and dev, `test_fingerprint` those of test. `leaks` counts test rows
     that also stand in train or dev; where they were left out of `test`, `dropped` says how many,
     and `whole_fingerprint` is that of test with them. Where a limit drew test rows, `drawn_of` says
-    from how many.
+    from how many. `label_counts` pairs each label with the number of rows that have it in the full
+    train set, from which train and dev were drawn, in label order; it is empty for a method that
+    does not name `label_counts` in its NEEDS.
     """
 
     task: str
@@ -235,6 +237,7 @@ class Split:
     dropped: int = 0
     whole_fingerprint: str = ""
     drawn_of: int = 0
+    label_counts: tuple[tuple[Label, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

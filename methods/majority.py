@@ -1,7 +1,7 @@
-"""Answer the class shares of train (its mean for regression), whatever the input.
+"""Answer the class shares of the full train set (its mean for regression), whatever the input.
 
-The floor of every table. A balanced K-shot train has equal shares, so its arg-max is the first
-class.
+The floor of every table: the majority class "in full training set" (smash, section 4.1), of which
+a balanced K-shot train knows nothing. Among equal shares the first label wins.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from fewbench.nn.fit_context import FitContext
 from fewbench.types import Example, Predictions, Predictor, Split, Task
 
-PAPER = "none: a baseline"
-NEEDS = ()
+PAPER = "smash section 4.1: a baseline"
+NEEDS = ("label_counts",)
 
 
 class Constant:
@@ -33,9 +33,11 @@ class Constant:
 
 
 def fit(task: Task, split: Split, kit: FitContext) -> Predictor:
-    """Count the training labels."""
-    labels = np.array([example.label for example in split.train])
+    """Count the labels of all training rows."""
+    labels, counts = np.array(split.label_counts).T
+    shares = counts / counts.sum()
     if task.is_regression:
-        return Constant(np.array(labels.mean(), dtype=np.float32))
-    shares = np.bincount(labels, minlength=len(task.labels)) / len(labels)
-    return Constant(shares.astype(np.float32))
+        return Constant(np.array(labels @ shares, dtype=np.float32))
+    row = np.zeros(len(task.labels), dtype=np.float32)
+    row[labels.astype(int)] = shares
+    return Constant(row)

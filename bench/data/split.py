@@ -80,6 +80,7 @@ def make_split(
         dropped=len(all_test) - len(test),
         whole_fingerprint=fingerprint(all_test),
         drawn_of=0 if limit is None else len(rows.test),
+        label_counts=count_labels(rows.train),
     )
     check_split(split, published=bool(rows.folds))
     return split
@@ -94,6 +95,12 @@ def draw(examples: Sequence[Example], limit: int | None) -> tuple[Example, ...]:
         return tuple(examples)
     chosen = np.random.default_rng(LIMIT_SEED).permutation(len(examples))[:limit]
     return tuple(examples[row] for row in sorted(chosen))
+
+
+def count_labels(examples: Iterable[Example]) -> tuple[tuple[Label, int], ...]:
+    """Return each label with the number of examples that have it, in label order."""
+    counts = Counter(example.label for example in examples if example.label is not None)
+    return tuple(sorted(counts.items()))
 
 
 _Drawn = tuple[int, tuple[Example, ...], tuple[Example, ...]]

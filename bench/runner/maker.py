@@ -96,12 +96,10 @@ class JobMaker:
             drop_leaks=self.drop_leaks,
             inputs=inputs,
         )
-        # The pool can be large, and few methods ask for it.
-        reads_pool = "unlabeled" in method.needs
         return Job(
             run=replace(run, key=run_key(run)),
             task=data.task,
-            split=data.split if reads_pool else replace(data.split, unlabeled=()),
+            split=_needed(data.split, method),
             method=method,
             protocol=protocol,
             trials=trials,
@@ -139,3 +137,15 @@ class JobMaker:
         return Preparation(
             method, kind, settings, run.student, run.teacher, run.corpus, self.protocol
         )
+
+
+def _needed(split: Split, method: MethodInfo) -> Split:
+    """Return a split without the parts that a method does not name in its NEEDS.
+
+    The unlabelled pool can be large, and few methods ask for it.
+    """
+    return replace(
+        split,
+        unlabeled=split.unlabeled if "unlabeled" in method.needs else (),
+        label_counts=split.label_counts if "label_counts" in method.needs else (),
+    )
