@@ -38,9 +38,9 @@ class MethodInfo:
     preferred value first); `search_if` the settings under which there is anything to search.
     `needs` is what it asks for: `student`, `teacher`, the `template` (and with it label `words` of
     one token each), the `unlabeled` pool, a `corpus`, the `label_counts` of all training rows.
-    `kinds` are the tasks it takes, `backbones` the models it reads. `presets` are named settings. `checks` says whether it has a `check` of
-    models and settings. The setting `teacher` names the method whose run on the same split, with
-    the teacher's backbone, makes its trained teacher.
+    `kinds` are the tasks it takes, `backbones` the models it reads. `presets` are named settings.
+    `checks` says whether it has a `check` of models and settings. The setting `teacher` names the
+    method whose run on the same split, with the teacher's backbone, makes its trained teacher.
 
     `prepares` says, by format of the task, which of its preparations (`prepare`) a run uses; a
     setting named there that is on goes before the format. `prepare_settings` are the arguments of

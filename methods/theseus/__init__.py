@@ -11,6 +11,11 @@ only successors are trained, and dev and test use them alone.
   reference implementation the default of 0 steps counts as given, and all modules are replaced
   after the first update; 0 is refused here.
 
+With `kd`, the distillation loss takes the place of the cross-entropy inside module replacing
+(thesis, section 4.5, "+KD"): KL(predecessor || mixture), eq. 4.2, both softened at a temperature of
+10 and multiplied by its square, and no labels; they choose the checkpoint alone. The pipeline
+`theseus+kd` is another thing: it distils afterwards, into all weights.
+
 As in the reference implementation, embeddings and head stay the predecessor's. Departs from it: the
 protocol's checkpoints and learning rates; groups of unequal size where the layers do not divide.
 """
@@ -23,10 +28,12 @@ from torch import Tensor
 
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
+from fewbench.nn.distil import check_temperature, soft_loss, targets
 from fewbench.nn.fit_context import FitContext
 from fewbench.nn.prune import refuse_shared_layers, truncate
 from fewbench.nn.serialize import duplicate
 from fewbench.nn.task_model import TaskModel
+from fewbench.nn.trainer import Loss
 from fewbench.types import Count, Positive, Share, Split, Task
 
 from .mixture import (
@@ -38,10 +45,14 @@ from .mixture import (
     train_layers_alone,
 )
 
-PAPER = "Xu et al., 2020 (BERT-of-Theseus); thesis section 4.4"
+PAPER = "Xu et al., 2020 (BERT-of-Theseus); thesis sections 4.4 and 4.5"
 NEEDS = ("teacher",)
 SEARCH = ("lr", "batch_size")
-PRESETS = {"reference": {"k": 0.0006}, "constant": {"schedule": "constant", "base": 0.5}}
+PRESETS = {
+    "reference": {"k": 0.0006},
+    "constant": {"schedule": "constant", "base": 0.5},
+    "kd": {"kd": True},
+}
 PIPELINES = ("theseus",)
 
 
@@ -59,6 +70,8 @@ def transform(
     base: Share = 0.3,
     k: float | None = None,
     replacing_steps: Count | None = None,
+    kd: bool = False,
+    temperature: Positive = 10.0,
 ) -> TaskModel:
     """Train successors in place of the model's layers, and return the model that they make."""
     half = max(1, kit.protocol.max_steps // 2)
@@ -67,8 +80,10 @@ def transform(
     truncate(model.backbone, range((len(old) + 1) // 2 if layers is None else layers))
     train_layers_alone(model.requires_grad_(False).backbone)
 
+    objective = _distillation(model, split, kit, temperature) if kd else model.loss
+
     def loss(batch: Batch) -> Tensor:
-        value = model.loss(batch)
+        value = objective(batch)
         if not value.requires_grad:  # no successor took part
             value.requires_grad_()
         return value
@@ -85,6 +100,16 @@ def transform(
     return model.requires_grad_(True)
 
 
+def _distillation(model: TaskModel, split: Split, kit: FitContext, temperature: float) -> Loss:
+    """Return T^2 KL(predecessor || mixture) of a batch; in regression, the squared error."""
+    teacher_targets = targets(kit.teacher(), split.train)
+
+    def loss(batch: Batch) -> Tensor:
+        return soft_loss(model, model(batch), teacher_targets[batch.rows], temperature)
+
+    return loss
+
+
 def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: Any) -> None:
     """Refuse schedules and sizes out of bounds, and models whose layers share weights."""
     refuse_shared_layers(teacher)
@@ -92,3 +117,4 @@ def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: A
         settings["schedule"], settings["base"], settings["k"], settings["replacing_steps"]
     )
     check_count(settings["layers"], teacher)
+    check_temperature(settings["temperature"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
@@ -90,6 +93,40 @@ def test_only_successors_are_trained(tiny_model, tmp_path):
     moved = {name for name in end if not torch.equal(start[name], end[name])}
     assert moved and all(".encoder.layer.0." in name for name in moved)
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_distillation_takes_the_place_of_the_labels_inside_replacing(
+    tiny_model, tmp_path, monkeypatch
+):
+    """Thesis, section 4.5: T^2 sum_x p(x) log(p(x) / q(x)) of eq. 4.2, p the predecessor's."""
+    artifacts = Artifacts(tmp_path)
+    job = toy_job(THESEUS, tiny_model, keep=True)
+    run_job(job, artifacts)
+    models = Models(torch.device("cpu"))
+    refs = (job.run.student, job.run.teacher, None)
+    kit = FitContext(job.task, job.split, job.protocol, 1, models, *refs, job.supplies, artifacts)
+    found = {}
+
+    def train(model, *, loss, **options):
+        model.eval()
+        torch.nn.init.normal_(model.output.weight, generator=torch.Generator().manual_seed(1))
+        encoded = [
+            example._replace(row=row) for row, example in enumerate(model.encode(job.split.train))
+        ]
+        batch = model.collate(encoded)
+        wrong = replace(batch, labels=(batch.labels + 1) % 3)
+        found["loss"], found["other labels"] = loss(batch).item(), loss(wrong).item()
+        found["student"] = model(batch).detach().double().numpy()
+
+    monkeypatch.setattr(kit, "train", train)
+    transform = THESEUS.module().transform
+    transform(kit.source(), job.task, job.split, kit, layers=1, kd=True, temperature=4.0)
+    teacher = np.log(kit.teacher().predict(job.split.train).array.astype(float)) / 4
+    p, q = (np.exp(z) / np.exp(z).sum(1, keepdims=True) for z in (teacher, found["student"] / 4))
+    by_hand = 16 * (p * np.log(p / q)).sum(1).mean()
+    assert by_hand > 0.01
+    assert found["loss"] == pytest.approx(by_hand, rel=1e-3)
+    assert found["other labels"] == found["loss"]
 
 
 @pytest.mark.parametrize(
