@@ -1,10 +1,11 @@
 """Patient KD: a student also learns the first-token states of its teacher's intermediate layers.
 
-L = alpha T^2 KL(teacher || student) + (1 - alpha) CE + beta PT, where PT is the mean squared
+L = alpha CE + (1 - alpha) T^2 KL(teacher || student) + beta PT, where PT is the mean squared
 difference of [CLS] hidden states, each divided by its length, between each of the student's layers
 but the last and the teacher's layer that `strategy` gives it: every m/n-th one (`skip`) or the
 topmost ones (`last`). Sun et al., 2019; thesis section 5.3; the BERT-PKD of prompt-distiller, Table
-1. Defaults: alpha 0.5, beta 100, T 5, as MetaDistil's code has.
+1. Defaults: alpha 0.5, beta 100, T 5, as MetaDistil's code has. alpha weighs the labels, as in
+thesis eq. 5.1; in Sun et al. it weighs the teacher.
 
 Departs from the paper: the student is the run's own backbone, not the teacher's first layers (Turc
 et al., 2019, as thesis section 5.3 recommends). Departs from MetaDistil's code, whose soft loss is
@@ -69,7 +70,8 @@ def fit(
         scores = head_scores(model, last)
         soft = soft_loss(model, scores, teacher_targets[batch.rows], temperature)
         patience = patient_mse(torch.stack(below, 1), states[batch.rows].flatten(0, 1))
-        return alpha * soft + (1 - alpha) * hard_loss(task, scores, batch.labels) + beta * patience
+        hard = hard_loss(task, scores, batch.labels)
+        return alpha * hard + (1 - alpha) * soft + beta * patience
 
     kit.train(model, lr=lr, batch_size=batch_size, loss=loss)
     return model

@@ -120,7 +120,7 @@ def test_how_many_numbers_have_a_method():
         ("2", "dR-b distill", {"prompt-kd:lambda1=1.0,temperature=1.0"}),  # smash, eq. 1
         ("2", "SMASH zero-shot", {"smash:tune=False"}),
         ("2", "w/o. both techniques", {"prompt-distiller:lambda2=0.0,n=0"}),
-        ("5.1", "w/o pilot update", {"metadistil:pilot=False"}),
+        ("5.1", "w/o pilot update", {"metadistil:kd=logits,pilot=False"}),
         ("3.1", "HeadPrune", {""}),  # ALBERT's layers share their heads
         ("4.1", "BERT-PKD [Sun et al., 2019a]", {""}),  # starts from the truncated teacher
         ("4.1", "BERT-of-Theseus [Xu et al., 2020]", {"theseus"}),

@@ -35,6 +35,21 @@ def targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
     return _scaled(given, teacher.task.bounds)
 
 
+@torch.no_grad()
+def logits(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
+    """Compute a teacher's logits [n, C]; for regression, its values scaled to 0..1, [n]."""
+    was_training = teacher.training
+    teacher.eval()
+    encoded = teacher.encode([example.without_label() for example in examples])
+    order: list[int] = []
+    found: list[Tensor] = []
+    for indices in by_length(encoded, TOKENS_A_BATCH):
+        found.append(said(teacher, teacher(teacher.collate([encoded[i] for i in indices])).float()))
+        order += indices
+    teacher.train(was_training)
+    return torch.cat(found)[torch.tensor(order).argsort()]
+
+
 def said(teacher: TaskModel, scores: Tensor) -> Tensor:
     """Turn a teacher's scores [B, C] into targets with gradients: [B, C], or values 0..1, [B]."""
     return (
@@ -142,7 +157,8 @@ def soft_loss(
         scores: [B, C], or [B, 1] from a regression head.
         wanted: the rows of `targets` that belong to the batch.
         temperature: T.
-        distance: of two softened rows of scores, in place of T^2 KL.
+        distance: of two softened rows of scores, in place of T^2 KL (`logit_mse` wants the rows of
+            `logits`).
     """
     if model.task.bounds is None:
         return distance(scores, wanted, temperature)

@@ -88,6 +88,15 @@ def softened_mse(scores: Tensor, targets: Tensor, temperature: float = 1.0) -> T
     )
 
 
+def logit_mse(scores: Tensor, targets: Tensor, temperature: float = 1.0) -> Tensor:
+    """Compute MSE(scores, targets), both logits of [B, C]; thesis, section 5.3.1.
+
+    Kim et al., 2021, eq. 3. T^2 MSE(scores / T, targets / T) is the same for every T: the
+    temperature cancels, and is taken only so that the arguments are those of `distillation_kl`.
+    """
+    return F.mse_loss(scores, targets)
+
+
 def patient_mse(states: Tensor, wanted: Tensor) -> Tensor:
     """Compute the mean squared difference of normalised hidden states [..., d] (Sun et al., 2019).
 

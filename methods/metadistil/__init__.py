@@ -7,9 +7,9 @@ student is updated on the same batch by the new teacher. That is the pilot updat
 (`no-pilot`) by the teacher as it was. The quiz is cut from train (9 : 1, by label), where the
 reference implementation takes dev: the student never trains on it, and dev stays for selection.
 
-KD is a squared error, thesis 5.2.1 says, which its code takes of the softmaxes at T, times T^2;
-`kl` is Hinton's, as in 5.6. PT is pkd's term, which the thesis says it does without; `reference`
-has it. Regression as in vanilla-kd.
+KD is a squared error: of the softmaxes at T, times T^2, as its code has it (`mse`), or of the
+logits, as thesis 5.3.1 says (`logits`); `kl` is Hinton's, as in 5.6. PT is pkd's term, which the
+thesis says it does without; `reference` has it. Regression as in vanilla-kd.
 
 Departs from the reference implementation: a batch of the quiz an update, not all of it. Only the
 student's rate and batch are searched, not mu (`teacher_lr`) and alpha.
@@ -27,7 +27,7 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import FitContext
-from fewbench.nn.losses import distillation_kl, patient_mse, softened_mse
+from fewbench.nn.losses import distillation_kl, logit_mse, patient_mse, softened_mse
 from fewbench.nn.sparse_embeddings import focus_on
 from fewbench.types import Count, Positive, Predictor, Share, Split, Task, Weight
 
@@ -36,6 +36,7 @@ from .bilevel import MetaTeacher, check_quiz, cut_quiz
 PAPER = "Zhou, Xu and McAuley, 2022 (MetaDistil); thesis chapter 5"
 NEEDS = ("student", "teacher")
 SEARCH = ("lr", "batch_size")
+DISTANCES = {"mse": softened_mse, "logits": logit_mse, "kl": distillation_kl}
 PRESETS = {"no-pilot": {"pilot": False}, "reference": {"beta": 100.0, "temperature": 5.0}}
 
 
@@ -46,7 +47,7 @@ def fit(
     *,
     teacher: str = "ft",
     alpha: Share = 0.5,
-    kd: Literal["mse", "kl"] = "mse",
+    kd: Literal["mse", "logits", "kl"] = "mse",
     temperature: Positive = 2.0,
     beta: Weight = 0.0,
     pilot: bool = True,
@@ -63,7 +64,7 @@ def fit(
     quizzes = distil.stream(model, quiz_examples, batch_size, kit.seed)
     depths = len(model.backbone.layers), len(teacher_model.backbone.layers)
     layers = [layer - 1 for layer in distil.layer_map(*depths, "skip")]
-    distance = softened_mse if kd == "mse" else distillation_kl
+    distance = DISTANCES[kd]
 
     def learn(batch: Batch) -> Tensor:
         *below, last = model.backbone.reads(batch)

@@ -54,10 +54,22 @@ def test_the_teacher_is_not_trained(name, tiny_model, artifacts):
 
 
 def test_without_its_weight_the_teacher_counts_for_nothing(tiny_model, artifacts):
-    _, alone = run("vanilla-kd", tiny_model, artifacts, alpha=0.0)
+    """Thesis eq. 5.1: alpha weighs the labels."""
+    _, alone = run("vanilla-kd", tiny_model, artifacts, alpha=1.0)
     _, plain = run("ft", tiny_model, artifacts)
     assert np.array_equal(alone, plain)
-    assert not np.array_equal(run("vanilla-kd", tiny_model, artifacts, alpha=1.0)[1], plain)
+    assert not np.array_equal(run("vanilla-kd", tiny_model, artifacts, alpha=0.0)[1], plain)
+
+
+@pytest.mark.parametrize("name", ["vanilla-kd", "metadistil"])
+@pytest.mark.parametrize("kind", ["single", "choice", "regression"])
+def test_logits_in_the_place_of_probabilities(tiny_model, artifacts, name, kind):
+    """Thesis section 5.3.1; a regression has no logits, and one loss."""
+    _, logits = run(name, tiny_model, artifacts, kind, kd="logits")
+    _, own = run(name, tiny_model, artifacts, kind)
+    assert np.array_equal(logits, own) == (kind == "regression")
+    _, warm = run(name, tiny_model, artifacts, kind, kd="logits", temperature=7.0)
+    assert np.array_equal(warm, logits)
 
 
 @pytest.mark.parametrize("kind", ["single", "choice"])

@@ -19,6 +19,7 @@ from fewbench.nn.distil import (
     hard_loss,
     head_scores,
     layer_map,
+    logits,
     read_states,
     soft_loss,
     stream,
@@ -27,7 +28,13 @@ from fewbench.nn.distil import (
 )
 from fewbench.nn.kinds import open_backbone
 from fewbench.nn.layer_probes import Probes, lesson, scores_at, states_below
-from fewbench.nn.losses import contrastive, distillation_kl, patient_mse, soft_cross_entropy
+from fewbench.nn.losses import (
+    contrastive,
+    distillation_kl,
+    logit_mse,
+    patient_mse,
+    soft_cross_entropy,
+)
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.prune import truncate
 from fewbench.nn.top_tokens import top_tokens
@@ -76,6 +83,14 @@ def test_distillation_kl_softens_both_and_keeps_the_gradients_size():
     torch.testing.assert_close(
         distillation_kl(STUDENT, shifted, 4.0), distillation_kl(STUDENT, TEACHER, 4.0)
     )
+
+
+def test_logit_mse_is_the_same_at_every_temperature():
+    """Thesis, section 5.3.1: the gaps are (1, 0) and (3, 3); T^2 MSE(x / T, z / T) has no T."""
+    for t in (1.0, 2.0):
+        assert float(logit_mse(STUDENT, TEACHER, t)) == pytest.approx((1 + 0 + 9 + 9) / 4)
+        scaled = t**2 * F.mse_loss(STUDENT / t, TEACHER / t)
+        assert float(scaled) == pytest.approx((1 + 0 + 9 + 9) / 4)
 
 
 def test_patient_mse():
@@ -177,6 +192,18 @@ def test_targets_are_the_teachers_logits_but_for_a_constant(backbone, kind):
     torch.testing.assert_close(
         soft_loss(teacher, student_scores, targets(teacher, train), 7.0), expected
     )
+
+
+@pytest.mark.parametrize("kind", ["single", "choice", "regression"])
+@pytest.mark.parametrize("model", [HeadModel, PromptModel])
+def test_logits_are_what_the_model_scores(backbone, kind, model):
+    task = toy_task(kind)
+    train = split_of(task).train
+    teacher = model(backbone, task).eval()
+    with torch.no_grad():
+        scores = teacher(teacher.collate(teacher.encode(train)))
+    wanted = teacher.answer(scores) / 5 if kind == "regression" else scores
+    torch.testing.assert_close(logits(teacher, train), wanted, atol=1e-5, rtol=1e-5)
 
 
 def test_regression_learns_values(backbone):
