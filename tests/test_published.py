@@ -102,7 +102,7 @@ def test_every_mapping_is_a_method_with_settings_that_bind():
 def test_how_many_numbers_have_a_method():
     mapped = Counter(number.paper for number in NUMBERS if number.method)
     assert mapped == {
-        "efficient-nlp-thesis": 743,
+        "efficient-nlp-thesis": 784,
         "ppt": 175,
         "prompt-distiller": 102,
         "smash": 162,
@@ -124,7 +124,9 @@ def test_how_many_numbers_have_a_method():
         ("3.1", "HeadPrune", {""}),  # ALBERT's layers share their heads
         ("4.1", "BERT-PKD [Sun et al., 2019a]", {""}),  # starts from the truncated teacher
         ("4.1", "BERT-of-Theseus [Xu et al., 2020]", {"theseus"}),
-        ("4.1", "Q8-PTQ [Zafir et al., 2019]", {"ptq:per_channel=False"}),
+        ("4.1", "Q8-PTQ [Zafir et al., 2019]", {"ptq:per_channel=False,static=True"}),
+        ("4.1", "Q8-QAT [Zafir et al., 2019]", {"qat"}),
+        ("4.3", "Q8-QAT", {"qat"}),
     ],
 )
 def test_rows_map_to_the_method_and_settings_of_their_paper(table, row, mapping):
@@ -151,7 +153,7 @@ def test_no_cell_twice_and_every_number_possible():
         ("prompt-distiller", "1", "2", 3),
         ("ppt", "1", "4", 2),
         ("efficient-nlp-thesis", "3.1", "3.4", 6),
-        ("efficient-nlp-thesis", "4.1", "4.2", 24),
+        ("efficient-nlp-thesis", "4.1", "4.2", 30),
         ("efficient-nlp-thesis", "6.2", "6.4", 16),
     ],
 )

@@ -26,6 +26,7 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.exits import ExitModel
 from fewbench.nn.fit_context import Models
 from fewbench.nn.quantize import Int8Linear
+from fewbench.nn.rounding import FakeQuantizedLinear
 from fewbench.nn.soft_prompt import SoftPromptModel
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Example
@@ -84,9 +85,12 @@ def parameters(model: TaskModel, models: Models) -> Parameters:
 
 def _weights(model: TaskModel) -> list[Tensor]:
     """Return a model's distinct tensors of numbers, without the scales of int8 weights."""
-    scales = {
-        f"{name}.scale" for name, module in model.named_modules() if isinstance(module, Int8Linear)
-    }
+    scales = set()
+    for name, module in model.named_modules():
+        if isinstance(module, Int8Linear):
+            scales.add(f"{name}.scale")
+        elif isinstance(module, FakeQuantizedLinear):
+            scales.add(f"{name}.input_range")
     state = {name: tensor for name, tensor in model.state_dict().items() if name not in scales}
     return [
         tensor

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fewbench.nn.batch import Batch, Encoded
 from fewbench.nn.encoder import embed, encode, encode_all, encode_maps, encode_reads
 from fewbench.nn.families import Embedder, Layer, family_of
+from fewbench.nn.rounding import FakeQuantizedEmbedding
 from fewbench.types import Json, ModelRef
 
 Encodings = dict[str, dict[tuple[object, ...], Encoded]]
@@ -146,9 +147,12 @@ class Backbone(nn.Module):
         A row that no batch contains has gradient zero, and Adam without weight decay leaves it
         where it is: the result is the same, and the optimizer no longer walks the whole vocabulary
         (nine tenths of a tiny model) at each step. Tokens outside `tokens` must not occur inside
-        the block.
+        the block. Embeddings that are rounded are trained whole: all rows share one scale.
         """
         full = self.model.get_input_embeddings()  # type: ignore[operator]
+        if isinstance(full, FakeQuantizedEmbedding):
+            yield
+            return
         rows = sorted({*tokens} | ({full.padding_idx} if full.padding_idx is not None else set()))
         embedding = FocusedEmbedding(full, torch.tensor(rows, device=full.weight.device))
         self.model.set_input_embeddings(embedding)  # type: ignore[operator]

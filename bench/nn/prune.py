@@ -15,7 +15,7 @@ from torch import nn
 from fewbench.errors import ModelError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.families import Layer
-from fewbench.nn.quantize import quantize
+from fewbench.nn.quantize import fake_quantize, quantize
 from fewbench.types import Settings
 
 STACKS = {
@@ -115,6 +115,7 @@ CHANGES: Mapping[str, Callable[..., None]] = {
     "truncate": truncate,
     "prune_heads": prune_heads,
     "quantize": quantize,
+    "fake_quantize": fake_quantize,
 }
 
 

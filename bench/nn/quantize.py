@@ -1,12 +1,15 @@
 """Linear layers in int8: stored weights, and inputs rounded at run time (dynamic quantisation).
 
 Zafrir et al., 2019 (Q8BERT): symmetric and linear, x ~ s q with s = max |x| / 127. The products are
-the processor's own int8 kernels. Axes: N tokens, i inputs, o outputs.
+the processor's own int8 kernels. `fake_quantize` rounds in floating point instead, so that the
+model can still be trained (`fewbench.nn.rounding`). Axes: N tokens, i inputs, o outputs.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewbench.nn.backbone import Backbone
+from fewbench.nn.rounding import FakeQuantizedEmbedding, FakeQuantizedLinear
 from fewbench.types import Json
 
 WEIGHT_STEPS = 127
@@ -91,12 +95,54 @@ def quantize(backbone: Backbone, per_channel: bool = True) -> None:
         backbone: changed in place; it cannot be trained any more.
         per_channel: a scale for each output; otherwise one for the whole matrix, as in the paper.
     """
-    names = {id(module): name for name, module in backbone.model.named_modules()}
-    linears = {
+    for name, linear in _linears(backbone).items():
+        backbone.model.set_submodule(name, Int8Linear(linear, per_channel))
+    backbone.changes.append({"change": "quantize", "per_channel": per_channel})
+
+
+def fake_quantize(backbone: Backbone, per_channel: bool = False, decay: float = 0.9999) -> None:
+    """Round embeddings, weights and inputs of all layers to 8 bits, in floating point (Q8BERT).
+
+    Args:
+        backbone: changed in place; its weights can be trained, and its input ranges are still to be
+            set, by training or by `observed_ranges`.
+        per_channel: a scale for each output; otherwise one for the whole matrix, as in the paper.
+        decay: of the moving averages of the input ranges.
+    """
+    for name, linear in _linears(backbone).items():
+        backbone.model.set_submodule(name, FakeQuantizedLinear(linear, per_channel, decay))
+    embedder = backbone._embedder()
+    names = _names(backbone)
+    for embedding in (embedder.words, embedder.positions, embedder.segments):
+        if isinstance(embedding, nn.Embedding):
+            name = names[id(embedding)]
+            backbone.model.set_submodule(name, FakeQuantizedEmbedding(embedding))
+    backbone.changes.append({"change": "fake_quantize", "per_channel": per_channel, "decay": decay})
+
+
+@contextmanager
+def observed_ranges(backbone: Backbone) -> Iterator[None]:
+    """Set the input ranges of a fake-quantised model by the batches that it reads inside."""
+    modules = backbone.model.modules()
+    layers = [module for module in modules if isinstance(module, FakeQuantizedLinear)]
+    for layer in layers:
+        layer.observes = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.observes = False
+
+
+def _linears(backbone: Backbone) -> dict[str, nn.Linear]:
+    """Return the six linear layers of every Transformer layer by their names in the model."""
+    names = _names(backbone)
+    return {
         names[id(linear)]: linear
         for layer in backbone.layers
         for linear in (layer.query, layer.key, layer.value, layer.output, layer.up, layer.down)
     }
-    for name, linear in linears.items():
-        backbone.model.set_submodule(name, Int8Linear(linear, per_channel))
-    backbone.changes.append({"change": "quantize", "per_channel": per_channel})
+
+
+def _names(backbone: Backbone) -> dict[int, str]:
+    return {id(module): name for name, module in backbone.model.named_modules()}

@@ -86,7 +86,8 @@ def train(
     with _focus(model, (*examples, *also_read), protocol, whole_vocabulary):
         vectors, optimizer = _optimizer(model, lr, protocol)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(protocol))
-        best = [vector.detach().clone() for vector in vectors]
+        state = [*vectors, *_moving(model)]
+        best = [tensor.detach().clone() for tensor in state]
         model.train()
         total = torch.zeros((), device=model.backbone.device)
         for step in range(1, protocol.max_steps + 1):
@@ -103,14 +104,19 @@ def train(
             history.curve.append((step, score))
             if better(score, history.best_score, protocol.checkpoint_tie):
                 history.best_step, history.best_score = step, score
-                for kept, vector in zip(best, vectors, strict=True):
-                    kept.copy_(vector.detach())
+                for kept, tensor in zip(best, state, strict=True):
+                    kept.copy_(tensor.detach())
         with torch.no_grad():
-            for kept, vector in zip(best, vectors, strict=True):
-                vector.copy_(kept)
+            for kept, tensor in zip(best, state, strict=True):
+                tensor.copy_(kept)
         model.zero_grad(set_to_none=True)
     model.eval()
     return history
+
+
+def _moving(model: nn.Module) -> list[Tensor]:
+    """Return the buffers that training may move (ranges of quantised inputs)."""
+    return [buffer for buffer in model.buffers() if buffer.is_floating_point()]
 
 
 def _update(model: TaskModel, loss: Loss, chosen: list[Encoded], micro_batch: int | None) -> Tensor:

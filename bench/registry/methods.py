@@ -47,10 +47,11 @@ class MethodInfo:
     `prepare`, `fit_settings` those of `fit` (or `transform`): a setting may be of both.
     `prepare_checks` says whether it has a `check_prepare` of the corpus. A `step` has a `transform`
     (model to model) in place of `fit`: alone it starts at the trained teacher, and it composes with
-    others (`fewbench.registry.pipeline`); after a `last` step nothing may follow, and `pipelines`
-    are those that begin with it and belong to `all`. `study` names the module of `nn/` whose
-    `study` tells of its kept models (`bench show --text`). `by_path` says that the user named its
-    file: a method that is being worked on, so that runs of its earlier code are run again.
+    others (`fewbench.registry.pipeline`); after a `last` step, or one with the settings `last_if`,
+    nothing may follow, and `pipelines` are those that begin with it and belong to `all`. `study`
+    names the module of `nn/` whose `study` tells of its kept models (`bench show --text`).
+    `by_path` says that the user named its file: a method that is being worked on, so that runs of
+    its earlier code are run again.
     """
 
     name: str
@@ -72,6 +73,7 @@ class MethodInfo:
     prepare_checks: bool = False
     step: bool = False
     last: bool = False
+    last_if: Settings = field(default_factory=dict)
     pipelines: tuple[str, ...] = ()
     checks: bool = False
     study: str = ""
@@ -92,6 +94,12 @@ class MethodInfo:
         settings = {**self.settings, **fixed}
         is_search = all(settings.get(name) == value for name, value in self.search_if.items())
         return self.search if is_search else ()
+
+    def is_last(self, fixed: Settings) -> bool:
+        """True if no step may follow this one with some fixed settings."""
+        settings = {**self.settings, **fixed}
+        is_met = all(settings[name] == value for name, value in self.last_if.items())
+        return self.last or (bool(self.last_if) and is_met)
 
     def prepared_kind(self, form: str, fixed: Settings) -> str | None:
         """Choose a run's preparation, if any, by the task's format and fixed settings."""
@@ -230,6 +238,7 @@ def read_method(file: Path) -> MethodInfo:
         prepare_checks="check_prepare" in functions,
         step="fit" not in functions,
         last=_literal(constants.get("LAST"), file, "LAST", False),
+        last_if=_literal(constants.get("LAST_IF"), file, "LAST_IF", {}),
         pipelines=tuple(_literal(constants.get("PIPELINES"), file, "PIPELINES", ())),
         grid=_literal(constants.get("GRID"), file, "GRID", {}),
         search_if=_literal(constants.get("SEARCH_IF"), file, "SEARCH_IF", {}),

@@ -19,7 +19,10 @@ PLUS = "+"
 
 @dataclass(frozen=True, slots=True)
 class Pipeline(MethodInfo):
-    """Several steps as one method; its settings are `step.setting`, and it begins as its first."""
+    """Several steps as one method, which begins as its first.
+
+    Its settings are `step.setting`, its presets `step.preset`.
+    """
 
     parts: tuple[MethodInfo, ...] = ()
 
@@ -53,15 +56,19 @@ def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:
             step.
     """
     steps = [_step(part, name, known) for part in name.split(PLUS)]
-    _check_order(name, steps)
+    _check_steps(name, steps)
     names = ", then ".join(step.name for step in steps)
     grid: dict[str, tuple[Any, ...]] = {}
     settings: Json = {}
     annotations: dict[str, str] = {}
+    presets: dict[str, Settings] = {}
     for step in steps:
         grid |= step.grid
         settings |= _prefixed(step, step.settings)
         annotations |= _prefixed(step, step.annotations)
+        presets |= {
+            name: _prefixed(step, preset) for name, preset in _prefixed(step, step.presets).items()
+        }
     return Pipeline(
         name=name,
         file=steps[0].file,
@@ -71,6 +78,7 @@ def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:
         settings=settings,
         annotations=annotations,
         search=_union(step.search for step in steps),
+        presets=presets,
         grid=grid,
         kinds=_common([step.kinds for step in steps]),
         backbones=_common([step.backbones for step in steps]),
@@ -79,17 +87,43 @@ def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:
     )
 
 
-def _check_order(name: str, steps: Sequence[MethodInfo]) -> None:
+def check_order(method: MethodInfo, settings: Settings) -> None:
+    """Refuse a step after one that must be the last with a pipeline's fixed settings.
+
+    Raises:
+        BenchError: there is one.
+    """
+    is_last = {
+        step.name: step.is_last(settings_of(step, method, settings)) for step in method.steps
+    }
+    for step, following in pairwise(method.steps):
+        if is_last[step.name]:
+            raise _out_of_order(method.name, method.steps, step, following)
+
+
+def _check_steps(name: str, steps: Sequence[MethodInfo]) -> None:
     for step, following in pairwise(steps):
         if step.last:
-            in_order = [*(other.name for other in steps if not other.last), step.name]
-            raise BenchError(
-                f"in '{name}' {following.name} follows {step.name}, which must be the last step",
-                where=str(step.file),
-                fix=f"--methods {PLUS.join(in_order)}",
-            )
+            raise _out_of_order(name, steps, step, following)
     if len({step.name for step in steps}) < len(steps):
         raise BenchError(f"'{name}' has a step twice", allowed="each step once")
+
+
+def _out_of_order(
+    name: str, steps: Sequence[MethodInfo], last: MethodInfo, following: MethodInfo
+) -> BenchError:
+    in_order = [*(step.name for step in steps if step is not last), last.name]
+    others = [
+        f"{last.name}.{setting}={not value}"
+        for setting, value in last.last_if.items()
+        if isinstance(value, bool)
+    ]
+    fixes = [f"--methods {PLUS.join(in_order)}", *(f"or {name}:{other}" for other in others)]
+    return BenchError(
+        f"in '{name}' {following.name} follows {last.name}, which must be the last step",
+        where=str(last.file),
+        fix=", ".join(fixes),
+    )
 
 
 def _prefixed(step: MethodInfo, values: Mapping[str, V]) -> dict[str, V]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fewbench.errors import LONGEST, BenchError, shortened
 from fewbench.registry.methods import MethodInfo, known_methods, method_name
-from fewbench.registry.pipeline import PLUS, pipeline
+from fewbench.registry.pipeline import PLUS, check_order, pipeline
 from fewbench.types import Json
 
 
@@ -93,8 +93,8 @@ def bind(method: MethodInfo, assignments: Sequence[str]) -> Json:
     """Return the settings that `setting=value` texts and preset names stand for.
 
     Raises:
-        BenchError: a setting or preset the method lacks, or a value of another type or range than
-            its own.
+        BenchError: a setting or preset the method lacks, a value of another type or range than its
+            own, or a step after one that must be the last with these settings.
     """
     settings: Json = {}
     for assignment in assignments:
@@ -119,6 +119,7 @@ def bind(method: MethodInfo, assignments: Sequence[str]) -> Json:
                 fix=f"bench ls methods shows the settings of {method.name}",
             )
         settings[name] = _value(method, name, text)
+    check_order(method, settings)
     return dict(sorted(settings.items()))
 
 
