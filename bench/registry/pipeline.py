@@ -66,9 +66,7 @@ def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:
         grid |= step.grid
         settings |= _prefixed(step, step.settings)
         annotations |= _prefixed(step, step.annotations)
-        presets |= {
-            name: _prefixed(step, preset) for name, preset in _prefixed(step, step.presets).items()
-        }
+        presets |= _presets(step)
     return Pipeline(
         name=name,
         file=steps[0].file,
@@ -128,6 +126,11 @@ def _out_of_order(
 
 def _prefixed(step: MethodInfo, values: Mapping[str, V]) -> dict[str, V]:
     return {f"{step.name}.{name}": value for name, value in values.items()}
+
+
+def _presets(step: MethodInfo) -> dict[str, Settings]:
+    """Return the presets of a step, as a pipeline of it has them."""
+    return {f"{step.name}.{name}": _prefixed(step, preset) for name, preset in step.presets.items()}
 
 
 def _union(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
