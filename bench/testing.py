@@ -198,56 +198,66 @@ def taken(method: MethodInfo) -> list[Kind]:
 
 def check_settings(method: MethodInfo) -> None:
     """Check that settings are bound by the source before loading, and that the source is right."""
-    _check(
-        not set(method.search) - set(method.settings),
-        method,
-        f"SEARCH names no setting: {method.search}",
-    )
-    strange = (set(method.grid) - set(method.search)) | (
-        set(method.search_if) - set(method.settings)
-    )
+    _check_declared_names(method)
+    _check_unknown_refused(method)
+    _check_signatures(method)
+    if method.checks:
+        _check_check(method)
+
+
+def _check_declared_names(method: MethodInfo) -> None:
+    """Check that SEARCH, GRID, SEARCH_IF and PRESETS name settings."""
+    settings, searched = set(method.settings), set(method.search)
+    _check(searched <= settings, method, f"SEARCH names no setting: {method.search}")
+    strange = (set(method.grid) - searched) | (set(method.search_if) - settings)
     _check(
         not strange,
         method,
         f"GRID or SEARCH_IF names what is no setting, or not searched: {strange}",
     )
     for name, preset in method.presets.items():
-        _check(
-            not set(preset) - set(method.settings),
-            method,
-            f"the preset '{name}' names no setting: {preset}",
-        )
+        known = set(preset) <= settings
+        _check(known, method, f"the preset '{name}' names no setting: {preset}")
+
+
+def _check_unknown_refused(method: MethodInfo) -> None:
     try:
         bind(method, ["no_such_setting=1"])
     except BenchError:
-        pass
-    else:
-        raise AssertionError(f"{method.name}: an unknown setting was not refused")
+        return
+    raise AssertionError(f"{method.name}: an unknown setting was not refused")
+
+
+def _check_signatures(method: MethodInfo) -> None:
+    """Check that `fit` or `transform`, and `prepare`, take what the source says."""
     module = method.module()
-    shared = inspect.signature(module.prepare).parameters if method.prepare_settings else {}
-    parameters = inspect.signature(module.transform if method.step else module.fit).parameters
-    first = [*(["model"] if method.step else []), "task", "split", "kit"]
-    _check(
-        list(parameters)[: len(first)] == first,
-        method,
-        f"it takes {list(parameters)[: len(first)]} first",
-    )
+    function = module.transform if method.step else module.fit
+    first = ["model", "task", "split", "kit"] if method.step else ["task", "split", "kit"]
+    parameters = inspect.signature(function).parameters
+    taken_first = list(parameters)[: len(first)]
+    _check(taken_first == first, method, f"it takes {taken_first} first")
+    prepared = inspect.signature(module.prepare).parameters if method.prepare_settings else {}
     defaults = {
-        name: p.default for name, p in {**shared, **parameters}.items() if p.kind is p.KEYWORD_ONLY
+        name: parameter.default
+        for name, parameter in {**prepared, **parameters}.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
     }
     _check(
         defaults == method.settings,
         method,
         f"it has the defaults {defaults}, its source says {method.settings}",
     )
-    if method.checks:
-        given = {name: value for name, value in method.settings.items() if name != "teacher"}
-        try:
-            inspect.signature(method.module().check).bind(None, None, None, **given)
-        except TypeError as error:
-            raise AssertionError(
-                f"{method.name}: check(task, student, teacher, **settings): {error}"
-            ) from error
+
+
+def _check_check(method: MethodInfo) -> None:
+    """Check that a method's own `check` takes all its settings but `teacher`."""
+    given = {name: value for name, value in method.settings.items() if name != "teacher"}
+    try:
+        inspect.signature(method.module().check).bind(None, None, None, **given)
+    except TypeError as error:
+        raise AssertionError(
+            f"{method.name}: check(task, student, teacher, **settings): {error}"
+        ) from error
 
 
 def check_runs(method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Artifacts) -> None:

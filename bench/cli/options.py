@@ -76,24 +76,14 @@ LimitOption = Annotated[
         rich_help_panel=RUNS,
     ),
 ]
-StudentOption = Annotated[
-    str | None,
-    typer.Option(
-        "--student",
-        metavar="MODEL",
-        help="student: an embedded name, a folder or a hub name",
-        rich_help_panel=MODELS,
-    ),
-]
-StudentsOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--student",
-        metavar="MODEL",
-        help="student: an embedded name, a folder or a hub name",
-        rich_help_panel=MODELS,
-    ),
-]
+_STUDENT = typer.Option(
+    "--student",
+    metavar="MODEL",
+    help="student: an embedded name, a folder or a hub name",
+    rich_help_panel=MODELS,
+)
+StudentOption = Annotated[str | None, _STUDENT]
+StudentsOption = Annotated[list[str] | None, _STUDENT]
 TeacherOption = Annotated[
     str | None,
     typer.Option(
@@ -168,18 +158,11 @@ DeviceOption = Annotated[
     str,
     typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:0", rich_help_panel=HOW),
 ]
-OptionalThreadsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--threads", min=1, metavar="N", help="torch threads per process", rich_help_panel=HOW
-    ),
-]
-ThreadsOption = Annotated[
-    int,
-    typer.Option(
-        "--threads", min=1, metavar="N", help="torch threads per process", rich_help_panel=HOW
-    ),
-]
+_THREADS = typer.Option(
+    "--threads", min=1, metavar="N", help="torch threads per process", rich_help_panel=HOW
+)
+OptionalThreadsOption = Annotated[int | None, _THREADS]
+ThreadsOption = Annotated[int, _THREADS]
 PublishedOption = Annotated[
     bool,
     typer.Option(

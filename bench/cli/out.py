@@ -194,3 +194,12 @@ def duration(option: str, text: str | None) -> float | None:
             f"{option} is '{text}'", allowed="a time above 0: 90, 90s, 30m, 2h", fix=fix
         )
     return float(match[1]) * UNITS[match[2]]
+
+
+def shown_time(seconds: float) -> str:
+    """Return seconds as a person reads them: 1h 05m, 2m 03s or 4s."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"

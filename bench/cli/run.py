@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -37,12 +36,14 @@ from fewbench.cli.options import (
     TeacherOption,
     ThreadsOption,
 )
-from fewbench.cli.out import duration, note, numbers, print_json, print_list
+from fewbench.cli.out import duration, note, numbers, shown_time
+from fewbench.cli.show_plan import show_plan
 from fewbench.errors import BenchError, visible
 
 if TYPE_CHECKING:
     from fewbench.runner.jobs import Job, Plan, Work
     from fewbench.runner.local import OnDone, Outcome
+    from fewbench.runner.plan import Request
     from fewbench.store.store import Store
 
 
@@ -129,17 +130,15 @@ def run(
     not comparable with complete ones.
     """
     from fewbench.data.hub import go_offline
-    from fewbench.registry.settings import split_list
     from fewbench.runner.local import choose_device
-    from fewbench.runner.plan import STUDENT, Request, make_plan
-    from fewbench.runner.refusals import settle
+    from fewbench.runner.plan import STUDENT, Request
     from fewbench.store.store import Store
 
     if offline:
         go_offline()
-    asked = tuple(split_list(",".join(tasks or ["demo"]), "--tasks"))
+    asked = _names("--tasks", tasks, ["demo"])
     request = Request(
-        methods=tuple(split_list(",".join(methods or ["all"]), "--methods")),
+        methods=_names("--methods", methods, ["all"]),
         tasks=asked,
         k=numbers("--k", k),
         seeds=numbers("--seeds", seeds),
@@ -147,16 +146,57 @@ def run(
         teacher=teacher,
         corpus=corpus,
         keep_models=keep_models,
-        protocol=protocol or ("demo" if asked == ("demo",) else "quick"),
+        protocol=protocol or _usual_protocol(asked),
         data=data,
         limit=limit,
         drop_leaks=drop_leaks,
         offline=offline,
-        templates=() if template is None else tuple(split_list(template, "--template")),
+        templates=() if template is None else _names("--template", [template]),
         metric_code=allow_metric_code,
     )
     limits = {"timeout": duration("--timeout", timeout), "fail_fast": fail_fast}
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
+    plan, todo = _plan(request, store, force=force, retry_failed=retry_failed)
+    if dry_run:
+        choose_device(device)
+        show_plan(plan, todo, store, workers or _cores(), json=json)
+        return
+    failed = 0
+    if todo:
+        with terminable():
+            failed = _carry_out(plan.stages(todo), store, workers, device, threads, **limits)
+    else:
+        note(f"nothing to do: all {len(plan.jobs)} runs have a record (--force redoes them)")
+    earlier = failed_earlier(plan, todo)
+    _show_results(plan, store, json=json)
+    if failed or earlier:
+        raise typer.Exit(1)
+
+
+def _names(
+    option: str, texts: Sequence[str] | None, default: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the names that an option lists, or the default ones."""
+    from fewbench.registry.settings import split_list
+
+    return tuple(split_list(",".join(texts or default), option))
+
+
+def _usual_protocol(tasks: tuple[str, ...]) -> str:
+    return "demo" if tasks == ("demo",) else "quick"
+
+
+def _plan(
+    request: Request, store: Store, *, force: bool, retry_failed: bool
+) -> tuple[Plan, list[Job]]:
+    """Plan the runs asked for, print what is left out or out of date; return the runs to do too.
+
+    Raises:
+        BenchError: anything asked for that cannot be had, or no run at all.
+    """
+    from fewbench.runner.plan import make_plan
+    from fewbench.runner.refusals import settle
+
     plan = make_plan(request, store)
     plan = settle(plan, plan.todo(force=force, retry_failed=retry_failed), _cores())
     for reason in plan.left_out:
@@ -167,20 +207,7 @@ def run(
     todo = plan.todo(force=force, retry_failed=retry_failed)
     for text in of_older_code(plan, todo):
         note(text)
-    if dry_run:
-        choose_device(device)
-        _show_plan(plan, todo, store, workers or _cores(), json=json)
-        return
-    failed = 0
-    if todo:
-        with terminable():
-            failed = _carry_out(plan.stages(todo), store, workers, device, threads, **limits)
-    if not todo:
-        note(f"nothing to do: all {len(plan.jobs)} runs have a record (--force redoes them)")
-    earlier = failed_earlier(plan, todo)
-    _show_results(plan, store, json=json)
-    if failed or earlier:
-        raise typer.Exit(1)
+    return plan, todo
 
 
 def _carry_out(
@@ -192,6 +219,7 @@ def _carry_out(
     **limits: Any,
 ) -> int:
     from fewbench.runner.jobs import Job
+    from fewbench.runner.local import choose_device, execute
 
     works = [work for stage in stages for work in stage]
     runs = [work for work in works if isinstance(work, Job)]
@@ -209,8 +237,6 @@ def _carry_out(
             done += 1
             tell(work, outcome)
 
-        from fewbench.runner.local import choose_device, execute
-
         device = choose_device(device)
         count = workers or (1 if device.startswith("cuda") else _cores())
         failed = execute(
@@ -224,7 +250,7 @@ def _carry_out(
             **limits,
         )
     left = f", {len(works) - done} left (--fail-fast)" if done < len(works) else ""
-    took = _duration(time.monotonic() - started)
+    took = shown_time(time.monotonic() - started)
     note(f"{done - failed} done, {failed} failed{left}, in {took}")
     return failed
 
@@ -292,80 +318,6 @@ def _progress(total: int) -> Iterator[OnDone]:
         yield drawn
 
 
-def _show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, json: bool) -> None:
-    from fewbench.runner.estimate import estimate_seconds
-
-    open_keys = {job.run.key for job in todo}
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for job in plan.jobs:
-        settings = ",".join(f"{name}={value}" for name, value in job.run.settings.items())
-        name = f"{job.run.method}:{settings}" if settings else job.run.method
-        empty = {
-            "task": job.task.full_name,
-            "method": name,
-            "todo": 0,
-            "done": 0,
-            "failed": 0,
-            "trials": 0,
-            "updates": 0,
-        }
-        row = rows.setdefault((job.task.full_name, name), empty)
-        record = plan.records.get(job.run.key)
-        if job.run.key in open_keys:
-            row["todo"] += 1
-            row["trials"] += len(job.trials)
-            row["updates"] += len(job.trials) * job.protocol.max_steps if job.searched else 0
-        else:
-            row["failed" if record is not None and record.status == "failed" else "done"] += 1
-    seconds = estimate_seconds(todo, store)
-    first = _built_first(plan, todo)
-    if json:
-        print_json(
-            {
-                "plan": list(rows.values()),
-                "first": first,
-                "runs": len(todo),
-                "estimated_seconds": seconds,
-            }
-        )
-        return
-    names = ("task", "method", "todo", "done", "failed", "trials", "updates")
-    print_list(
-        names, [[str(row[name]) for name in names] for row in rows.values()], right=range(2, 7)
-    )
-    if first:
-        print_list(
-            ("first", "for"), [[title, str(count)] for title, count in first.items()], right=[1]
-        )
-    if todo:
-        known = (
-            "no earlier runs to estimate the time from"
-            if seconds is None
-            else (
-                f"about {_duration(seconds / min(workers, len(todo)))} "
-                f"with {min(workers, len(todo))} workers, "
-                "by the records of like runs"
-            )
-        )
-        note(f"{len(todo)} runs to do; {known}")
-    else:
-        note(f"nothing to do: all {len(plan.jobs)} runs have a record")
-
-
-def _built_first(plan: Plan, todo: Sequence[Job]) -> dict[str, int]:
-    """Count, by title, the works that are built before the runs asked for, and their runs."""
-    keys = {work.key for stage in plan.stages(todo) for work in stage} - {
-        job.key for job in plan.jobs
-    }
-    needed = [
-        need
-        for job in todo
-        for need in (job.teacher, job.preparation)
-        if need is not None and need.key in keys
-    ]
-    return {need.title: sum(other.key == need.key for other in needed) for need in needed}
-
-
 def _show_results(plan: Plan, store: Store, *, json: bool) -> None:
     from fewbench.cli.table import print_tables
 
@@ -374,12 +326,6 @@ def _show_results(plan: Plan, store: Store, *, json: bool) -> None:
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from fewbench.runner.environment import core_count
 
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
-    )
+    return core_count() or 1

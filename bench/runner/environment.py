@@ -32,7 +32,7 @@ def environment(device: str, threads: int) -> Environment:
         packages={name: _version(name) for name in PACKAGES},
         device=device_name(device),
         threads=threads,
-        cores=_core_count(),
+        cores=core_count(),
         load=round(os.getloadavg()[0], 2),
         system=f"{platform.system()} {platform.machine()}",
         commit=commit,
@@ -65,7 +65,8 @@ def _processor() -> str:
     return f"cpu: {names[0]}" if names else f"cpu: {platform.machine()}"
 
 
-def _core_count() -> int | None:
+def core_count() -> int | None:
+    """Return how many cores this process may use, or None if the system does not tell."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()

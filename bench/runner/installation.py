@@ -9,12 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from fewbench.data.facts import FactTask
 from fewbench.data.facts import find_file as find_facts
 from fewbench.data.reader import find_file
 from fewbench.data.task_file import declared
 from fewbench.errors import BenchError
 from fewbench.registry.methods import methods, task_files
 from fewbench.registry.pretrained import embedded_models
+from fewbench.runner.environment import core_count
+from fewbench.types import Task
 
 REQUIRED = (
     "torch",
@@ -68,8 +71,7 @@ def _software() -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("ok", "cpu", f"{cores} cores: as many workers, one thread each")
+    yield Finding("ok", "cpu", f"{core_count()} cores: as many workers, one thread each")
     try:
         import torch
     except ImportError:
@@ -97,19 +99,25 @@ def _data(data: Path | None) -> Iterator[Finding]:
         yield Finding("ok", "data folder", str(data))
     known = declared(task_files())
     for task in known.tasks.values():
-        try:
-            file = find_file(task, data, task.source.test)
-        except BenchError as error:
-            yield Finding("-", task.full_name, "not here", error.fix or "")
-            continue
-        yield Finding("ok", task.full_name, "files" if file else f"hub: {task.source.path}")
+        yield _task_data(task, data)
     for facts in known.facts.values():
-        try:
-            find_facts(facts, facts.facts, data)
-        except BenchError as error:
-            yield Finding("-", facts.name, "not here", error.fix or "")
-            continue
-        yield Finding("ok", facts.name, "files")
+        yield _facts_data(facts, data)
+
+
+def _task_data(task: Task, data: Path | None) -> Finding:
+    try:
+        file = find_file(task, data, task.source.test)
+    except BenchError as error:
+        return Finding("-", task.full_name, "not here", error.fix or "")
+    return Finding("ok", task.full_name, "files" if file else f"hub: {task.source.path}")
+
+
+def _facts_data(facts: FactTask, data: Path | None) -> Finding:
+    try:
+        find_facts(facts, facts.facts, data)
+    except BenchError as error:
+        return Finding("-", facts.name, "not here", error.fix or "")
+    return Finding("ok", facts.name, "files")
 
 
 def _registry() -> Iterator[Finding]:
