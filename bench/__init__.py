@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewbench.report.asked import (
+    Ks,
     Names,
     Numbers,
     compare,
+    ks_of,
     methods_of,
     names_of,
     numbers_of,
@@ -33,6 +35,7 @@ from fewbench.report.asked import (
     tasks_of,
     warn,
 )
+from fewbench.types import K
 
 if TYPE_CHECKING:
     from fewbench.data.memory_task import InMemoryTask
@@ -79,9 +82,9 @@ def run(
     methods: Methods = "all",
     tasks: Tasks = "demo",
     *,
-    k: Numbers | None = None,
+    k: Ks | None = None,
     seeds: Numbers | None = None,
-    protocol: str = "quick",
+    protocol: str | None = None,
     student: str = "fewbench-micro",
     teacher: str | None = None,
     corpus: str | None = None,
@@ -106,9 +109,10 @@ def run(
             `fit(task, split, kit, *, <settings>)`; `functools.partial` fixes settings.
         tasks: names, `task@source`, suites, `all`, paths of .toml files, or objects: a `Task`, or
             an `InMemoryTask` with its rows.
-        k: examples per class; None for the protocol's.
+        k: examples per class, `total-N` for N in all, or `full`; None for the protocol's.
         seeds: split seeds; None for the protocol's.
-        protocol: the constants of the comparison.
+        protocol: the constants of the comparison: a name, or a .toml file of your own; None for
+            quick, demo for the demo tasks, full for full data.
         student: the model that is trained: an embedded name, a folder or a hub name.
         teacher: likewise, for methods that need one; None for the embedded one of the embedded
             student.
@@ -132,21 +136,21 @@ def run(
     """
     from fewbench.data.hub import go_offline
     from fewbench.runner.local import choose_device, execute
-    from fewbench.runner.plan import Request, make_plan
+    from fewbench.runner.plan import Request, make_plan, usual_protocol
     from fewbench.runner.refusals import settle
     from fewbench.store.store import Store
 
     if offline:
         go_offline()
-    task_names = tasks_of(tasks, results)
+    task_names, sizes = tasks_of(tasks, results), ks_of(k)
     request = Request(
         methods=methods_of(methods, results),
         tasks=task_names,
-        k=numbers_of(k),
+        k=sizes,
         seeds=numbers_of(seeds),
         student=student,
         teacher=teacher,
-        protocol=protocol,
+        protocol=protocol or usual_protocol(task_names, sizes),
         data=path_of(data),
         limit=limit,
         offline=offline,
@@ -176,7 +180,7 @@ def run(
 
 def split(
     task: str,
-    k: int | None = None,
+    k: K | None = None,
     seed: int = 13,
     *,
     data: Path | str | None = None,

@@ -29,7 +29,8 @@ from fewbench.nn.serialize import pack, unpack
 from fewbench.nn.task_model import TaskModel
 from fewbench.registry.methods import MethodInfo, methods
 from fewbench.registry.pretrained import find_model
-from fewbench.registry.protocol import Protocol, get_protocol
+from fewbench.registry.protocol import Protocol
+from fewbench.registry.protocols import get_protocol
 from fewbench.registry.settings import bind
 from fewbench.runner.jobs import Job, Plan, Preparation
 from fewbench.runner.maker import JobData, JobMaker

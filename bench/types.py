@@ -25,6 +25,9 @@ KINDS: tuple[Kind, ...] = ("single", "pair", "choice", "regression")
 """Kinds of tasks for a method: the formats, and regression."""
 BackboneKind = Literal["masked", "causal", "encoder-decoder"]
 Label = int | float
+K = int | str
+"""How many labelled examples a run learns from: 16 per label, or a word (`fewbench.data.train_size`).
+"""
 Settings = Mapping[str, Any]
 Json = dict[str, Any]
 """A JSON object whose keys are open, as parsed or as it will be written."""
@@ -215,7 +218,7 @@ class Rows(NamedTuple):
 class Split:
     """The data that a method may see for a task, K and split seed.
 
-    |dev| = |train|; `test` and `unlabeled` carry no labels. `fingerprint` hashes the normalised
+    |dev| = |train|, except with full data; `test` and `unlabeled` carry no labels. `fingerprint` hashes the normalised
     texts and labels of train and dev, `test_fingerprint` those of test. `leaks` counts test rows
     that also stand in train or dev; where they were left out of `test`, `dropped` says how many,
     and `whole_fingerprint` is that of test with them. Where a limit drew test rows, `drawn_of` says
@@ -225,7 +228,7 @@ class Split:
     """
 
     task: str
-    k: int
+    k: K
     seed: int
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
@@ -315,7 +318,7 @@ class Run:
     settings: Settings
     student: ModelRef | None
     teacher: ModelRef | None
-    k: int
+    k: K
     seed: int
     protocol: str
     fingerprint: str

@@ -42,7 +42,7 @@ def transform(
     def loss(batch: Batch) -> Tensor:
         return soft_loss(model, model(batch), teacher_targets[batch.rows], temperature)
 
-    kit.train(model, lr=lr, batch_size=batch_size, loss=loss)
+    kit.train(model, lr=lr, batch_size=batch_size, loss=loss, carries=())
     return model
 
 

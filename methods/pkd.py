@@ -73,7 +73,7 @@ def fit(
         hard = hard_loss(task, scores, batch.labels)
         return alpha * hard + (1 - alpha) * soft + beta * patience
 
-    kit.train(model, lr=lr, batch_size=batch_size, loss=loss)
+    kit.train(model, lr=lr, batch_size=batch_size, loss=loss, carries=())
     return model
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
-from fewbench.nn.distil import check_pool, check_temperature, draw_pool, stream
+from fewbench.nn.distil import BatchStream, check_pool, check_temperature, draw_pool
 from fewbench.nn.fit_context import FitContext
 from fewbench.nn.kinds import prompt_model
 from fewbench.nn.layer_probes import (
@@ -78,7 +78,7 @@ def fit(
     probes = probed(model, probe_examples) if probe_examples else None
     labelled = lesson(tuned, split.train, probes_on=probe_examples)
     unlabelled = lesson(pretrained, pool, probes_on=probe_examples) if pool else None
-    more = stream(model, pool, batch_size, kit.seed)
+    more = BatchStream(model, pool, batch_size, kit.seed)
 
     def learn(batch: Batch, targets: Lesson) -> tuple[Tensor, Tensor]:
         *below, last = model.backbone.reads(batch)
@@ -98,7 +98,14 @@ def fit(
         return value
 
     with focus_on(model, kit.protocol, split.train, split.dev, pool):
-        kit.train(model, lr=lr, batch_size=batch_size, loss=loss, whole_vocabulary=True)
+        kit.train(
+            model,
+            lr=lr,
+            batch_size=batch_size,
+            loss=loss,
+            whole_vocabulary=True,
+            carries=[more],
+        )
     models = {"tuned": tuned, "pretrained": pretrained, "student": model}
     kit.notes |= token_study(models, split.dev)
     return model

@@ -53,7 +53,7 @@ def fit(
         soft = distance(scores, teacher_targets[batch.rows], temperature)
         return hard_loss(task, scores, batch.labels) + lambda1 * soft
 
-    kit.train(model, lr=lr, batch_size=batch_size, loss=loss)
+    kit.train(model, lr=lr, batch_size=batch_size, loss=loss, carries=())
     return model
 
 

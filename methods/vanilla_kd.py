@@ -50,7 +50,7 @@ def fit(
         soft = soft_loss(model, scores, teacher_targets[batch.rows], temperature, distance)
         return alpha * hard_loss(task, scores, batch.labels) + (1 - alpha) * soft
 
-    kit.train(model, lr=lr, batch_size=batch_size, loss=loss)
+    kit.train(model, lr=lr, batch_size=batch_size, loss=loss, carries=())
     return model
 
 

@@ -65,7 +65,8 @@ def _mark_full_data(axes: Axes, number: Published) -> None:
 def _by_k(records: Sequence[Record]) -> dict[float, list[float]]:
     scores: dict[float, list[float]] = {}
     for record in records:
-        scores.setdefault(record.run.k, []).append(score(record))
+        if isinstance(record.run.k, int):  # full data and totals have no place on the axis
+            scores.setdefault(record.run.k, []).append(score(record))
     return scores
 
 

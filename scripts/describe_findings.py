@@ -18,7 +18,7 @@ from fewbench.errors import BenchError
 from fewbench.io.atomic import write_whole
 from fewbench.io.toml import load
 from fewbench.measure.loyalty import label_loyalty, own_teacher, probability_loyalty
-from fewbench.registry.protocol import get_protocol
+from fewbench.registry.protocols import get_protocol
 from fewbench.report.compare.clusters import by_task
 from fewbench.report.compare.items import vary
 from fewbench.report.compare.pairing import Pair, pairs

@@ -10,7 +10,7 @@ import pytest
 
 from fewbench.errors import BenchError
 from fewbench.registry.pretrained import backbone_kind
-from fewbench.registry.protocol import get_protocol
+from fewbench.registry.protocols import get_protocol
 from fewbench.runner.plan import STUDENT, TEACHER, Request, make_plan
 from fewbench.runner.verdict import failure
 from fewbench.store.store import Store

@@ -9,9 +9,11 @@ import pytest
 from fewbench.errors import BenchError
 from fewbench.registry.methods import methods
 from fewbench.registry.pipeline import pipeline
-from fewbench.registry.protocol import Protocol, better, get_protocol, protocols
+from fewbench.registry.pretrained import count_parameters
+from fewbench.registry.protocol import Protocol, better
+from fewbench.registry.protocols import check_fits, get_protocol, protocols
 from fewbench.store.inputs import protocol_hash
-from fewbench.testing import toy_job
+from fewbench.testing import toy_job, toy_task
 
 
 def test_lm_bff_constants():
@@ -35,7 +37,8 @@ def test_lm_bff_constants():
 def test_every_protocol_can_be_run():
     for name, protocol in protocols().items():
         assert protocol.name == name and protocol.title and protocol.paper
-        assert 0 < protocol.eval_every <= protocol.max_steps
+        in_updates = protocol.in_updates(1000, 16)
+        assert 0 < in_updates.eval_every <= in_updates.max_steps
         assert protocol.schedule in ("linear", "constant")
         assert {protocol.checkpoint_tie, protocol.trial_tie} <= {"first", "last"}
         assert len(set(protocol.seeds)) == len(protocol.seeds) > 0
@@ -188,7 +191,7 @@ def test_where_nothing_is_trained_all_own_values_are_tried():
 def test_ppt_constants():
     """ppt, appendix C, and its code: 50 epochs of 32 examples in batches of 16."""
     protocol = get_protocol("ppt-v1")
-    assert protocol.max_steps == 50 * 32 // 16 and protocol.k * 2 == 32
+    assert protocol.in_updates(32, 16).max_steps == 50 * 32 // 16 and protocol.k == "total-32"
     assert protocol.seeds == (10, 20, 30, 40, 50)
     assert protocol.grid == {
         "lr": (2e-4, 5e-4, 1e-3),
@@ -197,3 +200,140 @@ def test_ppt_constants():
     }
     assert (protocol.eval_every, protocol.schedule, protocol.warmup_steps) == (6, "constant", 0)
     assert protocol.weight_decay == 1e-2
+
+
+OWN = """
+[mine]
+title = "Mine"
+paper = "none"
+k = "full"
+seeds = [1, 2]
+grid = { lr = [1e-4], batch_size = [8] }
+epochs = 2.5
+evals_per_epoch = 4
+warmup_share = 0.1
+patience = 2
+max_length = { pair = 64 }
+schedule = "linear"
+weight_decay = 0
+max_grad_norm = 1.0
+eval_batch_size = 16
+checkpoint_tie = "first"
+trial_tie = "last"
+ddof = 1
+"""
+
+
+def test_epochs_are_counted_in_updates_by_hand():
+    """Seven rows in batches of three are three updates an epoch; the last batch is smaller."""
+    protocol = replace(
+        get_protocol("full"), epochs=2.5, evals_per_epoch=2, warmup_share=0.25, warmup_steps=0
+    )
+    counted = protocol.in_updates(7, 3)
+    assert (counted.max_steps, counted.eval_every, counted.warmup_steps) == (8, 1, 2)
+    assert counted.in_updates(100, 1) is counted  # counted once
+    ppt = get_protocol("ppt-v1").in_updates(32, 16)
+    assert (ppt.max_steps, ppt.eval_every) == (100, 6)  # PPT: 50 epochs, a score each 6 updates
+    assert get_protocol("ppt-v1").in_updates(14 * 8, 16).max_steps == 350
+    warm = get_protocol("thesis-4-v1").in_updates(3200, 64)
+    assert (warm.max_steps, warm.warmup_steps) == (150, 150)  # of 1,000, the peak is not reached
+
+
+def test_smash_has_its_printed_updates_by_k():
+    """smash, appendix A.1: up to {1000, 1000, 2000, 2000, 4000} for K = {16, 32, 64, 128, 256}."""
+    smash = get_protocol("smash-v1")
+    ks = (8, 16, 32, 64, 128, 256, 512)
+    assert [smash.for_run(2, k).max_steps for k in ks] == [1000, 1000, 1000, 2000, 2000, 4000, 4000]
+    assert smash.for_run(6, "full").max_steps == 1000
+    lengths = [smash.fitted(toy_task(kind)).max_length for kind in ("single", "pair")]
+    assert lengths == [64, 128]
+
+
+def test_ppt_has_its_printed_rates_by_size():
+    """ppt, appendix C, Table 2, by the parameters of T5's sizes."""
+    ppt = get_protocol("ppt-v1")
+    printed = {
+        60e6: (2e-4, 5e-4, 1e-3),
+        220e6: (2e-4, 5e-4, 1e-3),
+        770e6: (5e-5, 1e-4, 2e-4),
+        3e9: (3e-5, 5e-5, 1e-4),
+        11e9: (3e-6, 5e-6, 1e-5),
+    }
+    for parameters, rates in printed.items():
+        assert ppt.of_size(int(parameters)).grid["lr"] == rates
+
+
+def test_parameters_are_counted_from_the_headers(tiny_model):
+    from safetensors.torch import load_file
+
+    weights = load_file(next(tiny_model.glob("*.safetensors")))
+    assert count_parameters(tiny_model) == sum(tensor.numel() for tensor in weights.values())
+
+
+def test_a_protocol_of_a_file(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(OWN, "utf-8")
+    mine = get_protocol(str(file))
+    assert (mine.name, mine.k, mine.epochs, mine.patience, mine.ddof) == ("mine", "full", 2.5, 2, 1)
+    assert mine.file == str(file) and mine == get_protocol(f"{file}#mine")
+    elsewhere = replace(mine, file="", name="other", title="x", ddof=0)
+    assert protocol_hash(mine) == protocol_hash(elsewhere)
+    assert protocol_hash(mine) != protocol_hash(replace(mine, patience=3))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("epochs = 2.5", "epochs = 0", "'epochs' is 0"),
+        ("patience = 2", "patience = 0", "'patience' is 0"),
+        ('k = "full"', 'k = "all"', "'k' is 'all'"),
+        ('schedule = "linear"', 'schedule = "cosine"', "'schedule' is 'cosine'"),
+        ("seeds = [1, 2]", "seeds = [1, 1]", "'seeds' is"),
+        ("lr = [1e-4]", "lr = 1e-4", "'lr' is 0.0001"),
+        ("warmup_share = 0.1", "warmup_share = 2", "'warmup_share' is 2"),
+        ("patience = 2", "patiense = 2", "unknown key 'patiense'"),
+        ("ddof = 1", "", "the key 'ddof' is missing"),
+        ("{ pair = 64 }", "{ pairs = 64 }", "unknown format 'pairs'"),
+        ("[mine]", "[quick]", "is the name of a protocol of the project"),
+        ("[mine]", "[mine", "not TOML"),
+    ],
+)
+def test_mistakes_in_a_protocol_file_are_told_with_their_place(tmp_path, before, after, said):
+    file = tmp_path / "mine.toml"
+    assert before in OWN
+    file.write_text(OWN.replace(before, after), "utf-8")
+    with pytest.raises(BenchError) as caught:
+        get_protocol(str(file))
+    assert said in caught.value.problem and str(file) in str(caught.value)
+
+
+def test_several_protocols_of_a_file_are_chosen_by_name(tmp_path):
+    file = tmp_path / "two.toml"
+    file.write_text(OWN + OWN.replace("[mine]", "[other]"), "utf-8")
+    assert get_protocol(f"{file}#other").name == "other"
+    with pytest.raises(BenchError, match="this file has 2 protocols"):
+        get_protocol(str(file))
+    with pytest.raises(BenchError, match="there is no protocol 'third'"):
+        get_protocol(f"{file}#third")
+    with pytest.raises(BenchError, match="no such protocol file"):
+        get_protocol(str(tmp_path / "none.toml"))
+
+
+def test_full_data_needs_epochs():
+    with pytest.raises(BenchError, match="trains for 60 updates") as caught:
+        check_fits(("full",), get_protocol("quick"))
+    assert caught.value.fix == "--k full --protocol full"
+    check_fits(("full", 16), get_protocol("full"))
+
+
+def test_fields_added_later_leave_older_hashes_as_they_are():
+    """The hash that stored runs of `quick` have."""
+    quick = get_protocol("quick")
+    assert protocol_hash(quick) == "35cd80c85cbcf96c"
+    for name, value in {
+        "epochs": 1.0,
+        "patience": 1,
+        "dev_most": 5,
+        "sizes": ((1.0, (1.0,)),),
+    }.items():
+        assert protocol_hash(replace(quick, **{name: value})) != protocol_hash(quick)

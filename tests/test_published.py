@@ -18,7 +18,7 @@ from fewbench.data.task_file import declared
 from fewbench.data.task_prompts import OWN, with_prompt
 from fewbench.errors import BenchError
 from fewbench.registry.methods import task_files
-from fewbench.registry.protocol import protocols
+from fewbench.registry.protocols import protocols
 from fewbench.registry.settings import choose_methods
 from fewbench.report import render
 from fewbench.report.published import (

@@ -47,7 +47,7 @@ def card(
     json: JsonOption = False,
 ) -> None:
     """Print a method's results as the metadata of a model card (the hub's model-index)."""
-    from fewbench.registry.protocol import protocols
+    from fewbench.registry.protocols import protocols
     from fewbench.report.query import by_label, find_label, own_files
     from fewbench.report.share.card import front_matter, model_index
     from fewbench.report.tables.blocks import build
@@ -101,7 +101,7 @@ def csv(
 ) -> None:
     """Write stored runs as CSV: runs.csv, trials.csv, and cells.csv with means over seeds."""
     from fewbench.io.atomic import write_whole
-    from fewbench.registry.protocol import protocols
+    from fewbench.registry.protocols import protocols
     from fewbench.report.query import code_of, own_files
     from fewbench.report.share.bundle import bundle
     from fewbench.report.tables.blocks import build, to_rows

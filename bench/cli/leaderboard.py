@@ -34,7 +34,7 @@ def leaderboard(
     """Write the stored runs as one HTML file that needs neither a server nor the network."""
     from fewbench.data.task_file import declared
     from fewbench.registry.methods import methods, task_files
-    from fewbench.registry.protocol import protocols
+    from fewbench.registry.protocols import protocols
     from fewbench.report.page.gather import gather, read
     from fewbench.report.page.write import check, save, to_html
     from fewbench.report.published import read_published

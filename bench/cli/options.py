@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.out import absolute, numbers
+from fewbench.cli.out import absolute, k_values, numbers
 
 if TYPE_CHECKING:
     from fewbench.report.query import Wanted
@@ -50,11 +50,21 @@ TasksOption = Annotated[
 ]
 KOption = Annotated[
     str | None,
-    typer.Option("--k", metavar="N,...", help="training examples per label", rich_help_panel=RUNS),
+    typer.Option(
+        "--k",
+        metavar="N,...",
+        help="training examples per label, total-N in all, or full",
+        rich_help_panel=RUNS,
+    ),
 ]
 OneKOption = Annotated[
-    int | None,
-    typer.Option("--k", metavar="N", help="training examples per label", rich_help_panel=RUNS),
+    str | None,
+    typer.Option(
+        "--k",
+        metavar="N",
+        help="training examples per label, total-N in all, or full",
+        rich_help_panel=RUNS,
+    ),
 ]
 SeedsOption = Annotated[
     str | None,
@@ -192,13 +202,13 @@ def wanted_runs(
     """Return the selection of stored runs that options of these names make.
 
     Raises:
-        BenchError: an unknown task, or a K or seed that is not a whole number.
+        BenchError: an unknown task, a K that is none, or a seed that is not a whole number.
     """
     from fewbench.report.query import Wanted, task_names
 
     return Wanted(
         tasks=task_names(tasks) if tasks else None,
-        ks=numbers("--k", k),
+        ks=k_values(k),
         seeds=numbers("--seeds", seeds),
         protocol=protocol,
         student=student,

@@ -14,12 +14,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fewbench.data.train_size import ALLOWED, parse_k
 from fewbench.errors import BenchError, shortened, steers, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fewbench.report.tables.grid import Grid
+    from fewbench.types import K
 
 PLAIN = {
     "─": "-",
@@ -174,6 +176,29 @@ def numbers(option: str, text: str | None) -> tuple[int, ...] | None:
             f"{option} is '{shortened(text)}'", allowed="whole numbers and commas", fix=fix
         )
     return tuple(dict.fromkeys(listed))
+
+
+def k_values(text: str | None) -> tuple[K, ...] | None:
+    """Return the K that `--k` lists, in order and once; None if it is not given.
+
+    Raises:
+        BenchError: it lists something else, or nothing.
+    """
+    if text is None:
+        return None
+    listed = [parse_k(piece) for piece in text.split(",") if piece.strip()]
+    if not listed:
+        raise BenchError(f"--k is '{shortened(text)}'", allowed=ALLOWED, fix="--k 4,16")
+    return tuple(dict.fromkeys(listed))
+
+
+def one_k(text: str | None) -> K | None:
+    """Return the one K that `--k` gives; None if it is not given.
+
+    Raises:
+        BenchError: it is none.
+    """
+    return None if text is None else parse_k(text)
 
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}

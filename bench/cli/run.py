@@ -36,7 +36,7 @@ from fewbench.cli.options import (
     TeacherOption,
     ThreadsOption,
 )
-from fewbench.cli.out import duration, note, numbers, shown_time
+from fewbench.cli.out import duration, k_values, note, numbers, shown_time
 from fewbench.cli.show_plan import show_plan
 from fewbench.errors import BenchError, visible
 
@@ -126,27 +126,28 @@ def run(
     """Run methods on tasks: what has no record yet, and nothing twice.
 
     Without options: all methods on the demo tasks. K and seeds are the protocol's unless they are
-    given; the protocol is quick, or demo for the demo tasks. Runs with --limit or --drop-leaks are
+    given; the protocol is quick, demo for the demo tasks, or full with --k full. Runs with --limit or --drop-leaks are
     not comparable with complete ones.
     """
     from fewbench.data.hub import go_offline
     from fewbench.runner.local import choose_device
-    from fewbench.runner.plan import STUDENT, Request
+    from fewbench.runner.plan import STUDENT, Request, usual_protocol
     from fewbench.store.store import Store
 
     if offline:
         go_offline()
+    sizes = k_values(k)
     asked = _names("--tasks", tasks, ["demo"])
     request = Request(
         methods=_names("--methods", methods, ["all"]),
         tasks=asked,
-        k=numbers("--k", k),
+        k=sizes,
         seeds=numbers("--seeds", seeds),
         student=student or STUDENT,
         teacher=teacher,
         corpus=corpus,
         keep_models=keep_models,
-        protocol=protocol or _usual_protocol(asked),
+        protocol=protocol or usual_protocol(asked, sizes),
         data=data,
         limit=limit,
         drop_leaks=drop_leaks,
@@ -180,10 +181,6 @@ def _names(
     from fewbench.registry.settings import split_list
 
     return tuple(split_list(",".join(texts or default), option))
-
-
-def _usual_protocol(tasks: tuple[str, ...]) -> str:
-    return "demo" if tasks == ("demo",) else "quick"
 
 
 def _plan(

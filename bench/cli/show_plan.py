@@ -74,7 +74,7 @@ def plan_rows(plan: Plan, todo: Sequence[Job]) -> list[PlanRow]:
         if job.key in open_keys:
             row.todo += 1
             row.trials += len(job.trials)
-            row.updates += len(job.trials) * job.protocol.max_steps if job.searched else 0
+            row.updates += job.updates
         elif record is not None and record.status == "failed":
             row.failed += 1
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbench.cli.options import HOW, DataOption, JsonOption, OfflineOption, OneKOption
-from fewbench.cli.out import note, print_json, print_list
+from fewbench.cli.out import note, one_k, print_json, print_list
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def split(
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show the K-shot split of a task, by default K=16 and seed 13.
+    """Show the split of a task, by default K=16 and seed 13.
 
     Of a task with published folds, --seed is the number of the fold, by default 0.
     """
@@ -40,8 +40,8 @@ def split(
             f"'{task}' names {len(chosen)} tasks, and a split is of one", allowed=names
         )
     rows = read_rows(chosen[0], data, offline=offline)
-    k = 16 if k is None and not rows.folds else k
-    made = make_split(chosen[0], rows, k, (0 if rows.folds else 13) if seed is None else seed)
+    size = 16 if k is None and not rows.folds else one_k(k)
+    made = make_split(chosen[0], rows, size, (0 if rows.folds else 13) if seed is None else seed)
     parts = {"train": [_plain(e) for e in made.train], "dev": [_plain(e) for e in made.dev]}
     facts = {
         "fingerprint": made.fingerprint,

@@ -162,7 +162,7 @@ def print_tables(
     order: Order | None = None,
 ) -> None:
     """Print the tables of some records on stdout, published numbers beside them."""
-    from fewbench.registry.protocol import protocols
+    from fewbench.registry.protocols import protocols
     from fewbench.report.query import code_of, who_takes_what
     from fewbench.report.tables.beside import published_entries, published_rows
     from fewbench.report.tables.blocks import build, to_rows

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from fewbench.cli.options import AllowOption, DataOption, JsonOption, OneKOption, StudentOption
-from fewbench.cli.out import print_json, say
+from fewbench.cli.out import one_k, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.data.facts import FactTask
-    from fewbench.types import Example, Task
+    from fewbench.types import Example, K, Task
 
 SAMPLE = 1000
 """How many training rows and test rows `bench validate` counts tokens of, the first of each."""
@@ -41,7 +41,7 @@ def validate(
     must be --k examples per label, by default as many as the protocol quick takes.
     """
     reports: list[dict[str, Any]] = []
-    given = _Given(data, student, k, allow_metric_code)
+    given = _Given(data, student, one_k(k), allow_metric_code)
     for file in files:
         try:
             found = _CHECKS.get(file.suffix, _unknown)(file, given)
@@ -63,7 +63,7 @@ class _Given(NamedTuple):
 
     data: Path | None
     student: str | None
-    k: int | None
+    k: K | None
     metric_code: bool
 
 
@@ -154,13 +154,13 @@ def _lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> str:
     )
 
 
-def _rendered(task: Task, data: Path | None, tokenizer: Any, k: int | None) -> list[str]:
+def _rendered(task: Task, data: Path | None, tokenizer: Any, k: K | None) -> list[str]:
     """Return lengths and the first rows as a prompt shows them, or why there are none to show."""
     from fewbench.data.reader import find_file, read_rows
     from fewbench.data.rows import check_classes
     from fewbench.data.split import make_split
     from fewbench.data.template import render
-    from fewbench.registry.protocol import get_protocol
+    from fewbench.registry.protocols import get_protocol
 
     try:
         files = [find_file(task, data, split) for split in task.source.splits]

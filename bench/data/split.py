@@ -3,6 +3,7 @@
 The sampling rule is LM-BFF's, checked against its published checksums: shuffle the training rows
 with NumPy's legacy generator seeded by the split seed, and group them by label; the first K of each
 label are train and the next K are dev, with labels in order of first appearance after the shuffle.
+Full data is shuffled likewise; the first rows of each label are a dev cut, and the rest is train.
 Regression is grouped into the lower and upper half of its bounds. Data sets that publish their own
 few-shot splits (FewCLUE) are split as published; the split seed is then the number of the fold.
 """
@@ -10,17 +11,20 @@ few-shot splits (FewCLUE) are split as published; the split seed is then the num
 from __future__ import annotations
 
 import hashlib
+import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from fewbench.data.bare_text import bare
 from fewbench.data.blind import hidden, secret_order
 from fewbench.data.hub import place_of
+from fewbench.data.train_size import ALLOWED, is_full, k_title, per_label
 from fewbench.errors import BenchError
-from fewbench.types import Example, Label, Rows, Split, Task
+from fewbench.types import Example, K, Label, Rows, Split, Task
 
 CHAINED_SEEDS = (100, 13, 21, 42, 87)
 """LM-BFF shuffles CoLA's rows in place, so each of these seeds continues from the one before."""
@@ -32,25 +36,35 @@ LIMIT_SEED = 0
 """Seed of the draw of limited test rows, the same for all split seeds of a table cell."""
 
 
+class DevCut(NamedTuple):
+    """The size of dev that is cut off full data: a share of all rows, but at most so many."""
+
+    share: float = 0.1
+    most: int = 2000
+
+
 def make_split(
     task: Task,
     rows: Rows,
-    k: int | None,
+    k: K | None,
     seed: int,
     *,
     limit: int | None = None,
     drop_leaks: bool = False,
+    cut: DevCut = DevCut(),
 ) -> Split:
-    """Make the K-shot split of a task for one split seed, or return one of its published folds.
+    """Make the split of a task for one K and split seed, or return one of its published folds.
 
     Args:
         task: the task; its `rule` is `shuffle`, or `chained` for LM-BFF's CoLA.
         rows: all rows of its source.
-        k: examples per label in train, and equally many in dev (true few-shot: |dev| = |train|).
-            None takes that of the published folds: train rows per label, rounded down.
+        k: examples per label in train, and equally many in dev (true few-shot: |dev| = |train|); or
+            the word for a total or for full data (`train_size`). None takes that of the published
+            folds: train rows per label, rounded down.
         seed: the split seed, 0 to 2**32 - 1; with published folds, the fold's number.
         limit: how many test rows to draw, by `LIMIT_SEED`; the first rows may all have one label.
         drop_leaks: leave out test rows whose texts also occur, in their bare form, in train or dev.
+        cut: the size of dev with full data.
 
     Raises:
         BenchError: K or the seed is out of range, a class has fewer than 2K rows, a row is in two
@@ -60,7 +74,7 @@ def make_split(
         k, train, dev = _published(task, rows, k, seed)
         rest: Iterable[Example] = ()
     else:
-        k, train, dev = _sampled(task, rows, k, seed)
+        k, train, dev = _sampled(task, rows, k, seed, cut)
         used = {example.id for example in train + dev}
         rest = (example for example in rows.train if example.id not in used)
     pool = (*rest, *rows.unlabeled)
@@ -103,12 +117,12 @@ def count_labels(examples: Iterable[Example]) -> tuple[tuple[Label, int], ...]:
     return tuple(sorted(counts.items()))
 
 
-_Drawn = tuple[int, tuple[Example, ...], tuple[Example, ...]]
+_Drawn = tuple[K, tuple[Example, ...], tuple[Example, ...]]
 """K, train and dev."""
 
 
-def _sampled(task: Task, rows: Rows, k: int | None, seed: int) -> _Drawn:
-    if k is None or k < 1:
+def _sampled(task: Task, rows: Rows, k: K | None, seed: int, cut: DevCut) -> _Drawn:
+    if k is None or (isinstance(k, int) and k < 1):
         raise _out_of_range(f"K is {k}")
     if not 0 <= seed < 2**32:
         raise _out_of_range(f"the split seed is {seed}")
@@ -117,24 +131,47 @@ def _sampled(task: Task, rows: Rows, k: int | None, seed: int) -> _Drawn:
         example = rows.train[row]
         groups.setdefault(stratum(task, example), []).append(example)
     files = [task.file, *(file["file"] for file in rows.files[:1])]
-    _check_counts(task, groups, k, where=", ".join(filter(None, files)))
+    where = ", ".join(filter(None, files))
+    if is_full(k):
+        return k, *_cut(task, groups, cut, where)
+    counts = dict(zip(groups, per_label(k, len(groups)), strict=True))
+    _check_counts(task, groups, counts, k, where)
+    train: list[Example] = []
+    dev: list[Example] = []
+    for group, members in groups.items():
+        train += members[: counts[group]]
+        dev += members[counts[group] : 2 * counts[group]]
+    return k, tuple(train), tuple(dev)
+
+
+def _cut(
+    task: Task, groups: Mapping[int, Sequence[Example]], cut: DevCut, where: str
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Cut dev off all rows: the same share of each label, rounded down, and at least one row.
+
+    Raises:
+        BenchError: a label has fewer than two rows.
+    """
+    _check_counts(task, groups, dict.fromkeys(groups, 1), "full", where)
+    share = min(cut.share, cut.most / sum(map(len, groups.values())))
     train: list[Example] = []
     dev: list[Example] = []
     for members in groups.values():
-        train += members[:k]
-        dev += members[k : 2 * k]
-    return k, tuple(train), tuple(dev)
+        count = max(1, math.floor(share * len(members)))
+        dev += members[:count]
+        train += members[count:]
+    return tuple(train), tuple(dev)
 
 
 def _out_of_range(problem: str) -> BenchError:
     return BenchError(
         problem,
-        allowed="K of 1 or more; seeds from 0 to 4294967295",
+        allowed=f"K: {ALLOWED}; seeds from 0 to 4294967295",
         fix="--k 16 --seeds 13,21,42",
     )
 
 
-def _published(task: Task, rows: Rows, k: int | None, seed: int) -> _Drawn:
+def _published(task: Task, rows: Rows, k: K | None, seed: int) -> _Drawn:
     count = len(rows.folds)
     if not 0 <= seed < count:
         folds = ",".join(map(str, range(count)))
@@ -164,7 +201,7 @@ def _published(task: Task, rows: Rows, k: int | None, seed: int) -> _Drawn:
 
 
 def check_split(split: Split, *, published: bool = False) -> None:
-    """Check that a split is true few-shot.
+    """Check that a split is true few-shot, if its K is, and that its parts are apart.
 
     A published dev set may be smaller than train (FewCLUE's IFLYTEK: 690 and 928), which only makes
     model selection harder.
@@ -173,7 +210,7 @@ def check_split(split: Split, *, published: bool = False) -> None:
         BenchError: |dev| is not |train|, an example is in two parts, or a test row has a label.
     """
     train, dev = len(split.train), len(split.dev)
-    if dev > train or (dev < train and not published):
+    if not is_full(split.k) and (dev > train or (dev < train and not published)):
         raise BenchError(
             f"{split.task}: dev has {dev} examples and train {train}",
             fix="true few-shot learning needs a dev set as large as train (LM-BFF, section 3)",
@@ -207,15 +244,23 @@ def stratum(task: Task, example: Example) -> int:
     return int(example.label >= sum(task.bounds) / 2)
 
 
-def _check_counts(task: Task, groups: dict[int, list[Example]], k: int, where: str) -> None:
+def _check_counts(
+    task: Task,
+    groups: Mapping[int, Sequence[Example]],
+    wanted: Mapping[int, int],
+    k: K,
+    where: str,
+) -> None:
+    """Refuse a split if a label has too few rows for train and dev; `wanted` is by group."""
     names = ("lower half", "upper half") if task.is_regression else task.labels
     counts = {name: len(groups.get(i, ())) for i, name in enumerate(names)}
+    each = max(wanted.values(), default=1)
     name = min(counts, key=lambda key: counts[key])
-    if counts[name] >= 2 * k:
+    if all(counts[name] >= 2 * wanted.get(i, each) for i, name in enumerate(names)):
         return
     problem = (
         f"{task.full_name}: class '{name}' has {counts[name]} training rows, "
-        f"and K = {k} needs {2 * k}"
+        f"and {k_title(k).replace('=', ' = ')} needs {2 * each}"
     )
     largest = counts[name] // 2
     if largest == 0:

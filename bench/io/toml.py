@@ -20,6 +20,8 @@ else:
 REQUIRED: Any = object()
 """Marks a key without default."""
 
+GUIDE = "see CONTRIBUTING.md, 'Add a task in one table'"
+
 
 def load(path: Path) -> Json:
     """Read the tables of a TOML file.
@@ -47,10 +49,13 @@ def _not_toml(path: Path, problem: object) -> BenchError:
 
 
 class TomlTable:
-    """A TOML table whose keys are taken one by one; a key left at the end is an error."""
+    """A TOML table whose keys are taken one by one; a key left at the end is an error.
 
-    def __init__(self, path: Path, name: str, content: Any) -> None:
-        self.path, self.name = path, name
+    `guide` says where the keys are explained, to a user who has forgotten one.
+    """
+
+    def __init__(self, path: Path, name: str, content: Any, guide: str = GUIDE) -> None:
+        self.path, self.name, self.guide = path, name, guide
         if not isinstance(content, dict):
             fix = f"write [{name}] on its own line and the keys below it"
             raise self.error("", "this is not a table", fix=fix)
@@ -99,7 +104,7 @@ class TomlTable:
         similar = difflib.get_close_matches(key, self._left, 1)
         if similar:
             return self.error(key, f"{problem}; there is '{similar[0]}'", fix=f"{key} = …")
-        return self.error(key, problem, fix="see CONTRIBUTING.md, 'Add a task in one table'")
+        return self.error(key, problem, fix=self.guide)
 
     def positive(self, key: str) -> int:
         """Take a key whose value is an integer of 1 or more."""

@@ -8,7 +8,7 @@ from importlib import import_module
 from fewbench.errors import BenchError
 from fewbench.measure.stored import Locations, backbone_of, model_key, model_of, task_of
 from fewbench.registry.methods import MethodInfo, known_methods
-from fewbench.registry.protocol import get_protocol
+from fewbench.registry.protocols import get_protocol
 from fewbench.store.artifacts import Built, Supplies
 from fewbench.store.record import Record
 from fewbench.store.store import Store
@@ -61,7 +61,7 @@ def study(
     context = FitContext(
         task,
         _empty_split(record, task),
-        get_protocol(run.protocol).of_classes(len(task.labels)),
+        get_protocol(run.protocol).for_run(len(task.labels), run.k),
         run.seed,
         models,
         _backbone(record, run.student, locations),

@@ -18,6 +18,7 @@ from fewbench.measure.tested_rows import check_definition, rows_of_run
 from fewbench.registry.methods import MethodInfo, known_methods
 from fewbench.registry.pipeline import info_of
 from fewbench.registry.pretrained import embedded_models, find_model
+from fewbench.registry.protocols import fitted
 from fewbench.registry.tasks import choose_tasks
 from fewbench.store.record import Record
 from fewbench.store.store import Store
@@ -50,7 +51,7 @@ class Locations:
 
 
 def task_of(record: Record, locations: Locations) -> Task:
-    """Return a run's task, with the prompt it had.
+    """Return a run's task, with the prompt and the maximum length it had.
 
     Raises:
         BenchError: it is no longer declared, or its version or definition has changed.
@@ -69,7 +70,7 @@ def task_of(record: Record, locations: Locations) -> Task:
     if run.template:
         task = with_prompt(task, run.template)
     check_definition(record, task)
-    return task
+    return fitted(task, run.protocol)
 
 
 def test_rows(

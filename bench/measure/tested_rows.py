@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fewbench.data.split import draw, fingerprint, make_split
 from fewbench.errors import BenchError
+from fewbench.registry.protocols import dev_cut_of
 from fewbench.store.inputs import task_hash
 from fewbench.store.record import Record
 from fewbench.types import Example, Rows, Task
@@ -37,7 +38,8 @@ def rows_of_run(record: Record, task: Task, rows: Rows) -> tuple[Example, ...]:
     run, whole = record.run, whole_rows(record, rows)
     if not run.drop_leaks:
         return whole
-    split = make_split(task, rows, run.k, run.seed, limit=run.limit, drop_leaks=True)
+    cut = dev_cut_of(run.protocol)
+    split = make_split(task, rows, run.k, run.seed, limit=run.limit, drop_leaks=True, cut=cut)
     _check(record, split.test_fingerprint, run.test_fingerprint)
     tested = {example.id for example in split.test}
     return tuple(example for example in whole if example.id in tested)

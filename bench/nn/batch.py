@@ -6,7 +6,7 @@ of the longest sequence, N tokens of all sequences together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -136,11 +136,46 @@ def by_length(examples: Sequence[Encoded], tokens: int) -> Iterator[list[int]]:
         yield batch
 
 
-def shuffled(n: int, batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """Yield batches of indices endlessly, each epoch in a new order, its last batch smaller."""
-    if batch_size < 1:
-        raise ValueError(f"batches of {batch_size} examples")
-    while True:
-        order = torch.randperm(n, generator=generator).tolist()
-        for start in range(0, n, batch_size):
-            yield order[start : start + batch_size]
+class Shuffled:
+    """Batches of indices without end, each epoch in a new order, its last batch smaller.
+
+    Args:
+        n: how many there are.
+        batch_size: indices per batch.
+        seed: of the orders.
+    """
+
+    def __init__(self, n: int, batch_size: int, seed: int) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batches of {batch_size} examples")
+        self._n, self._batch_size = n, batch_size
+        self._generator = torch.Generator().manual_seed(seed)
+        self._epoch = self._generator.get_state()
+        self._order: list[int] = []
+        self._next = 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self
+
+    def __next__(self) -> list[int]:
+        if self._next >= len(self._order):
+            self._begin_epoch()
+        batch = self._order[self._next : self._next + self._batch_size]
+        self._next += self._batch_size
+        return batch
+
+    def _begin_epoch(self) -> None:
+        self._epoch = self._generator.get_state()
+        self._order = torch.randperm(self._n, generator=self._generator).tolist()
+        self._next = 0
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the place in the epoch, and the generator's state at its start."""
+        return {"epoch": self._epoch, "next": torch.tensor(self._next)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a place that `state_dict` returned."""
+        self._generator.set_state(state["epoch"])
+        if place := int(state["next"]):
+            self._begin_epoch()
+            self._next = place

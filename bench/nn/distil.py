@@ -8,7 +8,7 @@ Axes: n examples, B batch, C classes, L layers, S sequences of an example, d wid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 from fewbench.errors import BenchError
 from fewbench.nn import losses
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.batch import Batch, by_length, shuffled
+from fewbench.nn.batch import Batch, Shuffled, by_length
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.task_model import TOKENS_A_BATCH, TaskModel
 from fewbench.types import Example, Split, Task
@@ -122,16 +122,35 @@ def draw_pool(split: Split, times: int) -> list[Example]:
     return [rest[row] for row in rows]
 
 
-def stream(
-    model: TaskModel, examples: Sequence[Example], batch_size: int, seed: int
-) -> Iterator[Batch]:
-    """Yield batches of examples endlessly, beside those of `kit.train`; `rows` number them.
+class BatchStream:
+    """Batches of examples without end, beside those of `kit.train`; `rows` number the examples.
 
     A model trained on them is trained with `whole_vocabulary`: the loop does not know their tokens.
+    Its place goes into a checkpoint by `carries`.
     """
-    encoded = [example._replace(row=row) for row, example in enumerate(model.encode(examples))]
-    for indices in shuffled(len(encoded), batch_size, torch.Generator().manual_seed(seed)):
-        yield model.collate([encoded[i] for i in indices])
+
+    def __init__(
+        self, model: TaskModel, examples: Sequence[Example], batch_size: int, seed: int
+    ) -> None:
+        self._model = model
+        self._encoded = [
+            example._replace(row=row) for row, example in enumerate(model.encode(examples))
+        ]
+        self._order = Shuffled(len(self._encoded), batch_size, seed)
+
+    def __iter__(self) -> BatchStream:
+        return self
+
+    def __next__(self) -> Batch:
+        return self._model.collate([self._encoded[i] for i in next(self._order)])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return its place among the examples."""
+        return self._order.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a place that `state_dict` returned."""
+        self._order.load_state_dict(state)
 
 
 def hard_loss(task: Task, scores: Tensor, labels: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -14,6 +14,7 @@ from fewbench.data.documents import Document, documents
 from fewbench.data.metrics import score
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
+from fewbench.nn.checkpoint import Checkpoints, Stateful
 from fewbench.nn.kinds import open_backbone
 from fewbench.nn.serialize import duplicate, unpack
 from fewbench.nn.task_model import TaskModel
@@ -128,6 +129,7 @@ class FitContext(PrepareContext):
         corpus: its corpus, likewise.
         supplies: what it may fetch of what has been built.
         artifacts: where that is.
+        checkpoints: where the state of trainings is kept while they run.
     """
 
     def __init__(
@@ -142,11 +144,13 @@ class FitContext(PrepareContext):
         corpus: CorpusRef | None = None,
         supplies: Supplies | None = None,
         artifacts: Artifacts | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         super().__init__(models, protocol, seed, student, teacher, corpus)
         self._task, self._split = task, split
         self._supplies = supplies or Supplies()
         self._artifacts = artifacts
+        self._checkpoints = checkpoints
 
     def teacher(self) -> TaskModel:
         """Return the trained teacher of this split, frozen; all trials of a run share it.
@@ -211,6 +215,10 @@ class FitContext(PrepareContext):
                 f"{wanted.title} was not built: it failed", fix="bench run … --retry-failed"
             ) from error
 
+    def updates(self, batch_size: int) -> int:
+        """Return how many updates a training takes, if it is not stopped early."""
+        return self.protocol.in_updates(len(self._split.train), batch_size).max_steps
+
     def train(
         self,
         model: TaskModel,
@@ -220,12 +228,19 @@ class FitContext(PrepareContext):
         loss: Loss | None = None,
         micro_batch: int | None = None,
         whole_vocabulary: bool = False,
+        carries: Sequence[Stateful] | None = None,
     ) -> History:
         """Train on the split's train part by the protocol, and keep the best dev checkpoint.
 
         See `fewbench.nn.trainer.train`; a batch's `rows` are the examples' numbers in
-        `split.train`. The curve goes into the record.
+        `split.train`. The curve goes into the record. A killed run goes on within the training if
+        `loss` is the task's own, or if `carries` lists what it changes from update to update
+        (nothing: an empty list). Of any other loss that is not known, and the training starts
+        again.
         """
+        checkpoint = None
+        if self._checkpoints is not None and (loss is None or carries is not None):
+            checkpoint = self._checkpoints.next_training()
         dev_labels = [example.label for example in self._split.dev if example.label is not None]
 
         def evaluate() -> float:
@@ -246,6 +261,8 @@ class FitContext(PrepareContext):
             loss=loss,
             micro_batch=micro_batch,
             whole_vocabulary=whole_vocabulary,
+            carries=carries or (),
+            checkpoint=checkpoint,
         )
         self.notes["best_step"] = history.best_step
         self.notes["curve"] = [[step, round(dev, 6)] for step, dev in history.curve]

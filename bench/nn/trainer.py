@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from fewbench.errors import BenchError
-from fewbench.nn.batch import Batch, Encoded, shuffled
+from fewbench.nn.batch import Batch, Encoded, Shuffled
+from fewbench.nn.checkpoint import (
+    Stateful,
+    Stored,
+    TrainingCheckpoint,
+    carried,
+    generator_states,
+    named,
+    part,
+    restore_carried,
+    restore_generators,
+)
 from fewbench.nn.task_model import TaskModel
 from fewbench.registry.protocol import Protocol, better
+from fewbench.types import Json
 
 Loss = Callable[[Batch], Tensor]
 
@@ -43,6 +55,11 @@ class History:
             )
         self.losses.append(mean)
 
+    @property
+    def since_best(self) -> int:
+        """How many dev scores in a row were not better than the best."""
+        return sum(step > self.best_step for step, _ in self.curve)
+
 
 def train(
     model: TaskModel,
@@ -57,6 +74,8 @@ def train(
     loss: Loss | None = None,
     micro_batch: int | None = None,
     whole_vocabulary: bool = False,
+    carries: Sequence[Stateful] = (),
+    checkpoint: TrainingCheckpoint | None = None,
 ) -> History:
     """Train a model and leave it at its best dev checkpoint.
 
@@ -74,44 +93,132 @@ def train(
         seed: of the order of examples.
         also_read: examples that `evaluate` or `loss` reads (dev, an unlabelled pool).
         loss: of a batch, a scalar mean over it; None means the task's own.
-        micro_batch: examples per forward pass, where a whole batch does not fit in memory.
+        micro_batch: examples per forward pass, where a whole batch does not fit in memory; None
+            means the protocol's.
         whole_vocabulary: embeddings of tokens beyond those examples and the label words are read.
+        carries: what `loss` changes from update to update.
+        checkpoint: where the state is kept while training, and what a killed run goes on from.
 
     Raises:
         BenchError: the loss is not finite.
     """
-    loss = loss or model.loss
-    order = shuffled(len(examples), batch_size, torch.Generator().manual_seed(seed))
-    history = History()
+    protocol = protocol.in_updates(len(examples), batch_size)
     with _focus(model, (*examples, *also_read), protocol, whole_vocabulary):
-        vectors, optimizer = _optimizer(model, lr, protocol)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(protocol))
-        state = [*vectors, *_moving(model)]
-        best = [tensor.detach().clone() for tensor in state]
+        training = _Training(model, protocol, lr, Shuffled(len(examples), batch_size, seed))
+        stored = checkpoint.read() if checkpoint else None
+        if stored is not None:
+            training.restore(stored, carries)
         model.train()
-        total = torch.zeros((), device=model.backbone.device)
-        for step in range(1, protocol.max_steps + 1):
-            total += _update(model, loss, [examples[i] for i in next(order)], micro_batch)
-            nn.utils.clip_grad_norm_(vectors, protocol.max_grad_norm)
-            optimizer.step()
-            scheduler.step()
-            optimizer.zero_grad(set_to_none=False)
-            if step % protocol.eval_every and step != protocol.max_steps:
-                continue
-            history.note_loss(float(total), step)
-            total.zero_()
-            score = evaluate()
-            history.curve.append((step, score))
-            if better(score, history.best_score, protocol.checkpoint_tie):
-                history.best_step, history.best_score = step, score
-                for kept, tensor in zip(best, state, strict=True):
-                    kept.copy_(tensor.detach())
-        with torch.no_grad():
-            for kept, tensor in zip(best, state, strict=True):
-                tensor.copy_(kept)
+        while not training.finished:
+            training.update(loss or model.loss, examples, micro_batch or protocol.micro_batch)
+            training.score(evaluate)
+            if checkpoint and checkpoint.is_due():
+                checkpoint.write(*training.state(carries))
+        training.keep_best()
+        if checkpoint and checkpoint.is_due():
+            checkpoint.write(*training.state(carries))
         model.zero_grad(set_to_none=True)
     model.eval()
-    return history
+    return training.history
+
+
+class _Training:
+    """The state of a training between two updates."""
+
+    def __init__(self, model: TaskModel, protocol: Protocol, lr: float, order: Shuffled) -> None:
+        self.model, self.protocol, self.order = model, protocol, order
+        self.vectors, self.optimizer = _optimizer(model, lr, protocol)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _schedule(protocol))
+        self.selected = [*self.vectors, *_moving(model)]
+        self.best = [tensor.detach().clone() for tensor in self.selected]
+        self.total = torch.zeros((), device=model.backbone.device)
+        self.step = 0
+        self.history = History()
+
+    @property
+    def finished(self) -> bool:
+        """True after the last update, or if dev scores have not risen for too long."""
+        patience = self.protocol.patience
+        stopped = patience is not None and self.history.since_best >= patience
+        return stopped or self.step >= self.protocol.max_steps
+
+    def update(self, loss: Loss, examples: Sequence[Encoded], micro_batch: int | None) -> None:
+        """Take one step of the optimizer on the next batch."""
+        chosen = [examples[i] for i in next(self.order)]
+        self.total += _gradient(self.model, loss, chosen, micro_batch)
+        nn.utils.clip_grad_norm_(self.vectors, self.protocol.max_grad_norm)
+        self.optimizer.step()
+        self.scheduler.step()
+        self.optimizer.zero_grad(set_to_none=False)
+        self.step += 1
+
+    def score(self, evaluate: Callable[[], float]) -> None:
+        """Score on dev, where it is time, and keep the weights if they are the best so far."""
+        protocol, history = self.protocol, self.history
+        if self.step % protocol.eval_every and self.step != protocol.max_steps:
+            return
+        history.note_loss(float(self.total), self.step)
+        self.total.zero_()
+        score = evaluate()
+        history.curve.append((self.step, score))
+        if better(score, history.best_score, protocol.checkpoint_tie):
+            history.best_step, history.best_score = self.step, score
+            for kept, tensor in zip(self.best, self.selected, strict=True):
+                kept.copy_(tensor.detach())
+
+    @torch.no_grad()
+    def keep_best(self) -> None:
+        """Give the model the best weights."""
+        for kept, tensor in zip(self.best, self.selected, strict=True):
+            tensor.copy_(kept)
+
+    def state(self, carries: Sequence[Stateful]) -> tuple[Json, dict[str, Tensor]]:
+        """Return all that the rest of the training depends on."""
+        generators, generator_tensors = generator_states()
+        schedule = self.scheduler.state_dict()
+        del schedule["lr_lambdas"]
+        facts: Json = {
+            "step": self.step,
+            "history": asdict(self.history),
+            "schedule": schedule,
+            "rates": [group["lr"] for group in self.optimizer.param_groups],
+            "generators": generators,
+        }
+        tensors = named("buffer", dict(self.model.named_buffers()))
+        tensors |= named("order", self.order.state_dict())
+        tensors |= named("generator", generator_tensors)
+        tensors |= carried(carries)
+        tensors["total"] = self.total
+        tensors |= {f"best{number}": best for number, best in enumerate(self.best)}
+        for number, vector in enumerate(self.vectors):
+            tensors[f"vector{number}"] = vector
+            tensors |= named(f"moment{number}", self.optimizer.state[vector])
+        return facts, tensors
+
+    @torch.no_grad()
+    def restore(self, stored: Stored, carries: Sequence[Stateful]) -> None:
+        """Go on from a state."""
+        facts, tensors = stored
+        self.step = facts["step"]
+        history = facts["history"]
+        curve = [(step, score) for step, score in history.pop("curve")]
+        self.history = History(curve=curve, **history)
+        self.scheduler.load_state_dict(
+            {**facts["schedule"], "lr_lambdas": [None] * len(facts["rates"])}
+        )
+        for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
+            group["lr"] = rate
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(tensors[f"buffer/{name}"])
+        for number, best in enumerate(self.best):
+            best.copy_(tensors[f"best{number}"])
+        for number, vector in enumerate(self.vectors):
+            vector.copy_(tensors[f"vector{number}"])
+            self.optimizer.state[vector] = _moments(part(f"moment{number}", tensors), vector.device)
+        self.total.copy_(tensors["total"])
+        self.order.load_state_dict(part("order", tensors))
+        restore_carried(carries, tensors)
+        restore_generators(facts["generators"], part("generator", tensors))
 
 
 def _moving(model: nn.Module) -> list[Tensor]:
@@ -119,14 +226,20 @@ def _moving(model: nn.Module) -> list[Tensor]:
     return [buffer for buffer in model.buffers() if buffer.is_floating_point()]
 
 
-def _update(model: TaskModel, loss: Loss, chosen: list[Encoded], micro_batch: int | None) -> Tensor:
-    """Add up the gradient of one batch, and return its loss."""
+def _moments(stored: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: tensor.to(device) for name, tensor in stored.items()}
+
+
+def _gradient(
+    model: TaskModel, loss: Loss, chosen: list[Encoded], micro_batch: int | None
+) -> Tensor:
+    """Add up the gradient of one batch, in parts if need be, and return its loss."""
     total = torch.zeros((), device=model.backbone.device)
     size = micro_batch or len(chosen)
     for start in range(0, len(chosen), size):
-        part = chosen[start : start + size]
+        rows = chosen[start : start + size]
         with _mixed_precision(model):
-            value = loss(model.collate(part)) * (len(part) / len(chosen))
+            value = loss(model.collate(rows)) * (len(rows) / len(chosen))
         value.backward()  # type: ignore[no-untyped-call]
         total += value.detach()
     return total

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from functools import lru_cache
 from pathlib import Path
 
 from fewbench.errors import BenchError, ModelError, NeedsNetwork
 from fewbench.io.file_hash import file_hash
-from fewbench.io.files import parse_json, read_file
+from fewbench.io.files import MIB, parse_json, read_file
 from fewbench.types import BackboneKind, Json, ModelRef
 
 EMBEDDED = Path(__file__).parent / "models"
@@ -166,6 +167,20 @@ def _from_hub(name: str, *, offline: bool) -> ModelRef:
         ) from error
     check_folder(path)
     return ModelRef(name, str(path), path.name)
+
+
+@lru_cache
+def count_parameters(folder: Path) -> int:
+    """Count a model's parameters by the headers of its weights' files; shared ones count once."""
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        with file.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            header = parse_json(stream.read(min(size, 100 * MIB)))
+        for name, tensor in header.items():
+            if name != "__metadata__":
+                total += math.prod(tensor["shape"])
+    return total
 
 
 def describe(folder: Path) -> Json:

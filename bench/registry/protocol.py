@@ -1,16 +1,14 @@
-"""Protocols: grid, steps, selection and averaging, by name (`protocols.toml`)."""
+"""Protocols: grid, steps, selection and averaging, in one frozen object."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from fewbench.errors import BenchError
-from fewbench.io import toml
-from fewbench.types import Json, Settings
+from fewbench.data.split import DevCut
+from fewbench.types import Json, K, Settings, Task
 
 Grid = Mapping[str, Sequence[Any]]
 """The values that trials try, by setting."""
@@ -18,22 +16,42 @@ Grid = Mapping[str, Sequence[Any]]
 Tie = Literal["first", "last"]
 
 
+class SizeRates(NamedTuple):
+    """The learning rates of models of up to so many parameters."""
+
+    parameters: float
+    lr: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """The constants of a comparison. `max_steps` and `eval_every` count optimizer updates.
+    """The constants of a comparison.
+
+    Few-shot protocols count training in optimizer updates: `max_steps`, of which `eval_every` lie
+    between two dev scores, and `warmup_steps`. `grows_from` is the number of classes that
+    `max_steps` is meant for: tasks of more classes, whose train set is as much larger, get as many
+    more updates. `steps_by_k` gives the updates of larger K: a K has those of the largest listed
+    one that is not above it.
+
+    Protocols of full data count in `epochs`: passes over train, each with `evals_per_epoch` dev
+    scores unless `eval_every` is given, and `warmup_share`, a share of all updates. With `patience`, training ends after so many
+    dev scores in a row that are not better than the best. Of all training rows, `dev_share` is cut
+    off as dev, but no more than `dev_most` rows.
+
+    `micro_batch` is how many rows go through a model at once, where a batch does not fit in memory.
 
     `checkpoint_tie` and `trial_tie` say which of several best dev scores wins: the `first` (LM-BFF,
     a strict >) or the `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation.
-    `prepare` gives settings of what methods build once for all their runs, where their defaults,
-    the papers', would take too long. `grows_from` is the number of classes that `max_steps` is
-    meant for: tasks of more classes, whose train set is as much larger, get as many more updates.
-    Without it the updates are the same for all tasks.
+    `sizes` gives learning rates by the student's size, the smallest first, in the place of the
+    grid's. `max_length`, by format, takes the place of the tasks' own. `prepare` gives settings of what
+    methods build once for all their runs, where their defaults, the papers', would take too long.
+    `file` is the file of a user's own protocol.
     """
 
     name: str
     title: str
     paper: str
-    k: int
+    k: K
     seeds: tuple[int, ...]
     grid: Mapping[str, tuple[Any, ...]]
     max_steps: int
@@ -48,6 +66,38 @@ class Protocol:
     ddof: int
     prepare: Settings = field(default_factory=dict)
     grows_from: int | None = None
+    epochs: float | None = None
+    evals_per_epoch: int = 1
+    warmup_share: float | None = None
+    patience: int | None = None
+    micro_batch: int | None = None
+    steps_by_k: Mapping[int, int] = field(default_factory=dict)
+    max_length: Mapping[str, int] = field(default_factory=dict)
+    sizes: tuple[SizeRates, ...] = ()
+    dev_share: float = 0.1
+    dev_most: int = 2000
+    file: str = ""
+
+    @property
+    def dev_cut(self) -> DevCut:
+        """The size of dev that is cut off full data."""
+        return DevCut(self.dev_share, self.dev_most)
+
+    def for_run(self, classes: int, k: K) -> Protocol:
+        """Return the protocol with the updates of a run on a number of classes, at a K."""
+        return self.of_k(k).of_classes(classes)
+
+    def of_size(self, parameters: int) -> Protocol:
+        """Return the protocol with the learning rates for a model of so many parameters."""
+        for rates in self.sizes:
+            if parameters <= rates.parameters:
+                return replace(self, grid={**self.grid, "lr": rates.lr})
+        return self
+
+    def of_k(self, k: K) -> Protocol:
+        """Return the protocol with the updates that `steps_by_k` gives a K."""
+        below = [listed for listed in self.steps_by_k if isinstance(k, int) and listed <= k]
+        return replace(self, max_steps=self.steps_by_k[max(below)]) if below else self
 
     def of_classes(self, classes: int) -> Protocol:
         """Return the protocol with the updates for a number of classes, and as many evaluations."""
@@ -59,6 +109,33 @@ class Protocol:
         )
         max_steps, eval_every, warmup_steps = grown
         return replace(self, max_steps=max_steps, eval_every=eval_every, warmup_steps=warmup_steps)
+
+    def in_updates(self, rows: int, batch_size: int) -> Protocol:
+        """Return the protocol with its epochs counted in updates.
+
+        Args:
+            rows: of the train set.
+            batch_size: rows per update.
+        """
+        if self.epochs is None:
+            return self
+        per_epoch = -(-rows // batch_size)
+        max_steps = max(1, round(self.epochs * per_epoch))
+        warmup_steps = self.warmup_steps
+        if self.warmup_share is not None:
+            warmup_steps = round(self.warmup_share * max_steps)
+        return replace(
+            self,
+            epochs=None,
+            max_steps=max_steps,
+            eval_every=self.eval_every or max(1, per_epoch // self.evals_per_epoch),
+            warmup_steps=min(warmup_steps, max_steps),
+        )
+
+    def fitted(self, task: Task) -> Task:
+        """Return a task with the protocol's maximum length for its format."""
+        length = self.max_length.get(task.format, task.max_length)
+        return task if length == task.max_length else replace(task, max_length=length)
 
     def trials(
         self,
@@ -98,29 +175,3 @@ def _product(grid: Grid) -> list[Json]:
 def better(score: float, best: float | None, tie: Tie) -> bool:
     """True if a dev score replaces the best so far."""
     return best is None or score > best or (tie == "last" and score == best)
-
-
-def protocols() -> dict[str, Protocol]:
-    """Return every protocol by name."""
-    tables = toml.load(Path(__file__).parent / "protocols.toml")
-    return {name: from_table(name, table) for name, table in tables.items()}
-
-
-def get_protocol(name: str) -> Protocol:
-    """Return a protocol.
-
-    Raises:
-        BenchError: no such name.
-    """
-    known = protocols()
-    if name not in known:
-        raise BenchError(
-            f"unknown protocol '{name}'", allowed=known, given=name, fix="bench ls protocols"
-        )
-    return known[name]
-
-
-def from_table(name: str, table: Json) -> Protocol:
-    """Return the protocol that a table of a TOML file states."""
-    grid = {setting: tuple(values) for setting, values in table.pop("grid").items()}
-    return Protocol(name=name, grid=grid, seeds=tuple(table.pop("seeds")), **table)

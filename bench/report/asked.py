@@ -12,6 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fewbench.data.train_size import parse_k
+from fewbench.types import K
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 Names = str | Sequence[str]
 Numbers = int | Sequence[int]
+Ks = K | Sequence[K]
 
 OWN = "own"
 """The folder of a results folder that holds the files written for objects of a Python user."""
@@ -81,7 +85,7 @@ def compare(
     *,
     results: Path | str = "results",
     tasks: Tasks | None = None,
-    k: Numbers | None = None,
+    k: Ks | None = None,
     seeds: Numbers | None = None,
     protocol: str | None = None,
     student: str | None = None,
@@ -122,7 +126,7 @@ def compare(
     asked = tasks_of(tasks or (), results)
     wanted = Wanted(
         tasks=task_names(asked) if asked else None,
-        ks=numbers_of(k),
+        ks=ks_of(k),
         seeds=numbers_of(seeds),
         protocol=protocol,
         student=student,
@@ -143,7 +147,7 @@ def plot(
     results: Path | str = "results",
     tasks: Tasks | None = None,
     methods: Names = (),
-    k: Numbers | None = None,
+    k: Ks | None = None,
     protocol: str | None = None,
     student: str | None = None,
 ) -> Figure:
@@ -169,7 +173,7 @@ def plot(
     store = Store(Path(results), on_damage=lambda damage: warn(str(damage)))
     asked = tasks_of(tasks or (), results)
     names = task_names(asked) if asked else None
-    wanted = Wanted(names, numbers_of(k), None, protocol, student)
+    wanted = Wanted(names, ks_of(k), None, protocol, student)
     records, left_out = drawable(store, wanted, names_of(methods))
     if left_out:
         warn(f"{left_out} runs share cell and split seed with another, and are not drawn")
@@ -227,6 +231,18 @@ def methods_of(given: Methods, results: Path | str) -> tuple[str, ...]:
     return tuple(
         write_method(method, folder) if callable(method) else str(method) for method in several
     )
+
+
+def ks_of(given: Ks | None) -> tuple[K, ...] | None:
+    """Return one K or several as several; None stays None.
+
+    Raises:
+        BenchError: a word that is no K.
+    """
+    if given is None:
+        return None
+    several = (given,) if isinstance(given, int | str) else given
+    return tuple(parse_k(str(k)) for k in several)
 
 
 def numbers_of(given: Numbers | None) -> tuple[int, ...] | None:

@@ -191,7 +191,7 @@ def protocols() -> list[Json]:
     """Return the protocols."""
     from dataclasses import asdict
 
-    from fewbench.registry import protocol as registry
+    from fewbench.registry import protocols as registry
 
     searched = ("lr", "batch_size")
     return [
@@ -206,6 +206,8 @@ def protocols() -> list[Json]:
 
 def _updates(protocol: Protocol) -> str:
     """Return the number of updates in words, where it grows with the classes."""
+    if protocol.epochs is not None:
+        return f"{protocol.epochs:g} epochs"
     if protocol.grows_from is None:
         return str(protocol.max_steps)
     per_class = protocol.max_steps / protocol.grows_from

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fewbench.data.train_size import k_title
 from fewbench.errors import BenchError, visible
 from fewbench.io.atomic import write_whole
 from fewbench.registry.code_hash import parse
@@ -250,7 +251,7 @@ def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
         twins = [other for other in shown if other.task == panel.task]
         parts = [_task_title(panel, twins)]
         if terms.k and several_k:
-            parts.append(f"K={terms.k}")
+            parts.append(k_title(terms.k))
         if len(protocols) > 1:
             parts.append(protocols[terms[1:3]])
         parts += _marks(panel, twins)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewbench.errors import BenchError
-from fewbench.registry.protocol import protocols
+from fewbench.registry.protocols import protocols
 from fewbench.store.record import Record
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from fewbench.data.train_size import is_full
 from fewbench.errors import BenchError
+from fewbench.types import K
 
 COLUMNS = tuple(
     "paper table group row method column task backbone K metric value std n note".split()
@@ -173,7 +175,7 @@ def beside(
     source: str,
     template: str = "",
     metric: str,
-    k: int,
+    k: K,
     protocol: str,
 ) -> list[Beside]:
     """Return the published numbers for a method on a task, of the same K if there are any.
@@ -185,7 +187,7 @@ def beside(
         source: of the task; numbers on the rows of another are marked.
         template: the prompt, if it is not the task's own; numbers with another are marked.
         metric: the one shown; numbers of another are left out.
-        k: examples per class.
+        k: of our runs.
         protocol: by name.
     """
     base = method.partition(":")[0]
@@ -194,7 +196,7 @@ def beside(
         for n in numbers
         if n.method.partition(":")[0] == base and (n.task, n.metric) == (task, metric)
     ]
-    same = [number for number in near if number.k in ("", str(k))]
+    same = [number for number in near if number.k in ("", printed_k(k))]
     return [
         Beside(
             n.method,
@@ -211,6 +213,17 @@ def beside(
     ]
 
 
+def printed_k(k: K) -> str:
+    """Return a K as the files write it: `total-32` is `32 total` there."""
+    word, _, count = str(k).partition("-")
+    return f"{count} total" if word == "total" else str(k)
+
+
+def shown_k(k: K) -> K:
+    """Return a K as the page shows it, where ours and printed ones stand side by side."""
+    return k if isinstance(k, int) else printed_k(k)
+
+
 def _once(numbers: Iterable[Published]) -> list[Published]:
     """Drop repeats of a number in a paper: keep that with a std, or the first."""
     unique: dict[tuple[object, ...], Published] = {}
@@ -221,17 +234,15 @@ def _once(numbers: Iterable[Published]) -> list[Published]:
     return list(unique.values())
 
 
-def _differences(number: Published, source: str, template: str, k: int, protocol: str) -> str:
+def _differences(number: Published, source: str, template: str, k: K, protocol: str) -> str:
     """Say how a number's conditions differ from those given; empty where they do not."""
     marks = []
     if number.task_source != source:
         marks.append(f"{number.task}@{number.task_source}" if number.task_source else UNSTATED)
     if number.template != template:
         marks.append(f"prompt {number.template or 'own'}")
-    if number.k == "full":
-        marks.append("full training set")
-    elif number.k not in ("", str(k)):
-        marks.append(f"K={number.k}")
+    if number.k not in ("", printed_k(k)):
+        marks.append("full training set" if is_full(number.k) else f"K={number.k}")
     if number.protocol != protocol:
         marks.append("another protocol")
     if "test server" in number.note:

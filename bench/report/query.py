@@ -16,7 +16,7 @@ from fewbench.registry.pipeline import info_of
 from fewbench.registry.settings import choose_methods, split_list
 from fewbench.store.cell import TaskCell, label
 from fewbench.store.record import Record
-from fewbench.types import CorpusRef, ModelRef, Run, Task
+from fewbench.types import CorpusRef, K, ModelRef, Run, Task
 
 TOML = ".toml"
 
@@ -37,7 +37,7 @@ class Wanted:
     """
 
     tasks: frozenset[str] | None = None
-    ks: Collection[int] | None = None
+    ks: Collection[K] | None = None
     seeds: Collection[int] | None = None
     protocol: str | None = None
     student: str | None = None

@@ -18,7 +18,7 @@ from fewbench.data.task_prompts import with_prompt
 from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo, methods, task_files
 from fewbench.registry.pipeline import info_of
-from fewbench.registry.protocol import protocols
+from fewbench.registry.protocols import protocols
 from fewbench.store.inputs import (
     RowHashes,
     protocol_hash,
@@ -159,11 +159,11 @@ class Today:
     def _trials(self, run: Run, task: Task | None) -> str | None:
         """Return the hash of the run's trials today; None if its constants are not today's."""
         protocol, method = self._protocols.get(run.protocol), self._method(run.method)
-        if protocol is None or method is None or task is None:
-            return None
+        if protocol is None or method is None or task is None or protocol.sizes:
+            return None  # rates by size: a record does not state the student's
         if protocol_hash(protocol) != run.inputs.protocol:
             return None
-        return trials_hash(*trials_of(protocol, task, method, run.settings))
+        return trials_hash(*trials_of(protocol, task, run.k, method, run.settings))
 
     def _find_task(self, name: str, source: str, template: str) -> Task | None:
         """Return a task with a source and a prompt; None if it, or either of these, is not here."""

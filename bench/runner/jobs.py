@@ -75,6 +75,18 @@ class Job:
         return self.method.searched(self.run.settings)
 
     @property
+    def updates(self) -> int:
+        """The optimizer updates of all its trials, if none is stopped early."""
+        if not self.searched:
+            return 0
+        total = 0
+        for trial in self.trials:
+            settings = {**self.method.settings, **self.run.settings, **trial}
+            batch_size = int(settings.get("batch_size", 1))
+            total += self.protocol.in_updates(len(self.split.train), batch_size).max_steps
+        return total
+
+    @property
     def key(self) -> str:
         """The key of its run."""
         return self.run.key

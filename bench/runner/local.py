@@ -116,6 +116,8 @@ def _outcome(work: Work, end: End, store: Store, conditions: WorkConditions) -> 
     except BenchError as error:  # the record holds what cannot be stored
         record = failure(work, str(error), device, threads)
         store.save(record, None)
+    if end.death is None:  # a run whose process died goes on from there when it is tried again
+        store.artifacts.unfinished.remove(work.model_key)
     return Outcome(record)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 from fewbench.data.metrics import Scorer
 from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo
+from fewbench.registry.pretrained import count_parameters
 from fewbench.registry.protocol import Protocol
 from fewbench.runner.jobs import Job, Preparation
 from fewbench.store.inputs import RowHashes, make_inputs, trials_hash, trials_of
@@ -66,7 +68,8 @@ class JobMaker:
         }
         if backbone is not None and "student" in method.needs:
             models["student"] = backbone
-        protocol, trials = trials_of(self.protocol, data.task, method, settings)
+        sized = self._sized(models["student"] or models["teacher"])
+        protocol, trials = trials_of(sized, data.task, data.split.k, method, settings)
         inputs = make_inputs(
             data.task,
             data.rows,
@@ -98,7 +101,7 @@ class JobMaker:
         )
         return Job(
             run=replace(run, key=run_key(run)),
-            task=data.task,
+            task=self.protocol.fitted(data.task),
             split=_needed(data.split, method),
             method=method,
             protocol=protocol,
@@ -108,6 +111,12 @@ class JobMaker:
             preparation=self._preparation(run, data.task, method),
             keep=keep and bool(run.student or method.steps),
         )
+
+    def _sized(self, model: ModelRef | None) -> Protocol:
+        """Return the protocol with the learning rates for a model, if they depend on its size."""
+        if model is None or not self.protocol.sizes:
+            return self.protocol
+        return self.protocol.of_size(count_parameters(Path(model.path)))
 
     def _trained_teacher(self, data: JobData, method: MethodInfo, settings: Settings) -> Job | None:
         setting = method.trained_by

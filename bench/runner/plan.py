@@ -12,9 +12,11 @@ from fewbench.data.metrics import Scorer, check_metrics
 from fewbench.data.reader import read_rows
 from fewbench.data.split import make_split
 from fewbench.data.task_prompts import OWN, with_prompt
+from fewbench.data.train_size import is_full
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.pretrained import find_model
-from fewbench.registry.protocol import Protocol, get_protocol
+from fewbench.registry.protocol import Protocol
+from fewbench.registry.protocols import FULL_PROTOCOL, check_fits, get_protocol
 from fewbench.registry.settings import Chosen, choose_methods, methods_of
 from fewbench.registry.tasks import choose_tasks
 from fewbench.runner.compatibility import match
@@ -23,10 +25,17 @@ from fewbench.runner.maker import JobData, JobMaker
 from fewbench.store.inputs import row_hashes
 from fewbench.store.record import Record
 from fewbench.store.store import Store
-from fewbench.types import ModelRef, Task
+from fewbench.types import K, ModelRef, Task
 
 STUDENT, TEACHER = "fewbench-micro", "fewbench-mini"
 """The embedded default backbones."""
+
+
+def usual_protocol(tasks: Iterable[str], ks: Iterable[K] | None) -> str:
+    """Return the protocol of a request that names none."""
+    if any(is_full(k) for k in ks or ()):
+        return FULL_PROTOCOL
+    return "demo" if tuple(tasks) == ("demo",) else "quick"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ class Request:
 
     methods: tuple[str, ...]
     tasks: tuple[str, ...]
-    k: tuple[int, ...] | None = None
+    k: tuple[K, ...] | None = None
     seeds: tuple[int, ...] | None = None
     student: str = STUDENT
     teacher: str | None = None
@@ -105,7 +114,15 @@ def _jobs_of_task(
     rows = read_rows(task, request.data, offline=request.offline)
     hashes = row_hashes(rows)
     for k, seed in product(*_ks_and_seeds(request, maker.protocol, task)):
-        split = make_split(task, rows, k, seed, limit=request.limit, drop_leaks=request.drop_leaks)
+        split = make_split(
+            task,
+            rows,
+            k,
+            seed,
+            limit=request.limit,
+            drop_leaks=request.drop_leaks,
+            cut=maker.protocol.dev_cut,
+        )
         tested = {example.id for example in split.test}
         scorer = Scorer(task, [example for example in rows.test if example.id in tested])
         for prompted, choice in product(_prompted(request, task), choices):
@@ -154,9 +171,11 @@ def _maker(
 
 def _ks_and_seeds(
     request: Request, protocol: Protocol, task: Task
-) -> tuple[tuple[int | None, ...], tuple[int, ...]]:
+) -> tuple[tuple[K | None, ...], tuple[int, ...]]:
     """Return the K and seeds asked for; the defaults are the protocol's or the published folds'."""
     folds = task.source.folds
-    ks: tuple[int | None, ...] = request.k or ((None,) if folds else (protocol.k,))
+    if folds == 0:
+        check_fits(request.k or (protocol.k,), protocol)
+    ks: tuple[K | None, ...] = request.k or ((None,) if folds else (protocol.k,))
     seeds = request.seeds or (tuple(range(folds)) if folds else protocol.seeds)
     return ks, seeds

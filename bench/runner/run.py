@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fewbench.data.metrics import score
 from fewbench.errors import BenchError
 from fewbench.nn import serialize
+from fewbench.nn.checkpoint import Checkpoints
 from fewbench.nn.fit_context import FitContext, Models, PrepareContext
 from fewbench.registry.protocol import better
 from fewbench.runner import channel, steps
@@ -151,38 +152,103 @@ def _save(artifacts: Artifacts, key: str, manifest: Settings, content: bytes) ->
 
 def _search_and_test(job: Job, models: Models, artifacts: Artifacts | None) -> Attempt:
     run = Attempt()
+    kept = _checkpoints(job, models, artifacts)
     clock = time.perf_counter()
-    for settings in job.trials:
-        _trial(job, settings, models, artifacts, run)
+    for number in range(len(job.trials)):
+        if kept is None or not _restore_trial(job, number, kept, run):
+            _trial(job, number, models, artifacts, kept, run)
+    if run.best is None:  # the best trial had finished before the run was killed
+        run.best, run.notes = _fit(job, run.chosen, models, artifacts, kept)
+        _predict(job, run, f"dev{run.chosen}", run.best, _unlabelled(job.split.dev))
     run.timing["search_seconds"] = _since(clock)
     run.timing["trial_seconds"] = [trial.seconds for trial in run.trials]
-    assert run.best is not None
     clock = time.perf_counter()
     _predict(job, run, "test", run.best, job.split.test)
     run.timing["test_seconds"] = _since(clock)
     return run
 
 
-def _trial(
-    job: Job, settings: Settings, models: Models, artifacts: Artifacts | None, run: Attempt
-) -> None:
-    """Fit once and score on dev; the training seed is the split seed (LM-BFF)."""
+def _checkpoints(job: Job, models: Models, artifacts: Artifacts | None) -> Checkpoints | None:
+    """Return the place of a run's checkpoints, beside the artifacts."""
+    if artifacts is None:
+        return None
+    return Checkpoints(artifacts.unfinished, job.model_key, models.device)
+
+
+def _fit(
+    job: Job,
+    number: int,
+    models: Models,
+    artifacts: Artifacts | None,
+    kept: Checkpoints | None,
+) -> tuple[Predictor, Json]:
+    """Fit a trial; return its predictor and its notes. The split seed seeds it, too (LM-BFF)."""
     seed = job.run.seed
     _seed_all(seed)
+    if kept is not None:
+        kept.begin_trial(number)
     refs = (job.run.student, job.run.teacher, job.run.corpus)
     kit = FitContext(
-        job.task, job.split, job.protocol, seed, models, *refs, job.supplies, artifacts
+        job.task, job.split, job.protocol, seed, models, *refs, job.supplies, artifacts, kept
     )
+    settings = {**job.run.settings, **job.trials[number]}
+    return steps.fit(job.method, job.task, job.split, kit, settings), kit.notes
+
+
+def _trial(
+    job: Job,
+    number: int,
+    models: Models,
+    artifacts: Artifacts | None,
+    kept: Checkpoints | None,
+    run: Attempt,
+) -> None:
+    """Fit once and score on dev."""
     clock = time.perf_counter()
-    predictor = steps.fit(job.method, job.task, job.split, kit, {**job.run.settings, **settings})
-    unlabelled = [example.without_label() for example in job.split.dev]
-    predictions = _predict(job, run, f"dev{len(run.trials)}", predictor, unlabelled)
+    predictor, notes = _fit(job, number, models, artifacts, kept)
+    _predict(job, run, f"dev{number}", predictor, _unlabelled(job.split.dev))
+    _judge_trial(job, number, run, predictor, notes)
+    run.trials.append(TrialReport(notes.get("best_step"), _since(clock)))
+    if kept is not None:
+        _keep_trial(job, number, kept, run, notes)
+
+
+def _judge_trial(
+    job: Job, number: int, run: Attempt, predictor: Predictor | None, notes: Json
+) -> None:
+    """Score a trial's answers on dev, and choose it if it is the best so far."""
+    arrays = channel.part(run.arrays, f"dev{number}")
+    predictions = channel.answers(job.task, job.split.dev, arrays)
     labels = [example.label for example in job.split.dev if example.label is not None]
     headline = score(job.task, labels, predictions)[job.task.metric]
     if better(headline, run.headline, job.protocol.trial_tie):
         run.best, run.headline = predictor, headline
-        run.chosen, run.notes = len(run.trials), kit.notes
-    run.trials.append(TrialReport(kit.notes.get("best_step"), _since(clock)))
+        run.chosen, run.notes = number, notes
+
+
+def _keep_trial(job: Job, number: int, kept: Checkpoints, run: Attempt, notes: Json) -> None:
+    """Keep the outcome of a long trial, and the weights of the best one alone."""
+    import torch
+
+    arrays = channel.part(run.arrays, f"dev{number}")
+    facts = {"notes": notes, "seconds": run.trials[number].seconds}
+    kept.write_trial(number, facts, {name: torch.tensor(array) for name, array in arrays.items()})
+    for other in range(number + 1):
+        if other != run.chosen:
+            kept.drop_trainings(other)
+
+
+def _restore_trial(job: Job, number: int, kept: Checkpoints, run: Attempt) -> bool:
+    """Take up the outcome of a trial that had finished; False if there is none."""
+    stored = kept.read_trial(number)
+    if stored is None:
+        return False
+    notes = stored.facts["notes"]
+    arrays = {name: tensor.numpy() for name, tensor in stored.tensors.items()}
+    run.arrays |= channel.named(f"dev{number}", arrays)
+    _judge_trial(job, number, run, None, notes)
+    run.trials.append(TrialReport(notes.get("best_step"), stored.facts["seconds"]))
+    return True
 
 
 def _predict(
@@ -192,6 +258,10 @@ def _predict(
     arrays = channel.numbers(job.task, examples, predictor.predict(examples))
     run.arrays |= channel.named(part, arrays)
     return channel.answers(job.task, examples, arrays)
+
+
+def _unlabelled(examples: Sequence[Example]) -> list[Example]:
+    return [example.without_label() for example in examples]
 
 
 def _seed_all(seed: int) -> None:

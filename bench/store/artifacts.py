@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from fewbench.errors import StoreDamaged, StoreUnwritable
-from fewbench.io.atomic import unwritable, write_whole
+from fewbench.io.atomic import remove, unwritable, write_whole
 from fewbench.io.files import MIB, NotAFile, open_file, parse_json
 from fewbench.types import Json, Settings
 
@@ -51,6 +51,11 @@ class Artifacts:
     """
 
     root: Path
+
+    @property
+    def unfinished(self) -> Artifacts:
+        """The checkpoints of runs under way, in a folder beside this one."""
+        return Artifacts(self.root.parent / "unfinished")
 
     def file(self, key: str) -> Path:
         """Return the file of an artifact."""
@@ -90,6 +95,11 @@ class Artifacts:
             write_whole(self.file(key), content)
         except OSError as error:
             raise unwritable(self.file(key), error) from error
+
+    def remove(self, start: str) -> None:
+        """Remove the artifacts whose keys begin in some way, as far as that can be done."""
+        for file in self.root.glob(f"{start}*{ENDING}"):
+            remove(file)
 
     def read(self, key: str) -> tuple[Json, bytes]:
         """Return an artifact's manifest and its safetensors bytes.

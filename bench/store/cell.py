@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fewbench.types import CorpusRef, ModelRef, Run, Settings
+from fewbench.types import CorpusRef, K, ModelRef, Run, Settings
 
 UNKNOWN_METRIC = "?"
 """The metric of a failed run whose record does not name one."""
@@ -64,7 +64,7 @@ class Terms(NamedTuple):
     `constants` is the hash of the protocol's constants.
     """
 
-    k: int
+    k: K
     protocol: str
     constants: str = ""
     limit: int | None = None
@@ -80,7 +80,7 @@ class Question(NamedTuple):
     """A task under given conditions: everything that a score depends on but entrant and seed."""
 
     task: TaskCell
-    k: int
+    k: K
     protocol: str
     constants: str = ""
     limit: int | None = None

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from fewbench.io.checked_json import plain
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.protocol import Protocol
-from fewbench.types import Example, Inputs, Rows, Settings, Split, Task
+from fewbench.types import Example, Inputs, K, Rows, Settings, Split, Task
 
 DIGITS = 16
 
@@ -35,11 +35,34 @@ TASK_FIELDS = (
 )
 """The fields of a task that decide scores. Its rows have hashes of their own."""
 
-NOT_OF_A_RUN = ("name", "title", "paper", "k", "seeds", "ddof")
+NOT_OF_A_RUN = ("name", "title", "paper", "k", "seeds", "ddof", "file")
 """The fields of a protocol that decide no score of a single run.
 
 They are texts, fields that a run has itself, and the way that tables average.
 """
+
+
+ADDED = (
+    "epochs",
+    "evals_per_epoch",
+    "warmup_share",
+    "patience",
+    "micro_batch",
+    "steps_by_k",
+    "max_length",
+    "sizes",
+    "dev_share",
+    "dev_most",
+)
+"""Later fields of a protocol: at their defaults they are left out, and older hashes stay as they are.
+"""
+
+
+_DEFAULTS: Settings = {
+    **{field.name: field.default for field in fields(Protocol)},
+    "steps_by_k": {},
+    "max_length": {},
+}
 
 
 class RowHashes(NamedTuple):
@@ -58,15 +81,22 @@ def task_hash(task: Task) -> str:
 
 def protocol_hash(protocol: Protocol) -> str:
     """Return a hash of a protocol's constants, without its name."""
-    names = [field.name for field in fields(protocol) if field.name not in NOT_OF_A_RUN]
-    return _hash({name: getattr(protocol, name) for name in names})
+    constants = {
+        field.name: getattr(protocol, field.name)
+        for field in fields(protocol)
+        if field.name not in NOT_OF_A_RUN
+    }
+    for name in ADDED:
+        if constants[name] == _DEFAULTS[name]:
+            del constants[name]
+    return _hash(constants)
 
 
 def trials_of(
-    protocol: Protocol, task: Task, method: MethodInfo, fixed: Settings
+    protocol: Protocol, task: Task, k: K, method: MethodInfo, fixed: Settings
 ) -> tuple[Protocol, tuple[Settings, ...]]:
-    """Return a protocol with the updates for a task, and the settings of a run's trials."""
-    grown = protocol.of_classes(len(task.labels))
+    """Return a protocol with the updates for a task and K, and the settings of a run's trials."""
+    grown = protocol.for_run(len(task.labels), k)
     return grown, tuple(grown.trials(method.searched(fixed), fixed, method.grid))
 
 

@@ -29,7 +29,7 @@ UNDER_WAY = ".jsonl"
 PREFIXES = (8, 16, 32)
 """Digits of the key in a file name: more where another run's file has the shorter name."""
 
-_STEM = r"k-?\d+-s-?\d+-[0-9a-f]{8,32}"
+_STEM = r"k(?:-?\d+|full|total-\d+)-s-?\d+-[0-9a-f]{8,32}"
 OURS = re.compile(rf"{_STEM}\.[0-9a-f]{{8}}\.safetensors$|\.{_STEM}\..*\.tmp$")
 """The names of predictions and of files that are being written."""
 

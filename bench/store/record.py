@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from fewbench.data.train_size import is_k
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.io.checked_json import MEND, dumps, plain, seal, unseal
 from fewbench.store.cell import UNKNOWN_METRIC, Cell, Question, TaskCell, Variant, entrant_of
@@ -218,13 +219,13 @@ _LONGEST_HASH = 64
 
 _RECORD_FIELDS = frozenset(field.name for field in fields(Record))
 _RUN_FIELDS = frozenset(field.name for field in fields(Run))
-_RUN_TYPES = {
+_RUN_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "task": str,
     "task_version": int,
     "source": str,
     "method": str,
     "settings": dict,
-    "k": int,
+    "k": (int, str),
     "seed": int,
     "protocol": str,
     "fingerprint": str,
@@ -257,6 +258,8 @@ def _parse_run(payload: Json) -> Run:
     _expect_fields(payload, _RUN_FIELDS)
     _expect_types(payload, _RUN_TYPES)
     _expect_digest(payload["key"], 32, "key")
+    if not is_k(payload["k"]):  # it becomes a part of file names
+        raise ValueError(f"k is {payload['k']!r}")
     settings = payload["settings"]
     payload["settings"] = {name: _with_tuples(value) for name, value in settings.items()}
     for role in ("student", "teacher"):
@@ -282,7 +285,7 @@ def _expect_fields(payload: Json, names: frozenset[str]) -> None:
         raise KeyError(min(missing))
 
 
-def _expect_types(payload: Json, types: Mapping[str, type]) -> None:
+def _expect_types(payload: Json, types: Mapping[str, type | tuple[type, ...]]) -> None:
     for name, kind in types.items():
         if not isinstance(payload[name], kind):
             raise TypeError(f"{name} is {payload[name]!r}")

@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from fewbench.data.train_size import k_order, parse_k
 from fewbench.errors import BenchError, StoreDamaged, shortened
 from fewbench.registry.methods import methods
 from fewbench.registry.pipeline import PLUS
@@ -41,7 +42,7 @@ REVISION = 8
 LIST_RUNS = "bench ls runs"
 
 _KEY = re.compile(r"[0-9a-f]{1,32}", re.IGNORECASE)
-_K_OR_SEED = re.compile(r"([ks])(-?\d+)")
+_K_OR_SEED = re.compile(r"(s)(-?\d+)|(k)(-?\d+|full|total-\d+)")
 
 Ref = ModelRef | CorpusRef
 
@@ -145,13 +146,13 @@ def title_of(run: Run) -> str:
     return f"{run.key[:SHORT]} {selector_of(run)}"
 
 
-def run_order(run: Run) -> tuple[str | int, ...]:
+def run_order(run: Run) -> tuple[object, ...]:
     """Return the sort key of runs: task, method, K, seed, models, protocol, key."""
     student, teacher = _student(run), _teacher(run)
     models = [ref.name if ref else "" for ref in (student, teacher)]
     task = f"{run.task}@{run.source}+{run.template}"
     method = label(run.method, run.settings)
-    return (task, method, run.k, run.seed, *models, run.protocol, run.key)
+    return (task, method, k_order(run.k), run.seed, *models, run.protocol, run.key)
 
 
 def model_names(ref: Ref) -> set[str]:
@@ -189,7 +190,7 @@ def _select(records: Sequence[Record], text: str, where: str) -> Record:
 def _named_part(piece: str, text: str) -> tuple[str, str]:
     """Return a part's name and value: `k16` is ("k", "16")."""
     if match := _K_OR_SEED.fullmatch(piece):
-        return ("k" if match[1] == "k" else "seed"), match[2]
+        return ("seed", match[2]) if match[1] else ("k", match[4])
     name, equals, value = piece.partition("=")
     if not equals:
         return "task", piece
@@ -330,7 +331,7 @@ def _no_such(part: str, value: str, known: Collection[str], where: str) -> Bench
     name = part.upper() if part == "k" else part
     problem = f"no stored run has the {name} '{shortened(value)}'"
     if part in ("k", "seed"):
-        stored = sorted(known, key=int)
+        stored = sorted(known, key=lambda number: k_order(parse_k(number)))
         return BenchError(problem, where=where, allowed=", ".join(stored), fix=LIST_RUNS)
     error = BenchError(problem, where=where, fix=LIST_RUNS)
     error.nearest = get_close_matches(value, sorted(known), 3, 0.5)

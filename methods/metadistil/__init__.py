@@ -61,7 +61,7 @@ def fit(
     model = HeadModel(kit.backbone("student"), task)
     lessons, quiz_examples = cut_quiz(task, split, quiz)
     encoded = teacher_model.encode(lessons.train)
-    quizzes = distil.stream(model, quiz_examples, batch_size, kit.seed)
+    quizzes = distil.BatchStream(model, quiz_examples, batch_size, kit.seed)
     depths = len(model.backbone.layers), len(teacher_model.backbone.layers)
     layers = [layer - 1 for layer in distil.layer_map(*depths, "skip")]
     distance = DISTANCES[kd]
@@ -88,10 +88,16 @@ def fit(
         focus_on(model, kit.protocol, split.train, split.dev),
         focus_on(teacher_model, kit.protocol, split.train),
     ):
-        steps = kit.protocol.max_steps
+        taught = kit.with_split(lessons)
+        steps = taught.updates(batch_size)
         meta = MetaTeacher(teacher_model, model, lr=teacher_lr, inner_lr=lr, steps=steps)
-        kit.with_split(lessons).train(
-            model, lr=lr, batch_size=batch_size, loss=loss, whole_vocabulary=True
+        taught.train(
+            model,
+            lr=lr,
+            batch_size=batch_size,
+            loss=loss,
+            whole_vocabulary=True,
+            carries=[meta, quizzes],
         )
     kit.notes["quiz"] = {"examples": [example.id for example in quiz_examples], **meta.curve()}
     return model

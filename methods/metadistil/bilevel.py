@@ -6,7 +6,7 @@ to restore. A quiz set is cut from train for it, so that dev stays for selection
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from statistics import mean
 
@@ -97,6 +97,31 @@ class MetaTeacher:
         self._optimizer.step()
         self._schedule.step()
         self._losses.append(float(loss))
+
+    def state_dict(self) -> Weights:
+        """Return the teacher's weights, the optimizer's moments and the quiz losses so far."""
+        state = {"losses": torch.tensor(self._losses, dtype=torch.float64)}
+        state["updates"] = torch.tensor(self._schedule.last_epoch)
+        state["rate"] = torch.tensor(self._optimizer.param_groups[0]["lr"], dtype=torch.float64)
+        for name, weight in self._trained.items():
+            state[name] = weight.detach()
+            for moment, value in self._optimizer.state[weight].items():
+                state[f"{moment}/{name}"] = value
+        return state
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state that `state_dict` returned."""
+        self._losses = state["losses"].tolist()
+        self._schedule.last_epoch = int(state["updates"])
+        self._optimizer.param_groups[0]["lr"] = float(state["rate"])
+        for name, weight in self._trained.items():
+            weight.copy_(state[name])
+            self._optimizer.state[weight] = {
+                key.removesuffix(f"/{name}"): value.to(weight.device)
+                for key, value in state.items()
+                if key.endswith(f"/{name}")
+            }
 
     def curve(self) -> dict[str, float]:
         """Return the mean quiz losses of the first and last tenth of the updates (at least one)."""

@@ -53,7 +53,12 @@ def learn(
         batch_size: examples per update.
     """
     protocol = replace(
-        world.protocol, max_steps=steps, eval_every=-(-steps // 10), checkpoint_tie="last"
+        world.protocol,
+        epochs=None,
+        max_steps=steps,
+        eval_every=-(-steps // 10),
+        patience=None,
+        checkpoint_tie="last",
     )
     history = train(
         model,

@@ -74,7 +74,7 @@ def transform(
     temperature: Positive = 10.0,
 ) -> TaskModel:
     """Train successors in place of the model's layers, and return the model that they make."""
-    half = max(1, kit.protocol.max_steps // 2)
+    half = max(1, kit.updates(batch_size) // 2)
     rate = replacing_rate(schedule, base, k, replacing_steps, half=half)
     old = duplicate(model).requires_grad_(False).backbone.layers
     truncate(model.backbone, range((len(old) + 1) // 2 if layers is None else layers))
@@ -91,7 +91,14 @@ def transform(
     mixture = Mixture(old, rate, kit.seed)
     with replacing(model.backbone, mixture):
         # The embeddings are frozen; training only those in use would thaw them.
-        kit.train(model, lr=lr, batch_size=batch_size, loss=loss, whole_vocabulary=True)
+        kit.train(
+            model,
+            lr=lr,
+            batch_size=batch_size,
+            loss=loss,
+            whole_vocabulary=True,
+            carries=[mixture],
+        )
     kit.notes["replacing"] = {
         "first_rate": rate(0),
         "last_rate": rate(mixture.passes - 1),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
@@ -87,6 +87,15 @@ class Mixture:
         self.old, self.rate = list(old), rate
         self.generator = Generator().manual_seed(seed)
         self.passes = 0
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the passes so far and the generator of the draws."""
+        return {"passes": torch.tensor(self.passes), "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state that `state_dict` returned."""
+        self.passes = int(state["passes"])
+        self.generator.set_state(state["generator"])
 
     def draw(self, new: Sequence[Layer]) -> list[Layer]:
         """Return the layers of one pass: r_i ~ Bernoulli(rate) for each successor (eq. 3-4)."""

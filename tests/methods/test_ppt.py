@@ -14,7 +14,7 @@ from fewbench.errors import BenchError
 from fewbench.methods.ppt.pretraining import pretrain
 from fewbench.nn.fit_context import FitContext, Models, PrepareContext
 from fewbench.registry.methods import methods
-from fewbench.registry.protocol import get_protocol
+from fewbench.registry.protocols import get_protocol
 from fewbench.registry.settings import bind
 from fewbench.runner.jobs import Job, Plan, Preparation
 from fewbench.runner.local import execute

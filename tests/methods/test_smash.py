@@ -20,7 +20,7 @@ from fewbench.nn.fit_context import Models
 from fewbench.nn.kinds import prompt_model
 from fewbench.registry.methods import methods
 from fewbench.registry.pretrained import find_model
-from fewbench.registry.protocol import get_protocol
+from fewbench.registry.protocols import get_protocol
 from fewbench.runner.jobs import Job, Plan, Preparation
 from fewbench.runner.local import execute
 from fewbench.runner.maker import JobData, JobMaker

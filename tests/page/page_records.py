@@ -9,7 +9,7 @@ from typing import Any
 
 from fewbench.data.task_file import declared
 from fewbench.registry.methods import methods, task_files
-from fewbench.registry.protocol import protocols
+from fewbench.registry.protocols import protocols
 from fewbench.report.page.gather import gather, read
 from fewbench.report.published import read_published
 from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts, Trial

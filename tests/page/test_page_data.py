@@ -12,7 +12,7 @@ import pytest
 from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_of, usual
 
 from fewbench.registry.methods import methods
-from fewbench.registry.protocol import protocols
+from fewbench.registry.protocols import protocols
 from fewbench.report.page.published import rows
 from fewbench.report.page.runs import link
 from fewbench.report.published import read_published

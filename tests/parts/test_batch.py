@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fewbench.nn import task_model
-from fewbench.nn.batch import Encoded, Tokens, by_length, collate, narrow, shuffled
+from fewbench.nn.batch import Encoded, Shuffled, Tokens, by_length, collate, narrow
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import Models
 from fewbench.nn.prompt import PromptModel
@@ -81,12 +81,12 @@ def test_by_length_covers_each_once_within_the_budget(budget, options):
 
 @pytest.mark.parametrize(("n", "size"), [(8, 4), (7, 3), (2, 5)])
 def test_shuffled_covers_each_epoch(n, size):
-    batches = shuffled(n, size, torch.Generator().manual_seed(3))
+    batches = Shuffled(n, size, 3)
     per_epoch = -(-n // size)
     epochs = [[i for batch in islice(batches, per_epoch) for i in batch] for _ in range(6)]
     assert all(sorted(epoch) == list(range(n)) for epoch in epochs)
     assert n < 3 or len({tuple(epoch) for epoch in epochs}) > 1
-    again = shuffled(n, size, torch.Generator().manual_seed(3))
+    again = Shuffled(n, size, 3)
     assert [i for batch in islice(again, per_epoch) for i in batch] == epochs[0]
 
 

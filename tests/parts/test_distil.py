@@ -14,6 +14,7 @@ from fewbench.data.split import make_split
 from fewbench.errors import BenchError
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.distil import (
+    BatchStream,
     check_layers,
     draw_pool,
     hard_loss,
@@ -22,7 +23,6 @@ from fewbench.nn.distil import (
     logits,
     read_states,
     soft_loss,
-    stream,
     targets,
     word_targets,
 )
@@ -256,7 +256,7 @@ def test_a_pool_is_drawn_by_the_split_with_replacement(backbone):
     assert draw_pool(empty, 0) == []
     with pytest.raises(BenchError, match="leaves no texts over"):
         draw_pool(empty, 1)
-    batches = stream(PromptModel(backbone, task), pool[:6], 4, seed=1)
+    batches = BatchStream(PromptModel(backbone, task), pool[:6], 4, seed=1)
     rows = [next(batches).rows.tolist() for _ in range(4)]
     assert sorted(rows[0] + rows[1]) == sorted(rows[2] + rows[3]) == list(range(6))
 

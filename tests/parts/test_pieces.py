@@ -13,7 +13,7 @@ import torch
 
 from fewbench.data.tokenizer_check import read_as_text
 from fewbench.errors import BenchError, ModelError
-from fewbench.nn.batch import shuffled
+from fewbench.nn.batch import Shuffled
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import Models
 from fewbench.nn.prompt import PromptModel, shortened
@@ -139,7 +139,7 @@ def test_cutting_at_once_is_cutting_one_by_one(lengths):
 
 def test_batches_of_no_examples_are_refused():
     with pytest.raises(ValueError, match="batches of -1"):
-        next(shuffled(3, -1, torch.Generator()))
+        Shuffled(3, -1, 1)
 
 
 def test_pairs_of_two_segments_are_one_to_a_model_of_one(tiny):

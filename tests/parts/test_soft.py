@@ -17,7 +17,7 @@ from fewbench.nn.soft_prompt import SoftPromptModel, behind, initial_prompt
 from fewbench.nn.verbalizer import word_ids
 from fewbench.registry.methods import methods
 from fewbench.registry.pretrained import find_model
-from fewbench.registry.protocol import get_protocol
+from fewbench.registry.protocols import get_protocol
 from fewbench.testing import toy_job, toy_rows, toy_task
 
 CPU = torch.device("cpu")

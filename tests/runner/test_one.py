@@ -12,7 +12,7 @@ import torch
 from fewbench.data.metrics import Scorer, score
 from fewbench.nn.fit_context import Models
 from fewbench.registry.methods import methods, read_method
-from fewbench.registry.protocol import get_protocol
+from fewbench.registry.protocols import get_protocol
 from fewbench.runner.run import carry_out
 from fewbench.store.record import from_json, to_json
 from fewbench.testing import toy_job, toy_protocol, toy_task

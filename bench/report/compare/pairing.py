@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
+from fewbench.data.train_size import k_title
 from fewbench.errors import BenchError
 from fewbench.report.query import ROLES
 from fewbench.store.cell import Question
 from fewbench.store.record import Record
+from fewbench.types import K
 
 EARLIER = "what runs before schema 5 were made from is not known"
 
@@ -26,11 +28,11 @@ class NamedQuestion(NamedTuple):
     task: str
     source: str
     template: str
-    k: int
+    k: K
 
     def __str__(self) -> str:
         template = f"+{self.template}" if self.template else ""
-        return f"{self.task}@{self.source}{template} K={self.k}"
+        return f"{self.task}@{self.source}{template} {k_title(self.k)}"
 
 
 @dataclass(frozen=True, slots=True)

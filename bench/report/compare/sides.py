@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fewbench.data.train_size import k_order, k_title
 from fewbench.errors import BenchError
 from fewbench.report.compare.clusters import by_task
 from fewbench.report.compare.items import Labels, NoItems, items, vary
@@ -20,6 +21,7 @@ from fewbench.report.statistics.ranks import Ranking, fewest_tasks, rank
 from fewbench.store.cell import Question
 from fewbench.store.record import Record
 from fewbench.store.store import Store
+from fewbench.types import K
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class Ranked(NamedTuple):
     """
 
     ranking: Ranking | None
-    ks: tuple[int, ...] = ()
+    ks: tuple[K, ...] = ()
     why_none: str = ""
 
 
@@ -153,7 +155,7 @@ def ranking(sides: Sequence[Side]) -> Ranked:
     tasks = np.asarray([means[places].mean(0) for places in by_task(questions)])
     if len(sides) < 2 or len(tasks) < fewest_tasks(len(sides)):
         return Ranked(None, why_none=_too_few(len(sides), len(tasks)))
-    ks = tuple(sorted({question.k for question in questions}))
+    ks = tuple(sorted({question.k for question in questions}, key=k_order))
     names = [side.name for side in sides]
     rounded = tasks.round(12)  # equal scores stay equal, whatever their last bit
     return Ranked(rank(names, rounded), ks)
@@ -194,8 +196,7 @@ def _kept(question: Question) -> str:
 def shared_by_all(records: Sequence[Record]) -> str:
     """Name the K, protocol and student that all records share, for a caption."""
     facts: Mapping[str, set[str]] = {
-        "K=": {str(record.run.k) for record in records},
-        "": {record.run.protocol for record in records},
+        "": {f"{k_title(record.run.k)} · {record.run.protocol}" for record in records},
         "student ": {record.run.student.name for record in records if record.run.student},
     }
     return " · ".join(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fewbench.report.page.data import BlockCell, BlockData, PageCell, percent
+from fewbench.report.published import shown_k
 from fewbench.report.tables.blocks import Block, CellPlace, Scores
 from fewbench.report.today import UNRECORDED
 
@@ -33,7 +34,7 @@ def block_data(block: Block, protocol: str, numbers: CellNumbers) -> BlockData:
         place = numbers.of(CellPlace(block.terms, row, column))
         cells.append(_cell(place, scores, block.ddof))
     return {
-        "k": block.terms.k,
+        "k": shown_k(block.terms.k),
         "protocol": protocol,
         "limit": block.terms.limit,
         "drop_leaks": block.terms.drop_leaks,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
-from fewbench.types import Json
+from fewbench.types import Json, K
 
 
 class PageCell(NamedTuple):
@@ -55,7 +55,7 @@ class BlockCell(NamedTuple):
 class BlockData(TypedDict):
     """Cells that may be compared, and the terms that they share."""
 
-    k: int
+    k: K
     protocol: str
     limit: int | None
     drop_leaks: bool
@@ -147,7 +147,7 @@ class RunRow(NamedTuple):
     column: int
     method: str
     task: str
-    k: int
+    k: K
     seed: int
     key: str
     file: str

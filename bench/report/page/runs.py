@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from fewbench.report.page.data import PageCell, RunRow, RunsData, TrialRow, percent
+from fewbench.report.published import shown_k
 from fewbench.store.record import Record
 from fewbench.types import Json, Settings
 
@@ -84,7 +85,7 @@ class RunRows:
             column=cell.column,
             method=run.method,
             task=f"{run.task}@{run.source}" + (f"+{run.template}" if run.template else ""),
-            k=run.k,
+            k=shown_k(run.k),
             seed=run.seed,
             key=run.key,
             file=link(stored.file, self._folder),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from fewbench.data.train_size import k_title
 from fewbench.report.tables.entry import Entry
-from fewbench.types import Json, Source, Task
+from fewbench.types import Json, K, Source, Task
 
 KINDS = {"choice": "multiple-choice", "regression": "sentence-similarity"}
 """The hub's names of tasks, by our kinds."""
@@ -97,7 +98,7 @@ def _metric(cell: Entry) -> Json:
     column = cell.column
     return {
         "type": column.metric,
-        "name": f"{column.metric_name}, mean of {cell.n} seeds, {cell.terms.k}-shot",
+        "name": f"{column.metric_name}, mean of {cell.n} seeds, {_shots(cell.terms.k)}",
         "value": round(cell.mean / 100, 6),
         "args": {
             "shots": cell.terms.k,
@@ -112,3 +113,7 @@ def _metric(cell: Entry) -> Json:
             "student": cell.row.student or None,
         },
     }
+
+
+def _shots(k: K) -> str:
+    return f"{k}-shot" if isinstance(k, int) else k_title(k)

@@ -9,20 +9,20 @@ from pathlib import Path
 
 from fewbench.data.metrics import Scorer
 from fewbench.data.reader import read_rows
-from fewbench.data.split import make_split
+from fewbench.data.split import DevCut, make_split
 from fewbench.data.task_file import with_source
 from fewbench.data.task_prompts import with_prompt
 from fewbench.errors import BenchError
 from fewbench.refs import NAME
 from fewbench.registry.pipeline import PLUS, info_of
-from fewbench.registry.protocol import protocols
+from fewbench.registry.protocols import dev_cut_of, protocols
 from fewbench.report.share.gather import FoundRecord
 from fewbench.report.tables.beyond import COLUMNS, Figure
 from fewbench.report.today import SAID, UNRECORDED, Today
 from fewbench.store.inputs import RowHashes, row_hashes
 from fewbench.store.measurement import Measurement
 from fewbench.store.record import Record
-from fewbench.types import Rows, Split, Task
+from fewbench.types import K, Rows, Split, Task
 
 TOLERANCE = 1e-4
 """Stored predictions are float32."""
@@ -62,7 +62,7 @@ class Checker:
         self._protocols = protocols()
         self._rows: dict[str, Rows | None] = {}
         self._row_hashes: dict[str, RowHashes] = {}
-        self._splits: dict[tuple[str, int, int], Split] = {}
+        self._splits: dict[tuple[str, K, int, DevCut], Split] = {}
 
     def check(self, found: Sequence[FoundRecord]) -> Report:
         """Return the problems of intact records, and notes on them."""
@@ -149,9 +149,10 @@ class Checker:
 
     def _split(self, record: Record, task: Task, rows: Rows) -> Split:
         run = record.run
-        place = (task.full_name, run.k, run.seed)
+        cut = dev_cut_of(run.protocol)
+        place = (task.full_name, run.k, run.seed, cut)
         if place not in self._splits:
-            self._splits[place] = make_split(task, rows, run.k, run.seed)
+            self._splits[place] = make_split(task, rows, run.k, run.seed, cut=cut)
         return self._splits[place]
 
     def _read(self, task: Task, report: Report) -> Rows | None:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fewbench.data.train_size import k_title
 from fewbench.errors import BenchError
 from fewbench.measure.loyalty import label_loyalty, own_teacher, paired, probability_loyalty
 from fewbench.report.tables.blocks import (
@@ -26,7 +27,7 @@ from fewbench.store.cell import Terms
 from fewbench.store.measurement import Measurement, Shelf
 from fewbench.store.record import Record
 from fewbench.store.store import Store
-from fewbench.types import Json
+from fewbench.types import Json, K
 
 MeasuredScores = Mapping[str, Any]
 """The scores of a measurement, nested by name: their keys depend on its kind."""
@@ -52,7 +53,7 @@ class MeasuredRow(NamedTuple):
     """A method on a task: `values` by column's name; `n` runs."""
 
     task: str
-    k: int
+    k: K
     protocol: str
     method: str
     student: str
@@ -251,13 +252,13 @@ def grids(rows: Sequence[MeasuredRow]) -> list[Grid]:
 
     A figure that only some runs of its row have is followed by their number in brackets.
     """
-    tables: dict[tuple[str, int, str], list[MeasuredRow]] = {}
+    tables: dict[tuple[str, K, str], list[MeasuredRow]] = {}
     for row in rows:
         tables.setdefault((row.task, row.k, row.protocol), []).append(row)
     return [_grid(*place, group) for place, group in tables.items()]
 
 
-def _grid(task: str, k: int, protocol: str, group: Sequence[MeasuredRow]) -> Grid:
+def _grid(task: str, k: K, protocol: str, group: Sequence[MeasuredRow]) -> Grid:
     by_name = {(row.method, row.student): row for row in group}
     order = worst_first((name, row.values["score"].mean) for name, row in by_name.items())
     rows = [by_name[name] for name in order]
@@ -266,7 +267,7 @@ def _grid(task: str, k: int, protocol: str, group: Sequence[MeasuredRow]) -> Gri
     counts = {row.n for row in rows}
     n = counts.pop() if len(counts) == 1 else None
 
-    caption = [task, f"K={k}", protocol]
+    caption = [task, k_title(k), protocol]
     if len(students) == 1:
         caption.append(f"model {students[0]}")
     caption.append(f"means over n={n} split seeds" if n else "means over n split seeds")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+from fewbench.data.train_size import k_order
 from fewbench.report.today import OF_METHOD
 from fewbench.store.cell import UNKNOWN_METRIC, Cell, Entrant, TaskCell, Terms, Variant
 from fewbench.store.record import Record
@@ -189,7 +190,7 @@ def build(
 
 def in_order(terms: Terms) -> tuple[Any, ...]:
     """Return the sort key of blocks: the protocol, K, complete test sets first."""
-    return terms.protocol, terms.constants, terms.k, terms.limit or 0, terms.drop_leaks
+    return terms.protocol, terms.constants, k_order(terms.k), terms.limit or 0, terms.drop_leaks
 
 
 def _scores(group: Sequence[Record], code: Mapping[str, str], changed: Changed) -> Scores:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from fewbench.data.train_size import k_order
 from fewbench.errors import BenchError
 from fewbench.report.tables.entry import AXES, Entry
 from fewbench.report.tables.grid import Grid
@@ -88,8 +89,13 @@ def _tables(cells: Sequence[Entry], laid_out: Collection[str], order: Order) -> 
         cell = replace(cell, row=short[cell.row])
         place = tuple(cell.axis(name) for name in axes)
         tables.setdefault(place, []).append(cell)
-    ordered = sorted(tables, key=lambda place: [(value is not None, value) for value in place])
+    ordered = sorted(tables, key=lambda place: [*map(_sortable, axes, place)])
     ordered.sort(
         key=lambda place: [rank(order, axis, v) for axis, v in zip(axes, place, strict=True)]
     )
     return [tables[place] for place in ordered]
+
+
+def _sortable(axis: str, value: Any) -> tuple[bool, Any]:
+    """Return a sort key of a value of an axis; None comes first."""
+    return value is not None, k_order(value) if axis == "k" else value

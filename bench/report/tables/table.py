@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from fewbench.data.train_size import k_title
 from fewbench.report.tables.blocks import worst_first
 from fewbench.report.tables.entry import AXES, Entry
 from fewbench.report.tables.grid import Grid, GridCell, places
@@ -187,7 +188,7 @@ class ResultTable:
             return f"{self.names.row(row)}{self.marks.get(f'{source}: {mark}', '')}"
         if axis == "protocol":
             return self.protocols[value]
-        return f"K={value}" if axis == "k" else str(value) or "no student"
+        return k_title(value) if axis == "k" else str(value) or "no student"
 
     def _text(self, cell: Entry) -> str:
         failed = f"{cell.failed} failed" if cell.failed else ""
@@ -291,7 +292,7 @@ def _notes_on_doubled(cells: Iterable[Entry]) -> list[str]:
     """Return the note on seeds with several runs in one cell: none of them counts."""
     seeds = []
     for cell in cells:
-        place = f"{cell.row.method} on {cell.column.name} K={cell.terms.k}"
+        place = f"{cell.row.method} on {cell.column.name} {k_title(cell.terms.k)}"
         for seed, keys in cell.doubled:
             short = " and ".join(key[:8] for key in keys)
             seeds.append(f"{place}, seed {seed}: {short}")

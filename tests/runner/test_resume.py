@@ -1,0 +1,120 @@
+"""A run that was killed goes on from its last checkpoint, and ends in the same bits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fewbench.nn.checkpoint import Checkpoints, Stored
+from fewbench.nn.fit_context import FitContext, Models
+from fewbench.registry.methods import methods
+from fewbench.runner.run import carry_out
+from fewbench.store.artifacts import Artifacts
+from fewbench.store.parts import RunTiming
+from fewbench.store.record import to_json
+from fewbench.testing import run_job, toy_job, toy_protocol
+
+TRAINED = sorted(name for name, method in methods().items() if "lr" in method.settings)
+
+
+CPU = torch.device("cpu")
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def without_times(record) -> dict:
+    parts = json.loads(to_json(replace(record, timing=RunTiming(), predictions=None)))
+    return {name: part for name, part in parts.items() if name not in ("environment", "checksum")}
+
+
+def job_of(name, tiny_model):
+    protocol = toy_protocol(max_steps=4, eval_every=2)
+    return toy_job(methods()[name], tiny_model, protocol=protocol)
+
+
+def killed_at(number, job, artifacts, monkeypatch) -> int:
+    """Carry a job out, and end it right after a checkpoint; return how many were written."""
+    write, count = Checkpoints.write, 0
+
+    def and_die(self, *rest):
+        nonlocal count
+        write(self, *rest)
+        count += 1
+        if count == number:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoints, "write", and_die)
+        carry_out(job, Models(CPU), 1, artifacts)
+    return count
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_killed_run_ends_in_the_same_bits(tiny_model, tmp_path, monkeypatch, name):
+    job = job_of(name, tiny_model)
+    artifacts = Artifacts(tmp_path / "artifacts")
+    monkeypatch.setenv("FEWBENCH_CHECKPOINT_SECONDS", "1e9")
+    record, predictions = run_job(job, artifacts)
+    assert not artifacts.unfinished.root.exists()
+
+    monkeypatch.setenv("FEWBENCH_CHECKPOINT_SECONDS", "0")
+    written = killed_at(0, job, artifacts, monkeypatch)
+    assert written >= len(job.trials)
+    for number in sorted({1, max(1, written // 2), written}):
+        artifacts.unfinished.remove("")
+        assert killed_at(number, job, artifacts, monkeypatch) == number
+        assert list(artifacts.unfinished.root.iterdir())
+        again, same = carry_out(job, Models(CPU), 1, artifacts)
+        ours, theirs = without_times(again), without_times(record)
+        assert {name: part for name, part in ours.items() if theirs[name] != part} == {}
+        assert np.array_equal(same.array, predictions.array)
+
+
+def test_a_loss_of_unknown_state_starts_again(tiny_model, tmp_path, monkeypatch):
+    """What a method's loss carries is known if the method says so: else nothing is kept."""
+    monkeypatch.setenv("FEWBENCH_CHECKPOINT_SECONDS", "0")
+    given = []
+    train = FitContext.train
+
+    def silent(self, model, *, carries=None, **more):
+        given.append(carries)
+        return train(self, model, **more)
+
+    monkeypatch.setattr(FitContext, "train", silent)
+    artifacts = Artifacts(tmp_path / "artifacts")
+    run_job(job_of("prompt-kd", tiny_model), artifacts)
+    assert () in given
+    trainings = [file for file in artifacts.unfinished.root.iterdir() if file.stem.count("-") == 2]
+    assert [
+        file for file in trainings if job_of("prompt-kd", tiny_model).model_key in file.name
+    ] == []
+
+
+def test_a_damaged_checkpoint_is_not_used(tmp_path):
+    place = Checkpoints(Artifacts(tmp_path), "k", CPU, every=0)
+    place.write("k-0-1", {"step": 3}, {"x": torch.arange(3)})
+    stored = place.read("k-0-1")
+    assert isinstance(stored, Stored) and stored.facts == {"step": 3}
+    assert stored.tensors["x"].tolist() == [0, 1, 2]
+    file = tmp_path / "k-0-1.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert place.read("k-0-1") is None
+    place.write("k-0-1", {}, {})
+    monkey = Checkpoints(Artifacts(tmp_path), "k", torch.device("meta"), every=0)
+    assert monkey.read("k-0-1") is None  # made on another kind of device
+
+
+def test_a_full_disk_stops_no_run(tmp_path, monkeypatch):
+    def full(self, key, manifest, tensors):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Artifacts, "save", full)
+    place = Checkpoints(Artifacts(tmp_path), "k", CPU, every=0)
+    place.write("k-0-1", {}, {"x": torch.zeros(2)})
+    assert place.read("k-0-1") is None
