@@ -56,10 +56,19 @@ class PromptModel(TaskModel):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return cross-entropy, or the interpolation KL for regression (smash, section 3.1)."""
-        scores = self(batch)
+        return self.loss_of(self(batch), batch.labels)
+
+    def loss_of(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of scores [B, C] and labels [B], a scalar."""
         if self.task.bounds is None:
-            return losses.cross_entropy(scores, batch.labels)
-        return losses.interpolation_kl(scores, batch.labels, self.task.bounds)
+            return losses.cross_entropy(scores, labels)
+        return losses.interpolation_kl(scores, labels, self.task.bounds)
+
+    def scores_and_total(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return class scores [B, C], and the log of the whole vocabulary's summed exp, [B]."""
+        vocabulary = self.backbone.vocabulary_scores(batch)
+        scores: Tensor = self.verbalizer(vocabulary[:, self.verbalizer.words])
+        return scores, vocabulary.logsumexp(-1)
 
     def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
         if not examples:

@@ -29,6 +29,9 @@ from fewbench.types import Example, Json, Task
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+Over = Literal["words", "vocabulary"]
+"""What the probabilities of a loss are over: the label words, or the vocabulary (ppt, eq. 1-2)."""
+
 Start = Literal["normal", "mask", "label", "vocabulary", "task"]
 """ppt, Table 2: random, label words, words of the vocabulary or the task's texts; and the mask, as
 its code does.
@@ -45,12 +48,15 @@ class SoftPromptModel(TaskModel):
         backbone: masked or encoder-decoder; it is frozen, and from now on reads soft tokens too.
         task: its template f may be a hard prompt (hybrid) or hold the texts and the mask alone.
         prompt: the soft prompt's values at the start, [P, E]; copied.
+        over: what the probabilities of the loss are over. A regression's are over its two words.
 
     Raises:
         BenchError: a prompt of another width, or one too long for the model's positions.
     """
 
-    def __init__(self, backbone: Backbone, task: Task, prompt: Tensor) -> None:
+    def __init__(
+        self, backbone: Backbone, task: Task, prompt: Tensor, over: Over = "words"
+    ) -> None:
         words = backbone.model.get_input_embeddings()  # type: ignore[operator]
         if prompt.ndim != 2 or prompt.shape[1] != words.embedding_dim:
             shape = f"[tokens, {words.embedding_dim}]"
@@ -62,6 +68,7 @@ class SoftPromptModel(TaskModel):
         task = behind(backbone, task, len(prompt))
         super().__init__(backbone, task)
         self.hard = prompt_model(backbone, task)
+        self.over = over
         backbone.requires_grad_(False)
         self.soft = nn.Parameter(prompt.detach().clone().to(backbone.device))
         embedding = SoftEmbedding(words, self.soft)
@@ -116,8 +123,20 @@ class SoftPromptModel(TaskModel):
         return self.hard.answer(scores)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the hard prompt's loss."""
-        return self.hard.loss(batch)
+        """Return the hard prompt's loss, or that of equation 2 over the vocabulary."""
+        return self.scores_and_loss(batch)[1]
+
+    def scores_and_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return class scores [B, C], and the loss of the batch.
+
+        Over the vocabulary it is the mean of -log p(<X> = v(y)), averaged over a class's words.
+        """
+        if self.over == "words" or self.task.is_regression:
+            scores = self(batch)
+            return scores, self.hard.loss_of(scores, batch.labels)
+        scores, total = self.hard.scores_and_total(batch)
+        right = scores.gather(1, batch.labels[:, None])[:, 0]
+        return scores, (total - right).mean()
 
     def describe(self) -> Json:
         """Describe the hard prompt, and count soft tokens and trained parameters."""

@@ -39,6 +39,23 @@ CHINESE = {
     "single": Form("single", "{0}。{mask}。", ("差", "不好", "一般", "好", "赞")),
     "unified": Form("choice", "{0}？{options|chinese}。答案是{mask}。", NUMERALS, 768),
 }
+HYBRID = {"pair": "Question: {0}? {mask}. {1}", "single": "{0}. It was {mask}."}
+CHINESE_HYBRID = {"pair": "问题：{0}？{mask}。{1}", "single": "{0}。这很{mask}。"}
+"""Hard prompts for hybrid tuning, by format (appendix D, Table 1)."""
+CHOICE_HYBRID = {
+    False: ("We ask ", "Answer is", "The answer is"),
+    True: ("问题：", "答案是", "答案是："),
+}
+"""That of a choice: what stands before equation 4, and what is asked in place of its question."""
+FORM_WORDS = {
+    "okay": "maybe",
+    "坏": "不好",
+    "中": "一般",
+    "否": "矛盾",
+    "或": "中立",
+    "是": "相似",
+}
+"""The forms' words for what tasks call otherwise: prompts are pre-trained with these."""
 ASKED = {False: "{0} It was {mask}.", True: "{0}这很{mask}。"}
 """The hard prompt that asks a model to label sentences (appendix D, Table 1), by `chinese`."""
 SIX_OPTIONS = 86
@@ -67,25 +84,41 @@ def form_task(kind: str, backbone: Backbone, tokens: int, *, chinese: bool = Fal
 def read_as(task: Task, *, hybrid: bool, unified: bool, chinese: bool) -> Task:
     """Return a task in the form of the pre-training of its prompt: ppt, section 3.2.
 
-    A choice takes the form of equation 4. The others take its template and keep their label words,
-    less a capital that the form's words (yes, no) do not have. With `hybrid` the task is asked
-    by its own hard prompt, with `unified` as a choice among its labels.
+    A choice takes the form of equation 4. The others take their form's template and its words: in
+    lower case (yes, no), and the form's own for the same meaning (maybe, not okay). With `hybrid`
+    the template is that of appendix D, or the prompt that was asked for by its name; with `unified`
+    a task is asked as a choice among its labels.
 
     Raises:
         BenchError: the task has no unified view.
     """
-    if unified or (task.format == "choice" and not hybrid):
-        return with_prompt(task, UNIFIED)
-    if hybrid:
+    if hybrid and task.prompt:
         return task
+    if unified or task.format == "choice":
+        read = with_prompt(task, UNIFIED)
+        return replace(read, template=_asked(read.template, chinese)) if hybrid else read
     form = (CHINESE if chinese else ENGLISH)[task.format]
+    template = form.template
+    if hybrid:
+        template = (CHINESE_HYBRID if chinese else HYBRID)[task.format]
     words = tuple(_as_in_form(class_words, form) for class_words in task.words)
-    return replace(task, template=form.template, words=words)
+    return replace(task, template=template, words=words)
+
+
+def _asked(template: str, chinese: bool) -> str:
+    """Return the hard prompt of a choice (appendix D, MCC) for its form (equation 4)."""
+    before, short, long = CHOICE_HYBRID[chinese]
+    return before + template.replace(short, long)
 
 
 def _as_in_form(words: tuple[str, ...], form: Form) -> tuple[str, ...]:
-    """Write in lower case the words that the form has in lower case."""
-    return tuple(word.lower() if word.lower() in form.words else word for word in words)
+    """Write words as the form has them: in lower case, or the form's word of the same meaning."""
+    return tuple(_form_word(word, form) for word in words)
+
+
+def _form_word(word: str, form: Form) -> str:
+    forms = (word.lower(), FORM_WORDS.get(word.lower(), ""))
+    return next((known for known in forms if known in form.words), word)
 
 
 def check_forms(

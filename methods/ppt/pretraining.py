@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from fewbench.data.documents import Document
 from fewbench.errors import BenchError
-from fewbench.nn.losses import cross_entropy
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.soft_prompt import SoftPromptModel
 from fewbench.types import Example, Json
@@ -135,8 +134,7 @@ def pretrain(
     for update in range(1, updates + 1):
         batch = model.collate(model.encode(list(islice(drawn, batch_size))))
         model.forget()
-        scores = model(batch)
-        loss = cross_entropy(scores, batch.labels)
+        scores, loss = model.scores_and_loss(batch)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_([model.soft], 1.0)

@@ -97,7 +97,7 @@ def test_tuning_starts_at_the_prompt_in_its_form(folder, tmp_path, settings):
         PPT, job.task, job.split, kit_of(job, artifacts), {**job.run.settings, "prompt_lr": 0.0}
     )
     torch.testing.assert_close(model.soft.data, prompt)
-    template = {(): "{0}. {mask}.", ("hybrid",): "{0} It was {mask}."}
+    template = {(): "{0}. {mask}.", ("hybrid",): "{0}. It was {mask}."}
     unified = "{0}? A. bad B. fair C. good. Answer is {mask}."
     assert model.describe()["template"] == template.get(tuple(settings), unified)
 

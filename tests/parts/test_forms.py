@@ -103,7 +103,8 @@ class TestReadAs:
             (("no", "Never"), ("maybe",), ("yes",)),
         )
         single = read_as(toy_task("single"), **PLAIN)
-        assert (single.template, single.words) == ("{0}. {mask}.", toy_task("single").words)
+        form = (("terrible",), ("maybe",), ("great",))  # not the task's okay
+        assert (single.template, single.words) == ("{0}. {mask}.", form)
         value = read_as(toy_task("regression"), **PLAIN)
         assert (value.template, value.bounds) == ("{0}. {mask}.", (0.0, 5.0))
 
@@ -111,9 +112,46 @@ class TestReadAs:
         template = "{0} {1}? {options}. Answer is {mask}."
         assert read_as(toy_task("choice"), **PLAIN).template == template
 
-    def test_hybrid_reads_the_tasks_own_prompt(self):
-        for kind in ("single", "pair", "choice"):
-            assert read_as(toy_task(kind), **(PLAIN | {"hybrid": True})) == toy_task(kind)
+    @pytest.mark.parametrize(
+        ("kind", "chinese", "template"),
+        [
+            ("single", False, "{0}. It was {mask}."),
+            ("pair", False, "Question: {0}? {mask}. {1}"),
+            ("choice", False, "We ask {0} {1}? {options}. The answer is {mask}."),
+            ("single", True, "{0}。这很{mask}。"),
+            ("pair", True, "问题：{0}？{mask}。{1}"),
+        ],
+    )
+    def test_hybrid_reads_the_hard_prompts_of_appendix_d(self, kind, chinese, template):
+        settings = PLAIN | {"hybrid": True, "chinese": chinese}
+        read = read_as(toy_task(kind), **settings)
+        assert read.template == template
+        if kind == "pair" and not chinese:
+            assert read.words == (("no",), ("maybe",), ("yes",))
+
+    def test_hybrid_reads_a_prompt_that_was_asked_for(self):
+        task = declared(task_files()).tasks["sst-2"]
+        asked = with_prompt(task, "man-2")
+        assert read_as(asked, **(PLAIN | {"hybrid": True})) == asked
+
+    @pytest.mark.parametrize("name", ["boolq", "cb", "race-middle", "race-high", "rte", "sst-5"])
+    def test_declared_hybrid_prompts_agree(self, name):
+        task = declared(task_files()).tasks[name]
+        names = [prompt.name for prompt in task.prompts]
+        declared_prompt = with_prompt(task, "ppt-hybrid" if "ppt-hybrid" in names else "own")
+        read = read_as(task, **(PLAIN | {"hybrid": True}))
+        assert (read.template, read.words) == (declared_prompt.template, declared_prompt.words)
+
+    def test_five_stars_are_read_with_the_words_of_the_form(self):
+        tasks = declared(task_files()).tasks
+        for settings in (PLAIN, PLAIN | {"hybrid": True}):
+            words = read_as(tasks["sst-5"], **settings).words
+            assert " ".join(word for (word,) in words) == "terrible bad maybe good great"
+        chinese = PLAIN | {"chinese": True}
+        read = read_as(tasks["amazon-zh"], **chinese)
+        assert read.words == with_prompt(tasks["amazon-zh"], "ppt-words").words
+        read = read_as(tasks["cmnli"], **chinese)
+        assert read.words == with_prompt(tasks["cmnli"], "ppt-words").words
 
     def test_unified_reads_any_task_as_a_choice_among_labels(self):
         read = read_as(toy_task("single"), **(PLAIN | {"unified": True}))

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fewbench.data.task_prompts import with_prompt
 from fewbench.data.template import without_words
 from fewbench.errors import BenchError
 from fewbench.nn.fit_context import FitContext, Models
@@ -75,6 +76,43 @@ def test_scores_and_the_prompts_gradient_equal_the_naive_ones(make, kind):
     assert soft.grad.abs().min(1).values.sum() > 0
 
 
+@pytest.mark.parametrize("kind", ["single", "pair"])
+def test_the_loss_over_the_vocabulary_is_equation_2(make, kind):
+    """-log p(<X> = v(y)) of each example over all tokens; of two words, the mean of theirs."""
+    words = (("terrible", "bad"), ("okay",), ("great",)) if kind == "single" else None
+    model = make(kind, **({"words": words} if words else {}))
+    model.over = "vocabulary"
+    backbone, tokenizer = model.backbone, model.backbone.tokenizer
+    examples = toy_rows(model.task).train[:4]
+    matrix = backbone.model.get_input_embeddings().words.weight
+    groups, by_hand = word_ids(model.task, tokenizer), []
+    for example, encoded in zip(examples, model.hard.encode(examples), strict=True):
+        (tokens,) = encoded.sequences
+        logits = naive_scores(
+            model.soft, matrix, backbone.model, tokens.ids, tokens.read, tokenizer
+        )
+        log_p = (logits.double().exp() / logits.double().exp().sum()).log()
+        by_hand.append(
+            -sum(log_p[token] for token in groups[example.label]) / len(groups[example.label])
+        )
+    batch = model.collate(model.encode(examples))
+    over_vocabulary = model.loss(batch).item()
+    assert over_vocabulary == pytest.approx(sum(by_hand).item() / 4, rel=1e-4)
+    scores, _ = model.scores_and_loss(batch)
+    torch.testing.assert_close(scores, model(batch), atol=1e-5, rtol=1e-5)
+    model.over = "words"
+    assert model.loss(batch).item() < over_vocabulary - 0.5  # other tokens take their share
+
+
+def test_the_preset_of_the_paper_reaches_the_model(tiny_model):
+    job = toy_job(methods()["prompt-tuning"], tiny_model, settings={"over": "vocabulary"})
+    kit = FitContext(job.task, job.split, job.protocol, 13, Models(CPU), job.run.student)
+    model = job.method.module().fit(job.task, job.split, kit, tokens=P, **job.run.settings)
+    assert model.over == "vocabulary"
+    assert methods()["prompt-tuning"].presets["paper"] == {"over": "vocabulary"}
+    assert methods()["ppt"].presets["paper"] == {"over": "vocabulary"}
+
+
 def test_the_model_is_frozen_and_computes_no_weight_gradients(make):
     model = make()
     assert [name for name, p in model.named_parameters() if p.requires_grad] == ["soft"]
@@ -115,6 +153,15 @@ def test_vanilla_reads_texts_and_mask_alone_and_hybrid_the_template(folder):
         kit = FitContext(job.task, job.split, job.protocol, 13, Models(CPU), job.run.student)
         model = job.method.module().fit(job.task, job.split, kit, tokens=P, hybrid=hybrid)
         assert model.describe()["template"] == template
+
+
+def test_the_unified_view_keeps_its_options_in_vanilla_tuning(tiny_model):
+    """PT (MC) of ppt, Table 5: tuning in the form of a choice, with no hard prompt."""
+    task = with_prompt(toy_task("single"), "unified")
+    job = toy_job(methods()["prompt-tuning"], tiny_model, task)
+    kit = FitContext(task, job.split, job.protocol, 13, Models(CPU), job.run.student)
+    model = job.method.module().fit(task, job.split, kit, tokens=P)
+    assert model.describe()["template"] == "{0}? A. bad B. fair C. good. Answer is {mask}."
 
 
 @pytest.mark.parametrize(
