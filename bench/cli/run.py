@@ -126,8 +126,8 @@ def run(
     """Run methods on tasks: what has no record yet, and nothing twice.
 
     Without options: all methods on the demo tasks. K and seeds are the protocol's unless they are
-    given; the protocol is quick, demo for the demo tasks, or full with --k full. Runs with --limit or --drop-leaks are
-    not comparable with complete ones.
+    given; the protocol is quick, demo for the demo tasks, or full with --k full. Runs with --limit
+    or --drop-leaks are not comparable with complete ones.
     """
     from fewbench.data.hub import go_offline
     from fewbench.runner.local import choose_device

@@ -68,7 +68,7 @@ def k_title(k: K) -> str:
 
 
 def per_label(k: K, labels: int) -> tuple[int, ...]:
-    """Return how many examples each label gets, in the order in which labels are drawn.
+    """Return the number of examples of each label, in the order in which labels are drawn.
 
     Args:
         k: a number or a total, not full data.

@@ -126,7 +126,7 @@ class TrainingCheckpoint(NamedTuple):
         return self.checkpoints.is_due()
 
     def read(self) -> Stored | None:
-        """Return what was written, if it can be used."""
+        """Return the checkpoint, if it can be used."""
         return self.checkpoints.read(self.name)
 
     def write(self, facts: Json, tensors: Mapping[str, Tensor]) -> None:

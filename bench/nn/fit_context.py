@@ -216,7 +216,7 @@ class FitContext(PrepareContext):
             ) from error
 
     def updates(self, batch_size: int) -> int:
-        """Return how many updates a training takes, if it is not stopped early."""
+        """Return the number of updates of a training that is not stopped early."""
         return self.protocol.in_updates(len(self._split.train), batch_size).max_steps
 
     def train(

@@ -57,7 +57,7 @@ class History:
 
     @property
     def since_best(self) -> int:
-        """How many dev scores in a row were not better than the best."""
+        """The number of dev scores since the best one."""
         return sum(step > self.best_step for step, _ in self.curve)
 
 

@@ -66,7 +66,7 @@ def _processor() -> str:
 
 
 def core_count() -> int | None:
-    """Return how many cores this process may use, or None if the system does not tell."""
+    """Return the number of cores that this process may use, or None if that is unknown."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
