@@ -24,13 +24,16 @@ from fewbench.cli.options import (
     RunsArgument,
     TasksOption,
     ThreadsOption,
+    locations,
 )
 from fewbench.cli.out import note, print_json, print_list
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.measure.attack.attacker import Attacker
     from fewbench.measure.attack.run import Target
     from fewbench.store.measurement import Measurement
+    from fewbench.store.store import Store
     from fewbench.types import Json
 
 ATTACKED = 1000
@@ -94,18 +97,35 @@ def attack(
     """
     from fewbench.data.hub import go_offline
     from fewbench.measure.attack.attacker import AttackConditions, Attacker
-    from fewbench.measure.stored import Locations
-    from fewbench.store.selector import find_run
     from fewbench.store.store import Store
 
     if offline:
         go_offline()
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
-    places = Locations(store, data, model or (), tasks or (), offline, methods or ())
+    places = locations(store, data, model, tasks, methods, offline=offline)
     conditions = AttackConditions(
         recipe, limit or ATTACKED, neighbours, nltk_data, encoder, device, threads, force
     )
     attacker = Attacker(conditions, places, _tell)
+    attacked, errors = _attack_each(runs, attacker, store)
+    if json:
+        print_json([_to_object(target, measurement) for target, measurement in attacked])
+    elif attacked:
+        _show(attacked)
+    if errors:
+        raise typer.Exit(1 if attacked else max(error.exit_code for error in errors))
+
+
+def _attack_each(
+    runs: Sequence[str], attacker: Attacker, store: Store
+) -> tuple[list[tuple[Target, Measurement]], list[BenchError]]:
+    """Attack runs one after another; of several, those that fail do not stop the others.
+
+    Raises:
+        BenchError: the only run fails.
+    """
+    from fewbench.store.selector import find_run
+
     attacked: list[tuple[Target, Measurement]] = []
     errors: list[BenchError] = []
     for run in runs:
@@ -116,12 +136,7 @@ def attack(
                 raise
             errors.append(error)
             note(f"FAILED {run}: {error}")
-    if json:
-        print_json([_to_object(target, measurement) for target, measurement in attacked])
-    elif attacked:
-        _show(attacked)
-    if errors:
-        raise typer.Exit(1 if attacked else max(error.exit_code for error in errors))
+    return attacked, errors
 
 
 def _tell(title: str, count: int, total: int) -> None:

@@ -126,16 +126,18 @@ def _to_object(
 ) -> Json:
     from fewbench.report.compare.rows import to_object
 
-    compared = [
-        {
-            "new": table.first,
-            "against": table.second,
-            "test_rows": table.kept or "all",
-            "rows": [to_object(row) for row in (*table.rows, table.overall) if row is not None],
-            "notes": table.notes,
-        }
-        for table in tables
-    ]
+    compared = []
+    for table in tables:
+        rows = [*table.rows, table.overall] if table.overall else table.rows
+        compared.append(
+            {
+                "new": table.first,
+                "against": table.second,
+                "test_rows": table.kept or "all",
+                "rows": [to_object(row) for row in rows],
+                "notes": table.notes,
+            }
+        )
     ranked = ranks.ranking._asdict() | {"ks": ranks.ks} if ranks.ranking else None
     return {
         "tables": compared,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,14 +21,18 @@ from fewbench.cli.options import (
     RunsArgument,
     TasksOption,
     ThreadsOption,
+    locations,
 )
 from fewbench.cli.out import note, print_json, print_list
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.measure.stored import Locations
+    from fewbench.measure.stored_cost import CostConditions
     from fewbench.store.measurement import Measurement
     from fewbench.store.record import Record
     from fewbench.store.store import Store
+    from fewbench.types import Json
 
 
 def cost(
@@ -78,13 +82,9 @@ def cost(
     """
     import torch
 
-    from fewbench.measure.stored import Locations
     from fewbench.measure.stored_cost import CostConditions, codecarbon
-    from fewbench.measure.stored_cost import cost as measure
-    from fewbench.nn.fit_context import Models
     from fewbench.runner.local import choose_device
-    from fewbench.store.measurement import write
-    from fewbench.store.selector import find_run, title_of
+    from fewbench.store.selector import find_run
     from fewbench.store.store import Store
 
     device = choose_device(device)
@@ -92,23 +92,13 @@ def cost(
     store = Store(results)
     records = [find_run(store, run) for run in runs]
     baseline = find_run(store, against) if against else None
-    places = Locations(store, data, model or (), tasks or (), offline, methods or ())
+    places = locations(store, data, model, tasks, methods, offline=offline)
     conditions = CostConditions(device, threads, examples, rounds, codecarbon() if energy else None)
-    measured: list[tuple[Record, Measurement]] = []
-    for record in records:
-        try:
-            teacher = baseline or _own_teacher(record, store)
-            models = Models(torch.device(device))
-            measurement = measure(record, teacher, places, models, conditions)
-            write(store, record, measurement)
-        except BenchError as error:  # the other runs go on
-            note(f"error: {error}")
-            continue
-        except ValueError as error:
-            note(f"error: {title_of(record.run)}: {error}")
-            continue
-        measured.append((record, measurement))
-        note(f"measured {title_of(record.run)}, load {measurement.environment.load}")
+    measured = [
+        (record, measurement)
+        for record in records
+        if (measurement := _measure(record, baseline, places, conditions)) is not None
+    ]
     if json:
         print_json([_to_object(record, measurement) for record, measurement in measured])
     elif measured:
@@ -117,7 +107,33 @@ def cost(
         raise typer.Exit(1)
 
 
-def _to_object(record: Record, measurement: Measurement) -> Mapping[str, Any]:
+def _measure(
+    record: Record, baseline: Record | None, places: Locations, conditions: CostConditions
+) -> Measurement | None:
+    """Measure a run's model and store its costs, or print why not: the other runs go on."""
+    import torch
+
+    from fewbench.measure.stored_cost import cost as measure
+    from fewbench.nn.fit_context import Models
+    from fewbench.store.measurement import write
+    from fewbench.store.selector import title_of
+
+    try:
+        teacher = baseline or _own_teacher(record, places.store)
+        models = Models(torch.device(conditions.device))
+        measurement = measure(record, teacher, places, models, conditions)
+        write(places.store, record, measurement)
+    except BenchError as error:
+        note(f"error: {error}")
+        return None
+    except ValueError as error:
+        note(f"error: {title_of(record.run)}: {error}")
+        return None
+    note(f"measured {title_of(record.run)}, load {measurement.environment.load}")
+    return measurement
+
+
+def _to_object(record: Record, measurement: Measurement) -> Json:
     settings = dict(measurement.settings)
     return {"run": record.run.key, **measurement.scores, "settings": settings}
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.options import DATA, DataOption, ForceOption, JsonOption
+from fewbench.cli.options import DATA, DataOption, ForceOption, JsonOption, one_task
 from fewbench.cli.out import note, print_json, print_list, say
 from fewbench.errors import BenchError, NeedsNetwork
 
 if TYPE_CHECKING:
     from fewbench.data.data_folder import SplitPlace
-    from fewbench.types import Task
+    from fewbench.types import Json, Task
 
 
 TasksArgument = Annotated[
@@ -42,11 +42,11 @@ def ls(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = 
     print_list(("task and files", "state", "rows", "size", "sum"), lines, right=(2, 3))
 
 
-def _head(task: str, row: dict[str, Any]) -> str:
+def _head(task: str, row: Json) -> str:
     return f"{task}, hub {row['revision'][:8]}" if row["hub"] else task
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+def _cells(row: Json) -> tuple[str, ...]:
     counted = "" if row["rows"] is None else str(row["rows"])
     return (
         f"  {row['file']}",
@@ -63,22 +63,33 @@ def _size(count: int | None) -> str:
     return f"{count / 2**20:.1f}M" if count >= 2**20 else f"{max(1, round(count / 2**10))}K"
 
 
-def _row(place: SplitPlace) -> dict[str, Any]:
+def _row(place: SplitPlace) -> Json:
     source, entry = place.task.source, place.entry
-    fetchable = source.hub and source.root is None
-    state = "here" if place.files else "missing" if entry else "hub" if fetchable else "by hand"
     return {
         "task": place.task.full_name,
         "split": place.split,
         "file": place.shown,
-        "state": state if len(place.files) < 2 else "twice",
+        "state": _state(place),
         "rows": _count(place) if place.files else None,
         "bytes": place.files[0].stat().st_size if place.files else None,
         "sha256": entry.sha256 if entry else None,
         "origin": entry.origin if entry else None,
-        "hub": source.path if fetchable else None,
+        "hub": source.path if _fetchable(place) else None,
         "revision": source.revision,
     }
+
+
+def _fetchable(place: SplitPlace) -> bool:
+    return place.task.source.hub and place.task.source.root is None
+
+
+def _state(place: SplitPlace) -> str:
+    """Say in a word if a file is here, or how it could be had."""
+    if place.files:
+        return "here" if len(place.files) == 1 else "twice"
+    if place.entry:
+        return "missing"
+    return "hub" if _fetchable(place) else "by hand"
 
 
 def _count(place: SplitPlace) -> int | None:
@@ -116,7 +127,7 @@ def fetch(
     asked: dict[tuple[str, str], SplitPlace] = {}
     for place in _places(choose_tasks(split_list(",".join(tasks), "TASKS")), folder):
         asked.setdefault(place.key, place)
-    reports: list[dict[str, Any]] = []
+    reports: list[Json] = []
     for place in asked.values():
         try:
             done: str = data_folder.fetch(place, folder, force=force, notify=note)
@@ -134,7 +145,7 @@ def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOptio
     """Check the files that are there: checksums where known, and rows as the loader reads them."""
     from fewbench.data import data_folder
 
-    reports: list[dict[str, Any]] = []
+    reports: list[Json] = []
     for file, rows, known, error in data_folder.verify(
         _places(_every_source(tasks), _needed(data))
     ):
@@ -182,17 +193,11 @@ def import_(
     as in the data folder.
     """
     from fewbench.data.import_folder import LAYOUTS, import_folder
-    from fewbench.registry.tasks import choose_tasks
 
     if layout is not None and layout not in LAYOUTS:
         raise BenchError(f"--from {layout}", allowed=LAYOUTS, given=layout)
-    chosen = choose_tasks([task])
-    if len(chosen) != 1:
-        names = [one.full_name for one in chosen]
-        raise BenchError(
-            f"'{task}' names {len(chosen)} tasks, and files are imported for one", allowed=names
-        )
-    done = import_folder(chosen[0], folder, _needed(data), layout=layout, force=force)
+    chosen = one_task(task, "files are imported for one")
+    done = import_folder(chosen, folder, _needed(data), layout=layout, force=force)
     reports = [
         {"file": file, "ok": True, "rows": rows, "found": f"{rows} rows, {what}"}
         for file, rows, what in done
@@ -202,7 +207,7 @@ def import_(
     _finish(reports, json)
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show(report: Json) -> None:
     say(
         f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}"
         + (f": {report['found']}" if report["ok"] else "")
@@ -211,7 +216,7 @@ def _show(report: dict[str, Any]) -> None:
         say(f"     {line}")
 
 
-def _finish(reports: Sequence[dict[str, Any]], json: bool) -> None:
+def _finish(reports: Sequence[Json], json: bool) -> None:
     if json:
         print_json(reports)
     if not all(report["ok"] for report in reports):
@@ -242,8 +247,7 @@ def _every_source(requests: Sequence[str] | None) -> list[Task]:
     for request in split_list(",".join(requests or ["all"]), "TASKS"):
         for task in choose_tasks([request]):
             bare = request in ("all", task.name) or request.endswith(".toml")
-            for each in (
-                [with_source(task, source.name) for source in task.sources] if bare else [task]
-            ):
-                found.setdefault(each.full_name, each)
+            each_source = [with_source(task, source.name) for source in task.sources]
+            for one in each_source if bare else [task]:
+                found.setdefault(one.full_name, one)
     return list(found.values())

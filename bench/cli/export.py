@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,7 @@ from fewbench.cli.out import absolute, note, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.report.tables.entry import Entry
     from fewbench.store.record import Record
 
 
@@ -47,37 +49,53 @@ def card(
     json: JsonOption = False,
 ) -> None:
     """Print a method's results as the metadata of a model card (the hub's model-index)."""
-    from fewbench.registry.protocols import protocols
+    from fewbench.registry.protocols import ddofs
     from fewbench.report.query import by_label, find_label, own_files
     from fewbench.report.share.card import front_matter, model_index
     from fewbench.report.tables.blocks import build
     from fewbench.report.tables.entry import entries
-    from fewbench.report.today import UNRECORDED, Today
-    from fewbench.store.cell import entrant_of
+    from fewbench.report.today import Today
 
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
     stored = by_label(
         record for record in _records(results) if record in wanted and record.comparable
     )
     records = stored[find_label(method, stored, str(results))]
+    student_name = _only_student(records)
+    today = Today(own_files(tasks))
+    cells = _of_today(entries(build(records, {}, ddofs(), today.changed)))
+    metadata = model_index(name or student_name or method, cells, today.tasks)
+    if json:
+        print_json(metadata)
+    else:
+        say(front_matter(metadata))
+
+
+def _only_student(records: Sequence[Record]) -> str | None:
+    """Return the model that all runs trained; None for methods without any.
+
+    Raises:
+        BenchError: several models.
+    """
+    from fewbench.store.cell import entrant_of
+
     students = sorted({name for record in records if (name := entrant_of(record.run).student)})
     if len(students) > 1:
         raise BenchError(
             "these are results of several models", allowed=students, fix=f"--student {students[0]}"
         )
-    today = Today(own_files(tasks))
-    blocks = build(
-        records, {}, {name: one.ddof for name, one in protocols().items()}, today.changed
-    )
-    whole = [cell for cell in entries(blocks) if cell.mean is not None]
-    cells = [cell for cell in whole if not {*cell.changed} - {UNRECORDED}]
-    if left_out := len(whole) - len(cells):
+    return students[0] if students else None
+
+
+def _of_today(cells: Sequence[Entry]) -> list[Entry]:
+    """Leave out results without a mean, and with a note those of earlier declarations."""
+    from fewbench.report.today import UNRECORDED
+
+    whole = [cell for cell in cells if cell.mean is not None]
+    kept = [cell for cell in whole if not {*cell.changed} - {UNRECORDED}]
+    if left_out := len(whole) - len(kept):
         note(f"{left_out} results were not made from what is declared today, and are left out")
-    metadata = model_index(name or (students or [method])[0], cells, today.tasks)
-    if json:
-        print_json(metadata)
-    else:
-        say(front_matter(metadata))
+    return kept
 
 
 def csv(
@@ -101,7 +119,7 @@ def csv(
 ) -> None:
     """Write stored runs as CSV: runs.csv, trials.csv, and cells.csv with means over seeds."""
     from fewbench.io.atomic import write_whole
-    from fewbench.registry.protocols import protocols
+    from fewbench.registry.protocols import ddofs
     from fewbench.report.query import code_of, own_files
     from fewbench.report.share.bundle import bundle
     from fewbench.report.tables.blocks import build, to_rows
@@ -111,9 +129,8 @@ def csv(
     records = [record for record in _records(results) if record in wanted]
     if not records:
         raise BenchError("no stored run is of that kind", where=str(results), fix="bench table")
-    ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
     today = Today(own_files(tasks))
-    blocks = build(records, code_of(records, today.methods), ddofs, today.changed)
+    blocks = build(records, code_of(records, today.methods), ddofs(), today.changed)
     for name, data in bundle(records, to_rows(blocks)).items():
         try:
             write_whole(out / name, data)

@@ -11,7 +11,8 @@ from fewbench.cli.options import RESULTS, JsonOption, ResultsOption
 from fewbench.cli.out import note, print_json, say
 
 if TYPE_CHECKING:
-    pass
+    from fewbench.store.damage import Damage
+    from fewbench.types import Json
 
 
 def fsck(
@@ -33,8 +34,7 @@ def fsck(
     store = Store(results)
     damages = store.fsck(repair=repair)
     if json:
-        names = ("path", "reason", "severity", "done")
-        print_json([{name: getattr(damage, name) for name in names} for damage in damages])
+        print_json([_to_object(damage) for damage in damages])
     else:
         for damage in damages:
             say(f"{damage.severity}: {damage}")
@@ -44,3 +44,12 @@ def fsck(
         note(f"{intact} intact records, {len(damages)} findings in {results}")
     if any(damage.serious for damage in damages):
         raise typer.Exit(3)
+
+
+def _to_object(damage: Damage) -> Json:
+    return {
+        "path": damage.path,
+        "reason": damage.reason,
+        "severity": damage.severity,
+        "done": damage.done,
+    }

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fewbench.cli.options import OUTPUT, JsonOption, ResultsOption, TasksOption
-from fewbench.cli.out import absolute, note, print_json
+from fewbench.cli.out import absolute, fail_if_damaged, note, print_json
 
 
 def leaderboard(
@@ -58,7 +58,4 @@ def leaderboard(
         print_json({"file": str(out), "bytes": size, "runs": len(stored), "published": printed})
     else:
         note(f"{out}: {len(stored)} runs, {printed} published rows, {size / 1024:.0f} KiB")
-    for damage in damaged:
-        note(f"damaged: {damage}")
-    if any(damage.serious for damage in damaged):
-        raise typer.Exit(3)
+    fail_if_damaged(damaged)

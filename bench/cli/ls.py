@@ -21,7 +21,15 @@ from fewbench.cli.options import (
     TeacherOption,
     wanted_runs,
 )
-from fewbench.cli.out import chosen_format, console, note, print_csv, print_json, print_list
+from fewbench.cli.out import (
+    chosen_format,
+    console,
+    fail_if_damaged,
+    note,
+    print_csv,
+    print_json,
+    print_list,
+)
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -117,28 +125,29 @@ def _list_runs(results: Path, wanted: Wanted, methods: list[str] | None, form: s
         note(f"no stored run is of that kind, in {results}")
     else:
         _print_runs(rows, form, results)
-    for damage in store.damaged:
-        note(f"damaged: {damage}")
-    if any(damage.serious for damage in store.damaged):
-        raise typer.Exit(3)
+    fail_if_damaged(store.damaged)
 
 
 def _print_runs(rows: Sequence[Json], form: str, results: Path) -> None:
     """Print runs as a table; in a narrow terminal, what says which run it is is one column."""
     from fewbench.report import render
 
-    varied = [name for name in IF_VARIED if len({row[name] for row in rows}) > 1]
+    varied = [name for name in IF_VARIED if _varies(rows, name)]
     status = ["status"] if any(row["status"] != "ok" for row in rows) else []
     columns = ["key", "method", *varied, "score", *status]
     caption = _caption(rows, varied, results)
     shown = _for_reading(rows)
-    cells = [[_text(row[name]) for name in columns] for row in shown]
+    cells = [_texts(row, columns) for row in shown]
     if form == "terminal":
         note(caption)
         if not render.fits(columns, cells, console().width):
             columns = ["key", "run", "score", *status]
             shown = [{**row, "run": _selector(row, varied)} for row in shown]
     _print(shown, columns, form, caption)
+
+
+def _varies(rows: Sequence[Json], name: str) -> bool:
+    return len({row[name] for row in rows}) > 1
 
 
 def _caption(rows: Sequence[Json], varied: Collection[str], results: Path) -> str:
@@ -174,15 +183,23 @@ def _print(rows: Sequence[Json], columns: Sequence[str], form: str, caption: str
     if form == "json":
         print_json(rows)
     elif form == "csv":
-        print_csv([{name: _plain(value) for name, value in row.items()} for row in rows])
+        print_csv([_plain_row(row) for row in rows])
     else:
         right = [number for number, name in enumerate(columns) if name in NUMBERS]
-        cells = [[_text(row[name]) for name in columns] for row in rows]
+        cells = [_texts(row, columns) for row in rows]
         print_list(columns, cells, right=right, form=form, caption=caption)
+
+
+def _plain_row(row: Json) -> Json:
+    return {name: _plain(value) for name, value in row.items()}
 
 
 def _plain(value: Any) -> Any:
     return _text(value) if isinstance(value, (dict, list, tuple)) else value
+
+
+def _texts(row: Json, columns: Sequence[str]) -> list[str]:
+    return [_text(row[name]) for name in columns]
 
 
 def _text(value: Any) -> str:

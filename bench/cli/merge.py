@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from fewbench.cli.copied import chosen_keep, told_copied
 from fewbench.cli.options import RESULTS, KeepOption
 from fewbench.cli.out import absolute, note
 from fewbench.errors import BenchError
-
-if TYPE_CHECKING:
-    from fewbench.report.share.copy import Copied, Keep
 
 
 def merge(
@@ -43,25 +41,4 @@ def merge(
         shown = "; ".join(problems[:3])
         fix = "bench fsck --results FOLDER --repair, and the same command again"
         raise BenchError(f"nothing was merged: {len(problems)} problems: {shown}", fix=fix)
-    note(_told(copy_into(Store(into), found, _keep(keep)), into))
-
-
-def _told(copied: Copied, place: Path) -> str:
-    text = (
-        f"{copied.written} records and {copied.measurements} measurements copied to {place}, "
-        f"{copied.there} records were there already"
-    )
-    return text + (
-        f", {copied.other_code} of them by other code (--keep new takes these)"
-        if copied.other_code
-        else ""
-    )
-
-
-def _keep(text: str | None) -> Keep | None:
-    keeps: dict[str | None, Keep | None] = {None: None, "old": "old", "new": "new"}
-    if text not in keeps:
-        raise BenchError(
-            f"--keep is '{text}'", allowed=("old", "new"), given=text, fix="--keep old"
-        )
-    return keeps[text]
+    note(told_copied(copy_into(Store(into), found, chosen_keep(keep)), into))

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewbench.cli.out import absolute, k_values, numbers
+from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.measure.stored import Locations
     from fewbench.report.query import Wanted
+    from fewbench.store.store import Store
+    from fewbench.types import Task
 
 RUNS, TRAINING, MODELS, DATA, RESULTS, HOW, OUTPUT = PANELS = (
     "Which runs",
@@ -214,3 +218,33 @@ def wanted_runs(
         student=student,
         teacher=teacher,
     )
+
+
+def locations(
+    store: Store,
+    data: Path | None,
+    models: list[str] | None,
+    tasks: list[str] | None,
+    methods: list[str] | None,
+    *,
+    offline: bool,
+) -> Locations:
+    """Return the places that stored models are rebuilt from, by options of these names."""
+    from fewbench.measure.stored import Locations
+
+    return Locations(store, data, models or (), tasks or (), offline, methods or ())
+
+
+def one_task(name: str, why: str) -> Task:
+    """Return the only task that a name stands for; `why` says that there must be one.
+
+    Raises:
+        BenchError: an unknown task, or a name of several, as a suite's.
+    """
+    from fewbench.registry.tasks import choose_tasks
+
+    chosen = choose_tasks([name])
+    if len(chosen) != 1:
+        names = [task.full_name for task in chosen]
+        raise BenchError(f"'{name}' names {len(chosen)} tasks, and {why}", allowed=names)
+    return chosen[0]

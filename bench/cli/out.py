@@ -10,9 +10,11 @@ import io
 import json
 import re
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from fewbench.data.train_size import ALLOWED, parse_k
 from fewbench.errors import BenchError, shortened, steers, visible
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fewbench.report.tables.grid import Grid
-    from fewbench.types import K
+    from fewbench.store.damage import Damage
+    from fewbench.types import Json, K
 
 PLAIN = {
     "─": "-",
@@ -132,7 +135,7 @@ def print_list(
     if form == "terminal":
         print(render.listing(header, rows, console().width, right=right))
         return
-    cells = [[GridCell(text) for text in row] for row in rows]
+    cells = [list(map(GridCell, row)) for row in rows]
     print_grids([Grid(caption, list(header), cells, [], labels=len(header))], form)
 
 
@@ -151,7 +154,7 @@ def print_grids(grids: Sequence[Grid], form: str) -> None:
     print("\n\n".join(texts))
 
 
-def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+def print_csv(rows: Sequence[Json]) -> None:
     """Print rows of the same keys on stdout as CSV."""
     from fewbench.report.render import to_csv
 
@@ -228,3 +231,16 @@ def shown_time(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes:02}m"
     return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
+
+
+def fail_if_damaged(damages: Iterable[Damage]) -> None:
+    """Print what is damaged in a store.
+
+    Raises:
+        Exit: with the code of a damaged store, if any damage is serious.
+    """
+    damages = list(damages)
+    for damage in damages:
+        note(f"damaged: {damage}")
+    if any(damage.serious for damage in damages):
+        raise typer.Exit(3)

@@ -251,14 +251,10 @@ def _show_one(facts: FactSet, recalls: Recalls) -> None:
 
 def _show_relations(facts: FactSet, recalls: dict[str, Recalls]) -> None:
     """Print the MRR of a few models side by side."""
-    rows = [
-        [
-            relation.id,
-            relation.label,
-            *(_three(r.relations[relation.id].mrr) for r in recalls.values()),
-        ]
-        for relation in facts.relations
-    ]
+    rows = []
+    for relation in facts.relations:
+        mrrs = [_three(r.relations[relation.id].mrr) for r in recalls.values()]
+        rows.append([relation.id, relation.label, *mrrs])
     rows.append(["macro", "", *(_three(r.macro.mrr) for r in recalls.values())])
     rows.append(["micro", "", *(_three(r.micro.mrr) for r in recalls.values())])
     print_list(("", "MRR of", *recalls), rows, right=range(2, 2 + len(recalls)))

@@ -19,9 +19,6 @@ from fewbench.cli.options import (
 from fewbench.cli.out import note, print_json, print_list
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from fewbench.types import Json
 
 
@@ -92,7 +89,7 @@ def _print_record(payload: Json) -> None:
     _print_parts(payload, ("run", "scores", "selection"))
     if len(trials) > 1:
         names = ("settings", "dev", "step", "seed")
-        rows = [[_short(trial.get(name)) for name in names] for trial in trials]
+        rows = [_trial_texts(trial, names) for trial in trials]
         print_list(("trial", *names[1:]), rows)
     _print_parts(payload, ("split", "details", "timing", "environment"))
     for warning in payload["warnings"]:
@@ -101,6 +98,10 @@ def _print_record(payload: Json) -> None:
         note(f"failed: {payload['error']}")
     if trace:
         note(str(trace))
+
+
+def _trial_texts(trial: Json, names: Sequence[str]) -> list[str]:
+    return [_short(trial.get(name)) for name in names]
 
 
 def _print_parts(payload: Json, names: Sequence[str]) -> None:

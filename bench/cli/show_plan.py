@@ -103,7 +103,7 @@ def _built_first(plan: Plan, todo: Sequence[Job]) -> dict[str, int]:
 
 def _print_rows(rows: Sequence[PlanRow], first: Mapping[str, int]) -> None:
     names = [field.name for field in fields(PlanRow)]
-    texts = [[str(value) for value in astuple(row)] for row in rows]
+    texts = [list(map(str, astuple(row))) for row in rows]
     print_list(names, texts, right=range(2, len(names)))
     if first:
         built = [[title, str(count)] for title, count in first.items()]

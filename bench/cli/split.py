@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.options import HOW, DataOption, JsonOption, OfflineOption, OneKOption
+from fewbench.cli.options import HOW, DataOption, JsonOption, OfflineOption, OneKOption, one_task
 from fewbench.cli.out import note, one_k, print_json, print_list
-from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.types import Example
+    from fewbench.types import Example, Json, Split
 
 
 def split(
@@ -31,17 +31,12 @@ def split(
     """
     from fewbench.data.reader import read_rows
     from fewbench.data.split import make_split
-    from fewbench.registry.tasks import choose_tasks
 
-    chosen = choose_tasks([task])
-    if len(chosen) != 1:
-        names = [one.full_name for one in chosen]
-        raise BenchError(
-            f"'{task}' names {len(chosen)} tasks, and a split is of one", allowed=names
-        )
-    rows = read_rows(chosen[0], data, offline=offline)
+    chosen = one_task(task, "a split is of one")
+    rows = read_rows(chosen, data, offline=offline)
     size = 16 if k is None and not rows.folds else one_k(k)
-    made = make_split(chosen[0], rows, size, (0 if rows.folds else 13) if seed is None else seed)
+    usual_seed = 0 if rows.folds else 13
+    made = make_split(chosen, rows, size, usual_seed if seed is None else seed)
     parts = {"train": [_plain(e) for e in made.train], "dev": [_plain(e) for e in made.dev]}
     facts = {
         "fingerprint": made.fingerprint,
@@ -59,27 +54,24 @@ def split(
                 "files": rows.files,
             }
         )
-        return
+    else:
+        _print_split(made, parts, facts)
+
+
+def _print_split(made: Split, parts: Mapping[str, Sequence[Json]], facts: Json) -> None:
     note(
         f"{made.task}  k={made.k} seed={made.seed}  "
         f"{len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test"
     )
     note("  ".join(f"{name} {value}" for name, value in facts.items()))
-    print_list(
-        ("part", "id", "label", "text"),
-        [
-            (
-                part,
-                example["id"],
-                str(example["label"]),
-                " | ".join([*example["texts"], *example.get("options", [])]),
-            )
-            for part, examples in parts.items()
-            for example in examples
-        ],
-    )
+    rows = []
+    for part, examples in parts.items():
+        for example in examples:
+            text = " | ".join([*example["texts"], *example.get("options", [])])
+            rows.append((part, example["id"], str(example["label"]), text))
+    print_list(("part", "id", "label", "text"), rows)
 
 
-def _plain(example: Example) -> dict[str, Any]:
+def _plain(example: Example) -> Json:
     options = {"options": list(example.options)} if example.options else {}
     return {"id": example.id, "texts": list(example.texts), "label": example.label, **options}

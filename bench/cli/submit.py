@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fewbench.cli.copied import chosen_keep, told_copied
 from fewbench.cli.options import (
     DataOption,
     DryRunOption,
@@ -19,7 +21,8 @@ from fewbench.cli.out import note, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.report.share.copy import Copied, Keep
+    from fewbench.report.share.gather import FoundRecord
+    from fewbench.report.share.submit import Report
 
 
 def submit(
@@ -43,47 +46,30 @@ def submit(
     problems += report.problems
     copied = None
     if not problems and found and not dry_run:
-        copied = copy_into(Store(results), found, _keep(keep), attached=False)
+        copied = copy_into(Store(results), found, chosen_keep(keep), attached=False)
     if json:
         outcome = (copied or Copied(0, 0, 0, 0))._asdict()
         print_json({"records": len(found), "problems": problems, "notes": report.notes, **outcome})
     else:
-        for problem in problems:
-            say(problem)
-        for text, count in report.notes.items():
-            note(f"{count} x {text}")
-        if texts := sum(len(each.attached) for one in found for each in one.measured):
-            note(
-                f"{texts} files of attacked texts stay where they are: they hold texts of the data"
-            )
+        _print_outcome(found, problems, report)
         note(f"{len(found)} whole records, {len(problems)} problems in {folder}")
         if copied:
-            note(_told(copied, results))
+            note(told_copied(copied, results))
     if problems or not found:
+        why = "see the problems above" if problems else "there are no records"
         raise BenchError(
-            "nothing was copied: "
-            + ("see the problems above" if problems else "there are no records"),
+            f"nothing was copied: {why}",
             where=str(folder),
             fix="mend or take out what is named, and the same command again",
         )
 
 
-def _told(copied: Copied, place: Path) -> str:
-    text = (
-        f"{copied.written} records and {copied.measurements} measurements copied to {place}, "
-        f"{copied.there} records were there already"
-    )
-    return text + (
-        f", {copied.other_code} of them by other code (--keep new takes these)"
-        if copied.other_code
-        else ""
-    )
-
-
-def _keep(text: str | None) -> Keep | None:
-    keeps: dict[str | None, Keep | None] = {None: None, "old": "old", "new": "new"}
-    if text not in keeps:
-        raise BenchError(
-            f"--keep is '{text}'", allowed=("old", "new"), given=text, fix="--keep old"
-        )
-    return keeps[text]
+def _print_outcome(found: Sequence[FoundRecord], problems: Sequence[str], report: Report) -> None:
+    """Print problems on stdout, and on stderr notes and the files that are not copied."""
+    for problem in problems:
+        say(problem)
+    for text, count in report.notes.items():
+        note(f"{count} x {text}")
+    texts = sum(len(each.attached) for one in found for each in one.measured)
+    if texts:
+        note(f"{texts} files of attacked texts stay where they are: they hold texts of the data")

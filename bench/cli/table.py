@@ -24,7 +24,14 @@ from fewbench.cli.options import (
     TeacherOption,
     wanted_runs,
 )
-from fewbench.cli.out import chosen_format, note, print_csv, print_grids, print_json
+from fewbench.cli.out import (
+    chosen_format,
+    fail_if_damaged,
+    note,
+    print_csv,
+    print_grids,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from fewbench.report.published import Published
@@ -125,10 +132,7 @@ def table(
     if unknown := today.unknown_tasks(records):
         names = ", ".join(unknown)
         note(f"not declared here, so changes cannot be seen: {names} (--tasks FILE.toml)")
-    for damage in store.damaged:
-        note(f"damaged: {damage}")
-    if any(damage.serious for damage in store.damaged):
-        raise typer.Exit(3)
+    fail_if_damaged(store.damaged)
 
 
 def _why_empty(stored: int, results: Path) -> str:
@@ -162,7 +166,7 @@ def print_tables(
     order: Order | None = None,
 ) -> None:
     """Print the tables of some records on stdout, published numbers beside them."""
-    from fewbench.registry.protocols import protocols
+    from fewbench.registry.protocols import ddofs
     from fewbench.report.query import code_of, who_takes_what
     from fewbench.report.tables.beside import published_entries, published_rows
     from fewbench.report.tables.blocks import build, to_rows
@@ -171,8 +175,7 @@ def print_tables(
     from fewbench.report.today import Today
 
     today, takes, published, median = shown or Shown(Today(), who_takes_what())
-    ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
-    blocks = build(records, code_of(records, today.methods), ddofs, today.changed)
+    blocks = build(records, code_of(records, today.methods), ddofs(), today.changed)
     if form in ("json", "csv"):
         flat = published_rows(blocks, published) if published else to_rows(blocks)
         print_json(flat) if form == "json" else print_csv(flat)

@@ -16,7 +16,7 @@ from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.data.facts import FactTask
-    from fewbench.types import Example, K, Task
+    from fewbench.types import Example, Json, K, Task
 
 SAMPLE = 1000
 """How many training rows and test rows `bench validate` counts tokens of, the first of each."""
@@ -40,20 +40,12 @@ def validate(
     The tokenizer of --student must have all label words; without it they are only shown. There
     must be --k examples per label, by default as many as the protocol quick takes.
     """
-    reports: list[dict[str, Any]] = []
     given = _Given(data, student, one_k(k), allow_metric_code)
-    for file in files:
-        try:
-            found = _CHECKS.get(file.suffix, _unknown)(file, given)
-            reports.append({"file": str(file), "ok": True, "found": found})
-        except BenchError as error:
-            reports.append({"file": str(file), "ok": False, "error": str(error)})
+    reports = [_report(file, given) for file in files]
     if json:
         print_json(reports)
-    for report in [] if json else reports:
-        say(f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}")
-        for line in report["found"] if report["ok"] else report["error"].splitlines():
-            say(f"     {line}")
+    else:
+        _print_reports(reports)
     if not all(report["ok"] for report in reports):
         raise typer.Exit(2)
 
@@ -65,6 +57,22 @@ class _Given(NamedTuple):
     student: str | None
     k: K | None
     metric_code: bool
+
+
+def _report(file: Path, given: _Given) -> Json:
+    """Check a file, and return what was found, or what is wrong."""
+    try:
+        found = _CHECKS.get(file.suffix, _unknown)(file, given)
+    except BenchError as error:
+        return {"file": str(file), "ok": False, "error": str(error)}
+    return {"file": str(file), "ok": True, "found": found}
+
+
+def _print_reports(reports: Sequence[Json]) -> None:
+    for report in reports:
+        say(f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}")
+        for line in report["found"] if report["ok"] else report["error"].splitlines():
+            say(f"     {line}")
 
 
 def _check_tasks(file: Path, given: _Given) -> list[str]:

@@ -29,6 +29,11 @@ def protocols() -> dict[str, Protocol]:
     return load_protocols(FILE)
 
 
+def ddofs() -> dict[str, int]:
+    """Return by protocol what its standard deviations take off the number of seeds."""
+    return {name: protocol.ddof for name, protocol in protocols().items()}
+
+
 def get_protocol(name: str) -> Protocol:
     """Return a protocol: by name, or that of a user's own `FILE.toml` or `FILE.toml#NAME`.
 

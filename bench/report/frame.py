@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewbench.errors import BenchError
-from fewbench.registry.protocols import protocols
+from fewbench.registry.protocols import ddofs
 from fewbench.store.record import Record
 
 if TYPE_CHECKING:
@@ -102,13 +102,13 @@ def mean_table(frame: pd.DataFrame, rows: Sequence[str], columns: Sequence[str])
             raise BenchError(f"the frame has no column '{name}'", allowed=allowed, given=name)
     done = frame[frame["status"] == "ok"]
     _tell_of_earlier(done)
-    ddofs = {name: protocol.ddof for name, protocol in protocols().items()}
+    of_protocol = ddofs()
     found: dict[tuple[Any, ...], dict[str, float | int]] = {}
     for place, runs in done.groupby(axes, sort=True, dropna=False):
         assert isinstance(place, tuple)
         _check_cell(dict(zip(axes, place, strict=True)), runs)
         scores = runs["score"]
-        ddof = ddofs.get(str(runs["protocol"].iloc[0]), 0)
+        ddof = of_protocol.get(str(runs["protocol"].iloc[0]), 0)
         std = float(scores.std(ddof=ddof)) if len(scores) > 1 else float("nan")
         found[place] = {"mean": float(scores.mean()), "std": std, "n": len(scores)}
     long = pd.DataFrame.from_dict(found, orient="index")
