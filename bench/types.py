@@ -26,8 +26,7 @@ KINDS: tuple[Kind, ...] = ("single", "pair", "choice", "regression")
 BackboneKind = Literal["masked", "causal", "encoder-decoder"]
 Label = int | float
 K = int | str
-"""How many labelled examples a run learns from: 16 per label, or a word (`fewbench.data.train_size`).
-"""
+"""The number of labelled examples per label, or a word for it (`fewbench.data.train_size`)."""
 Settings = Mapping[str, Any]
 Json = dict[str, Any]
 """A JSON object whose keys are open, as parsed or as it will be written."""
@@ -218,13 +217,13 @@ class Rows(NamedTuple):
 class Split:
     """The data that a method may see for a task, K and split seed.
 
-    |dev| = |train|, except with full data; `test` and `unlabeled` carry no labels. `fingerprint` hashes the normalised
-    texts and labels of train and dev, `test_fingerprint` those of test. `leaks` counts test rows
-    that also stand in train or dev; where they were left out of `test`, `dropped` says how many,
-    and `whole_fingerprint` is that of test with them. Where a limit drew test rows, `drawn_of` says
-    from how many. `label_counts` pairs each label with the number of rows that have it in the full
-    train set, from which train and dev were drawn, in label order; it is empty for a method that
-    does not name `label_counts` in its NEEDS.
+    |dev| = |train|, except with full data; `test` and `unlabeled` carry no labels. `fingerprint`
+    hashes the normalised texts and labels of train and dev, `test_fingerprint` those of test.
+    `leaks` counts test rows that also stand in train or dev; where they were left out of
+    `test`, `dropped` says how many, and `whole_fingerprint` is that of test with them. Where a
+    limit drew test rows, `drawn_of` says from how many. `label_counts` pairs each label with
+    the number of rows that have it in the full train set, from which train and dev were drawn,
+    in label order; it is empty for a method that does not name `label_counts` in its NEEDS.
     """
 
     task: str

@@ -43,6 +43,9 @@ class DevCut(NamedTuple):
     most: int = 2000
 
 
+USUAL_CUT = DevCut()
+
+
 def make_split(
     task: Task,
     rows: Rows,
@@ -51,7 +54,7 @@ def make_split(
     *,
     limit: int | None = None,
     drop_leaks: bool = False,
-    cut: DevCut = DevCut(),
+    cut: DevCut = USUAL_CUT,
 ) -> Split:
     """Make the split of a task for one K and split seed, or return one of its published folds.
 

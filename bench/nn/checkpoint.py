@@ -1,10 +1,10 @@
-"""Checkpoints of a run under way: a killed run goes on from the last one, and ends in the same bits.
+"""Checkpoints of a run under way: a killed run goes on from the last one, to the same bits.
 
 A checkpoint holds everything that the rest of a training depends on: trained weights and the best
 so far, the optimizer's moments, the random number generators, the place in the data, and what a
-method's loss carries from update to update. It is an artifact (`fewbench.store.artifacts`), so it is
-written atomically and checked when read; one that is damaged, or of another device or version of
-torch, is not used. Checkpoints go with the run that they belong to.
+method's loss carries from update to update. It is an artifact (`fewbench.store.artifacts`): written
+atomically, and checked when it is read. One that is damaged, or of another device or version of
+torch, is not used. Checkpoints are removed when the record of their run is stored.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Stateful(Protocol):
         ...
 
 
-class Stored(NamedTuple):
+class SavedState(NamedTuple):
     """A checkpoint as read: its facts, and its tensors on the CPU."""
 
     facts: Json
@@ -81,7 +81,7 @@ class Checkpoints:
         """True if the last one was written long enough ago."""
         return time.monotonic() - self._written >= self._every
 
-    def read(self, name: str) -> Stored | None:
+    def read(self, name: str) -> SavedState | None:
         """Return a checkpoint; None if there is none that can be used."""
         try:
             manifest, content = self._artifacts.read(name)
@@ -89,7 +89,7 @@ class Checkpoints:
             return None
         if manifest.pop("made_with", None) != self._made_with:
             return None
-        return Stored(manifest, load(content))
+        return SavedState(manifest, load(content))
 
     def write(self, name: str, facts: Json, tensors: Mapping[str, Tensor]) -> None:
         """Write a checkpoint; where there is no room for it, the run goes on without."""
@@ -106,7 +106,7 @@ class Checkpoints:
         if self.is_due() or any(trained):
             self.write(f"{self._key}-{number}", facts, tensors)
 
-    def read_trial(self, number: int) -> Stored | None:
+    def read_trial(self, number: int) -> SavedState | None:
         """Return the outcome of a trial that had finished."""
         return self.read(f"{self._key}-{number}")
 
@@ -125,7 +125,7 @@ class TrainingCheckpoint(NamedTuple):
         """True if the last one was written long enough ago."""
         return self.checkpoints.is_due()
 
-    def read(self) -> Stored | None:
+    def read(self) -> SavedState | None:
         """Return the checkpoint, if it can be used."""
         return self.checkpoints.read(self.name)
 

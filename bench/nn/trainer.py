@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from fewbench.errors import BenchError
 from fewbench.nn.batch import Batch, Encoded, Shuffled
 from fewbench.nn.checkpoint import (
+    SavedState,
     Stateful,
-    Stored,
     TrainingCheckpoint,
     carried,
     generator_states,
@@ -196,7 +196,7 @@ class _Training:
         return facts, tensors
 
     @torch.no_grad()
-    def restore(self, stored: Stored, carries: Sequence[Stateful]) -> None:
+    def restore(self, stored: SavedState, carries: Sequence[Stateful]) -> None:
         """Go on from a state."""
         facts, tensors = stored
         self.step = facts["step"]

@@ -34,18 +34,18 @@ class Protocol:
     one that is not above it.
 
     Protocols of full data count in `epochs`: passes over train, each with `evals_per_epoch` dev
-    scores unless `eval_every` is given, and `warmup_share`, a share of all updates. With `patience`, training ends after so many
-    dev scores in a row that are not better than the best. Of all training rows, `dev_share` is cut
-    off as dev, but no more than `dev_most` rows.
+    scores unless `eval_every` is given, and `warmup_share`, a share of all updates. With
+    `patience`, training ends after so many dev scores in a row that are not better than the best.
+    Of all training rows, `dev_share` is cut off as dev, but no more than `dev_most` rows.
 
     `micro_batch` is how many rows go through a model at once, where a batch does not fit in memory.
 
     `checkpoint_tie` and `trial_tie` say which of several best dev scores wins: the `first` (LM-BFF,
     a strict >) or the `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation.
     `sizes` gives learning rates by the student's size, the smallest first, in the place of the
-    grid's. `max_length`, by format, takes the place of the tasks' own. `prepare` gives settings of what
-    methods build once for all their runs, where their defaults, the papers', would take too long.
-    `file` is the file of a user's own protocol.
+    grid's. `max_length`, by format, takes the place of the tasks' own. `prepare` gives settings of
+    what methods build once for all their runs, where their defaults, the papers', would take too
+    long. `file` is the file of a user's own protocol.
     """
 
     name: str

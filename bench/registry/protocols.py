@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from fewbench.data.split import DevCut
+from fewbench.data.split import USUAL_CUT, DevCut
 from fewbench.data.train_size import ALLOWED, is_full, is_k
 from fewbench.errors import BenchError
 from fewbench.io import toml
@@ -71,9 +71,9 @@ def check_fits(ks: Iterable[K], protocol: Protocol) -> None:
 
 
 def dev_cut_of(name: str) -> DevCut:
-    """Return a stored run's dev cut of full data, by its protocol; a user's own has the usual one."""
+    """Return the dev cut of a stored run's protocol; the usual one if it is a user's own."""
     known = protocols()
-    return known[name].dev_cut if name in known else DevCut()
+    return known[name].dev_cut if name in known else USUAL_CUT
 
 
 def fitted(task: Task, name: str) -> Task:

@@ -54,8 +54,7 @@ ADDED = (
     "dev_share",
     "dev_most",
 )
-"""Later fields of a protocol: at their defaults they are left out, and older hashes stay as they are.
-"""
+"""Later fields of a protocol. At their defaults they are left out, so that older hashes stay."""
 
 
 _DEFAULTS: Settings = {

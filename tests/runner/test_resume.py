@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fewbench.nn.checkpoint import Checkpoints, Stored
+from fewbench.nn.checkpoint import Checkpoints, SavedState
 from fewbench.nn.fit_context import FitContext, Models
 from fewbench.registry.methods import methods
 from fewbench.runner.run import carry_out
@@ -100,7 +100,7 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path):
     place = Checkpoints(Artifacts(tmp_path), "k", CPU, every=0)
     place.write("k-0-1", {"step": 3}, {"x": torch.arange(3)})
     stored = place.read("k-0-1")
-    assert isinstance(stored, Stored) and stored.facts == {"step": 3}
+    assert isinstance(stored, SavedState) and stored.facts == {"step": 3}
     assert stored.tensors["x"].tolist() == [0, 1, 2]
     file = tmp_path / "k-0-1.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"?")
