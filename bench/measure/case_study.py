@@ -14,19 +14,6 @@ from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import Example, ModelRef, Split, Task
 
-SHARED = (
-    "task",
-    "source",
-    "template",
-    "k",
-    "seed",
-    "protocol",
-    "fingerprint",
-    "test_fingerprint",
-)
-"""The fields of a run that its teacher's run has too."""
-
-
 def study(
     record: Record, texts: Sequence[str], top: int, locations: Locations
 ) -> list[dict[str, str]]:
@@ -114,9 +101,6 @@ def _teacher(record: Record, method: MethodInfo, store: Store) -> Built | None:
         return None
     name = run.settings.get(method.trained_by, method.settings[method.trained_by])
     for other in store.records():
-        teacher = other.run
-        if (teacher.method, teacher.settings, teacher.student) != (name, {}, run.teacher):
-            continue
-        if all(getattr(teacher, field) == getattr(run, field) for field in SHARED):
+        if other.run.key == run.inputs.teacher:
             return Built(model_key(other), f"the teacher ({name})")
     raise BenchError(f"the run of its teacher ({name}) is not stored here", where=str(store.root))

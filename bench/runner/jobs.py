@@ -70,6 +70,11 @@ class Job:
     keep: bool = False
 
     @property
+    def lineage(self) -> tuple[Job, ...]:
+        """The job, that of its trained teacher, that of the teacher's own, and so on."""
+        return (self, *(self.teacher.lineage if self.teacher else ()))
+
+    @property
     def searched(self) -> tuple[str, ...]:
         """The settings that trials may vary; none where nothing is trained."""
         return self.method.searched(self.run.settings)

@@ -12,6 +12,7 @@ from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.pretrained import count_parameters
 from fewbench.registry.protocol import Protocol
+from fewbench.registry.teachers import lineage, returned
 from fewbench.runner.jobs import Job, Preparation
 from fewbench.store.inputs import RowHashes, make_inputs, trials_hash, trials_of
 from fewbench.store.record import run_key
@@ -119,23 +120,19 @@ class JobMaker:
         return self.protocol.of_size(count_parameters(Path(model.path)))
 
     def _trained_teacher(self, data: JobData, method: MethodInfo, settings: Settings) -> Job | None:
-        setting = method.trained_by
-        if setting is None:
+        taught = next(lineage(method, settings, self.methods), None)
+        if taught is None:
             return None
-        name = settings.get(setting, method.settings[setting])
-        able = {
-            other.name: other
-            for other in self.methods.values()
-            if "student" in other.needs and not other.trained_by
-        }
-        if name not in able:
+        if data.task.kind not in taught.method.kinds:
             raise BenchError(
-                f"'{name}' cannot train the teacher of {method.name}",
-                allowed=able,
-                given=str(name),
-                fix=f"--methods {method.name}:{setting}={next(iter(able))}",
+                f"'{taught.method.name}' trains no teacher of {method.name} on {data.task.name}: "
+                f"it takes no {data.task.kind} task",
+                allowed=taught.method.kinds,
+                fix=f"another {method.trained_by}, or another task",
             )
-        return self.job(data, able[name], {}, keep=True, backbone=self.models["teacher"])
+        own = returned(taught.method, taught.settings) == "student"
+        backbone = self.models["teacher"] if own else None
+        return self.job(data, taught.method, taught.settings, keep=True, backbone=backbone)
 
     def _preparation(self, run: Run, task: Task, method: MethodInfo) -> Preparation | None:
         kind = method.prepared_kind(task.format, run.settings)

@@ -19,6 +19,7 @@ from fewbench.registry.protocol import Protocol
 from fewbench.registry.protocols import FULL_PROTOCOL, check_fits, get_protocol
 from fewbench.registry.settings import Chosen, choose_methods, methods_of
 from fewbench.registry.tasks import choose_tasks
+from fewbench.registry.teachers import lineage
 from fewbench.runner.compatibility import match
 from fewbench.runner.jobs import Job, Plan
 from fewbench.runner.maker import JobData, JobMaker
@@ -142,17 +143,17 @@ def _stored(jobs: Iterable[Job], store: Store) -> dict[str, Record]:
     """Return the records of jobs and of the runs that train their teachers, by key."""
     records = {}
     for job in jobs:
-        for run in [job.teacher.run, job.run] if job.teacher else [job.run]:
-            record = store.get(run)
+        for needed in job.lineage:
+            record = store.get(needed.run)
             if record is not None:
-                records[run.key] = record
+                records[needed.key] = record
     return records
 
 
 def _maker(
     request: Request, protocol: Protocol, known: Mapping[str, MethodInfo], chosen: Sequence[Chosen]
 ) -> JobMaker:
-    needs = {need for choice in chosen for need in choice.method.needs}
+    needs = {need for choice in chosen for need in _needs(choice, known)}
     embedded = TEACHER if request.student == STUDENT else None
     names = {"student": request.student, "teacher": request.teacher or embedded}
     models: dict[str, ModelRef | None] = dict.fromkeys(names)
@@ -167,6 +168,12 @@ def _maker(
         limit=request.limit,
         drop_leaks=request.drop_leaks,
     )
+
+
+def _needs(choice: Chosen, known: Mapping[str, MethodInfo]) -> set[str]:
+    """Return what a method needs, with those that train its teacher and that one's."""
+    teachers = lineage(choice.method, choice.settings, known)
+    return set(choice.method.needs).union(*(taught.method.needs for taught in teachers))
 
 
 def _ks_and_seeds(

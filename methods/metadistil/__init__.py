@@ -11,6 +11,10 @@ KD is a squared error: of the softmaxes at T, times T^2, as its code has it (`ms
 logits, as thesis 5.3.1 says (`logits`); `kl` is Hinton's, as in 5.6. PT is pkd's term, which the
 thesis says it does without; `reference` has it. Regression as in vanilla-kd.
 
+`returns=teacher` gives the teacher as the last update left it. Static and cross teaching (thesis
+section 5.6.3) are methods with `teacher=metadistil:returns=teacher`: vanilla-kd teaches the same
+student again, truncate+kd another one.
+
 Departs from the reference implementation: a batch of the quiz an update, not all of it. Only the
 student's rate and batch are searched, not mu (`teacher_lr`) and alpha.
 """
@@ -52,6 +56,7 @@ def fit(
     beta: Weight = 0.0,
     pilot: bool = True,
     quiz: Share = 0.1,
+    returns: Literal["student", "teacher"] = "student",
     teacher_lr: Weight = 1e-5,
     lr: Positive = 1e-5,
     batch_size: Count = 8,
@@ -100,7 +105,7 @@ def fit(
             carries=[meta, quizzes],
         )
     kit.notes["quiz"] = {"examples": [example.id for example in quiz_examples], **meta.curve()}
-    return model
+    return model if returns == "student" else teacher_model.requires_grad_(True)
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
