@@ -14,6 +14,7 @@ from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import Example, ModelRef, Split, Task
 
+
 def study(
     record: Record, texts: Sequence[str], top: int, locations: Locations
 ) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewbench.errors import ModelError
 from fewbench.nn.batch import Batch, Encoded
 from fewbench.nn.encoder import embed, encode, encode_all, encode_maps, encode_reads
 from fewbench.nn.families import Embedder, Layer, family_of
@@ -35,15 +36,21 @@ class Backbone(nn.Module):
 
     `encodings` holds token ids by view (template, task) and example (id, texts, options); copies of
     one backbone share it. `changes` lists what was done to the model's structure, as
-    `fewbench.nn.prune` can redo it.
+    `fewbench.nn.prune` can redo it. Without `has_head` its checkpoint had no language head.
 
     Axes: S sequences, N tokens, d width, W words, V vocabulary.
     """
 
     def __init__(
-        self, model: nn.Module, tokenizer: Any, ref: ModelRef, encodings: Encodings | None = None
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        ref: ModelRef,
+        encodings: Encodings | None = None,
+        has_head: bool = True,
     ) -> None:
         super().__init__()
+        self.has_head = has_head
         self.encodings: Encodings = {} if encodings is None else encodings
         self.model = model
         self.tokenizer = tokenizer
@@ -70,6 +77,21 @@ class Backbone(nn.Module):
         """The number of positions that the model has for the tokens of one sequence."""
         embedder = self._family.embedder(self.model)
         return cast(nn.Embedding, embedder.positions).num_embeddings - embedder.first_position
+
+    def check_head(self) -> None:
+        """Refuse a model that cannot say a word.
+
+        Raises:
+            ModelError: its checkpoint has no language head.
+        """
+        if not self.has_head:
+            raise ModelError(
+                f"the checkpoint of {self.ref.name} has no masked language head, "
+                "which a prompt is read by",
+                where=self.ref.path,
+                allowed="methods with a head of their own: ft, vanilla-kd, pkd",
+                fix="a checkpoint that was saved with its language-model head",
+            )
 
     def read(self, batch: Batch) -> Tensor:
         """Return the last hidden state of each sequence's read token (mask or first), [S, d]."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from fewbench.errors import BenchError
 from fewbench.nn import losses
@@ -202,19 +202,33 @@ def layer_map(student: int, teacher: int, strategy: str) -> list[int]:
     return [teacher - student + layer for layer in range(1, student)]
 
 
-def check_layers(student: Backbone, teacher: Backbone) -> None:
-    """Refuse two models whose hidden states cannot be compared layer by layer.
+def state_map(student: Backbone, teacher: Backbone) -> nn.Linear | None:
+    """Return a new linear map of the student's states to the teacher's width; None if it is one."""
+    widths = (student.config.hidden_size, teacher.config.hidden_size)
+    return None if widths[0] == widths[1] else nn.Linear(*widths, bias=False).to(student.device)
+
+
+def check_widths(student: Backbone, teacher: Backbone) -> None:
+    """Refuse two models of different widths.
 
     Raises:
-        BenchError: different widths, a teacher of fewer layers, or a student of one.
+        BenchError: they are.
     """
     widths = [backbone.config.hidden_size for backbone in (student, teacher)]
     if widths[0] != widths[1]:
         raise BenchError(
             f"hidden states of {student.ref.name} are {widths[0]} wide, "
             f"those of the teacher {teacher.ref.name} {widths[1]}",
-            fix="a student and a teacher of one width, or vanilla-kd",
+            fix="a student and a teacher of one width, or pkd, which learns a map",
         )
+
+
+def check_layers(student: Backbone, teacher: Backbone) -> None:
+    """Refuse two models whose layers below the last cannot be compared.
+
+    Raises:
+        BenchError: a teacher of fewer layers, or a student of one.
+    """
     check_depth(student, teacher)
     if len(student.layers) < 2:
         raise BenchError(

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from safetensors.torch import load as load_tensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from fewbench.data.documents import Document, documents
 from fewbench.data.metrics import score
@@ -42,7 +42,7 @@ class Models:
         """Copy the pretrained model, on the device; copies share their tokenizer and encodings."""
         original = self.pretrained(ref)
         model = copy.deepcopy(original.model).to(self.device)
-        return type(original)(model, original.tokenizer, ref, original.encodings)
+        return type(original)(model, original.tokenizer, ref, original.encodings, original.has_head)
 
     def shared(self, key: str, read: Callable[[], TaskModel]) -> TaskModel:
         """Return the trained model of a key; the last one is cached for all trials of a run."""
@@ -229,6 +229,7 @@ class FitContext(PrepareContext):
         micro_batch: int | None = None,
         whole_vocabulary: bool = False,
         carries: Sequence[Stateful] | None = None,
+        beside: nn.Module | None = None,
     ) -> History:
         """Train on the split's train part by the protocol, and keep the best dev checkpoint.
 
@@ -263,6 +264,7 @@ class FitContext(PrepareContext):
             whole_vocabulary=whole_vocabulary,
             carries=carries or (),
             checkpoint=checkpoint,
+            beside=beside,
         )
         self.notes["best_step"] = history.best_step
         self.notes["curve"] = [[step, round(dev, 6)] for step, dev in history.curve]

@@ -40,17 +40,18 @@ def open_backbone(ref: ModelRef) -> Backbone:
     """
     kind = backbone_kind(ref)
     view = VIEWS[kind]
-    read = load(ref, view.auto, masked=kind == "masked")
+    read = load(ref, view.auto, masked=kind == "masked", headless=kind == "masked")
     read.tokenizer.split_special_tokens = True  # "[MASK]" in a row is text
     if read.tokenizer.is_fast:
         read_as_text(read.tokenizer.backend_tokenizer)
-    return view.backbone(read.model, read.tokenizer, ref)
+    return view.backbone(read.model, read.tokenizer, ref, has_head=read.has_head)
 
 
 def prompt_model(backbone: Backbone, task: Task) -> PromptModel:
     """Return a task's prompt as the backbone's kind reads it.
 
     Raises:
-        BenchError: label words or a template that the model cannot read.
+        BenchError: label words or a template that the model cannot read, or no language head.
     """
+    backbone.check_head()
     return VIEWS[backbone_kind(backbone.ref)].prompt(backbone, task)

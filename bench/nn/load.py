@@ -17,19 +17,30 @@ from fewbench.types import Json, ModelRef
 
 
 class Pretrained(NamedTuple):
-    """A model in evaluation mode, float32, and its fast tokenizer."""
+    """A model in evaluation mode, float32, and its fast tokenizer.
+
+    Without a head, its language head is random: nothing may read it.
+    """
 
     model: nn.Module
     tokenizer: Any
+    has_head: bool = True
 
 
-def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = True) -> Pretrained:
+def load(
+    ref: ModelRef,
+    auto: str = "AutoModelForMaskedLM",
+    *,
+    masked: bool = True,
+    headless: bool = False,
+) -> Pretrained:
     """Load a language model, a masked one unless said otherwise.
 
     Args:
         ref: the model.
         auto: the class of transformers that reads its kind.
         masked: its tokenizer must have a mask token.
+        headless: a checkpoint may lack its whole language head, as MiniLM's and TinyBERT's do.
 
     Raises:
         ModelError: weights that are missing, truncated, of another shape or not finite; a tokenizer
@@ -42,14 +53,15 @@ def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = Tr
     _check_type(config, folder)
     _check_weights(folder)
     try:
-        model, info = getattr(transformers, auto).from_pretrained(
-            folder,
-            dtype=torch.float32,
-            trust_remote_code=False,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with torch.random.fork_rng():  # a missing head is drawn
+            model, info = getattr(transformers, auto).from_pretrained(
+                folder,
+                dtype=torch.float32,
+                trust_remote_code=False,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
@@ -58,10 +70,11 @@ def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = Tr
     ) as error:  # tokenizers raises bare Exception, and transformers ImportError in its place
         reason = [*str(error).strip().splitlines(), type(error).__name__][0]
         raise ModelError(f"this model cannot be loaded: {reason}", where=ref.path) from error
-    _check_complete(model, info, ref)
+    has_head = not (headless and _lacks_head(model, info))
+    _check_complete(model, info, ref, has_head=has_head)
     _check_tokenizer(model, tokenizer, ref, masked)
     _read_whole(tokenizer)
-    return Pretrained(model.eval(), tokenizer)
+    return Pretrained(model.eval(), tokenizer, has_head)
 
 
 def _check_configuration(folder: Path) -> Json:
@@ -104,10 +117,24 @@ def _check_weights(folder: Path) -> None:
             ) from error
 
 
-def _check_complete(model: nn.Module, info: Json, ref: ModelRef) -> None:
-    missing = sorted(
-        key for key in info["missing_keys"] if "pooler" not in key and "position_ids" not in key
-    )
+def _missing(info: Json) -> list[str]:
+    """Return the names of the weights that a checkpoint lacks and that are used here."""
+    unused = ("pooler", "position_ids")
+    return sorted(key for key in info["missing_keys"] if not any(name in key for name in unused))
+
+
+def _lacks_head(model: nn.Module, info: Json) -> bool:
+    """True if a checkpoint has nothing of the language head, but for weights tied to others."""
+    base = f"{model.base_model_prefix}."
+    weights = dict(model.named_parameters(remove_duplicate=False))
+    missing = {id(weights.get(name)) for name in _missing(info)}
+    head = [weight for name, weight in model.named_parameters() if not name.startswith(base)]
+    return bool(head) and all(id(weight) in missing for weight in head)
+
+
+def _check_complete(model: nn.Module, info: Json, ref: ModelRef, *, has_head: bool) -> None:
+    base = f"{model.base_model_prefix}."
+    missing = [key for key in _missing(info) if has_head or key.startswith(base)]
     if missing:
         raise ModelError(
             f"{len(missing)} weights are missing, {missing[0]} among them: they would be random",

@@ -76,6 +76,7 @@ def train(
     whole_vocabulary: bool = False,
     carries: Sequence[Stateful] = (),
     checkpoint: TrainingCheckpoint | None = None,
+    beside: nn.Module | None = None,
 ) -> History:
     """Train a model and leave it at its best dev checkpoint.
 
@@ -95,6 +96,7 @@ def train(
         loss: of a batch, a scalar mean over it; None means the task's own.
         micro_batch: examples per forward pass, where a whole batch does not fit in memory; None
             means the protocol's.
+        beside: trained along with the model, such as linear maps that only its loss uses.
         whole_vocabulary: embeddings of tokens beyond those examples and the label words are read.
         carries: what `loss` changes from update to update.
         checkpoint: where the state is kept while training, and what a killed run goes on from.
@@ -104,7 +106,8 @@ def train(
     """
     protocol = protocol.in_updates(len(examples), batch_size)
     with _focus(model, (*examples, *also_read), protocol, whole_vocabulary):
-        training = _Training(model, protocol, lr, Shuffled(len(examples), batch_size, seed))
+        order = Shuffled(len(examples), batch_size, seed)
+        training = _Training(model, protocol, lr, order, beside)
         stored = checkpoint.read() if checkpoint else None
         if stored is not None:
             training.restore(stored, carries)
@@ -117,7 +120,7 @@ def train(
         training.keep_best()
         if checkpoint and checkpoint.is_due():
             checkpoint.write(*training.state(carries))
-        model.zero_grad(set_to_none=True)
+        _joined(model, beside).zero_grad(set_to_none=True)
     model.eval()
     return training.history
 
@@ -125,9 +128,16 @@ def train(
 class _Training:
     """The state of a training between two updates."""
 
-    def __init__(self, model: TaskModel, protocol: Protocol, lr: float, order: Shuffled) -> None:
+    def __init__(
+        self,
+        model: TaskModel,
+        protocol: Protocol,
+        lr: float,
+        order: Shuffled,
+        beside: nn.Module | None = None,
+    ) -> None:
         self.model, self.protocol, self.order = model, protocol, order
-        self.vectors, self.optimizer = _optimizer(model, lr, protocol)
+        self.vectors, self.optimizer = _optimizer(_joined(model, beside), lr, protocol)
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _schedule(protocol))
         self.selected = [*self.vectors, *_moving(model)]
         self.best = [tensor.detach().clone() for tensor in self.selected]
@@ -224,6 +234,10 @@ class _Training:
 def _moving(model: nn.Module) -> list[Tensor]:
     """Return the buffers that training may move (ranges of quantised inputs)."""
     return [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+
+
+def _joined(model: nn.Module, beside: nn.Module | None) -> nn.Module:
+    return model if beside is None else nn.ModuleList([model, beside])
 
 
 def _moments(stored: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

@@ -46,10 +46,11 @@ class MethodInfo:
     setting named there that is on goes before the format. `prepare_settings` are the arguments of
     `prepare`, `fit_settings` those of `fit` (or `transform`): a setting may be of both.
     `prepare_checks` says whether it has a `check_prepare` of the corpus. A `step` has a `transform`
-    (model to model) in place of `fit`: alone it starts at the trained teacher, and it composes with
-    others (`fewbench.registry.pipeline`); after a `last` step, or one with the settings `last_if`,
-    nothing may follow, and `pipelines` are those that begin with it and belong to `all`. `study`
-    names the module of `nn/` whose `study` tells of its kept models (`bench show --text`).
+    (model to model) in place of `fit`: alone it starts at the trained teacher. What `composes` has
+    one and goes with others (`fewbench.registry.pipeline`); it may have a `fit` too. After a `last`
+    step, or one with the settings `last_if`, nothing may follow, and `pipelines` are those that
+    begin with it and belong to `all`. `study` names the module of `nn/` whose `study` tells of its
+    kept models (`bench show --text`).
     `by_path` says that the user named its file: a method that is being worked on, so that runs of
     its earlier code are run again.
     """
@@ -72,6 +73,7 @@ class MethodInfo:
     fit_settings: tuple[str, ...] = ()
     prepare_checks: bool = False
     step: bool = False
+    composes: bool = False
     last: bool = False
     last_if: Settings = field(default_factory=dict)
     pipelines: tuple[str, ...] = ()
@@ -206,7 +208,8 @@ def read_method(file: Path) -> MethodInfo:
     tree = parse(file)
     name = _checked_name(file)
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    fit = functions.get("fit") or functions.get("transform")
+    transform = functions.get("transform")
+    fit = functions.get("fit") or transform
     if fit is None:
         raise BenchError(
             "a method file must define fit(task, split, kit, *, <settings with defaults>)",
@@ -215,6 +218,8 @@ def read_method(file: Path) -> MethodInfo:
         )
     constants = _constants(tree)
     fitted, annotations = _settings(fit, file)
+    if transform is not None and _settings(transform, file)[0] != fitted:
+        raise BenchError("fit and transform differ in their settings", where=str(file))
     prepare = functions.get("prepare")
     prepared, prepare_annotations = _settings(prepare, file) if prepare else ({}, {})
     _check_defaults(file, prepared, fitted)
@@ -237,6 +242,7 @@ def read_method(file: Path) -> MethodInfo:
         fit_settings=tuple(fitted),
         prepare_checks="check_prepare" in functions,
         step="fit" not in functions,
+        composes="transform" in functions,
         last=_literal(constants.get("LAST"), file, "LAST", False),
         last_if=_literal(constants.get("LAST_IF"), file, "LAST_IF", {}),
         pipelines=tuple(_literal(constants.get("PIPELINES"), file, "PIPELINES", ())),

@@ -72,7 +72,7 @@ def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:
         file=steps[0].file,
         summary=f"{names}: a pipeline from the trained teacher.",
         paper="; ".join(dict.fromkeys(step.paper for step in steps)),
-        needs=_union(step.needs for step in steps),
+        needs=_union(map(_needs_of_step, steps)),
         settings=settings,
         annotations=annotations,
         search=_union(step.search for step in steps),
@@ -138,6 +138,11 @@ def _union(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(names)))
 
 
+def _needs_of_step(step: MethodInfo) -> list[str]:
+    """Return what a step needs: the model before it takes the place of a student of its own."""
+    return [need for need in step.needs if need != "student"]
+
+
 def _common(names: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Return the names that every step has, in the order of the first."""
     shared = set(names[0]).intersection(*names[1:])
@@ -167,12 +172,12 @@ def settings_of(step: MethodInfo, method: MethodInfo, settings: Settings) -> Jso
 
 
 def _step(name: str, whole: str, known: Mapping[str, MethodInfo]) -> MethodInfo:
-    steps: Sequence[str] = [step for step, info in known.items() if info.step]
+    steps: Sequence[str] = [step for step, info in known.items() if info.composes]
     if name not in known:
         raise BenchError(
             f"unknown step '{name}' in '{whole}'", allowed=steps, given=name, fix="bench ls methods"
         )
-    if not known[name].step:
+    if not known[name].composes:
         raise BenchError(
             f"'{name}' in '{whole}' is no step: it does not turn a model into another",
             where=str(known[name].file),

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo
@@ -46,8 +46,8 @@ def teacher_of(
 
 def lineage(
     method: MethodInfo, settings: Settings, known: Mapping[str, MethodInfo]
-) -> Iterator[Chosen]:
-    """Yield the method that trains a run's teacher, the one that trains that one's, and so on.
+) -> list[Chosen]:
+    """List the method that trains a run's teacher, the one that trains that one's, and so on.
 
     Raises:
         BenchError: a method that would train its own teacher, besides those of `teacher_of`.
@@ -61,7 +61,7 @@ def lineage(
                 fix=f"--methods {method.name}:{method.trained_by}=ft",
             )
         chain.append(taught)
-        yield taught
+    return chain[1:]
 
 
 def returned(method: MethodInfo, settings: Settings) -> str:

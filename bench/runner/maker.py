@@ -120,9 +120,10 @@ class JobMaker:
         return self.protocol.of_size(count_parameters(Path(model.path)))
 
     def _trained_teacher(self, data: JobData, method: MethodInfo, settings: Settings) -> Job | None:
-        taught = next(lineage(method, settings, self.methods), None)
-        if taught is None:
+        teachers = lineage(method, settings, self.methods)
+        if not teachers:
             return None
+        taught = teachers[0]
         if data.task.kind not in taught.method.kinds:
             raise BenchError(
                 f"'{taught.method.name}' trains no teacher of {method.name} on {data.task.name}: "

@@ -145,6 +145,8 @@ def check_models(job: Job, models: Models) -> None:
     task = job.task
     for ref in filter(None, (job.run.student, job.run.teacher)):
         backbone = models.pretrained(ref)
+        if "template" in job.method.needs:
+            backbone.check_head()
         if "words" in job.method.needs:
             prompt_model(backbone, task)
         if backbone.places < task.max_length:
@@ -166,7 +168,8 @@ def _checks_of(work: Work) -> Iterator[tuple[object, Check]]:
     refs = (run.student, run.teacher)
     if any(refs):
         paths = tuple(ref and ref.path for ref in refs)
-        yield (paths, work.task.full_name, "words" in method.needs), Check(MODELS, work.named())
+        read = tuple(need in method.needs for need in ("words", "template"))
+        yield (paths, work.task.full_name, read), Check(MODELS, work.named())
     if method.checks:
         key = (method.name, method.file, work.task.full_name, *refs, repr(run.settings))
         yield key, Check(method.name, work.named())

@@ -109,8 +109,9 @@ def fit(
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse a temperature of 0, a quiz of none or all of train, and with beta what pkd refuses."""
+    """Refuse a temperature of 0, a quiz of none or all, and with beta models of two widths."""
     distil.check_temperature(settings["temperature"])
     check_quiz(settings["quiz"])
     if settings["beta"]:
+        distil.check_widths(student, teacher)
         distil.check_layers(student, teacher)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from lessons import lessons_of, two_sized_job, wider
 
 from fewbench.errors import BenchError
 from fewbench.registry.methods import methods, read_method
 from fewbench.registry.pipeline import pipeline
 from fewbench.store.artifacts import Artifacts
 from fewbench.testing import run_job, toy_job
-from lessons import lessons_of, two_sized_job, wider
 
 KNOWN = methods()
 QUICK = {"lr": 1e-3, "batch_size": 2}

@@ -16,6 +16,7 @@ from fewbench.nn.classifier import HeadModel
 from fewbench.nn.distil import (
     BatchStream,
     check_layers,
+    check_widths,
     draw_pool,
     hard_loss,
     head_scores,
@@ -23,6 +24,7 @@ from fewbench.nn.distil import (
     logits,
     read_states,
     soft_loss,
+    state_map,
     targets,
     word_targets,
 )
@@ -176,7 +178,10 @@ def test_layers_that_cannot_be_compared(backbone, tiny_model):
     wide = open_backbone(backbone.ref)
     wide.config.hidden_size = 24
     with pytest.raises(BenchError, match=r"16 wide, those of the teacher .* 24"):
-        check_layers(backbone, wide)
+        check_widths(backbone, wide)
+    check_layers(backbone, wide)
+    assert state_map(backbone, backbone) is None
+    assert state_map(backbone, wide).weight.shape == (24, 16)
 
 
 @pytest.mark.parametrize("kind", ["single", "choice"])

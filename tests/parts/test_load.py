@@ -11,8 +11,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fewbench.errors import BenchError, ModelError, NeedsNetwork
+from fewbench.nn.classifier import HeadModel
+from fewbench.nn.fit_context import Models
+from fewbench.nn.kinds import open_backbone, prompt_model
 from fewbench.nn.load import load
+from fewbench.registry.methods import methods
 from fewbench.registry.pretrained import find_model
+from fewbench.runner.preflight import answer_checks, checks_of, grouped
+from fewbench.testing import toy_job, toy_rows, toy_task
 from fewbench.types import ModelRef
 
 
@@ -89,6 +95,51 @@ def test_missing_head_weights(folder):
         lambda weights: [weights.pop(name) for name in list(weights) if name.startswith("cls.")],
     )
     refused(folder, r"weights are missing, cls\.predictions")
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "albert", "electra"])
+def test_a_checkpoint_without_a_head_is_read_where_none_is_needed(tiny, tmp_path, family):
+    """MiniLM's and TinyBERT's are saved so; with the head in part they are damaged."""
+    from transformers import AutoModel
+
+    folder = Path(shutil.copytree(tiny(family), tmp_path / "headless"))
+    whole = open_backbone(find_model(str(tiny(family))))
+    AutoModel.from_pretrained(folder).save_pretrained(folder, safe_serialization=True)
+    state = torch.random.get_rng_state()
+    backbone = open_backbone(find_model(str(folder)))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert (whole.has_head, backbone.has_head) == (True, False)
+    task = toy_task("single")
+    texts = toy_rows(task).test
+    first, second = (HeadModel(b.eval(), task) for b in (whole, backbone))
+    batch = first.collate(first.encode(texts))
+    torch.testing.assert_close(first.backbone.read(batch), second.backbone.read(batch))
+    with pytest.raises(ModelError, match="no masked language head"):
+        prompt_model(backbone, task)
+    refused(folder, "weights are missing")
+
+
+def test_half_a_head_is_a_damaged_model(folder):
+    edit_weights(folder, lambda weights: weights.pop("cls.predictions.transform.dense.weight"))
+    with pytest.raises(ModelError, match="1 weights are missing"):
+        open_backbone(find_model(str(folder)))
+
+
+@pytest.mark.parametrize("name", ["ft", "vanilla-kd", "prompt-ft", "amulap"])
+def test_methods_that_read_a_prompt_refuse_a_checkpoint_without_a_head(folder, name):
+    edit_weights(
+        folder,
+        lambda weights: [weights.pop(name) for name in list(weights) if name.startswith("cls.")],
+    )
+    job = toy_job(methods()[name], folder)
+    found = [answer_checks(checks, Models(torch.device("cpu"))) for checks in asked(job)]
+    problems = [fields["problem"] for answers in found for fields in answers if fields]
+    assert bool(problems) == (name in ("prompt-ft", "amulap"))
+    assert all("has no masked language head" in problem for problem in problems)
+
+
+def asked(job):
+    return grouped(checks_of([job]))
 
 
 def test_missing_layer(folder):
