@@ -25,10 +25,14 @@ Encodings = dict[str, dict[tuple[object, ...], Encoded]]
 
 
 class Trace(NamedTuple):
-    """One forward pass: hidden, layers + 1 of [N, d]; attention, layers of [S, h, T, T]."""
+    """One forward pass: hidden, layers + 1 of [N, d]; attention, layers of [S, h, T, T].
+
+    `maps` are attention probabilities, `scores` what they are the softmax of.
+    """
 
     states: list[Tensor]
     maps: list[Tensor]
+    scores: list[Tensor]
 
 
 class Backbone(nn.Module):
@@ -137,7 +141,7 @@ class Backbone(nn.Module):
         return scores
 
     def trace(self, batch: Batch) -> Trace:
-        """Return all tokens' hidden states, embeddings first, and attention probabilities."""
+        """Return all tokens' hidden states, embeddings first, and its attention."""
         return Trace(*encode_maps(self._embedder(), self.layers, batch, self.training))
 
     def vocabulary_scores_of(self, states: Tensor) -> Tensor:

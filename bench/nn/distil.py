@@ -251,6 +251,20 @@ def check_depth(student: Backbone, teacher: Backbone) -> None:
         )
 
 
+def check_vocabulary(student: Backbone, teacher: Backbone) -> None:
+    """Refuse two models that do not read the same tokens.
+
+    Raises:
+        BenchError: their vocabularies differ.
+    """
+    if student.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
+        raise BenchError(
+            f"the student {student.ref.name} and the teacher {teacher.ref.name} have other tokens: "
+            "their states cannot be compared token by token",
+            fix="a teacher with the student's tokenizer, or pkd",
+        )
+
+
 def check_temperature(temperature: float) -> None:
     """Refuse a temperature that is not above 0.
 

@@ -52,20 +52,24 @@ def encode_all(
 
 def encode_maps(
     embedder: Embedder, layers: list[Layer], batch: Batch, training: bool
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Return `encode_all`'s states and every layer's attention probabilities, [S, h, T, T]."""
-    states, maps = [embed(embedder, batch, training)], []
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Return `encode_all`'s states, and every layer's attention probabilities and scores.
+
+    Both are [S, h, T, T]; scores are those before the softmax, of padding too.
+    """
+    states, maps, raw = [embed(embedder, batch, training)], [], []
     for layer in layers:
         query, key, value = _project(
             (layer.query, layer.key, layer.value), states[-1], batch, layer.heads
         )
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+        raw.append(scores)
         maps.append(scores.masked_fill(~batch.real[:, None, None, :], float("-inf")).softmax(-1))
         mixed = (F.dropout(maps[-1], layer.weights, training) @ value).transpose(1, 2).flatten(2)
         states.append(
             _finish(layer, states[-1], mixed.flatten(0, 1).index_select(0, batch.place), training)
         )
-    return states, maps
+    return states, maps, raw
 
 
 def encode_reads(

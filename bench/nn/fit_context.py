@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -230,6 +231,7 @@ class FitContext(PrepareContext):
         whole_vocabulary: bool = False,
         carries: Sequence[Stateful] | None = None,
         beside: nn.Module | None = None,
+        keep_last: bool = False,
     ) -> History:
         """Train on the split's train part by the protocol, and keep the best dev checkpoint.
 
@@ -237,14 +239,20 @@ class FitContext(PrepareContext):
         `split.train`. The curve goes into the record. A killed run goes on within the training if
         `loss` is the task's own, or if `carries` lists what it changes from update to update
         (nothing: an empty list). Of any other loss that is not known, and the training starts
-        again.
+        again. With `keep_last` the last update is kept and dev is not asked: what is trained gives
+        no predictions yet.
         """
+        protocol = self.protocol
+        if keep_last:
+            protocol = replace(protocol, checkpoint_tie="last")
         checkpoint = None
         if self._checkpoints is not None and (loss is None or carries is not None):
             checkpoint = self._checkpoints.next_training()
         dev_labels = [example.label for example in self._split.dev if example.label is not None]
 
         def evaluate() -> float:
+            if keep_last:
+                return 0.0
             return score(self._task, dev_labels, model.predict(self._split.dev))[self._task.metric]
 
         history = train(
@@ -255,7 +263,7 @@ class FitContext(PrepareContext):
             ],
             also_read=model.encode(self._split.dev),
             evaluate=evaluate,
-            protocol=self.protocol,
+            protocol=protocol,
             lr=lr,
             batch_size=batch_size,
             seed=self.seed,
