@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fewbench.data.tokenizer_check import read_as_text
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.causal import CausalBackbone, CausalPromptModel
-from fewbench.nn.load import load
+from fewbench.nn.load import load_headless
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.seq2seq import Seq2SeqBackbone, Seq2SeqPromptModel
 from fewbench.registry.pretrained import backbone_kind
@@ -40,11 +40,12 @@ def open_backbone(ref: ModelRef) -> Backbone:
     """
     kind = backbone_kind(ref)
     view = VIEWS[kind]
-    read = load(ref, view.auto, masked=kind == "masked", headless=kind == "masked")
+    masked = kind == "masked"
+    read, has_head = load_headless(ref, view.auto, masked=masked, headless=masked)
     read.tokenizer.split_special_tokens = True  # "[MASK]" in a row is text
     if read.tokenizer.is_fast:
         read_as_text(read.tokenizer.backend_tokenizer)
-    return view.backbone(read.model, read.tokenizer, ref, has_head=read.has_head)
+    return view.backbone(read.model, read.tokenizer, ref, has_head=has_head)
 
 
 def prompt_model(backbone: Backbone, task: Task) -> PromptModel:

@@ -17,34 +17,34 @@ from fewbench.types import Json, ModelRef
 
 
 class Pretrained(NamedTuple):
-    """A model in evaluation mode, float32, and its fast tokenizer.
-
-    Without a head, its language head is random: nothing may read it.
-    """
+    """A model in evaluation mode, float32, and its fast tokenizer."""
 
     model: nn.Module
     tokenizer: Any
-    has_head: bool = True
 
 
-def load(
-    ref: ModelRef,
-    auto: str = "AutoModelForMaskedLM",
-    *,
-    masked: bool = True,
-    headless: bool = False,
-) -> Pretrained:
+def load(ref: ModelRef, auto: str = "AutoModelForMaskedLM", *, masked: bool = True) -> Pretrained:
     """Load a language model, a masked one unless said otherwise.
 
     Args:
         ref: the model.
         auto: the class of transformers that reads its kind.
         masked: its tokenizer must have a mask token.
-        headless: a checkpoint may lack its whole language head, as MiniLM's and TinyBERT's do.
 
     Raises:
         ModelError: weights that are missing, truncated, of another shape or not finite; a tokenizer
             that has no mask token or more tokens than the model has embeddings.
+    """
+    return load_headless(ref, auto, masked=masked, headless=False)[0]
+
+
+def load_headless(
+    ref: ModelRef, auto: str, *, masked: bool, headless: bool = True
+) -> tuple[Pretrained, bool]:
+    """Load a language model whose checkpoint may lack its whole head; say whether it has one.
+
+    MiniLM's and TinyBERT's lack it. A head that is missing is random: nothing may read it.
+    Arguments and errors as in `load`; `headless=False` refuses a missing head.
     """
     import transformers
 
@@ -74,7 +74,7 @@ def load(
     _check_complete(model, info, ref, has_head=has_head)
     _check_tokenizer(model, tokenizer, ref, masked)
     _read_whole(tokenizer)
-    return Pretrained(model.eval(), tokenizer, has_head)
+    return Pretrained(model.eval(), tokenizer), has_head
 
 
 def _check_configuration(folder: Path) -> Json:
