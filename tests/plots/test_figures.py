@@ -8,6 +8,7 @@ import shlex
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -283,3 +284,44 @@ def test_the_command_that_a_figure_advises_can_be_typed(module):
     assert given.keys() <= {"--methods", "--tasks", "--k", "--template", "--corpus"}
     assert choose_methods(split_list(given["--methods"]))
     assert choose_tasks(split_list(given["--tasks"]))
+
+
+def test_a_method_at_one_step_of_distilling_is_no_curve(tmp_path):
+    store = Store(tmp_path)
+    one_step = {"pretrain_steps": 500}
+    make = synthetic.make
+    make(store, "smash", 0.5, task="rte", seed=13, settings=one_step, teacher=synthetic.MODEL)
+    with pytest.raises(BenchError, match="no method has them stored"):
+        draw("distillation-settings", Material(list(store.records()), store, ()))
+    for steps in (100, 200):
+        make(store, "ppt", steps / 400, task="rte", seed=13, settings={"pretrain_steps": steps})
+    for method in ("ft", "prompt-ft", "zero-shot"):
+        make(store, method, 0.6, task="rte", seed=13)
+    figure = draw("distillation-settings", Material(list(store.records()), store, ()))
+    (axes,) = figure.axes
+    lines = {line.get_label(): line for line in axes.lines}
+    assert set(lines) == {
+        "ppt, teacher large",
+        "ft",
+        "prompt-ft",
+        "zero-shot",
+    }  # one dot of smash is left out
+    looks = {
+        (line.get_linestyle(), line.get_color(), str(line._unscaled_dash_pattern))
+        for line in lines.values()
+    }
+    assert len(looks) == 4
+
+
+def test_levels_of_nine_models_all_look_different(monkeypatch):
+    module = importlib.import_module("fewbench.plots.distillation_settings")
+    models = [f"model-{number}" for number in range(9)]
+    looks = [
+        module._level_look(
+            SimpleNamespace(run=SimpleNamespace(method=method, student=SimpleNamespace(name=name))),
+            models,
+        )
+        for method in module.LEVELS
+        for name in models
+    ]
+    assert len({tuple(look.items()) for look in looks}) == 27
