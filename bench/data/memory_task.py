@@ -257,7 +257,11 @@ def _rows(table: TableRows) -> list[Json]:
     """Return a table's rows as plain objects; NumPy's numbers become Python's."""
     is_frame = hasattr(table, "itertuples")
     rows: Iterable[Mapping[Any, Any]] = table.to_dict("records") if is_frame else table  # type: ignore[union-attr, assignment]
-    return [{str(name): _plain(value) for name, value in row.items()} for row in rows]
+    return [_plain_row(row) for row in rows]
+
+
+def _plain_row(row: Mapping[Any, Any]) -> Json:
+    return {str(name): _plain(value) for name, value in row.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -39,19 +39,29 @@ def take_names(table: TomlTable, form: str, labels: tuple[str, ...]) -> dict[str
         return names
     if form == "choice":
         raise table.error("names", "'names' belongs to labels; a choice has options of its own")
+    _check_labels_named(table, names, labels)
+    _check_texts(table, names)
+    return names
+
+
+def _check_labels_named(table: TomlTable, names: dict[str, str], labels: tuple[str, ...]) -> None:
+    """Refuse names that are not of the labels, or not of all of them."""
     if odd := [label for label in names if label not in labels]:
         problem = f"a name for an unknown label '{odd[0]}'"
         raise table.error("names", problem, allowed=labels, given=odd[0])
     if missing := [label for label in labels if label not in names]:
         fix = f'names = {{ {missing[0]} = "…" }}'
         raise table.error("names", f"the label '{missing[0]}' has no name", fix=fix)
+
+
+def _check_texts(table: TomlTable, names: dict[str, str]) -> None:
+    """Refuse names that are no text, or that two labels share."""
     for label, name in names.items():
         if not isinstance(name, str) or not name.strip() or _has_brace(name):
             problem = f"the name of '{label}' is {name!r}"
             raise table.error("names", problem, allowed="a text without braces")
     if len(set(names.values())) != len(names):
         raise table.error("names", "two labels have the same name", allowed="different texts")
-    return names
 
 
 def unified(

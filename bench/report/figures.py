@@ -254,13 +254,17 @@ def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
             parts.append(k_title(terms.k))
         if len(protocols) > 1:
             parts.append(protocols[terms[1:3]])
-        parts += _marks(panel, twins)
-        if terms.limit:
-            parts.append(f"{terms.limit} drawn test rows")
-        if terms.drop_leaks:
-            parts.append("leaks dropped")
+        parts += [*_marks(panel, twins), *_left_out(terms)]
         by_panel[panel] = visible(" · ".join(parts))
     return by_panel
+
+
+def _left_out(terms: Terms) -> Iterator[str]:
+    """Yield which test rows a panel's runs leave out."""
+    if terms.limit:
+        yield f"{terms.limit} drawn test rows"
+    if terms.drop_leaks:
+        yield "leaks dropped"
 
 
 def _task_title(panel: Panel, twins: Sequence[Panel]) -> str:

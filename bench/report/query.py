@@ -16,12 +16,10 @@ from fewbench.registry.pipeline import info_of
 from fewbench.registry.settings import choose_methods, split_list
 from fewbench.store.cell import TaskCell, label
 from fewbench.store.record import Record
+from fewbench.store.selector import REVISION, model_names
 from fewbench.types import CorpusRef, K, ModelRef, Run, Task
 
 TOML = ".toml"
-
-_DIGITS = 8
-"""Digits of a revision in the name of one of several models."""
 
 ROLES = ("student", "teacher", "corpus")
 
@@ -81,7 +79,7 @@ def _with_revisions(record: Record, revisions: Mapping[tuple[type, str], set[str
     renamed: dict[str, Any] = {}
     for role, ref in zip(ROLES, _refs(record), strict=True):
         if ref is not None and len(revisions[type(ref), ref.name]) > 1:
-            renamed[role] = replace(ref, name=f"{ref.name}@{ref.revision[:_DIGITS]}")
+            renamed[role] = replace(ref, name=f"{ref.name}@{ref.revision[:REVISION]}")
     return replace(record, run=replace(record.run, **renamed)) if renamed else record
 
 
@@ -91,15 +89,7 @@ def _refs(record: Record) -> tuple[ModelRef | CorpusRef | None, ...]:
 
 
 def _goes_by(ref: ModelRef | None, name: str | None) -> bool:
-    return name is None or ref is None or Path(name).name in _names(ref)
-
-
-def _names(ref: ModelRef) -> set[str]:
-    """Return the names of a model: in full or the last part, with its revision or without."""
-    suffix = f"@{ref.revision[:_DIGITS]}"
-    bare = ref.name.removesuffix(suffix)
-    names = {bare, Path(bare).name}
-    return names | {name + suffix for name in names}
+    return name is None or ref is None or Path(name).name in model_names(ref)
 
 
 def task_names(given: Sequence[str]) -> frozenset[str]:

@@ -256,18 +256,25 @@ _PART_NAMES: Mapping[str, Callable[[Run], Collection[str]]] = {
 
 def _differing(records: Sequence[Record]) -> dict[str, list[str]]:
     """Return the parts in which some runs differ, each as it is typed for every run."""
+    runs = [record.run for record in records]
     typed: dict[str, list[str]] = {
-        "method": [label(record.run.method, record.run.settings) for record in records],
-        "task": [f"{record.run.task}@{record.run.source}" for record in records],
-        "k": [f"k{record.run.k}" for record in records],
-        "seed": [f"s{record.run.seed}" for record in records],
+        "method": [label(run.method, run.settings) for run in runs],
+        "task": [f"{run.task}@{run.source}" for run in runs],
+        "k": [f"k{run.k}" for run in runs],
+        "seed": [f"s{run.seed}" for run in runs],
     }
     for name in NAMED:
-        typed[name] = [f"{name}={_typed(name, record.run)}" for record in records]
-    for role, model in (("student", _student), ("teacher", _teacher)):
-        if len(set(typed[role])) == 1:
-            typed[role] = [f"{role}={_with_revision(model(record.run))}" for record in records]
+        typed[name] = _named_parts(name, runs)
     return {name: texts for name, texts in typed.items() if len(set(texts)) > 1}
+
+
+def _named_parts(name: str, runs: Sequence[Run]) -> list[str]:
+    """Return a named part as it is typed for each run; models of one name with their revisions."""
+    short = [f"{name}={_typed(name, run)}" for run in runs]
+    model = {"student": _student, "teacher": _teacher}.get(name)
+    if model is None or len(set(short)) > 1:
+        return short
+    return [f"{name}={_with_revision(model(run))}" for run in runs]
 
 
 def _typed(name: str, run: Run) -> str:
@@ -313,17 +320,16 @@ def _how_to_narrow(differing: Mapping[str, Sequence[str]]) -> str:
 def _not_found(records: Sequence[Record], selector: Selector, text: str, where: str) -> BenchError:
     """Return the error of a selector that fits no run: which part is unknown, and near names."""
     runs = [record.run for record in records]
-    if not any(selector.fits_method(run) for run in runs):
-        known = {label(run.method, run.settings) for run in runs}
-        known |= {run.method for run in runs}
+    of_method = [run for run in runs if selector.fits_method(run)]
+    if not of_method:
+        known = {run.method for run in runs}.union(label(run.method, run.settings) for run in runs)
         return _no_such("method", selector.method, known, where)
     for name, value in selector.parts.items():
         known = {text for run in runs for text in _PART_NAMES[name](run)}
         if value not in known:
             return _no_such(name, value, known, where)
     error = BenchError(f"no stored run is '{shortened(text)}'", where=where, fix=LIST_RUNS)
-    of_method = {selector_of(run) for run in runs if selector.fits_method(run)}
-    error.nearest = get_close_matches(text, of_method, 3, 0.3)
+    error.nearest = get_close_matches(text, set(map(selector_of, of_method)), 3, 0.3)
     return error
 
 

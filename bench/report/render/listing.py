@@ -44,7 +44,7 @@ def listing(
         width: of the terminal.
         right: the numbers of the columns that are aligned to the right and never folded.
     """
-    texts = [[plain(GridCell(text)).text for text in row] for row in rows]
+    texts = [_plain_texts(row) for row in rows]
     columns = [[name, *column] for name, *column in zip(header, *texts, strict=True)]
     widest = [max(map(text_width, column)) for column in columns]
     narrowest = [
@@ -66,6 +66,10 @@ def listing(
             cells = [GridCell(fold(row[n], w)) for n, w in zip(numbers, widths, strict=True)]
             lines += row_lines(cells, layout, styled=False)
     return "\n".join(lines[1:])
+
+
+def _plain_texts(row: Sequence[str]) -> list[str]:
+    return [plain(GridCell(text)).text for text in row]
 
 
 def _narrowest(texts: Sequence[str]) -> int:

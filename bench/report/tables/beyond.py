@@ -259,26 +259,32 @@ def grids(rows: Sequence[MeasuredRow]) -> list[Grid]:
 
 
 def _grid(task: str, k: K, protocol: str, group: Sequence[MeasuredRow]) -> Grid:
-    by_name = {(row.method, row.student): row for row in group}
-    order = worst_first((name, row.values["score"].mean) for name, row in by_name.items())
-    rows = [by_name[name] for name in order]
+    rows = _worst_first(group)
     names = columns(rows)
     students = sorted({row.student for row in rows if row.student})
     counts = {row.n for row in rows}
     n = counts.pop() if len(counts) == 1 else None
-
-    caption = [task, k_title(k), protocol]
-    if len(students) == 1:
-        caption.append(f"model {students[0]}")
-    caption.append(f"means over n={n} split seeds" if n else "means over n split seeds")
-
+    caption = " · ".join([task, k_title(k), protocol, *_shared(students, n)])
     labels = ["method", "model"] if len(students) > 1 else ["method"]
     facts = labels if n else [*labels, "n"]
     header = [*facts, *(name.replace(" ", "\n") for name in names)]
     ranks = places([row.values["score"].mean for row in rows])
     body = [_line(row, rank, facts, names) for row, rank in zip(rows, ranks, strict=True)]
     notes = [FIRST_ROWS] if any(FIRST in name for name in names) else []
-    return Grid(" · ".join(caption), header, body, notes, len(labels))
+    return Grid(caption, header, body, notes, len(labels))
+
+
+def _worst_first(group: Sequence[MeasuredRow]) -> list[MeasuredRow]:
+    by_name = {(row.method, row.student): row for row in group}
+    order = worst_first((name, row.values["score"].mean) for name, row in by_name.items())
+    return [by_name[name] for name in order]
+
+
+def _shared(students: Sequence[str], n: int | None) -> Iterator[str]:
+    """Yield what all rows of a table have in common: the only model, and the seeds."""
+    if len(students) == 1:
+        yield f"model {students[0]}"
+    yield f"means over n={n} split seeds" if n else "means over n split seeds"
 
 
 def _line(

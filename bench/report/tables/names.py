@@ -170,11 +170,8 @@ def _difference(group: Sequence[TaskCell]) -> str:
     unrecorded = [column for column in group if not column.known]
     words = []
     for field, text in APART.items():
-        if field in HASHES:
-            varies = _varies(known, field) or _varies(unrecorded, field)
-        else:
-            varies = _varies(group, field)
-        if varies:
+        alike = [known, unrecorded] if field in HASHES else [group]
+        if any(_varies(columns, field) for columns in alike):
             words.append(text)
     if known and unrecorded:
         words.append("of some it is not recorded what they were made from")
