@@ -170,7 +170,7 @@ def _difference(group: Sequence[TaskCell]) -> str:
     unrecorded = [column for column in group if not column.known]
     words = []
     for field, text in APART.items():
-        alike = [known, unrecorded] if field in HASHES else [group]
+        alike: list[Sequence[TaskCell]] = [known, unrecorded] if field in HASHES else [group]
         if any(_varies(columns, field) for columns in alike):
             words.append(text)
     if known and unrecorded:
