@@ -32,6 +32,7 @@ from fewbench.cli import (
     plot,
     pretrain,
     probe,
+    reproduce,
     run,
     show,
     split,
@@ -93,6 +94,16 @@ _add(
     "bench run",
     "bench run --methods ft,prompt-ft --tasks sst-2 --k 16 --seeds 13,21,42",
     "bench run --methods my_method.py,prompt-ft --tasks my-task.toml --dry-run",
+)
+_add(
+    app,
+    "reproduce",
+    reproduce.reproduce,
+    "Make a published table again, ours beside theirs.",
+    "bench reproduce",
+    "bench reproduce thesis 4.1 --dry-run",
+    "bench reproduce smash 1 --student small/ --teacher large/ --data data/",
+    "bench reproduce smash 2 --row SMASH --column SST-2 --show --format csv",
 )
 _add(
     app,

@@ -135,6 +135,54 @@ AllowOption = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+CorpusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--corpus",
+        metavar="PATH",
+        help="documents without labels: a file, a folder or hub:NAME#COLUMN",
+        rich_help_panel=DATA,
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        metavar="N",
+        help="runs at a time; default one per core",
+        rich_help_panel=HOW,
+    ),
+]
+TimeoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout",
+        metavar="TIME",
+        help="fail runs that take longer: 90, 90s, 30m, 2h",
+        rich_help_panel=HOW,
+    ),
+]
+FailFastOption = Annotated[
+    bool,
+    typer.Option("--fail-fast", help="stop at the first run that fails", rich_help_panel=HOW),
+]
+DropLeaksOption = Annotated[
+    bool,
+    typer.Option(
+        "--drop-leaks",
+        help="leave out test rows that are also in train or dev",
+        rich_help_panel=RUNS,
+    ),
+]
+RetryOption = Annotated[
+    bool,
+    typer.Option("--retry-failed", help="redo runs that failed", rich_help_panel=RESULTS),
+]
+KeepModelsOption = Annotated[
+    bool,
+    typer.Option("--keep-models", help="store trained models too", rich_help_panel=RESULTS),
+]
 OfflineOption = Annotated[
     bool, typer.Option("--offline", help="never use the network", rich_help_panel=DATA)
 ]

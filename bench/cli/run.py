@@ -8,33 +8,37 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from fewbench.cli.earlier import failed_earlier, of_older_code
 from fewbench.cli.options import (
-    DATA,
-    HOW,
-    RESULTS,
     RUNS,
     AllowOption,
+    CorpusOption,
     DataOption,
     DeviceOption,
+    DropLeaksOption,
     DryRunOption,
+    FailFastOption,
     ForceOption,
     JsonOption,
+    KeepModelsOption,
     KOption,
     LimitOption,
     MethodsOption,
     OfflineOption,
     ProtocolOption,
     ResultsOption,
+    RetryOption,
     SeedsOption,
     StudentOption,
     TasksOption,
     TeacherOption,
     ThreadsOption,
+    TimeoutOption,
+    WorkersOption,
 )
 from fewbench.cli.out import duration, k_values, note, numbers, shown_time
 from fewbench.cli.show_plan import show_plan
@@ -47,6 +51,19 @@ if TYPE_CHECKING:
     from fewbench.store.store import Store
 
 
+class HowToRun(NamedTuple):
+    """The conditions that change no number: processes, device, threads, and when to give up.
+
+    Without `workers` there is one per core, or one on a GPU; `timeout` is in seconds.
+    """
+
+    workers: int | None = None
+    device: str = "auto"
+    threads: int = 1
+    timeout: float | None = None
+    fail_fast: bool = False
+
+
 def run(
     methods: MethodsOption = None,
     tasks: TasksOption = None,
@@ -55,15 +72,7 @@ def run(
     student: StudentOption = None,
     teacher: TeacherOption = None,
     protocol: ProtocolOption = None,
-    corpus: Annotated[
-        str | None,
-        typer.Option(
-            "--corpus",
-            metavar="PATH",
-            help="documents without labels: a file, a folder or hub:NAME#COLUMN",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
+    corpus: CorpusOption = None,
     template: Annotated[
         str | None,
         typer.Option(
@@ -76,50 +85,17 @@ def run(
     data: DataOption = None,
     results: ResultsOption = Path("results"),
     device: DeviceOption = "auto",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            min=1,
-            metavar="N",
-            help="runs at a time; default one per core",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
+    workers: WorkersOption = None,
     threads: ThreadsOption = 1,
-    timeout: Annotated[
-        str | None,
-        typer.Option(
-            "--timeout",
-            metavar="TIME",
-            help="fail runs that take longer: 90, 90s, 30m, 2h",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    fail_fast: Annotated[
-        bool,
-        typer.Option("--fail-fast", help="stop at the first run that fails", rich_help_panel=HOW),
-    ] = False,
+    timeout: TimeoutOption = None,
+    fail_fast: FailFastOption = False,
     limit: LimitOption = None,
-    drop_leaks: Annotated[
-        bool,
-        typer.Option(
-            "--drop-leaks",
-            help="leave out test rows that are also in train or dev",
-            rich_help_panel=RUNS,
-        ),
-    ] = False,
+    drop_leaks: DropLeaksOption = False,
     allow_metric_code: AllowOption = False,
     dry_run: DryRunOption = False,
     force: ForceOption = False,
-    retry_failed: Annotated[
-        bool,
-        typer.Option("--retry-failed", help="redo runs that failed", rich_help_panel=RESULTS),
-    ] = False,
-    keep_models: Annotated[
-        bool,
-        typer.Option("--keep-models", help="store trained models too", rich_help_panel=RESULTS),
-    ] = False,
+    retry_failed: RetryOption = False,
+    keep_models: KeepModelsOption = False,
     offline: OfflineOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -137,9 +113,9 @@ def run(
     if offline:
         go_offline()
     sizes = k_values(k)
-    asked = _names("--tasks", tasks, ["demo"])
+    asked = names_listed("--tasks", tasks, ["demo"])
     request = Request(
-        methods=_names("--methods", methods, ["all"]),
+        methods=names_listed("--methods", methods, ["all"]),
         tasks=asked,
         k=sizes,
         seeds=numbers("--seeds", seeds),
@@ -152,29 +128,23 @@ def run(
         limit=limit,
         drop_leaks=drop_leaks,
         offline=offline,
-        templates=() if template is None else _names("--template", [template]),
+        templates=() if template is None else names_listed("--template", [template]),
         metric_code=allow_metric_code,
     )
-    limits = {"timeout": duration("--timeout", timeout), "fail_fast": fail_fast}
+    how = HowToRun(workers, device, threads, duration("--timeout", timeout), fail_fast)
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     plan, todo = _plan(request, store, force=force, retry_failed=retry_failed)
     if dry_run:
         choose_device(device)
-        show_plan(plan, todo, store, workers or _cores(), json=json)
+        show_plan(plan, todo, store, workers or cores(), json=json)
         return
-    failed = 0
-    if todo:
-        with terminable():
-            failed = _carry_out(plan.stages(todo), store, workers, device, threads, **limits)
-    else:
-        note(f"nothing to do: all {len(plan.jobs)} runs have a record (--force redoes them)")
-    earlier = failed_earlier(plan, todo)
+    failed = carry_out(plan, todo, store, how)
     _show_results(plan, store, json=json)
-    if failed or earlier:
+    if failed:
         raise typer.Exit(1)
 
 
-def _names(
+def names_listed(
     option: str, texts: Sequence[str] | None, default: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """Return the names that an option lists, or the default ones."""
@@ -195,7 +165,7 @@ def _plan(
     from fewbench.runner.refusals import settle
 
     plan = make_plan(request, store)
-    plan = settle(plan, plan.todo(force=force, retry_failed=retry_failed), _cores())
+    plan = settle(plan, plan.todo(force=force, retry_failed=retry_failed), cores())
     for reason in plan.left_out:
         note(f"left out: {reason}")
     if not plan.jobs:
@@ -207,14 +177,22 @@ def _plan(
     return plan, todo
 
 
-def _carry_out(
-    stages: Sequence[Sequence[Work]],
-    store: Store,
-    workers: int | None,
-    device: str,
-    threads: int,
-    **limits: Any,
-) -> int:
+def carry_out(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun) -> bool:
+    """Carry out the runs to do, with progress on stderr.
+
+    Returns:
+        True if a run of the plan has failed, now or earlier.
+    """
+    failed = 0
+    if todo:
+        with terminable():
+            failed = _carry_out(plan.stages(todo), store, how)
+    else:
+        note(f"nothing to do: all {len(plan.jobs)} runs have a record (--force redoes them)")
+    return failed + failed_earlier(plan, todo) > 0
+
+
+def _carry_out(stages: Sequence[Sequence[Work]], store: Store, how: HowToRun) -> int:
     from fewbench.runner.jobs import Job
     from fewbench.runner.local import choose_device, execute
 
@@ -234,17 +212,18 @@ def _carry_out(
             done += 1
             tell(work, outcome)
 
-        device = choose_device(device)
-        count = workers or (1 if device.startswith("cuda") else _cores())
+        device = choose_device(how.device)
+        count = how.workers or (1 if device.startswith("cuda") else cores())
         failed = execute(
             stages,
             store,
             workers=count,
             device=device,
-            threads=threads,
+            threads=how.threads,
+            timeout=how.timeout,
+            fail_fast=how.fail_fast,
             on_done=on_done,
             settled=True,
-            **limits,
         )
     left = f", {len(works) - done} left (--fail-fast)" if done < len(works) else ""
     took = shown_time(time.monotonic() - started)
@@ -322,7 +301,8 @@ def _show_results(plan: Plan, store: Store, *, json: bool) -> None:
     print_tables(records, "json" if json else "terminal")
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return the number of processor cores that this process may use."""
     from fewbench.runner.environment import core_count
 
     return core_count() or 1

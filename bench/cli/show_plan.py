@@ -57,10 +57,7 @@ def show_plan(plan: Plan, todo: Sequence[Job], store: Store, workers: int, *, js
         )
         return
     _print_rows(rows, first)
-    if todo:
-        note(f"{len(todo)} runs to do; {_how_long(seconds, min(workers, len(todo)))}")
-    else:
-        note(f"nothing to do: all {len(plan.jobs)} runs have a record")
+    note(what_is_left(plan, todo, seconds, workers))
 
 
 def plan_rows(plan: Plan, todo: Sequence[Job]) -> list[PlanRow]:
@@ -108,6 +105,20 @@ def _print_rows(rows: Sequence[PlanRow], first: Mapping[str, int]) -> None:
     if first:
         built = [[title, str(count)] for title, count in first.items()]
         print_list(("first", "for"), built, right=[1])
+
+
+def what_is_left(plan: Plan, todo: Sequence[Job], seconds: float | None, workers: int) -> str:
+    """Say how many runs of a plan are to do, and how long they will take.
+
+    Args:
+        plan: of all runs.
+        todo: those that would be carried out.
+        seconds: of these, one after the other; None where no record tells.
+        workers: runs at a time.
+    """
+    if not todo:
+        return f"nothing to do: all {len(plan.jobs)} runs have a record"
+    return f"{len(todo)} runs to do; {_how_long(seconds, min(workers, len(todo)))}"
 
 
 def _how_long(seconds: float | None, workers: int) -> str:

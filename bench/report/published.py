@@ -21,6 +21,9 @@ COLUMNS = tuple(
     "paper table group row method column task backbone K metric value std n note".split()
 )
 
+FOLDER = "published"
+"""Its name within a results folder."""
+
 PARSED = ("task", "K", "value", "std", "n")
 """The columns that are read as something else than their text."""
 
@@ -113,6 +116,12 @@ class Beside(NamedTuple):
     n: int | None
     source: str
     mark: str
+
+
+def published_folder(results: Path) -> Path:
+    """Return the folder of published numbers: that of a results folder, or else the project's."""
+    own = results / FOLDER
+    return own if own.is_dir() else Path(__file__).resolve().parents[2] / "results" / FOLDER
 
 
 def read_published(folder: Path) -> list[Published]:

@@ -43,7 +43,7 @@ def checks_of(works: Iterable[Work]) -> list[Check]:
     """List the questions that some works raise, each once."""
     checks: dict[object, Check] = {}
     for work in works:
-        for key, check in _checks_of(work):
+        for key, check in questions_of(work):
             checks.setdefault(key, check)
     return list(checks.values())
 
@@ -158,7 +158,7 @@ def check_models(job: Job, models: Models) -> None:
             )
 
 
-def _checks_of(work: Work) -> Iterator[tuple[object, Check]]:
+def questions_of(work: Work) -> Iterator[tuple[object, Check]]:
     """Yield the questions that a work raises, each with what its answer depends on."""
     if isinstance(work, Preparation):
         if work.method.prepare_checks:

@@ -5,14 +5,22 @@ A method's check is its author's code, so it is asked in a process of its own, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.runner.jobs import Job, Plan, Work
-from fewbench.runner.preflight import MODELS, Check, Checks, checks_of, error_of, grouped
+from fewbench.runner.preflight import (
+    MODELS,
+    Check,
+    Checks,
+    checks_of,
+    error_of,
+    grouped,
+    questions_of,
+)
 from fewbench.runner.processes import End, WorkConditions, each
 from fewbench.runner.verdict import refusals_of
 
@@ -93,6 +101,39 @@ def refused(works: Iterable[Work], workers: int = 1) -> list[Refusal]:
     in_turn = {asks: iter(errors) for asks, errors in answers.items()}
     pairs = [(check, next(in_turn[check.asks])) for check in checks]
     return [Refusal(check, error) for check, error in pairs if error is not None]
+
+
+def refused_jobs(plan: Plan, todo: Sequence[Job], workers: int = 1) -> dict[str, BenchError]:
+    """Return the runs to do that models or methods refuse, or whose teacher they do, by key.
+
+    Args:
+        plan: of all runs.
+        todo: those that will be carried out.
+        workers: processes at a time.
+    """
+    works = [work for stage in plan.stages(todo) for work in stage]
+    errors = {_question(refusal.check): refusal.error for refusal in refused(works, workers)}
+    jobs: dict[str, BenchError] = {}
+    for job in todo:
+        for work in _with_needed(job):
+            for question, _ in questions_of(work):
+                if question in errors:
+                    jobs.setdefault(job.key, errors[question])
+    return jobs
+
+
+def _question(check: Check) -> object:
+    """Return what the answer to a question depends on."""
+    return next(key for key, other in questions_of(check.work) if other.asks == check.asks)
+
+
+def _with_needed(job: Job) -> Iterator[Work]:
+    """Yield a job after those that it needs."""
+    if job.preparation is not None:
+        yield job.preparation
+    if job.teacher is not None:
+        yield from _with_needed(job.teacher)
+    yield job
 
 
 def _answers(checks: Checks, end: End) -> list[BenchError | None]:

@@ -1,0 +1,261 @@
+"""Tables of a plan, and of ours beside theirs: grids for print, flat rows for CSV and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fewbench.report.published import METRICS, Published
+from fewbench.report.render.fold import fold
+from fewbench.report.reproduce.cells import How, PlannedCell, PlannedRow, TablePlan, teacher_of
+from fewbench.report.reproduce.commands import commands
+from fewbench.report.reproduce.figures import ComparedCell, ComparedRow, Ours
+from fewbench.report.tables.grid import Grid, GridCell
+from fewbench.types import Json
+
+HOW: Mapping[How, str] = {
+    "score": "scores of runs",
+    "average": "means of such scores",
+    "loyalty": "loyalties of those runs to their teachers, as bench loyalty measures them",
+    "attack": "measured by bench attack afterwards, on runs made with --keep-models",
+    "cost": "measured by bench cost afterwards, on runs made with --keep-models",
+    "none": "cannot be had",
+}
+"""What is said of the cells of a table, by how they are had."""
+
+MARK = "‡"
+DIGITS = {"mrr": 3, "speedup": 2}
+"""Decimals of what is not printed with one."""
+
+MOST = 4
+"""The most rows or columns to name for a reason."""
+
+HEADER = ["", "theirs", "ours", "95 %", "diff."]
+
+
+class Reason(NamedTuple):
+    """A reason why cells cannot be had, their number, and the rows and columns they stand in."""
+
+    text: str
+    cells: int
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def where(self) -> str:
+        """The fewer of the rows and the columns, as a list to show a person."""
+        names = min((self.rows, self.columns), key=len)
+        more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+        return "; ".join(names[:MOST]) + more
+
+
+def how_had(table: TablePlan) -> list[str]:
+    """Say how many cells there are, and how many of them are had in which way."""
+    counts = table.counts
+    total = len(table.cells)
+    asked = f" of {table.of}, those asked for" if total != table.of else ""
+    lines = [f"{total} cells{asked}:"]
+    return lines + [f"  {counts[how]:>4} {text}" for how, text in HOW.items() if counts[how]]
+
+
+def reasons(table: TablePlan) -> list[Reason]:
+    """List why cells cannot be had, most cells first."""
+    places: dict[str, list[tuple[str, str]]] = {}
+    for row in table.rows:
+        for cell in row.cells:
+            if cell.how == "none":
+                places.setdefault(cell.reason, []).append((row.label, cell.number.column))
+    found = [
+        Reason(
+            text,
+            len(cells),
+            tuple(dict.fromkeys(row for row, _ in cells)),
+            tuple(dict.fromkeys(column for _, column in cells)),
+        )
+        for text, cells in places.items()
+    ]
+    return sorted(found, key=lambda reason: -reason.cells)
+
+
+def plan_rows(table: TablePlan) -> list[list[str]]:
+    """Return a line for each row: its name, backbone, method, and cells that can be had."""
+    return [
+        [
+            row.label,
+            row.first.backbone or "–",
+            row.method or "–",
+            str(sum(cell.how != "none" for cell in row.cells)),
+            str(len(row.cells)),
+        ]
+        for row in table.rows
+    ]
+
+
+def models_differ(table: TablePlan) -> list[str]:
+    """Say which models stand for the printed backbones, and which rows are the same runs so."""
+    stands: dict[str, dict[str, None]] = {}
+    for row in table.rows:
+        for run in row.runs:
+            if run.student or run.teacher:
+                stands.setdefault(run.student or run.teacher, {})[row.first.backbone] = None
+            if run.teacher:
+                stands.setdefault(run.teacher, {})[teacher_of(table.table)] = None
+    pairs = []
+    for model, backbones in stands.items():
+        name = Path(model).name
+        others = [backbone for backbone in backbones if backbone not in ("", name)]
+        pairs += [f"{name} for {', '.join(others)}"] if others else []
+    lines = [f"other models than the paper's: {'; '.join(pairs)}"] if pairs else []
+    for group in table.alike():
+        lines.append(f"the same runs here: {_together(group)}")
+    return lines
+
+
+def _together(rows: Sequence[PlannedRow]) -> str:
+    """Return the names of rows; a group that all of them are of is named once."""
+    groups = {row.first.group for row in rows}
+    group = groups.pop() if len(groups) == 1 else ""
+    names = [_with_backbone(row).removeprefix(f"{group}: ") for row in rows]
+    return (f"{group}: " if group else "") + "; ".join(names)
+
+
+def _with_backbone(row: PlannedRow) -> str:
+    return f"{row.label} ({row.first.backbone})" if row.first.backbone else row.label
+
+
+def beside_grid(rows: Sequence[ComparedRow], caption: str) -> Grid:
+    """Return a table of ours beside theirs: a line for each cell, below the name of its row."""
+    marks: dict[str, str] = {}
+    common = _common_n(rows)
+    body: list[list[GridCell]] = []
+    for row in rows:
+        body.append([GridCell(_with_backbone(row.row)), *[GridCell("")] * (len(HEADER) - 1)])
+        body += [_line(cell, marks, common) for cell in row.cells]
+    seeds = f"ours over n={common} split seeds" if common else "ours over (n) split seeds"
+    notes = [
+        "95 %: interval of our mean over split seeds, by Student's t; – for one seed, and for what "
+        "does not vary over seeds",
+        *(f"{mark} {text}" for text, mark in marks.items()),
+    ]
+    return Grid(f"{caption} · {seeds}", HEADER, body, notes)
+
+
+def narrowed(grid: Grid, width: int) -> Grid:
+    """Return a table whose labels are folded to some columns of a terminal."""
+    rows = [[line[0]._replace(text=fold(line[0].text, width)), *line[1:]] for line in grid.rows]
+    return grid._replace(rows=rows)
+
+
+def _line(cell: ComparedCell, marks: dict[str, str], common: int | None) -> list[GridCell]:
+    number, ours = cell.cell.number, cell.ours
+    digits = DIGITS.get(number.metric, 1)
+    said = cell.missing if ours is None else cell.cell.remark
+    mark = f" {marks.setdefault(said, f'{MARK}{len(marks) + 1}')}" if said else ""
+    texts = [f"  {_column(number)}", _theirs(number, digits)]
+    if ours is None:
+        texts += [f"–{mark}", "", ""]
+    else:
+        n = f" ({ours.n})" if common is None else ""
+        texts += [_ours(ours, digits) + n + mark, _interval(ours, digits), _signed(cell, digits)]
+    return [GridCell(text) for text in texts]
+
+
+def _column(number: Published) -> str:
+    """Return a column's heading, with the task where several share one."""
+    several = number.task.endswith("-mm") or "/" in number.column
+    return f"{number.column} ({number.task})" if several and number.task else number.column
+
+
+def _theirs(number: Published, digits: int) -> str:
+    std = "" if number.std is None else f" ±{number.std:.1f}"
+    return f"{number.value:.{digits}f}{std}"
+
+
+def _ours(ours: Ours, digits: int) -> str:
+    std = "" if ours.std is None else f" ±{ours.std:.{digits}f}"
+    return f"{ours.mean:.{digits}f}{std}"
+
+
+def _interval(ours: Ours, digits: int) -> str:
+    if ours.low is None or ours.high is None:
+        return "–"
+    return f"{ours.low:.{digits}f} {ours.high:.{digits}f}"
+
+
+def _signed(cell: ComparedCell, digits: int) -> str:
+    assert cell.difference is not None
+    return f"{cell.difference:+.{digits}f}"
+
+
+def _common_n(rows: Iterable[ComparedRow]) -> int | None:
+    """Return the number of seeds that all our numbers share; None if they differ."""
+    counts = {cell.ours.n for row in rows for cell in row.cells if cell.ours is not None}
+    return counts.pop() if len(counts) == 1 else None
+
+
+def plan_object(table: TablePlan, protocol: str, seeds: Sequence[int]) -> Json:
+    """Return a plan as plain values, for JSON."""
+    printed = table.table
+    return {
+        "paper": printed.paper,
+        "table": printed.table,
+        "title": printed.title,
+        "protocol": protocol,
+        "protocol_of_paper": printed.protocol or None,
+        "seeds": list(seeds),
+        **{role: name or None for role, name in table.models._asdict().items()},
+        "backbones": printed.backbones,
+        "cells_of_table": table.of,
+        "commands": [command.line for command in commands(table.runs, protocol, seeds)],
+        "cells": [flat_cell(cell) for cell in table.cells],
+    }
+
+
+def flat_cell(cell: PlannedCell) -> Json:
+    """Return a planned cell as plain values."""
+    number, runs = cell.number, cell.runs
+    return {
+        "paper": number.paper,
+        "table": number.table,
+        "group": number.group or None,
+        "row": number.row,
+        "column": number.column,
+        "backbone": number.backbone or None,
+        "method": number.method or None,
+        "task": runs.task if runs else number.task or None,
+        "template": number.template or None,
+        "k": number.k or None,
+        "metric": number.metric,
+        "unit": METRICS[number.metric].partition(";")[0],
+        "published": number.value,
+        "published_std": number.std,
+        "published_n": number.n,
+        "how": cell.how,
+        "student": (runs.student or None) if runs else None,
+        "teacher": (runs.teacher or None) if runs else None,
+        "reason": cell.reason or None,
+        "remark": cell.remark or None,
+    }
+
+
+def flat_rows(rows: Iterable[ComparedRow]) -> list[Json]:
+    """Return every cell with ours beside theirs as plain values, in the unit of the printed one."""
+    return [_flat(cell) for row in rows for cell in row.cells]
+
+
+def _flat(cell: ComparedCell) -> Json:
+    ours = Ours(0, 0)._asdict() if cell.ours is None else cell.ours._asdict()
+    if cell.ours is None:
+        ours = dict.fromkeys(ours) | {"n": 0}
+    numbers = {"difference": cell.difference, **ours}
+    rounded = {
+        name: round(value, 4) if isinstance(value, float) else value
+        for name, value in numbers.items()
+    }
+    return {
+        **flat_cell(cell.cell),
+        "ours": rounded.pop("mean"),
+        **rounded,
+        "missing": cell.missing or None,
+    }
