@@ -15,7 +15,7 @@ heavy is imported before a function is called.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,11 +38,15 @@ from fewbench.report.asked import (
 from fewbench.types import K
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fewbench.data.memory_task import InMemoryTask
     from fewbench.nn.task_model import TaskModel
     from fewbench.registry.callables import method
     from fewbench.report.asked import Methods, Tasks
+    from fewbench.runner.jobs import Job, Plan
     from fewbench.store.record import Record
+    from fewbench.store.store import Store
     from fewbench.types import Split, Task
 
 __all__ = [
@@ -53,6 +57,7 @@ __all__ = [
     "load_task",
     "method",
     "plot",
+    "reproduce",
     "results",
     "run",
     "split",
@@ -135,7 +140,6 @@ def run(
         BenchError: anything asked for that cannot be had; nothing was run then.
     """
     from fewbench.data.hub import go_offline
-    from fewbench.runner.local import choose_device, execute
     from fewbench.runner.plan import Request, make_plan, usual_protocol
     from fewbench.runner.refusals import settle
     from fewbench.store.store import Store
@@ -163,7 +167,18 @@ def run(
     plan = settle(plan, plan.todo(force=force), workers)
     for reason in plan.left_out:
         warn(f"left out: {reason}")
-    stages = plan.stages(plan.todo(force=force))
+    _execute(plan, plan.todo(force=force), store, workers, device, threads)
+    records = [store.get(job.run) for job in plan.jobs]
+    return [record for record in records if record is not None]
+
+
+def _execute(
+    plan: Plan, todo: Sequence[Job], store: Store, workers: int, device: str, threads: int
+) -> None:
+    """Carry out runs that models and methods were asked about."""
+    from fewbench.runner.local import choose_device, execute
+
+    stages = plan.stages(todo)
     if stages:
         execute(
             stages,
@@ -174,8 +189,96 @@ def run(
             on_done=lambda work, outcome: None,
             settled=True,
         )
-    records = [store.get(job.run) for job in plan.jobs]
-    return [record for record in records if record is not None]
+
+
+def reproduce(
+    paper: str,
+    table: str,
+    *,
+    student: str | None = None,
+    teacher: str | None = None,
+    protocol: str | None = None,
+    seeds: Numbers | None = None,
+    corpus: str | None = None,
+    data: Path | str | None = None,
+    results: Path | str = "results",
+    device: str = "auto",
+    workers: int = 1,
+    threads: int = 1,
+    limit: int | None = None,
+    keep_models: bool = False,
+    offline: bool = False,
+    show: bool = False,
+) -> pd.DataFrame:
+    """Make a published table again: one row a cell, ours beside theirs.
+
+    Runs are carried out in processes of their own: a script that calls this needs
+    `if __name__ == "__main__":`.
+
+    Args:
+        paper: `smash`, `ppt`, `prompt-distiller` or `thesis`.
+        table: its number, such as `4.1`.
+        student: the model in the place of the paper's students; None for the embedded one.
+        teacher: likewise of its teachers; None for the embedded one of the embedded student.
+        protocol: the constants of the runs; None for the paper's, or the nearest.
+        seeds: split seeds; None for the protocol's.
+        corpus: unlabelled documents, for methods that prepare on some.
+        data: the folder of data files.
+        results: the folder of the records.
+        device: `auto`, `cpu`, `cuda`, `cuda:0`.
+        workers: runs at a time.
+        threads: torch's threads in each process.
+        limit: test rows, drawn; such runs are not comparable with whole ones.
+        keep_models: store trained models too.
+        offline: never use the network.
+        show: run nothing, and show what is stored.
+
+    Returns:
+        every cell: where it is printed, the runs it stands for or the reason why there are none,
+        the published number and ours in the same unit, our interval at 95 %, the difference.
+
+    Raises:
+        BenchError: no such table, or a model, protocol or corpus that is not there.
+    """
+    import pandas as pd
+
+    from fewbench.data.hub import go_offline
+    from fewbench.registry.protocol import get_protocol
+    from fewbench.report.published import published_folder, read_published
+    from fewbench.report.reproduce.cells import Known, plan_cells
+    from fewbench.report.reproduce.figures import compared
+    from fewbench.report.reproduce.jobs import plan_jobs, stand_ins
+    from fewbench.report.reproduce.show import flat_rows
+    from fewbench.report.reproduce.tables import NEAREST, find_table, printed_tables
+    from fewbench.runner.plan import Request
+    from fewbench.runner.refusals import refused_jobs
+    from fewbench.store.store import Store
+
+    if offline:
+        go_offline()
+    folder = Path(results).absolute()
+    printed = find_table(printed_tables(read_published(published_folder(folder))), paper, table)
+    models = stand_ins(student, teacher)
+    request = Request(
+        methods=(),
+        tasks=(),
+        seeds=numbers_of(seeds),
+        student=models.student,
+        protocol=protocol or printed.protocol or NEAREST,
+        data=path_of(data),
+        limit=limit,
+        offline=offline,
+        corpus=corpus,
+        keep_models=keep_models,
+    )
+    store = Store(folder, on_damage=lambda damage: warn(str(damage)))
+    planned = plan_jobs(plan_cells(printed, models, Known()), request, store)
+    if not show:
+        refused = refused_jobs(planned.plan, planned.plan.todo(), workers)
+        planned = planned.without(refused)
+        _execute(planned.plan, planned.plan.todo(), store, workers, device, threads)
+    ddof = get_protocol(request.protocol).ddof
+    return pd.DataFrame(flat_rows(compared(planned.table, planned.jobs, store, ddof)))
 
 
 def split(

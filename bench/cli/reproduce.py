@@ -54,7 +54,6 @@ from fewbench.cli.run import HowToRun, carry_out, cores, what_is_left
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.report.reproduce.cells import StandIns
     from fewbench.report.reproduce.jobs import PlannedTable
     from fewbench.report.reproduce.tables import PrintedTable
     from fewbench.runner.jobs import Job
@@ -135,7 +134,7 @@ def reproduce(
     """
     from fewbench.data.hub import go_offline
     from fewbench.report.reproduce.cells import Known, plan_cells
-    from fewbench.report.reproduce.jobs import plan_jobs
+    from fewbench.report.reproduce.jobs import plan_jobs, stand_ins
     from fewbench.report.reproduce.part import TablePart
     from fewbench.report.reproduce.tables import NEAREST
     from fewbench.runner.plan import Request
@@ -150,7 +149,7 @@ def reproduce(
     part = TablePart(
         row or (), column or (), _listed("--methods", methods), _listed("--tasks", tasks)
     )
-    models = _models(student, teacher)
+    models = stand_ins(student, teacher)
     cells = plan_cells(printed, models, Known(), part.of(printed.numbers))
     request = Request(
         methods=(),
@@ -229,14 +228,6 @@ def _listed(option: str, given: Sequence[str] | None) -> list[str]:
     from fewbench.registry.settings import split_list
 
     return split_list(",".join(given), option) if given else []
-
-
-def _models(student: str | None, teacher: str | None) -> StandIns:
-    """Return the models named; the embedded ones if there are none, as `bench run` has them."""
-    from fewbench.report.reproduce.cells import StandIns
-    from fewbench.runner.plan import STUDENT, TEACHER
-
-    return StandIns(student or STUDENT, teacher or ("" if student else TEACHER))
 
 
 def _without_refused(planned: PlannedTable, todo: Sequence[Job]) -> tuple[PlannedTable, list[Job]]:

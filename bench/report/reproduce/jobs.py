@@ -10,9 +10,9 @@ from fewbench.data.corpora import corpus_ref
 from fewbench.errors import BenchError, DataError, NeedsNetwork
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.settings import choose_methods
-from fewbench.report.reproduce.cells import CellRuns, TablePlan
+from fewbench.report.reproduce.cells import CellRuns, StandIns, TablePlan
 from fewbench.runner.jobs import Job, Plan
-from fewbench.runner.plan import Request, make_plan
+from fewbench.runner.plan import STUDENT, TEACHER, Request, make_plan
 from fewbench.store.store import Store
 
 
@@ -46,6 +46,11 @@ class PlannedTable(NamedTuple):
             replace(self.plan, jobs=_each_once(jobs)),
             {**self.errors, **errors},
         )
+
+
+def stand_ins(student: str | None, teacher: str | None) -> StandIns:
+    """Return the models that were named, or the embedded ones where `bench run` has these."""
+    return StandIns(student or STUDENT, teacher or ("" if student else TEACHER))
 
 
 def plan_jobs(
