@@ -219,7 +219,7 @@ def _list(tables: Sequence[PrintedTable], form: str) -> None:
     elif form == "csv":
         print_csv(rows)
     else:
-        texts = [[str(value) for value in row.values()] for row in rows]
+        texts = [list(map(str, row.values())) for row in rows]
         print_list([*rows[0]], texts, right=(3, 4), form=form, caption="published tables")
     note("here: cells that methods, tasks and measurements of this project can make")
 
@@ -292,7 +292,7 @@ def _print_plan(planned: PlannedTable, request: Request, form: str) -> None:
 
 
 def _about(planned: PlannedTable, request: Request) -> list[str]:
-    """Return what holds for all of a table: its title, the protocol, the models."""
+    """Return the lines on all of a table: its title, the protocol, the models."""
     from fewbench.report.reproduce import show
 
     printed = planned.table.table

@@ -123,7 +123,7 @@ def refused_jobs(plan: Plan, todo: Sequence[Job], workers: int = 1) -> dict[str,
 
 
 def _question(check: Check) -> object:
-    """Return what the answer to a question depends on."""
+    """Return the key of a question: all that its answer depends on."""
     return next(key for key, other in questions_of(check.work) if other.asks == check.asks)
 
 

@@ -93,7 +93,8 @@ def test_the_plan_counts_every_cell_and_writes_nothing(tmp_path):
     assert any(
         line.startswith("bench run --methods ft --tasks demo-sentiment@demo") for line in lines
     )
-    assert "--student fewbench-micro --teacher fewbench-mini" in done.stdout
+    commands = " ".join(done.stdout.replace("\\\n", " ").split())
+    assert "--student fewbench-micro --teacher fewbench-mini" in commands
     assert "12 runs to do" in done.stderr
 
 

@@ -119,6 +119,11 @@ class PlannedRow:
         return next(filter(None, (cell.number.method for cell in self.cells)), "")
 
     @property
+    def had(self) -> int:
+        """The number of its cells that can be had."""
+        return sum(cell.how != "none" for cell in self.cells)
+
+    @property
     def runs(self) -> tuple[CellRuns, ...]:
         """The runs of all its numbers, each once."""
         return tuple(dict.fromkeys(cell.runs for cell in self.cells if cell.runs is not None))

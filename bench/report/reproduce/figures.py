@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -111,9 +112,8 @@ class _Stored:
     def __init__(self, jobs: Mapping[CellRuns, Sequence[Job]], store: Store) -> None:
         self._store = store
         self._records = {runs: _records(some, store) for runs, some in jobs.items()}
-        self._teachers = {
-            record.run.key: record for some in jobs.values() for record in _teachers(some, store)
-        }
+        teachers = _teachers(chain.from_iterable(jobs.values()), store)
+        self._teachers = {record.run.key: record for record in teachers}
         self._shelf: Shelf | None = None
 
     def values(self, cell: PlannedCell) -> BySeed:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from fewbench.data.corpora import corpus_ref
 from fewbench.errors import BenchError, DataError, NeedsNetwork
 from fewbench.registry.pretrained import find_model
+from fewbench.registry.protocol import get_protocol
 from fewbench.registry.settings import choose_methods
 from fewbench.report.reproduce.cells import CellRuns, StandIns, TablePlan
 from fewbench.runner.jobs import Job, Plan
@@ -68,7 +69,7 @@ def plan_jobs(
         notify: is called with the name of each task before its rows are read.
 
     Raises:
-        BenchError: a model or a corpus that is not there.
+        BenchError: a protocol, a model or a corpus that is not there.
     """
     _check_common(table, request)
     jobs: dict[CellRuns, tuple[Job, ...]] = {}
@@ -88,6 +89,7 @@ def plan_jobs(
 
 def _check_common(table: TablePlan, request: Request) -> None:
     """Refuse what would be missing from every run."""
+    get_protocol(request.protocol)
     for name in filter(None, table.models):
         find_model(name, offline=request.offline)
     if request.corpus is not None:

@@ -13,7 +13,7 @@ Names = Callable[[Published], Sequence[str]]
 
 
 class TablePart(NamedTuple):
-    """What `--row`, `--column`, `--methods` and `--tasks` name; nothing stands for all.
+    """The names after `--row`, `--column`, `--methods` and `--tasks`; none stands for all.
 
     Rows and columns are printed names, in any case, or any part of one. Methods are named with
     their settings or without, tasks with their source or without.
@@ -51,9 +51,7 @@ def _matching(
     found: set[int] = set()
     for text in wanted:
         fitting = {
-            place
-            for place, number in enumerate(numbers)
-            if any(_fits(text, name, loose=loose) for name in names(number))
+            place for place, number in enumerate(numbers) if _fits(text, names(number), loose=loose)
         }
         if not fitting:
             allowed = {names(number)[0] for number in numbers} - {""}
@@ -63,8 +61,10 @@ def _matching(
     return [number for place, number in enumerate(numbers) if place in found]
 
 
-def _fits(text: str, name: str, *, loose: bool) -> bool:
-    return text.casefold() in name.casefold() if loose else text == name
+def _fits(text: str, names: Sequence[str], *, loose: bool) -> bool:
+    if not loose:
+        return text in names
+    return any(text.casefold() in name.casefold() for name in names)
 
 
 def _row_names(number: Published) -> list[str]:

@@ -66,15 +66,10 @@ def reasons(table: TablePlan) -> list[Reason]:
         for cell in row.cells:
             if cell.how == "none":
                 places.setdefault(cell.reason, []).append((row.label, cell.number.column))
-    found = [
-        Reason(
-            text,
-            len(cells),
-            tuple(dict.fromkeys(row for row, _ in cells)),
-            tuple(dict.fromkeys(column for _, column in cells)),
-        )
-        for text, cells in places.items()
-    ]
+    found = []
+    for text, cells in places.items():
+        rows, columns = (tuple(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+        found.append(Reason(text, len(cells), rows, columns))
     return sorted(found, key=lambda reason: -reason.cells)
 
 
@@ -85,7 +80,7 @@ def plan_rows(table: TablePlan) -> list[list[str]]:
             row.label,
             row.first.backbone or "–",
             row.method or "–",
-            str(sum(cell.how != "none" for cell in row.cells)),
+            str(row.had),
             str(len(row.cells)),
         ]
         for row in table.rows
