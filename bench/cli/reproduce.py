@@ -50,7 +50,8 @@ from fewbench.cli.out import (
     say,
     say_wrapped,
 )
-from fewbench.cli.run import HowToRun, carry_out, cores, what_is_left
+from fewbench.cli.run import HowToRun, carry_out, cores, names_listed
+from fewbench.cli.show_plan import what_is_left
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def reproduce(
     if offline:
         go_offline()
     part = TablePart(
-        row or (), column or (), _listed("--methods", methods), _listed("--tasks", tasks)
+        row or (), column or (), names_listed("--methods", methods), names_listed("--tasks", tasks)
     )
     models = stand_ins(student, teacher)
     cells = plan_cells(printed, models, Known(), part.of(printed.numbers))
@@ -224,12 +225,6 @@ def _list(tables: Sequence[PrintedTable], form: str) -> None:
     note("here: cells that methods, tasks and measurements of this project can make")
 
 
-def _listed(option: str, given: Sequence[str] | None) -> list[str]:
-    from fewbench.registry.settings import split_list
-
-    return split_list(",".join(given), option) if given else []
-
-
 def _without_refused(planned: PlannedTable, todo: Sequence[Job]) -> tuple[PlannedTable, list[Job]]:
     """Drop the runs that models or methods refuse, whose cells then say so."""
     from fewbench.runner.refusals import refused_jobs
@@ -261,9 +256,8 @@ def _show_plan(
         print_csv([show.flat_cell(cell) for cell in table.cells])
     else:
         _print_plan(planned, request, form)
-    runs = len(planned.plan.jobs)
-    if runs:
-        note(what_is_left(runs, len(todo), seconds, how.workers or cores()))
+    if planned.plan.jobs:
+        note(what_is_left(planned.plan, todo, seconds, how.workers or cores()))
 
 
 def _print_plan(planned: PlannedTable, request: Request, form: str) -> None:

@@ -147,10 +147,10 @@ def run(
 def names_listed(
     option: str, texts: Sequence[str] | None, default: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Return the names that an option lists, or the default ones."""
+    """Return the names that an option lists, or the default ones where it is not given."""
     from fewbench.registry.settings import split_list
 
-    return tuple(split_list(",".join(texts or default), option))
+    return tuple(split_list(",".join(texts), option)) if texts else tuple(default)
 
 
 def _plan(
