@@ -243,13 +243,13 @@ def reproduce(
     import pandas as pd
 
     from fewbench.data.hub import go_offline
-    from fewbench.registry.protocol import get_protocol
+    from fewbench.registry.protocols import get_protocol
     from fewbench.report.published import published_folder, read_published
     from fewbench.report.reproduce.cells import Known, plan_cells
     from fewbench.report.reproduce.figures import compared
     from fewbench.report.reproduce.jobs import plan_jobs, stand_ins
     from fewbench.report.reproduce.show import flat_rows
-    from fewbench.report.reproduce.tables import NEAREST, find_table, printed_tables
+    from fewbench.report.reproduce.tables import find_table, printed_tables
     from fewbench.runner.plan import Request
     from fewbench.runner.refusals import refused_jobs
     from fewbench.store.store import Store
@@ -264,7 +264,6 @@ def reproduce(
         tasks=(),
         seeds=numbers_of(seeds),
         student=models.student,
-        protocol=protocol or printed.protocol or NEAREST,
         data=path_of(data),
         limit=limit,
         offline=offline,
@@ -272,12 +271,13 @@ def reproduce(
         keep_models=keep_models,
     )
     store = Store(folder, on_damage=lambda damage: warn(str(damage)))
-    planned = plan_jobs(plan_cells(printed, models, Known()), request, store)
+    cells = plan_cells(printed, models, Known(), protocol=protocol)
+    planned = plan_jobs(cells, request, store)
     if not show:
         refused = refused_jobs(planned.plan, planned.plan.todo(), workers)
         planned = planned.without(refused)
         _execute(planned.plan, planned.plan.todo(), store, workers, device, threads)
-    ddof = get_protocol(request.protocol).ddof
+    ddof = get_protocol(cells.protocol).ddof
     return pd.DataFrame(flat_rows(compared(planned.table, planned.jobs, store, ddof)))
 
 

@@ -137,7 +137,6 @@ def reproduce(
     from fewbench.report.reproduce.cells import Known, plan_cells
     from fewbench.report.reproduce.jobs import plan_jobs, stand_ins
     from fewbench.report.reproduce.part import TablePart
-    from fewbench.report.reproduce.tables import NEAREST
     from fewbench.runner.plan import Request
     from fewbench.store.store import Store
 
@@ -151,7 +150,8 @@ def reproduce(
         row or (), column or (), names_listed("--methods", methods), names_listed("--tasks", tasks)
     )
     models = stand_ins(student, teacher)
-    cells = plan_cells(printed, models, Known(), part.of(printed.numbers))
+    wanted = part.of(printed.numbers)
+    cells = plan_cells(printed, models, Known(), protocol=protocol, numbers=wanted)
     request = Request(
         methods=(),
         tasks=(),
@@ -159,7 +159,6 @@ def reproduce(
         student=models.student,
         corpus=corpus,
         keep_models=keep_models,
-        protocol=protocol or printed.protocol or NEAREST,
         data=data,
         limit=limit,
         drop_leaks=drop_leaks,
@@ -177,7 +176,7 @@ def reproduce(
     if dry_run:
         _show_plan(planned, todo, request, store, how, form)
         return
-    failed = _carry_out(planned, todo, request, store, how)
+    failed = _carry_out(planned, todo, store, how)
     _show_beside(planned, request, store, form)
     if failed:
         raise typer.Exit(1)
@@ -251,7 +250,7 @@ def _show_plan(
     table = planned.table
     if form == "json":
         counts = {"runs": len(planned.plan.jobs), "todo": len(todo), "estimated_seconds": seconds}
-        print_json({**show.plan_object(table, request.protocol, planned.seeds), **counts})
+        print_json({**show.plan_object(table, planned.seeds, request.limit), **counts})
     elif form == "csv":
         print_csv([show.flat_cell(cell) for cell in table.cells])
     else:
@@ -265,7 +264,7 @@ def _print_plan(planned: PlannedTable, request: Request, form: str) -> None:
     from fewbench.report.reproduce.commands import commands
 
     table = planned.table
-    for line in _about(planned, request):
+    for line in _about(planned):
         say_wrapped(line)
     say("")
     header = ("row", "backbone", "method", "here", "of")
@@ -281,28 +280,28 @@ def _print_plan(planned: PlannedTable, request: Request, form: str) -> None:
         print_list(("cells", "cannot be had", "in"), rows, right=(0,), form=form, caption=caption)
     if table.runs:
         say("")
-    for command in commands(table.runs, request.protocol, planned.seeds, request.limit):
+    for command in commands(table.runs, planned.seeds, request.limit):
         say(command.folded(console().width))
 
 
-def _about(planned: PlannedTable, request: Request) -> list[str]:
+def _about(planned: PlannedTable) -> list[str]:
     """Return the lines on all of a table: its title, the protocol, the models."""
     from fewbench.report.reproduce import show
 
     printed = planned.table.table
-    protocol = f"protocol {request.protocol}"
-    if request.protocol != printed.protocol:
-        own = printed.protocol or "there is none of the paper's here"
-        protocol += f" (the paper's: {own})" if printed.protocol else f" ({own})"
-    seeds = ",".join(map(str, planned.seeds))
-    made = f"{protocol}, split seeds {seeds}" if seeds else protocol
+    protocol = f"protocol {planned.table.protocol}"
+    if planned.table.protocol != printed.protocol:
+        own = f"the paper's: {printed.protocol}" if printed.protocol else "none here is the paper's"
+        protocol += f" ({own})"
+    if others := planned.table.other_protocols:
+        protocol += f", and {', '.join(others)} for full data"
+    if planned.seeds:
+        protocol += f"; split seeds {', '.join(map(str, planned.seeds))}"
     name = f"{printed.name}: {printed.title}" if printed.title else printed.name
-    return [name, made, *show.models_differ(planned.table)]
+    return [name, protocol, *show.models_differ(planned.table)]
 
 
-def _carry_out(
-    planned: PlannedTable, todo: Sequence[Job], request: Request, store: Store, how: HowToRun
-) -> bool:
+def _carry_out(planned: PlannedTable, todo: Sequence[Job], store: Store, how: HowToRun) -> bool:
     """Carry out the runs of a table; return True if any has failed, now or earlier.
 
     Raises:
@@ -312,7 +311,7 @@ def _carry_out(
 
     if not planned.plan.jobs:
         raise _nothing(planned)
-    for line in [*_about(planned, request), *show.how_had(planned.table)]:
+    for line in [*_about(planned), *show.how_had(planned.table)]:
         note(line)
     for text in of_older_code(planned.plan, todo):
         note(text)
@@ -333,18 +332,18 @@ def _nothing(planned: PlannedTable) -> BenchError:
 
 def _show_beside(planned: PlannedTable, request: Request, store: Store, form: str) -> None:
     """Print ours beside theirs."""
-    from fewbench.registry.protocol import get_protocol
+    from fewbench.registry.protocols import get_protocol
     from fewbench.report.reproduce import show
     from fewbench.report.reproduce.figures import compared
 
-    ddof = get_protocol(request.protocol).ddof
+    ddof = get_protocol(planned.table.protocol).ddof
     rows = compared(planned.table, planned.jobs, store, ddof)
     if form == "json":
         print_json(show.flat_rows(rows))
     elif form == "csv":
         print_csv(show.flat_rows(rows))
     else:
-        caption = " · ".join(filter(None, [*_about(planned, request), *_cut(request)]))
+        caption = " · ".join(filter(None, [*_about(planned), *_cut(request)]))
         grid = show.beside_grid(rows, caption)
         print_grids([show.narrowed(grid, LABEL) if form == "terminal" else grid], form)
 

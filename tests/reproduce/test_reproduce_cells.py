@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -72,7 +71,7 @@ def test_planned_and_not_planned_are_all_cells_of_the_table(table, known):
 def test_commands_make_the_runs_of_a_table_and_no_others(table, known):
     plan = plan_cells(table, NAMED, known)
     made = set()
-    for command in commands(plan.runs, "quick", (13, 21)):
+    for command in commands(plan.runs, (13, 21)):
         words = shlex.split(command.line)
         assert shlex.split(command.line) == ["bench", "run", *words[2:]]
         options = dict(zip(words[2::2], words[3::2], strict=True))
@@ -89,7 +88,7 @@ def test_commands_make_the_runs_of_a_table_and_no_others(table, known):
 
 
 def test_a_folded_command_says_the_same_in_80_columns(known):
-    for command in commands(planned("prompt-distiller 1", known).runs, "quick", (13, 21)):
+    for command in commands(planned("prompt-distiller 1", known).runs, (13, 21)):
         folded = command.folded(80)
         assert max(map(len, folded.splitlines())) <= 80
         words = shlex.split(folded.replace("\\\n", ""))
@@ -196,7 +195,10 @@ def test_a_mean_needs_all_numbers_that_it_is_over(known):
     (refused,) = (r for r in plan.refusing({run: "no such data"}).rows if r.label == row.label)
     assert [cell.reason for cell in refused.cells] == ["no such data", *[""] * 7, NO_PARTS]
     some = plan_cells(
-        plan.table, NAMED, known, TablePart(columns=["Avg", "MR"]).of(plan.table.numbers)
+        plan.table,
+        NAMED,
+        known,
+        numbers=TablePart(columns=["Avg", "MR"]).of(plan.table.numbers),
     )
     (row,) = (r for r in some.rows if r.label == row.label)
     assert [cell.reason for cell in row.cells] == ["", NOT_ASKED]
@@ -204,9 +206,7 @@ def test_a_mean_needs_all_numbers_that_it_is_over(known):
 
 
 def test_what_is_measured_of_runs_is_named_by_its_command(known):
-    table = find_table(TABLES, "thesis", "4.1")
-    table = replace(table, numbers=tuple(replace(n, k="16") for n in table.numbers))
-    plan = plan_cells(table, NAMED, known)
+    plan = planned("thesis 4.1", known)
     row = row_of(plan, "Truncate & Finetune")
     hows = ["cost", "score", "score", "loyalty", "loyalty", "attack", "attack"]
     assert [cell.how for cell in row.cells] == hows

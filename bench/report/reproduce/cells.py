@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from fewbench.data.task_file import declared, with_source
+from fewbench.data.train_size import is_full, parse_k
 from fewbench.errors import BenchError
 from fewbench.registry.methods import task_files
+from fewbench.registry.protocols import FULL_PROTOCOL, check_fits, get_protocol
 from fewbench.registry.settings import Chosen, choose_methods, methods_of
 from fewbench.report.published import UNSTATED, Published
-from fewbench.report.reproduce.tables import PrintedTable
+from fewbench.report.reproduce.tables import NEAREST, PrintedTable
 from fewbench.types import Task
 
 How = Literal["score", "average", "loyalty", "attack", "cost", "none"]
@@ -76,6 +78,7 @@ class CellRuns(NamedTuple):
     task: str
     template: str
     k: str
+    protocol: str
     student: str
     teacher: str
 
@@ -155,13 +158,14 @@ class PlannedRow:
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
-    """A table, the models that stand for its backbones, and its rows.
+    """A table, the models that stand for its backbones, the protocol of its runs, and its rows.
 
     `of` counts the numbers of the whole table, of which the rows may be a part.
     """
 
     table: PrintedTable
     models: StandIns
+    protocol: str
     rows: tuple[PlannedRow, ...]
     of: int
 
@@ -190,6 +194,12 @@ class TablePlan:
             ]
             rows.append(PlannedRow(tuple(cells)).settled())
         return replace(self, rows=tuple(rows))
+
+    @property
+    def other_protocols(self) -> list[str]:
+        """Protocols of runs that the table's own does not fit."""
+        names = dict.fromkeys(run.protocol for run in self.runs)
+        return [name for name in names if name != self.protocol]
 
     def alike(self) -> list[list[PlannedRow]]:
         """List the rows that are the same runs here, though the paper's differ."""
@@ -220,7 +230,12 @@ class Known:
 
 
 def plan_cells(
-    table: PrintedTable, models: StandIns, known: Known, numbers: Sequence[Published] | None = None
+    table: PrintedTable,
+    models: StandIns,
+    known: Known,
+    *,
+    protocol: str | None = None,
+    numbers: Sequence[Published] | None = None,
 ) -> TablePlan:
     """Map the numbers of a table to runs, row by row.
 
@@ -228,9 +243,13 @@ def plan_cells(
         table: a printed one.
         models: those that stand for its student and teacher.
         known: the methods and tasks that there are.
+        protocol: by name; None for the paper's or the nearest, and for full data one that fits it.
         numbers: the part that was asked for; None for all.
+
+    Raises:
+        BenchError: no such protocol.
     """
-    mapper = _Mapper(table, models, known)
+    mapper = _Mapper(table, models, known, protocol)
     rows: dict[tuple[str, ...], list[PlannedCell]] = {}
     for number in table.numbers:
         row = number.group, number.row, number.backbone, number.k
@@ -239,16 +258,21 @@ def plan_cells(
     if numbers is not None:
         planned = [row.only(numbers) for row in planned]
     kept = tuple(row for row in planned if row.cells)
-    return TablePlan(table, models, kept, len(table.numbers))
+    return TablePlan(table, models, mapper.protocol, kept, len(table.numbers))
 
 
 class _Mapper:
     """Maps the numbers of one table."""
 
-    def __init__(self, table: PrintedTable, models: StandIns, known: Known) -> None:
+    def __init__(
+        self, table: PrintedTable, models: StandIns, known: Known, protocol: str | None
+    ) -> None:
         self._models = models
         self._known = known
         self._teacher = teacher_of(table)
+        self.protocol = protocol or table.protocol or NEAREST
+        in_epochs = get_protocol(self.protocol).epochs is not None
+        self._for_full = self.protocol if protocol or in_epochs else FULL_PROTOCOL
 
     def cell(self, number: Published) -> PlannedCell:
         """Return a number with its runs, or with the first reason why there are none."""
@@ -274,11 +298,15 @@ class _Mapper:
         choice = self._known.choice(number.method)
         task = self._task(number)
         _check_fit(number, choice, task, how)
-        k = k_option(number.k, task)
+        k = k_option(number.k)
+        protocol = self._for_full if is_full(k) else self.protocol
+        check_fits([parse_k(k)] if k else [], get_protocol(protocol))
         student, teacher = self._stand_ins(number, choice)
         if how == "loyalty" and "teacher" not in choice.method.needs:
-            raise BenchError(IS_TEACHER if number.backbone == self._teacher else HAS_NO_TEACHER)
-        return CellRuns(number.method, task.full_name, number.template, k, student, teacher)
+            is_teacher = "teacher" in number.row.casefold()
+            raise BenchError(IS_TEACHER if is_teacher else HAS_NO_TEACHER)
+        place = number.method, task.full_name, number.template
+        return CellRuns(*place, k, protocol, student, teacher)
 
     def _task(self, number: Published) -> Task:
         task = self._known.declared.tasks.get(number.task)
@@ -315,20 +343,10 @@ def teacher_of(table: PrintedTable) -> str:
     return next(rows, TEACHERS.get((table.paper, table.table), ""))
 
 
-def k_option(text: str, task: Task) -> str:
-    """Return a printed K as `--k` takes it; empty for the protocol's.
-
-    Raises:
-        BenchError: it cannot be had.
-    """
-    if text == "full":
-        raise BenchError("all of the training set: not here yet")
-    if not text.endswith(" total"):
-        return text
-    share, rest = divmod(int(text.removesuffix(" total")), len(task.labels))
-    if rest:
-        raise BenchError(f"{text} does not divide by {len(task.labels)} classes")
-    return str(share)
+def k_option(text: str) -> str:
+    """Return a printed K as `--k` takes it, `32 total` as `total-32`; empty for the protocol's."""
+    count, _, total = text.partition(" ")
+    return f"{total}-{count}" if total else text
 
 
 def _check_fit(number: Published, choice: Chosen, task: Task, how: How) -> None:

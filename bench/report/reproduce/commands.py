@@ -60,13 +60,12 @@ def _listed(option: str, names: Iterable[str], room: int) -> list[str]:
 
 
 def commands(
-    runs: Iterable[CellRuns], protocol: str, seeds: Sequence[int] = (), limit: int | None = None
+    runs: Iterable[CellRuns], seeds: Sequence[int] = (), limit: int | None = None
 ) -> list[RunCommand]:
     """Return the commands that make some runs; methods with the same tasks share one.
 
     Args:
         runs: of the cells of a table.
-        protocol: by name.
         seeds: of the splits; none for the protocol's.
         limit: test rows, drawn.
     """
@@ -79,7 +78,6 @@ def commands(
         methods.setdefault(shared, []).append(run.method)
     common = {
         "--seeds": ",".join(map(str, seeds)),
-        "--protocol": protocol,
         "--limit": str(limit or ""),
     }
     return [_command(shared, names, common) for shared, names in methods.items()]
@@ -88,6 +86,7 @@ def commands(
 def _command(shared: CellRuns, methods: Sequence[str], common: dict[str, str]) -> RunCommand:
     options = {
         "--k": shared.k,
+        "--protocol": shared.protocol,
         **common,
         "--template": shared.template,
         "--student": shared.student,

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from fewbench.data.corpora import corpus_ref
+from fewbench.data.train_size import parse_k
 from fewbench.errors import BenchError, DataError, NeedsNetwork
 from fewbench.registry.pretrained import find_model
-from fewbench.registry.protocol import get_protocol
 from fewbench.registry.settings import choose_methods
 from fewbench.report.reproduce.cells import CellRuns, StandIns, TablePlan
 from fewbench.runner.jobs import Job, Plan
@@ -64,12 +64,12 @@ def plan_jobs(
 
     Args:
         table: its cells, planned.
-        request: everything but methods, tasks, K, prompts and models.
+        request: everything but methods, tasks, K, prompts, protocols and models.
         store: where records are looked up.
         notify: is called with the name of each task before its rows are read.
 
     Raises:
-        BenchError: a protocol, a model or a corpus that is not there.
+        BenchError: a model or a corpus that is not there.
     """
     _check_common(table, request)
     jobs: dict[CellRuns, tuple[Job, ...]] = {}
@@ -89,7 +89,6 @@ def plan_jobs(
 
 def _check_common(table: TablePlan, request: Request) -> None:
     """Refuse what would be missing from every run."""
-    get_protocol(request.protocol)
     for name in filter(None, table.models):
         find_model(name, offline=request.offline)
     if request.corpus is not None:
@@ -137,7 +136,8 @@ def _request_of(runs: Sequence[CellRuns], request: Request) -> Request:
         request,
         methods=tuple(other.method for other in runs),
         tasks=(run.task.partition("+")[0],),
-        k=(int(run.k),) if run.k else None,
+        k=(parse_k(run.k),) if run.k else None,
+        protocol=run.protocol,
         templates=(run.template,) if run.template else (),
         student=run.student or request.student,
         teacher=run.teacher or None,

@@ -189,20 +189,20 @@ def _common_n(rows: Iterable[ComparedRow]) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
-def plan_object(table: TablePlan, protocol: str, seeds: Sequence[int]) -> Json:
+def plan_object(table: TablePlan, seeds: Sequence[int], limit: int | None = None) -> Json:
     """Return a plan as plain values, for JSON."""
     printed = table.table
     return {
         "paper": printed.paper,
         "table": printed.table,
         "title": printed.title,
-        "protocol": protocol,
+        "protocol": table.protocol,
         "protocol_of_paper": printed.protocol or None,
         "seeds": list(seeds),
         **{role: name or None for role, name in table.models._asdict().items()},
         "backbones": printed.backbones,
         "cells_of_table": table.of,
-        "commands": [command.line for command in commands(table.runs, protocol, seeds)],
+        "commands": [command.line for command in commands(table.runs, seeds, limit)],
         "cells": [flat_cell(cell) for cell in table.cells],
     }
 
@@ -227,6 +227,7 @@ def flat_cell(cell: PlannedCell) -> Json:
         "published_std": number.std,
         "published_n": number.n,
         "how": cell.how,
+        "protocol": runs.protocol if runs else None,
         "student": (runs.student or None) if runs else None,
         "teacher": (runs.teacher or None) if runs else None,
         "reason": cell.reason or None,

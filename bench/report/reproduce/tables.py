@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fewbench.errors import BenchError
-from fewbench.registry.protocol import protocols
+from fewbench.registry.protocols import protocols
 from fewbench.report.published import Published
 
 SHORT = {"efficient-nlp-thesis": "thesis"}
@@ -71,10 +71,9 @@ class PrintedTable:
     @property
     def protocol(self) -> str:
         """The protocol that its numbers were made by, or empty where there is none of it here."""
-        stated = self.numbers[0].protocol
         chapter = self.table.partition(".")[0]
         own = f"{self.paper}-{chapter}-v1" if "." in self.table else f"{self.paper}-v1"
-        return stated or (own if own in protocols() else "")
+        return own if own in protocols() else self.numbers[0].protocol
 
 
 def printed_tables(numbers: Iterable[Published]) -> list[PrintedTable]:
