@@ -218,6 +218,35 @@ def _expect(name: str, value: int | None, least: int, most: int, layers: int) ->
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SpeedUps:
+    """A range of speed-ups that a rule is chosen within: all layers over the mean of those run.
+
+    None leaves an end open.
+    """
+
+    least: float | None = None
+    most: float | None = None
+
+    def distance(self, speed_up: float) -> float:
+        """Return how far a speed-up lies outside the range; 0 inside."""
+        least = speed_up if self.least is None else self.least
+        most = speed_up if self.most is None else self.most
+        return max(least - speed_up, speed_up - most, 0.0)
+
+    def check(self) -> None:
+        """Refuse a range without anything inside.
+
+        Raises:
+            BenchError: its least value is above its largest.
+        """
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise BenchError(
+                f"min_speed_up={self.least} is above max_speed_up={self.most}",
+                fix=f"min_speed_up={self.most},max_speed_up={self.least}",
+            )
+
+
 def exit_layers(rule: Rule, answers: Tensor) -> Tensor:
     """Find each example's exit layer, [B] from 1 to L, from answers [L, B, C] or [L, B]."""
     deepest = len(answers)

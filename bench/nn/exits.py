@@ -29,6 +29,7 @@ from fewbench.nn.exit_rules import (
     Entropy,
     Patience,
     Rule,
+    SpeedUps,
     at_exits,
     exit_layers,
     summary,
@@ -227,23 +228,31 @@ def head_exits(backbone: Backbone, task: Task) -> ExitModel:
 
 
 CHOICE = "the best dev score; of equal ones the fewest layers, then the first tried"
+ANY_SPEED_UP = SpeedUps()
 
 
-def choose_rule(model: ExitModel, rules: Sequence[Rule], dev: Sequence[Example]) -> list[Json]:
+def choose_rule(
+    model: ExitModel,
+    rules: Sequence[Rule],
+    dev: Sequence[Example],
+    speed_ups: SpeedUps = ANY_SPEED_UP,
+) -> list[Json]:
     """Give a trained model the rule that is best on dev, and return what each one gives there.
 
-    All layers are run once for all rules: how a model exits is no part of its training. Ties go as
-    `CHOICE` says.
+    All layers are run once for all rules: how a model exits is no part of its training. Rules whose
+    speed-up on dev is in the range, or nearest to it where none is, come before all others. Ties go
+    as `CHOICE` says.
 
     Args:
         model: its `rule` is set.
         rules: in the order they are tried.
         dev: labelled examples.
+        speed_ups: the range of speed-ups.
     """
     task, answers = model.task, model.answers(dev)
     labels = [example.label for example in dev if example.label is not None]
     table: list[Json] = []
-    best: tuple[float, float] | None = None
+    best: tuple[float, float, float] | None = None
     for rule in rules:
         exits = exit_layers(rule, answers)
         value = score(task, labels, _predictions(task, dev, at_exits(answers, exits), exits))[
@@ -253,8 +262,9 @@ def choose_rule(model: ExitModel, rules: Sequence[Rule], dev: Sequence[Example])
         table.append(
             {"rule": str(rule), task.metric: round(value, 6), "mean_layers": round(mean, 4)}
         )
-        if best is None or (value, -mean) > best:
-            best, model.rule = (value, -mean), rule
+        merit = (-speed_ups.distance(len(answers) / mean), value, -mean)
+        if best is None or merit > best:
+            best, model.rule = merit, rule
     return table
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 from fewbench.data.metrics import score
 from fewbench.errors import BenchError
+from fewbench.nn.exits import head_exits
 from fewbench.nn.fit_context import FitContext, Models
 from fewbench.registry.methods import methods
 from fewbench.registry.settings import bind
@@ -75,6 +78,24 @@ def test_a_single_depth_is_trained_alone(tiny_model):
     assert model.predict(job.split.test).extras["exits"].tolist() == [1] * len(job.split.test)
 
 
+def test_two_stages_are_fine_tuning_and_then_the_lower_classifiers(tiny_model):
+    """DeeBERT: the second stage leaves the model and its last classifier as the first made them."""
+    job = toy_job(PABEE, tiny_model)
+    model, _ = fitted(job, two_stages=True)
+    torch.manual_seed(1)
+    kit = FitContext(job.task, job.split, job.protocol, 1, models(), job.run.student)
+    alone = head_exits(kit.backbone("student"), job.task)
+    start = copy.deepcopy(alone.classifiers[0].state_dict())
+    alone.weights = torch.tensor([0.0, 1.0])
+    kit.train(alone, **QUICK)
+    for name, tensor in alone.backbone.state_dict().items():
+        assert torch.equal(model.backbone.state_dict()[name], tensor), name
+    last = alone.classifiers[1].state_dict()
+    assert all(torch.equal(model.classifiers[1].state_dict()[name], last[name]) for name in last)
+    first = model.classifiers[0].state_dict()
+    assert not any(torch.equal(first[name], start[name]) for name in start)
+
+
 @pytest.mark.parametrize("preset", PABEE.presets)
 def test_presets_run(tiny_model, preset):
     record, _ = carry_out(
@@ -91,6 +112,8 @@ def test_presets_run(tiny_model, preset):
         (["rule=depth", "depth=3"], "depth=3, and the model has 2 layers"),
         (["rule=magic"], "no such exit rule: 'magic'"),
         (["joint=false"], "the classifier of one depth"),
+        (["deebert", "joint=false"], "two_stages trains the last classifier"),
+        (["min_speed_up=2", "max_speed_up=1.5"], "min_speed_up=2.0 is above max_speed_up=1.5"),
     ],
 )
 def test_what_cannot_be_stops_the_plan_before_any_training(tiny_model, tmp_path, settings, problem):

@@ -12,9 +12,18 @@ import torch
 import torch.nn.functional as F
 
 from fewbench.data.metrics import score
+from fewbench.errors import BenchError
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.encoder import look_ahead, run_layer, run_layer_at, run_rest
-from fewbench.nn.exit_rules import Confidence, Depth, Entropy, Patience, at_exits, exit_layers
+from fewbench.nn.exit_rules import (
+    Confidence,
+    Depth,
+    Entropy,
+    Patience,
+    SpeedUps,
+    at_exits,
+    exit_layers,
+)
 from fewbench.nn.exits import choose_rule, head_exits
 from fewbench.nn.fit_context import Models
 from fewbench.registry.pretrained import find_model
@@ -241,6 +250,30 @@ def test_the_rule_is_the_best_on_dev_and_of_equal_ones_the_fastest(exits):
     assert [(row["accuracy"], row["mean_layers"]) for row in table] == [
         (pytest.approx(value, abs=1e-6), pytest.approx(-mean, abs=1e-4)) for value, mean in found
     ]
+
+
+@pytest.mark.parametrize(("least", "most"), [(1.3, 1.96), (2.5, None), (None, 1.1), (5.5, 5.9)])
+def test_a_rule_is_chosen_within_speed_ups(exits, least, most):
+    """The best dev score of those in the range; where none is in it, the nearest to it."""
+    model = exits()
+    dev = toy_rows(model.task).train
+    rules = [Depth(layer) for layer in range(1, LAYERS + 1)]  # 6, 3, 2, 1.5, 1.2, 1
+    table = choose_rule(model, rules, dev, SpeedUps(least, most))
+    accuracy = [row["accuracy"] for row in table]
+    expected = {
+        (1.3, 1.96): Depth(4),
+        (2.5, None): Depth(1) if accuracy[0] >= accuracy[1] else Depth(2),
+        (None, 1.1): Depth(6),
+        (5.5, 5.9): Depth(1),
+    }
+    assert model.rule == expected[least, most]
+
+
+def test_a_range_of_speed_ups():
+    assert [SpeedUps(1.3, 1.96).distance(s) for s in (1, 1.5, 2)] == pytest.approx([0.3, 0, 0.04])
+    assert [SpeedUps().distance(s) for s in (1, 6)] == [0, 0]
+    with pytest.raises(BenchError, match="min_speed_up=2 is above max_speed_up=1"):
+        SpeedUps(2, 1).check()
 
 
 @torch.no_grad()
