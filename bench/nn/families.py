@@ -6,7 +6,7 @@ transformers 4.57 and 5 share; tests hold every family's outputs against its own
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ class Layer(NamedTuple):
 
     `after_attention` and `after_feedforward` are the dropout probabilities of the block outputs;
     `weights` that of the attention weights. `heads` are those the layer has: some may have been
-    pruned.
+    pruned. Each head's output is multiplied by its `head_mask` [h], if there is one.
     """
 
     query: nn.Linear
@@ -35,6 +35,7 @@ class Layer(NamedTuple):
     weights: float
     after_attention: float
     after_feedforward: float
+    head_mask: Tensor | None = None
 
 
 class Embedder(NamedTuple):
@@ -66,6 +67,20 @@ class Family(NamedTuple):
     layers: Callable[[Any], list[Layer]]
     transform: Callable[[Any, Tensor], Tensor]
     decoder: Callable[[Any], nn.Linear]
+
+
+def masked(family: Family, masks: Sequence[Tensor]) -> Family:
+    """Return a family whose layers have masks on their heads, one [h] a layer, beside their own."""
+
+    def layers(model: Any) -> list[Layer]:
+        pairs = zip(family.layers(model), masks, strict=True)
+        return [layer._replace(head_mask=_joint(layer.head_mask, mask)) for layer, mask in pairs]
+
+    return family._replace(layers=layers)
+
+
+def _joint(mask: Tensor | None, other: Tensor) -> Tensor:
+    return other if mask is None else mask * other
 
 
 def _embedder(base: Any, *, first: int = 0, project: nn.Module | None = None) -> Embedder:

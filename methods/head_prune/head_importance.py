@@ -6,30 +6,26 @@ Axes: h heads of a layer, N tokens, d width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Encoded
+from fewbench.nn.families import masked
 from fewbench.nn.task_model import TaskModel
 
 
 @contextmanager
 def masked_heads(backbone: Backbone, masks: Sequence[Tensor]) -> Iterator[None]:
     """Multiply each head's output by its mask inside the block: one tensor [h] per layer."""
-    with ExitStack() as hooks:
-        for layer, mask in zip(backbone.layers, masks, strict=True):
-
-            def scale(_: Any, inputs: tuple[Tensor, ...], mask: Tensor = mask) -> tuple[Tensor]:
-                states = inputs[0]
-                heads = states.view(*states.shape[:-1], len(mask), -1)
-                return ((heads * mask[:, None]).flatten(-2),)
-
-            hooks.callback(layer.output.register_forward_pre_hook(scale).remove)
+    family = backbone._family
+    backbone._family = masked(family, masks)
+    try:
         yield
+    finally:
+        backbone._family = family
 
 
 def head_importance(model: TaskModel, examples: Sequence[Encoded]) -> list[Tensor]:

@@ -13,9 +13,10 @@ from fewbench.methods.head_prune.head_importance import (
     masked_heads,
 )
 from fewbench.nn.classifier import HeadModel
+from fewbench.nn.encoder import run_layer
 from fewbench.nn.fit_context import Models
-from fewbench.nn.prune import prune_heads
-from fewbench.nn.serialize import pack, unpack
+from fewbench.nn.prune import mask_heads, prune_heads
+from fewbench.nn.serialize import duplicate, pack, unpack
 from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
 
@@ -106,6 +107,38 @@ def test_a_pruned_model_is_the_masked_one(made, family):
         unpack(*pack(model, {}), model.task, model.backbone.ref, models, {}).predict(test).array,
         model.predict(test).array,
     )
+
+
+@pytest.mark.parametrize("family", ["bert", "albert"])
+def test_a_masked_head_says_nothing_in_its_layer_alone(made, family):
+    """ALBERT's layers are one module; without the columns of a head's output it is the same."""
+    model, models = made(family)
+    batch = model.collate(model.encode(toy_rows(model.task).test[:3]))
+    before = model.backbone.hidden_states(batch)
+    output = model.backbone.layers[1].output
+    with torch.no_grad():
+        whole = output.weight.clone()
+        output.weight[:, 4:8] = 0  # the second of four heads
+        by_hand = run_layer(model.backbone.layers[1], before[1], batch, False)
+        output.weight.copy_(whole)
+    mask_heads(model.backbone, {1: [1]})
+    states = model.backbone.hidden_states(batch)
+    assert torch.equal(states[1], before[1])  # in the first layer the same module is whole
+    assert torch.allclose(states[2], by_hand, atol=1e-5)
+    assert (states[2] - before[2]).abs().max() > 1e-3
+    manifest, content = pack(model, {})
+    assert manifest["changes"] == [{"change": "mask_heads", "heads": {"1": [1]}}]
+    read = unpack(manifest, content, model.task, model.backbone.ref, models, {})
+    assert torch.equal(read.backbone.hidden_states(batch)[2], states[2])
+    copied = duplicate(model).eval()
+    assert torch.equal(copied.backbone.hidden_states(batch)[2], states[2])
+
+
+def test_importance_of_shared_layers_is_by_layer(made):
+    model, _ = made("albert")
+    examples = model.encode(toy_rows(model.task).train[:2])
+    first, second = head_importance(model, examples)
+    assert not torch.allclose(first, second, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
