@@ -12,9 +12,6 @@ from conftest import PROJECT
 ROOMS = ("bench", "methods", "plots")
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 OPEN = re.compile(r"(?:dict|Mapping|MutableMapping)\[str, (?:Any|object)\]")
-NESTED_LEFT = 3
-"""Nested comprehensions that are still to be taken apart; none may join them."""
-
 VAGUE = re.compile(
     r"(?:Return (?:what|whether|how|which|where|who)|Whether|What|How|Where|Which)\b"
 )
@@ -31,7 +28,7 @@ def trees():
     return {file.relative_to(PROJECT): ast.parse(file.read_text("utf-8")) for file in files()}
 
 
-def test_few_comprehensions_hold_another(trees):
+def test_no_comprehension_holds_another(trees):
     nested = [
         f"{file}:{node.lineno}"
         for file, tree in trees.items()
@@ -39,7 +36,7 @@ def test_few_comprehensions_hold_another(trees):
         if isinstance(node, COMPREHENSIONS)
         and sum(isinstance(inner, COMPREHENSIONS) for inner in ast.walk(node)) > 1
     ]
-    assert len(nested) <= NESTED_LEFT, nested
+    assert not nested
 
 
 def test_few_dictionaries_hold_anything():

@@ -139,7 +139,7 @@ def _union(names: Iterable[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _needs_of_step(step: MethodInfo) -> list[str]:
-    """Return what a step needs: the model before it takes the place of a student of its own."""
+    """Return the needs of a step without the student: it works on the model before it."""
     return [need for need in step.needs if need != "student"]
 
 

@@ -171,7 +171,7 @@ def _maker(
 
 
 def _needs(choice: Chosen, known: Mapping[str, MethodInfo]) -> set[str]:
-    """Return what a method needs, with those that train its teacher and that one's."""
+    """Return the needs of a method and of all that train its teachers."""
     teachers = lineage(choice.method, choice.settings, known)
     return set(choice.method.needs).union(*(taught.method.needs for taught in teachers))
 

@@ -121,7 +121,8 @@ def check_heads(student: Backbone, teacher: Backbone) -> None:
     Raises:
         BenchError: they have not equally many heads in every layer.
     """
-    ours, theirs = ({layer.heads for layer in model.layers} for model in (student, teacher))
+    ours = {layer.heads for layer in student.layers}
+    theirs = {layer.heads for layer in teacher.layers}
     if len(ours | theirs) > 1:
         raise BenchError(
             f"{student.ref.name} has {_listed(ours)} heads a layer, "

@@ -97,8 +97,9 @@ def _test(rows: Sequence[Comparison]) -> str:
         "permutation": "a permutation of the two methods' answers, item by item",
         "McNemar": "McNemar's exact test",
     }
-    tests = [names[test] for test in dict.fromkeys(row.test for row in rows) if test in names]
-    return f", or of {' or '.join(tests)}, if that is larger" if tests else ""
+    tests = dict.fromkeys(row.test for row in rows)
+    named = [names[test] for test in tests if test in names]
+    return f", or of {' or '.join(named)}, if that is larger" if named else ""
 
 
 def _clustered(tables: Sequence[Versus]) -> list[str]:

@@ -128,8 +128,10 @@ class _Stored:
     def average(self, row: PlannedRow) -> BySeed:
         """Return the mean over a row's numbers, for each seed that all of them have."""
         parts = [self.values(part) for part in row.parts()]
-        seeds = set(parts[0]).intersection(*parts[1:])
-        return {seed: math.fsum(part[seed] for part in parts) / len(parts) for seed in seeds}
+        means = {}
+        for seed in set(parts[0]).intersection(*parts[1:]):
+            means[seed] = math.fsum(part[seed] for part in parts) / len(parts)
+        return means
 
     def missing(self, cell: PlannedCell) -> str:
         """Say why a cell that could be had has no number."""

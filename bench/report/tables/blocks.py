@@ -123,7 +123,7 @@ def places(records: Sequence[Record], changed: Changed = nothing_changed) -> lis
     """
     cells = [record.cell for record in records]
     columns = _columns(cell.question.task for cell in cells)
-    outdated = [any(part in OF_METHOD for part in changed(record)) for record in records]
+    outdated = [not {*OF_METHOD}.isdisjoint(changed(record)) for record in records]
     ambiguous = _ambiguous(cell for cell, old in zip(cells, outdated, strict=True) if not old)
     seats = []
     for cell, old in zip(cells, outdated, strict=True):

@@ -85,8 +85,9 @@ def read_axes(
 
 def in_order(records: Iterable[Record], order: Order) -> list[Record]:
     """Return the records that have a named value on each ordered axis."""
-    return [
-        record
-        for record in records
-        if all(_OF_RUN[axis](record.run) & {*names} for axis, names in order.items())
-    ]
+    return [record for record in records if _is_named(record.run, order)]
+
+
+def _is_named(run: Run, order: Order) -> bool:
+    """True if a run has a named value on each ordered axis."""
+    return all(not _OF_RUN[axis](run).isdisjoint(names) for axis, names in order.items())
