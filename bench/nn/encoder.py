@@ -157,7 +157,8 @@ def _attend(
 def _finish(layer: Layer, states: Tensor, mixed: Tensor, training: bool) -> Tensor:
     """Apply output projection, norm, feed-forward and norm, with residuals, to any tokens."""
     if layer.head_mask is not None:
-        mixed = (mixed.unflatten(-1, (layer.heads, -1)) * layer.head_mask[:, None]).flatten(-2)
+        by_head = mixed.view(*mixed.shape[:-1], layer.heads, -1)
+        mixed = (by_head * layer.head_mask[:, None]).flatten(-2)
     attended = layer.attention_norm(
         F.dropout(layer.output(mixed), layer.after_attention, training) + states
     )
