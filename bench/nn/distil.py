@@ -59,6 +59,15 @@ def said(teacher: TaskModel, scores: Tensor) -> Tensor:
     )
 
 
+@torch.no_grad()
+def opinion(model: TaskModel, batch: Batch) -> Tensor:
+    """Return what a model in training says of a batch, without dropout; shaped as in `said`."""
+    was_training = model.training
+    found = said(model, model.eval()(batch))
+    model.train(was_training)
+    return found
+
+
 def head_teacher(model: TaskModel, name: str) -> HeadModel:
     """Return a trained teacher whose first token is to be read.
 

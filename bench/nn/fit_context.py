@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -242,19 +243,10 @@ class FitContext(PrepareContext):
         again. With `keep_last` the last update is kept and dev is not asked: what is trained gives
         no predictions yet.
         """
-        protocol = self.protocol
-        if keep_last:
-            protocol = replace(protocol, checkpoint_tie="last")
         checkpoint = None
         if self._checkpoints is not None and (loss is None or carries is not None):
             checkpoint = self._checkpoints.next_training()
-        dev_labels = [example.label for example in self._split.dev if example.label is not None]
-
-        def evaluate() -> float:
-            if keep_last:
-                return 0.0
-            return score(self._task, dev_labels, model.predict(self._split.dev))[self._task.metric]
-
+        protocol = replace(self.protocol, checkpoint_tie="last") if keep_last else self.protocol
         history = train(
             model,
             [
@@ -262,7 +254,7 @@ class FitContext(PrepareContext):
                 for row, example in enumerate(model.encode(self._split.train))
             ],
             also_read=model.encode(self._split.dev),
-            evaluate=evaluate,
+            evaluate=(lambda: 0.0) if keep_last else partial(self._dev_score, model),
             protocol=protocol,
             lr=lr,
             batch_size=batch_size,
@@ -278,3 +270,7 @@ class FitContext(PrepareContext):
         self.notes["curve"] = [[step, round(dev, 6)] for step, dev in history.curve]
         self.notes["losses"] = [round(value, 6) for value in history.losses]
         return history
+
+    def _dev_score(self, model: TaskModel) -> float:
+        labels = [example.label for example in self._split.dev if example.label is not None]
+        return score(self._task, labels, model.predict(self._split.dev))[self._task.metric]

@@ -137,8 +137,8 @@ class _Training:
         beside: nn.Module | None = None,
     ) -> None:
         self.model, self.protocol, self.order = model, protocol, order
-        self.vectors, self.optimizer = _optimizer(_joined(model, beside), lr, protocol)
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, _schedule(protocol))
+        self.vectors, self.optimizer = make_optimizer(_joined(model, beside), lr, protocol)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate_schedule(protocol))
         self.selected = [*self.vectors, *_moving(model)]
         self.best = [tensor.detach().clone() for tensor in self.selected]
         self.total = torch.zeros((), device=model.backbone.device)
@@ -270,7 +270,7 @@ def _focus(
     return model.backbone.focused(seen | set(model.extra_tokens()))
 
 
-def _optimizer(
+def make_optimizer(
     model: nn.Module, lr: float, protocol: Protocol
 ) -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
     """Gather trained parameters in vectors, with AdamW; no decay of biases and norms."""
@@ -306,7 +306,7 @@ def _as_views_of_one(parameters: list[nn.Parameter]) -> nn.Parameter:
     return vector
 
 
-def _schedule(protocol: Protocol) -> Callable[[int], float]:
+def rate_schedule(protocol: Protocol) -> Callable[[int], float]:
     """Return the learning rate's factor by updates done: warm-up, then constant or linear."""
 
     def factor(done: int) -> float:

@@ -27,7 +27,7 @@ CONTINUES = "##"
 """The mark of a WordPiece that continues a word."""
 
 
-class Word(NamedTuple):
+class MaskableWord(NamedTuple):
     """A word of one piece, its place in the text and in the tokens, and what may replace it."""
 
     start: int
@@ -65,7 +65,9 @@ def augmented(
     return made
 
 
-def reworded(text: str, words: Sequence[Word], share: float, rng: np.random.Generator) -> str:
+def reworded(
+    text: str, words: Sequence[MaskableWord], share: float, rng: np.random.Generator
+) -> str:
     """Replace each word with the chance `share` by one of its candidates."""
     pieces, end = [], 0
     for word in words:
@@ -76,7 +78,7 @@ def reworded(text: str, words: Sequence[Word], share: float, rng: np.random.Gene
 
 
 @torch.no_grad()
-def words_of(masked: Backbone, text: str, candidates: int) -> list[Word]:
+def words_of(masked: Backbone, text: str, candidates: int) -> list[MaskableWord]:
     """List a text's words of one piece, each with the likeliest words in its place."""
     tokenizer = masked.tokenizer
     options = {"truncation": True, "max_length": min(LONGEST, masked.places)}
@@ -94,9 +96,11 @@ def words_of(masked: Backbone, text: str, candidates: int) -> list[Word]:
     return found
 
 
-def _single_pieces(text: str, offsets: Sequence[tuple[int, int]]) -> list[Word]:
+def _single_pieces(text: str, offsets: Sequence[tuple[int, int]]) -> list[MaskableWord]:
     spans = {match.span() for match in re.finditer(r"\w+", text)}
-    return [Word(*span, place) for place, span in enumerate(offsets) if tuple(span) in spans]
+    return [
+        MaskableWord(*span, place) for place, span in enumerate(offsets) if tuple(span) in spans
+    ]
 
 
 def _hidden(ids: Sequence[int], place: int, mask: int) -> Encoded:

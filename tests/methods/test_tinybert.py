@@ -116,7 +116,7 @@ def test_words_of_one_piece_get_the_masked_models_likeliest_words(tiny_model, mo
 
 def test_each_word_is_replaced_with_its_chance():
     text = "a b c d"
-    words = [augment.Word(n, n + 1, n // 2 + 1, ("x", "y")) for n in range(0, 7, 2)]
+    words = [augment.MaskableWord(n, n + 1, n // 2 + 1, ("x", "y")) for n in range(0, 7, 2)]
     rng = np.random.default_rng(0)
     assert augment.reworded(text, words, 0.0, rng) == text
     drawn = [augment.reworded(text, words, 0.4, rng) for _ in range(2000)]
