@@ -143,12 +143,18 @@ class Shuffled:
         n: how many there are.
         batch_size: indices per batch.
         seed: of the orders.
+        lengths: of the examples, with `window`.
+        window: so many batches in a row are made of examples of like length each, and come in a
+            random order; 0 for none. Attention over a batch costs as much as its longest example.
     """
 
-    def __init__(self, n: int, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, n: int, batch_size: int, seed: int, lengths: Sequence[int] = (), window: int = 0
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batches of {batch_size} examples")
         self._n, self._batch_size = n, batch_size
+        self._lengths, self._window = lengths, window
         self._generator = torch.Generator().manual_seed(seed)
         self._epoch = self._generator.get_state()
         self._order: list[int] = []
@@ -166,8 +172,21 @@ class Shuffled:
 
     def _begin_epoch(self) -> None:
         self._epoch = self._generator.get_state()
-        self._order = torch.randperm(self._n, generator=self._generator).tolist()
+        order = torch.randperm(self._n, generator=self._generator).tolist()
+        self._order = self._by_windows(order) if self._window else order
         self._next = 0
+
+    def _by_windows(self, order: list[int]) -> list[int]:
+        """Put examples of like length into one batch, window by window."""
+        rows = self._batch_size * self._window
+        ordered: list[int] = []
+        for start in range(0, len(order), rows):
+            alike = sorted(order[start : start + rows], key=lambda i: self._lengths[i])
+            whole = len(alike) // self._batch_size
+            for number in torch.randperm(whole, generator=self._generator).tolist():
+                ordered += alike[number * self._batch_size : (number + 1) * self._batch_size]
+            ordered += alike[whole * self._batch_size :]
+        return ordered
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the place in the epoch, and the generator's state at its start."""

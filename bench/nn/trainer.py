@@ -106,7 +106,8 @@ def train(
     """
     protocol = protocol.in_updates(len(examples), batch_size)
     with _focus(model, (*examples, *also_read), protocol, whole_vocabulary):
-        order = Shuffled(len(examples), batch_size, seed)
+        lengths = [example.length for example in examples] if protocol.length_window else []
+        order = Shuffled(len(examples), batch_size, seed, lengths, protocol.length_window)
         training = _Training(model, protocol, lr, order, beside)
         stored = checkpoint.read() if checkpoint else None
         if stored is not None:

@@ -38,6 +38,7 @@ class Protocol:
     `patience`, training ends after so many dev scores in a row that are not better than the best.
     Of all training rows, `dev_share` is cut off as dev, but no more than `dev_most` rows.
 
+    With `length_window`, batches are made of examples of like length, so many batches at a time.
     `micro_batch` is how many rows go through a model at once, where a batch does not fit in memory.
 
     `checkpoint_tie` and `trial_tie` say which of several best dev scores wins: the `first` (LM-BFF,
@@ -71,6 +72,7 @@ class Protocol:
     warmup_share: float | None = None
     patience: int | None = None
     micro_batch: int | None = None
+    length_window: int = 0
     steps_by_k: Mapping[int, int] = field(default_factory=dict)
     max_length: Mapping[str, int] = field(default_factory=dict)
     sizes: tuple[SizeRates, ...] = ()

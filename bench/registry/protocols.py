@@ -144,6 +144,7 @@ def _protocol(table: TomlTable) -> Protocol:
         grows_from=_number(table, "grows_from", int, 2, default=None),
         patience=_number(table, "patience", int, 1, default=None),
         micro_batch=_number(table, "micro_batch", int, 1, default=None),
+        length_window=_number(table, "length_window", int, 0, default=0),
         steps_by_k=_steps_by_k(table),
         max_length=_max_length(table),
         sizes=_sizes(table),

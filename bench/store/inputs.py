@@ -48,6 +48,7 @@ ADDED = (
     "warmup_share",
     "patience",
     "micro_batch",
+    "length_window",
     "steps_by_k",
     "max_length",
     "sizes",

@@ -90,6 +90,26 @@ def test_shuffled_covers_each_epoch(n, size):
     assert [i for batch in islice(again, per_epoch) for i in batch] == epochs[0]
 
 
+def test_batches_of_like_length_cover_each_epoch():
+    lengths = [(7 * i) % 23 for i in range(50)]
+    batches = Shuffled(50, 4, 3, lengths, window=5)
+    epochs = [[list(batch) for batch in islice(batches, 13)] for _ in range(3)]
+    plain = [list(batch) for batch in islice(Shuffled(50, 4, 3), 13)]
+    for epoch in epochs:
+        assert sorted(i for batch in epoch for i in batch) == list(range(50))
+        assert [len(batch) for batch in epoch] == [4] * 12 + [2]
+
+    def padding(epoch):
+        return sum(max(lengths[i] for i in batch) * len(batch) for batch in epoch)
+
+    assert epochs[0] != epochs[1] and padding(epochs[0]) < 0.8 * padding(plain)
+    state = batches.state_dict()
+    rest = list(islice(batches, 20))
+    again = Shuffled(50, 4, 3, lengths, window=5)
+    again.load_state_dict(state)
+    assert list(islice(again, 20)) == rest
+
+
 @pytest.mark.parametrize("kind", ["single", "pair", "choice", "regression"])
 @pytest.mark.parametrize("of", [PromptModel, HeadModel])
 def test_predictions_do_not_depend_on_the_batch_or_the_order(tiny_model, monkeypatch, kind, of):
