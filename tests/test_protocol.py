@@ -337,3 +337,14 @@ def test_fields_added_later_leave_older_hashes_as_they_are():
         "sizes": ((1.0, (1.0,)),),
     }.items():
         assert protocol_hash(replace(quick, **{name: value})) != protocol_hash(quick)
+
+
+def test_a_protocol_file_is_validated(bench, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(OWN, "utf-8")
+    done = bench("validate", file)
+    assert done.returncode == 0
+    assert "mine: a protocol, full data, not few-shot, 2 seeds" in done.stdout
+    file.write_text(OWN.replace("epochs = 2.5", "epochs = -1"), "utf-8")
+    done = bench("validate", file)
+    assert done.returncode == 2 and "'epochs' is -1" in done.stdout

@@ -65,6 +65,15 @@ class HowToRun(NamedTuple):
 
 
 def run(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="a grid of runs in a TOML file; options given here take its place",
+            rich_help_panel=RUNS,
+        ),
+    ] = None,
     methods: MethodsOption = None,
     tasks: TasksOption = None,
     k: KOption = None,
@@ -106,6 +115,7 @@ def run(
     or --drop-leaks are not comparable with complete ones.
     """
     from fewbench.data.hub import go_offline
+    from fewbench.runner.grid_file import read_requests
     from fewbench.runner.local import choose_device
     from fewbench.runner.plan import STUDENT, Request, usual_protocol
     from fewbench.store.store import Store
@@ -131,9 +141,15 @@ def run(
         templates=() if template is None else names_listed("--template", [template]),
         metric_code=allow_metric_code,
     )
+    given = {"methods": methods, "tasks": tasks, "k": k, "seeds": seeds, "student": student}
+    given |= {"teacher": teacher, "protocol": protocol, "template": template, "corpus": corpus}
+    given |= {"limit": limit, "drop_leaks": drop_leaks, "keep_models": keep_models}
+    requests = [request]
+    if config is not None:
+        requests = read_requests(config, request, [name for name, value in given.items() if value])
     how = HowToRun(workers, device, threads, duration("--timeout", timeout), fail_fast)
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
-    plan, todo = _plan(request, store, force=force, retry_failed=retry_failed)
+    plan, todo = _plan(requests, store, force=force, retry_failed=retry_failed)
     if dry_run:
         choose_device(device)
         show_plan(plan, todo, store, workers or cores(), json=json)
@@ -154,17 +170,17 @@ def names_listed(
 
 
 def _plan(
-    request: Request, store: Store, *, force: bool, retry_failed: bool
+    requests: Sequence[Request], store: Store, *, force: bool, retry_failed: bool
 ) -> tuple[Plan, list[Job]]:
     """Plan the runs asked for, print what is left out or out of date; return the runs to do too.
 
     Raises:
         BenchError: anything asked for that cannot be had, or no run at all.
     """
-    from fewbench.runner.plan import make_plan
+    from fewbench.runner.plan import joined, make_plan
     from fewbench.runner.refusals import settle
 
-    plan = make_plan(request, store)
+    plan = joined([make_plan(request, store) for request in requests])
     plan = settle(plan, plan.todo(force=force, retry_failed=retry_failed), cores())
     for reason in plan.left_out:
         note(f"left out: {reason}")

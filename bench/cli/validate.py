@@ -12,6 +12,7 @@ import typer
 
 from fewbench.cli.options import AllowOption, DataOption, JsonOption, OneKOption, StudentOption
 from fewbench.cli.out import one_k, print_json, say
+from fewbench.data.train_size import k_title
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -73,6 +74,20 @@ def _print_reports(reports: Sequence[Json]) -> None:
         say(f"{'ok   ' if report['ok'] else 'BAD  '}{report['file']}")
         for line in report["found"] if report["ok"] else report["error"].splitlines():
             say(f"     {line}")
+
+
+def _check_toml(file: Path, given: _Given) -> list[str]:
+    """Check a file of protocols if a table has a grid, else one of tasks."""
+    from fewbench.io import toml
+    from fewbench.registry.protocols import load_protocols
+
+    tables = toml.load(file).values()
+    if not any(isinstance(table, dict) and "grid" in table for table in tables):
+        return _check_tasks(file, given)
+    return [
+        f"{protocol.name}: a protocol, {k_title(protocol.k)}, {len(protocol.seeds)} seeds"
+        for protocol in load_protocols(file).values()
+    ]
 
 
 def _check_tasks(file: Path, given: _Given) -> list[str]:
@@ -225,4 +240,4 @@ def _unknown(file: Path, given: _Given) -> list[str]:
     raise BenchError(f"what kind of file is '{file.name}'?", allowed=[*_CHECKS])
 
 
-_CHECKS = {".toml": _check_tasks, ".py": _check_method, ".json": _check_record}
+_CHECKS = {".toml": _check_toml, ".py": _check_method, ".json": _check_record}

@@ -12,14 +12,15 @@ blocks; each `[[runs]]` block adds its own, and is one request. Without blocks t
     k = [16, 32]
 
     [[runs]]
-    methods = ["vanilla-kd"]
+    methods = "vanilla-kd"
     k = "full"
     teacher = "models/large"
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,14 @@ from fewbench.types import K
 BLOCKS = "runs"
 GUIDE = "bench run --help shows what each key stands for"
 
-Values = Mapping[str, Any]
 
-
-def read_requests(path: Path, given: Values, conditions: Values) -> list[Request]:
+def read_requests(path: Path, base: Request, given: Collection[str]) -> list[Request]:
     """Return the requests of a file, one for each block and student.
 
     Args:
         path: of the file.
-        given: options of the command, by the name of their key; they take the place of the file's.
-        conditions: fields of `Request` that no file sets: where the data are, whether offline.
+        base: what holds where the file says nothing.
+        given: keys that the command line gives, too; there the file is not followed.
 
     Raises:
         BenchError: the file is not TOML, or a key or value has no place in it.
@@ -54,69 +53,75 @@ def read_requests(path: Path, given: Values, conditions: Values) -> list[Request
             f"'{BLOCKS}' is {blocks!r}", where=str(path), allowed=f"tables: [[{BLOCKS}]]"
         )
     requests: list[Request] = []
-    for number, block in enumerate(blocks):
-        name = f"{BLOCKS}.{number}" if number or block else ""
-        table = TomlTable(path, name, {**content, **block, **given}, GUIDE)
-        requests += _of_block(table, conditions)
+    for number, block in enumerate(blocks, 1):
+        name = f"{BLOCKS} {number}" if block else "top"
+        requests += _requests(TomlTable(path, name, {**content, **block}, GUIDE), base, given)
     return requests
 
 
-def _of_block(table: TomlTable, conditions: Values) -> list[Request]:
-    tasks = _names(table, "tasks", ["demo"])
-    ks = _ks(table)
-    students = _names(table, "student", [])
-    fields = {
-        "methods": tuple(_names(table, "methods", ["all"])),
-        "tasks": tuple(tasks),
-        "k": ks,
-        "seeds": _seeds(table),
-        "teacher": table.take("teacher", str, None),
-        "protocol": table.take("protocol", str, None) or usual_protocol(tasks, ks),
-        "limit": _limit(table),
-        "templates": tuple(_names(table, "template", [])),
-        "corpus": table.take("corpus", str, None),
-        "drop_leaks": table.take("drop_leaks", bool, False),
-        "keep_models": table.take("keep_models", bool, False),
-        **conditions,
-    }
+def _requests(table: TomlTable, base: Request, given: Collection[str]) -> Iterator[Request]:
+    """Yield the requests of one block."""
+    values = {key: take(table, key) for key, take in _KEYS.items() if table.has(key)}
     table.finish()
-    if not students:
-        return [Request(**fields)]
-    return [Request(**fields, student=student) for student in students]
+    followed = {key: value for key, value in values.items() if key not in given}
+    students = followed.pop("student", (base.student,))
+    request = replace(base, **{_FIELDS.get(key, key): value for key, value in followed.items()})
+    if "protocol" not in given and "protocol" not in values:
+        request = replace(request, protocol=usual_protocol(request.tasks, request.k))
+    for student in students:
+        yield replace(request, student=student)
 
 
-def _names(table: TomlTable, key: str, usual: Sequence[str]) -> list[str]:
+def _names(table: TomlTable, key: str) -> tuple[str, ...]:
     """Take one name or a list of them."""
-    value = table.take(key, (str, list), usual)
-    names = [value] if isinstance(value, str) else list(value)
-    if any(not isinstance(name, str) or not name.strip() for name in names):
-        raise table.error(key, f"'{key}' is {value!r}", allowed="names")
+    value = table.take(key, (str, list))
+    names = (value,) if isinstance(value, str) else tuple(value)
+    if not names or any(not isinstance(name, str) or not name.strip() for name in names):
+        raise table.error(key, f"'{key}' is {value!r}", allowed="one name or several")
     return names
 
 
-def _ks(table: TomlTable) -> tuple[K, ...] | None:
-    value = table.take("k", (int, str, list), None)
-    if value is None:
-        return None
-    several = value if isinstance(value, list) else [value]
+def _ks(table: TomlTable, key: str) -> tuple[K, ...]:
+    value = table.take(key, (int, str, list))
     try:
-        return tuple(parse_k(str(k)) for k in several)
+        return tuple(parse_k(str(k)) for k in (value if isinstance(value, list) else [value]))
     except BenchError as error:
-        raise table.error("k", error.problem, allowed=error.allowed or "") from error
+        raise table.error(key, error.problem, allowed=error.allowed) from error
 
 
-def _seeds(table: TomlTable) -> tuple[int, ...] | None:
-    value = table.take("seeds", (int, list), None)
-    if value is None:
-        return None
-    several = value if isinstance(value, list) else [value]
-    if not several or any(type(seed) is not int for seed in several):
-        raise table.error("seeds", f"'seeds' is {value!r}", allowed="whole numbers")
-    return tuple(several)
+def _seeds(table: TomlTable, key: str) -> tuple[int, ...]:
+    value = table.take(key, (int, list))
+    seeds = tuple(value) if isinstance(value, list) else (value,)
+    if not seeds or any(type(seed) is not int for seed in seeds):
+        raise table.error(key, f"'{key}' is {value!r}", allowed="whole numbers")
+    return seeds
 
 
-def _limit(table: TomlTable) -> int | None:
-    limit: int | None = table.take("limit", int, None)
-    if limit is not None and limit < 1:
-        raise table.error("limit", f"'limit' is {limit}", allowed="1 or more")
-    return limit
+def _text(table: TomlTable, key: str) -> str:
+    text: str = table.take(key, str)
+    return text
+
+
+def _flag(table: TomlTable, key: str) -> bool:
+    flag: bool = table.take(key, bool)
+    return flag
+
+
+_KEYS: Mapping[str, Callable[[TomlTable, str], Any]] = {
+    "methods": _names,
+    "tasks": _names,
+    "k": _ks,
+    "seeds": _seeds,
+    "student": _names,
+    "teacher": _text,
+    "protocol": _text,
+    "template": _names,
+    "corpus": _text,
+    "limit": TomlTable.positive,
+    "drop_leaks": _flag,
+    "keep_models": _flag,
+}
+"""The keys of a block."""
+
+_FIELDS = {"template": "templates"}
+"""The fields of a request that have another name than their key."""

@@ -108,6 +108,21 @@ def make_plan(
     )
 
 
+def joined(plans: Sequence[Plan]) -> Plan:
+    """Return one plan of several requests, with each run once."""
+    if len(plans) == 1:
+        return plans[0]
+    jobs = {job.key: job for plan in plans for job in plan.jobs}
+    named = {job.key for plan in plans for job in plan.jobs if job.key not in plan.unnamed}
+    return Plan(
+        tuple(jobs.values()),
+        {key: record for plan in plans for key, record in plan.records.items()},
+        plans[0].artifacts,
+        tuple(dict.fromkeys(reason for plan in plans for reason in plan.left_out)),
+        frozenset(jobs.keys() - named),
+    )
+
+
 def _jobs_of_task(
     request: Request, maker: JobMaker, task: Task, choices: Sequence[Chosen]
 ) -> Iterator[tuple[Job, Chosen]]:
