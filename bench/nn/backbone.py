@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -16,7 +17,14 @@ from torch import Tensor, nn
 
 from fewbench.errors import ModelError
 from fewbench.nn.batch import Batch, Encoded
-from fewbench.nn.encoder import embed, encode, encode_all, encode_maps, encode_reads
+from fewbench.nn.encoder import (
+    embed,
+    encode,
+    encode_all,
+    encode_from,
+    encode_maps,
+    encode_reads,
+)
 from fewbench.nn.families import Embedder, Layer, family_of
 from fewbench.nn.rounding import FakeQuantizedEmbedding
 from fewbench.types import Json, ModelRef
@@ -100,6 +108,15 @@ class Backbone(nn.Module):
     def read(self, batch: Batch) -> Tensor:
         """Return the last hidden state of each sequence's read token (mask or first), [S, d]."""
         return encode(self._embedder(), self._family.layers(self.model), batch, self.training)
+
+    def read_from(self, states: Tensor, layer: int, batch: Batch) -> Tensor:
+        """Return `read`'s states, [S, d], by all layers but the first `layer`, from [N, d]."""
+        return encode_from(self.layers[layer:], states, batch, self.training)
+
+    def parts(self, layer: int) -> list[nn.Module]:
+        """List the modules of all layers but the first `layer`."""
+        modules = chain.from_iterable(self.layers[layer:])
+        return [module for module in modules if isinstance(module, nn.Module)]
 
     def hidden_states(self, batch: Batch) -> list[Tensor]:
         """Return the embeddings' and every layer's hidden states of all tokens, [N, d] each."""

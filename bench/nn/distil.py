@@ -37,14 +37,24 @@ def targets(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
 
 @torch.no_grad()
 def logits(teacher: TaskModel, examples: Sequence[Example]) -> Tensor:
-    """Compute a teacher's logits [n, C]; for regression, its values scaled to 0..1, [n]."""
+    """Compute a teacher's logits [n, C]; for regression, its values scaled to 0..1, [n].
+
+    Raises:
+        BenchError: it has classifiers after several layers, and no logits of its own.
+    """
     was_training = teacher.training
     teacher.eval()
     encoded = teacher.encode([example.without_label() for example in examples])
     order: list[int] = []
     found: list[Tensor] = []
     for indices in by_length(encoded, TOKENS_A_BATCH):
-        found.append(said(teacher, teacher(teacher.collate([encoded[i] for i in indices])).float()))
+        scores = teacher(teacher.collate([encoded[i] for i in indices])).float()
+        if scores.ndim != 2:
+            raise BenchError(
+                f"a {type(teacher).__name__} has several classifiers, and no logits of its own",
+                fix="kd=kl",
+            )
+        found.append(said(teacher, scores))
         order += indices
     teacher.train(was_training)
     return torch.cat(found)[torch.tensor(order).argsort()]

@@ -34,7 +34,11 @@ def embed(embedder: Embedder, batch: Batch, training: bool) -> Tensor:
 
 def encode(embedder: Embedder, layers: list[Layer], batch: Batch, training: bool) -> Tensor:
     """Return the last hidden state of the token that is read in each sequence, [S, d]."""
-    states = embed(embedder, batch, training)
+    return encode_from(layers, embed(embedder, batch, training), batch, training)
+
+
+def encode_from(layers: list[Layer], states: Tensor, batch: Batch, training: bool) -> Tensor:
+    """Return `encode`'s state, [S, d], by some layers from the input of their first, [N, d]."""
     for layer in layers[:-1]:
         states = run_layer(layer, states, batch, training)
     return run_layer_at(layers[-1], states, batch, training)
