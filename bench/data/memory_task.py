@@ -208,32 +208,48 @@ def _by_label(task: Task, words: Sequence[Sequence[str]]) -> Json:
 
 
 def _source(source: Source) -> Json:
+    """Return a source as its table in a task file."""
+    return _without_none(_files(source) | _columns(source) | _rules(source))
+
+
+def _files(source: Source) -> Json:
+    """Return a source's place and the names of its parts."""
+    return {
+        "name": source.name,
+        "folder": None if source.root is None else str(source.root.resolve()),
+        "path": source.path or None,
+        "config": source.config or None,
+        "train": source.train,
+        "dev": source.dev,
+        "folds": source.folds or None,
+        "test": source.test,
+        "unlabeled": source.unlabeled,
+    }
+
+
+def _columns(source: Source) -> Json:
+    """Return the columns of a source's rows, and the values of its labels."""
     values = source.values
-    return _without_none(
-        {
-            "name": source.name,
-            "folder": None if source.root is None else str(source.root.resolve()),
-            "path": source.path or None,
-            "config": source.config or None,
-            "train": source.train,
-            "dev": source.dev,
-            "folds": source.folds or None,
-            "test": source.test,
-            "unlabeled": source.unlabeled,
-            "texts": list(source.texts),
-            "label": source.label,
-            "options": source.options,
-            "columns": None if source.columns is None else list(source.columns),
-            "values": list(values) if isinstance(values, tuple) else values,
-            "hub": source.hub,
-            "revision": source.revision,
-            "may_be_empty": source.may_be_empty or None,
-            "may_repeat_options": source.may_repeat_options or None,
-            "may_lack_options": source.may_lack_options or None,
-            "join": None if source.join is None else [source.join],
-            "drop": list(source.drop) or None,
-        }
-    )
+    return {
+        "texts": list(source.texts),
+        "label": source.label,
+        "options": source.options,
+        "columns": None if source.columns is None else list(source.columns),
+        "values": list(values) if isinstance(values, tuple) else values,
+    }
+
+
+def _rules(source: Source) -> Json:
+    """Return the rules for reading a source: if from the Hub, and what its rows may lack."""
+    return {
+        "hub": source.hub,
+        "revision": source.revision,
+        "may_be_empty": source.may_be_empty or None,
+        "may_repeat_options": source.may_repeat_options or None,
+        "may_lack_options": source.may_lack_options or None,
+        "join": None if source.join is None else [source.join],
+        "drop": list(source.drop) or None,
+    }
 
 
 def _write(folder: Path, name: str, content: Json, files: Mapping[str, bytes]) -> Path:

@@ -212,12 +212,8 @@ def check_split(split: Split, *, published: bool = False) -> None:
     Raises:
         BenchError: |dev| is not |train|, an example is in two parts, or a test row has a label.
     """
-    train, dev = len(split.train), len(split.dev)
-    if not is_full(split.k) and (dev > train or (dev < train and not published)):
-        raise BenchError(
-            f"{split.task}: dev has {dev} examples and train {train}",
-            fix="true few-shot learning needs a dev set as large as train (LM-BFF, section 3)",
-        )
+    if not is_full(split.k):
+        _check_dev_size(split, published)
     without_labels = (*split.test, *split.unlabeled)
     counts = Counter(example.id for example in (*split.train, *split.dev, *without_labels))
     if repeated := [name for name, count in counts.items() if count > 1]:
@@ -227,6 +223,16 @@ def check_split(split: Split, *, published: bool = False) -> None:
         )
     if any(example.label is not None for example in without_labels):
         raise BenchError(f"{split.task}: labels reached the test inputs or the unlabelled pool")
+
+
+def _check_dev_size(split: Split, published: bool) -> None:
+    """Refuse a dev set larger than train, or a smaller one unless it is published."""
+    train, dev = len(split.train), len(split.dev)
+    if dev > train or (dev < train and not published):
+        raise BenchError(
+            f"{split.task}: dev has {dev} examples and train {train}",
+            fix="true few-shot learning needs a dev set as large as train (LM-BFF, section 3)",
+        )
 
 
 def shuffled_order(task: Task, n: int, seed: int) -> Sequence[int]:

@@ -86,22 +86,32 @@ def unified(
     if form == "choice":
         options = f"{{{kind}}}"
     else:
-        texts_of_labels = [
-            names.get(label) or _option(label, words[0], form, chinese)
-            for label, words in zip(labels, own.words, strict=True)
-        ]
+        texts_of_labels = _option_texts(form, labels, own, names, chinese)
         if len(labels) > len(marks) or not _are_options(texts_of_labels):
             return None
         order = _paper_order(texts_of_labels)
         marked = zip(marks, order, strict=False)
         options = " ".join(mark + texts_of_labels[label] for mark, label in marked)
+    words = tuple((marks[order.index(label)].rstrip(" .、"),) for label in range(len(labels)))
+    return Prompt(UNIFIED, _template(texts, options, chinese), words)
+
+
+def _option_texts(
+    form: str, labels: Sequence[str], own: Prompt, names: dict[str, str], chinese: bool
+) -> list[str]:
+    """Return each label's text as an option: its name if it has one, else its word or itself."""
+    return [
+        names.get(label) or _option(label, words[0], form, chinese)
+        for label, words in zip(labels, own.words, strict=True)
+    ]
+
+
+def _template(texts: int, options: str, chinese: bool) -> str:
+    """Return the paper's template around the texts of an example and the options."""
     query = " ".join(f"{{{index}}}" for index in range(texts))
     if chinese:
-        template = f"{query}？{options}。答案是{{mask}}。"
-    else:
-        template = f"{query}? {options}. Answer is {{mask}}."
-    words = tuple((marks[order.index(label)].rstrip(" .、"),) for label in range(len(labels)))
-    return Prompt(UNIFIED, template, words)
+        return f"{query}？{options}。答案是{{mask}}。"
+    return f"{query}? {options}. Answer is {{mask}}."
 
 
 def _is_chinese(text: str) -> bool:

@@ -210,20 +210,36 @@ def _some(corpora: Sequence[str]) -> Iterator[str]:
 
 
 def _tokenizer(request: PretrainRequest, work: Path, say: Callable[[str], None]) -> Any:
-    from transformers import AutoTokenizer
-
+    """Return the tokenizer asked for, else the teacher's to distil from, else a learned one."""
     shared = request.teacher if request.recipe.objective == "distil" else None
     given = request.start or request.tokenizer or shared
     folder = Path(given.path) if given else work / "tokenizer"
     if given is None and not folder.exists():
         say(f"learning a tokenizer of {request.recipe.vocabulary} tokens")
-        learned = learn(
-            lambda: _some(request.corpora),
-            request.recipe.vocabulary,
-            label_words(request.recipe.words),
-        )
-        learned.save_pretrained(partial := work / "tokenizer.tmp")
-        partial.replace(folder)
+        _learn_tokenizer(request, folder)
+    return _open_tokenizer(folder)
+
+
+def _learn_tokenizer(request: PretrainRequest, folder: Path) -> None:
+    """Learn a tokenizer from the corpora, and write it to a folder as a whole."""
+    learned = learn(
+        lambda: _some(request.corpora),
+        request.recipe.vocabulary,
+        label_words(request.recipe.words),
+    )
+    partial = folder.with_name(f"{folder.name}.tmp")
+    learned.save_pretrained(partial)
+    partial.replace(folder)
+
+
+def _open_tokenizer(folder: Path) -> Any:
+    """Load a tokenizer.
+
+    Raises:
+        ModelError: it cannot be loaded, is no fast one, or lacks a special token.
+    """
+    from transformers import AutoTokenizer
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True

@@ -135,12 +135,8 @@ class Today:
         protocol = self._protocols.get(run.protocol)
         task = self._task(run.task, run.source, run.template)
         rows = None if task is None else self._rows(run.task, run.source)
-        definition = None
-        if run.task in self.tasks:
-            same_version = task is not None and task.version == run.task_version
-            definition = task_hash(task) if task is not None and same_version else ""
         return {
-            DEFINITION: definition,
+            DEFINITION: self._definition(run, task),
             TRAIN: None if rows is None else rows.train,
             TEST: None if rows is None else rows.test,
             CONSTANTS: None if protocol is None else protocol_hash(protocol),
@@ -148,6 +144,17 @@ class Today:
             UNLABELED: rows.unlabeled if rows and run.inputs.unlabeled else None,
             TRIALS: self._trials(run, task),
         }
+
+    def _definition(self, run: Run, task: Task | None) -> str | None:
+        """Return the hash of the task's definition today, empty if it has another version by now.
+
+        It is None if the task is not available.
+        """
+        if run.task not in self.tasks:
+            return None
+        if task is None or task.version != run.task_version:
+            return ""
+        return task_hash(task)
 
     def _defaults(self, run: Run) -> str | None:
         place = run.method, repr(sorted(run.settings.items()))

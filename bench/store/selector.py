@@ -322,8 +322,7 @@ def _not_found(records: Sequence[Record], selector: Selector, text: str, where: 
     runs = [record.run for record in records]
     of_method = [run for run in runs if selector.fits_method(run)]
     if not of_method:
-        known = {run.method for run in runs}.union(label(run.method, run.settings) for run in runs)
-        return _no_such("method", selector.method, known, where)
+        return _no_such("method", selector.method, _method_names(runs), where)
     for name, value in selector.parts.items():
         known = {text for run in runs for text in _PART_NAMES[name](run)}
         if value not in known:
@@ -331,6 +330,14 @@ def _not_found(records: Sequence[Record], selector: Selector, text: str, where: 
     error = BenchError(f"no stored run is '{shortened(text)}'", where=where, fix=LIST_RUNS)
     error.nearest = get_close_matches(text, set(map(selector_of, of_method)), 3, 0.3)
     return error
+
+
+def _method_names(runs: Iterable[Run]) -> set[str]:
+    """Return the names of the runs' methods, without their settings and with them."""
+    names = set()
+    for run in runs:
+        names |= {run.method, label(run.method, run.settings)}
+    return names
 
 
 def _no_such(part: str, value: str, known: Collection[str], where: str) -> BenchError:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.settings import Chosen, bind
+from fewbench.types import Settings
 
 Ids: TypeAlias = NDArray[np.integer[Any]]
 Places: TypeAlias = NDArray[np.bool_]
@@ -135,13 +136,7 @@ def parse(spec: str) -> Chosen:
         raise BenchError(f"unknown masking strategy '{name}'", allowed=known, given=name)
     info = known[name]
     assignments = [piece.strip() for piece in tail.split(",") if piece.strip()]
-    for setting in (piece.partition("=")[0] for piece in assignments):
-        if setting not in info.settings:
-            problem = f"masking strategy '{name}' has no setting '{setting}'"
-            raise BenchError(problem, where=str(info.file), allowed=info.settings, given=setting)
-    if bare := [piece for piece in assignments if "=" not in piece]:
-        setting = f"{bare[0]}={info.settings[bare[0]]}"
-        raise BenchError(f"'{spec}' gives no value to '{bare[0]}'", fix=f"{name}:{setting}")
+    _check_assignments(info, assignments, spec)
     try:
         chosen = Chosen(info, bind(info, assignments))
     except BenchError as error:  # which speaks of --methods
@@ -154,6 +149,17 @@ def parse(spec: str) -> Chosen:
             allowed="a share of tokens, 0 to 1",
         )
     return chosen
+
+
+def _check_assignments(info: MethodInfo, assignments: Sequence[str], spec: str) -> None:
+    """Refuse an unknown setting, and one without a value."""
+    for setting in (piece.partition("=")[0] for piece in assignments):
+        if setting not in info.settings:
+            problem = f"masking strategy '{info.name}' has no setting '{setting}'"
+            raise BenchError(problem, where=str(info.file), allowed=info.settings, given=setting)
+    if bare := [piece for piece in assignments if "=" not in piece]:
+        setting = f"{bare[0]}={info.settings[bare[0]]}"
+        raise BenchError(f"'{spec}' gives no value to '{bare[0]}'", fix=f"{info.name}:{setting}")
 
 
 def build(spec: str, corpus: Ids, vocabulary: Vocabulary, *, seed: int = 0) -> Choose:
@@ -177,38 +183,48 @@ def build(spec: str, corpus: Ids, vocabulary: Vocabulary, *, seed: int = 0) -> C
 
 
 def _read(file: Path) -> MethodInfo:
+    """Describe the strategy of a file by its source.
+
+    Raises:
+        BenchError: it defines none.
+    """
     tree = ast.parse(file.read_text("utf-8"), str(file))
-    papers = [
-        ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign) and _is_paper(node)
-    ]
-    found = [
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "strategy"
-    ]
-    if not found:
-        raise BenchError(
-            "a masking file must define strategy(corpus, vocabulary, *, <settings with defaults>)",
-            where=str(file),
-        )
-    arguments = found[0].args
-    defaults = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    papers = (node for node in tree.body if isinstance(node, ast.Assign) and _is_paper(node))
+    paper = next(papers, None)
+    arguments = _strategy(tree, file).args
     return MethodInfo(
         name=file.stem.replace("_", "-"),
         file=file,
         summary=(ast.get_docstring(tree) or "").split("\n", 1)[0],
-        paper=papers[0] if papers else "",
+        paper="" if paper is None else ast.literal_eval(paper.value),
         needs=(),
-        settings={
-            argument.arg: ast.literal_eval(value)
-            for argument, value in defaults
-            if value is not None
-        },
+        settings=_defaults(arguments),
         annotations={
-            a.arg: ast.unparse(a.annotation) for a in arguments.kwonlyargs if a.annotation
+            argument.arg: ast.unparse(argument.annotation)
+            for argument in arguments.kwonlyargs
+            if argument.annotation
         },
     )
 
 
 def _is_paper(node: ast.Assign) -> bool:
     return any(isinstance(target, ast.Name) and target.id == "PAPER" for target in node.targets)
+
+
+def _strategy(tree: ast.Module, file: Path) -> ast.FunctionDef:
+    """Return the definition of a file's `strategy`."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "strategy":
+            return node
+    raise BenchError(
+        "a masking file must define strategy(corpus, vocabulary, *, <settings with defaults>)",
+        where=str(file),
+    )
+
+
+def _defaults(arguments: ast.arguments) -> Settings:
+    """Return the settings of a strategy: the defaults of its keyword arguments."""
+    defaults = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return {
+        argument.arg: ast.literal_eval(value) for argument, value in defaults if value is not None
+    }

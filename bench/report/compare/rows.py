@@ -6,7 +6,7 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -206,37 +206,49 @@ def _mcnemar(found: PairFound) -> float | None:
     return mcnemar(items.first[0, :, 0] > 0, items.second[0, :, 0] > 0)
 
 
+class _TaskMean(NamedTuple):
+    """Both methods' mean over the rows of a task, and the most items that a row has."""
+
+    first: float
+    second: float
+    items: int
+
+
+def _task_mean(rows: Sequence[Comparison]) -> _TaskMean:
+    return _TaskMean(
+        first=float(np.mean([row.first for row in rows])),
+        second=float(np.mean([row.second for row in rows])),
+        items=max(row.items for row in rows),
+    )
+
+
 def _overall(
     rows: Sequence[Comparison], drawn: Sequence[Paired], tasks: Sequence[Sequence[int]]
 ) -> Comparison:
     """Return the row of the mean over tasks: these tasks, other splits and items of each."""
     clusters: list[list[Paired]] = []
-    first: list[float] = []
-    second: list[float] = []
-    items = 0
+    means: list[_TaskMean] = []
     for places in tasks:
-        of_task = [rows[place] for place in places]
         clusters.append([drawn[place] for place in places])
-        first.append(float(np.mean([row.first for row in of_task])))
-        second.append(float(np.mean([row.second for row in of_task])))
-        items += max(row.items for row in of_task)
-    means = [one - other for one, other in zip(first, second, strict=True)]
+        means.append(_task_mean([rows[place] for place in places]))
+    first, second, items = zip(*means, strict=True)
+    differences = [one - other for one, other in zip(first, second, strict=True)]
     low, high, p = _bounds_and_p(clusters)
-    unlike = dict.fromkeys(text for row in rows for text in row.unlike)
+    unlike = dict.fromkeys(chain.from_iterable(row.unlike for row in rows))
     why_no_items = dict.fromkeys(row.why_no_items for row in rows if row.why_no_items)
     return Comparison(
         name=_name(len(tasks), len(rows)),
         metric="",
         seeds=(),
-        items=items,
+        items=sum(items),
         first=float(np.mean(first)),
         second=float(np.mean(second)),
         low=low,
         high=high,
         test=_test(drawn),
         p=p,
-        effect=hedges(means),
-        tally=tally(means),
+        effect=hedges(differences),
+        tally=tally(differences),
         pairs=pairs_of_runs(clusters),
         fixed=all(row.fixed for row in rows),
         unlike=tuple(unlike),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fewbench.data.train_size import k_order, k_title
 from fewbench.errors import BenchError
@@ -56,21 +57,32 @@ def sides_of(
     here = _read(results, notify)
     there = [] if folder is None else _read(folder, notify)
     named = models_apart([*here, *there])
-    stored = by_label(record for record in named[: len(here)] if record in wanted)
+    stored = _methods(named[: len(here)], wanted)
     if folder is not None:
-        new_methods = by_label(record for record in named[len(here) :] if record in wanted)
-        new_side = _only_side(new_methods, folder)
+        new_side = _only_side(_methods(named[len(here) :], wanted), folder)
     else:
         name = find_label(new, stored, str(results))
         new_side = Side(name, stored[name], Store(results))
-    names = [find_label(other, stored, str(results)) for other in against if other != "all"]
-    if "all" in against:
-        names = [other for other in stored if other != new_side.name]
-    others = [Side(name, stored[name], Store(results)) for name in names]
-    if not others:
+    names = _names_of_others(new_side.name, against, stored, results)
+    if not names:
         fix = "bench run --methods all"
         raise BenchError("there is no other method to compare with", where=str(results), fix=fix)
-    return new_side, others
+    return new_side, [Side(name, stored[name], Store(results)) for name in names]
+
+
+def _methods(records: Sequence[Record], wanted: Wanted) -> dict[str, list[Record]]:
+    """Group the records that count by their methods."""
+    return by_label(record for record in records if record in wanted)
+
+
+def _names_of_others(
+    new: str, against: Sequence[str], stored: Collection[str], results: Path
+) -> list[str]:
+    """Return the stored methods to compare a new one with; `all` are all but itself."""
+    names = [find_label(other, stored, str(results)) for other in against if other != "all"]
+    if "all" in against:
+        return [other for other in stored if other != new]
+    return names
 
 
 def _only_side(methods: Mapping[str, Sequence[Record]], folder: Path) -> Side:
@@ -151,14 +163,21 @@ def ranking(sides: Sequence[Side]) -> Ranked:
     if not questions:
         part = " on its whole test set" if common else ""
         return Ranked(None, why_none=f"no ranks: no task was run alike{part} by all methods")
-    means = np.asarray([_means(common[question]) for question in questions])
-    tasks = np.asarray([means[places].mean(0) for places in by_task(questions)])
+    tasks = _task_scores(common, questions)
     if len(sides) < 2 or len(tasks) < fewest_tasks(len(sides)):
         return Ranked(None, why_none=_too_few(len(sides), len(tasks)))
     ks = tuple(sorted({question.k for question in questions}, key=k_order))
     names = [side.name for side in sides]
     rounded = tasks.round(12)  # equal scores stay equal, whatever their last bit
     return Ranked(rank(names, rounded), ks)
+
+
+def _task_scores(
+    scores: Mapping[Question, Sequence[Sequence[float]]], questions: Sequence[Question]
+) -> NDArray[np.float64]:
+    """Return the mean score [tasks, methods] over each task's questions."""
+    means = np.asarray([_means(scores[question]) for question in questions])
+    return np.asarray([means[places].mean(0) for places in by_task(questions)])
 
 
 def _means(scores: Sequence[Sequence[float]]) -> list[float]:

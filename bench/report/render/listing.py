@@ -6,7 +6,7 @@ the first column.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from fewbench.report.render.fold import fold, text_width, words
 from fewbench.report.render.terminal import (
@@ -47,29 +47,47 @@ def listing(
     texts = [_plain_texts(row) for row in rows]
     columns = [[name, *column] for name, *column in zip(header, *texts, strict=True)]
     widest = [max(map(text_width, column)) for column in columns]
-    narrowest = [
-        widest[number] if number in right else _narrowest(column)
-        for number, column in enumerate(columns)
-    ]
+    narrowest = _least_widths(columns, right)
     narrowest[0] = max(narrowest[0], min(widest[0], width // 2))
     lines: list[str] = []
     for part in parts(narrowest, 1, width) if len(header) > 1 else [range(0)]:
         numbers = [0, *part]
         widths = _fit([widest[n] for n in numbers], [narrowest[n] for n in numbers], width)
-        layout = [
-            ColumnLayout(column_width, number not in right)
+        layout = {
+            number: ColumnLayout(column_width, number not in right)
             for number, column_width in zip(numbers, widths, strict=True)
-        ]
-        heads = [head_cells(fold(header[n], w)) for n, w in zip(numbers, widths, strict=True)]
-        lines += ["", *head_lines(heads, layout), rule(layout)]
-        for row in texts:
-            cells = [GridCell(fold(row[n], w)) for n, w in zip(numbers, widths, strict=True)]
-            lines += row_lines(cells, layout, styled=False)
+        }
+        lines += ["", *_side_by_side(header, texts, layout)]
     return "\n".join(lines[1:])
+
+
+def _side_by_side(
+    header: Sequence[str], rows: Sequence[Sequence[str]], columns: Mapping[int, ColumnLayout]
+) -> Iterator[str]:
+    """Yield the lines of a header and rows, with some columns by their numbers."""
+    layout = list(columns.values())
+    yield from head_lines([head_cells(text) for text in _folded(header, columns)], layout)
+    yield rule(layout)
+    for row in rows:
+        cells = [GridCell(text) for text in _folded(row, columns)]
+        yield from row_lines(cells, layout, styled=False)
+
+
+def _folded(texts: Sequence[str], columns: Mapping[int, ColumnLayout]) -> list[str]:
+    """Return the texts of some columns, each folded to its column's width."""
+    return [fold(texts[number], column.width) for number, column in columns.items()]
 
 
 def _plain_texts(row: Sequence[str]) -> list[str]:
     return [plain(GridCell(text)).text for text in row]
+
+
+def _least_widths(columns: Sequence[Sequence[str]], right: Collection[int]) -> list[int]:
+    """Return the least width of each column; those in `right` are not folded."""
+    return [
+        max(map(text_width, column)) if number in right else _narrowest(column)
+        for number, column in enumerate(columns)
+    ]
 
 
 def _narrowest(texts: Sequence[str]) -> int:

@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 from fewbench.report.published import METRICS, Published
 from fewbench.report.render.fold import fold
-from fewbench.report.reproduce.cells import How, PlannedCell, PlannedRow, TablePlan, teacher_of
+from fewbench.report.reproduce.cells import (
+    CellRuns,
+    How,
+    PlannedCell,
+    PlannedRow,
+    TablePlan,
+    teacher_of,
+)
 from fewbench.report.reproduce.commands import commands
 from fewbench.report.reproduce.figures import ComparedCell, ComparedRow, Ours
 from fewbench.report.tables.grid import Grid, GridCell
@@ -30,6 +37,13 @@ DIGITS = {"mrr": 3, "speedup": 2}
 
 MOST = 4
 """The most rows or columns to name for a reason."""
+
+NO_RUNS = CellRuns("", "", "", "", "", "", "")
+NONE_IF_EMPTY = (
+    *("group", "backbone", "method", "task", "template", "k"),
+    *("protocol", "student", "teacher", "reason", "remark"),
+)
+"""Values of a cell that are None among plain values where they are empty."""
 
 HEADER = ["", "theirs", "ours", "95 %", "diff."]
 
@@ -89,22 +103,26 @@ def plan_rows(table: TablePlan) -> list[list[str]]:
 
 def models_differ(table: TablePlan) -> list[str]:
     """Say which models stand for the printed backbones, and which rows are the same runs so."""
-    stands: dict[str, dict[str, None]] = {}
+    pairs = []
+    for model, backbones in _printed_backbones(table).items():
+        name = Path(model).name
+        others = [backbone for backbone in backbones if backbone not in ("", name)]
+        if others:
+            pairs.append(f"{name} for {', '.join(others)}")
+    lines = [f"other models than the paper's: {'; '.join(pairs)}"] if pairs else []
+    return lines + [f"the same runs here: {_together(group)}" for group in table.alike()]
+
+
+def _printed_backbones(table: TablePlan) -> dict[str, dict[str, None]]:
+    """Return the printed backbones that each model stands for, in the order of the table."""
+    printed: dict[str, dict[str, None]] = {}
     for row in table.rows:
         for run in row.runs:
             if run.student or run.teacher:
-                stands.setdefault(run.student or run.teacher, {})[row.first.backbone] = None
+                printed.setdefault(run.student or run.teacher, {})[row.first.backbone] = None
             if run.teacher:
-                stands.setdefault(run.teacher, {})[teacher_of(table.table)] = None
-    pairs = []
-    for model, backbones in stands.items():
-        name = Path(model).name
-        others = [backbone for backbone in backbones if backbone not in ("", name)]
-        pairs += [f"{name} for {', '.join(others)}"] if others else []
-    lines = [f"other models than the paper's: {'; '.join(pairs)}"] if pairs else []
-    for group in table.alike():
-        lines.append(f"the same runs here: {_together(group)}")
-    return lines
+                printed.setdefault(run.teacher, {})[teacher_of(table.table)] = None
+    return printed
 
 
 def _together(rows: Sequence[PlannedRow]) -> str:
@@ -209,30 +227,33 @@ def plan_object(table: TablePlan, seeds: Sequence[int], limit: int | None = None
 
 def flat_cell(cell: PlannedCell) -> Json:
     """Return a planned cell as plain values."""
-    number, runs = cell.number, cell.runs
-    return {
+    number, runs = cell.number, cell.runs or NO_RUNS
+    flat = {
         "paper": number.paper,
         "table": number.table,
-        "group": number.group or None,
+        "group": number.group,
         "row": number.row,
         "column": number.column,
-        "backbone": number.backbone or None,
-        "method": number.method or None,
-        "task": runs.task if runs else number.task or None,
-        "template": number.template or None,
-        "k": number.k or None,
+        "backbone": number.backbone,
+        "method": number.method,
+        "task": runs.task or number.task,
+        "template": number.template,
+        "k": number.k,
         "metric": number.metric,
         "unit": METRICS[number.metric].partition(";")[0],
         "published": number.value,
         "published_std": number.std,
         "published_n": number.n,
         "how": cell.how,
-        "protocol": runs.protocol if runs else None,
-        "student": (runs.student or None) if runs else None,
-        "teacher": (runs.teacher or None) if runs else None,
-        "reason": cell.reason or None,
-        "remark": cell.remark or None,
+        "protocol": runs.protocol,
+        "student": runs.student,
+        "teacher": runs.teacher,
+        "reason": cell.reason,
+        "remark": cell.remark,
     }
+    for name in NONE_IF_EMPTY:
+        flat[name] = flat[name] or None
+    return flat
 
 
 def flat_rows(rows: Iterable[ComparedRow]) -> list[Json]:

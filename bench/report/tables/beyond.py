@@ -262,8 +262,7 @@ def _grid(task: str, k: K, protocol: str, group: Sequence[MeasuredRow]) -> Grid:
     rows = _worst_first(group)
     names = columns(rows)
     students = sorted({row.student for row in rows if row.student})
-    counts = {row.n for row in rows}
-    n = counts.pop() if len(counts) == 1 else None
+    n = _common_n(rows)
     caption = " · ".join([task, k_title(k), protocol, *_shared(students, n)])
     labels = ["method", "model"] if len(students) > 1 else ["method"]
     facts = labels if n else [*labels, "n"]
@@ -272,6 +271,12 @@ def _grid(task: str, k: K, protocol: str, group: Sequence[MeasuredRow]) -> Grid:
     body = [_line(row, rank, facts, names) for row, rank in zip(rows, ranks, strict=True)]
     notes = [FIRST_ROWS] if any(FIRST in name for name in names) else []
     return Grid(caption, header, body, notes, len(labels))
+
+
+def _common_n(rows: Iterable[MeasuredRow]) -> int | None:
+    """Return the number of runs that all rows share; None if they differ."""
+    counts = {row.n for row in rows}
+    return counts.pop() if len(counts) == 1 else None
 
 
 def _worst_first(group: Sequence[MeasuredRow]) -> list[MeasuredRow]:

@@ -165,17 +165,20 @@ def _notes(columns: Iterable[TaskCell]) -> list[str]:
 
 
 def _difference(group: Sequence[TaskCell]) -> str:
-    """Say how the columns of one task differ. What is not recorded cannot be compared."""
-    known = [column for column in group if column.known]
-    unrecorded = [column for column in group if not column.known]
-    words = []
-    for field, text in APART.items():
-        alike: list[Sequence[TaskCell]] = [known, unrecorded] if field in HASHES else [group]
-        if any(_varies(columns, field) for columns in alike):
-            words.append(text)
-    if known and unrecorded:
+    """Say how the columns of one task differ."""
+    words = [text for field, text in APART.items() if _differ(group, field)]
+    if _varies(group, "known"):
         words.append("of some it is not recorded what they were made from")
     return "; ".join(words)
+
+
+def _differ(columns: Sequence[TaskCell], field: str) -> bool:
+    """True if columns differ in a field; a hash that is not recorded cannot be compared."""
+    if field not in HASHES:
+        return _varies(columns, field)
+    known = [column for column in columns if column.known]
+    unrecorded = [column for column in columns if not column.known]
+    return _varies(known, field) or _varies(unrecorded, field)
 
 
 def _varies(columns: Sequence[TaskCell], field: str) -> bool:

@@ -67,15 +67,20 @@ def read_axes(
     for axis, known in values.items():
         if names and known.issuperset(names):
             return [axis], {axis: list(names)}
+    raise _no_axes(option, names, values)
+
+
+def _no_axes(option: str, names: Sequence[str], values: Mapping[str, set[str]]) -> BenchError:
+    """Return the error of names that are neither all axes nor all values of one axis."""
     unknown = next((name for name in names if name not in AXES), "")
-    for axis, known in values.items():
-        if unknown in known and len(names) > 1:
-            raise BenchError(
-                f"{option} is '{','.join(names)}', and '{unknown}' is a {axis}",
-                allowed=f"axes ({', '.join(AXES)}), or values of one axis",
-                fix=f"{option} {axis}",
-            )
-    raise BenchError(
+    axis = next((axis for axis, known in values.items() if unknown in known), "")
+    if axis and len(names) > 1:
+        return BenchError(
+            f"{option} is '{','.join(names)}', and '{unknown}' is a {axis}",
+            allowed=f"axes ({', '.join(AXES)}), or values of one axis",
+            fix=f"{option} {axis}",
+        )
+    return BenchError(
         f"{option} is '{unknown}'",
         allowed=[*AXES, *sorted(values["method"] | values["task"])],
         given=unknown,

@@ -65,20 +65,14 @@ class ResultTable:
         varying = _varying(cells)
         if len(self.students) < 2:
             varying.discard("student")
-        self.rows = [name for name in rows if name in varying] or [*rows[:1]]
-        self.columns = [name for name in columns if name in varying] or [*columns[:1]]
+        self.rows = _laid_out(rows, varying)
+        self.columns = _laid_out(columns, varying)
         self.some = cells[0]
         self.cells = {
             (self._key(cell, self.rows), self._key(cell, self.columns)): cell for cell in cells
         }
-        self.down = (
-            self._worst_first()
-            if "method" in self.rows
-            else sorted({down for down, _ in self.cells})
-        )
-        self.across = sorted({across for _, across in self.cells})
-        self.down.sort(key=lambda key: _ranks(order, self.rows, key))
-        self.across.sort(key=lambda key: _ranks(order, self.columns, key))
+        self.down = self._down(order)
+        self.across = self._across(order)
         self.averaged = self._averaged() if self.columns == ["task"] else []
         self.n = _common_n(cells)
         self.marks = self._marks()
@@ -106,6 +100,19 @@ class ResultTable:
 
     def _key(self, cell: Entry, axes: Sequence[str]) -> Key:
         return tuple(cell.axis(name) for name in axes)
+
+    def _down(self, order: Order) -> list[Key]:
+        """Return our rows in the order asked for; where none is, methods stand worst first."""
+        if "method" in self.rows:
+            keys = self._worst_first()
+        else:
+            keys = sorted({down for down, _ in self.cells})
+        return sorted(keys, key=lambda key: _ranks(order, self.rows, key))
+
+    def _across(self, order: Order) -> list[Key]:
+        """Return our columns in the order asked for."""
+        keys = sorted({across for _, across in self.cells})
+        return sorted(keys, key=lambda key: _ranks(order, self.columns, key))
 
     def _marks(self) -> dict[str, str]:
         """Number the sources of published cells, in the order of the table."""
@@ -244,6 +251,11 @@ class ResultTable:
         notes += _notes_on_doubled(cells)
         notes += [f"{mark.strip()} {text}" for text, mark in self.marks.items()]
         return notes
+
+
+def _laid_out(axes: Sequence[str], varying: Collection[str]) -> list[str]:
+    """Return the axes on which cells differ, or the first where there is none."""
+    return [name for name in axes if name in varying] or [*axes[:1]]
 
 
 def _ranks(order: Order, axes: Sequence[str], key: Key) -> list[int]:
