@@ -229,7 +229,7 @@ class SpeedUps:
     most: float | None = None
 
     def distance(self, speed_up: float) -> float:
-        """Return how far a speed-up lies outside the range; 0 inside."""
+        """Return the distance of a speed-up from the range; 0 inside."""
         least = speed_up if self.least is None else self.least
         most = speed_up if self.most is None else self.most
         return max(least - speed_up, speed_up - most, 0.0)

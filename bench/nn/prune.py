@@ -39,6 +39,8 @@ def truncate(backbone: Backbone, layers: Sequence[int]) -> None:
     Raises:
         ModelError: a layer the model lacks, or a family whose layers are shared or named otherwise.
     """
+    if any(layer.head_mask is not None for layer in backbone.layers):
+        raise ModelError("layers go before their heads are masked", fix="truncate+head-prune")
     keep_layers(backbone.model, layers)
     backbone.changes.append({"change": "truncate", "layers": [int(layer) for layer in layers]})
 
@@ -157,20 +159,44 @@ def keep_layers(model: Any, keep: Sequence[int]) -> None:
     """Keep only the given layers of a transformers model, in their order; a repeated one is copied.
 
     DistilBERT's student starts from every other layer of its teacher; progressive stacking (Gong et
-    al., 2019) doubles the layers of a shallow model: 0, 1, 2, 0, 1, 2.
+    al., 2019) doubles the layers of a shallow model: 0, 1, 2, 0, 1, 2. Where all layers are one and
+    the same (ALBERT), it is run as many times as layers are kept.
 
     Raises:
-        ModelError: a layer the model lacks, or a family whose layers are shared or named otherwise.
+        ModelError: a layer the model lacks, or a family whose layers are named otherwise, or shared
+            by some of them alone.
+    """
+    check_kept(model, keep)
+    if _is_one_layer(model):
+        model.config.num_hidden_layers = len(keep)
+        return
+    place, number = STACKS[model.config.model_type]
+    encoder = model.get_submodule(place)
+    encoder.layer = nn.ModuleList([copy.deepcopy(encoder.layer[layer]) for layer in keep])
+    setattr(model.config, number, len(keep))
+
+
+def check_kept(model: Any, keep: Sequence[int]) -> None:
+    """Refuse layers that a model lacks, and a model whose layers cannot be chosen.
+
+    Raises:
+        ModelError: it is so.
     """
     kind = model.config.model_type
-    if kind not in STACKS:
+    if _is_one_layer(model):
+        count = int(model.config.num_hidden_layers)
+    elif kind in STACKS:
+        count = len(model.get_submodule(STACKS[kind][0]).layer)
+    else:
         raise ModelError(f"layers of a '{kind}' cannot be chosen", allowed=STACKS, given=kind)
-    place, number = STACKS[kind]
-    encoder = model.get_submodule(place)
-    count = len(encoder.layer)
     if bad := [layer for layer in keep if not 0 <= layer < count]:
         raise ModelError(
             f"the model has no layer {bad[0]}", allowed=f"0 to {count - 1}", fix="keep = [0, …]"
         )
-    encoder.layer = nn.ModuleList([copy.deepcopy(encoder.layer[layer]) for layer in keep])
-    setattr(model.config, number, len(keep))
+
+
+def _is_one_layer(model: Any) -> bool:
+    """True if all layers of a model are one and the same: an ALBERT of one group of one layer."""
+    config = model.config
+    is_albert: bool = config.model_type == "albert"
+    return is_albert and bool(config.num_hidden_groups == config.inner_group_num == 1)
