@@ -141,7 +141,13 @@ def run(
         templates=() if template is None else names_listed("--template", [template]),
         metric_code=allow_metric_code,
     )
-    given = {"methods": methods, "tasks": tasks, "k": k, "seeds": seeds, "student": student}
+    given: dict[str, object] = {
+        "methods": methods,
+        "tasks": tasks,
+        "k": k,
+        "seeds": seeds,
+        "student": student,
+    }
     given |= {"teacher": teacher, "protocol": protocol, "template": template, "corpus": corpus}
     given |= {"limit": limit, "drop_leaks": drop_leaks, "keep_models": keep_models}
     requests = [request]
