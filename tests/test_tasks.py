@@ -21,7 +21,7 @@ from fewbench.types import Example, Prompt, Task
 
 SUITES = {
     "glue": "sst-2@glue cola mrpc qqp mnli mnli-mm qnli rte sts-b",
-    "lm-bff": "sst-2@lm-bff sst-5@lm-bff mr cr mpqa subj trec cola mnli snli qnli rte@lm-bff mrpc qqp sts-b@lm-bff",
+    "lm-bff": "sst-2@lm-bff sst-5@lm-bff mr cr mpqa subj trec cola mnli mnli-mm snli qnli rte@lm-bff mrpc qqp sts-b@lm-bff",
     "sentiment": "sst-2 sst-5 mr cr yelp-polarity",
     "superglue": "boolq cb rte@super-glue",
     "race": "race-middle race-high",
