@@ -267,8 +267,8 @@ def _print_plan(planned: PlannedTable, request: Request, form: str) -> None:
     for line in _about(planned):
         say_wrapped(line)
     say("")
-    header = ("row", "backbone", "method", "here", "of")
-    print_list(header, show.plan_rows(table), right=(3, 4), form=form, caption="rows")
+    header = ("row", "backbone", "method", "here")
+    print_list(header, show.plan_rows(table), right=(3,), form=form, caption="rows")
     say("")
     for line in show.how_had(table):
         say(line)
@@ -280,7 +280,7 @@ def _print_plan(planned: PlannedTable, request: Request, form: str) -> None:
         print_list(("cells", "cannot be had", "in"), rows, right=(0,), form=form, caption=caption)
     if table.runs:
         say("")
-    for command in commands(table.runs, planned.seeds, request.limit):
+    for command in commands(planned.seeds, request.limit):
         say(command.folded(console().width))
 
 
@@ -295,8 +295,9 @@ def _about(planned: PlannedTable) -> list[str]:
         protocol += f" ({own})"
     if others := planned.table.other_protocols:
         protocol += f", and {', '.join(others)} for full data"
-    if planned.seeds:
-        protocol += f"; split seeds {', '.join(map(str, planned.seeds))}"
+    if planned.plan.jobs:
+        seeds = dict.fromkeys(job.run.seed for job in planned.plan.jobs)
+        protocol += f"; split seeds {', '.join(map(str, seeds))}"
     name = f"{printed.name}: {printed.title}" if printed.title else printed.name
     return [name, protocol, *show.models_differ(planned.table)]
 

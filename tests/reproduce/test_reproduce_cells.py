@@ -25,6 +25,7 @@ from fewbench.report.reproduce.cells import (
     NOT_ASKED,
     Known,
     StandIns,
+    k_option,
     plan_cells,
     teacher_of,
 )
@@ -71,7 +72,7 @@ def test_planned_and_not_planned_are_all_cells_of_the_table(table, known):
 def test_commands_make_the_runs_of_a_table_and_no_others(table, known):
     plan = plan_cells(table, NAMED, known)
     made = set()
-    for command in commands(plan.runs, (13, 21)):
+    for command in commands(dict.fromkeys(plan.runs, (13, 21))):
         words = shlex.split(command.line)
         assert shlex.split(command.line) == ["bench", "run", *words[2:]]
         options = dict(zip(words[2::2], words[3::2], strict=True))
@@ -88,7 +89,8 @@ def test_commands_make_the_runs_of_a_table_and_no_others(table, known):
 
 
 def test_a_folded_command_says_the_same_in_80_columns(known):
-    for command in commands(planned("prompt-distiller 1", known).runs, (13, 21)):
+    runs = planned("prompt-distiller 1", known).runs
+    for command in commands(dict.fromkeys(runs, (13, 21))):
         folded = command.folded(80)
         assert max(map(len, folded.splitlines())) <= 80
         words = shlex.split(folded.replace("\\\n", ""))
@@ -103,12 +105,13 @@ def test_a_folded_command_says_the_same_in_80_columns(known):
 def test_plans_and_comparisons_fit_80_columns(table, known):
     plan = plan_cells(table, NAMED, known)
     text = render.listing(
-        ("row", "backbone", "method", "here", "of"), show.plan_rows(plan), 80, right=(3, 4)
+        ("row", "backbone", "method", "here"), show.plan_rows(plan), 80, right=(3,)
     )
     ours = Ours(85.5, 5, 10.1, 72.9, 98.0)
     rows = [
         ComparedRow(row, tuple(ComparedCell(cell, ours) for cell in row.cells)) for row in plan.rows
     ]
+    assert text.count("backbone") == 1, "split for lack of width"
     beside = render.terminal(show.narrowed(show.beside_grid(rows, table.name), 32), 80)
     assert beside.count("theirs  ") == 1, "split for lack of width"
     lines = [*text.splitlines(), *beside.splitlines()]
@@ -237,3 +240,23 @@ def test_a_part_of_a_table_by_printed_names_or_by_ours():
     with pytest.raises(BenchError, match="--row is 'SMESH'") as error:
         part(rows=["SMESH"])
     assert "SMASH" in error.value.nearest
+
+
+def test_full_data_in_a_table_of_few_shots_has_its_protocol_and_seeds(known):
+    plan = planned("thesis 6.2", known)
+    assert (plan.protocol, plan.other_protocols) == ("thesis-6-v1", ["full"])
+    row = row_of(plan, "Baselines: Full Fine-tuning")
+    assert {(run.k, run.protocol) for run in row.runs} == {("full", "full")}
+    seeds = {run: (13, 21) if run.protocol == "full" else (13,) for run in plan.runs}
+    lines = [command.line for command in commands(seeds)]
+    assert [" --k full --seeds 13,21 --protocol full " in line for line in lines].count(True) == 1
+    assert sum("--seeds 13 " in line for line in lines) == len(lines) - 1
+    own = plan_cells(plan.table, NAMED, known, protocol="quick")
+    assert "K is full" in row_of(own, "Baselines: Full Fine-tuning").cells[0].reason
+
+
+@pytest.mark.parametrize(
+    ("text", "k"), [("", ""), ("16", "16"), ("full", "full"), ("32 total", "total-32")]
+)
+def test_a_printed_k_as_the_option_takes_it(text, k):
+    assert k_option(text) == k

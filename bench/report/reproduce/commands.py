@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from fewbench.report.reproduce.cells import CellRuns
@@ -59,35 +59,31 @@ def _listed(option: str, names: Iterable[str], room: int) -> list[str]:
     return pieces
 
 
-def commands(
-    runs: Iterable[CellRuns], seeds: Sequence[int] = (), limit: int | None = None
-) -> list[RunCommand]:
+def commands(seeds: Mapping[CellRuns, Sequence[int]], limit: int | None = None) -> list[RunCommand]:
     """Return the commands that make some runs; methods with the same tasks share one.
 
     Args:
-        runs: of the cells of a table.
-        seeds: of the splits; none for the protocol's.
+        seeds: the split seeds of each run; none for the protocol's.
         limit: test rows, drawn.
     """
-    tasks: dict[CellRuns, list[str]] = {}
-    for run in runs:
-        tasks.setdefault(run._replace(task=""), []).append(run.task.partition("+")[0])
-    methods: dict[CellRuns, list[str]] = {}
-    for run, names in tasks.items():
+    tasks: dict[tuple[CellRuns, str], list[str]] = {}
+    for run, numbers in seeds.items():
+        alike = run._replace(task=""), ",".join(map(str, numbers))
+        tasks.setdefault(alike, []).append(run.task.partition("+")[0])
+    methods: dict[tuple[CellRuns, str], list[str]] = {}
+    for (run, listed), names in tasks.items():
         shared = run._replace(method="", task=",".join(names))
-        methods.setdefault(shared, []).append(run.method)
-    common = {
-        "--seeds": ",".join(map(str, seeds)),
-        "--limit": str(limit or ""),
-    }
-    return [_command(shared, names, common) for shared, names in methods.items()]
+        methods.setdefault((shared, listed), []).append(run.method)
+    drawn = str(limit or "")
+    return [_command(shared, names, *more, drawn) for (shared, *more), names in methods.items()]
 
 
-def _command(shared: CellRuns, methods: Sequence[str], common: dict[str, str]) -> RunCommand:
+def _command(shared: CellRuns, methods: Sequence[str], seeds: str, limit: str) -> RunCommand:
     options = {
         "--k": shared.k,
+        "--seeds": seeds,
         "--protocol": shared.protocol,
-        **common,
+        "--limit": limit,
         "--template": shared.template,
         "--student": shared.student,
         "--teacher": shared.teacher,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -128,10 +130,8 @@ class _Stored:
     def average(self, row: PlannedRow) -> BySeed:
         """Return the mean over a row's numbers, for each seed that all of them have."""
         parts = [self.values(part) for part in row.parts()]
-        means = {}
-        for seed in set(parts[0]).intersection(*parts[1:]):
-            means[seed] = math.fsum(part[seed] for part in parts) / len(parts)
-        return means
+        seeds = set(parts[0]).intersection(*parts[1:])
+        return {seed: fmean(map(itemgetter(seed), parts)) for seed in sorted(seeds)}
 
     def missing(self, cell: PlannedCell) -> str:
         """Say why a cell that could be had has no number."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import NamedTuple
 
 from fewbench.data.corpora import corpus_ref
@@ -29,9 +30,10 @@ class PlannedTable(NamedTuple):
     errors: Mapping[CellRuns, BenchError]
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """The split seeds of its jobs."""
-        return tuple(dict.fromkeys(job.run.seed for job in self.plan.jobs))
+    def seeds(self) -> Mapping[CellRuns, tuple[int, ...]]:
+        """The split seeds of each of its runs."""
+        seed = attrgetter("run.seed")
+        return {runs: tuple(map(seed, jobs)) for runs, jobs in self.jobs.items()}
 
     def without(self, refused: Mapping[str, BenchError]) -> PlannedTable:
         """Return it without the runs of refused jobs, by their keys."""

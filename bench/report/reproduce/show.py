@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,14 +89,13 @@ def reasons(table: TablePlan) -> list[Reason]:
 
 
 def plan_rows(table: TablePlan) -> list[list[str]]:
-    """Return a line for each row: its name, backbone, method, and cells that can be had."""
+    """Return a line for each row: its name, backbone, method, and cells that can be had of all."""
     return [
         [
             row.label,
             row.first.backbone or "–",
             row.method or "–",
-            str(row.had),
-            str(len(row.cells)),
+            f"{row.had}/{len(row.cells)}",
         ]
         for row in table.rows
     ]
@@ -207,8 +207,10 @@ def _common_n(rows: Iterable[ComparedRow]) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
-def plan_object(table: TablePlan, seeds: Sequence[int], limit: int | None = None) -> Json:
-    """Return a plan as plain values, for JSON."""
+def plan_object(
+    table: TablePlan, seeds: Mapping[CellRuns, Sequence[int]], limit: int | None = None
+) -> Json:
+    """Return a plan as plain values, for JSON; `seeds` are those of each of its runs."""
     printed = table.table
     return {
         "paper": printed.paper,
@@ -216,11 +218,11 @@ def plan_object(table: TablePlan, seeds: Sequence[int], limit: int | None = None
         "title": printed.title,
         "protocol": table.protocol,
         "protocol_of_paper": printed.protocol or None,
-        "seeds": list(seeds),
+        "seeds": list(dict.fromkeys(chain.from_iterable(seeds.values()))),
         **{role: name or None for role, name in table.models._asdict().items()},
         "backbones": printed.backbones,
         "cells_of_table": table.of,
-        "commands": [command.line for command in commands(table.runs, seeds, limit)],
+        "commands": [command.line for command in commands(seeds, limit)],
         "cells": [flat_cell(cell) for cell in table.cells],
     }
 
