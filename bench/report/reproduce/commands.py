@@ -75,7 +75,7 @@ def commands(seeds: Mapping[CellRuns, Sequence[int]], limit: int | None = None) 
         shared = run._replace(method="", task=",".join(names))
         methods.setdefault((shared, listed), []).append(run.method)
     drawn = str(limit or "")
-    return [_command(shared, names, *more, drawn) for (shared, *more), names in methods.items()]
+    return [_command(shared, names, listed, drawn) for (shared, listed), names in methods.items()]
 
 
 def _command(shared: CellRuns, methods: Sequence[str], seeds: str, limit: str) -> RunCommand:
