@@ -72,7 +72,7 @@ class Updates:
         self._done = 0
 
     def next(self) -> int:
-        """Return how many there have been, and count one more."""
+        """Return the number of updates before this one, and count it."""
         self._done += 1
         return self._done - 1
 

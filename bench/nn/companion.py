@@ -54,7 +54,7 @@ class Companion:
 
     @torch.no_grad()
     def targets(self, batch: Batch) -> Tensor:
-        """Return what it says of a batch of its own: logits [B, C], or values 0..1, [B]."""
+        """Score a batch of its own: logits [B, C], or values 0..1, [B]."""
         return said(self.model, self.model(batch))
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -71,7 +71,7 @@ def said(teacher: TaskModel, scores: Tensor) -> Tensor:
 
 @torch.no_grad()
 def opinion(model: TaskModel, batch: Batch) -> Tensor:
-    """Return what a model in training says of a batch, without dropout; shaped as in `said`."""
+    """Return a training model's scores of a batch, without dropout; shaped as in `said`."""
     was_training = model.training
     found = said(model, model.eval()(batch))
     model.train(was_training)
