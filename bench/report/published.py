@@ -49,16 +49,18 @@ METRICS = {
 """What is printed, and its unit. Values are as printed: percents are not divided by 100."""
 
 PROTOCOLS = {
-    ("efficient-nlp-thesis", "6.2"): "lm-bff-v1",
-    ("efficient-nlp-thesis", "6.4"): "lm-bff-v1",
-    ("ppt", "1"): "ppt-v1",
-    ("ppt", "2"): "ppt-v1",
-    ("ppt", "4"): "ppt-v1",
-    ("ppt", "5"): "ppt-v1",
+    "smash": ("smash-v1",),
+    "prompt-distiller": ("prompt-distiller-v1",),
+    "ppt": ("ppt-v1",),
+    "efficient-nlp-thesis 3": ("thesis-3-v1",),
+    "efficient-nlp-thesis 4": ("thesis-4-v1",),
+    "efficient-nlp-thesis 5": ("thesis-5-v1",),
+    "efficient-nlp-thesis 6": ("thesis-6-v1", "lm-bff-v1"),
 }
-"""The tables made by a protocol of ours. SMASH's grid lacks LM-BFF's batches of 8, so it is
-another.
-"""
+"""The protocols of a paper, or of a chapter of the thesis; several have the same constants."""
+
+OF_LM_BFF = "LM-BFF"
+"""Stands in the note of a number that a paper took from LM-BFF, whose protocol it is."""
 
 UNSTATED = "source of the data not stated"
 """The mark of a number whose paper does not say which of a task's sources it used."""
@@ -99,9 +101,17 @@ class Published:
         return f"{self.paper} Table {self.table}, {row}"
 
     @property
-    def protocol(self) -> str:
-        """The protocol of ours that it was made by, or empty."""
-        return PROTOCOLS.get((self.paper, self.table), "")
+    def protocols(self) -> tuple[str, ...]:
+        """The protocols of ours that it was made by, the paper's own first; there may be none."""
+        if OF_LM_BFF in self.note:
+            return ("lm-bff-v1",)
+        return protocols_of(self.paper, self.table)
+
+
+def protocols_of(paper: str, table: str) -> tuple[str, ...]:
+    """Return the protocols of ours that a table was made by, its paper's own first."""
+    chapter = table.partition(".")[0]
+    return PROTOCOLS.get(paper) or PROTOCOLS.get(f"{paper} {chapter}", ())
 
 
 class Beside(NamedTuple):
@@ -252,7 +262,7 @@ def _differences(number: Published, source: str, template: str, k: K, protocol: 
         marks.append(f"prompt {number.template or 'own'}")
     if number.k not in ("", printed_k(k)):
         marks.append("full training set" if is_full(number.k) else f"K={number.k}")
-    if number.protocol != protocol:
+    if protocol not in number.protocols:
         marks.append("another protocol")
     if "test server" in number.note:
         marks.append("GLUE's hidden test set")

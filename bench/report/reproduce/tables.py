@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fewbench.errors import BenchError
-from fewbench.registry.protocols import protocols
-from fewbench.report.published import Published
+from fewbench.report.published import Published, protocols_of
 
 SHORT = {"efficient-nlp-thesis": "thesis"}
 """Papers that are called otherwise than in `results/published`."""
@@ -71,9 +70,8 @@ class PrintedTable:
     @property
     def protocol(self) -> str:
         """The protocol that its numbers were made by, or empty where there is none of it here."""
-        chapter = self.table.partition(".")[0]
-        own = f"{self.paper}-{chapter}-v1" if "." in self.table else f"{self.paper}-v1"
-        return own if own in protocols() else self.numbers[0].protocol
+        own = protocols_of(self.numbers[0].paper, self.table)
+        return own[0] if own else ""
 
 
 def printed_tables(numbers: Iterable[Published]) -> list[PrintedTable]:
