@@ -27,7 +27,7 @@ paper = "none"
 k = "full"
 seeds = [13]
 grid = { lr = [1e-4, 5e-4], batch_size = [8] }
-epochs = 300
+epochs = 60
 evals_per_epoch = 1
 length_window = 4
 schedule = "linear"
@@ -90,7 +90,7 @@ def test_twenty_kills_and_the_answers_are_the_same(tmp_path, monkeypatch, method
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(command(protocol, whole, method), capture_output=True, check=True, timeout=3000)
     assert not list(whole.glob("unfinished/*"))
-    monkeypatch.setenv("FEWBENCH_CHECKPOINT_SECONDS", "0.3")
+    monkeypatch.setenv("FEWBENCH_CHECKPOINT_SECONDS", "0.5")
     line, draw, kills = command(protocol, broken, method), random.Random(7), 0
     while kills < KILLS and killed_in_training(line, broken, draw):
         kills += 1
