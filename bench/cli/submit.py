@@ -60,7 +60,7 @@ def submit(
         raise BenchError(
             f"nothing was copied: {why}",
             where=str(folder),
-            fix="mend or take out what is named, and the same command again",
+            fix="fix or remove what is named, then the same command again",
         )
 
 
