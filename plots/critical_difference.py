@@ -88,4 +88,8 @@ def _name(axes: Any, text: str, rank: float, y: float, left: bool) -> None:
 
 def _undated(file: Path) -> dict[str, None]:
     """Return metadata without a date, so that the same figure gives the same bytes."""
-    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix, {})
+    undated: dict[str, dict[str, None]] = {
+        ".svg": {"Date": None},
+        ".pdf": {"CreationDate": None},
+    }
+    return undated.get(file.suffix, {})

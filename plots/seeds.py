@@ -30,10 +30,12 @@ def draw(material: Material) -> Figure:
     names = _order(by_name(material.records))
     widest = max(map(len, panel_titles.values()))
     room = PAGE - 0.058 * max(map(len, names))  # the names stand left of the first panel
-    columns = min(len(groups), PER_ROW, max(1, int(room / (0.065 * widest + 0.15))))
-    lines = -(-len(groups) // columns)
+    fitting = max(1, int(room / (0.065 * widest + 0.15)))
+    columns = min(len(groups), PER_ROW, fitting)
+    lines = -(-len(groups) // columns)  # rounded up
     width = COLUMN if columns == 1 else PAGE
-    figure = Figure(figsize=(width, lines * (0.55 + 0.145 * len(names))), layout="constrained")
+    height = lines * (0.55 + 0.145 * len(names))
+    figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
     for axes, (panel, records) in zip(grid, groups.items(), strict=False):
         runs = by_name(records, material.records)

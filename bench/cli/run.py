@@ -141,18 +141,21 @@ def run(
         templates=() if template is None else names_listed("--template", [template]),
         metric_code=allow_metric_code,
     )
-    given: dict[str, object] = {
-        "methods": methods,
-        "tasks": tasks,
-        "k": k,
-        "seeds": seeds,
-        "student": student,
-    }
-    given |= {"teacher": teacher, "protocol": protocol, "template": template, "corpus": corpus}
-    given |= {"limit": limit, "drop_leaks": drop_leaks, "keep_models": keep_models}
-    requests = [request]
-    if config is not None:
-        requests = read_requests(config, request, [name for name, value in given.items() if value])
+    given = _given(
+        methods=methods,
+        tasks=tasks,
+        k=k,
+        seeds=seeds,
+        student=student,
+        teacher=teacher,
+        protocol=protocol,
+        template=template,
+        corpus=corpus,
+        limit=limit,
+        drop_leaks=drop_leaks,
+        keep_models=keep_models,
+    )
+    requests = [request] if config is None else read_requests(config, request, given)
     how = HowToRun(workers, device, threads, duration("--timeout", timeout), fail_fast)
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     plan, todo = _plan(requests, store, force=force, retry_failed=retry_failed)
@@ -164,6 +167,11 @@ def run(
     _show_results(plan, store, json=json)
     if failed:
         raise typer.Exit(1)
+
+
+def _given(**options: object) -> list[str]:
+    """Return the names of the options that were given."""
+    return [name for name, value in options.items() if value]
 
 
 def names_listed(

@@ -116,11 +116,9 @@ def train(
         while not training.finished:
             training.update(loss or model.loss, examples, micro_batch or protocol.micro_batch)
             training.score(evaluate)
-            if checkpoint and checkpoint.is_due():
-                checkpoint.write(*training.state(carries))
+            training.save(checkpoint, carries)
         training.keep_best()
-        if checkpoint and checkpoint.is_due():
-            checkpoint.write(*training.state(carries))
+        training.save(checkpoint, carries)
         _joined(model, beside).zero_grad(set_to_none=True)
     model.eval()
     return training.history
@@ -182,6 +180,11 @@ class _Training:
         """Give the model the best weights."""
         for kept, tensor in zip(self.best, self.selected, strict=True):
             tensor.copy_(kept)
+
+    def save(self, checkpoint: TrainingCheckpoint | None, carries: Sequence[Stateful]) -> None:
+        """Write the state where a killed run goes on from, if it is time."""
+        if checkpoint and checkpoint.is_due():
+            checkpoint.write(*self.state(carries))
 
     def state(self, carries: Sequence[Stateful]) -> tuple[Json, dict[str, Tensor]]:
         """Return all that the rest of the training depends on."""

@@ -159,7 +159,8 @@ def _attend(layer: Layer, states: Tensor, training: bool) -> Tensor:
     weight = torch.cat([linear.weight for linear in maps])
     bias = torch.cat([linear.bias for linear in maps])
     mapped = F.linear(states, weight, bias)
-    query, key, value = mapped.view(*states.shape[:2], 3, layer.heads, -1).permute(2, 0, 3, 1, 4)
+    by_head = mapped.view(*states.shape[:2], 3, layer.heads, -1)
+    query, key, value = by_head.permute(2, 0, 3, 1, 4)
     dropout = layer.weights if training else 0.0
     mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
     return mixed.transpose(1, 2).flatten(2)

@@ -73,7 +73,8 @@ def _from_codes(codes: NDArray[np.unsignedinteger], size: int) -> csr_array:
     """Return the matrix [V, V] that counts sorted codes."""
     first = np.zeros(0, np.int64)
     if len(codes):
-        first = np.flatnonzero(np.concatenate(([True], codes[1:] != codes[:-1])))
+        differs = codes[1:] != codes[:-1]
+        first = np.flatnonzero(np.concatenate(([True], differs)))
     distinct, counts = codes[first], np.diff(first, append=len(codes))
     rows, columns = np.divmod(distinct, codes.dtype.type(size))
     ends = np.searchsorted(rows, np.arange(size + 1, dtype=rows.dtype)).astype(np.int32)

@@ -108,7 +108,8 @@ class WordPairing(nn.Module):
         first = torch.full_like(seen, len(starts)).scatter_reduce_(
             0, inverse, torch.arange(len(starts), device=seen.device), "amin"
         )
-        flat, ends = ids.numpy().ravel(), np.append(starts.cpu().numpy(), ids.numel())
+        flat = ids.numpy().ravel()
+        ends = np.append(starts.cpu().numpy(), ids.numel())
         for key, place in zip(seen.tolist(), first.tolist(), strict=True):
             if key not in found:
                 start = ends[place]
@@ -197,7 +198,8 @@ class Targets(nn.Module):
                 squares += torch.stack([(layer.square() * weight).sum((0, 1)) for layer in states])
                 count += float(weight.sum())
         self.mean.copy_(sums / count)
-        self.spread.copy_((squares / count - (sums / count).square()).clamp(min=1e-6).sqrt())
+        variance = squares / count - (sums / count).square()
+        self.spread.copy_(variance.clamp(min=1e-6).sqrt())
 
     def _read(self, layout: Layout) -> tuple[list[Tensor], Tensor]:
         """Return the teacher's word states, [n, W, e] per layer, and the words read [n, W, 1]."""
@@ -263,7 +265,9 @@ def _teacher_pieces(
     encoded = teacher(texts, add_special_tokens=False, truncation=False)["input_ids"]
     table = np.full((len(words), PIECES), -1, np.int32)
     for row, (word, pieces) in enumerate(zip(words, encoded, strict=True)):
-        written = [same[word[0]]] if len(word) == 1 and word[0] in same else pieces[:PIECES]
+        written = pieces[:PIECES]
+        if len(word) == 1 and word[0] in same:
+            written = [same[word[0]]]
         table[row, : len(written)] = written
     return table
 
@@ -279,7 +283,8 @@ def _text(word: tuple[int, ...], tokenizer: Any) -> str:
 def _counts(word: Tensor, words: int) -> Tensor:
     """Count the places of each word, [n, W, 1]."""
     ones = torch.ones_like(word, dtype=torch.float32)
-    return torch.zeros(len(word), words, device=word.device).scatter_add_(1, word, ones)[:, :, None]
+    counts = torch.zeros(len(word), words, device=word.device).scatter_add_(1, word, ones)
+    return counts[:, :, None]
 
 
 def _means(states: Tensor, word: Tensor, counted: Tensor) -> Tensor:

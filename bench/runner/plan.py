@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 from fewbench.data.corpora import corpus_ref
@@ -112,13 +112,19 @@ def joined(plans: Sequence[Plan]) -> Plan:
     """Return one plan of several requests, with each run once."""
     if len(plans) == 1:
         return plans[0]
-    jobs = {job.key: job for plan in plans for job in plan.jobs}
-    named = {job.key for plan in plans for job in plan.jobs if job.key not in plan.unnamed}
+    jobs: dict[str, Job] = {}
+    records: dict[str, Record] = {}
+    named: set[str] = set()
+    for plan in plans:
+        of_plan = {job.key: job for job in plan.jobs}
+        jobs.update(of_plan)
+        records.update(plan.records)
+        named |= of_plan.keys() - plan.unnamed
     return Plan(
         tuple(jobs.values()),
-        {key: record for plan in plans for key, record in plan.records.items()},
+        records,
         plans[0].artifacts,
-        tuple(dict.fromkeys(reason for plan in plans for reason in plan.left_out)),
+        tuple(dict.fromkeys(chain.from_iterable(plan.left_out for plan in plans))),
         frozenset(jobs.keys() - named),
     )
 

@@ -19,21 +19,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fewbench.errors import BenchError
-from fewbench.io.atomic import remove
-from fewbench.measure.attack.progress import AttackProgress, lines_of
 from fewbench.measure.attack.recipes import JIN_2019
-from fewbench.measure.attack.report import AttackOutcome, Status, summary
+from fewbench.measure.attack.report import AttackOutcome, Status
 from fewbench.measure.attack.run import (
+    PlannedAttack,
     Target,
-    clean_accuracy,
+    carry_out,
     draw_items,
     drawn_by,
     forget,
     probabilities,
-    stored_attack,
 )
-from fewbench.store import paths
-from fewbench.store.measurement import Measurement, file_of, measured, write
+from fewbench.store.measurement import Measurement
 from fewbench.store.parts import Environment
 from fewbench.store.store import Store
 from fewbench.types import Example, Predictor
@@ -140,29 +137,15 @@ def attack_by_textattack(
         "drawn": drawn_by(target),
         "pieces": pieces,
     }
-    if not force and (stored := stored_attack(store, target.record, what, settings)):
-        return stored
-    file = paths.measurement(file_of(store, target.record), f"attack-{what}", ".jsonl")
-    key = {**settings, "run": target.record.run.key, "predictions": target.record.predictions}
-    if force:
-        remove(file)
-    clean = clean_accuracy(store, target, items)
-    with AttackProgress(file, key, 1, len(items)) as progress:
-        for number in range(len(progress.outcomes), len(items)):
+
+    def attack_from(done: int) -> Iterator[list[AttackOutcome]]:
+        for number in range(done, len(items)):
             on_item(number, len(items))
-            progress.add([attack_item(recipe, items[number], seed=number)])
+            yield [attack_item(recipe, items[number], seed=number)]
             forget(target.model)
-        measurement = measured(
-            target.record,
-            "attack",
-            what,
-            settings=settings,
-            scores={**summary(progress.outcomes, target.task.labels), "clean_accuracy": clean},
-            environment=environment,
-        )
-        write(store, target.record, measurement, {".jsonl": lines_of(progress.outcomes)})
-        remove(file)
-    return measurement
+
+    planned = PlannedAttack(what, settings, items, 1, attack_from)
+    return carry_out(store, target, planned, environment, force=force)
 
 
 def build_recipe(package: Any, name: str, model: Any) -> Any:

@@ -70,6 +70,25 @@ class Target:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedAttack:
+    """An attack on some items of a stored run.
+
+    Attributes:
+        name: of the measurement.
+        settings: all that determines the outcome.
+        drawn: the items, as the run was tested on them.
+        block: the number of items attacked side by side.
+        attack_from: yields the outcomes from an item on, given by its number, block by block.
+    """
+
+    name: str
+    settings: Settings
+    drawn: Sequence[Example]
+    block: int
+    attack_from: Callable[[int], Iterator[list[AttackOutcome]]]
+
+
 def attack(
     store: Store,
     target: Target,
@@ -105,28 +124,50 @@ def attack(
     calibrated = [prepared(item, recipe) for item in draw(target.items, CALIBRATED)]
     pooled = MeanPooled(encoder, [item.texts[-1] for item in calibrated])
     settings = _settings(target, recipe, resources, pooled, len(items))
-    if not force and (stored := stored_attack(store, target.record, recipe.name, settings)):
+
+    def attack_from(done: int) -> Iterator[list[AttackOutcome]]:
+        on_block(done, len(items))
+        for outcomes in blocks(recipe.assemble(resources), target.model, pooled, items[done:]):
+            yield outcomes
+            done += len(outcomes)
+            on_block(done, len(items))
+
+    planned = PlannedAttack(recipe.name, settings, drawn, BLOCK, attack_from)
+    return carry_out(store, target, planned, environment, force=force)
+
+
+def carry_out(
+    store: Store,
+    target: Target,
+    planned: PlannedAttack,
+    environment: Environment,
+    *,
+    force: bool,
+) -> Measurement:
+    """Carry out an attack from where it was killed, if it was, and store the measurement.
+
+    Return a stored measurement of the same attack instead, unless `force` is set.
+    """
+    record, name, settings = target.record, planned.name, planned.settings
+    if not force and (stored := stored_attack(store, record, name, settings)):
         return stored
-    file = paths.measurement(file_of(store, target.record), f"attack-{recipe.name}", ".jsonl")
+    file = paths.measurement(file_of(store, record), f"attack-{name}", ".jsonl")
     if force:
         remove(file)
-    clean = clean_accuracy(store, target, drawn)
-    key = {**settings, "run": target.record.run.key, "predictions": target.record.predictions}
-    with AttackProgress(file, key, BLOCK, len(items)) as progress:
-        on_block(len(progress.outcomes), len(items))
-        rest = items[len(progress.outcomes) :]
-        for outcomes in blocks(recipe.assemble(resources), target.model, pooled, rest):
+    clean = clean_accuracy(store, target, planned.drawn)
+    key = {**settings, "run": record.run.key, "predictions": record.predictions}
+    with AttackProgress(file, key, planned.block, len(planned.drawn)) as progress:
+        for outcomes in planned.attack_from(len(progress.outcomes)):
             progress.add(outcomes)
-            on_block(len(progress.outcomes), len(items))
         measurement = measured(
-            target.record,
+            record,
             "attack",
-            recipe.name,
+            name,
             settings=settings,
             scores={**summary(progress.outcomes, target.task.labels), "clean_accuracy": clean},
             environment=environment,
         )
-        write(store, target.record, measurement, {".jsonl": lines_of(progress.outcomes)})
+        write(store, record, measurement, {".jsonl": lines_of(progress.outcomes)})
         remove(file)
     return measurement
 

@@ -76,11 +76,15 @@ def friedman(scores: NDArray[np.float64]) -> float:
 
     n, k = scores.shape
     ranks = rankdata(-scores, axis=1)
-    chi = 12 * n / (k * (k + 1)) * (float((ranks.mean(0) ** 2).sum()) - k * (k + 1) ** 2 / 4)
+    squares = float((ranks.mean(0) ** 2).sum())
+    chi = 12 * n / (k * (k + 1)) * (squares - k * (k + 1) ** 2 / 4)
     if n < 2:
         return 1.0
     rest = n * (k - 1) - chi
-    p = float(f.sf((n - 1) * chi / rest, k - 1, (k - 1) * (n - 1))) if rest > 1e-12 else 0.0
+    p = 0.0
+    if rest > 1e-12:
+        statistic = (n - 1) * chi / rest
+        p = float(f.sf(statistic, k - 1, (k - 1) * (n - 1)))
     return max(p, pow(factorial(k), 1 - n))
 
 

@@ -78,14 +78,17 @@ def _chunks(resamples: int, n: int) -> Iterator[int]:
 
 def _counts(rng: np.random.Generator, n: int, rows: int) -> Floats:
     """Draw n of n items with replacement, and count each item, [rows, n]."""
-    drawn = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
-    return np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
+    first_of_row = n * np.arange(rows)[:, None]
+    drawn = rng.integers(n, size=(rows, n)) + first_of_row
+    counts = np.bincount(drawn.ravel(), minlength=rows * n)
+    return counts.reshape(rows, n).astype(float)
 
 
 def _coins(rng: np.random.Generator, n: int, rows: int) -> Floats:
     """Toss fair coins: zeros and ones, [rows, n]."""
     size = rows * n
-    bits = np.unpackbits(np.frombuffer(rng.bytes(-(-size // 8)), np.uint8), count=size)
+    packed = rng.bytes(-(-size // 8))  # eight coins a byte, rounded up
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=size)
     return bits.reshape(rows, n).astype(float)
 
 

@@ -43,7 +43,8 @@ class Summed(NamedTuple):
 
 def divide(above: Floats, below: Floats) -> Floats:
     """Return above / below, and 0 where `below` is 0, as all metrics here do."""
-    return np.divide(above, below, out=np.zeros(np.broadcast(above, below).shape), where=below != 0)
+    zeros = np.zeros(np.broadcast(above, below).shape)
+    return np.divide(above, below, out=zeros, where=below != 0)
 
 
 def _right(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
@@ -88,7 +89,8 @@ def _macro_f1(sums: Floats) -> Floats:
     right, answered, golden = _three(sums)
     occurrences = answered + golden
     f1 = divide(2 * right, occurrences)
-    return divide(f1.sum(-1), (occurrences > 0).sum(-1).astype(float))
+    occurring = (occurrences > 0).sum(-1)
+    return divide(f1.sum(-1), occurring.astype(float))
 
 
 def _mcc(sums: Floats) -> Floats:
@@ -96,8 +98,9 @@ def _mcc(sums: Floats) -> Floats:
     right, answered, golden = _three(sums)
     n = golden.sum(-1)
     covariance = n * right.sum(-1) - (answered * golden).sum(-1)
-    spread = (n**2 - (answered**2).sum(-1)) * (n**2 - (golden**2).sum(-1))
-    return divide(covariance, np.sqrt(spread))
+    of_answers = n**2 - (answered**2).sum(-1)
+    of_gold = n**2 - (golden**2).sum(-1)
+    return divide(covariance, np.sqrt(of_answers * of_gold))
 
 
 def _moments(
