@@ -1,8 +1,9 @@
 """Carry stored runs over a change that alters none of their numbers, where that can be proven.
 
-Two things age in a record without its number changing: the constants of its protocol, where those
-that changed are not among what the run used, and the hash of its method's code, where the code
-moved, was renamed or is hashed by another rule.
+Three things age in a record without its number changing: the constants of its protocol, where those
+that changed are not among what the run used; the hash of its method's code, where the code moved,
+was renamed or is hashed by another rule; and the hash of its settings, where the method has new
+ones whose defaults do what it did before.
 
 **Constants.** The planner of today makes the run again. It is the same run if all it is made from
 is the same but the protocol's hash, its trials are those that the record tells of, in their order,
@@ -15,7 +16,11 @@ the code of today. If all answers are the same, and all probabilities within 1e-
 today's hash. They need not be the same to the byte: rows that stand in other batches differ in
 their last bits.
 
+**Settings.** As for code, one run of each method whose settings are others is done again by today's
+code and defaults. If it comes out the same, the method's records take today's key and hash.
+
     python scripts/carry.py constants results --data DATA
+    python scripts/carry.py settings results --data DATA --since COMMIT
     python scripts/carry.py code results --data DATA --since COMMIT [--methods ft,kd]
 """
 
@@ -278,21 +283,23 @@ def proof(records: list[Record], store: Store, data: Path) -> str:
     """
     fit = [r for r in records if r.status == "ok" and r.predictions and r.run.inputs.known]
     for quickest in sorted(fit, key=lambda record: record.timing.total_seconds or 0):
-        with tempfile.TemporaryDirectory() as scratch:
-            fresh = Store(Path(scratch))
-            plan = make_plan(request_of([quickest.run], data), fresh)
-            if [job.key for job in plan.jobs] == [quickest.run.key]:
-                stages = plan.stages(plan.todo())
-                execute(
-                    stages,
-                    fresh,
-                    workers=1,
-                    device="cpu",
-                    threads=1,
-                    on_done=lambda work, outcome: None,
-                )
-                return _apart(quickest, store, fresh.get(quickest.run), fresh)
+        plan = make_plan(request_of([quickest.run], data), store)
+        if [job.key for job in plan.jobs] == [quickest.run.key]:
+            return done_again(quickest, plan.jobs[0], store, data)
     return "none of its runs is one of today"
+
+
+def done_again(record: Record, job: Job, store: Store, data: Path) -> str:
+    """Do a run again; return how it differs from its record, or nothing if it does not."""
+    with tempfile.TemporaryDirectory() as scratch:
+        fresh = Store(Path(scratch))
+        plan = make_plan(request_of([record.run], data), fresh)
+        if [other.key for other in plan.jobs] != [job.key]:
+            return "it is planned as another run"
+        stages = plan.stages(plan.todo())
+        quiet = {"on_done": lambda work, outcome: None}
+        execute(stages, fresh, workers=1, device="cpu", threads=1, **quiet)
+        return _apart(record, store, fresh.get(job.run), fresh)
 
 
 def _apart(old: Record, store: Store, new: Record | None, fresh: Store) -> str:
@@ -309,14 +316,52 @@ def _apart(old: Record, store: Store, new: Record | None, fresh: Store) -> str:
     return f"{name} gives probabilities {most:.1e} apart" if most > CLOSE else ""
 
 
-def carry_code(store: Store, data: Path, since: str, wanted: list[str]) -> None:
-    """Give today's hash to the records of each method of which a run comes out the same."""
+def current_at(commit: str, store: Store) -> dict[str, list[Record]]:
+    """Return the records whose code was current at a commit, by method."""
     with tempfile.TemporaryDirectory() as folder:
-        before = hashes_at(since, Path(folder))
+        before = hashes_at(commit, Path(folder))
     current: dict[str, list[Record]] = defaultdict(list)
     for record in store.records():
         if record.method_code == hash_of(record.run.method, before):
             current[record.run.method].append(record)
+    return current
+
+
+def other_settings_alone(record: Record, job: Job) -> bool:
+    """True if a run of today is made of what a record's was, but for the settings' hash."""
+    old, new = record.run, job.run
+    inputs = replace(old.inputs, settings=new.inputs.settings)
+    again = replace(old, inputs=inputs, key=new.key, student=new.student, teacher=new.teacher)
+    return old.key != new.key and again == new and _models(old) == _models(new)
+
+
+def carry_settings(store: Store, data: Path, since: str) -> None:
+    """Give today's keys to the runs of methods with new settings of which one comes out the same."""
+    current = [record for records in current_at(since, store).values() for record in records]
+    pairs: dict[str, list[tuple[Record, Job]]] = defaultdict(list)
+    for record, job in jobs_of_today(current, store, data):
+        if record.status == "ok" and other_settings_alone(record, job):
+            pairs[record.run.method].append((record, job))
+    for method, of_method in sorted(pairs.items()):
+        of_method.sort(key=lambda pair: pair[0].timing.total_seconds or 0)
+        record, job = of_method[0]
+        try:
+            problem = done_again(record, job, store, data)
+        except BenchError as error:
+            problem = str(error)
+        if not problem:
+            for record, job in of_method:
+                code = job.method.code_hash()
+                new = replace(record, run=job.run, method_code=code)
+                rewrite(store, record, new, {record.run.key: job.key})
+        outcome = f"keep their key: {problem}" if problem else "carried"
+        print(f"{method}: {len(of_method)} records {outcome}", flush=True)
+    _teachers(store)
+
+
+def carry_code(store: Store, data: Path, since: str, wanted: list[str]) -> None:
+    """Give today's hash to the records of each method of which a run comes out the same."""
+    current = current_at(since, store)
     known = methods()
     for method in wanted or sorted(current):
         info = info_of(method, known)
@@ -350,7 +395,7 @@ def _teachers(store: Store) -> None:
 def main() -> int:
     """Carry the runs of a results folder over."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("what", choices=("constants", "code"))
+    parser.add_argument("what", choices=("constants", "settings", "code"))
     parser.add_argument("results", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--since", help="the commit at which the records' code was current")
@@ -362,7 +407,10 @@ def main() -> int:
             print(f"{count:6} {what}")
         return 0
     if given.since is None:
-        parser.error("--since COMMIT is needed to carry code")
+        parser.error("--since COMMIT is needed")
+    if given.what == "settings":
+        carry_settings(store, given.data, given.since)
+        return 0
     carry_code(store, given.data, given.since, given.methods.split(",") if given.methods else [])
     return 0
 
