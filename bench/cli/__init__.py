@@ -94,6 +94,8 @@ _add(
     "bench run",
     "bench run --methods ft,prompt-ft --tasks sst-2 --k 16 --seeds 13,21,42",
     "bench run --methods my_method.py,prompt-ft --tasks my-task.toml --dry-run",
+    "bench run --methods ft,ptq --tasks mrpc --k full --protocol thesis-4-v1",
+    "bench run --config grid.toml",
 )
 _add(
     app,

@@ -77,7 +77,10 @@ SeedsOption = Annotated[
 ProtocolOption = Annotated[
     str | None,
     typer.Option(
-        "--protocol", metavar="NAME", help="protocol (bench ls protocols)", rich_help_panel=RUNS
+        "--protocol",
+        metavar="NAME",
+        help="protocol: a name, or a .toml file of your own",
+        rich_help_panel=RUNS,
     ),
 ]
 LimitOption = Annotated[
