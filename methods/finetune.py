@@ -26,5 +26,5 @@ def transform(
     batch_size: Count = 8,
 ) -> TaskModel:
     """Train the model by the protocol."""
-    kit.train(model, lr=lr, batch_size=batch_size)
+    kit.train(model, lr=lr, batch_size=batch_size, carries=())
     return model

@@ -23,5 +23,5 @@ def fit(
 ) -> Predictor:
     """Train backbone and head by the protocol."""
     model = HeadModel(kit.backbone("student"), task)
-    kit.train(model, lr=lr, batch_size=batch_size)
+    kit.train(model, lr=lr, batch_size=batch_size, carries=())
     return model

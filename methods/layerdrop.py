@@ -11,11 +11,12 @@ a pass that would leave out all layers is drawn again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
@@ -43,8 +44,9 @@ def fit(
     model = HeadModel(kit.backbone("student"), task)
     layers = len(model.backbone.layers)
     kept = every_other(layers, drop)
-    with random_layers(model.backbone, drop, kept, kit.seed):
-        kit.train(model, lr=lr, batch_size=batch_size)
+    draws = LayerDraws(drop, kit.seed)
+    with random_layers(model.backbone, draws, kept):
+        kit.train(model, lr=lr, batch_size=batch_size, carries=[draws])
     truncate(model.backbone, kept)
     kit.notes["layers"] = {"of": layers, "kept": [number + 1 for number in kept]}
     return model
@@ -56,17 +58,37 @@ def every_other(layers: int, drop: float) -> list[int]:
     return [depth - 1 for depth in range(1, layers + 1) if depth % step]
 
 
+class LayerDraws:
+    """Draws the layers of each pass: each stays with the chance 1 - drop, and at least one does."""
+
+    def __init__(self, drop: float, seed: int) -> None:
+        self._drop = drop
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def draw(self, layers: int) -> list[int]:
+        """Return the numbers of the layers that stay."""
+        while True:
+            stays = torch.rand(layers, generator=self._generator) >= self._drop
+            if stays.any():
+                return torch.nonzero(stays)[:, 0].tolist()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the state of the draws."""
+        return {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state that `state_dict` returned."""
+        self._generator.set_state(state["generator"])
+
+
 @contextmanager
-def random_layers(
-    backbone: Backbone, drop: float, kept: Sequence[int], seed: int
-) -> Iterator[None]:
+def random_layers(backbone: Backbone, draws: LayerDraws, kept: Sequence[int]) -> Iterator[None]:
     """Run a random choice of layers inside the block while the model trains, `kept` otherwise."""
     family = backbone._family
-    draw = torch.Generator().manual_seed(seed)
 
     def layers(model: Any) -> list[Layer]:
         every = family.layers(model)
-        chosen = kept if not backbone.training else draw_layers(len(every), drop, draw)
+        chosen = kept if not backbone.training else draws.draw(len(every))
         return [every[number] for number in chosen]
 
     backbone._family = family._replace(layers=layers)
@@ -74,14 +96,6 @@ def random_layers(
         yield
     finally:
         backbone._family = family
-
-
-def draw_layers(layers: int, drop: float, draw: torch.Generator) -> list[int]:
-    """Draw the layers of one pass: each stays with the chance 1 - drop, and at least one does."""
-    while True:
-        stays = torch.rand(layers, generator=draw) >= drop
-        if stays.any():
-            return torch.nonzero(stays)[:, 0].tolist()
 
 
 def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:

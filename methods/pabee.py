@@ -79,7 +79,7 @@ def fit(
         model.weights = one_hot(model.weights.long()[depth - 1] - 1, layers)
     if two_stages:
         model.weights = one_hot(torch.tensor(layers - 1), layers)
-    kit.train(model, lr=lr, batch_size=batch_size)
+    kit.train(model, lr=lr, batch_size=batch_size, carries=())
     if two_stages:
         _train_lower_classifiers(model, kit, lr, batch_size)
     kit.notes["exits_on_dev"] = choose_rule(

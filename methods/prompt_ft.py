@@ -23,5 +23,5 @@ def fit(
 ) -> Predictor:
     """Train the prompted backbone by the protocol."""
     model = prompt_model(kit.backbone("student"), task)
-    kit.train(model, lr=lr, batch_size=batch_size)
+    kit.train(model, lr=lr, batch_size=batch_size, carries=())
     return model

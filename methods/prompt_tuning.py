@@ -62,5 +62,5 @@ def fit(
     read = task if is_whole else replace(task, template=without_words(task.template))
     model = SoftPromptModel(backbone, read, prompt, over)
     # No word's embedding is trained, so the embeddings need not be cut to the words in use.
-    kit.train(model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True)
+    kit.train(model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True, carries=())
     return model

@@ -34,6 +34,6 @@ def fit(
     """Train rounded backbone and head by the protocol."""
     model = HeadModel(kit.backbone("student"), task)
     fake_quantize(model.backbone, decay=decay)
-    kit.train(model, lr=lr, batch_size=batch_size)
+    kit.train(model, lr=lr, batch_size=batch_size, carries=())
     kit.notes["int8"] = "rounded in floating point: static ranges of 8 bits"
     return model

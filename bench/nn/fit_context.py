@@ -238,13 +238,13 @@ class FitContext(PrepareContext):
 
         See `fewbench.nn.trainer.train`; a batch's `rows` are the examples' numbers in
         `split.train`. The curve goes into the record. A killed run goes on within the training if
-        `loss` is the task's own, or if `carries` lists what it changes from update to update
-        (nothing: an empty list). Of any other loss that is not known, and the training starts
+        `carries` lists what model and loss change from update to update besides weights, buffers
+        and the global generators (nothing: an empty list). If that is not said, the training starts
         again. With `keep_last` the last update is kept and dev is not asked: what is trained gives
         no predictions yet.
         """
         checkpoint = None
-        if self._checkpoints is not None and (loss is None or carries is not None):
+        if self._checkpoints is not None and carries is not None:
             checkpoint = self._checkpoints.next_training()
         protocol = replace(self.protocol, checkpoint_tie="last") if keep_last else self.protocol
         history = train(

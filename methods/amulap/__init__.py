@@ -78,5 +78,5 @@ def fit(
     kit.notes["k"] = k
     model.use(cut(ranking, k))
     if setting == 3:
-        kit.train(model, lr=lr, batch_size=batch_size, whole_vocabulary=True)
+        kit.train(model, lr=lr, batch_size=batch_size, whole_vocabulary=True, carries=())
     return model

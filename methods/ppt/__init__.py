@@ -60,7 +60,7 @@ def fit(
     read = read_as(task, hybrid=hybrid, unified=unified, chinese=chinese)
     model = SoftPromptModel(kit.backbone("student"), read, kit.prepared()["prompt"], over)
     # No word's embedding is trained, so the embeddings need not be cut to the words in use.
-    kit.train(model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True)
+    kit.train(model, lr=prompt_lr, batch_size=batch_size, whole_vocabulary=True, carries=())
     return model
 
 

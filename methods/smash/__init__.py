@@ -87,7 +87,7 @@ def fit(
     """Prompt the distilled student, and tune it as prompt-ft does."""
     model = prompt_model(load_weights(kit.backbone("student"), kit.prepared()), task)
     if tune:
-        kit.train(model, lr=lr, batch_size=batch_size)
+        kit.train(model, lr=lr, batch_size=batch_size, carries=())
     return model
 
 

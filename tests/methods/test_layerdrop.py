@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewbench.errors import BenchError
-from fewbench.methods.layerdrop import draw_layers, every_other, random_layers
+from fewbench.methods.layerdrop import LayerDraws, every_other, random_layers
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import Models
 from fewbench.nn.serialize import unpack
@@ -29,8 +29,8 @@ def test_every_other_layer_stays():
 
 
 def test_each_layer_is_left_out_by_itself_and_never_all():
-    draw = torch.Generator().manual_seed(1)
-    drawn = [draw_layers(3, 0.5, draw) for _ in range(4000)]
+    draws = LayerDraws(0.5, seed=1)
+    drawn = [draws.draw(3) for _ in range(4000)]
     assert all(drawn) and {tuple(sorted(layers)) for layers in drawn} == {tuple(d) for d in drawn}
     shares = [sum(layer in layers for layers in drawn) / 4000 for layer in range(3)]
     assert shares == pytest.approx([4 / 7] * 3, abs=0.03)  # 0.5 / (1 - 0.5^3)
@@ -42,7 +42,7 @@ def test_training_runs_drawn_layers_and_the_rest_the_kept_ones(tiny, family):
         Models(torch.device("cpu")).fresh(find_model(str(tiny(family)))), toy_task("single")
     )
     whole = model.backbone.layers
-    with random_layers(model.backbone, 0.5, [0], seed=3):
+    with random_layers(model.backbone, LayerDraws(0.5, seed=3), [0]):
         model.eval()
         assert [layer.query for layer in model.backbone.layers] == [whole[0].query]
         model.train()

@@ -77,7 +77,7 @@ def test_a_killed_run_ends_in_the_same_bits(tiny_model, tmp_path, monkeypatch, n
 
 
 def test_a_loss_of_unknown_state_starts_again(tiny_model, tmp_path, monkeypatch):
-    """What a method's loss carries is known if the method says so: else nothing is kept."""
+    """What a training carries is known if the method says so: else nothing is kept."""
     monkeypatch.setenv("FEWBENCH_CHECKPOINT_SECONDS", "0")
     given = []
     train = FitContext.train
