@@ -16,8 +16,8 @@ the code of today. If all answers are the same, and all probabilities within 1e-
 today's hash. They need not be the same to the byte: rows that stand in other batches differ in
 their last bits.
 
-**Settings.** As for code, one run of each method whose settings are others is done again by today's
-code and defaults. If it comes out the same, the method's records take today's key and hash.
+**Settings.** As for code, one run of each method and its fixed settings is done again by today's code
+and defaults, where those are others. If it comes out the same, its like take today's key and hash.
 
     python scripts/carry.py constants results --data DATA
     python scripts/carry.py settings results --data DATA --since COMMIT
@@ -341,7 +341,7 @@ def carry_settings(store: Store, data: Path, since: str) -> None:
     pairs: dict[str, list[tuple[Record, Job]]] = defaultdict(list)
     for record, job in jobs_of_today(current, store, data):
         if record.status == "ok" and other_settings_alone(record, job):
-            pairs[record.run.method].append((record, job))
+            pairs[label(record.run.method, record.run.settings)].append((record, job))
     for method, of_method in sorted(pairs.items()):
         of_method.sort(key=lambda pair: pair[0].timing.total_seconds or 0)
         record, job = of_method[0]
