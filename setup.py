@@ -9,6 +9,7 @@ FOLDERS = {
     "fewbench.methods": "methods",
     "fewbench.tasks": "tasks",
     "fewbench.plots": "plots",
+    "fewbench.published": "results/published",
 }
 
 setup(

@@ -209,7 +209,7 @@ def test_a_limited_run_is_marked(run):
         (("table", "--format", "html"), 2, "allowed"),
         (("runn",), 2, "run"),
         (("run", "--metods", "x"), 2, "--methods"),
-        (("validate", "nowhere.toml"), 2, "no such task file"),
+        (("validate", "nowhere.toml"), 2, "no such file: nowhere.toml"),
     ],
 )
 def test_bad_input_is_one_clear_error(bench, arguments, code, said, tmp_path):

@@ -14,6 +14,7 @@ MAPPED = {
     "methods": "fewbench.methods",
     "tasks": "fewbench.tasks",
     "plots": "fewbench.plots",
+    "results/published": "fewbench.published",
 }
 
 

@@ -123,7 +123,7 @@ def test_no_torch_is_imported(tmp_path):
     import subprocess
 
     code = "import sys; from fewbench.cli.validate import validate; from pathlib import Path; "
-    code += f"validate([Path({str(write(tmp_path))!r})], k=1); assert 'torch' not in sys.modules"
+    code += f"validate([Path({str(write(tmp_path))!r})], k='1'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True)
 
 

@@ -63,6 +63,8 @@ class _Given(NamedTuple):
 def _report(file: Path, given: _Given) -> Json:
     """Check a file, and return what was found, or what is wrong."""
     try:
+        if not file.is_file():
+            raise BenchError(f"no such file: {file}", fix="ls " + str(file.parent))
         found = _CHECKS.get(file.suffix, _unknown)(file, given)
     except BenchError as error:
         return {"file": str(file), "ok": False, "error": str(error)}

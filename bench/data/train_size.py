@@ -33,7 +33,7 @@ def parse_k(text: str) -> K:
     if text == FULL or _TOTAL.fullmatch(text):
         return text
     raise BenchError(
-        f"K is '{text}'", allowed=ALLOWED, given=text, fix="--k 16, --k total-32 or --k full"
+        f"K is '{text}'", allowed=ALLOWED, given=text, fix="--k 4,16, --k total-32 or --k full"
     )
 
 

@@ -10,6 +10,7 @@ import csv
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,7 +132,7 @@ class Beside(NamedTuple):
 def published_folder(results: Path) -> Path:
     """Return the folder of published numbers: that of a results folder, or else the project's."""
     own = results / FOLDER
-    return own if own.is_dir() else Path(__file__).resolve().parents[2] / "results" / FOLDER
+    return own if own.is_dir() else Path(str(resources.files("fewbench.published")))
 
 
 def read_published(folder: Path) -> list[Published]:
