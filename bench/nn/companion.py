@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewbench.nn.batch import Batch
 from fewbench.nn.distil import said
+from fewbench.nn.optimizer import make_optimizer
 from fewbench.nn.task_model import TaskModel
-from fewbench.nn.trainer import make_optimizer, rate_schedule
 from fewbench.registry.protocol import Protocol
 from fewbench.types import Example
 
@@ -34,9 +34,7 @@ class Companion:
     ) -> None:
         self.model = model.eval()
         self._encoded = model.encode(examples)
-        self._clip = protocol.max_grad_norm
-        self._vectors, self._optimizer = make_optimizer(model, lr, protocol)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, rate_schedule(protocol))
+        self._optimizer = make_optimizer(model, lr, protocol)
 
     def own(self, batch: Batch) -> Batch:
         """Return the first model's batch as this model reads it."""
@@ -46,10 +44,7 @@ class Companion:
         """Take one step on a batch of its own, by a loss of its scores [B, C] or [B, 1]."""
         self.model.train()
         loss(self.model(batch)).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._vectors, self._clip)
         self._optimizer.step()
-        self._schedule.step()
-        self._optimizer.zero_grad(set_to_none=False)
         self.model.eval()
 
     @torch.no_grad()
@@ -59,28 +54,8 @@ class Companion:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return its weights, the optimizer's moments, and the number of updates."""
-        rates = [group["lr"] for group in self._optimizer.param_groups]
-        state = {
-            "updates": torch.tensor(self._schedule.last_epoch),
-            "rates": torch.tensor(rates, dtype=torch.float64),
-        }
-        for number, vector in enumerate(self._vectors):
-            state[f"vector{number}"] = vector.detach()
-            for name, moment in self._optimizer.state[vector].items():
-                state[f"moment{number}/{name}"] = moment
-        return state
+        return self._optimizer.state_dict()
 
-    @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a state that `state_dict` returned."""
-        self._schedule.last_epoch = int(state["updates"])
-        for group, rate in zip(self._optimizer.param_groups, state["rates"].tolist(), strict=True):
-            group["lr"] = rate
-        for number, vector in enumerate(self._vectors):
-            vector.copy_(state[f"vector{number}"])
-            prefix = f"moment{number}/"
-            self._optimizer.state[vector] = {
-                name.removeprefix(prefix): moment.to(vector.device)
-                for name, moment in state.items()
-                if name.startswith(prefix)
-            }
+        self._optimizer.load_state_dict(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -24,6 +24,7 @@ from fewbench.nn.checkpoint import (
     restore_carried,
     restore_generators,
 )
+from fewbench.nn.optimizer import make_optimizer
 from fewbench.nn.task_model import TaskModel
 from fewbench.registry.protocol import Protocol, better
 from fewbench.types import Json
@@ -136,9 +137,8 @@ class _Training:
         beside: nn.Module | None = None,
     ) -> None:
         self.model, self.protocol, self.order = model, protocol, order
-        self.vectors, self.optimizer = make_optimizer(_joined(model, beside), lr, protocol)
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate_schedule(protocol))
-        self.selected = [*self.vectors, *_moving(model)]
+        self.optimizer = make_optimizer(_joined(model, beside), lr, protocol)
+        self.selected = [*self.optimizer.weights, *_moving(model)]
         self.best = [tensor.detach().clone() for tensor in self.selected]
         self.total = torch.zeros((), device=model.backbone.device)
         self.step = 0
@@ -155,10 +155,7 @@ class _Training:
         """Take one step of the optimizer on the next batch."""
         chosen = [examples[i] for i in next(self.order)]
         self.total += _gradient(self.model, loss, chosen, micro_batch)
-        nn.utils.clip_grad_norm_(self.vectors, self.protocol.max_grad_norm)
         self.optimizer.step()
-        self.scheduler.step()
-        self.optimizer.zero_grad(set_to_none=False)
         self.step += 1
 
     def score(self, evaluate: Callable[[], float]) -> None:
@@ -189,13 +186,9 @@ class _Training:
     def state(self, carries: Sequence[Stateful]) -> tuple[Json, dict[str, Tensor]]:
         """Return all that the rest of the training depends on."""
         generators, generator_tensors = generator_states()
-        schedule = self.scheduler.state_dict()
-        del schedule["lr_lambdas"]
         facts: Json = {
             "step": self.step,
             "history": asdict(self.history),
-            "schedule": schedule,
-            "rates": [group["lr"] for group in self.optimizer.param_groups],
             "generators": generators,
         }
         tensors = named("buffer", dict(self.model.named_buffers()))
@@ -204,9 +197,7 @@ class _Training:
         tensors |= carried(carries)
         tensors["total"] = self.total
         tensors |= {f"best{number}": best for number, best in enumerate(self.best)}
-        for number, vector in enumerate(self.vectors):
-            tensors[f"vector{number}"] = vector
-            tensors |= named(f"moment{number}", self.optimizer.state[vector])
+        tensors |= named("optimizer", self.optimizer.state_dict())
         return facts, tensors
 
     @torch.no_grad()
@@ -217,18 +208,11 @@ class _Training:
         history = facts["history"]
         curve = [(step, score) for step, score in history.pop("curve")]
         self.history = History(curve=curve, **history)
-        self.scheduler.load_state_dict(
-            {**facts["schedule"], "lr_lambdas": [None] * len(facts["rates"])}
-        )
-        for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
-            group["lr"] = rate
+        self.optimizer.load_state_dict(part("optimizer", tensors))
         for name, buffer in self.model.named_buffers():
             buffer.copy_(tensors[f"buffer/{name}"])
         for number, best in enumerate(self.best):
             best.copy_(tensors[f"best{number}"])
-        for number, vector in enumerate(self.vectors):
-            vector.copy_(tensors[f"vector{number}"])
-            self.optimizer.state[vector] = _moments(part(f"moment{number}", tensors), vector.device)
         self.total.copy_(tensors["total"])
         self.order.load_state_dict(part("order", tensors))
         restore_carried(carries, tensors)
@@ -242,10 +226,6 @@ def _moving(model: nn.Module) -> list[Tensor]:
 
 def _joined(model: nn.Module, beside: nn.Module | None) -> nn.Module:
     return model if beside is None else nn.ModuleList([model, beside])
-
-
-def _moments(stored: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: tensor.to(device) for name, tensor in stored.items()}
 
 
 def _gradient(
@@ -272,57 +252,6 @@ def _focus(
     sequences = chain.from_iterable(example.sequences for example in examples)
     seen = set(chain.from_iterable(sequence.ids for sequence in sequences))
     return model.backbone.focused(seen | set(model.extra_tokens()))
-
-
-def make_optimizer(
-    model: nn.Module, lr: float, protocol: Protocol
-) -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
-    """Gather trained parameters in vectors, with AdamW; no decay of biases and norms."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not protocol.weight_decay:
-        vector = _as_views_of_one(trained)
-        return [vector], torch.optim.AdamW([vector], lr=lr, weight_decay=0.0, fused=True)
-    matrices = [parameter for parameter in trained if parameter.ndim > 1]
-    others = [parameter for parameter in trained if parameter.ndim <= 1]
-    vectors: list[nn.Parameter] = []
-    groups = []
-    for parameters, decay in ((matrices, protocol.weight_decay), (others, 0.0)):
-        if parameters:
-            vectors.append(_as_views_of_one(parameters))
-            groups.append({"params": [vectors[-1]], "weight_decay": decay})
-    return vectors, torch.optim.AdamW(groups, lr=lr, fused=True)
-
-
-def _as_views_of_one(parameters: list[nn.Parameter]) -> nn.Parameter:
-    """Move parameters and their gradients into one vector each, and make them views of it.
-
-    Clipping, the update and keeping the best checkpoint then walk one tensor instead of dozens of
-    small ones, which on a small model take a fifth of a step.
-    """
-    vector = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in parameters]))
-    vector.grad = torch.zeros_like(vector)
-    start = 0
-    for parameter in parameters:
-        end = start + parameter.numel()
-        parameter.data = vector.data[start:end].view_as(parameter)
-        parameter.grad = vector.grad[start:end].view_as(parameter)
-        start = end
-    return vector
-
-
-def rate_schedule(protocol: Protocol) -> Callable[[int], float]:
-    """Return the learning rate's factor by updates done: warm-up, then constant or linear."""
-
-    def factor(done: int) -> float:
-        if done < protocol.warmup_steps:
-            return done / protocol.warmup_steps
-        if protocol.schedule == "constant":
-            return 1.0
-        return max(
-            0.0, (protocol.max_steps - done) / max(1, protocol.max_steps - protocol.warmup_steps)
-        )
-
-    return factor
 
 
 def _mixed_precision(model: TaskModel) -> AbstractContextManager[object]:

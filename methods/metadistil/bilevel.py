@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, grad_and_value
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim.lr_scheduler import LinearLR
 
 from fewbench.data.split import stratum
 from fewbench.errors import BenchError
+from fewbench.nn.optimizer import Optimizer
 from fewbench.types import Example, Split, Task
 
 Weights = dict[str, Tensor]
@@ -77,11 +79,9 @@ class MetaTeacher:
         self.student = student
         self.inner_lr = inner_lr
         self._both = _Both(teacher, student)
-        self._optimizer = torch.optim.AdamW(
-            self._trained.values(), lr=lr, weight_decay=0.0, fused=True
-        )
+        adamw = torch.optim.AdamW(self._trained.values(), lr=lr, weight_decay=0.0, fused=True)
+        self._optimizer = Optimizer(adamw, LinearLR(adamw, 1.0, 0.0, steps), max_norm=1.0)
         self._losses: list[float] = []
-        self._schedule = torch.optim.lr_scheduler.LinearLR(self._optimizer, 1.0, 0.0, steps)
 
     def update(self, lesson: Callable[[], Tensor], quiz: Callable[[], Tensor]) -> None:
         """Update the teacher once; the student stays as it is.
@@ -93,35 +93,19 @@ class MetaTeacher:
         slopes, loss = self.slopes(lesson, quiz)
         for name, weight in self._trained.items():
             weight.grad = slopes[name]
-        nn.utils.clip_grad_norm_(self._trained.values(), 1.0)
         self._optimizer.step()
-        self._schedule.step()
         self._losses.append(float(loss))
 
     def state_dict(self) -> Weights:
         """Return the teacher's weights, the optimizer's moments and the quiz losses so far."""
-        state = {"losses": torch.tensor(self._losses, dtype=torch.float64)}
-        state["updates"] = torch.tensor(self._schedule.last_epoch)
-        state["rate"] = torch.tensor(self._optimizer.param_groups[0]["lr"], dtype=torch.float64)
-        for name, weight in self._trained.items():
-            state[name] = weight.detach()
-            for moment, value in self._optimizer.state[weight].items():
-                state[f"{moment}/{name}"] = value
-        return state
+        return self._optimizer.state_dict() | {
+            "losses": torch.tensor(self._losses, dtype=torch.float64)
+        }
 
-    @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a state that `state_dict` returned."""
         self._losses = state["losses"].tolist()
-        self._schedule.last_epoch = int(state["updates"])
-        self._optimizer.param_groups[0]["lr"] = float(state["rate"])
-        for name, weight in self._trained.items():
-            weight.copy_(state[name])
-            self._optimizer.state[weight] = {
-                key.removesuffix(f"/{name}"): value.to(weight.device)
-                for key, value in state.items()
-                if key.endswith(f"/{name}")
-            }
+        self._optimizer.load_state_dict(state)
 
     def curve(self) -> dict[str, float]:
         """Return the mean quiz losses of the first and last tenth of the updates (at least one)."""
