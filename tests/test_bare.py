@@ -10,8 +10,9 @@ from itertools import combinations
 import pytest
 
 from fewbench.data.bare_text import bare
+from fewbench.data.leaks import count_leaks
 from fewbench.data.reader import read_rows
-from fewbench.data.split import count_leaks, make_split
+from fewbench.data.split import make_split
 from fewbench.data.task_file import load_file
 from fewbench.types import Example
 

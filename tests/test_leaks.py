@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fewbench.data.leaks import fingerprint
 from fewbench.data.reader import read_rows
-from fewbench.data.split import fingerprint, make_split
+from fewbench.data.split import make_split
 from fewbench.errors import BenchError
 from fewbench.nn.fit_context import Models
 from fewbench.report.render import latex, markdown, to_csv

@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fewbench.data.leaks import count_leaks, fingerprint
 from fewbench.data.split import (
     CHAINED_SEEDS,
     check_split,
-    count_leaks,
-    fingerprint,
     make_split,
     shuffled_order,
 )

@@ -5,7 +5,8 @@ They never go back into training.
 
 from __future__ import annotations
 
-from fewbench.data.split import draw, fingerprint, make_split
+from fewbench.data.leaks import fingerprint
+from fewbench.data.split import draw, make_split
 from fewbench.errors import BenchError
 from fewbench.registry.protocols import dev_cut_of
 from fewbench.store.inputs import task_hash

@@ -118,7 +118,7 @@ def settings_hash(method: MethodInfo, fixed: Settings) -> str:
 def exact_hash(examples: Iterable[Example]) -> str:
     """Return a hash of the exact texts, options and labels, in order.
 
-    `fewbench.data.split.fingerprint` normalises texts, so that two sources of one data set are
+    `fewbench.data.leaks.fingerprint` normalises texts, so that two sources of one data set are
     equal. To a tokenizer they are not: a doubled blank can be another token, and change the score.
     """
     digest = hashlib.sha256()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from versus import TASK, add, demo, of, versus  # noqa: F401
 
+from fewbench.data.leaks import fingerprint
 from fewbench.data.split import draw as draw_rows
-from fewbench.data.split import fingerprint
 from fewbench.errors import BenchError
 from fewbench.report.compare.items import Labels
 from fewbench.report.compare.sides import Side, versus_all

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from fewbench.data.leaks import fingerprint
 from fewbench.data.metrics import score
 from fewbench.data.reader import read_rows
-from fewbench.data.split import fingerprint
 from fewbench.data.task_file import declared
 from fewbench.registry.methods import task_files
 from fewbench.report.compare.items import Labels
