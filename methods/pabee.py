@@ -101,7 +101,7 @@ def _train_lower_classifiers(model: ExitModel, kit: FitContext, lr: float, batch
     model.weights = torch.ones(layers)
     model.weights[-1] = 0
     model.rule = Depth(layers - 1)
-    kit.train(model, lr=lr, batch_size=batch_size, whole_vocabulary=True)
+    kit.train(model, lr=lr, batch_size=batch_size, whole_vocabulary=True, carries=())
     model.requires_grad_(True)
 
 

@@ -7,8 +7,8 @@ M_s by a linear map to layer m of a student, whose remaining layers and head it 
 the student's pretrained weights. Then the branches are left, and vanilla-kd follows (`alpha`, `kd`
 and `temperature` are its own).
 
-Read into the paper: KL is the one of distillation, teacher first, and moves both sides. Regression
-as in vanilla-kd.
+Read into the paper: KL is the one of distillation, teacher first, and moves both sides. The two
+weights are ours: they were not checked against the paper's. Regression as in vanilla-kd.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def test_what_is_no_k_is_refused(text):
     assert not is_k(text)
     with pytest.raises(BenchError, match="K is") as caught:
         parse_k(text)
-    assert caught.value.fix == "--k 16, --k total-32 or --k full"
+    assert caught.value.fix == "--k 4,16, --k total-32 or --k full"
 
 
 def test_full_data_comes_last_and_has_a_title():

@@ -3,16 +3,17 @@
 A checkpoint holds everything that the rest of a training depends on: trained weights and the best
 so far, the optimizer's moments, the random number generators, the place in the data, and what a
 method's loss carries from update to update. It is an artifact (`fewbench.store.artifacts`): written
-atomically, and checked when it is read. One that is damaged, or of another device or version of
-torch, is not used. Checkpoints are removed when the record of their run is stored.
+atomically, and checked when it is read. One that is damaged, or of another device, number of
+threads or version of torch, is not used. Checkpoints are removed when the record of their run is
+stored.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -23,9 +24,6 @@ from torch import Tensor
 from fewbench.errors import BenchError
 from fewbench.store.artifacts import Artifacts
 from fewbench.types import Json
-
-SECONDS = 60.0
-"""The time between two checkpoints, unless FEWBENCH_CHECKPOINT_SECONDS says otherwise."""
 
 Tensors = dict[str, Tensor]
 
@@ -59,12 +57,11 @@ class Checkpoints:
         every: seconds between two of them.
     """
 
-    def __init__(
-        self, artifacts: Artifacts, key: str, device: torch.device, every: float | None = None
-    ) -> None:
+    def __init__(self, artifacts: Artifacts, key: str, device: torch.device, every: float) -> None:
         self._artifacts, self._key = artifacts, key
-        self._made_with = f"torch {torch.__version__}, {device.type}"
-        self._every = _seconds() if every is None else every
+        threads = torch.get_num_threads()
+        self._made_with = f"torch {torch.__version__}, {device.type}, {threads} threads"
+        self._every = every
         self._written = time.monotonic()
         self._trial = self._training = 0
 
@@ -92,12 +89,10 @@ class Checkpoints:
         return SavedState(manifest, load(content))
 
     def write(self, name: str, facts: Json, tensors: Mapping[str, Tensor]) -> None:
-        """Write a checkpoint; where there is no room for it, the run goes on without."""
+        """Write a checkpoint; where there is no room for it, the one before stays."""
         content = save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
-        try:
+        with suppress(BenchError, OSError):
             self._artifacts.save(name, {**facts, "made_with": self._made_with}, content)
-        except (BenchError, OSError):
-            self._artifacts.remove(name)
         self._written = time.monotonic()
 
     def write_trial(self, number: int, facts: Json, tensors: Mapping[str, Tensor]) -> None:
@@ -186,13 +181,3 @@ def restore_carried(things: Iterable[Stateful], tensors: Mapping[str, Tensor]) -
     """Restore the states of what a loss carries."""
     for number, thing in enumerate(things):
         thing.load_state_dict(part(f"carried{number}", tensors))
-
-
-def _seconds() -> float:
-    text = os.environ.get("FEWBENCH_CHECKPOINT_SECONDS", "")
-    try:
-        return float(text) if text else SECONDS
-    except ValueError as error:
-        raise BenchError(
-            f"FEWBENCH_CHECKPOINT_SECONDS is '{text}'", allowed="seconds, such as 60"
-        ) from error

@@ -239,6 +239,12 @@ def printed_k(k: K) -> str:
     return f"{count} total" if word == "total" else str(k)
 
 
+def k_option(text: str) -> str:
+    """Return a printed K as `--k` takes it, `32 total` as `total-32`; empty for the protocol's."""
+    count, _, total = text.partition(" ")
+    return f"{total}-{count}" if total else text
+
+
 def shown_k(k: K) -> K:
     """Return a K as the page shows it, where ours and printed ones stand side by side."""
     return k if isinstance(k, int) else printed_k(k)

@@ -6,11 +6,16 @@ import os
 import platform
 import resource
 import subprocess
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from fewbench.errors import BenchError
 from fewbench.store.parts import Environment
+
+CHECKPOINT_SECONDS = 60.0
+"""The time between two checkpoints, unless FEWBENCH_CHECKPOINT_SECONDS says otherwise."""
 
 PACKAGES = (
     "fewbench",
@@ -37,6 +42,23 @@ def environment(device: str, threads: int) -> Environment:
         system=f"{platform.system()} {platform.machine()}",
         commit=commit,
         dirty=dirty,
+    )
+
+
+def checkpoint_seconds() -> float:
+    """Return the time between two checkpoints of a run, in seconds.
+
+    Raises:
+        BenchError: FEWBENCH_CHECKPOINT_SECONDS is no such time.
+    """
+    text = os.environ.get("FEWBENCH_CHECKPOINT_SECONDS") or str(CHECKPOINT_SECONDS)
+    with suppress(ValueError):
+        if float(text) >= 0:
+            return float(text)
+    raise BenchError(
+        f"FEWBENCH_CHECKPOINT_SECONDS is '{text}'",
+        allowed="seconds from 0",
+        fix="FEWBENCH_CHECKPOINT_SECONDS=60",
     )
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
+from fewbench.runner.environment import checkpoint_seconds
 from fewbench.runner.jobs import Job, Work
 from fewbench.runner.processes import End, WorkConditions, each
 from fewbench.runner.refusals import refuse
@@ -61,13 +62,15 @@ def execute(
         settled: the plan has been settled (`fewbench.runner.refusals`): nothing is asked again.
 
     Raises:
-        BenchError: there is no such device, or a model or method refuses a run; nothing ran then.
+        BenchError: there is no such device, a variable of the environment is wrong, or a model or
+            method refuses a run; nothing ran then.
         StoreUnwritable: a record or an artifact cannot be written; the disk is full, say.
         KeyboardInterrupt: interrupted; no file is left half-written.
     """
     works = [work for stage in stages for work in stage]
     if not works:
         return 0
+    checkpoint_seconds()
     conditions = WorkConditions(choose_device(device), threads, store.artifacts, timeout)
     if not settled:
         refuse(works, workers)

@@ -21,7 +21,7 @@ from fewbench.nn.checkpoint import Checkpoints
 from fewbench.nn.fit_context import FitContext, Models, PrepareContext
 from fewbench.registry.protocol import better
 from fewbench.runner import channel, steps
-from fewbench.runner.environment import peak_memory_mib
+from fewbench.runner.environment import checkpoint_seconds, peak_memory_mib
 from fewbench.runner.faults import disk_fault, reason, text_of, trace
 from fewbench.runner.jobs import Job, Preparation
 from fewbench.runner.verdict import judge
@@ -172,7 +172,8 @@ def _checkpoints(job: Job, models: Models, artifacts: Artifacts | None) -> Check
     """Return the place of a run's checkpoints, beside the artifacts."""
     if artifacts is None:
         return None
-    return Checkpoints(artifacts.unfinished, job.model_key, models.device)
+    every = checkpoint_seconds()
+    return Checkpoints(artifacts.unfinished, job.model_key, models.device, every)
 
 
 def _fit(

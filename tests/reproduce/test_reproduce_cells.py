@@ -12,7 +12,7 @@ from conftest import PROJECT
 from fewbench.errors import BenchError
 from fewbench.registry.settings import choose_methods, split_list
 from fewbench.report import render
-from fewbench.report.published import read_published
+from fewbench.report.published import k_option, read_published
 from fewbench.report.render.fold import text_width
 from fewbench.report.reproduce import show
 from fewbench.report.reproduce.cells import (
@@ -25,7 +25,6 @@ from fewbench.report.reproduce.cells import (
     NOT_ASKED,
     Known,
     StandIns,
-    k_option,
     plan_cells,
     teacher_of,
 )

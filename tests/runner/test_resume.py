@@ -118,3 +118,31 @@ def test_a_full_disk_stops_no_run(tmp_path, monkeypatch):
     place = Checkpoints(Artifacts(tmp_path), "k", CPU, every=0)
     place.write("k-0-1", {}, {"x": torch.zeros(2)})
     assert place.read("k-0-1") is None
+
+
+def test_a_failed_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    place = Checkpoints(Artifacts(tmp_path), "k", CPU, every=0)
+    place.write("k-0-1", {"step": 1}, {"x": torch.zeros(2)})
+    save = Artifacts.save
+    monkeypatch.setattr(Artifacts, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    place.write("k-0-1", {"step": 2}, {"x": torch.zeros(2)})
+    monkeypatch.setattr(Artifacts, "save", save)
+    assert place.read("k-0-1").facts == {"step": 1}
+
+
+def test_another_number_of_threads_starts_again(tmp_path, monkeypatch):
+    Checkpoints(Artifacts(tmp_path), "k", CPU, every=0).write("k-0-1", {}, {"x": torch.zeros(2)})
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    assert Checkpoints(Artifacts(tmp_path), "k", CPU, every=0).read("k-0-1") is None
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan"])
+def test_a_wrong_time_between_checkpoints_is_refused_before_anything_runs(
+    bench, tmp_path, monkeypatch, text
+):
+    monkeypatch.setenv("FEWBENCH_CHECKPOINT_SECONDS", text)
+    done = bench(
+        "run", "--tasks", "demo-sentiment", "--methods", "majority", "--results", tmp_path / "r"
+    )
+    assert done.returncode == 2 and f"FEWBENCH_CHECKPOINT_SECONDS is '{text}'" in done.stderr
+    assert not (tmp_path / "r" / "runs").exists()

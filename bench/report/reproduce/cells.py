@@ -14,7 +14,7 @@ from fewbench.errors import BenchError
 from fewbench.registry.methods import task_files
 from fewbench.registry.protocols import FULL_PROTOCOL, check_fits, get_protocol
 from fewbench.registry.settings import Chosen, choose_methods, methods_of
-from fewbench.report.published import UNSTATED, Published
+from fewbench.report.published import UNSTATED, Published, k_option
 from fewbench.report.reproduce.tables import NEAREST, PrintedTable
 from fewbench.types import Task
 
@@ -341,12 +341,6 @@ def teacher_of(table: PrintedTable) -> str:
             return noted[1]
     rows = (number.backbone for number in table.numbers if "teacher" in number.row.lower())
     return next(rows, TEACHERS.get((table.paper, table.table), ""))
-
-
-def k_option(text: str) -> str:
-    """Return a printed K as `--k` takes it, `32 total` as `total-32`; empty for the protocol's."""
-    count, _, total = text.partition(" ")
-    return f"{total}-{count}" if total else text
 
 
 def _check_fit(number: Published, choice: Chosen, task: Task, how: How) -> None:
