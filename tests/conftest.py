@@ -11,12 +11,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import json
 import random
 import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_server import CommandServer
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"
@@ -262,13 +264,31 @@ def make_t5_tokenizer() -> Any:
     )
 
 
-@pytest.fixture
-def bench() -> Callable[..., Any]:
-    """Run the command line in a process of its own: `bench("ls", "tasks").stdout`."""
-    import subprocess
+@pytest.fixture(scope="session")
+def commands() -> Iterator[CommandServer]:
+    """The process that the commands of tests are forked from."""
+    server = CommandServer()
+    yield server
+    server.close()
 
-    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "fewbench", *map(str, arguments)]
+
+@pytest.fixture
+def bench(commands: CommandServer) -> Callable[..., Any]:
+    """Run the command line in a process of its own: `bench("ls", "tasks").stdout`.
+
+    It is forked from one that has loaded the libraries, if these would be no others, and unless
+    `forked=False`: what its workers write to stderr is seen then.
+    """
+
+    def run(
+        *arguments: object, forked: bool = True, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        given = [*map(str, arguments)]
+        environment = options.get("env") or os.environ
+        if forked and commands.can_run(environment) and options.keys() <= {"cwd", "env"}:
+            folder = str(options.get("cwd") or Path.cwd())
+            return commands.run(given, environment, folder, timeout=300)
+        command = [sys.executable, "-m", "fewbench", *given]
         return subprocess.run(
             command, capture_output=True, text=True, timeout=300, check=False, **options
         )

@@ -295,13 +295,14 @@ def command(task, model, results, methods="prompt-ft,zero-shot"):
     return [*started, *map(str, given), "--offline", "--workers", "2"]
 
 
-def test_killed_at_twenty_random_moments_and_resumed_the_scores_are_identical(
-    task, tiny_model, tmp_path
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_and_resumed_the_scores_are_identical(
+    task, tiny_model, tmp_path, kills
 ):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(command(task, tiny_model, whole), capture_output=True, check=True, timeout=300)
     draw = random.Random(7)
-    for _ in range(20):
+    for _ in range(kills):
         process = subprocess.Popen(
             command(task, tiny_model, broken), stdout=-3, stderr=-3, start_new_session=True
         )

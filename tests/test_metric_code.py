@@ -84,7 +84,7 @@ def test_a_task_file_runs_no_script_unless_a_flag_says_so(bench, tmp_path, name)
         assert "--allow-metric-code" in done.stdout + done.stderr
         assert not marker.exists() and not (tmp_path / "r").exists()
     if name != "mine":  # a name alone is never a folder
-        assert bench("validate", "t.toml", "--allow-metric-code", **there).returncode == 0
+        assert bench("validate", "t.toml", "--k", 4, "--allow-metric-code", **there).returncode == 0
         assert not marker.exists()
         done = bench(*run, "--allow-metric-code", "--json", **there)
         assert done.returncode == 0, done.stderr

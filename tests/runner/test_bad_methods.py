@@ -307,7 +307,7 @@ def test_prints_do_not_break_json(bench, tmp_path):
         "--offline",
         "--json",
     )
-    done = bench("run", *given)
+    done = bench("run", *given, forked=False)
     assert done.returncode == 0, done.stderr
     assert [cell["method"] for cell in json.loads(done.stdout)] == ["noisy"]
     for said in ("hello", "raw", "from a shell", "again", "while it loads", "a check"):
