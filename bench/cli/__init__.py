@@ -236,7 +236,7 @@ _add(
     "bench merge laptop/ cluster/ --into all/",
 )
 exports = typer.Typer(
-    help="Write results as CSV files, or as the metadata of a model card.",
+    help="Write kept models, results as CSV files, or the metadata of a model card.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -255,7 +255,15 @@ _add(
     "Write runs.csv, trials.csv and cells.csv.",
     "bench export csv --out tables/",
 )
-app.add_typer(exports, name="export", short_help="Write results as CSV or as a model card.")
+_add(
+    exports,
+    "model",
+    export.model,
+    "Write a kept model for use without this project.",
+    "bench export model prompt-ft/sst-2/k16/s13 --to my-model/",
+    "bench export model 1f3a --to my-model/ --int8",
+)
+app.add_typer(exports, name="export", short_help="Write models, CSV files or a model card.")
 
 data_app = typer.Typer(
     help="List, fetch, verify and import data.",

@@ -10,14 +10,18 @@ import typer
 
 from fewbench.cli.options import (
     OUTPUT,
+    BackboneOption,
     JsonOption,
     KOption,
+    MethodsOption,
+    OfflineOption,
     ProtocolOption,
     ResultsOption,
     SeedsOption,
     StudentOption,
     TasksOption,
     TeacherOption,
+    locations,
     wanted_runs,
 )
 from fewbench.cli.out import absolute, note, print_json, say
@@ -96,6 +100,58 @@ def _of_today(cells: Sequence[Entry]) -> list[Entry]:
     if left_out := len(whole) - len(kept):
         note(f"{left_out} results were not made from what is declared today, and are left out")
     return kept
+
+
+def model(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="a stored run: a key's first digits, or method/task/kN/sN (bench ls runs)",
+        ),
+    ],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--to",
+            metavar="DIR",
+            help="the folder to write: new, or empty",
+            callback=absolute,
+            rich_help_panel=OUTPUT,
+        ),
+    ],
+    onnx: Annotated[
+        bool,
+        typer.Option("--onnx", help="write ONNX (extra onnx)", rich_help_panel=OUTPUT),
+    ] = False,
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8", help="write ONNX in int8, rounded as ptq does", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    backbones: BackboneOption = None,
+    tasks: TasksOption = None,
+    methods: MethodsOption = None,
+    offline: OfflineOption = False,
+    results: ResultsOption = Path("results"),
+) -> None:
+    """Write the kept model of a run for use without this project.
+
+    The folder is what transformers loads, with labels, tokenizer, prompt, and a card whose program
+    gives the run's answers. Models in int8 are written as ONNX.
+    """
+    from fewbench.export.write import export_model
+    from fewbench.store.selector import find_run, title_of
+    from fewbench.store.store import Store
+
+    store = Store(results)
+    record = find_run(store, run)
+    places = locations(store, None, backbones, tasks, methods, offline=offline)
+    form = export_model(record, places, to, onnx=onnx, int8=int8)
+    note(f"wrote {title_of(record.run)} to {to}: {form.title}")
+    if form.rounded_here:
+        note("the run was measured in fp32: rounded to int8, it is another model (method ptq)")
 
 
 def csv(

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -67,6 +68,31 @@ def write_whole(file: Path, data: bytes) -> bool:
             raise
         durable = sync_folder(file.parent)
     return durable
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a hidden folder beside `folder`, to be filled; at the end it takes that name.
+
+    After a crash there is no `folder`, or a whole one. An empty folder of that name is replaced.
+
+    Raises:
+        OSError: something cannot be written, or `folder` is there and not empty; nothing is left.
+    """
+    make_folder(folder.parent)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        for path in (*temporary.rglob("*"), temporary):
+            sync_folder(path)
+        with contextlib.suppress(FileNotFoundError):
+            folder.rmdir()
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(folder.parent)
 
 
 def unwritable(file: Path, error: OSError, what: str = "nothing was written") -> StoreUnwritable:

@@ -96,9 +96,10 @@ def _source(task: Task | None, name: str) -> Source | None:
 def _metric(cell: Entry) -> Json:
     assert cell.mean is not None
     column = cell.column
+    seeds = "one seed" if cell.n == 1 else f"mean of {cell.n} seeds"
     return {
         "type": column.metric,
-        "name": f"{column.metric_name}, mean of {cell.n} seeds, {_shots(cell.terms.k)}",
+        "name": f"{column.metric_name}, {seeds}, {_shots(cell.terms.k)}",
         "value": round(cell.mean / 100, 6),
         "args": {
             "shots": cell.terms.k,
