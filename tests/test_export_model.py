@@ -25,6 +25,7 @@ from fewbench.nn.kinds import open_backbone, prompt_model
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.prune import mask_heads, prune_heads, truncate
 from fewbench.nn.quantize import fake_quantize, observed_ranges, quantize
+from fewbench.nn.soft_prompt import SoftPromptModel
 from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
 from fewbench.types import Example
@@ -218,17 +219,21 @@ def assert_no_layer_is_in_fp32(file, model):
     assert not floats
 
 
+SOFT = torch.zeros(3, 16)
+
+
 def reason(model, form=PLAIN):
     with pytest.raises(BenchError) as error:
         check_form(model, form, "1f3a")
     return str(error.value)
 
 
-def test_what_has_no_form_is_refused(tiny, tiny_t5):
+def test_what_has_no_form_is_refused(tiny):
     assert "each option of a choice" in reason(a_model(tiny("bert"), "choice"))
-    assert "no masked language model" in reason(
-        prompt_model(open_backbone(find_model(str(tiny_t5))), toy_task("single"))
-    )
+    causal = prompt_model(open_backbone(find_model(str(tiny("gpt2")))), toy_task("single"))
+    assert "a 'gpt2' is no masked language model" in reason(causal)
+    soft = SoftPromptModel(open_backbone(find_model(str(tiny("bert")))), toy_task("single"), SOFT)
+    assert "a soft prompt has vectors" in reason(soft)
     masked = a_model(tiny("albert"))
     mask_heads(masked.backbone, {0: [1]})
     told = reason(masked)
