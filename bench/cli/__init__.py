@@ -115,6 +115,7 @@ _add(
     "bench table",
     "bench table --tasks sst-2,mr --rows method --columns task,k",
     "bench table --rows ft,prompt-ft --columns mrpc,sst-2",
+    "bench table --tasks mrpc,sts-b --metric all --cost --with-teacher",
     "bench table --with loyalty,attack,cost --format latex",
 )
 _add(

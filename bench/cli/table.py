@@ -32,10 +32,12 @@ from fewbench.cli.out import (
     print_grids,
     print_json,
 )
+from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.report.published import Published
     from fewbench.report.tables import beyond
+    from fewbench.report.tables.blocks import CostsOf
     from fewbench.report.tables.order import Order
     from fewbench.report.tables.table import Explain
     from fewbench.report.today import Today
@@ -44,13 +46,22 @@ if TYPE_CHECKING:
     from fewbench.types import Json
 
 
+FLAT = ("json", "csv")
+"""The formats that list cells, whichever rows and columns are asked for."""
+
+
 class Shown(NamedTuple):
-    """Settings of tables: today's declarations, published numbers, the median."""
+    """Settings of tables: today's declarations, published numbers, the median, roles and costs.
+
+    `teachers` are the keys of runs whose rows are marked, `costs` gives those of a run.
+    """
 
     today: Today
     takes: Explain
     published: Sequence[Published] = ()
     median: bool = False
+    teachers: frozenset[str] = frozenset()
+    costs: CostsOf | None = None
 
 
 def table(
@@ -66,7 +77,7 @@ def table(
         typer.Option(
             "--rows",
             metavar="NAMES",
-            help="a row per method, student, task, k or protocol; or its values, in order",
+            help="a row per method, student, teacher, task, template, k or protocol; or its values",
             rich_help_panel=OUTPUT,
         ),
     ] = "method,student",
@@ -92,6 +103,31 @@ def table(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            metavar="NAMES",
+            help="a column per metric that is named, or all of them; else the task's own",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    cost: Annotated[
+        bool,
+        typer.Option(
+            "--cost",
+            help="show training time and memory, parameters and size too",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    with_teacher: Annotated[
+        bool,
+        typer.Option(
+            "--with-teacher",
+            help="show the runs that taught these too, in rows of their own",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     published: PublishedOption = False,
     results: ResultsOption = Path("results"),
     form: FormatOption = "terminal",
@@ -115,6 +151,8 @@ def table(
     down, down_order = read_axes("--rows", rows.split(","), stored)
     across, across_order = read_axes("--columns", columns.split(","), stored)
     check_axes(down, across)
+    extras = Extras(metric, cost, with_teacher)
+    extras.check(measures, ["task"] if form in FLAT else across)
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
     named = {**down_order, **across_order}
     records = of_methods(methods, stored, str(results)) if methods else stored
@@ -127,12 +165,72 @@ def table(
     else:
         printed = read_published(published_folder(results)) if published else ()
         shown = Shown(today, who_takes_what(own_files(tasks)), printed, median)
+        seen, shown = extras.add(records, stored, store, shown)
         order = {**_order(methods, tasks, k), **named}
-        print_tables(records, form, down, across, shown=shown, order=order)
+        print_tables(seen, form, down, across, shown=shown, order=order)
     if unknown := today.unknown_tasks(records):
         names = ", ".join(unknown)
         note(f"not declared here, so changes cannot be seen: {names} (--tasks FILE.toml)")
     fail_if_damaged(store.damaged)
+
+
+class Extras(NamedTuple):
+    """The options that add metrics, costs and teachers to the runs asked for."""
+
+    metric: str | None
+    cost: bool
+    teacher: bool
+
+    def check(self, measures: str | None, columns: Sequence[str]) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            BenchError: extras with `--with`, or costs beside columns that are not tasks.
+        """
+        options = {
+            "--metric": self.metric is not None,
+            "--cost": self.cost,
+            "--with-teacher": self.teacher,
+        }
+        given = [name for name, is_given in options.items() if is_given]
+        if measures is not None and given:
+            raise BenchError(
+                f"--with makes tables of its own, which have no {given[0]}",
+                fix=f"--with {measures}, or {given[0]}",
+            )
+        if self.cost and list(columns) != ["task"]:
+            raise BenchError(
+                "--cost stands beside columns of tasks",
+                given=f"--columns {','.join(columns)}",
+                fix="--columns task, or --format csv, which has the costs of each cell",
+            )
+
+    def add(
+        self, records: Sequence[Record], stored: Iterable[Record], store: Store, shown: Shown
+    ) -> tuple[Sequence[Record], Shown]:
+        """Return the records with teachers and by all metrics asked for, and how to show them.
+
+        Raises:
+            BenchError: no record has a score by a metric.
+        """
+        from fewbench.registry.settings import split_list
+        from fewbench.report.tables.costs import RunCosts
+        from fewbench.report.tables.metrics import by_metrics
+        from fewbench.report.tables.teachers import with_teachers
+
+        if self.teacher:
+            taught = with_teachers(records, stored)
+            records, shown = taught.records, shown._replace(teachers=taught.teachers)
+            if taught.without:
+                note(f"the teachers of {taught.without} runs are not stored, or were made again")
+        if self.metric is not None:
+            chosen = by_metrics(records, split_list(self.metric, "--metric"))
+            records = chosen.records
+            if chosen.left_out:
+                note(f"{chosen.left_out} runs have no score by {self.metric}, and are left out")
+        if self.cost:
+            shown = shown._replace(costs=RunCosts(store))
+        return records, shown
 
 
 def _why_empty(stored: int, results: Path) -> str:
@@ -169,20 +267,39 @@ def print_tables(
     from fewbench.registry.protocols import ddofs
     from fewbench.report.query import code_of, who_takes_what
     from fewbench.report.tables.beside import published_entries, published_rows
-    from fewbench.report.tables.blocks import build, to_rows
+    from fewbench.report.tables.blocks import build, no_costs, to_rows
+    from fewbench.report.tables.costs import COSTS
     from fewbench.report.tables.entry import entries
     from fewbench.report.tables.pivot import grids
     from fewbench.report.today import Today
 
-    today, takes, published, median = shown or Shown(Today(), who_takes_what())
-    blocks = build(records, code_of(records, today.methods), ddofs(), today.changed)
-    if form in ("json", "csv"):
-        flat = published_rows(blocks, published) if published else to_rows(blocks)
+    shown = shown or Shown(Today(), who_takes_what())
+    blocks = build(
+        records,
+        code_of(records, shown.today.methods),
+        ddofs(),
+        shown.today.changed,
+        teachers=shown.teachers,
+        costs=shown.costs or no_costs,
+    )
+    if form in FLAT:
+        costs = COSTS if shown.costs else ()
+        flat = to_rows(blocks, costs)
+        if shown.published:
+            flat = published_rows(blocks, shown.published, costs)
         print_json(flat) if form == "json" else print_csv(flat)
     elif blocks:
-        cells = [*entries(blocks), *published_entries(blocks, published)]
-        order = order or {}
-        print_grids(grids(cells, rows, columns, median=median, takes=takes, order=order), form)
+        cells = [*entries(blocks), *published_entries(blocks, shown.published)]
+        tables = grids(
+            cells,
+            rows,
+            columns,
+            median=shown.median,
+            costs=shown.costs is not None,
+            takes=shown.takes,
+            order=order or {},
+        )
+        print_grids(tables, form)
 
 
 def print_measures(

@@ -42,7 +42,8 @@ def results(folder: Path | str = "results", *, tasks: Tasks = ()) -> pd.DataFram
     """Return the stored runs of a folder, one row per run.
 
     A row has the run's names, hashes of what it was made from, and scores in hundredths (missing
-    where it failed). `earlier` says what of it is not of today; it is empty where nothing is.
+    where it failed). `scores` has those by every metric, and costs are as in `bench table --cost`.
+    `earlier` says what of it is not of today; it is empty where nothing is.
 
     Args:
         folder: of the records.
@@ -53,14 +54,24 @@ def results(folder: Path | str = "results", *, tasks: Tasks = ()) -> pd.DataFram
     """
     from fewbench.report.frame import to_frame
     from fewbench.report.query import models_apart, own_files
+    from fewbench.report.tables.costs import RunCosts
     from fewbench.report.today import Today
     from fewbench.store.store import Store
 
     store = Store(Path(folder), on_damage=lambda damage: warn(str(damage)))
-    return to_frame(models_apart(store.records()), Today(own_files(tasks_of(tasks, folder))))
+    today = Today(own_files(tasks_of(tasks, folder)))
+    return to_frame(models_apart(store.records()), today, RunCosts(store))
 
 
-def table(frame: pd.DataFrame, rows: Names = "method", columns: Names = "task") -> pd.DataFrame:
+def table(
+    frame: pd.DataFrame,
+    rows: Names = "method",
+    columns: Names = "task",
+    *,
+    metric: Names = (),
+    cost: bool = False,
+    teachers: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Return means over split seeds, in hundredths: columns end in `mean`, `std` and `n`.
 
     Failed runs are left out. A warning tells of runs that are not of today, and of cells whose runs
@@ -70,13 +81,25 @@ def table(frame: pd.DataFrame, rows: Names = "method", columns: Names = "task") 
         frame: of `results`, or some of its rows.
         rows: names of columns of the frame that make rows.
         columns: likewise, of the table's columns.
+        metric: `accuracy`, several, or `all` that runs have a score by; none for the task's own.
+        cost: add each cell's mean training seconds and memory, parameters and bytes.
+        teachers: a frame (of `results`) with the runs that taught these; they are added, and their
+            methods end in `(teacher)`.
 
     Raises:
-        BenchError: no such column, or a cell that would hold several questions or a seed twice.
+        BenchError: no such column or metric, or a cell that would hold several questions or a seed
+            twice.
     """
     from fewbench.report.frame import mean_table
 
-    return mean_table(frame, names_of(rows), names_of(columns))
+    return mean_table(
+        frame,
+        names_of(rows),
+        names_of(columns),
+        metrics=names_of(metric),
+        cost=cost,
+        teachers=teachers,
+    )
 
 
 def compare(

@@ -7,7 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewbench.errors import BenchError
+from fewbench.measure.loyalty import own_teacher
 from fewbench.registry.protocols import ddofs
+from fewbench.report.tables.blocks import TEACHER, CostsOf, no_costs
+from fewbench.report.tables.costs import COSTS
+from fewbench.report.tables.metrics import ALL, check_metrics
 from fewbench.store.record import Record
 
 if TYPE_CHECKING:
@@ -32,20 +36,36 @@ HASHES = (
 """Columns that say what a run was made from, beside the names it goes by."""
 
 OUTCOME = ("seed", "status", "score", "dev", "seconds", "earlier", "code", "key")
-COLUMNS = ("task", *QUESTION, *ENTRANT, *OUTCOME, *HASHES)
+MORE = ("scores", "teacher_run", *COSTS)
+COLUMNS = ("task", *QUESTION, *ENTRANT, *OUTCOME, *HASHES, *MORE)
 ALIKE = ("task", *QUESTION, *ENTRANT, *HASHES)
 """Columns that the runs of one cell share."""
 
 
-def to_frame(records: Iterable[Record], today: Today) -> pd.DataFrame:
+def to_frame(records: Iterable[Record], today: Today, costs: CostsOf = no_costs) -> pd.DataFrame:
     """Return one row per run, with the columns of `COLUMNS`.
 
-    Scores are in hundredths, and missing where a run failed. `earlier` says what of a run is not of
-    today, and `code` is the hash of its method's code.
+    Scores are in hundredths, and missing where a run failed; `scores` has those by every metric.
+    `earlier` says what of a run is not of today, and `code` is the hash of its method's code.
+    `teacher_run` is the key of the run that taught it, where that is among the records.
+
+    Args:
+        records: of any runs.
+        today: what they are compared with.
+        costs: gives the costs of a run.
     """
     import pandas as pd
 
-    rows = [_row(record) | {"earlier": ", ".join(today.changed(record))} for record in records]
+    records = list(records)
+    known = {record.run.key: record for record in records}
+    rows = []
+    for record in records:
+        teacher = own_teacher(record, known)
+        more = {
+            "earlier": ", ".join(today.changed(record)),
+            "teacher_run": "" if teacher is None else teacher.run.key,
+        }
+        rows.append(_row(record) | more | dict(costs(record)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -79,43 +99,109 @@ def _row(record: Record) -> dict[str, Any]:
         "trials": cell.variant.trials,
         "settings_hash": cell.variant.settings,
         "unlabeled": cell.variant.unlabeled,
+        "scores": {name: 100 * value for name, value in record.scores.get("test", {}).items()},
     }
 
 
-def mean_table(frame: pd.DataFrame, rows: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+def mean_table(
+    frame: pd.DataFrame,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    metrics: Sequence[str] = (),
+    cost: bool = False,
+    teachers: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Return means over split seeds, in a frame whose columns end in `mean`, `std` and `n`.
 
     Args:
         frame: of `to_frame`, or some of its rows.
         rows: names of columns of the frame that make rows.
         columns: likewise, of the table's columns.
+        metrics: names of metrics, or `all`; none for each task's own. Several are columns.
+        cost: add the mean costs of each cell, missing where they are not known.
+        teachers: a frame with the runs that taught these, which are added and marked.
 
     Raises:
-        BenchError: no such column, or a cell that would hold several questions or a seed twice.
+        BenchError: no such column or metric, or a cell that would hold several questions or a seed
+            twice.
     """
     import pandas as pd
 
-    axes = [*rows, *columns]
-    for name in axes:
-        if name not in frame.columns:
-            allowed = list(frame.columns)
-            raise BenchError(f"the frame has no column '{name}'", allowed=allowed, given=name)
+    _check_axes(frame, [*rows, *columns])
+    if teachers is not None:
+        frame = _with_teachers(frame, teachers)
     done = frame[frame["status"] == "ok"]
+    if metrics:
+        done = _by_metrics(done, metrics)
+        if done["metric"].nunique() > 1 and "metric" not in (*rows, *columns):
+            columns = [*columns, "metric"]
     _tell_of_earlier(done)
+    axes = [*rows, *columns]
     of_protocol = ddofs()
     found: dict[tuple[Any, ...], dict[str, float | int]] = {}
     for place, runs in done.groupby(axes, sort=True, dropna=False):
         assert isinstance(place, tuple)
         _check_cell(dict(zip(axes, place, strict=True)), runs)
-        scores = runs["score"]
         ddof = of_protocol.get(str(runs["protocol"].iloc[0]), 0)
-        std = float(scores.std(ddof=ddof)) if len(scores) > 1 else float("nan")
-        found[place] = {"mean": float(scores.mean()), "std": std, "n": len(scores)}
+        found[place] = _mean(runs["score"], ddof) | (_mean_costs(runs) if cost else {})
     long = pd.DataFrame.from_dict(found, orient="index")
     if long.empty:
         return long
     long.index = pd.MultiIndex.from_tuples(list(found), names=axes)
     return _wide(long, columns) if columns else long
+
+
+def _check_axes(frame: pd.DataFrame, names: Iterable[str]) -> None:
+    for name in names:
+        if name not in frame.columns:
+            allowed = list(frame.columns)
+            raise BenchError(f"the frame has no column '{name}'", allowed=allowed, given=name)
+
+
+def _mean_costs(runs: pd.DataFrame) -> dict[str, float | int]:
+    return {name: float(runs[name].astype(float).mean()) for name in COSTS}
+
+
+def _mean(scores: pd.Series[float], ddof: int) -> dict[str, float | int]:
+    std = float(scores.std(ddof=ddof)) if len(scores) > 1 else float("nan")
+    return {"mean": float(scores.mean()), "std": std, "n": len(scores)}
+
+
+def _with_teachers(frame: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with the runs that taught its own; their methods are marked as teachers."""
+    import pandas as pd
+
+    keys = {*frame["teacher_run"]} - {""}
+    absent = known[known["key"].isin(keys - {*frame["key"]})]
+    both = pd.concat([frame, absent], ignore_index=True)
+    entrants = pd.MultiIndex.from_frame(both[[*ENTRANT]])
+    taught = entrants.isin(entrants[both["key"].isin(keys)])
+    marked = both["method"] + f" ({TEACHER})"
+    return both.assign(method=both["method"].mask(taught, marked))
+
+
+def _by_metrics(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return each run once by each metric asked for; those that have none are left out."""
+    import pandas as pd
+
+    held = sorted(set().union(*runs["scores"]))
+    if held:
+        check_metrics(metrics, held)
+    parts = [_by(runs, name) for name in (held if ALL in metrics else metrics)]
+    return pd.concat(parts, ignore_index=True) if parts else runs
+
+
+def _by(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the runs that have a score by a metric, by that metric."""
+    some = runs[[metric in scores for scores in runs["scores"]]]
+    own = some["metric"] == metric
+    return some.assign(
+        metric=metric,
+        score=[scores[metric] for scores in some["scores"]],
+        positive=some["positive"].where(own, ""),
+        dev=some["dev"].where(own),
+    )
 
 
 def _wide(long: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -125,7 +211,7 @@ def _wide(long: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     wide = long.unstack(list(columns))
     assert isinstance(wide, pd.DataFrame)
     places = dict.fromkeys(name[1:] for name in wide.columns)
-    wide = wide[[(what, *place) for place in places for what in ("mean", "std", "n")]]
+    wide = wide[[(what, *place) for place in places for what in long.columns]]
     return wide.reorder_levels([*range(1, wide.columns.nlevels), 0], axis=1)
 
 

@@ -45,6 +45,11 @@ class TaskCell(NamedTuple):
         return bool(self.definition)
 
     @property
+    def unscored(self) -> TaskCell:
+        """The task whichever metric it is scored by."""
+        return self._replace(metric=UNKNOWN_METRIC, positive="")
+
+    @property
     def metric_name(self) -> str:
         """The metric as headers show it, with the class where it is of one class: `f1 (spam)`."""
         return f"{self.metric} ({self.positive})" if self.positive else self.metric

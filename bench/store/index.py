@@ -68,7 +68,9 @@ def summary_of(record: Record) -> Record:
         selection=replace(record.selection, trials=None),
         environment=replace(record.environment, load=None),
         timing=RunTiming(
-            total_seconds=timing.total_seconds, peak_memory_mib=timing.peak_memory_mib
+            search_seconds=timing.search_seconds,
+            total_seconds=timing.total_seconds,
+            peak_memory_mib=timing.peak_memory_mib,
         ),
     )
 

@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from fewbench.data.train_size import is_k
@@ -108,6 +108,15 @@ class Record:
         """The headline test score of a run that is known to have finished."""
         assert self.score is not None, f"run {self.run.key} has no score"
         return float(self.score)
+
+    def by(self, metric: str) -> Record:
+        """Return this record with another headline metric: its score, question and cell are by it.
+
+        Which class the metric is of is not recorded where it is not the task's own.
+        """
+        if metric == self.selection.metric:
+            return self
+        return replace(self, selection=replace(self.selection, metric=metric, positive=None))
 
     @property
     def whole_test_fingerprint(self) -> str:

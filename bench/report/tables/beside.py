@@ -32,12 +32,14 @@ def published_entries(blocks: Iterable[Block], numbers: Sequence[Published]) -> 
     ]
 
 
-def published_rows(blocks: Sequence[Block], numbers: Sequence[Published]) -> list[Json]:
+def published_rows(
+    blocks: Sequence[Block], numbers: Sequence[Published], costs: Iterable[str] = ()
+) -> list[Json]:
     """Return every cell as an object of plain values, ours first and then the papers'.
 
     `published` and `mark` are None in ours.
     """
-    ours = [{**row, "published": None, "mark": None} for row in to_rows(blocks)]
+    ours = [{**row, "published": None, "mark": None} for row in to_rows(blocks, costs)]
     blank = dict.fromkeys(ours[0]) if ours else {}
     theirs = [
         {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,11 +31,27 @@ def nothing_changed(record: Record) -> tuple[str, ...]:
     return ()
 
 
+TEACHER = "teacher"
+"""The role of a row with runs that taught those of other rows."""
+
+CostsOf = Callable[[Record], Mapping[str, float]]
+"""Gives a run's costs by name, those that are known."""
+
+
+def no_costs(record: Record) -> Mapping[str, float]:
+    """Give no costs, where they are not asked for."""
+    return {}
+
+
 class TableRow(NamedTuple):
-    """An entrant, and its variant where the entrant's variants answer the same question."""
+    """An entrant, and its variant where the entrant's variants answer the same question.
+
+    `role` is `TEACHER` where the row was added as, or has, a teacher of the others.
+    """
 
     entrant: Entrant
     variant: Variant = Variant()
+    role: str = ""
 
     @property
     def method(self) -> str:
@@ -51,6 +67,13 @@ class TableRow(NamedTuple):
     def as_method(self) -> TableRow:
         """The row whoever its student is: what stands on the axis of methods."""
         return self._replace(entrant=self.entrant._replace(student=""))
+
+
+class MeanCost(NamedTuple):
+    """The mean of a cost over those runs of a cell for which it is known, and their number."""
+
+    mean: float
+    n: int
 
 
 class CellPlace(NamedTuple):
@@ -69,7 +92,8 @@ class Scores:
     recorded) has no single score: it is left out of `scores`, and `doubled` has the keys of its
     runs. `failed` counts runs without a score, `stale` those made by other code than the method's
     of today. `codes` are the hashes of the code that made them. `changed` names their inputs that
-    are not today's.
+    are not today's. `costs` are those of the runs in `scores`, and `machines` are where these
+    were made.
     """
 
     scores: dict[int, float] = field(default_factory=dict)
@@ -78,6 +102,8 @@ class Scores:
     codes: frozenset[str] = frozenset()
     doubled: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    costs: Mapping[str, MeanCost] = field(default_factory=dict)
+    machines: frozenset[str] = frozenset()
 
     @property
     def n(self) -> int:
@@ -142,7 +168,7 @@ def _columns(tasks: Iterable[TaskCell]) -> dict[TaskCell, TaskCell]:
     scored: dict[TaskCell, list[TaskCell]] = {}
     for task in tasks:
         if task.metric != UNKNOWN_METRIC:
-            scored.setdefault(task._replace(metric=UNKNOWN_METRIC, positive=""), []).append(task)
+            scored.setdefault(task.unscored, []).append(task)
     columns = {}
     for task in tasks:
         twins = scored.get(task, [])
@@ -163,6 +189,9 @@ def build(
     code: Mapping[str, str],
     ddofs: Mapping[str, int],
     changed: Changed = nothing_changed,
+    *,
+    teachers: Collection[str] = (),
+    costs: CostsOf = no_costs,
 ) -> list[Block]:
     """Arrange records in blocks.
 
@@ -171,16 +200,19 @@ def build(
         code: the hash of each method's code today; records of other code are stale.
         ddofs: each protocol's ddof.
         changed: names a record's inputs that are not today's.
+        teachers: keys of runs that taught others; their rows have the role of a teacher.
+        costs: gives the costs of a run.
     """
     records = list(records)
     groups: dict[CellPlace, list[Record]] = {}
     for record, place in zip(records, places(records, changed), strict=True):
         groups.setdefault(place, []).append(record)
+    groups = _with_roles(groups, teachers)
     blocks: dict[Terms, Block] = {}
     for place, group in groups.items():
         terms = place.terms
         block = blocks.setdefault(terms, Block(terms, ddofs.get(terms.protocol, 0), [], [], {}))
-        block.cells[place.row, place.column] = _scores(group, code, changed)
+        block.cells[place.row, place.column] = _scores(group, code, changed, costs)
     for block in blocks.values():
         means = ((row, cell.mean if cell.n else None) for (row, _), cell in block.cells.items())
         block.rows = worst_first(means)
@@ -188,12 +220,28 @@ def build(
     return [blocks[terms] for terms in sorted(blocks, key=in_order)]
 
 
+def _with_roles(
+    groups: Mapping[CellPlace, list[Record]], teachers: Collection[str]
+) -> dict[CellPlace, list[Record]]:
+    """Mark the rows that have a run which taught others, in all blocks alike."""
+    marked: dict[TableRow, TableRow] = {}
+    for place, group in groups.items():
+        if any(record.run.key in teachers for record in group):
+            marked[place.row] = place.row._replace(role=TEACHER)
+    return {
+        place._replace(row=marked.get(place.row, place.row)): group
+        for place, group in groups.items()
+    }
+
+
 def in_order(terms: Terms) -> tuple[Any, ...]:
     """Return the sort key of blocks: the protocol, K, complete test sets first."""
     return terms.protocol, terms.constants, k_order(terms.k), terms.limit or 0, terms.drop_leaks
 
 
-def _scores(group: Sequence[Record], code: Mapping[str, str], changed: Changed) -> Scores:
+def _scores(
+    group: Sequence[Record], code: Mapping[str, str], changed: Changed, costs: CostsOf
+) -> Scores:
     """Summarise the runs of one cell."""
     finished: dict[int, list[Record]] = {}
     failed = stale = 0
@@ -211,7 +259,34 @@ def _scores(group: Sequence[Record], code: Mapping[str, str], changed: Changed) 
         else:
             doubled[seed] = tuple(sorted(record.run.key for record in runs))
     codes = frozenset(record.method_code for record in group)
-    return Scores(scores, failed, stale, codes, dict(sorted(doubled.items())), changed(group[0]))
+    counted = [runs[0] for runs in finished.values() if len(runs) == 1]
+    return Scores(
+        scores,
+        failed,
+        stale,
+        codes,
+        dict(sorted(doubled.items())),
+        changed(group[0]),
+        _mean_costs(counted, costs),
+        frozenset(map(_machine, counted)),
+    )
+
+
+def _mean_costs(records: Iterable[Record], costs: CostsOf) -> dict[str, MeanCost]:
+    """Average each cost over the runs for which it is known."""
+    values: dict[str, list[float]] = {}
+    for record in records:
+        for name, value in costs(record).items():
+            values.setdefault(name, []).append(value)
+    return {
+        name: MeanCost(math.fsum(known) / len(known), len(known)) for name, known in values.items()
+    }
+
+
+def _machine(record: Record) -> str:
+    """Name what a run's times and memory depend on besides the run."""
+    environment = record.environment
+    return f"{environment.device}, {environment.threads} threads"
 
 
 def without_doubled(records: Sequence[Record]) -> list[Record]:
@@ -245,10 +320,16 @@ def worst_first(means: Iterable[tuple[T, float | None]]) -> list[T]:
     return sorted(by_row, key=lambda row: (average(row), row))
 
 
-def to_rows(blocks: Sequence[Block]) -> list[Json]:
-    """Return every cell as an object of plain values (JSON, CSV), scores and std in hundredths."""
+def to_rows(blocks: Sequence[Block], costs: Iterable[str] = ()) -> list[Json]:
+    """Return every cell as an object of plain values (JSON, CSV), scores and std in hundredths.
+
+    Args:
+        blocks: of cells.
+        costs: names of costs to add, each with the number of runs for which it is known.
+    """
+    names = list(costs)
     return [
-        _flat(block, row, column, cell)
+        _flat(block, row, column, cell) | _flat_costs(cell, names)
         for block in blocks
         for row in block.rows
         for column in block.columns
@@ -268,6 +349,7 @@ def _flat(block: Block, row: TableRow, column: TaskCell, cell: Scores) -> Json:
         "metric": column.metric,
         "positive": _none_if_empty(column.positive),
         "method": row.method,
+        "role": _none_if_empty(row.role),
         "settings": _none_if_empty(row.variant.settings),
         "student": _none_if_empty(row.student),
         "teacher": _none_if_empty(row.entrant.teacher),
@@ -287,6 +369,16 @@ def _flat(block: Block, row: TableRow, column: TaskCell, cell: Scores) -> Json:
         "doubled": [f"{seed}:{'+'.join(keys)}" for seed, keys in cell.doubled.items()],
         "not_of_today": list(cell.changed),
     }
+
+
+def _flat_costs(cell: Scores, names: Iterable[str]) -> Json:
+    """Return the costs of a cell as plain values."""
+    values: Json = {}
+    for name in names:
+        cost = cell.costs.get(name)
+        values[name] = None if cost is None else round(cost.mean, 4)
+        values[f"{name}_n"] = 0 if cost is None else cost.n
+    return values
 
 
 def _none_if_empty(text: str) -> str | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from fewbench.report.tables.blocks import Block, Scores, TableRow
+from fewbench.report.tables.blocks import Block, MeanCost, Scores, TableRow
 from fewbench.store.cell import TaskCell, Terms
 
-AXES = ("task", "method", "student", "k", "protocol")
+AXES = ("task", "method", "student", "k", "protocol", "teacher", "template")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,9 @@ class Entry:
     those of `fewbench.report.tables.blocks.Scores`. A published cell names its `source` (a paper's
     table) and, in `mark`, how it differs from ours; it has a row of its own backbone and is never
     marked as best.
+
+    `teacher` and `template` are empty unless they are axes of the table
+    (`fewbench.report.tables.axes`); the row and the column hold them elsewhere.
     """
 
     row: TableRow
@@ -37,6 +40,10 @@ class Entry:
     changed: tuple[str, ...] = ()
     source: str = ""
     mark: str = ""
+    teacher: str = ""
+    template: str = ""
+    costs: Mapping[str, MeanCost] = field(default_factory=dict)
+    machines: frozenset[str] = frozenset()
 
     def axis(self, name: str) -> Any:
         """Return the cell's position on an axis, which can be sorted and compared."""
@@ -46,6 +53,8 @@ class Entry:
             return (self.row.as_method, self.source, self.mark)
         if name == "protocol":
             return (self.terms.protocol, self.terms.constants)
+        if name in ("teacher", "template"):
+            return getattr(self, name)
         return self.row.student if name == "student" else getattr(self.terms, name)
 
 
@@ -74,4 +83,6 @@ def _entry(block: Block, row: TableRow, column: TaskCell, scores: Scores) -> Ent
         several_codes=len(scores.codes) > 1,
         doubled=tuple(scores.doubled.items()),
         changed=scores.changed,
+        costs=scores.costs,
+        machines=scores.machines,
     )

@@ -154,14 +154,23 @@ def _distinct_lines(
 
 
 def _notes(columns: Iterable[TaskCell]) -> list[str]:
-    """Return a note on each task with several columns, which says how these differ."""
+    """Return notes on the tasks with several columns, which say how these differ."""
     names = {column: column.name for column in columns}
+    alike: dict[tuple[int, str], list[str]] = {}
+    for group in _groups(names):
+        if len(group) > 1:
+            alike.setdefault((len(group), _difference(group)), []).append(group[0].name)
     return [
-        f"{group[0].name} has {len(group)} columns, which answer different questions: "
-        + _difference(group)
-        for group in _groups(names)
-        if len(group) > 1
+        f"{_have(tasks, count)}, which answer different questions: {difference}"
+        for (count, difference), tasks in alike.items()
     ]
+
+
+def _have(tasks: Sequence[str], count: int) -> str:
+    """Say how many columns some tasks have."""
+    if len(tasks) == 1:
+        return f"{tasks[0]} has {count} columns"
+    return f"{', '.join(tasks)} have {count} columns each"
 
 
 def _difference(group: Sequence[TaskCell]) -> str:
@@ -174,6 +183,8 @@ def _difference(group: Sequence[TaskCell]) -> str:
 
 def _differ(columns: Sequence[TaskCell], field: str) -> bool:
     """True if columns differ in a field; a hash that is not recorded cannot be compared."""
+    if field == "positive":  # of one metric: another metric has no class, or another one
+        return _varies(columns, field) and not _varies(columns, "metric")
     if field not in HASHES:
         return _varies(columns, field)
     known = [column for column in columns if column.known]
@@ -191,7 +202,8 @@ def _row_names(earlier: Mapping[TableRow, str]) -> dict[TableRow, str]:
     for row, remark in earlier.items():
         sources = " ".join(filter(None, (row.entrant.teacher, row.entrant.corpus)))
         method = f"{row.method} < {sources}" if sources else row.method
-        names[row.as_method] = _with(method, remark)
+        role = f"{method} ({row.role})" if row.role else method
+        names[row.as_method] = _with(role, remark)
     for row in _twins(names):
         hashes = "+".join(value[:DIGITS] for value in row.variant if value)
         if hashes:

@@ -8,9 +8,12 @@ from typing import Any
 
 from fewbench.errors import BenchError
 from fewbench.report.tables.entry import AXES
-from fewbench.store.cell import label
+from fewbench.store.cell import entrant_of, label
 from fewbench.store.record import Record
 from fewbench.types import Run
+
+OWN = "own"
+"""The name of a task's own template, as `--template` has it."""
 
 Order = Mapping[str, Sequence[str]]
 """By axis, the names of its values in the order asked for; other values follow, as sorted."""
@@ -33,6 +36,8 @@ def _names(axis: str, value: Any) -> tuple[str, ...]:
         return method, method.partition(":")[0]
     if axis == "protocol":
         return (value[0],)
+    if axis == "template":
+        return (value or OWN,)
     return str(value), PurePath(str(value)).name
 
 
@@ -42,12 +47,19 @@ _OF_RUN: Mapping[str, Callable[[Run], set[str]]] = {
     "student": lambda run: _model_names(run),
     "k": lambda run: {str(run.k)},
     "protocol": lambda run: {run.protocol},
+    "teacher": lambda run: _teacher_names(run),
+    "template": lambda run: {run.template or OWN},
 }
 
 
 def _model_names(run: Run) -> set[str]:
     ref = run.student or run.teacher
     return {ref.name, PurePath(ref.name).name} if ref else set()
+
+
+def _teacher_names(run: Run) -> set[str]:
+    teacher = entrant_of(run).teacher
+    return {teacher, PurePath(teacher).name} if teacher else set()
 
 
 def read_axes(

@@ -13,11 +13,12 @@ from typing import Any
 
 from fewbench.data.train_size import k_order
 from fewbench.errors import BenchError
+from fewbench.report.tables.axes import laid_out
 from fewbench.report.tables.entry import AXES, Entry
 from fewbench.report.tables.grid import Grid
 from fewbench.report.tables.names import protocol_names, telling
 from fewbench.report.tables.order import Order, rank
-from fewbench.report.tables.table import Explain, ResultTable
+from fewbench.report.tables.table import Explain, Look, ResultTable
 
 ROWS, COLUMNS = ("method", "student"), ("task",)
 
@@ -56,6 +57,7 @@ def grids(
     columns: Sequence[str] = COLUMNS,
     *,
     median: bool = False,
+    costs: bool = False,
     takes: Explain = lambda method, column: True,
     order: Order = MappingProxyType({}),
 ) -> list[Grid]:
@@ -66,16 +68,18 @@ def grids(
         rows: names of axes; those with one value in a table go to its caption.
         columns: names of axes.
         median: show the median after mean and std.
+        costs: show costs after the scores; the columns are tasks then.
         takes: says if a method takes a task, to explain a missing cell.
         order: the values asked for on some axes, in their order.
     """
-    cells = list(cells)
+    cells = laid_out(cells, {*rows, *columns})
     changed: dict[tuple[str, str], set[str]] = {}
     for cell in cells:
         changed.setdefault(cell.axis("protocol"), set()).update(cell.changed)
     protocols = protocol_names(changed)
+    look = Look(median=median, costs=costs)
     return [
-        ResultTable(table, rows, columns, median, takes, protocols, order).grid()
+        ResultTable(table, rows, columns, look, takes, protocols, order).grid()
         for table in _tables(cells, {*rows, *columns}, order)
     ]
 

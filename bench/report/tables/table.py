@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from fewbench.data.train_size import k_title
 from fewbench.report.tables.blocks import worst_first
+from fewbench.report.tables.costs import COSTS, cost_notes, cost_texts
 from fewbench.report.tables.entry import AXES, Entry
 from fewbench.report.tables.grid import Grid, GridCell, places
 from fewbench.report.tables.names import Names
-from fewbench.report.tables.order import Order, rank
+from fewbench.report.tables.order import OWN, Order, rank
 from fewbench.report.today import UNRECORDED, earlier
 from fewbench.store.cell import TaskCell, Terms
 
@@ -26,12 +27,23 @@ TWO_CODES = (
     f"{CODES} runs of different versions of the method's code: bench run --force redoes them"
 )
 FAILED = "failed runs: bench run --retry-failed redoes them, bench show KEY says why"
+TAUGHT = "(teacher): the runs that taught others here, which are not ranked"
 MOST = 3
 """The most runs that share cell and seed to list below a table."""
+
+_BLANK = {"student": "no student", "teacher": "–", "template": OWN}
+"""How an empty value of an axis is shown."""
 
 Key = tuple[Any, ...]
 """The place of a row or column: its value on each axis."""
 Place = tuple[Key, Key]
+
+
+class Look(NamedTuple):
+    """The choice of medians and costs beside means and deviations."""
+
+    median: bool = False
+    costs: bool = False
 
 
 class ResultTable:
@@ -41,7 +53,7 @@ class ResultTable:
         cells: those of the table.
         rows: names of axes; those with one value go to the caption.
         columns: likewise.
-        median: show the median after mean and std.
+        look: what to show beside means.
         takes: says if a method takes a task, to explain a missing cell.
         protocols: the name of each protocol, by its own name and the hash of its constants.
         order: the values asked for on some axes, in their order.
@@ -52,12 +64,12 @@ class ResultTable:
         cells: Sequence[Entry],
         rows: Sequence[str],
         columns: Sequence[str],
-        median: bool,
+        look: Look,
         takes: Explain,
         protocols: Mapping[tuple[str, str], str],
         order: Order,
     ) -> None:
-        self.median, self.takes, self.protocols = median, takes, protocols
+        self.look, self.takes, self.protocols = look, takes, protocols
         self.names = Names(
             _changed(cells, lambda cell: cell.column), _changed(cells, lambda cell: cell.row)
         )
@@ -73,22 +85,40 @@ class ResultTable:
         }
         self.down = self._down(order)
         self.across = self._across(order)
-        self.averaged = self._averaged() if self.columns == ["task"] else []
+        self.counted = self._counted() if self.columns == ["task"] else []
+        self.averaged = self._averaged()
         self.n = _common_n(cells)
         self.marks = self._marks()
 
     def grid(self) -> Grid:
         """Return the table as texts."""
         ranked = self._places()
-        averages = [self._average(down) for down in self.down]
-        with_average = any(average is not None for average in averages)
         header = [*self.rows, *(self._head(across, self.columns) for across in self.across)]
         body = [self._line(down, ranked) for down in self.down]
-        if with_average:
-            header.append("average")
-            for line, average in zip(body, averages, strict=True):
-                line.append(GridCell("–" if average is None else f"{average:.1f}"))
-        return Grid(self._caption(), header, body, self._notes(body), len(self.rows))
+        grid = Grid(self._caption(), header, body, self._notes(body), len(self.rows))
+        self._add_averages(grid)
+        if self.look.costs:
+            self._add_costs(grid)
+        return grid
+
+    def _add_averages(self, grid: Grid) -> None:
+        """Add the column of averages, if a row has one."""
+        averages = [self._average(down) for down in self.down]
+        if all(average is None for average in averages):
+            return
+        grid.header.append("average")
+        for line, average in zip(grid.rows, averages, strict=True):
+            line.append(GridCell("–" if average is None else f"{average:.1f}"))
+
+    def _add_costs(self, grid: Grid) -> None:
+        """Add the columns of costs, over the tasks that count; published numbers have none."""
+        costs: list[list[str]] = []
+        for down in self.down:
+            costs.append(cost_texts([self.cells.get((down, across)) for across in self.counted]))
+        grid.header.extend(column.title for column in COSTS.values())
+        for line, texts in zip(grid.rows, costs, strict=True):
+            line += map(GridCell, texts)
+        grid.notes.extend(cost_notes(self.cells.values(), costs))
 
     def _line(self, down: Key, ranked: Mapping[Place, int]) -> list[GridCell]:
         line = [GridCell(self._label(down, place)) for place in range(len(self.rows))]
@@ -102,12 +132,13 @@ class ResultTable:
         return tuple(cell.axis(name) for name in axes)
 
     def _down(self, order: Order) -> list[Key]:
-        """Return our rows in the order asked for; where none is, methods stand worst first."""
+        """Return our rows in the order asked for; else teachers first, and methods worst first."""
         if "method" in self.rows:
             keys = self._worst_first()
         else:
             keys = sorted({down for down, _ in self.cells})
-        return sorted(keys, key=lambda key: _ranks(order, self.rows, key))
+        taught = {down for (down, _), cell in self.cells.items() if cell.row.role}
+        return sorted(keys, key=lambda key: [key not in taught, *_ranks(order, self.rows, key)])
 
     def _across(self, order: Order) -> list[Key]:
         """Return our columns in the order asked for."""
@@ -148,28 +179,31 @@ class ResultTable:
         return rows
 
     def _places(self) -> dict[Place, int]:
-        """Rank our cells among those that differ only in method and student."""
-        groups: dict[tuple[TaskCell, Terms], list[Place]] = {}
+        """Rank our cells, but for teachers, among those that differ only in method and models."""
+        groups: dict[tuple[TaskCell, str, Terms], list[Place]] = {}
         for place, cell in self.cells.items():
-            if cell.mean is not None and not cell.source:
-                groups.setdefault((cell.column, cell.terms), []).append(place)
+            if cell.mean is not None and not cell.source and not cell.row.role:
+                groups.setdefault((cell.column, cell.template, cell.terms), []).append(place)
         ranked: dict[Place, int] = {}
         for members in groups.values():
             means = [self.cells[place].mean for place in members]
             ranked.update(zip(members, places(means), strict=True))
         return ranked
 
-    def _averaged(self) -> list[Key]:
-        """Choose the columns to average: one per task, and all of today if any is."""
+    def _counted(self) -> list[Key]:
+        """Choose the tasks' columns that count in a row's figures: all of today, if any is."""
         of_today = [
             across
             for across in self.across
             if across[0] not in self.names.earlier and across[0].known
         ]
         unrecorded = [across for across in self.across if not across[0].known]
-        chosen = of_today or unrecorded or self.across
-        names = {across[0].name for across in chosen}
-        return chosen if len(names) == len(chosen) > 1 else []
+        return of_today or unrecorded or self.across
+
+    def _averaged(self) -> list[Key]:
+        """Choose the columns to average: one per task, and two or more."""
+        names = {across[0].name for across in self.counted}
+        return self.counted if len(names) == len(self.counted) > 1 else []
 
     def _average(self, down: Key) -> float | None:
         """Average a row; None if a cell is missing or has runs that do not count."""
@@ -195,7 +229,9 @@ class ResultTable:
             return f"{self.names.row(row)}{self.marks.get(f'{source}: {mark}', '')}"
         if axis == "protocol":
             return self.protocols[value]
-        return k_title(value) if axis == "k" else str(value) or "no student"
+        if axis == "k":
+            return k_title(value)
+        return str(value) or _BLANK.get(axis, "")
 
     def _text(self, cell: Entry) -> str:
         failed = f"{cell.failed} failed" if cell.failed else ""
@@ -205,7 +241,7 @@ class ResultTable:
         text = f"{cell.mean:.1f}"
         if cell.std is not None:
             text += f" ±{cell.std:.1f}"
-        if self.median and cell.median is not None:
+        if self.look.median and cell.median is not None:
             text += f" [{cell.median:.1f}]"
         n = "" if self.n or cell.n is None else f"({cell.n})"
         return " ".join(filter(None, [text + signs, n, failed]))
@@ -217,15 +253,9 @@ class ResultTable:
         return "–" if source or self.takes(row.method, column) else "×"
 
     def _caption(self) -> str:
-        some, laid_out = self.some, {*self.rows, *self.columns}
-        parts = [
-            self._name(name, some.axis(name)).replace("\n", " ")
-            for name in ("k", "protocol", "task", "method")
-            if name not in laid_out
-        ]
-        if len(self.students) == 1:
-            parts.append(f"student {self.students[0]}")
-        stats = "mean ± std [median]" if self.median else "mean ± std"
+        some = self.some
+        parts = [*self._shared()]
+        stats = "mean ± std [median]" if self.look.median else "mean ± std"
         seeds = f"over n={self.n} split seeds" if self.n else "(n split seeds)"
         parts.append(f"{stats} {seeds}, ddof={some.ddof}")
         if some.terms.limit:
@@ -237,6 +267,18 @@ class ResultTable:
             )
         return " · ".join(parts)
 
+    def _shared(self) -> Iterator[str]:
+        """Yield what all cells share, of the axes that are neither in rows nor in columns."""
+        laid_out = {*self.rows, *self.columns}
+        for name in ("k", "protocol", "task", "method"):
+            if name not in laid_out:
+                yield self._name(name, self.some.axis(name)).replace("\n", " ")
+        if len(self.students) == 1:
+            yield f"student {self.students[0]}"
+        for name in ("teacher", "template"):  # empty where it is no axis of the table
+            if name not in laid_out and self.some.axis(name):
+                yield f"{name} {self.some.axis(name)}"
+
     def _notes(self, body: Sequence[Sequence[GridCell]]) -> list[str]:
         start, end = len(self.rows), len(self.rows) + len(self.across)  # the average is no run
         texts = {cell.text for line in body for cell in line[start:end]}
@@ -246,6 +288,8 @@ class ResultTable:
             notes.append("– no run stored: bench run with that method and task")
         if "×" in texts:
             notes.append("× the method takes no task of this kind (bench ls methods)")
+        if any(cell.row.role for cell in cells):
+            notes.append(TAUGHT)
         notes += _notes_on_runs(cells)
         notes += self.names.notes
         notes += _notes_on_doubled(cells)
