@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PER_PANEL, PER_ROW = 6, 3
 REFERENCE = "ft"
+APART = 0.13
+"""The least distance of two labels below an axis, as a share of its length."""
 
 Curve = Mapping[float, Sequence[float]]
 """Scores of each split seed in hundredths, by the place on the x axis."""
@@ -35,6 +37,7 @@ def draw_curves(
     *,
     joined: bool = True,
     levels: Callable[[Axes, Panel], Sequence[Artist]] = lambda axes, panel: (),
+    score_name: str = "test score",
 ) -> Figure:
     """Draw means and one standard deviation over split seeds.
 
@@ -43,6 +46,7 @@ def draw_curves(
         dress: sets up the x axis of a panel with the given places.
         joined: draw one line through the places; else points with bars, side by side.
         levels: draws horizontal lines and returns them.
+        score_name: the label of the y axis.
     """
     order = _order(curves)
     panel_titles = titles(list(curves))
@@ -62,7 +66,7 @@ def draw_curves(
             if row is not rows[-1]:
                 axes.set_xlabel("")
         titled = [slot.panel for slot in row]
-        part.panels[0].set_ylabel("test score")
+        part.panels[0].set_ylabel(score_name)
         part.trim(len(row))
         part.legend(handles.values())
     return figure
@@ -148,3 +152,15 @@ def _same_height(axes: Axes, curves: Curves) -> None:
     low, high = axes.get_ylim()
     margin = 0.04 * (max(ends) - min(ends) or 1)
     axes.set_ylim(min(low, min(ends) - margin), max(high, max(ends) + margin))
+
+
+def label_some(
+    axes: Axes, places: Sequence[float], scale: Callable[[float], float] = float
+) -> None:
+    """Label the places on the x axis, from the smallest on, but for those too near to the last."""
+    length = scale(places[-1]) - scale(places[0])
+    shown: list[float] = []
+    for place in places:
+        if not shown or scale(place) - scale(shown[-1]) >= APART * length:
+            shown.append(place)
+    axes.set_xticks(shown, [f"{place:g}" for place in shown])

@@ -25,6 +25,7 @@ from fewbench.cli import (
     doctor,
     export,
     fsck,
+    layers,
     leaderboard,
     loyalty,
     ls,
@@ -132,6 +133,7 @@ _add(
     plot.plot,
     "Draw a figure of stored runs.",
     "bench plot k-scaling --tasks sst-2 --out k-scaling.pdf",
+    "bench plot sweep:setting=alpha --methods vanilla-kd --out a.svg",
 )
 _add(
     app,
@@ -162,6 +164,13 @@ _add(
     cost.cost,
     "Measure size, operations and latency of kept models.",
     "bench cost ft/sst-2/k16/s13 77c0",
+)
+_add(
+    app,
+    "layers",
+    layers.layers,
+    "Measure errors and entropy by layer of early-exit models.",
+    "bench layers pabee/sst-2/k16/s13",
 )
 _add(
     app,

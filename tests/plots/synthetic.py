@@ -132,6 +132,29 @@ def everything(store: Store) -> None:
                 score = 0.5 + steps / (2000 if objective == "ce" else 4000) + rng.gauss(0, 0.01)
                 make(store, "smash", score, task="rte", seed=seed, settings=settings, teacher=MODEL)
         make(store, "prompt-ft", 0.5, task="rte", seed=seed)
+        _learning(store, rng, seed)
+
+
+def _learning(store: Store, rng: random.Random, seed: int) -> None:
+    """Store a swept setting, a teacher and students with dev curves, and measured layers."""
+    for temperature in (1.0, 2.0, 5.0, 10.0, 50.0):
+        for method in ("vanilla-kd", "prompt-kd"):
+            reached = 0.5 + 0.02 * temperature**0.5 + rng.gauss(0, 0.01)
+            settings = {"temperature": temperature}
+            make(store, method, reached, task="qnli", seed=seed, settings=settings)
+
+    def curve(end: float) -> list[list[float]]:
+        return [[step, end * step / 100 + rng.gauss(0, 0.02)] for step in range(20, 101, 20)]
+
+    teacher = make(store, "ft", 0.9, task="cola", seed=seed, details={"curve": curve(0.9)})
+    taught = {"teacher": {"run": teacher.run.key, "code": teacher.method_code}}
+    for method in ("vanilla-kd", "metadistil", "pkd"):
+        make(store, method, 0.8, task="cola", seed=seed, details={**taught, "curve": curve(0.8)})
+    for method in ("pabee", "pabee:rule=entropy"):
+        record = make(store, method, 0.8, task="trec", seed=seed)
+        errors = [0.5 - 0.05 * layer + 0.004 * layer**2 for layer in range(12)]
+        entropies = [0.6 - 0.04 * layer for layer in range(12)]
+        _measure(store, record, "layers", {"error": errors, "entropy": entropies})
 
 
 def _exiting(

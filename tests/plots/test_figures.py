@@ -32,7 +32,9 @@ from fewbench.store.cell import label
 from fewbench.store.store import Store
 
 NAMES = (
+    "curves",
     "distillation-settings",
+    "error-entropy",
     "k-scaling",
     "loyalty-robustness",
     "masking",
@@ -41,8 +43,10 @@ NAMES = (
     "patience",
     "seeds",
     "speed-accuracy",
+    "sweep",
     "templates",
 )
+REQUESTS = {"monte-carlo": "monte-carlo:samples=200", "sweep": "sweep:setting=temperature"}
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +64,7 @@ def material(tmp_path_factory):
 @pytest.fixture(scope="module")
 def drawn(material):
     """Draw each figure once."""
-    return cache(
-        lambda name: draw("monte-carlo:samples=200" if name == "monte-carlo" else name, material)
-    )
+    return cache(lambda name: draw(REQUESTS.get(name, name), material))
 
 
 def test_all_figures_are_listed_and_say_what_they_are():

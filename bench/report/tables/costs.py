@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fewbench.report.tables.entry import Entry
 from fewbench.store.cell import TaskCell
@@ -54,9 +54,8 @@ class RunCosts:
             "training_memory_mib": record.timing.peak_memory_mib,
         }
         for measurement in self._shelf.of(record, "cost"):
-            scores: Mapping[str, Any] = measurement.scores
-            costs["parameters"] = scores["parameters"]["total"]
-            costs["bytes"] = scores["bytes"]
+            costs["parameters"] = measurement.scores["parameters"]["total"]
+            costs["bytes"] = measurement.scores["bytes"]
         return {name: float(value) for name, value in costs.items() if value is not None}
 
 
