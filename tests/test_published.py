@@ -102,7 +102,7 @@ def test_every_mapping_is_a_method_with_settings_that_bind():
 def test_how_many_numbers_have_a_method():
     mapped = Counter(number.paper for number in NUMBERS if number.method)
     assert mapped == {
-        "efficient-nlp-thesis": 1021,
+        "efficient-nlp-thesis": 1093,
         "ppt": 175,
         "prompt-distiller": 102,
         "smash": 162,
@@ -137,6 +137,11 @@ def test_how_many_numbers_have_a_method():
         ("4.1", "Q8-PTQ [Zafir et al., 2019]", {"ptq:per_channel=False,static=True"}),
         ("4.1", "Q8-QAT [Zafir et al., 2019]", {"qat"}),
         ("4.3", "Q8-QAT", {"qat"}),
+        ("6.2", "PETAL-CE FT [2020]", {"petal:score=ce,tune=True"}),
+        ("6.2", "PETAL-LR [2020]", {"petal"}),
+        ("6.2", "Auto-L FT [2021b]", {"auto-l:tune=True"}),
+        ("6.2", "Auto-L + AMuLaP (ours)", {"amulap:z=auto-l"}),
+        ("6.2", "Auto-L + AMuLaP FT (ours)", {"amulap:setting=3,z=auto-l"}),
     ],
 )
 def test_rows_map_to_the_method_and_settings_of_their_paper(table, row, mapping):

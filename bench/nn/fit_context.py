@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import torch
 from safetensors.torch import load as load_tensors
@@ -24,6 +24,8 @@ from fewbench.nn.trainer import History, Loss, train
 from fewbench.registry.protocol import Protocol
 from fewbench.store.artifacts import Artifacts, Built, Supplies
 from fewbench.types import CorpusRef, Json, ModelRef, Split, Task
+
+SharedResult = TypeVar("SharedResult")
 
 
 class Models:
@@ -216,6 +218,23 @@ class FitContext(PrepareContext):
             raise BenchError(
                 f"{wanted.title} was not built: it failed", fix="bench run … --retry-failed"
             ) from error
+
+    def once(self, what: str, compute: Callable[[], SharedResult]) -> SharedResult:
+        """Return what all trials of a run share: the first that asks computes it.
+
+        A run that goes on after a kill computes it again, so the result may depend on nothing but
+        task, split, student, protocol and seed, and must leave global generators as they were.
+
+        Args:
+            what: its name, with the settings that it depends on.
+            compute: is called if it is not there.
+        """
+        parts = (what, self._task, self._split.fingerprint, self.protocol, self.seed)
+        key = "\n".join(map(repr, (*parts, self._refs["student"])))
+        # The cache of trained teachers holds one thing of any kind.
+        return cast(
+            "SharedResult", self._models.shared(key, cast("Callable[[], TaskModel]", compute))
+        )
 
     def updates(self, batch_size: int) -> int:
         """Return the number of updates of a training that is not stopped early."""

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from fewbench.errors import BenchError
-from fewbench.methods.amulap.model import SHOWN, ManyWordsModel
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.fit_context import FitContext, Models
+from fewbench.nn.many_words import SHOWN, ManyWordsModel
 from fewbench.registry.methods import methods
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.settings import bind

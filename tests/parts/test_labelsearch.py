@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fewbench.errors import BenchError
-from fewbench.methods.amulap.search import (
+from fewbench.nn.label_search import (
     best_k,
     class_means,
     cut,

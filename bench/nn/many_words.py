@@ -1,6 +1,6 @@
-"""A prompt model whose label words are found by search: thesis, section 6.3.1.
+"""Prompt models whose label words are found by search: summed (AMuLaP), or averaged (PETAL).
 
-Axes: B batch, C classes, n examples, V vocabulary.
+thesis, section 6.3.1; Schick et al., 2020. Axes: B batch, C classes, n examples, V vocabulary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch, by_length
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.task_model import TOKENS_A_BATCH, TaskModel
-from fewbench.nn.verbalizer import SumVerbalizer
+from fewbench.nn.verbalizer import SumVerbalizer, Verbalizer
 from fewbench.types import Example, Json, Task
 
 if TYPE_CHECKING:
@@ -87,3 +87,19 @@ class ManyWordsModel(PromptModel):
             "label_words": dict(zip(self.task.labels, tokens, strict=True)),
             "words_a_class": [len(ids) for ids in self.words],
         }
+
+
+class MeanWordsModel(ManyWordsModel):
+    """Answers by the mean score (logit) of each class's label words, as PET does.
+
+    A single word a class is a prompt as LM-BFF has it.
+    """
+
+    def use(self, words: tuple[tuple[int, ...], ...]) -> None:
+        """Set the label words: token ids, class by class."""
+        self.words = words
+        self.verbalizer = Verbalizer(words).to(self.backbone.device)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the cross-entropy of the softmax over class scores."""
+        return PromptModel.loss(self, batch)
