@@ -19,7 +19,7 @@ from fewbench.types import Example, Json, Task
 
 Rule = Literal["contextual", "pmi"]
 
-CONTENT_FREE: dict[str, tuple[str, ...]] = {"contextual": ("N/A", "", "[MASK]"), "pmi": ("",)}
+CONTENT_FREE: dict[Rule, tuple[str, ...]] = {"contextual": ("N/A", "", "[MASK]"), "pmi": ("",)}
 """The texts that stand in the place of an input's. The last of the three is text, too, no mask."""
 
 
@@ -37,17 +37,8 @@ class CalibratedPrompt(TaskModel):
         super().__init__(backbone, task)
         self.rule = rule
         self.prompt = prompt_model(backbone, task)
-        self.register_buffer("prior", self._content_free())
-
-    @torch.no_grad()
-    def _content_free(self) -> Tensor:
-        """Return the mean of the probabilities for inputs without content, [C]."""
-        examples = [empty_example(self.task, text) for text in CONTENT_FREE[self.rule]]
-        was_training = self.prompt.training
-        self.prompt.eval()
-        scores: Tensor = self.prompt(self.collate(self.prompt._encode_new(examples)))
-        self.prompt.train(was_training)
-        return scores.float().softmax(-1).mean(0)
+        inputs = self.prompt._encode_new(content_free(task, rule))
+        self.register_buffer("prior", mean_shares(self.prompt, inputs))
 
     def blueprint(self) -> Json:
         """Return the rule."""
@@ -75,11 +66,20 @@ class CalibratedPrompt(TaskModel):
 
     def describe(self) -> Json:
         """Return the prompt's description, and its probabilities of classes without content."""
-        prior = [round(share, 6) for share in self.prior.tolist()]
-        return self.prompt.describe() | {"content_free": prior}
+        return self.prompt.describe() | {"content_free": self.prior.tolist()}
 
     def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
         return self.prompt._encode_new(examples)
+
+
+@torch.no_grad()
+def mean_shares(model: TaskModel, inputs: Sequence[Encoded]) -> Tensor:
+    """Return the mean of a model's class probabilities for some inputs, [C]."""
+    was_training = model.training
+    model.eval()
+    scores: Tensor = model(model.collate(inputs))
+    model.train(was_training)
+    return scores.float().softmax(-1).mean(0)
 
 
 def calibrated(scores: Tensor, prior: Tensor, rule: Rule) -> Tensor:
@@ -95,7 +95,7 @@ def calibrated(scores: Tensor, prior: Tensor, rule: Rule) -> Tensor:
     return scores.float().softmax(-1) / prior
 
 
-def empty_example(task: Task, text: str) -> Example:
-    """Return an input without content: a text in the place of each of its own, and no options."""
-    texts = (text,) if task.format == "single" else (text, text)
-    return Example(f"content-free {text}", texts)
+def content_free(task: Task, rule: Rule) -> list[Example]:
+    """Return inputs without content: a text in the place of each of their own, and no options."""
+    count = 1 if task.format == "single" else 2
+    return [Example(f"content-free {text}", (text,) * count) for text in CONTENT_FREE[rule]]

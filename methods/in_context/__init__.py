@@ -7,11 +7,14 @@ regression interpolates between its two words.
 
 Neither paper says what happens to demonstrations that do not fit. Here all queries share one set, a
 demonstration is cut to an equal share of the room, and a class never has more of them than another.
+
+With `calibration`, what the model answers to inputs without content behind the same demonstrations
+is taken out of its answers, as in `zero-shot`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
@@ -23,6 +26,7 @@ from .demonstrations import InContextModel, demonstrate
 PAPER = "Brown et al., 2020; thesis, section 6.4"
 NEEDS = ("student", "words")
 BACKBONES = ("masked", "causal")
+PRESETS = {"calibrated": {"calibration": "contextual"}, "pmi": {"calibration": "pmi"}}
 
 
 def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
@@ -36,7 +40,14 @@ def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: A
         )
 
 
-def fit(task: Task, split: Split, kit: FitContext, *, demonstrations: Natural = 32) -> Predictor:
+def fit(
+    task: Task,
+    split: Split,
+    kit: FitContext,
+    *,
+    demonstrations: Natural = 32,
+    calibration: Literal["none", "contextual", "pmi"] = "none",
+) -> Predictor:
     """Choose and order the demonstrations by the seed, without looking at dev.
 
     Raises:
@@ -50,4 +61,5 @@ def fit(task: Task, split: Split, kit: FitContext, *, demonstrations: Natural = 
             f"fit beside a query in the {backbone.places} tokens that {backbone.ref.name} reads",
             fix="a model that reads more, a task with a smaller max_length, or --methods zero-shot",
         )
-    return InContextModel(backbone, task, chosen, len(split.train))
+    rule = None if calibration == "none" else calibration
+    return InContextModel(backbone, task, chosen, len(split.train), rule)

@@ -17,6 +17,7 @@ from torch import Tensor
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch, Encoded
+from fewbench.nn.calibration import Rule, calibrated, content_free, mean_shares
 from fewbench.nn.causal import CausalBackbone, opening
 from fewbench.nn.kinds import prompt_model
 from fewbench.nn.prompt import PromptModel
@@ -44,7 +45,10 @@ class InContextModel(TaskModel):
         demonstrations: what stands before each query (`demonstrate`), each an example's id and its
             token ids.
         candidates: the number of examples they were chosen from.
+        calibration: the rule by which its answers to no content are taken out of its answers.
     """
+
+    prior: Tensor
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class InContextModel(TaskModel):
         task: Task,
         demonstrations: Sequence[tuple[str, Sequence[int]]],
         candidates: int,
+        calibration: Rule | None = None,
     ) -> None:
         super().__init__(backbone, task)
         self.prompt = prompt_model(backbone, replace(task, max_length=query_length(backbone, task)))
@@ -61,10 +66,20 @@ class InContextModel(TaskModel):
         ]
         self.context = tuple(chain.from_iterable(ids for _, ids in self.demonstrations))
         self.start = len(opening(backbone)) if isinstance(backbone, CausalBackbone) else 1
+        self.calibration: Rule | None = None  # as long as it is asked for its prior
+        if calibration:
+            inputs = self.prompt._encode_new(content_free(task, calibration))
+            prior = mean_shares(self, [self._behind(encoded) for encoded in inputs])
+            self.register_buffer("prior", prior)
+            self.calibration = calibration
 
     def blueprint(self) -> Json:
         """Return the demonstrations."""
-        return {"demonstrations": self.demonstrations, "candidates": self.candidates}
+        return {
+            "demonstrations": self.demonstrations,
+            "candidates": self.candidates,
+            "calibration": self.calibration,
+        }
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Return queries as token ids behind the demonstrations, which were tokenised once."""
@@ -78,9 +93,9 @@ class InContextModel(TaskModel):
         return encoded._replace(sequences=(moved,))
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return class scores (logits), [B, C]."""
+        """Return class scores (logits, or calibrated ones), [B, C]."""
         scores: Tensor = self.prompt(batch)
-        return scores
+        return calibrated(scores, self.prior, self.calibration) if self.calibration else scores
 
     def answer(self, scores: Tensor) -> Tensor:
         """Return probabilities [B, C], or values [B] for regression."""
@@ -88,18 +103,23 @@ class InContextModel(TaskModel):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the prompt's loss."""
-        return self.prompt.loss(batch)
+        return self.prompt.loss_of(self(batch), batch.labels)
 
     def describe(self) -> Json:
         """Return the prompt's description and the demonstrations before it, in their order."""
-        return self.prompt.describe() | {
-            "demonstrations": {
-                "used": len(self.demonstrations),
-                "of": self.candidates,
-                "tokens": len(self.context),
-                "examples": [example for example, _ in self.demonstrations],
+        prior = {"content_free": self.prior.tolist()} if self.calibration else {}
+        return (
+            self.prompt.describe()
+            | prior
+            | {
+                "demonstrations": {
+                    "used": len(self.demonstrations),
+                    "of": self.candidates,
+                    "tokens": len(self.context),
+                    "examples": [example for example, _ in self.demonstrations],
+                }
             }
-        }
+        )
 
     def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
         return self.prompt._encode_new(examples)

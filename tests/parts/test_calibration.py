@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewbench.data.template import render
-from fewbench.nn.calibration import CONTENT_FREE, CalibratedPrompt, calibrated, empty_example
+from fewbench.nn.calibration import CalibratedPrompt, calibrated, content_free
 from fewbench.nn.fit_context import Models
 from fewbench.nn.kinds import prompt_model
 from fewbench.registry.methods import methods
@@ -44,7 +44,7 @@ def test_the_prior_is_the_mean_answer_to_inputs_without_content(tiny_model, rule
     task = toy_task(kind)
     model = CalibratedPrompt(backbone, task, rule).eval()
     prompt = prompt_model(backbone, task).eval()
-    examples = [empty_example(task, text) for text in CONTENT_FREE[rule]]
+    examples = content_free(task, rule)
     with torch.no_grad():
         shares = torch.cat(
             [prompt(prompt.collate(prompt.encode([e]))).softmax(-1) for e in examples]
@@ -57,9 +57,10 @@ def test_the_prior_is_the_mean_answer_to_inputs_without_content(tiny_model, rule
 
 def test_content_free_inputs_stand_where_the_texts_do():
     pair = toy_task("pair")
-    assert render(pair.template, empty_example(pair, "N/A"), "_") == "N/? _, n/A"
+    shown = [render(pair.template, example, "_") for example in content_free(pair, "contextual")]
+    assert shown == ["N/? _, n/A", "? _, ", "[MASK? _, [MASK]"]
     single = toy_task("single")
-    assert render(single.template, empty_example(single, ""), "_") == " It was _."
+    assert [render(single.template, e, "_") for e in content_free(single, "pmi")] == [" It was _."]
 
 
 @pytest.mark.parametrize("preset", ["calibrated", "pmi"])
@@ -72,3 +73,22 @@ def test_runs_calibrate_and_say_by_what(tiny_model, preset):
     assert prior.sum() == pytest.approx(1, abs=1e-5)
     ratio = plain.probabilities / prior
     assert (predictions.probabilities.argmax(1) == ratio.argmax(1)).all()
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_demonstrations_stand_before_no_content_too(tiny, family):
+    method = methods()["in-context"]
+    given = {"demonstrations": 3}
+    plain = carry_out(toy_job(method, tiny(family), settings=given), Models(torch.device("cpu")), 1)
+    job = toy_job(method, tiny(family), settings=given | bind(method, ["calibrated"]))
+    record, predictions = carry_out(job, Models(torch.device("cpu")), 1)
+    assert record.status == "ok", record.error
+    prior = torch.tensor(record.details["content_free"])
+    expected = (torch.tensor(plain[1].probabilities) / prior).softmax(-1)
+    np.testing.assert_allclose(predictions.probabilities, expected, atol=1e-4)
+    bare = carry_out(
+        toy_job(methods()["zero-shot"], tiny("bert"), settings={"calibration": "contextual"}),
+        Models(torch.device("cpu")),
+        1,
+    )
+    assert bare[0].details["content_free"] != record.details["content_free"]
