@@ -8,8 +8,8 @@ with `tune` that of a model fine-tuned by the protocol (setting 3).
 
 Departs from the paper: with more than three classes candidates are so few that a million
 assignments are scored (31 words for four classes, 15 for five, 10 for six; the paper takes 30 and,
-for trec, the neighbours of manual words), and a protocol of fewer than 1,000 updates tunes one
-assignment for each ten updates. For classification only.
+for trec, the neighbours of manual words), and a protocol of fewer than 1,000 updates tunes fewer
+assignments, in proportion. For classification only.
 """
 
 from __future__ import annotations

@@ -23,9 +23,6 @@ TUNED = 100
 SCORED = 1_000_000
 """Assignments that are scored on train at most: with 100 words, those of three classes."""
 
-UPDATES_EACH = 10
-"""A protocol of fewer than 1,000 updates tunes one assignment for each ten of its updates."""
-
 LR, BATCH_SIZE = 1e-5, 8
 """The search fine-tunes with these alone."""
 
@@ -51,10 +48,10 @@ def tuned_assignments(
         task: gives the template.
         split: gives train and dev.
         kit: gives the model and the protocol.
-        tuned: the number of assignments that are fine-tuned; None means 100, and fewer where the
-            protocol trains for less than 1,000 updates.
+        tuned: the number of assignments that are fine-tuned; None means 100, in proportion to
+            the updates of a protocol that has fewer than 1,000.
     """
-    count = tuned or min(TUNED, max(2, kit.updates(BATCH_SIZE) // UPDATES_EACH))
+    count = tuned or kit.in_proportion(TUNED, BATCH_SIZE)
     return kit.once(f"{count} tuned assignments", lambda: _search(task, split, kit, count))
 
 

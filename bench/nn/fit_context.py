@@ -240,6 +240,14 @@ class FitContext(PrepareContext):
         """Return the number of updates of a training that is not stopped early."""
         return self.protocol.in_updates(len(self._split.train), batch_size).max_steps
 
+    def in_proportion(self, most: int, batch_size: int) -> int:
+        """Return `most`, or where a training has fewer than 1,000 updates, as much less; 2 or more.
+
+        For what a paper repeats `most` times beside LM-BFF's 1,000 updates, and would take longer
+        than all else in a short protocol.
+        """
+        return min(most, max(2, most * self.updates(batch_size) // 1000))
+
     def train(
         self,
         model: TaskModel,

@@ -194,6 +194,16 @@ def test_a_search_is_of_its_own_run(fit):
     assert other.once("b", lambda: 4) == 4
 
 
+@pytest.mark.parametrize(("updates", "assignments", "draws"), [(1000, 100, 16), (4000, 100, 16)])
+def test_short_protocols_repeat_less(fit, updates, assignments, draws):
+    _, _, kit = fit("petal")
+    assert (kit.in_proportion(100, 8), kit.in_proportion(16, 8)) == (2, 2)  # three updates
+    kit.protocol = replace(kit.protocol, max_steps=updates)
+    assert (kit.in_proportion(100, 8), kit.in_proportion(16, 8)) == (assignments, draws)
+    kit.protocol = replace(kit.protocol, max_steps=60)
+    assert (kit.in_proportion(100, 8), kit.in_proportion(16, 8)) == (6, 2)
+
+
 def test_amulap_by_auto_l_takes_words_of_tuned_assignments(fit):
     words, _, _ = fit("amulap", z="auto-l", k=8)
     _, _, kit = fit("auto-l")

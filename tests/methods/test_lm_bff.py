@@ -119,7 +119,7 @@ def test_a_class_with_the_input_alone_shows_nothing(tiny_model):
     job = toy_job(methods()["lm-bff"], tiny_model, k=1)
     record, _ = carry_out(job, Models(torch.device("cpu")), 1)
     assert record.status == "ok", record.error
-    assert record.details["demonstrations"] == {"of": 3, "draws": 16}
+    assert record.details["demonstrations"] == {"of": 3, "draws": 2}
 
 
 def test_the_encoder_is_the_pretrained_model_and_is_not_kept(model, job):
