@@ -245,9 +245,9 @@ def reproduce(
     from fewbench.data.hub import go_offline
     from fewbench.registry.protocols import get_protocol
     from fewbench.report.published import published_folder, read_published
-    from fewbench.report.reproduce.cells import Known, plan_cells
     from fewbench.report.reproduce.figures import compared
     from fewbench.report.reproduce.jobs import plan_jobs, stand_ins
+    from fewbench.report.reproduce.mapping import Known, plan_cells
     from fewbench.report.reproduce.show import flat_rows
     from fewbench.report.reproduce.tables import find_table, printed_tables
     from fewbench.runner.plan import Request

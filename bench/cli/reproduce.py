@@ -134,8 +134,8 @@ def reproduce(
     those that there are.
     """
     from fewbench.data.hub import go_offline
-    from fewbench.report.reproduce.cells import Known, plan_cells
     from fewbench.report.reproduce.jobs import plan_jobs, stand_ins
+    from fewbench.report.reproduce.mapping import Known, plan_cells
     from fewbench.report.reproduce.part import TablePart
     from fewbench.runner.plan import Request
     from fewbench.store.store import Store
@@ -198,7 +198,8 @@ def _table_asked(
 
 def _list(tables: Sequence[PrintedTable], form: str) -> None:
     """Print the tables that there are, and how many of their cells can be had here."""
-    from fewbench.report.reproduce.cells import Known, StandIns, plan_cells
+    from fewbench.report.reproduce.cells import StandIns
+    from fewbench.report.reproduce.mapping import Known, plan_cells
 
     known = Known()
     rows = []

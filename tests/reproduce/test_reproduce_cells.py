@@ -15,21 +15,19 @@ from fewbench.report import render
 from fewbench.report.published import k_option, read_published
 from fewbench.report.render.fold import text_width
 from fewbench.report.reproduce import show
-from fewbench.report.reproduce.cells import (
+from fewbench.report.reproduce.cells import NO_PARTS, NOT_ASKED, StandIns
+from fewbench.report.reproduce.commands import commands
+from fewbench.report.reproduce.figures import ComparedCell, ComparedRow, Ours
+from fewbench.report.reproduce.mapping import (
     HIDDEN,
     IS_TEACHER,
     NO_METHOD,
-    NO_PARTS,
     NO_STUDENT,
     NO_TEACHER,
-    NOT_ASKED,
     Known,
-    StandIns,
     plan_cells,
     teacher_of,
 )
-from fewbench.report.reproduce.commands import commands
-from fewbench.report.reproduce.figures import ComparedCell, ComparedRow, Ours
 from fewbench.report.reproduce.part import TablePart
 from fewbench.report.reproduce.tables import TITLES, find_table, of_paper, printed_tables
 
@@ -189,8 +187,9 @@ def test_models_that_are_not_named_are_a_reason(known):
 
 
 def test_a_mean_needs_all_numbers_that_it_is_over(known):
+    augmented = row_of(planned("smash 2", known), "dR-b distill bt10")
+    assert {cell.reason for cell in augmented.cells} == {NO_METHOD}
     plan = planned("prompt-distiller 1", known)
-    assert {cell.reason for cell in row_of(plan, "FT: TinyBERT [15]").cells} == {NO_METHOD}
     row = row_of(plan, "PT: Prompt-KD")
     assert row.cells[-1].how == "average" and len(row.parts()) == 8
     run = row.cells[0].runs
@@ -259,3 +258,18 @@ def test_full_data_in_a_table_of_few_shots_has_its_protocol_and_seeds(known):
 )
 def test_a_printed_k_as_the_option_takes_it(text, k):
     assert k_option(text) == k
+
+
+def test_a_pretrained_student_is_loyal_to_the_run_of_the_teachers_row(known):
+    plan = planned("thesis 4.1", known)
+    row = row_of(plan, "DistilBERT [Sanh et al., 2019]")
+    assert [cell.how for cell in row.cells].count("loyalty") == 2
+    loyal = [cell for cell in row.cells if cell.how == "loyalty"]
+    assert {cell.runs.student for cell in loyal} == {"small"}
+    (teacher,) = {cell.teacher for cell in loyal}
+    assert (teacher.method, teacher.student, teacher.task) == ("ft", "large", "mnli@glue")
+    assert teacher in plan.runs
+    refused = plan.refusing({teacher: "no such model"})
+    assert {
+        c.reason for c in row_of(refused, row.label).cells if c.number.metric.endswith("loyalty")
+    } == {"no such model"}

@@ -11,6 +11,7 @@ import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from fewbench.report.published import COLUMNS, published_folder
@@ -29,6 +30,7 @@ FT,Teacher FT,ft,#Param,,big,4,parameters_m,110,,,
 ,KD,vanilla-kd,Sent,demo-sentiment@demo,small,4,accuracy,66.0,,5,GLUE test server
 ,KD,vanilla-kd,L-L,demo-sentiment@demo,small,4,label_loyalty,90.0,0.2,5,
 ,KD,vanilla-kd,Attack,demo-sentiment@demo,small,4,after_attack_accuracy,9.0,0.2,5,
+,Small FT,ft,L-L,demo-sentiment@demo,small,4,label_loyalty,80.0,,5,
 ,Zero,zero-shot,Sent,demo-sentiment@demo,small,,accuracy,50.0,,,
 ,Zero tiny,zero-shot,Sent,demo-sentiment@demo,tiny,,accuracy,49.0,,,
 ,Other,,Sent,demo-sentiment@demo,small,4,accuracy,50.0,,,
@@ -86,16 +88,16 @@ def test_the_plan_counts_every_cell_and_writes_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
     assert files(tmp_path) == before
     lines = [line.strip() for line in done.stdout.splitlines()]
-    assert "11 cells:" in lines
-    counts = lines[lines.index("11 cells:") + 1 :][:6]
-    assert [int(line.split()[0]) for line in counts] == [5, 1, 1, 1, 1, 2]
+    assert "12 cells:" in lines
+    counts = lines[lines.index("12 cells:") + 1 :][:6]
+    assert [int(line.split()[0]) for line in counts] == [5, 1, 2, 1, 1, 2]
     assert "the same runs here: Zero (small); Zero tiny (tiny)" in done.stdout
     assert any(
         line.startswith("bench run --methods ft --tasks demo-sentiment@demo") for line in lines
     )
     commands = " ".join(done.stdout.replace("\\\n", " ").split())
     assert "--student fewbench-micro --teacher fewbench-mini" in commands
-    assert "12 runs to do" in done.stderr
+    assert "15 runs to do" in done.stderr
 
 
 def test_the_plan_as_json_lists_every_cell(tmp_path):
@@ -103,26 +105,40 @@ def test_the_plan_as_json_lists_every_cell(tmp_path):
     done = bench("reproduce", *ASKED, "--dry-run", "--json", "--results", tmp_path)
     plan = json.loads(done.stdout)
     assert (plan["protocol"], plan["protocol_of_paper"], plan["seeds"]) == ("demo", None, [1, 2, 3])
-    assert (plan["runs"], plan["todo"], plan["cells_of_table"]) == (12, 12, 11)
-    assert len(plan["cells"]) == 11 and len(plan["commands"]) == 3
+    assert (plan["runs"], plan["todo"], plan["cells_of_table"]) == (15, 15, 12)
+    assert len(plan["cells"]) == 12 and len(plan["commands"]) == 4
     assert [cell["reason"] for cell in plan["cells"] if cell["how"] == "none"] == [
         "the task 'mars' is not here",
         "no method here does this",
     ]
 
 
+def answers_by_seed(store, records):
+    """Map student and split seed of the ft runs on demo-sentiment to their answers."""
+    wanted = [r for r in records if (r.run.method, r.run.task) == ("ft", "demo-sentiment")]
+    return {(r.run.student.name, r.run.seed): store.predictions(r).array.argmax(1) for r in wanted}
+
+
 def test_ours_stands_beside_theirs(made):
     results, done = made
     assert done.returncode == 0, done.stderr
     cells = {(cell["row"], cell["column"]): cell for cell in json.loads(done.stdout)}
-    assert len(cells) == 11
+    assert len(cells) == 12
     records = [record for record in Store(results).records() if record.run.limit == 40]
 
     def scores(method, task):
-        found = [r for r in records if (r.run.method, r.run.task) == (method, task)]
+        found = [
+            r
+            for r in records
+            if (r.run.method, r.run.task) == (method, task)
+            and (r.run.teacher or r.run.student.name == "fewbench-mini")
+        ]
         return [100 * r.scores["test"]["accuracy"] for r in sorted(found, key=lambda r: r.run.seed)]
 
     teacher = [r for r in records if r.run.student and r.run.student.name == "fewbench-mini"]
+    answers = answers_by_seed(Store(results), records)
+    same = [np.mean(answers["fewbench-mini", n] == answers["fewbench-micro", n]) for n in (1, 2, 3)]
+    assert cells["Small FT", "L-L"]["ours"] == pytest.approx(100 * np.mean(same), abs=1e-3)
     assert {r.run.method for r in teacher} == {"ft"}
     for row, column, method, task in (
         ("Teacher FT", "Sent", "ft", "demo-sentiment"),
@@ -152,13 +168,13 @@ def test_ours_stands_beside_theirs(made):
 def test_a_second_call_runs_nothing_and_show_does_not_need_to(made):
     results, _ = made
     again = bench("reproduce", *ASKED, "--results", results)
-    assert again.returncode == 0 and "nothing to do: all 12 runs have a record" in again.stderr
+    assert again.returncode == 0 and "nothing to do: all 15 runs have a record" in again.stderr
     shown = bench("reproduce", *ASKED, "--show", "--results", results)
     assert shown.stdout == again.stdout
     assert "NOT COMPARABLE" in shown.stdout and "‡" in shown.stdout
     flat = bench("reproduce", *ASKED, "--show", "--format", "csv", "--results", results)
     rows = list(csv.DictReader(io.StringIO(flat.stdout)))
-    assert len(rows) == 11 and rows[0]["ours"] and rows[0]["published"] == "70.0"
+    assert len(rows) == 12 and rows[0]["ours"] and rows[0]["published"] == "70.0"
     for form, sign in (("markdown", "|"), ("latex", "\\begin{tab")):
         done = bench("reproduce", *ASKED, "--show", "--format", form, "--results", results)
         assert sign in done.stdout and "Teacher FT" in done.stdout
@@ -167,7 +183,7 @@ def test_a_second_call_runs_nothing_and_show_does_not_need_to(made):
 def test_a_part_of_it(made):
     results, _ = made
     done = bench("reproduce", *ASKED, "--row", "teacher", "--dry-run", "--results", results)
-    assert "4 cells of 11, those asked for:" in done.stdout and "Zero" not in done.stdout
+    assert "4 cells of 12, those asked for:" in done.stdout and "Zero" not in done.stdout
     done = bench("reproduce", *ASKED, "--tasks", "sst-2", "--dry-run", "--results", results)
     assert done.returncode == 2 and "no number of this table" in done.stderr
 

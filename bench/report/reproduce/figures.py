@@ -13,7 +13,7 @@ import numpy as np
 
 from fewbench.report.reproduce.cells import CellRuns, PlannedCell, PlannedRow, TablePlan
 from fewbench.report.statistics.crossed import Paired, estimate
-from fewbench.report.tables.beyond import MeasuredScores, figures, loyalties
+from fewbench.report.tables.beyond import MeasuredScores, figures, loyalties, loyalty_to
 from fewbench.runner.jobs import Job
 from fewbench.store.measurement import Shelf
 from fewbench.store.record import Record
@@ -156,25 +156,34 @@ class _Stored:
     def _measured(self, cell: PlannedCell, record: Record) -> float | None:
         """Return the figure that a measurement of a run has for a cell, the first by its name."""
         wanted = FIGURES[cell.number.metric]
-        for scores in self._measurements(cell.how, record):
+        for scores in self._measurements(cell, record):
             for name, _, value in figures(cell.how, "", scores):
                 if name == wanted:
                     return value
         return None
 
-    def _measurements(self, kind: str, record: Record) -> Iterator[MeasuredScores]:
+    def _measurements(self, cell: PlannedCell, record: Record) -> Iterator[MeasuredScores]:
         """Yield the scores of a run's measurements of a kind; of attacks, those of TextFooler."""
-        if kind == "loyalty":
-            loyalty = loyalties(record, self._teachers, self._store)
+        if cell.how == "loyalty":
+            loyalty = self._loyalty(cell, record)
             yield from [] if loyalty is None else [loyalty]
             return
         if self._shelf is None:
             self._shelf = Shelf(self._store)
-        for found in sorted(self._shelf.of(record, kind), key=lambda one: one.name):
-            if kind != "attack" or (
+        for found in sorted(self._shelf.of(record, cell.how), key=lambda one: one.name):
+            if cell.how != "attack" or (
                 found.name.startswith("textfooler") and "drawn" in found.settings
             ):
                 yield found.scores
+
+    def _loyalty(self, cell: PlannedCell, record: Record) -> dict[str, float] | None:
+        """Return a run's loyalty to its teacher, or to the teacher's row on its split."""
+        if cell.teacher is None:
+            return loyalties(record, self._teachers, self._store)
+        for other in self._records.get(cell.teacher, ()):
+            if other.run.seed == record.run.seed:
+                return loyalty_to(other, record, self._store)
+        return None
 
 
 def _records(jobs: Iterable[Job], store: Store) -> list[Record]:

@@ -15,10 +15,10 @@ from fewbench.report.reproduce.cells import (
     PlannedCell,
     PlannedRow,
     TablePlan,
-    teacher_of,
 )
 from fewbench.report.reproduce.commands import commands
 from fewbench.report.reproduce.figures import ComparedCell, ComparedRow, Ours
+from fewbench.report.reproduce.mapping import teacher_of
 from fewbench.report.tables.grid import Grid, GridCell
 from fewbench.types import Json
 

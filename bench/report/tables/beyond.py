@@ -157,8 +157,11 @@ def loyalties(
 ) -> dict[str, float] | None:
     """Return the label and probability loyalty of a run to its teacher's, if that is stored."""
     teacher = own_teacher(student, teachers)
-    if teacher is None:
-        return None
+    return None if teacher is None else loyalty_to(teacher, student, store)
+
+
+def loyalty_to(teacher: Record, student: Record, store: Store) -> dict[str, float] | None:
+    """Return the label and probability loyalty of a run to another, if they have one."""
     try:
         pair = paired(teacher, student, store)
         return {"label": label_loyalty(*pair), "probability": probability_loyalty(*pair)}
