@@ -1,7 +1,8 @@
-"""Score against a setting of methods, `sweep:setting=alpha`: thesis Figures 5.3 and 5.4.
+"""Score against any setting of methods, alpha say: thesis Figures 5.3 and 5.4.
 
-A line is a method whose runs differ in that setting. Where no run fixes it, but a grid searches it
-(`sweep:setting=lr`), the score is the best on dev of the trials with each value.
+`sweep:setting=alpha` names it. A line is a method whose runs differ in that setting. Where no run
+fixes it, but a grid searches it (`sweep:setting=lr`), the score is the best on dev of the trials
+with each value.
 """
 
 from __future__ import annotations
