@@ -64,10 +64,11 @@ def test_content_free_inputs_stand_where_the_texts_do():
 
 
 @pytest.mark.parametrize("preset", ["calibrated", "pmi"])
-def test_runs_calibrate_and_say_by_what(tiny_model, preset):
-    method = methods()["zero-shot"]
-    plain = carry_out(toy_job(method, tiny_model), Models(torch.device("cpu")), 1)[1]
-    job = toy_job(method, tiny_model, settings=bind(method, [preset]))
+@pytest.mark.parametrize("model", ["tiny_model", "tiny_t5"])
+def test_runs_calibrate_and_say_by_what(request, model, preset):
+    method, folder = methods()["zero-shot"], request.getfixturevalue(model)
+    plain = carry_out(toy_job(method, folder), Models(torch.device("cpu")), 1)[1]
+    job = toy_job(method, folder, settings=bind(method, [preset]))
     record, predictions = carry_out(job, Models(torch.device("cpu")), 1)
     prior = np.array(record.details["content_free"])
     assert prior.sum() == pytest.approx(1, abs=1e-5)
