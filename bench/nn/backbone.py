@@ -48,7 +48,8 @@ class Backbone(nn.Module):
 
     `encodings` holds token ids by view (template, task) and example (id, texts, options); copies of
     one backbone share it. `changes` lists what was done to the model's structure, as
-    `fewbench.nn.prune` can redo it. Without `has_head` its checkpoint had no language head.
+    `fewbench.nn.prune` can redo it. Without `has_head` its checkpoint had no language head. With a
+    `prompt`, a masked model looks the ids -P to -1 up in what it returns, [P, E].
 
     Axes: S sequences, N tokens, d width, W words, V vocabulary.
     """
@@ -68,6 +69,7 @@ class Backbone(nn.Module):
         self.tokenizer = tokenizer
         self.ref = ref
         self.changes: list[Json] = []
+        self.prompt: nn.Module | None = None
         self._adapt()
 
     def _adapt(self) -> None:
@@ -137,6 +139,8 @@ class Backbone(nn.Module):
 
     def _embedder(self) -> Embedder:
         words = self.model.get_input_embeddings()  # type: ignore[operator]
+        if self.prompt is not None:
+            words = SoftEmbedding(words, self.prompt())
         return self._family.embedder(self.model)._replace(words=words)
 
     def _before_vocabulary(self, batch: Batch) -> Tensor:
@@ -230,3 +234,17 @@ class FocusedEmbedding(nn.Module):
             IndexError: a token that was not named when the focus began.
         """
         return F.embedding(self.row_of[ids], self.weight, self.padding_idx)
+
+
+class SoftEmbedding(nn.Module):
+    """Word embeddings that look up the ids -P to -1 in a soft prompt [P, E]."""
+
+    def __init__(self, words: nn.Embedding, soft: Tensor) -> None:
+        super().__init__()
+        self.words = words
+        self.soft = soft
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the embeddings [..., E] of ids [...]."""
+        soft = self.soft[ids.clamp(max=-1)]  # Python counts from the end too
+        return torch.where(ids[..., None] < 0, soft, self.words(ids.clamp(min=0)))

@@ -18,6 +18,7 @@ from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.checkpoint import Checkpoints, Stateful
 from fewbench.nn.kinds import open_backbone
+from fewbench.nn.optimizer import Rates
 from fewbench.nn.serialize import duplicate, unpack
 from fewbench.nn.task_model import TaskModel
 from fewbench.nn.trainer import History, Loss, train
@@ -260,6 +261,7 @@ class FitContext(PrepareContext):
         carries: Sequence[Stateful] | None = None,
         beside: nn.Module | None = None,
         keep_last: bool = False,
+        rates: Rates = (),
     ) -> History:
         """Train on the split's train part by the protocol, and keep the best dev checkpoint.
 
@@ -267,8 +269,8 @@ class FitContext(PrepareContext):
         `split.train`. The curve goes into the record. A killed run goes on within the training if
         `carries` lists what model and loss change from update to update besides weights, buffers
         and the global generators (nothing: an empty list). If that is not said, the training starts
-        again. With `keep_last` the last update is kept and dev is not asked: what is trained gives
-        no predictions yet.
+        again. `rates` names modules whose learning rate is a multiple of `lr`. With `keep_last` the
+        last update is kept and dev is not asked: what is trained gives no predictions yet.
         """
         checkpoint = None
         if self._checkpoints is not None and carries is not None:
@@ -292,6 +294,7 @@ class FitContext(PrepareContext):
             carries=carries or (),
             checkpoint=checkpoint,
             beside=beside,
+            rates=rates,
         )
         self.notes["best_step"] = history.best_step
         self.notes["curve"] = [[step, round(dev, 6)] for step, dev in history.curve]

@@ -66,25 +66,32 @@ class Optimizer:
             }
 
 
-def make_optimizer(model: nn.Module, lr: float, protocol: Protocol) -> Optimizer:
+Rates = Sequence[tuple[nn.Module, float]]
+"""Modules whose learning rate is a multiple of the others'."""
+
+
+def make_optimizer(model: nn.Module, lr: float, protocol: Protocol, rates: Rates = ()) -> Optimizer:
     """Return a protocol's optimizer of a model; biases and norms do not decay.
 
-    Parameters become views of one vector, or of two where weights decay.
+    Parameters become views of one vector for each decay and rate.
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    decay = protocol.weight_decay
-    if decay:
-        matrices = [parameter for parameter in trained if parameter.ndim > 1]
-        others = [parameter for parameter in trained if parameter.ndim <= 1]
-        decays = [(matrices, decay), (others, 0.0)]
-    else:
-        decays = [(trained, 0.0)]
-    groups = [
-        {"params": [_as_views_of_one(parameters)], "weight_decay": share}
-        for parameters, share in decays
-        if parameters
-    ]
-    adamw = torch.optim.AdamW(groups, lr=lr, fused=True)
+    factors = {
+        id(parameter): factor for module, factor in rates for parameter in module.parameters()
+    }
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            decay = protocol.weight_decay if parameter.ndim > 1 else 0.0
+            key = (factors.get(id(parameter), 1.0), -decay)
+            groups.setdefault(key, []).append(parameter)
+    adamw = torch.optim.AdamW(
+        [
+            {"params": [_as_views_of_one(parameters)], "weight_decay": -decay, "lr": factor * lr}
+            for (factor, decay), parameters in sorted(groups.items())
+        ],
+        lr=lr,
+        fused=True,
+    )
     return Optimizer(adamw, LambdaLR(adamw, rate_schedule(protocol)), protocol.max_grad_norm)
 
 

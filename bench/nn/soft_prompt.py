@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from fewbench.errors import BenchError
-from fewbench.nn.backbone import Backbone
+from fewbench.nn.backbone import Backbone, SoftEmbedding
 from fewbench.nn.batch import Batch, Encoded, Tokens
 from fewbench.nn.kinds import prompt_model
 from fewbench.nn.task_model import TaskModel
@@ -164,20 +164,6 @@ def behind(backbone: Backbone, task: Task, tokens: int) -> Task:
             f"so that {least} positions are left",
         )
     return replace(task, max_length=min(task.max_length, room))
-
-
-class SoftEmbedding(nn.Module):
-    """Word embeddings that look up the ids -P to -1 in a soft prompt [P, E]."""
-
-    def __init__(self, words: nn.Embedding, soft: nn.Parameter) -> None:
-        super().__init__()
-        self.words = words
-        self.soft = soft
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Return the embeddings [..., E] of ids [...]."""
-        soft = self.soft[ids.clamp(max=-1)]  # Python counts from the end too
-        return torch.where(ids[..., None] < 0, soft, self.words(ids.clamp(min=0)))
 
 
 def initial_prompt(

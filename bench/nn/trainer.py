@@ -24,7 +24,7 @@ from fewbench.nn.checkpoint import (
     restore_carried,
     restore_generators,
 )
-from fewbench.nn.optimizer import make_optimizer
+from fewbench.nn.optimizer import Rates, make_optimizer
 from fewbench.nn.task_model import TaskModel
 from fewbench.registry.protocol import Protocol, better
 from fewbench.types import Json
@@ -78,6 +78,7 @@ def train(
     carries: Sequence[Stateful] = (),
     checkpoint: TrainingCheckpoint | None = None,
     beside: nn.Module | None = None,
+    rates: Rates = (),
 ) -> History:
     """Train a model and leave it at its best dev checkpoint.
 
@@ -101,6 +102,7 @@ def train(
         whole_vocabulary: embeddings of tokens beyond those examples and the label words are read.
         carries: what `loss` changes from update to update.
         checkpoint: where the state is kept while training, and what a killed run goes on from.
+        rates: modules of the model whose learning rate is another, as a multiple of `lr`.
 
     Raises:
         BenchError: the loss is not finite.
@@ -109,7 +111,7 @@ def train(
     with _focus(model, (*examples, *also_read), protocol, whole_vocabulary):
         lengths = [example.length for example in examples] if protocol.length_window else []
         order = Shuffled(len(examples), batch_size, seed, lengths, protocol.length_window)
-        training = _Training(model, protocol, lr, order, beside)
+        training = _Training(model, protocol, lr, order, beside, rates)
         stored = checkpoint.read() if checkpoint else None
         if stored is not None:
             training.restore(stored, carries)
@@ -135,9 +137,10 @@ class _Training:
         lr: float,
         order: Shuffled,
         beside: nn.Module | None = None,
+        rates: Rates = (),
     ) -> None:
         self.model, self.protocol, self.order = model, protocol, order
-        self.optimizer = make_optimizer(_joined(model, beside), lr, protocol)
+        self.optimizer = make_optimizer(_joined(model, beside), lr, protocol, rates)
         self.selected = [*self.optimizer.weights, *_moving(model)]
         self.best = [tensor.detach().clone() for tensor in self.selected]
         self.total = torch.zeros((), device=model.backbone.device)
@@ -246,12 +249,16 @@ def _gradient(
 def _focus(
     model: TaskModel, examples: Sequence[Encoded], protocol: Protocol, whole_vocabulary: bool
 ) -> AbstractContextManager[None]:
-    """Train only the embeddings of tokens in use; weight decay would move the others."""
+    """Train only the embeddings of tokens in use; weight decay would move the others.
+
+    Ids below 0 are no words, but a prompt's own.
+    """
     if whole_vocabulary or protocol.weight_decay:
         return nullcontext()
     sequences = chain.from_iterable(example.sequences for example in examples)
     seen = set(chain.from_iterable(sequence.ids for sequence in sequences))
-    return model.backbone.focused(seen | set(model.extra_tokens()))
+    words = {token for token in seen if token >= 0}
+    return model.backbone.focused(words | set(model.extra_tokens()))
 
 
 def _mixed_precision(model: TaskModel) -> AbstractContextManager[object]:

@@ -18,7 +18,9 @@ from fewbench.store.parts import RunTiming
 from fewbench.store.record import to_json
 from fewbench.testing import run_job, toy_job, toy_protocol
 
-TRAINED = sorted(name for name, method in methods().items() if "lr" in method.settings)
+TRAINED = sorted(
+    name for name, method in methods().items() if {"lr", "prompt_lr"} & set(method.settings)
+)
 
 
 CPU = torch.device("cpu")
