@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,14 +18,13 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch, Encoded
 from fewbench.nn.distil import check_depth
 from fewbench.nn.fit_context import PrepareContext
+from fewbench.nn.masking import mask_words
 from fewbench.nn.task_model import TaskModel
 from fewbench.nn.trainer import Loss, train
 from fewbench.registry.pretrained import backbone_kind
 
 MICRO = 32
 """Examples per forward pass: distributions over the vocabulary at all masked words are large."""
-SHARE = 0.15
-"""The masked share of a passage's tokens, as in BERT."""
 
 
 def learn(
@@ -117,32 +116,6 @@ def lesson(
     if objective == "distilbert":
         return lambda batch: distilbert_loss(student, teacher, batch)
     return lambda batch: imitation(student, teacher, batch, hidden, attention)
-
-
-class MaskedBatch(NamedTuple):
-    """A batch with masked tokens: their places [M] in order, and the tokens [M] that were there."""
-
-    batch: Batch
-    places: Tensor
-    answers: Tensor
-
-
-def mask_words(batch: Batch, tokenizer: Any) -> MaskedBatch:
-    """Hide 15% of a batch's ordinary tokens, at least one, as BERT does.
-
-    80% become masks, 10% a random token, 10% stay.
-    """
-    ids = batch.ids.cpu()
-    special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
-    count = max(1, round(SHARE * int((~special).sum())))
-    places = torch.rand(len(ids)).masked_fill(special, -1.0).topk(count).indices.sort().values
-    fate = torch.rand(count)
-    answers = ids[places]
-    inputs = torch.where(fate < 0.9, torch.randint(len(tokenizer), (count,)), answers)
-    inputs = torch.where(fate < 0.8, torch.tensor(tokenizer.mask_token_id), inputs)
-    device = batch.ids.device
-    hidden = replace(batch, ids=ids.index_copy(0, places, inputs).to(device))
-    return MaskedBatch(hidden, places.to(device), answers.to(device))
 
 
 def distilbert_loss(student: Backbone, teacher: Backbone, batch: Batch) -> Tensor:

@@ -18,13 +18,13 @@ from fewbench.methods.smash.distill import (
     learn,
     lesson,
     load_weights,
-    mask_words,
     weights,
 )
 from fewbench.nn.batch import Encoded, Tokens, collate
 from fewbench.nn.fit_context import Models, PrepareContext
 from fewbench.nn.kinds import open_backbone
 from fewbench.nn.losses import attention_mse, hidden_mse, masked_distillation
+from fewbench.nn.masking import mask_words
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.prune import truncate
 from fewbench.registry.pretrained import find_model
