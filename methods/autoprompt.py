@@ -197,7 +197,8 @@ def _search(
     curve: list[tuple[int, float]] = [(0, round(best_score, 6))]
     for step in range(1, kit.updates(batch_size) + 1):
         place = int(torch.randint(model.places.total, (), generator=places))
-        first, second = (model.collate([encoded[n] for n in next(order)]) for _ in range(2))
+        first = model.collate([encoded[number] for number in next(order)])
+        second = model.collate([encoded[number] for number in next(order)])
         if not exchange(model, first, second, place, candidates):
             continue
         dev = _dev_score(model, split)

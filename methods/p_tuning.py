@@ -87,7 +87,7 @@ class EncodedPromptModel(PlacedPromptModel):
 
     @property
     def encoder(self) -> nn.Module:
-        """What makes the own tokens' vectors."""
+        """The small network that makes the own tokens' vectors."""
         assert self.backbone.prompt is not None
         return self.backbone.prompt
 

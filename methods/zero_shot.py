@@ -26,10 +26,10 @@ def fit(
     split: Split,
     kit: FitContext,
     *,
-    calibration: Literal["none", "contextual", "pmi"] = "none",
+    calibration: Literal["off", "contextual", "pmi"] = "off",
 ) -> Predictor:
     """Return the prompted model without looking at any example."""
     backbone = kit.backbone("student")
-    if calibration == "none":
+    if calibration == "off":
         return prompt_model(backbone, task)
     return CalibratedPrompt(backbone, task, calibration)

@@ -221,7 +221,7 @@ class FitContext(PrepareContext):
             ) from error
 
     def once(self, what: str, compute: Callable[[], SharedResult]) -> SharedResult:
-        """Return what all trials of a run share: the first that asks computes it.
+        """Compute a value once for all trials of a run, when the first asks.
 
         A run that goes on after a kill computes it again, so the result may depend on nothing but
         task, split, student, protocol and seed, and must leave global generators as they were.

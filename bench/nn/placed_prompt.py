@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Places(NamedTuple):
-    """Where own tokens stand: how many before each piece of a template, and after the last.
+    """The numbers of own tokens before each piece of a template, and after the last.
 
     Without `words` the template's own words are left out.
     """

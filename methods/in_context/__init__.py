@@ -46,7 +46,7 @@ def fit(
     kit: FitContext,
     *,
     demonstrations: Natural = 32,
-    calibration: Literal["none", "contextual", "pmi"] = "none",
+    calibration: Literal["off", "contextual", "pmi"] = "off",
 ) -> Predictor:
     """Choose and order the demonstrations by the seed, without looking at dev.
 
@@ -61,5 +61,5 @@ def fit(
             f"fit beside a query in the {backbone.places} tokens that {backbone.ref.name} reads",
             fix="a model that reads more, a task with a smaller max_length, or --methods zero-shot",
         )
-    rule = None if calibration == "none" else calibration
+    rule = None if calibration == "off" else calibration
     return InContextModel(backbone, task, chosen, len(split.train), rule)

@@ -113,7 +113,7 @@ class DemonstratedModel(TaskModel):
         return states
 
     def nearer(self, inputs: Sequence[Encoded], rows: Iterable[int] | None = None) -> list[Nearer]:
-        """Return what each input may draw: the nearer half of each class's demonstrations.
+        """List the demonstrations that each input may draw: the nearer half of each class.
 
         Args:
             inputs: the prompts without demonstrations.

@@ -27,7 +27,7 @@ from fewbench.types import Example, Split, Task
 
 
 class Opinion(NamedTuple):
-    """What one model makes of the pool, logits [n, C], and how much it counts."""
+    """The logits [n, C] that one model gives the pool, and its weight."""
 
     scores: Tensor
     weight: float
