@@ -41,6 +41,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     RUNS: (),
     "tasks": ("name", "format", "classes", "headline", "sources", "suites"),
     "methods": ("name", "summary", "settings", "needs"),
+    "groups": ("name", "title", "methods"),
     "suites": ("name", "title", "tasks"),
     "models": ("name", "type", "layers", "width", "vocabulary", "mib"),
     "protocols": ("name", "k", "seeds", "trials", "updates", "title"),
@@ -58,7 +59,8 @@ def ls(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="KIND", help="runs, tasks, methods, suites, models, protocols or figures"
+            metavar="KIND",
+            help="runs, tasks, methods, groups, suites, models, protocols or figures",
         ),
     ],
     tasks: TasksOption = None,
@@ -72,7 +74,7 @@ def ls(
     form: FormatOption = "terminal",
     json: JsonOption = False,
 ) -> None:
-    """List stored runs, tasks, methods, suites, models, protocols or figures.
+    """List stored runs, tasks, methods, groups of them, suites, models, protocols or figures.
 
     Runs are listed with their keys, which other commands take. Options that say which runs, and
     models, are for runs alone.
@@ -103,6 +105,7 @@ def ls(
     lists: Mapping[str, Callable[[], list[Json]]] = {
         "tasks": catalogue.tasks,
         "methods": catalogue.methods,
+        "groups": catalogue.groups,
         "suites": catalogue.suites,
         "models": catalogue.models,
         "protocols": catalogue.protocols,

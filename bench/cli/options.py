@@ -39,7 +39,7 @@ MethodsOption = Annotated[
     typer.Option(
         "--methods",
         metavar="NAMES",
-        help="methods: names, name:setting=value, or .py files of your own",
+        help="methods: names, groups, name:setting=value, or .py files of your own",
         rich_help_panel=RUNS,
     ),
 ]

@@ -241,12 +241,11 @@ def _why_empty(stored: int, results: Path) -> str:
 
 def _order(methods: list[str] | None, tasks: list[str] | None, k: str | None) -> Order:
     """Return the order of the methods, tasks and K that are named."""
-    from fewbench.registry.settings import split_list
-    from fewbench.report.query import task_order
+    from fewbench.report.query import method_order, task_order
 
     order: dict[str, Sequence[str]] = {}
     if methods:
-        order["method"] = split_list(",".join(methods), "--methods")
+        order["method"] = method_order(methods)
     if tasks:
         order["task"] = task_order(tasks)
     if k:

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fewbench.errors import LONGEST, BenchError, shortened
+from fewbench.registry.groups import method_groups
 from fewbench.registry.methods import MethodInfo, known_methods, method_name
 from fewbench.registry.pipeline import PLUS, check_order, pipeline
 from fewbench.types import Json
 
 
 class Chosen(NamedTuple):
-    """A method and the settings its user fixed; `named` unless it came with `all`."""
+    """A method and the settings its user fixed; `named` unless it came with `all` or a group."""
 
     method: MethodInfo
     settings: Json
@@ -35,7 +36,7 @@ def methods_of(requests: Sequence[str]) -> dict[str, MethodInfo]:
 def choose_methods(
     requests: Sequence[str], known: Mapping[str, MethodInfo] | None = None
 ) -> list[Chosen]:
-    """List what `--methods` names: names, `a+b`, `all`, paths, each with settings or presets.
+    """List what `--methods` names: names, `a+b`, paths, with settings or presets; groups, `all`.
 
     Args:
         requests: as typed.
@@ -49,6 +50,9 @@ def choose_methods(
     for head, assignments in map(_split, requests):
         if head == "all" and not assignments:
             chosen += [Chosen(method, {}, named=False) for method in _all(known)]
+        elif head in method_groups() and head not in known and not assignments:
+            members = choose_methods(method_groups()[head].methods, known)
+            chosen += [choice._replace(named=False) for choice in members]
         else:
             method = _method(head, known)
             chosen.append(Chosen(method, bind(method, assignments)))
@@ -62,7 +66,10 @@ def _method(head: str, known: Mapping[str, MethodInfo]) -> MethodInfo:
         return pipeline(name, known)
     if name not in known:
         raise BenchError(
-            f"unknown method '{name}'", allowed=["all", *known], given=name, fix="bench ls methods"
+            f"unknown method '{name}'",
+            allowed=["all", *method_groups(), *known],
+            given=name,
+            fix="bench ls methods",
         )
     return known[name]
 

@@ -160,6 +160,13 @@ def methods() -> list[Json]:
     ]
 
 
+def groups() -> list[Json]:
+    """Return the groups of methods."""
+    from fewbench.registry.groups import method_groups
+
+    return [group._asdict() for group in method_groups().values()]
+
+
 def suites() -> list[Json]:
     """Return the suites of tasks."""
     from fewbench.data.task_file import declared

@@ -10,6 +10,7 @@ from typing import Any
 
 from fewbench.data.task_file import declared
 from fewbench.errors import BenchError
+from fewbench.registry.groups import method_groups
 from fewbench.registry.methods import MethodInfo, task_files
 from fewbench.registry.methods import methods as read_methods
 from fewbench.registry.pipeline import info_of
@@ -121,6 +122,14 @@ def task_order(given: Sequence[str]) -> list[str]:
     return names
 
 
+def method_order(given: Sequence[str]) -> list[str]:
+    """Return the methods that `--methods` names, those of groups one by one, in their order."""
+    names: list[str] = []
+    for name in split_list(",".join(given), "--methods"):
+        names += labels_of(name) if name in method_groups() else [name]
+    return names
+
+
 def own_files(given: Sequence[str] | None) -> list[Path]:
     """Return the TOML files among the names in `--tasks`."""
     return [Path(name) for name in _split(given or ()) if name.endswith(TOML)]
@@ -175,20 +184,32 @@ def find_label(name: str, known: Iterable[str], where: str) -> str:
     )
 
 
+def labels_of(group: str) -> list[str]:
+    """Return the methods of a group as tables name them, with the settings of their presets."""
+    return [label(chosen.method.name, chosen.settings) for chosen in choose_methods([group])]
+
+
 def of_methods(given: Sequence[str], records: Sequence[Record], where: str) -> list[Record]:
     """Return the records of some methods: with all their settings, or with those that are named.
+
+    Of a group, the members that are stored.
 
     Raises:
         BenchError: no stored run has one of the methods.
     """
     stored = by_label(records)
-    variants: dict[str, list[str]] = {}
-    for text in stored:
-        variants.setdefault(text.partition(":")[0], []).append(text)
     labels: set[str] = set()
     for name in split_list(",".join(given), "--methods"):
-        labels.update(variants.get(name) or [find_label(name, stored, where)])
+        labels.update(_stored_labels(name, stored, where))
     return [record for text in sorted(labels) for record in stored[text]]
+
+
+def _stored_labels(name: str, stored: Collection[str], where: str) -> list[str]:
+    """Return the stored methods that a name stands for: its variants, or a group's members."""
+    variants = [text for text in stored if text.partition(":")[0] == name]
+    if not variants and name in method_groups():
+        variants = [member for member in labels_of(name) if member in stored]
+    return variants or [find_label(name, stored, where)]
 
 
 def code_of(
