@@ -12,6 +12,7 @@ import pytest
 from fewbench.data.task_file import declared
 from fewbench.data.task_prompts import with_prompt
 from fewbench.errors import BenchError
+from fewbench.registry.methods import methods
 from fewbench.report.render import markdown
 from fewbench.report.tables.blocks import build, to_rows
 from fewbench.report.tables.entry import entries
@@ -20,6 +21,7 @@ from fewbench.runner.plan import Request, make_plan
 from fewbench.store.paths import belongs, folder
 from fewbench.store.record import run_key
 from fewbench.store.store import Store
+from fewbench.testing import toy_job, toy_task
 from fewbench.types import Prompt
 
 TASK = """
@@ -190,3 +192,17 @@ def test_from_the_command_line(bench, file):
     assert "+plain: train 0 It was [bad/poor | good]." in shown
     tasks = {row["name"]: row for row in json.loads(bench("ls", "tasks", "--json").stdout)}
     assert tasks["sst-2"]["templates"]["man-2"]["template"] == "Just {mask}! {0}"
+
+
+@pytest.mark.parametrize(("name", "reads"), [("pet", True), ("ppt", True), ("ft", False)])
+def test_other_prompts_are_in_the_identity_of_methods_that_read_them_and_hidden_from_others(
+    tiny_model, name, reads
+):
+    task = replace(
+        toy_task("single"), prompts=(Prompt("just", "Just {mask}! {0}", (("a",), ("b",), ("c",))),)
+    )
+    other = replace(task, prompts=(task.prompts[0]._replace(template="{0} So {mask}."),))
+    one, two = (toy_job(methods()[name], tiny_model, each) for each in (task, other))
+    assert (one.key != two.key) == reads
+    assert one.run.inputs.task == two.run.inputs.task, "they stand in one column"
+    assert one.task.prompts == (task.prompts if reads else ())

@@ -1,4 +1,4 @@
-"""Auto-L's search: label words that are likely, tell train apart untuned, and are good once tuned.
+"""Auto-L's search: likely label words, by train answered untuned and by dev once tuned.
 
 Gao, Fisch and Chen, 2021 (LM-BFF), section 5.1 and appendix C.2.
 """

@@ -37,7 +37,8 @@ class MethodInfo:
     `search` those that a grid may vary, the protocol's or, for settings of its own, `grid` (the
     preferred value first); `search_if` the settings under which there is anything to search.
     `needs` is what it asks for: `student`, `teacher`, the `template` (and with it label `words` of
-    one token each), the `unlabeled` pool, a `corpus`, the `label_counts` of all training rows.
+    one token each), the `unlabeled` pool, a `corpus`, the `label_counts` of all training rows, the
+    task's other `prompts`.
     `kinds` are the tasks it takes, `backbones` the models it reads. `presets` are named settings.
     `checks` says whether it has a `check` of models and settings. The setting `teacher` names the
     method whose run on the same split, with the teacher's backbone, makes its trained teacher.

@@ -80,7 +80,7 @@ class Today:
         self._task = cache(self._find_task)
         self._rows = cache(self._find_rows)
         self._method = cache(lambda name: info_of(name, self.methods))
-        self._settings: dict[tuple[str, str], str] = {}
+        self._settings: dict[Hashable, str] = {}
         self._changed: dict[Hashable, tuple[str, ...]] = {}
 
     def changed(self, record: Record) -> tuple[str, ...]:
@@ -140,7 +140,7 @@ class Today:
             TRAIN: None if rows is None else rows.train,
             TEST: None if rows is None else rows.test,
             CONSTANTS: None if protocol is None else protocol_hash(protocol),
-            DEFAULTS: self._defaults(run),
+            DEFAULTS: self._defaults(run, task),
             UNLABELED: rows.unlabeled if rows and run.inputs.unlabeled else None,
             TRIALS: self._trials(run, task),
         }
@@ -156,12 +156,16 @@ class Today:
             return ""
         return task_hash(task)
 
-    def _defaults(self, run: Run) -> str | None:
-        place = run.method, repr(sorted(run.settings.items()))
+    def _defaults(self, run: Run, task: Task | None) -> str | None:
+        """Return the hash of the method's settings today; None if what it covers is not here."""
+        info = self._method(run.method)
+        if info is None or ("prompts" in info.needs and task is None):
+            return None
+        prompts = () if task is None else task.prompts
+        place = run.method, repr(sorted(run.settings.items())), prompts
         if place not in self._settings:
-            info = self._method(run.method)
-            self._settings[place] = "" if info is None else settings_hash(info, run.settings)
-        return self._settings[place] or None
+            self._settings[place] = settings_hash(info, run.settings, prompts)
+        return self._settings[place]
 
     def _trials(self, run: Run, task: Task | None) -> str | None:
         """Return the hash of the run's trials today; None if its constants are not today's."""

@@ -102,7 +102,7 @@ class JobMaker:
         )
         return Job(
             run=replace(run, key=run_key(run)),
-            task=self.protocol.fitted(data.task),
+            task=_read_by(method, self.protocol.fitted(data.task)),
             split=_needed(data.split, method),
             method=method,
             protocol=protocol,
@@ -144,6 +144,11 @@ class JobMaker:
         return Preparation(
             method, kind, settings, run.student, run.teacher, run.corpus, self.protocol
         )
+
+
+def _read_by(method: MethodInfo, task: Task) -> Task:
+    """Return a task without its other prompts, unless a method names `prompts` in its NEEDS."""
+    return task if "prompts" in method.needs else replace(task, prompts=())
 
 
 def _needed(split: Split, method: MethodInfo) -> Split:

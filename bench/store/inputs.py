@@ -17,7 +17,7 @@ from typing import NamedTuple
 from fewbench.io.checked_json import plain
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.protocol import Protocol
-from fewbench.types import Example, Inputs, K, Rows, Settings, Split, Task
+from fewbench.types import Example, Inputs, K, Prompt, Rows, Settings, Split, Task
 
 DIGITS = 16
 
@@ -110,9 +110,16 @@ def trials_hash(protocol: Protocol, trials: Sequence[Settings]) -> str:
     return _hash({"trials": [dict(trial) for trial in trials], "updates": updates})
 
 
-def settings_hash(method: MethodInfo, fixed: Settings) -> str:
-    """Return a hash of a method's settings: the fixed ones, and the defaults of the others."""
-    return _hash({**method.settings, **fixed})
+def settings_hash(method: MethodInfo, fixed: Settings, prompts: Sequence[Prompt] = ()) -> str:
+    """Return a hash of a method's settings: the fixed ones, and the defaults of the others.
+
+    For methods that read the task's other prompts, these are part of it: the task's definition,
+    which runs of all methods share, covers the prompt in use alone.
+    """
+    settings = {**method.settings, **fixed}
+    if "prompts" in method.needs:
+        settings["task.prompts"] = [list(prompt) for prompt in prompts]
+    return _hash(settings)
 
 
 def exact_hash(examples: Iterable[Example]) -> str:
@@ -167,7 +174,7 @@ def make_inputs(
         unlabeled=rows.unlabeled if "unlabeled" in method.needs else "",
         protocol=protocol_hash(protocol),
         trials=trials,
-        settings=settings_hash(method, fixed),
+        settings=settings_hash(method, fixed, task.prompts),
         teacher=teacher,
     )
 

@@ -33,7 +33,7 @@ from fewbench.types import Count, Example, Positive, Predictor, Share, Split, Ta
 from .ensemble import Opinion, combined, next_train, patterns, train_one
 
 PAPER = "Schick and Schütze, 2021 (PET, iPET)"
-NEEDS = ("student", "words", "unlabeled")
+NEEDS = ("student", "words", "prompts", "unlabeled")
 KINDS = ("single", "pair", "choice")
 SEARCH = ("lr", "batch_size")
 PRESETS = {"ipet": {"generations": 3}, "no-lm": {"alpha": 0.0}}

@@ -30,7 +30,7 @@ from .formats import annotator, check_forms, form_task, read_as
 from .pretraining import draw, pretrain, stream
 
 PAPER = "Gu, Han, Liu and Huang, 2022 (PPT); ppt, section 3"
-NEEDS = ("student", "words", "corpus")
+NEEDS = ("student", "words", "prompts", "corpus")
 BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("prompt_lr", "batch_size")
 GRID = {"prompt_lr": (5e-3, 1e-2, 2e-2, 5e-2)}
