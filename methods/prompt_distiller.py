@@ -14,10 +14,11 @@ batch; in X' the pretrained teacher guesses labels. lambda2 is not searched.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
 from fewbench.nn.distil import BatchStream, check_pool, check_temperature, draw_pool
@@ -36,6 +37,9 @@ from fewbench.nn.losses import cross_entropy, soft_cross_entropy
 from fewbench.nn.sparse_embeddings import focus_on
 from fewbench.nn.top_tokens import token_study
 from fewbench.types import Count, Natural, Positive, Predictor, Split, Task, Weight
+
+if TYPE_CHECKING:
+    from fewbench.runner.jobs import SplitSizes
 
 PAPER = "Hou et al., 2023 (Prompt-Distiller); prompt-distiller"
 NEEDS = ("student", "teacher", "words", "unlabeled")
@@ -117,3 +121,9 @@ def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) 
     check_pool(settings["n"])
     if settings["lambda2"]:
         check_probes(student, teacher)
+
+
+def check_split(sizes: SplitSizes, **settings: Any) -> None:
+    """Refuse a pool where the split leaves no texts over, as with full data."""
+    if settings["n"] and not sizes.unlabeled:
+        raise BenchError("the split leaves no texts over for the pool X'", fix="prompt-distiller:n=0, which has no pool")

@@ -40,8 +40,9 @@ class MethodInfo:
     one token each), the `unlabeled` pool, a `corpus`, the `label_counts` of all training rows, the
     task's other `prompts`.
     `kinds` are the tasks it takes, `backbones` the models it reads. `presets` are named settings.
-    `checks` says whether it has a `check` of models and settings. The setting `teacher` names the
-    method whose run on the same split, with the teacher's backbone, makes its trained teacher.
+    `checks` says whether it has a `check` of models and settings, `split_checks` whether it has a
+    `check_split` of the rows that a split holds. The setting `teacher` names the method whose run
+    on the same split, with the teacher's backbone, makes its trained teacher.
 
     `prepares` says, by format of the task, which of its preparations (`prepare`) a run uses; a
     setting named there that is on goes before the format. `prepare_settings` are the arguments of
@@ -79,6 +80,7 @@ class MethodInfo:
     last_if: Settings = field(default_factory=dict)
     pipelines: tuple[str, ...] = ()
     checks: bool = False
+    split_checks: bool = False
     study: str = ""
     by_path: bool = False
 
@@ -254,6 +256,7 @@ def read_method(file: Path) -> MethodInfo:
             get_args(BackboneKind), constants.get("BACKBONES"), file, "BACKBONES", ("masked",)
         ),
         checks="check" in functions,
+        split_checks="check_split" in functions,
         study=_literal(constants.get("STUDY"), file, "STUDY", ""),
     )
 

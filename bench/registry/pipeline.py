@@ -82,6 +82,7 @@ def pipeline(name: str, known: Mapping[str, MethodInfo]) -> Pipeline:
         backbones=_common([step.backbones for step in steps]),
         parts=tuple(steps),
         checks=any(step.checks for step in steps),
+        split_checks=any(step.split_checks for step in steps),
     )
 
 

@@ -48,6 +48,14 @@ class Preparation:
         return " ".join(["prepare", self.method.name, self.kind, *settings, *corpus])
 
 
+class SplitSizes(NamedTuple):
+    """How many rows a split holds; `unlabeled` is 0 for a method that does not ask for them."""
+
+    train: int
+    dev: int
+    unlabeled: int
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One run with everything that it takes to carry it out and to score it.
@@ -68,6 +76,8 @@ class Job:
     teacher: Job | None = None
     preparation: Preparation | None = None
     keep: bool = False
+    sizes: SplitSizes | None = None
+    """The rows of its split where the rows themselves are left out (`named`)."""
 
     @property
     def lineage(self) -> tuple[Job, ...]:
@@ -120,8 +130,15 @@ class Job:
     def named(self) -> Job:
         """Return the job as a method's check gets it: without test and unlabelled rows."""
         split = replace(self.split, test=(), unlabeled=())
+        sizes = self.split_sizes
         teacher = self.teacher and self.teacher.named()
-        return replace(self, scorer=None, split=split, teacher=teacher)
+        return replace(self, scorer=None, split=split, sizes=sizes, teacher=teacher)
+
+    @property
+    def split_sizes(self) -> SplitSizes:
+        """The rows that its method gets."""
+        split = self.split
+        return self.sizes or SplitSizes(len(split.train), len(split.dev), len(split.unlabeled))
 
     @property
     def supplies(self) -> Supplies:

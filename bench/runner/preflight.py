@@ -87,7 +87,7 @@ def error_of(fields: ErrorFields) -> BenchError:
 
 
 def ask_method(job: Job, models: Models) -> None:
-    """Let a method, or each step of a pipeline, check its task, settings and models.
+    """Let a method, or each step of a pipeline, check its task, settings, models and split.
 
     Raises:
         BenchError: what it refuses, or a check that breaks down.
@@ -96,12 +96,13 @@ def ask_method(job: Job, models: Models) -> None:
     student = None if run.student is None else models.pretrained(run.student)
     teacher = None if run.teacher is None else models.pretrained(run.teacher)
     for method in job.method.steps or (job.method,):
-        if not method.checks:
-            continue
         settings = {**method.settings, **settings_of(method, job.method, run.settings)}
         settings.pop("teacher", None)  # its method's name; a check is given its model so
         try:
-            method.module().check(job.task, student, teacher, **settings)
+            if method.checks:
+                method.module().check(job.task, student, teacher, **settings)
+            if method.split_checks:
+                method.module().check_split(job.split_sizes, **settings)
         except BenchError as error:
             run_name = f"{label(job.method.name, run.settings)} on {job.task.full_name}"
             error.where = error.where or run_name
@@ -170,8 +171,9 @@ def questions_of(work: Work) -> Iterator[tuple[object, Check]]:
         paths = tuple(ref and ref.path for ref in refs)
         read = tuple(need in method.needs for need in ("words", "template"))
         yield (paths, work.task.full_name, read), Check(MODELS, work.named())
-    if method.checks:
-        key = (method.name, method.file, work.task.full_name, *refs, repr(run.settings))
+    if method.checks or method.split_checks:
+        sizes = work.split_sizes if method.split_checks else None
+        key = (method.name, method.file, work.task.full_name, *refs, repr(run.settings), sizes)
         yield key, Check(method.name, work.named())
 
 

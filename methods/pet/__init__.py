@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -31,6 +31,9 @@ from fewbench.nn.losses import distillation_kl
 from fewbench.types import Count, Example, Positive, Predictor, Share, Split, Task
 
 from .ensemble import Opinion, combined, next_train, patterns, train_one
+
+if TYPE_CHECKING:
+    from fewbench.runner.jobs import SplitSizes
 
 PAPER = "Schick and Schütze, 2021 (PET, iPET)"
 NEEDS = ("student", "words", "prompts", "unlabeled")
@@ -113,3 +116,9 @@ def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: A
     """Refuse a pattern whose label words the model cannot say."""
     for read in patterns(task):
         prompt_model(student, read)
+
+
+def check_split(sizes: SplitSizes, **settings: Any) -> None:
+    """Refuse a split that leaves no unlabelled texts over, as full data does."""
+    if not sizes.unlabeled:
+        raise BenchError("the split leaves no unlabelled texts over", fix="a smaller --k")

@@ -77,3 +77,21 @@ def test_real_models_of_two_widths(bench, shared, tmp_path):
     assert {"ft", "vanilla-kd", "truncate+kd", "pkd"} <= planned  # by a learned map
     assert "tinybert" not in planned
     assert "left out: method 'tinybert': splade-tiny-mlm has 2 heads a layer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "refused"),
+    [("pet", "no unlabelled"), ("prompt-distiller", "no texts over"), ("prompt-distiller:n=0", "")],
+)
+def test_a_pool_that_full_data_leaves_empty(bench, tmp_path, method, refused):
+    given = ("--tasks", "demo-sentiment", "--k", "full", "--results", tmp_path, "--dry-run")
+    done = bench("run", "--methods", method, *given)
+    assert done.returncode == (2 if refused else 0)
+    assert refused in done.stderr
+
+
+def test_with_all_such_a_method_is_left_out(bench, tmp_path):
+    given = ("--tasks", "demo-sentiment", "--k", "full", "--results", tmp_path, "--dry-run")
+    done = bench("run", "--methods", "few-shot", *given)
+    assert done.returncode == 0, done.stderr
+    assert "left out: method 'pet': the split leaves no unlabelled texts over" in done.stderr
