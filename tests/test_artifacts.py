@@ -43,6 +43,14 @@ def test_saving_again_takes_the_place(artifacts):
     assert [file.name for file in artifacts.root.iterdir()] == ["k.safetensors"]
 
 
+def test_what_a_kill_left_half_written_is_removed_too(artifacts):
+    artifacts.save("ab-0-1", {}, save(TENSORS))
+    artifacts.save("cd-0-1", {}, save(TENSORS))
+    (artifacts.root / ".ab-0-2.safetensors.77-1f.tmp").write_bytes(b"half")
+    artifacts.remove("ab")
+    assert [file.name for file in artifacts.root.iterdir()] == ["cd-0-1.safetensors"]
+
+
 def test_a_flipped_bit_is_noticed_wherever_it_is(artifacts):
     """Header, its padding, manifest, key, checksum and tensors: there is no byte that could be
     another.

@@ -262,7 +262,7 @@ def test_fsck_and_table_tell_damage(run, bench, tmp_path):
 def test_doctor_names_what_is_missing(bench):
     found = {row["what"]: row for row in json.loads(bench("doctor", "--json").stdout)}
     assert found["torch"]["mark"] == "ok" and found["demo-sentiment@demo"]["mark"] == "ok"
-    assert "--data" in found["data folder"]["mend"]
+    assert "--data" in found["data folder"]["fix"]
 
 
 def test_no_colour_and_plain_lines_when_not_a_terminal(run):

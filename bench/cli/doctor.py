@@ -19,5 +19,5 @@ def doctor(
         print_json([finding._asdict() for finding in findings])
     else:
         print_list(
-            ("", "what", "found", "fix"), [(f.mark, f.what, f.found, f.mend) for f in findings]
+            ("", "what", "found", "fix"), [(f.mark, f.what, f.found, f.fix) for f in findings]
         )

@@ -45,7 +45,7 @@ class Finding(NamedTuple):
     mark: str
     what: str
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(data: Path | None, results: Path) -> list[Finding]:

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from fewbench.errors import StoreDamaged, StoreUnwritable
-from fewbench.io.atomic import remove, unwritable, write_whole
+from fewbench.io.atomic import TEMPORARY, remove, unwritable, write_whole
 from fewbench.io.files import MIB, NotAFile, open_file, parse_json
 from fewbench.types import Json, Settings
 
@@ -97,9 +97,13 @@ class Artifacts:
             raise unwritable(self.file(key), error) from error
 
     def remove(self, start: str) -> None:
-        """Remove the artifacts whose keys begin in some way, as far as that can be done."""
-        for file in self.root.glob(f"{start}*{ENDING}"):
-            remove(file)
+        """Remove the artifacts whose keys begin in some way, as far as that can be done.
+
+        What a killed process had half written of one goes, too.
+        """
+        for pattern in (f"{start}*{ENDING}", f".{start}*{TEMPORARY}"):
+            for file in self.root.glob(pattern):
+                remove(file)
 
     def read(self, key: str) -> tuple[Json, bytes]:
         """Return an artifact's manifest and its safetensors bytes.

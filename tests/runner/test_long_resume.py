@@ -98,6 +98,4 @@ def test_twenty_kills_and_the_answers_are_the_same(tmp_path, monkeypatch, method
     assert kills == KILLS, f"the run ended after {kills} kills"
     subprocess.run(line, capture_output=True, check=True, timeout=3000)
     assert outcome(broken, method) == outcome(whole, method)
-    assert not list(
-        broken.glob("unfinished/*.safetensors")
-    )  # a kill may leave half a file of another name
+    assert not list(broken.glob("unfinished/*"))
