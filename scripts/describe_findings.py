@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from fewbench.errors import BenchError
 from fewbench.io.atomic import write_whole
@@ -30,6 +31,7 @@ from fewbench.report.statistics.paired import holm
 from fewbench.store.inputs import protocol_hash
 from fewbench.store.record import Record
 from fewbench.store.store import Store
+from fewbench.types import K
 
 HERE = Path(__file__).parent
 
@@ -45,10 +47,19 @@ Each claim is that one method is above another; both ran on the same splits. Val
 hundredths, with their spread (population standard deviation); *seeds* counts those on which the first is above. The
 overall difference is the mean over tasks, the rows of a task averaged first; its interval is 95% over seeds by
 Student's t, the seeds of a task's rows taken together, and p is of the same t. A claim **shows** if p is below 0.05,
-corrected for the number of claims (Holm,
-1979); its opposite shows likewise; else nothing can be told. Protocol `{protocol}`. The students ({students}) are
-embedded: far smaller than the papers' models, and they have read far less. Both runs of a row marked † were made by
-earlier constants of the protocol, under which taught methods had one trial; rows without the mark by today's.
+corrected for the number of claims made of that student (Holm, 1979); its opposite shows likewise; else nothing can be
+told.
+
+A task at chance counts in no mean: none of a student's methods that train is above the majority class there, at any K,
+by a one-sided t-test over seeds, corrected for the number of methods and Ks. Its rows stand below the others, marked
+"at chance".
+
+Protocols: {protocols}. Students and teachers:
+
+{students}
+
+Both runs of a row marked † were made by earlier constants of the protocol, under which taught methods had one trial;
+rows without the mark by today's.
 
 ![Score against K on mr, sst-2 and trec](figures/k-scaling.svg)
 
@@ -70,10 +81,19 @@ class Finding:
     first: str
     second: str
     measure: str = "score"
-    student: str = "fewbench-micro"
-    ks: tuple[int, ...] = (16,)
+    of: str = "student"
+    """Whose runs are meant: those of the student, or of the teacher's model trained alike."""
+    ks: tuple[K, ...] = (16,)
     protocol: str = "quick"
     reading: str = ""
+
+
+class Models(NamedTuple):
+    """A student, the teacher it learns from, and what they are in a few words."""
+
+    student: str
+    teacher: str
+    what: str
 
 
 class Measures:
@@ -98,16 +118,19 @@ class Measures:
             raise BenchError(f"no measure is called '{measure}'", allowed=self._of, given=measure)
         return self._of[measure](runs)
 
+    def can(self, measure: str, pair: Pair) -> bool:
+        """Return whether a measure can be taken: a loyalty needs the teachers' runs."""
+        runs = (*pair.first, *pair.second)
+        is_loyalty = measure.endswith("loyalty")
+        return not is_loyalty or all(own_teacher(run, self._known) for run in runs)
+
     def vary(self, pair: Pair) -> bool:
         """Return whether the answers of either method vary over split seeds."""
         return vary(pair.first, self._store) or vary(pair.second, self._store)
 
     def _loyalty(self, loyalty: Callable[[Any, Any], float], run: Record) -> float:
         teacher = own_teacher(run, self._known)
-        if teacher is None:
-            raise BenchError(
-                f"the teacher's run of {run.run.key[:8]} is not stored", fix="bench submit it too"
-            )
+        assert teacher is not None  # or `can` is False
         both = [self._store.predictions(record) for record in (teacher, run)]
         return 100 * loyalty(*(one.probabilities for one in both))
 
@@ -117,46 +140,97 @@ def _spread(runs: Sequence[Record]) -> list[float]:
     return list(np.abs(scores - scores.mean()))
 
 
-def describe(findings: Iterable[Finding], store: Store) -> str:
-    """Return the document: a section a finding."""
+def describe(findings: Sequence[Finding], models: Sequence[Models], store: Store) -> str:
+    """Return the document: the verdicts by student, then a section a finding."""
     records = [record for record in models_apart(store.records()) if record.status == "ok"]
     measures = Measures(store, records)
-    findings = list(findings)
-    compared = [compare(finding, records, measures) for finding in findings]
-    adjusted = iter(
-        holm([one.p for one in compared if isinstance(one, Compared) and one.p is not None])
-    )
-    told = [_told(one, adjusted) for one in compared]
-    head = HEAD.format(
-        protocol=", ".join(dict.fromkeys(f.protocol for f in findings)),
-        students=", ".join(dict.fromkeys(f"`{f.student}`" for f in findings)),
-    )
-    rows = [
-        f"| {each.claim} | {verdict} |" for each, (verdict, _) in zip(findings, told, strict=True)
-    ]
-    return "\n".join(
-        [
-            head,
-            "| claim | verdict |",
-            "| --- | --- |",
-            *rows,
-            *(
-                f"\n## {each.claim}\n\n{text}\n"
-                for each, (_, text) in zip(findings, told, strict=True)
+    columns = [told_of(each, findings, records, measures) for each in models]
+    names = [f"`{each.student}`" for each in models]
+    protocols = dict.fromkeys(f"`{finding.protocol}`" for finding in findings)
+    parts = [
+        HEAD.format(
+            protocols=", ".join(protocols),
+            students="\n".join(
+                f"- `{m.student}`, taught by `{m.teacher}`: {m.what}" for m in models
             ),
-        ]
+        ),
+        f"| claim | {' | '.join(names)} |",
+        f"| --- | {' | '.join('---' for _ in names)} |",
+    ]
+    for place, finding in enumerate(findings):
+        verdicts = [column[place].verdict for column in columns]
+        parts.append(f"| {finding.claim} | {' | '.join(verdicts)} |")
+    for place, finding in enumerate(findings):
+        texts = [column[place].text for column in columns if column[place].text]
+        reading = [finding.reading.strip()] if finding.reading else []
+        head = f"{finding.place}. Measured: {finding.measure}."
+        parts += [f"\n## {finding.claim}\n\n" + "\n\n".join([head, *texts, *reading])]
+    return "\n".join([*parts, ""])
+
+
+class Told(NamedTuple):
+    """What is said of a claim for one student: a cell of the first table, and a text."""
+
+    verdict: str
+    text: str
+
+
+def told_of(
+    models: Models, findings: Sequence[Finding], records: Sequence[Record], measures: Measures
+) -> list[Told]:
+    """Return what is said of each claim for one student; p is corrected over its claims."""
+    wanted = {
+        "student": Wanted(student=models.student, teacher=models.teacher),
+        "teacher": Wanted(student=models.teacher),
+    }
+    runs = {of: [record for record in records if record in each] for of, each in wanted.items()}
+    chance = {of: at_chance(some) for of, some in runs.items()}
+    names = {"student": models.student, "teacher": models.teacher}
+    found = [
+        compare(each, names[each.of], runs[each.of], measures, chance[each.of]) for each in findings
+    ]
+    adjusted = iter(
+        holm([one.p for one in found if isinstance(one, Compared) and one.p is not None])
     )
+    return [_told(one, adjusted) for one in found]
 
 
-def _told(one: Compared | tuple[str, str], adjusted: Iterator[float]) -> tuple[str, str]:
+def at_chance(records: Sequence[Record]) -> set[str]:
+    """Name the tasks on which no method that trains is above the majority class, at any K.
+
+    One-sided t-tests over the seeds of each method, K and protocol; Holm, 1979, over those of a
+    task. A task without a run of `majority` is not among them.
+    """
+    floors: dict[str, float] = {}
+    cells: dict[str, dict[tuple[str, str, str], list[float]]] = {}
+    for record in records:
+        run = record.run
+        if run.method == "majority":
+            floors[run.task] = max(score(record), floors.get(run.task, 0.0))
+        else:
+            cell = (run.method, repr(sorted(run.settings.items())), f"{run.k} {run.protocol}")
+            cells.setdefault(run.task, {}).setdefault(cell, []).append(score(record))
+    return {task for task, floor in floors.items() if not _learned(floor, cells.get(task, {}))}
+
+
+def _learned(floor: float, cells: Mapping[tuple[str, str, str], list[float]]) -> bool:
+    ps = [
+        float(stats.ttest_1samp(scores, floor, alternative="greater").pvalue)
+        for scores in cells.values()
+        if len(scores) >= FEWEST_SEEDS and np.ptp(scores) > 0
+    ]
+    return any(p < LEVEL for p in holm(ps))
+
+
+def _told(one: Compared | Told, adjusted: Iterator[float]) -> Told:
     if not isinstance(one, Compared):
         return one
     return one.told(math.nan if one.p is None else next(adjusted))
 
 
 class Compared(NamedTuple):
-    """Two methods' runs, paired: a table of them, the mean difference over its rows, its interval
-    and p.
+    """Two methods' runs, paired: a table of them, the mean difference over its rows that are not at
+    chance, its interval and p.
     """
 
     table: str
@@ -165,9 +239,8 @@ class Compared(NamedTuple):
     high: float
     p: float | None
     tasks: str
-    reading: str
 
-    def told(self, adjusted: float) -> tuple[str, str]:
+    def told(self, adjusted: float) -> Told:
         """Return the verdict and the text, where p is `adjusted` for the number of claims, nan with
         too few seeds.
         """
@@ -185,51 +258,67 @@ class Compared(NamedTuple):
             else f"p {_p(self.p)}, corrected {_p(adjusted).removeprefix('= ')}"
         )
         text = f"{self.table}\n\n{overall}, {ps}: **{verdict}**."
-        return verdict, text + (f"\n\n{self.reading.strip()}" if self.reading else "")
+        return Told(f"{self.gain:+.1f} {verdict}", text)
 
 
 def compare(
-    finding: Finding, records: Sequence[Record], measures: Measures
-) -> Compared | tuple[str, str]:
+    finding: Finding,
+    model: str,
+    records: Sequence[Record],
+    measures: Measures,
+    chance: Collection[str],
+) -> Compared | Told:
     """Compare the two methods of a finding; where that cannot be, return what is to be said
     instead.
     """
-    head = f"{finding.place}. Measured: {finding.measure}"
     try:
         names, paired = find_pairs(finding, records)
     except BenchError as error:
-        return "not compared", f"{head}. Not compared: {error.problem}."
-    rows, drawn = [], []
-    for pair in paired:
-        first, second = (
-            np.array(measures.of(finding.measure, side)) for side in (pair.first, pair.second)
-        )
-        gain = first - second
-        drawn.append(Paired(pair.seeds, gain, fixed=not measures.vary(pair)))
-        means = [f"{side.mean():.1f} ±{side.std():.1f}" for side in (first, second)]
-        cells = [
-            pair.question.task.task + _age(pair),
-            pair.question.k,
-            *means,
-            f"{gain.mean():+.1f}",
-            f"{(gain > 0).sum()} of {len(gain)}",
-        ]
-        rows.append(f"| {' | '.join(map(str, cells))} |")
-    tasks = by_task([pair.question for pair in paired])
-    clusters = [[drawn[place] for place in places] for places in tasks]
-    enough = pairs_of_runs(clusters) >= FEWEST_SEEDS and least_seeds(clusters) >= FEWEST_EACH
-    found = estimate(clusters)
+        return Told("not compared", f"`{model}`: not compared: {error.problem}.")
+    paired = [pair for pair in paired if measures.can(finding.measure, pair)]
+    if not paired:
+        return Told("not compared", f"`{model}`: not compared: the teachers' runs are not stored.")
+    paired.sort(key=lambda pair: pair.question.task.task in chance)  # those at chance last
+    drawn = [drawn_from(pair, finding, measures) for pair in paired]
     table = [
-        f"{head}, of `{finding.student}`.\n",
+        f"`{model}`:\n",
         f"| task | K | {names[0]} | {names[1]} | difference | seeds |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
-        *rows,
+        *(_row(pair, finding, measures, chance) for pair in paired),
     ]
-    told = found.p if enough else None
+    above = [place for place, pair in enumerate(paired) if pair.question.task.task not in chance]
+    if not above:
+        told = "all tasks are at chance"
+        return Told(told, "\n".join(table) + f"\n\n{told.capitalize()}.")
+    tasks = by_task([paired[place].question for place in above])
+    clusters = [[drawn[above[place]] for place in places] for places in tasks]
+    enough = pairs_of_runs(clusters) >= FEWEST_SEEDS and least_seeds(clusters) >= FEWEST_EACH
+    found = estimate(clusters)
     count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}"
-    return Compared(
-        "\n".join(table), found.difference, found.low, found.high, told, count, finding.reading
+    p = found.p if enough else None
+    return Compared("\n".join(table), found.difference, found.low, found.high, p, count)
+
+
+def drawn_from(pair: Pair, finding: Finding, measures: Measures) -> Paired:
+    """Return the differences of a pair, by seed."""
+    first, second = (
+        np.array(measures.of(finding.measure, side)) for side in (pair.first, pair.second)
     )
+    return Paired(pair.seeds, first - second, fixed=not measures.vary(pair))
+
+
+def _row(pair: Pair, finding: Finding, measures: Measures, chance: Collection[str]) -> str:
+    sides = [np.array(measures.of(finding.measure, side)) for side in (pair.first, pair.second)]
+    gain = sides[0] - sides[1]
+    task = pair.question.task.task
+    cells = [
+        task + _age(pair) + (", at chance" if task in chance else ""),
+        pair.question.k,
+        *(f"{side.mean():.1f} ±{side.std():.1f}" for side in sides),
+        f"{gain.mean():+.1f}",
+        f"{(gain > 0).sum()} of {len(gain)}",
+    ]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _age(pair: Pair) -> str:
@@ -249,15 +338,18 @@ def find_pairs(finding: Finding, records: Sequence[Record]) -> tuple[list[str], 
         BenchError: one has no runs or several settings, or the two have no place or no splits in
             common.
     """
-    wanted = Wanted(ks=frozenset(finding.ks), protocol=finding.protocol, student=finding.student)
+    wanted = Wanted(ks=frozenset(finding.ks), protocol=finding.protocol)
     stored = by_label(record for record in records if record in wanted)
     names = [find_label(name, stored, "results") for name in (finding.first, finding.second)]
     return names, pairs(*(stored[name] for name in names))
 
 
-def read_findings(file: Path) -> list[Finding]:
-    """Return what a file of findings holds."""
-    return [Finding(**each) for each in load(file)["finding"]]
+def read_findings(file: Path) -> tuple[list[Finding], list[Models]]:
+    """Return what a file of findings holds: the claims, and the models they are asked of."""
+    held = load(file)
+    return [Finding(**each) for each in held["finding"]], [
+        Models(**each) for each in held["models"]
+    ]
 
 
 def main() -> None:
@@ -268,7 +360,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--out", type=Path, help="default: standard output")
     arguments = parser.parse_args()
-    text = describe(read_findings(HERE / "findings" / "findings.toml"), Store(arguments.results))
+    findings, models = read_findings(HERE / "findings" / "findings.toml")
+    text = describe(findings, models, Store(arguments.results))
     if arguments.out is None:
         print(text, end="")
     else:

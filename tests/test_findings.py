@@ -18,9 +18,10 @@ from fewbench.store.store import Store
 from fewbench.types import ModelRef, Predictions, Run
 
 sys.path.insert(0, str(PROJECT / "scripts"))
-from describe_findings import Finding, describe, read_findings
+from describe_findings import Finding, Models, describe, read_findings
 
 MICRO = ModelRef("fewbench-micro", "", "a" * 16)
+PAIR = Models("fewbench-micro", "fewbench-mini", "small")
 
 
 def save(
@@ -66,7 +67,7 @@ def told(store, **changes):
         **{"claim": "New is above old", "place": "Table 1", "first": "new", "second": "old"}
         | changes
     )
-    return describe([finding], store)
+    return describe([finding], [PAIR], store)
 
 
 def test_difference_spread_and_seeds_by_hand(store):
@@ -76,7 +77,7 @@ def test_difference_spread_and_seeds_by_hand(store):
     text = told(store)
     assert "| mood † | 16 | 70.0 ±8.2 | 61.7 ±2.4 | +8.3 | 2 of 3 |" in text
     assert "Mean of 1 task +8.3 [" in text and "too few seeds to tell" in text
-    assert "| New is above old | not significant |" in text
+    assert "| New is above old | +8.3 not significant |" in text
 
 
 def test_tasks_weigh_alike_and_a_gap_on_every_seed_shows(store):
@@ -86,8 +87,10 @@ def test_tasks_weigh_alike_and_a_gap_on_every_seed_shows(store):
             save(store, "old", seed, 0.5, task=task, test=task)
     text = told(store)
     assert "Mean of 2 tasks +20.0 [+19.9, +20.1]" in text
-    assert "| New is above old | shows |" in text
-    assert "| New is above old | the opposite shows |" in told(store, first="old", second="new")
+    assert "| New is above old | +20.0 shows |" in text
+    assert "| New is above old | -20.0 the opposite shows |" in told(
+        store, first="old", second="new"
+    )
 
 
 def test_p_is_corrected_for_the_number_of_claims(store):
@@ -96,8 +99,8 @@ def test_p_is_corrected_for_the_number_of_claims(store):
         save(store, "old", seed, 0.5)
     finding = Finding("New is above old", "Table 1", "new", "old")
     p = stats.ttest_1samp((0.1, -0.02, 0.08, 0.02, 0.09, 0.04), 0).pvalue
-    assert f"p = {p:.3f}, corrected {p:.3f}: **shows**" in describe([finding], store)
-    several = describe([finding, finding, finding], store)
+    assert f"p = {p:.3f}, corrected {p:.3f}: **shows**" in describe([finding], [PAIR], store)
+    several = describe([finding, finding, finding], [PAIR], store)
     assert several.count(f"p = {p:.3f}, corrected {3 * p:.3f}: **not significant**") == 3
 
 
@@ -121,13 +124,41 @@ def test_loyalty_is_to_each_runs_own_teacher(store):
 def test_what_was_not_run_is_said(store):
     save(store, "new", 0, 0.5)
     assert "| New is above old | not compared |" in told(store)
-    assert "Not compared: no stored run has the method 'old'." in told(store)
+    assert "not compared: no stored run has the method 'old'." in told(store)
+
+
+def test_a_loyalty_without_the_teachers_run_is_not_compared(store):
+    for method in ("new", "old"):
+        save(store, method, 0, 0.5, teacher={"run": "f" * 32, "code": "0" * 16})
+    text = told(store, measure="label-loyalty")
+    assert "not compared: the teachers' runs are not stored" in text
+
+
+def test_a_task_at_chance_counts_in_no_mean(store):
+    """Above the majority on one task, on the other not: by the seeds of both methods."""
+    for task, scores in (
+        ("mood", (0.71, 0.72, 0.7, 0.73, 0.74)),
+        ("rte", (0.5, 0.52, 0.48, 0.51, 0.49)),
+    ):
+        for seed, value in enumerate(scores):
+            save(store, "majority", seed, 0.5, task=task, test=task)
+            save(store, "new", seed, value, task=task, test=task)
+            save(store, "old", seed, value - 0.1, task=task, test=task)
+    text = told(store)
+    assert "| rte †, at chance | 16 |" in text
+    assert "Mean of 1 task +10.0" in text
+
+
+def test_a_claim_of_the_teachers_model(store):
+    assert "`fewbench-mini`: not compared" in told(store, of="teacher")
 
 
 def test_every_finding_names_methods_that_exist():
     from fewbench.registry.settings import choose_methods
 
-    for finding in read_findings(PROJECT / "scripts" / "findings" / "findings.toml"):
+    findings, models = read_findings(PROJECT / "scripts" / "findings" / "findings.toml")
+    assert [pair.student for pair in models] == ["minilm-l3-mlm", "fewbench-micro"]
+    for finding in findings:
         assert choose_methods([finding.first, finding.second])
 
 
