@@ -38,7 +38,7 @@ from fewbench.runner.preflight import ask_method
 from fewbench.runner.run import carry_out, prepare
 from fewbench.runner.steps import fit
 from fewbench.store.artifacts import Artifacts
-from fewbench.store.inputs import row_hashes
+from fewbench.store.inputs import exact_hash, row_hashes
 from fewbench.store.parts import Environment, RunTiming
 from fewbench.store.record import Record
 from fewbench.types import Example, Kind, Predictions, Prompt, Rows, Source, Task
@@ -146,7 +146,10 @@ def toy_job(
     split = make_split(task, rows, k, seed)
     scorer = Scorer(task, rows.test)
     return maker.job(
-        JobData(task, split, row_hashes(rows), scorer), method, settings or {}, keep=keep
+        JobData(task, split, scorer, row_hashes(rows), exact_hash([*split.train, *split.dev])),
+        method,
+        settings or {},
+        keep=keep,
     )
 
 

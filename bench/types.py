@@ -213,6 +213,14 @@ class Rows(NamedTuple):
     unlabeled: tuple[Example, ...] = ()
 
 
+class SplitSizes(NamedTuple):
+    """Numbers of a split's rows; `unlabeled` is 0 for a method that does not ask for them."""
+
+    train: int
+    dev: int
+    unlabeled: int
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """The data that a method may see for a task, K and split seed.

@@ -39,7 +39,7 @@ from fewbench.nn.top_tokens import token_study
 from fewbench.types import Count, Natural, Positive, Predictor, Split, Task, Weight
 
 if TYPE_CHECKING:
-    from fewbench.runner.jobs import SplitSizes
+    from fewbench.types import SplitSizes
 
 PAPER = "Hou et al., 2023 (Prompt-Distiller); prompt-distiller"
 NEEDS = ("student", "teacher", "words", "unlabeled")
@@ -126,4 +126,7 @@ def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) 
 def check_split(sizes: SplitSizes, **settings: Any) -> None:
     """Refuse a pool where the split leaves no texts over, as with full data."""
     if settings["n"] and not sizes.unlabeled:
-        raise BenchError("the split leaves no texts over for the pool X'", fix="prompt-distiller:n=0, which has no pool")
+        raise BenchError(
+            "the split leaves no texts over for the pool X'",
+            fix="no pool: n=0",
+        )

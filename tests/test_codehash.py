@@ -19,8 +19,10 @@ FIT = "def fit(task, split, kit, *, lr: float = 0.5):\n    return task\n"
 def nothing_cached():
     """Read every source anew: where imports lead hangs on the root, which tests move."""
     code_hash._source.cache_clear()
+    code_hash._known.clear()
     yield
     code_hash._source.cache_clear()
+    code_hash._known.clear()
 
 
 @pytest.fixture
@@ -339,3 +341,13 @@ def test_a_change_of_what_is_shared_makes_methods_older(module, old, new, tmp_pa
 def test_own_methods_depend_on_their_parts():
     hashes = {name: info.code_hash() for name, info in methods().items()}
     assert len(set(hashes.values())) == len(hashes)
+
+
+def test_it_is_computed_again_once_a_file_that_counts_has_changed(tmp_path):
+    (tmp_path / "beside.py").write_text("STEP = 1\n", "utf-8")
+    file = tmp_path / "mine.py"
+    file.write_text("from beside import STEP\n" + FIT, "utf-8")
+    first = code_hash.code_hash(file)
+    assert code_hash.code_hash(file) == first
+    (tmp_path / "beside.py").write_text("STEP = 22\n", "utf-8")
+    assert code_hash.code_hash(file) != first

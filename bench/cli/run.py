@@ -160,7 +160,8 @@ def run(
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     plan, todo = _plan(requests, store, force=force, retry_failed=retry_failed)
     if dry_run:
-        choose_device(device)
+        if device != "auto":  # which is never wrong, and torch takes its time
+            choose_device(device)
         show_plan(plan, todo, store, workers or cores(), json=json)
         return
     failed = carry_out(plan, todo, store, how)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from fewbench.data.bare_text import bare
 from fewbench.errors import BenchError
@@ -27,30 +28,45 @@ def fingerprint(examples: Iterable[Example]) -> str:
     return digest.hexdigest()[:16]
 
 
-def count_leaks(seen: Sequence[Example], test: Sequence[Example]) -> dict[str, int]:
+class Texts(NamedTuple):
+    """Texts and options of rows, as they are and in their bare form."""
+
+    exact: tuple[tuple[str, ...], ...]
+    bare: tuple[tuple[str, ...], ...]
+
+
+def texts_of(examples: Iterable[Example]) -> Texts:
+    """Return the texts and options of some rows, in order."""
+    exact = tuple(map(_texts, examples))
+    return Texts(exact, tuple(tuple(map(bare, texts)) for texts in exact))
+
+
+def count_leaks(seen: Sequence[Example], test: Texts) -> dict[str, int]:
     """Count test rows whose texts also occur in train or dev, exactly and in their bare form.
 
     Test rows that repeat an earlier test row are counted too.
     """
-    seen_texts = set(map(_texts, seen))
-    seen_bare = set(map(_bare, seen))
+    trained = texts_of(seen)
+    seen_texts, seen_bare = set(trained.exact), set(trained.bare)
     return {
-        "exact": sum(_texts(example) in seen_texts for example in test),
-        "normalised": sum(_bare(example) in seen_bare for example in test),
-        "within_test": len(test) - len(set(map(_texts, test))),
+        "exact": sum(texts in seen_texts for texts in test.exact),
+        "normalised": sum(texts in seen_bare for texts in test.bare),
+        "within_test": len(test.exact) - len(set(test.exact)),
     }
 
 
 def without_leaks(
-    task: Task, seen: Sequence[Example], test: Sequence[Example]
+    task: Task, seen: Sequence[Example], test: Sequence[Example], texts: Texts
 ) -> tuple[Example, ...]:
     """Drop the test rows that `count_leaks` counts as exact or normalised.
 
     Raises:
         BenchError: no row is left.
     """
-    seen_bare = set(map(_bare, seen))
-    clean = tuple(example for example in test if _bare(example) not in seen_bare)
+    seen_bare = set(texts_of(seen).bare)
+    clean = tuple(
+        example for example, said in zip(test, texts.bare, strict=True) if said not in seen_bare
+    )
     if not clean:
         problem = f"{task.full_name}: every test row also occurs in train or dev"
         raise BenchError(problem, fix="leave out --drop-leaks")
@@ -59,10 +75,6 @@ def without_leaks(
 
 def _texts(example: Example) -> tuple[str, ...]:
     return example.texts + example.options
-
-
-def _bare(example: Example) -> tuple[str, ...]:
-    return tuple(map(bare, _texts(example)))
 
 
 def _normalised(text: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from fewbench.data.blind import hidden, secret_order
 from fewbench.data.hub import place_of
-from fewbench.data.leaks import count_leaks, fingerprint, without_leaks
+from fewbench.data.leaks import Texts, count_leaks, fingerprint, texts_of, without_leaks
 from fewbench.data.train_size import ALLOWED, is_full, k_title, per_label
 from fewbench.errors import BenchError
 from fewbench.types import Example, K, Label, Rows, Split, Task
@@ -44,6 +44,24 @@ class DevCut(NamedTuple):
 USUAL_CUT = DevCut()
 
 
+class DrawnTest(NamedTuple):
+    """The test rows of all splits of a task, with what is computed of them once."""
+
+    rows: tuple[Example, ...]
+    texts: Texts
+    fingerprint: str
+    drawn_of: int
+    """How many there were before a draw; 0 without one."""
+
+
+def draw_test(rows: Rows, limit: int | None = None) -> DrawnTest:
+    """Draw the test rows of all splits: `limit` of them by `LIMIT_SEED`, or all."""
+    drawn = draw(rows.test, limit)
+    return DrawnTest(
+        drawn, texts_of(drawn), fingerprint(drawn), 0 if limit is None else len(rows.test)
+    )
+
+
 def make_split(
     task: Task,
     rows: Rows,
@@ -53,6 +71,8 @@ def make_split(
     limit: int | None = None,
     drop_leaks: bool = False,
     cut: DevCut = USUAL_CUT,
+    drawn_test: DrawnTest | None = None,
+    pool: bool = True,
 ) -> Split:
     """Make the split of a task for one K and split seed, or return one of its published folds.
 
@@ -66,6 +86,8 @@ def make_split(
         limit: how many test rows to draw, by `LIMIT_SEED`; the first rows may all have one label.
         drop_leaks: leave out test rows whose texts also occur, in their bare form, in train or dev.
         cut: the size of dev with full data.
+        drawn_test: that of `limit`, where several splits of a task are made; None makes it.
+        pool: with the rows left over, without labels.
 
     Raises:
         BenchError: K or the seed is out of range, a class has fewer than 2K rows, a row is in two
@@ -73,14 +95,12 @@ def make_split(
     """
     if rows.folds:
         k, train, dev = _published(task, rows, k, seed)
-        rest: Iterable[Example] = ()
     else:
         k, train, dev = _sampled(task, rows, k, seed, cut)
-        used = {example.id for example in train + dev}
-        rest = (example for example in rows.train if example.id not in used)
-    pool = (*rest, *rows.unlabeled)
-    all_test = draw(rows.test, limit)
-    test = without_leaks(task, (*train, *dev), all_test) if drop_leaks else all_test
+    whole = drawn_test or draw_test(rows, limit)
+    test = whole.rows
+    if drop_leaks:
+        test = without_leaks(task, (*train, *dev), whole.rows, whole.texts)
     split = Split(
         task=task.full_name,
         k=k,
@@ -88,17 +108,25 @@ def make_split(
         train=train,
         dev=dev,
         test=tuple(example.without_label() for example in test),
-        unlabeled=hidden(pool, secret_order(pool), POOL),
+        unlabeled=_pool(rows, (*train, *dev)) if pool else (),
         fingerprint=fingerprint((*train, *dev)),
-        test_fingerprint=fingerprint(test),
-        leaks=count_leaks((*train, *dev), all_test),
-        dropped=len(all_test) - len(test),
-        whole_fingerprint=fingerprint(all_test),
-        drawn_of=0 if limit is None else len(rows.test),
+        test_fingerprint=fingerprint(test) if drop_leaks else whole.fingerprint,
+        leaks=count_leaks((*train, *dev), whole.texts),
+        dropped=len(whole.rows) - len(test),
+        whole_fingerprint=whole.fingerprint,
+        drawn_of=whole.drawn_of,
         label_counts=count_labels(rows.train),
     )
     check_split(split, published=bool(rows.folds))
     return split
+
+
+def _pool(rows: Rows, used: Iterable[Example]) -> tuple[Example, ...]:
+    """Return the rows that train and dev leave over, and those published without labels."""
+    taken = {example.id for example in used}
+    rest = () if rows.folds else (each for each in rows.train if each.id not in taken)
+    pool = (*rest, *rows.unlabeled)
+    return hidden(pool, secret_order(pool), POOL)
 
 
 def draw(examples: Sequence[Example], limit: int | None) -> tuple[Example, ...]:

@@ -86,9 +86,36 @@ def parse(file: Path) -> ast.Module:
         raise BenchError(f"this file cannot be read: {error.strerror}", where=str(file)) from error
 
 
+_State = tuple[tuple[Path, int, int], ...]
+"""Files with their sizes and times of modification."""
+
+_known: dict[Path, tuple[str, _State]] = {}
+
+
 def code_hash(file: Path) -> str:
-    """Hash the code that a method runs (16 hex digits), without comments and docstrings."""
-    return _Reach(file).digest()
+    """Hash the code that a method runs (16 hex digits), without comments and docstrings.
+
+    It is computed once per process, and again once one of the files that count has changed.
+    """
+    known = _known.get(file)
+    if known is not None and _is_as_it_was(known[1]):
+        return known[0]
+    reach = _Reach(file)
+    digest = reach.digest()
+    _known[file] = digest, _state(reach.seen)
+    return digest
+
+
+def _state(files: Iterable[Path]) -> _State:
+    stats = ((file, file.stat()) for file in files)
+    return tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats)
+
+
+def _is_as_it_was(state: _State) -> bool:
+    try:
+        return _state(file for file, _, _ in state) == state
+    except FileNotFoundError:
+        return False
 
 
 class _Reach:

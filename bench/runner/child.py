@@ -16,10 +16,9 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Mapping
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from transformers.utils import logging
@@ -29,18 +28,8 @@ from fewbench.runner import channel
 from fewbench.runner.jobs import Job
 from fewbench.runner.preflight import Checks, answer_checks
 from fewbench.runner.run import attempt, build, failed
-from fewbench.store.artifacts import Artifacts
+from fewbench.runner.starting import Start
 from fewbench.types import Json
-
-
-class Start(NamedTuple):
-    """The conditions that a process starts with: device, threads, environment, folders."""
-
-    device: str
-    threads: int
-    environment: Mapping[str, str]
-    folder: str
-    artifacts: Artifacts | None
 
 
 def main(content: bytes, start: Start, pipe: Connection) -> None:

@@ -14,7 +14,7 @@ from fewbench.registry.protocol import Protocol
 from fewbench.store.artifacts import Artifacts, Built, Supplies
 from fewbench.store.inputs import protocol_hash
 from fewbench.store.record import Record
-from fewbench.types import CorpusRef, ModelRef, Run, Settings, Split, Task
+from fewbench.types import CorpusRef, ModelRef, Run, Settings, Split, SplitSizes, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,6 @@ class Preparation:
         settings = [f"{name}={value}" for name, value in self.settings.items()]
         corpus = [f"on {self.corpus.name}"] if self.corpus else []
         return " ".join(["prepare", self.method.name, self.kind, *settings, *corpus])
-
-
-class SplitSizes(NamedTuple):
-    """How many rows a split holds; `unlabeled` is 0 for a method that does not ask for them."""
-
-    train: int
-    dev: int
-    unlabeled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +120,8 @@ class Job:
         )
 
     def named(self) -> Job:
-        """Return the job as a method's check gets it: without test and unlabelled rows."""
-        split = replace(self.split, test=(), unlabeled=())
+        """Return the job as a method's check gets it: without rows."""
+        split = replace(self.split, train=(), dev=(), test=(), unlabeled=())
         sizes = self.split_sizes
         teacher = self.teacher and self.teacher.named()
         return replace(self, scorer=None, split=split, sizes=sizes, teacher=teacher)

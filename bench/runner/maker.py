@@ -20,12 +20,17 @@ from fewbench.types import CorpusRef, ModelRef, Run, Settings, Split, Task
 
 
 class JobData(NamedTuple):
-    """The data of a job: task and split, hashes of the rows behind them, and the test labels."""
+    """The data of a job: task and split, the test labels, and hashes.
+
+    `rows` are those of all rows of the source; `drawn` is that of the split's train and dev rows
+    (`fewbench.store.inputs.exact_hash`).
+    """
 
     task: Task
     split: Split
-    rows: RowHashes
     scorer: Scorer
+    rows: RowHashes
+    drawn: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class JobMaker:
         inputs = make_inputs(
             data.task,
             data.rows,
-            data.split,
+            data.drawn,
             self.protocol,
             trials_hash(protocol, trials),
             method,

@@ -10,7 +10,7 @@ from pathlib import Path
 from fewbench.data.corpora import corpus_ref
 from fewbench.data.metrics import Scorer, check_metrics
 from fewbench.data.reader import read_rows
-from fewbench.data.split import make_split
+from fewbench.data.split import draw_test, make_split
 from fewbench.data.task_prompts import OWN, with_prompt
 from fewbench.data.train_size import is_full
 from fewbench.registry.methods import MethodInfo
@@ -23,7 +23,7 @@ from fewbench.registry.teachers import lineage
 from fewbench.runner.compatibility import match
 from fewbench.runner.jobs import Job, Plan
 from fewbench.runner.maker import JobData, JobMaker
-from fewbench.store.inputs import row_hashes
+from fewbench.store.inputs import exact_hash, row_hashes
 from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import K, ModelRef, Task
@@ -135,22 +135,26 @@ def _jobs_of_task(
     """Yield the jobs of a task by K and seed, prompt, and method."""
     rows = read_rows(task, request.data, offline=request.offline)
     hashes = row_hashes(rows)
+    tests = draw_test(rows, request.limit)
+    pool = any("unlabeled" in _needs(choice, maker.methods) for choice in choices)
     for k, seed in product(*_ks_and_seeds(request, maker.protocol, task)):
         split = make_split(
             task,
             rows,
             k,
             seed,
-            limit=request.limit,
             drop_leaks=request.drop_leaks,
             cut=maker.protocol.dev_cut,
+            drawn_test=tests,
+            pool=pool,
         )
         tested = {example.id for example in split.test}
         scorer = Scorer(task, [example for example in rows.test if example.id in tested])
+        drawn = exact_hash([*split.train, *split.dev])
         for prompted, choice in product(_prompted(request, task), choices):
             # A method that reads no prompt has one run, whatever the template.
             reads_prompt = bool({"words", "template"} & set(choice.method.needs))
-            data = JobData(prompted if reads_prompt else task, split, hashes, scorer)
+            data = JobData(prompted if reads_prompt else task, split, scorer, hashes, drawn)
             keep = request.keep_models
             yield maker.job(data, choice.method, choice.settings, keep=keep), choice
 

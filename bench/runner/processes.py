@@ -20,6 +20,7 @@ from fewbench.io.atomic import finish_writing
 from fewbench.runner.faults import native_trace
 from fewbench.runner.jobs import Job, Preparation
 from fewbench.runner.preflight import Checks
+from fewbench.runner.starting import Start, begin
 from fewbench.store.artifacts import Artifacts
 
 PRELOADED = (
@@ -119,8 +120,6 @@ def each(
 
 
 def _start(context: BaseContext, work: W, conditions: WorkConditions) -> _Child[W]:
-    from fewbench.runner.child import Start, main
-
     sent = work.sent() if isinstance(work, Job) else work
     start = Start(
         conditions.device,
@@ -130,7 +129,7 @@ def _start(context: BaseContext, work: W, conditions: WorkConditions) -> _Child[
         conditions.artifacts,
     )
     reader, writer = context.Pipe(duplex=False)
-    process = _process(context, main, (pickle.dumps(sent), start, writer))
+    process = _process(context, begin, (pickle.dumps(sent), start, writer))
     writer.close()
     os.set_blocking(reader.fileno(), False)
     due = None if conditions.timeout is None else time.monotonic() + conditions.timeout

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from fewbench.io.checked_json import plain
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.protocol import Protocol
-from fewbench.types import Example, Inputs, K, Prompt, Rows, Settings, Split, Task
+from fewbench.types import Example, Inputs, K, Prompt, Rows, Settings, Task
 
 DIGITS = 16
 
@@ -146,7 +146,7 @@ def row_hashes(rows: Rows) -> RowHashes:
 def make_inputs(
     task: Task,
     rows: RowHashes,
-    split: Split,
+    drawn: str,
     protocol: Protocol,
     trials: str,
     method: MethodInfo,
@@ -159,7 +159,8 @@ def make_inputs(
     Args:
         task: with the prompt in use.
         rows: of the task's source.
-        split: its train and dev parts are hashed; the run itself determines its test rows.
+        drawn: the `exact_hash` of the split's train and dev; the run itself determines its test
+            rows.
         protocol: for its constants.
         trials: the hash of the run's trials (`trials_hash`).
         method: for its defaults and needs.
@@ -170,7 +171,7 @@ def make_inputs(
         task=task_hash(task),
         train_set=rows.train,
         test_set=rows.test,
-        split=exact_hash([*split.train, *split.dev]),
+        split=drawn,
         unlabeled=rows.unlabeled if "unlabeled" in method.needs else "",
         protocol=protocol_hash(protocol),
         trials=trials,

@@ -33,7 +33,7 @@ from fewbench.types import Count, Example, Positive, Predictor, Share, Split, Ta
 from .ensemble import Opinion, combined, next_train, patterns, train_one
 
 if TYPE_CHECKING:
-    from fewbench.runner.jobs import SplitSizes
+    from fewbench.types import SplitSizes
 
 PAPER = "Schick and Schütze, 2021 (PET, iPET)"
 NEEDS = ("student", "words", "prompts", "unlabeled")

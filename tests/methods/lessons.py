@@ -19,7 +19,7 @@ from fewbench.registry.methods import methods
 from fewbench.registry.pretrained import find_model
 from fewbench.runner.maker import JobData, JobMaker
 from fewbench.runner.steps import fit
-from fewbench.store.inputs import row_hashes
+from fewbench.store.inputs import exact_hash, row_hashes
 from fewbench.testing import run_job, toy_protocol, toy_rows, toy_task
 
 
@@ -69,7 +69,15 @@ def two_sized_job(method, student: Path, teacher: Path, kind="single", **setting
     maker = JobMaker(toy_protocol(), methods(), models, None)
     split = make_split(task, rows, 2, 13)
     return maker.job(
-        JobData(task, split, row_hashes(rows), Scorer(task, rows.test)), method, settings
+        JobData(
+            task,
+            split,
+            Scorer(task, rows.test),
+            row_hashes(rows),
+            exact_hash([*split.train, *split.dev]),
+        ),
+        method,
+        settings,
     )
 
 

@@ -16,7 +16,7 @@ from fewbench.registry.tasks import choose_tasks
 from fewbench.runner.maker import JobData, JobMaker
 from fewbench.runner.plan import Request, make_plan
 from fewbench.runner.run import carry_out
-from fewbench.store.inputs import row_hashes
+from fewbench.store.inputs import exact_hash, row_hashes
 from fewbench.store.store import Store
 from fewbench.testing import toy_protocol, toy_rows, toy_task
 from fewbench.types import Rows
@@ -25,7 +25,13 @@ from fewbench.types import Rows
 def job(task, rows, name="majority"):
     maker = JobMaker(toy_protocol(), methods(), {"student": None, "teacher": None}, None)
     split = make_split(task, rows, 2, 13)
-    data = JobData(task, split, row_hashes(rows), Scorer(task, rows.test))
+    data = JobData(
+        task,
+        split,
+        Scorer(task, rows.test),
+        row_hashes(rows),
+        exact_hash([*split.train, *split.dev]),
+    )
     return maker.job(data, methods()[name], {})
 
 

@@ -26,7 +26,7 @@ from fewbench.runner.local import execute
 from fewbench.runner.maker import JobData, JobMaker
 from fewbench.runner.run import prepare
 from fewbench.store.artifacts import Artifacts
-from fewbench.store.inputs import row_hashes
+from fewbench.store.inputs import exact_hash, row_hashes
 from fewbench.store.store import Store
 from fewbench.testing import check_method, run_job, toy_job, toy_protocol, toy_rows, toy_task
 
@@ -59,7 +59,13 @@ def job_of(student, teacher, text, kind="single", **settings):
     maker = JobMaker(toy_protocol(), methods(), refs, corpus_ref(str(text)))
     rows = toy_rows(task)
     split, hashes = make_split(task, rows, 2, 13), row_hashes(rows)
-    return maker.job(JobData(task, split, hashes, Scorer(task, rows.test)), SMASH, settings)
+    return maker.job(
+        JobData(
+            task, split, Scorer(task, rows.test), hashes, exact_hash([*split.train, *split.dev])
+        ),
+        SMASH,
+        settings,
+    )
 
 
 def built(job, artifacts):
