@@ -17,6 +17,7 @@ from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.data.facts import FactTask
+    from fewbench.data.task_file import Declared
     from fewbench.types import Example, Json, K, Task
 
 SAMPLE = 1000
@@ -116,12 +117,27 @@ def _check_tasks(file: Path, given: _Given) -> list[str]:
                 *_rendered(task, data, tokenizer, k),
             ]
             lines += [f"    {line}" for line in shown]
+    lines += _more_prompts(file, known, tokenizer, strict=student is not None)
     for facts in known.facts.values():
         if Path(facts.file).resolve() == file.resolve():
             lines += [
                 f"{facts.name}: facts, mrr",
                 *(f"    {line}" for line in _filled(facts, data)),
             ]
+    return lines
+
+
+def _more_prompts(file: Path, known: Declared, tokenizer: Any, *, strict: bool) -> list[str]:
+    """List the prompts that a file has for tasks of others."""
+    lines = []
+    for added in known.prompts:
+        if added.path.resolve() != file.resolve():
+            continue
+        task = known.tasks[added.task]
+        task = replace(task, prompts=tuple(p for p in task.prompts if p.name in added.names))
+        lines.append(f"{added.task}: {len(added.names)} more prompts")
+        lines += [f"    +{prompt.name}: {prompt.template}" for prompt in task.prompts]
+        lines += [f"    {line}" for line in _words(task, tokenizer, strict=strict)[1:]]
     return lines
 
 

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 from fewbench.data.facts import KIND, FactTask, fact_task
 from fewbench.data.metrics import METRICS, OF_ONE_CLASS
-from fewbench.data.task_prompts import take_prompts
+from fewbench.data.task_prompts import take_prompts, with_more_prompts
 from fewbench.data.task_sources import FORMATS, take_sources
 from fewbench.data.template import MARKS
 from fewbench.errors import BenchError
 from fewbench.io import toml
-from fewbench.io.toml import TomlTable
+from fewbench.io.toml import GUIDE, TomlTable
 from fewbench.refs import NAME
 from fewbench.types import Json, Task
 
@@ -35,12 +35,21 @@ class Suite(NamedTuple):
 
 
 class TaskFile(NamedTuple):
-    """The declarations of one TOML file."""
+    """The declarations of one TOML file; `prompts` are tables of prompts for tasks of others."""
 
     path: Path
     suite: Suite
     tasks: dict[str, Task]
     facts: dict[str, FactTask]
+    prompts: tuple[TomlTable, ...] = ()
+
+
+class PromptsFor(NamedTuple):
+    """A file that has prompts for a task of another file."""
+
+    path: Path
+    task: str
+    names: tuple[str, ...]
 
 
 class Declared(NamedTuple):
@@ -49,6 +58,7 @@ class Declared(NamedTuple):
     tasks: dict[str, Task]
     suites: dict[str, Suite]
     facts: dict[str, FactTask]
+    prompts: tuple[PromptsFor, ...] = ()
 
 
 def declared(files: Iterable[Path]) -> Declared:
@@ -61,6 +71,7 @@ def declared(files: Iterable[Path]) -> Declared:
     tasks: dict[str, Task] = {}
     facts: dict[str, FactTask] = {}
     suites: dict[str, TaskFile] = {}
+    prompts: list[TomlTable] = []
     for file in map(load_file, files):
         for name in (*file.tasks, *file.facts):
             if other := tasks.get(name) or facts.get(name):
@@ -68,16 +79,29 @@ def declared(files: Iterable[Path]) -> Declared:
                 raise BenchError(f"two tasks are called '{name}'", where=where)
         tasks |= file.tasks
         facts |= file.facts
-        only_facts = file.facts and not file.suite.tasks
-        if not only_facts:
+        prompts += file.prompts
+        has_others = file.facts or file.prompts
+        if file.suite.tasks or not has_others:
             _add_suite(suites, file)
-    for file in suites.values():
-        _check_members(file, tasks)
+    _check_members(suites.values(), tasks)
     return Declared(
+        prompts=tuple(_add_prompts(table, tasks) for table in prompts),
         tasks=dict(sorted(tasks.items())),
         suites={name: suites[name].suite for name in sorted(suites)},
         facts=dict(sorted(facts.items())),
     )
+
+
+def _add_prompts(table: TomlTable, tasks: dict[str, Task]) -> PromptsFor:
+    """Add the prompts of a table to the task of another file that it names."""
+    if table.name not in tasks:
+        problem = f"prompts for an unknown task '{table.name}'"
+        fix = f"a task's name, without its source; of a task of your own, its table whole: {GUIDE}"
+        raise table.error("", problem, allowed=tasks, given=table.name, fix=fix)
+    before = tasks[table.name].prompts
+    tasks[table.name] = with_more_prompts(tasks[table.name], table)
+    added = tasks[table.name].prompts[len(before) :]
+    return PromptsFor(table.path, table.name, tuple(prompt.name for prompt in added))
 
 
 def _add_suite(suites: dict[str, TaskFile], file: TaskFile) -> None:
@@ -89,8 +113,9 @@ def _add_suite(suites: dict[str, TaskFile], file: TaskFile) -> None:
     suites[name] = file
 
 
-def _check_members(file: TaskFile, tasks: dict[str, Task]) -> None:
-    for member in file.suite.tasks:
+def _check_members(files: Iterable[TaskFile], tasks: dict[str, Task]) -> None:
+    members = [(file, member) for file in files for member in file.suite.tasks]
+    for file, member in members:
         name, _, source = member.partition("@")
         if name not in tasks:
             raise BenchError(
@@ -132,8 +157,12 @@ def load_file(path: Path) -> TaskFile:
     head = TomlTable(path, "suite", tables.pop("suite", {}))
     tasks: dict[str, Task] = {}
     facts: dict[str, FactTask] = {}
+    prompts: list[TomlTable] = []
     for name, content in tables.items():
         table = _named_table(path, name, content)
+        if content.keys() == {"templates"}:
+            prompts.append(table)
+            continue
         kind = table.take("kind", str, "task")
         if kind not in ("task", KIND):
             raise table.error("kind", f"unknown kind '{kind}'", allowed=["task", KIND], given=kind)
@@ -144,7 +173,7 @@ def load_file(path: Path) -> TaskFile:
     members = tuple(head.take("tasks", list, list(tasks), of=str))
     suite = Suite(head.take("name", str, path.stem), head.take("title", str, path.stem), members)
     head.finish()
-    return TaskFile(path, suite, tasks, facts)
+    return TaskFile(path, suite, tasks, facts, tuple(prompts))
 
 
 def task_from(content: Json, name: str, where: Path) -> Task:
@@ -170,7 +199,7 @@ def _task(table: TomlTable) -> Task:
         raise table.error("format", f"unknown format '{form}'", allowed=FORMATS, given=form)
     labels = _labels(table, form)
     sources = take_sources(table, form, labels)
-    main, *others = take_prompts(table, form, labels, len(sources[0].texts))
+    main, *others = take_prompts(table, form, labels, sources)
     metrics = table.take("metrics", list, [], of=str)
     task = Task(
         name=table.name,

@@ -25,7 +25,17 @@ def choose_tasks(requests: Sequence[str]) -> list[Task]:
         _check_file(file)
     known = declared(task_files(files))
     names = dict.fromkeys(name for request in requests for name in _names(request, known))
+    for name in _only_prompted(requests, known):
+        names.setdefault(name)
     return [_task(name, known) for name in names]
+
+
+def _only_prompted(requests: Sequence[str], known: Declared) -> list[str]:
+    """List the tasks that files of prompts alone stand for: those that no other request names."""
+    asked = {request.partition("@")[0] for request in requests}
+    files = {Path(request).resolve() for request in requests if request.endswith(TOML)}
+    found = [added.task for added in known.prompts if added.path.resolve() in files]
+    return [task for task in found if task not in asked]
 
 
 def choose_facts(name: str) -> FactTask:
