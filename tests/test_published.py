@@ -149,6 +149,22 @@ def test_rows_map_to_the_method_and_settings_of_their_paper(table, row, mapping)
     assert found == mapping
 
 
+def test_numbers_that_ppt_prints_in_several_tables_are_the_same_runs():
+    """Table 4 repeats rows of Tables 1 and 2: the same prompts and words, not the task's own."""
+    found: dict[tuple[object, ...], set[tuple[str, ...]]] = {}
+    tables: Counter[tuple[object, ...]] = Counter()
+    for number in NUMBERS:
+        if number.paper == "ppt" and number.backbone == "t5-xxl" and number.k == "32 total":
+            cell = number.task, number.value, number.std
+            found.setdefault(cell, set()).add((number.method, number.template))
+            tables[cell] += 1
+    repeated = [cell for cell, count in tables.items() if count > 1]
+    assert len(repeated) == 5 and all(len(found[cell]) == 1 for cell in repeated)
+    assert found["sst-2", 87.6, 6.6] == {("prompt-tuning:hybrid=True,over=vocabulary", "man-1")}
+    assert found["sst-2", 70.5, 15.5] == {("prompt-tuning:over=vocabulary", "ppt")}
+    assert found["sst-2", 91.4, 0.8] == {("prompt-ft", "ppt")}
+
+
 def test_no_cell_twice_and_every_number_possible():
     cells = Counter((n.paper, n.table, n.group, n.row, n.column, n.task, n.metric) for n in NUMBERS)
     assert [cell for cell, count in cells.items() if count > 1] == []
