@@ -28,6 +28,7 @@ from fewbench.nn.fit_context import FitContext, Models
 from fewbench.nn.serialize import pack, unpack
 from fewbench.nn.task_model import TaskModel
 from fewbench.registry.methods import MethodInfo, methods
+from fewbench.registry.needs import needing
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.protocol import Protocol
 from fewbench.registry.protocols import get_protocol
@@ -141,7 +142,7 @@ def toy_job(
     """Return a job on a toy task; the model is student and teacher, the corpus the embedded one."""
     task, protocol = task or toy_task("single"), protocol or toy_protocol()
     rows, model = toy_rows(task), find_model(str(model_folder), offline=True)
-    corpus = corpus_ref(None) if "corpus" in method.needs else None
+    corpus = corpus_ref(None) if "corpus" in needing(method, settings or {}).needs else None
     maker = JobMaker(protocol, methods(), {"student": model, "teacher": model}, corpus)
     split = make_split(task, rows, k, seed)
     scorer = Scorer(task, rows.test)

@@ -103,7 +103,7 @@ def test_how_many_numbers_have_a_method():
     mapped = Counter(number.paper for number in NUMBERS if number.method)
     assert mapped == {
         "efficient-nlp-thesis": 1177,
-        "ppt": 175,
+        "ppt": 191,
         "prompt-distiller": 111,
         "smash": 162,
     }
@@ -125,6 +125,8 @@ def test_how_many_numbers_have_a_method():
         ("4", "T5-Small", {"prompt-ft"}),  # text to text, and no new head
         ("5", "PT (MC)", {"prompt-tuning:over=vocabulary"}),
         ("2", "Task-Related Sampling", {"prompt-tuning:over=vocabulary,start=task"}),
+        ("2", "Top-1000 Sampling", {"prompt-tuning:over=vocabulary,start=top-1000"}),
+        ("4", "LM Adaption", {"prompt-tuning:lm_adapted=True,over=vocabulary"}),
         ("2", "dR-b distill", {"prompt-kd:lambda1=1.0,temperature=1.0"}),  # smash, eq. 1
         ("2", "SMASH zero-shot", {"smash:tune=False"}),
         ("2", "w/o. both techniques", {"prompt-distiller:lambda2=0.0,n=0"}),

@@ -236,7 +236,7 @@ def _check_method(file: Path, given: _Given) -> list[str]:
     return [
         f"{method.name}: {method.summary}",
         f"settings: {settings or 'none'}",
-        f"needs: {' '.join(method.needs)}",
+        f"needs: {', '.join(method.needs)}",
     ]
 
 

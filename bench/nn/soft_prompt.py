@@ -178,8 +178,7 @@ def initial_prompt(
 
     `normal` draws numbers of the word embeddings' own mean and deviation, as the paper gives none;
     `mask` repeats the mask's embedding (the paper's code for vanilla PT); `label` repeats those of
-    the label words; `vocabulary` and `task` draw words, with replacement. The paper's Top-1000
-    needs counts of the pretraining corpus.
+    the label words; `vocabulary` and `task` draw words, with replacement.
 
     Args:
         backbone: gives the word embeddings.
@@ -199,16 +198,28 @@ def initial_prompt(
             tokens, words.shape[1], generator=draw
         )
     known = _start_tokens(task, backbone.tokenizer, examples, start)
+    if start in ("vocabulary", "task"):
+        return sampled_prompt(backbone, task, known, tokens, start, seed)
+    return words[torch.tensor(known)[torch.arange(tokens) % len(known)].to(words.device)].cpu()
+
+
+def sampled_prompt(
+    backbone: Backbone, task: Task, known: Sequence[int], tokens: int, start: str, seed: int
+) -> Tensor:
+    """Return the embeddings of tokens drawn from some, with replacement, [P, E].
+
+    Raises:
+        BenchError: there is none to draw from.
+    """
     if not known:
         raise BenchError(
             f"no word to start a soft prompt from: start={start}",
             where=task.full_name,
             fix="start=normal",
         )
-    if start in ("vocabulary", "task"):
-        rows = torch.randint(len(known), (tokens,), generator=draw)
-    else:
-        rows = torch.arange(tokens) % len(known)
+    words: Tensor = backbone.model.get_input_embeddings().weight.detach()  # type: ignore[operator]
+    draw = torch.Generator().manual_seed(seed)
+    rows = torch.randint(len(known), (tokens,), generator=draw)
     return words[torch.tensor(known)[rows].to(words.device)].cpu()
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo
+from fewbench.registry.needs import needing
 from fewbench.registry.pretrained import backbone_kind
 from fewbench.registry.settings import Chosen
 from fewbench.types import ModelRef, Task
@@ -36,7 +37,8 @@ def match(
     together: dict[Task, list[Chosen]] = {task: [] for task in tasks}
     left_out: dict[str, BenchError] = {}
     for choice, task in product(chosen, tasks):
-        unfit = _lacks_teacher(choice.method, models) or _cannot_read(choice.method, models)
+        method = needing(choice.method, choice.settings)
+        unfit = _lacks_teacher(method, models) or _cannot_read(method, models)
         error = unfit or _does_not_take(choice.method, task)
         both_named = choice.named and (unfit is not None or task.name in task_names)
         if error is None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from fewbench.data.metrics import Scorer
 from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo
+from fewbench.registry.needs import needing
 from fewbench.registry.pretrained import count_parameters
 from fewbench.registry.protocol import Protocol
 from fewbench.registry.teachers import lineage, returned
@@ -68,6 +69,7 @@ class JobMaker:
         Raises:
             BenchError: a method that cannot train the teacher.
         """
+        method = needing(method, settings)
         teacher = self._trained_teacher(data, method, settings)
         models = {
             role: model if role in method.needs else None for role, model in self.models.items()

@@ -14,6 +14,7 @@ from fewbench.data.split import draw_test, make_split
 from fewbench.data.task_prompts import OWN, with_prompt
 from fewbench.data.train_size import is_full
 from fewbench.registry.methods import MethodInfo
+from fewbench.registry.needs import needing
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.protocol import Protocol
 from fewbench.registry.protocols import FULL_PROTOCOL, check_fits, get_protocol
@@ -198,7 +199,8 @@ def _maker(
 def _needs(choice: Chosen, known: Mapping[str, MethodInfo]) -> set[str]:
     """Return the needs of a method and of all that train its teachers."""
     teachers = lineage(choice.method, choice.settings, known)
-    return set(choice.method.needs).union(*(taught.method.needs for taught in teachers))
+    own = needing(choice.method, choice.settings).needs
+    return set(own).union(*(needing(taught.method, taught.settings).needs for taught in teachers))
 
 
 def _ks_and_seeds(

@@ -11,6 +11,7 @@ from fewbench.data.task_file import declared, with_source
 from fewbench.data.train_size import is_full, parse_k
 from fewbench.errors import BenchError
 from fewbench.registry.methods import task_files
+from fewbench.registry.needs import needing
 from fewbench.registry.protocols import FULL_PROTOCOL, check_fits, get_protocol
 from fewbench.registry.settings import Chosen, choose_methods, methods_of
 from fewbench.report.published import UNSTATED, Published, k_option
@@ -188,7 +189,7 @@ class _Mapper:
         Raises:
             BenchError: a model that is needed, and was not named.
         """
-        needs = choice.method.needs
+        needs = needing(choice.method, choice.settings).needs
         # The teacher's own row is trained as a student is.
         is_teacher = number.backbone == self._teacher and "teacher" not in needs
         student, teacher = self._models.teacher if is_teacher else self._models.student, ""
