@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from fewbench.data.corpora import corpus_ref
+from fewbench.data.labelled import LabelledRows
 from fewbench.data.metrics import Scorer
 from fewbench.data.split import make_split
 from fewbench.data.unified import unified
@@ -138,12 +139,14 @@ def toy_job(
     k: int = 2,
     seed: int = 13,
     keep: bool = False,
+    labelled: Mapping[str, LabelledRows] | None = None,
 ) -> Job:
     """Return a job on a toy task; the model is student and teacher, the corpus the embedded one."""
     task, protocol = task or toy_task("single"), protocol or toy_protocol()
     rows, model = toy_rows(task), find_model(str(model_folder), offline=True)
     corpus = corpus_ref(None) if "corpus" in needing(method, settings or {}).needs else None
-    maker = JobMaker(protocol, methods(), {"student": model, "teacher": model}, corpus)
+    models = {"student": model, "teacher": model}
+    maker = JobMaker(protocol, methods(), models, corpus, labelled=labelled or {})
     split = make_split(task, rows, k, seed)
     scorer = Scorer(task, rows.test)
     return maker.job(

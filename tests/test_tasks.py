@@ -38,6 +38,7 @@ NOT_MIRRORED = {
     "textfooler-imdb@files",
     "chnsenticorp@hub",
     "rte@super-glue",
+    "yelp-review-full@files",
 }
 NOT_MIRRORED |= {f"{name}@fewclue" for name in ("csldcp", "iflytek", "cluewsc")}
 """What `../shared` has no rows of: these are read from the hub, or from files of the user's own."""

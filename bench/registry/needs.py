@@ -9,6 +9,8 @@ from fewbench.registry.methods import MethodInfo
 from fewbench.types import Settings
 
 IF = " if "
+ROWS = "rows"
+"""A need, and the setting that names the task whose training rows `prepare` reads."""
 
 
 def needing(method: MethodInfo, fixed: Settings) -> MethodInfo:
@@ -22,6 +24,13 @@ def needing(method: MethodInfo, fixed: Settings) -> MethodInfo:
     settings = {**method.settings, **fixed}
     needs = [need.partition(IF)[0] for need in method.needs if _is_met(method, need, settings)]
     return replace(method, needs=tuple(dict.fromkeys(needs)))
+
+
+def rows_of(method: MethodInfo, fixed: Settings) -> str:
+    """Return the task whose rows a preparation reads under some settings, or an empty text."""
+    if ROWS not in needing(method, fixed).needs:
+        return ""
+    return str(fixed.get(ROWS, method.settings[ROWS]))
 
 
 def _is_met(method: MethodInfo, need: str, settings: Settings) -> bool:

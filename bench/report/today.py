@@ -17,6 +17,7 @@ from fewbench.data.task_file import declared, with_source
 from fewbench.data.task_prompts import with_prompt
 from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo, methods, task_files
+from fewbench.registry.needs import rows_of
 from fewbench.registry.pipeline import info_of
 from fewbench.registry.protocols import protocols
 from fewbench.store.inputs import (
@@ -161,6 +162,8 @@ class Today:
         info = self._method(run.method)
         if info is None or ("prompts" in info.needs and task is None):
             return None
+        if rows_of(info, run.settings):
+            return None  # the rows of another task, which are not read for this
         prompts = () if task is None else task.prompts
         place = run.method, repr(sorted(run.settings.items())), prompts
         if place not in self._settings:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from fewbench.data.blind import hidden
+from fewbench.data.labelled import LabelledRows
 from fewbench.data.metrics import Scorer
 from fewbench.io.checked_json import joint_hash
 from fewbench.registry.methods import MethodInfo
@@ -32,11 +33,15 @@ class Preparation:
     teacher: ModelRef | None
     corpus: CorpusRef | None
     protocol: Protocol
+    labelled: LabelledRows | None = None
+    """The rows of another task that it reads."""
 
     @property
     def key(self) -> str:
-        """A hash of the method's code, the models, the corpus, the constants and the settings."""
+        """A hash of the method's code, the models, the data, the constants and the settings."""
         refs = [ref and ref.revision for ref in (self.student, self.teacher, self.corpus)]
+        if self.labelled is not None:
+            refs.append(self.labelled.revision)
         constants = [protocol_hash(self.protocol), self.kind, dict(self.settings)]
         return joint_hash("prepared", self.method.name, self.method.code_hash(), refs, constants)
 
@@ -45,7 +50,8 @@ class Preparation:
         """The name to show a person."""
         settings = [f"{name}={value}" for name, value in self.settings.items()]
         corpus = [f"on {self.corpus.name}"] if self.corpus else []
-        return " ".join(["prepare", self.method.name, self.kind, *settings, *corpus])
+        rows = [f"and {self.labelled.task.full_name}"] if self.labelled else []
+        return " ".join(["prepare", self.method.name, self.kind, *settings, *corpus, *rows])
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from fewbench.data.labelled import LabelledRows
 from fewbench.data.metrics import Scorer
 from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo
-from fewbench.registry.needs import needing
+from fewbench.registry.needs import ROWS, needing, rows_of
 from fewbench.registry.pretrained import count_parameters
 from fewbench.registry.protocol import Protocol
 from fewbench.registry.teachers import lineage, returned
@@ -38,7 +39,8 @@ class JobData(NamedTuple):
 class JobMaker:
     """Makes jobs of one request: models, corpus and protocol are the same for all of them.
 
-    `methods` are all that are known, for a trained teacher is made by another method.
+    `methods` are all that are known, for a trained teacher is made by another method. `labelled`
+    holds the rows of other tasks that preparations read, by the task's name as typed.
     """
 
     protocol: Protocol
@@ -47,6 +49,7 @@ class JobMaker:
     corpus: CorpusRef | None
     limit: int | None = None
     drop_leaks: bool = False
+    labelled: Mapping[str, LabelledRows] = field(default_factory=dict)
 
     def job(
         self,
@@ -71,12 +74,9 @@ class JobMaker:
         """
         method = needing(method, settings)
         teacher = self._trained_teacher(data, method, settings)
-        models = {
-            role: model if role in method.needs else None for role, model in self.models.items()
-        }
-        if backbone is not None and "student" in method.needs:
-            models["student"] = backbone
+        models = self._models_of(method, backbone)
         sized = self._sized(models["student"] or models["teacher"])
+        labelled = self._labelled(data, method, settings)
         protocol, trials = trials_of(sized, data.task, data.split.k, method, settings)
         inputs = make_inputs(
             data.task,
@@ -87,6 +87,7 @@ class JobMaker:
             method,
             settings,
             teacher=teacher.key if teacher else "",
+            labelled=labelled.revision if labelled else "",
         )
         run = Run(
             task=data.task.name,
@@ -116,9 +117,20 @@ class JobMaker:
             trials=trials,
             scorer=data.scorer,
             teacher=teacher,
-            preparation=self._preparation(run, data.task, method),
+            preparation=self._preparation(run, data.task, method, labelled),
             keep=keep and bool(run.student or method.steps),
         )
+
+    def _models_of(
+        self, method: MethodInfo, backbone: ModelRef | None
+    ) -> dict[str, ModelRef | None]:
+        """Return the models of a run by role, those of its needs alone."""
+        models = {
+            role: model if role in method.needs else None for role, model in self.models.items()
+        }
+        if backbone is not None and "student" in method.needs:
+            models["student"] = backbone
+        return models
 
     def _sized(self, model: ModelRef | None) -> Protocol:
         """Return the protocol with the learning rates for a model, if they depend on its size."""
@@ -142,14 +154,37 @@ class JobMaker:
         backbone = self.models["teacher"] if own else None
         return self.job(data, taught.method, taught.settings, keep=True, backbone=backbone)
 
-    def _preparation(self, run: Run, task: Task, method: MethodInfo) -> Preparation | None:
+    def _labelled(
+        self, data: JobData, method: MethodInfo, settings: Settings
+    ) -> LabelledRows | None:
+        """Return the rows of another task that the method's preparation reads, if any.
+
+        Raises:
+            BenchError: the run's own task, whose rows would be more than the run's shots.
+        """
+        name = rows_of(method, settings)
+        if not name:
+            return None
+        labelled = self.labelled[name]
+        if labelled.task.name == data.task.name:
+            raise BenchError(
+                f"{method.name} would read all labelled rows of {data.task.name}, the task itself",
+                allowed="rows of another task",
+                given=name,
+                fix=f"--methods {method.name}:{ROWS}=TASK",
+            )
+        return labelled
+
+    def _preparation(
+        self, run: Run, task: Task, method: MethodInfo, labelled: LabelledRows | None
+    ) -> Preparation | None:
         kind = method.prepared_kind(task.format, run.settings)
         if kind is None:
             return None
         fixed = {**self.protocol.prepare, **run.settings}
         settings = {name: fixed[name] for name in sorted(fixed) if name in method.prepare_settings}
         return Preparation(
-            method, kind, settings, run.student, run.teacher, run.corpus, self.protocol
+            method, kind, settings, run.student, run.teacher, run.corpus, self.protocol, labelled
         )
 
 

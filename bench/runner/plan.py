@@ -8,13 +8,16 @@ from itertools import chain, product
 from pathlib import Path
 
 from fewbench.data.corpora import corpus_ref
+from fewbench.data.labelled import LabelledRows
 from fewbench.data.metrics import Scorer, check_metrics
 from fewbench.data.reader import read_rows
 from fewbench.data.split import draw_test, make_split
 from fewbench.data.task_prompts import OWN, with_prompt
 from fewbench.data.train_size import is_full
+from fewbench.errors import BenchError
+from fewbench.io.checked_json import joint_hash
 from fewbench.registry.methods import MethodInfo
-from fewbench.registry.needs import needing
+from fewbench.registry.needs import needing, rows_of
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.protocol import Protocol
 from fewbench.registry.protocols import FULL_PROTOCOL, check_fits, get_protocol
@@ -24,7 +27,7 @@ from fewbench.registry.teachers import lineage
 from fewbench.runner.compatibility import match
 from fewbench.runner.jobs import Job, Plan
 from fewbench.runner.maker import JobData, JobMaker
-from fewbench.store.inputs import exact_hash, row_hashes
+from fewbench.store.inputs import exact_hash, row_hashes, task_hash
 from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import K, ModelRef, Task
@@ -193,7 +196,27 @@ def _maker(
         corpus=corpus_ref(request.corpus, request.data) if "corpus" in needs else None,
         limit=request.limit,
         drop_leaks=request.drop_leaks,
+        labelled=_labelled(request, chosen),
     )
+
+
+def _labelled(request: Request, chosen: Sequence[Chosen]) -> dict[str, LabelledRows]:
+    """Return the rows of other tasks that preparations read, by the task's name as typed.
+
+    Raises:
+        BenchError: an unknown task, or several.
+        DataError: rows that are not there.
+    """
+    names = {rows_of(choice.method, choice.settings) for choice in chosen} - {""}
+    found = {}
+    for name in sorted(names):
+        task, *others = choose_tasks([name])
+        if others:
+            raise BenchError(f"the setting rows={name} names a suite", allowed="one task")
+        rows = read_rows(task, request.data, offline=request.offline)
+        revision = joint_hash("labelled", task_hash(task), exact_hash(rows.train))
+        found[name] = LabelledRows(task, request.data, request.offline, revision)
+    return found
 
 
 def _needs(choice: Chosen, known: Mapping[str, MethodInfo]) -> set[str]:

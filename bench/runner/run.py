@@ -19,6 +19,7 @@ from fewbench.errors import BenchError
 from fewbench.nn import serialize
 from fewbench.nn.checkpoint import Checkpoints
 from fewbench.nn.fit_context import FitContext, Models, PrepareContext
+from fewbench.nn.labelled_context import LabelledContext
 from fewbench.registry.protocol import better
 from fewbench.runner import channel, steps
 from fewbench.runner.environment import checkpoint_seconds, peak_memory_mib
@@ -138,7 +139,12 @@ def build(preparation: Preparation, models: Models, artifacts: Artifacts) -> byt
 def context_of(preparation: Preparation, models: Models) -> PrepareContext:
     """Return the context that a method's `prepare` is called with."""
     refs = (preparation.student, preparation.teacher, preparation.corpus)
-    return PrepareContext(models, preparation.protocol, PREPARED_WITH, *refs)
+    given = (models, preparation.protocol, PREPARED_WITH, *refs)
+    if preparation.labelled is None:
+        return PrepareContext(*given)
+    world = LabelledContext(*given)
+    world.rows = preparation.labelled
+    return world
 
 
 def _save(artifacts: Artifacts, key: str, manifest: Settings, content: bytes) -> bytes | None:

@@ -110,13 +110,18 @@ def trials_hash(protocol: Protocol, trials: Sequence[Settings]) -> str:
     return _hash({"trials": [dict(trial) for trial in trials], "updates": updates})
 
 
-def settings_hash(method: MethodInfo, fixed: Settings, prompts: Sequence[Prompt] = ()) -> str:
+def settings_hash(
+    method: MethodInfo, fixed: Settings, prompts: Sequence[Prompt] = (), rows: str = ""
+) -> str:
     """Return a hash of a method's settings: the fixed ones, and the defaults of the others.
 
     For methods that read the task's other prompts, these are part of it: the task's definition,
-    which runs of all methods share, covers the prompt in use alone.
+    which runs of all methods share, covers the prompt in use alone. So is the revision of the
+    labelled rows of another task (`rows`), which a setting names.
     """
     settings = {**method.settings, **fixed}
+    if rows:
+        settings["rows.revision"] = rows
     if "prompts" in method.needs:
         settings["task.prompts"] = [list(prompt) for prompt in prompts]
     return _hash(settings)
@@ -153,6 +158,7 @@ def make_inputs(
     fixed: Settings,
     *,
     teacher: str = "",
+    labelled: str = "",
 ) -> Inputs:
     """Return the hashes of what a run is made from.
 
@@ -166,6 +172,7 @@ def make_inputs(
         method: for its defaults and needs.
         fixed: the settings that the user fixed.
         teacher: the key of the run that trains the teacher, if any.
+        labelled: the revision of another task's rows that a preparation reads, if any.
     """
     return Inputs(
         task=task_hash(task),
@@ -175,7 +182,7 @@ def make_inputs(
         unlabeled=rows.unlabeled if "unlabeled" in method.needs else "",
         protocol=protocol_hash(protocol),
         trials=trials,
-        settings=settings_hash(method, fixed, task.prompts),
+        settings=settings_hash(method, fixed, task.prompts, labelled),
         teacher=teacher,
     )
 

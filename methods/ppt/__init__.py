@@ -7,12 +7,16 @@ behind the same soft one, or the one that `--template` names. `unified` casts ev
 choice among its labels and starts from choices of 2 to 16 sentences (section 3.3). `chinese` has
 the forms of appendix B.
 
-Departs from the paper: the backbone itself labels sentences, asked by the hard prompt (each word's
-scores less their mean, the surest half of each label), in place of a RoBERTa trained on reviews.
-Options are cut where positions are few. Probabilities in the loss are over label words; the preset
-`paper` has them over the vocabulary, as equations 1 and 2 and the code do, in pre-training and in
-tuning. The random start is prompt-tuning's. Updates are those at which the code takes its prompts,
-of a run of 200,000.
+`reviews` labels the sentences as the paper does: `--teacher` (RoBERTa-base there) is trained on the
+rows of the setting `rows`, reviews of five stars, and labels that it is sure of are kept, by the
+bounds of the paper's code. Its updates and batches are as many and as large as the prompt's.
+
+Departs from the paper: without `reviews` the backbone itself labels sentences, asked by the hard
+prompt (each word's scores less their mean, the surest half of each label). Options are cut where
+positions are few. Probabilities in the loss are over label words; the preset `paper` has them over
+the vocabulary, as equations 1 and 2 and the code do, in pre-training and in tuning. The random
+start is prompt-tuning's. Updates are those at which the code takes its prompts, of a run of
+200,000.
 """
 
 from __future__ import annotations
@@ -26,11 +30,19 @@ from fewbench.nn.fit_context import FitContext, PrepareContext
 from fewbench.nn.soft_prompt import SoftPromptModel, initial_prompt
 from fewbench.types import Count, Natural, Positive, Predictor, Split, Task
 
-from .formats import annotator, check_forms, form_task, read_as
+from .annotator import check_rows, itself, trained
+from .formats import check_forms, form_task, read_as
 from .pretraining import draw, pretrain, stream
 
 PAPER = "Gu, Han, Liu and Huang, 2022 (PPT); ppt, section 3"
-NEEDS = ("student", "words", "prompts", "corpus")
+NEEDS = (
+    "student",
+    "words",
+    "prompts",
+    "corpus",
+    "teacher if annotator=reviews",
+    "rows if annotator=reviews",
+)
 BACKBONES = ("masked", "encoder-decoder")
 SEARCH = ("prompt_lr", "batch_size")
 GRID = {"prompt_lr": (5e-3, 1e-2, 2e-2, 5e-2)}
@@ -39,6 +51,7 @@ PRESETS = {
     "paper": {"over": "vocabulary"},
     "hybrid": {"hybrid": True},
     "unified": {"unified": True},
+    "reviews": {"annotator": "reviews"},
     "chinese": {"chinese": True},
 }
 UPDATES = {"single": 22_000, "pair": 8_000, "choice": 8_000, "unified": 16_000}
@@ -71,6 +84,8 @@ def prepare(
     tokens: Count = 100,
     chinese: bool = False,
     over: Literal["words", "vocabulary"] = "words",
+    annotator: Literal["itself", "reviews"] = "itself",
+    rows: str = "yelp-review-full",
     pretrain_steps: Natural = 0,
     pretrain_lr: Positive = 0.1,
     pretrain_batch: Count = 64,
@@ -80,12 +95,14 @@ def prepare(
     form = form_task(kind, backbone, tokens, chinese=chinese)
     start = initial_prompt(backbone, form, (), tokens, "normal", world.seed)
     model = SoftPromptModel(backbone, form, start, over)
+    updates = pretrain_steps or UPDATES[kind]
     labels = None
-    if kind == "single":
-        labels = annotator(form, world.backbone("student"), chinese=chinese)
+    if kind == "single" and annotator == "reviews":
+        labels = trained(form, world, updates=updates, batch_size=pretrain_batch)
+    elif kind == "single":
+        labels = itself(form, world.backbone("student"), chinese=chinese)
     drawn = draw(kind, world.documents, len(form.words), world.seed)
     training = stream(kind, drawn, model.hard, labels)
-    updates = pretrain_steps or UPDATES[kind]
     world.notes["pretraining"] = pretrain(
         model, training, updates=updates, batch_size=pretrain_batch, lr=pretrain_lr
     )
@@ -93,8 +110,11 @@ def prepare(
 
 
 def check_prepare(kind: str, world: PrepareContext, **settings: Any) -> None:
-    """Refuse a corpus whose documents are too few or too short to draw an example from."""
+    """Refuse a corpus without an example, and rows that the annotator cannot learn from."""
     next(draw(kind, world.documents, 2, world.seed))
+    if kind == "single" and settings["annotator"] == "reviews":
+        tokens, chinese = settings["tokens"], settings["chinese"]
+        check_rows(form_task(kind, world.backbone("student"), tokens, chinese=chinese), world)
 
 
 def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:

@@ -149,11 +149,6 @@ def check_forms(
         form.encode([Example("frame", ("", ""))])
 
 
-def annotator(form: Task, backbone: Backbone, *, chinese: bool = False) -> PromptModel:
-    """Return the model that labels sentences: the untrained backbone with a hard prompt."""
-    return prompt_model(backbone, replace(form, template=ASKED[chinese])).eval()
-
-
 def option_rooms(kind: str, model: PromptModel) -> dict[int, int]:
     """Return the largest number of tokens of an option, by the number of options.
 

@@ -1,7 +1,4 @@
-"""Pre-train a soft prompt on a corpus for a kind of tasks, the model frozen: ppt, section 3.
-
-Axes: n sentences, C classes.
-"""
+"""Pre-train a soft prompt on a corpus for a kind of tasks, the model frozen: ppt, section 3."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from math import isfinite
 from random import Random
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fewbench.data.documents import Document
 from fewbench.errors import BenchError
@@ -20,11 +17,9 @@ from fewbench.nn.prompt import PromptModel
 from fewbench.nn.soft_prompt import SoftPromptModel
 from fewbench.types import Example, Json
 
+from .annotator import Annotator, pseudo_labelled
 from .formats import option_rooms
 from .next_sentence import examples, next_sentences, selection, sentences
-
-LABELLED_AT_ONCE = 512
-SUREST = 0.5
 
 
 def draw(
@@ -54,7 +49,7 @@ def draw(
 
 
 def stream(
-    kind: str, drawn: Iterator[Example], model: PromptModel, annotator: PromptModel | None
+    kind: str, drawn: Iterator[Example], model: PromptModel, annotator: Annotator | None
 ) -> Iterator[Example]:
     """Yield drawn examples as they are trained on: options cut to fit, sentences labelled.
 
@@ -73,39 +68,6 @@ def stream(
         return drawn
     rooms = option_rooms(kind, model)
     return (replace(example, options=_cut(model, example.options, rooms)) for example in drawn)
-
-
-def pseudo_labelled(drawn: Iterator[Example], annotator: PromptModel) -> Iterator[Example]:
-    """Yield single sentences with the labels that a model predicts: ppt, section 3.2.3.
-
-    The surest half of each label is kept, of some hundred sentences at a time.
-    """
-    while True:
-        batch = list(islice(drawn, LABELLED_AT_ONCE))
-        probabilities = torch.from_numpy(annotator.predict(batch).array)
-        annotator.forget()
-        for row, label in surest(probabilities.clamp(min=1e-30).log(), SUREST):
-            yield replace(batch[row], label=label)
-
-
-def surest(scores: Tensor, share: float) -> list[tuple[int, int]]:
-    """Return the surest share of each label's rows (at least one) with their labels, in row order.
-
-    A row's label is that of its largest probability after each label's mean over the rows is
-    subtracted: a model that prefers one word would give it to all.
-
-    Args:
-        scores: [n, C], log-probabilities.
-        share: of each label's rows that is kept.
-    """
-    best, labels = (scores - scores.mean(0)).softmax(-1).max(-1)
-    chosen: list[tuple[int, int]] = []
-    for label in sorted(set(labels.tolist())):
-        rows = (labels == label).nonzero()[:, 0]
-        order = best[rows].argsort(descending=True, stable=True)
-        count = max(1, int(share * len(rows)))
-        chosen += [(row, label) for row in rows[order[:count]].tolist()]
-    return sorted(chosen)
 
 
 def pretrain(

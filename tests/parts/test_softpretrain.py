@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from fewbench.errors import BenchError
-from fewbench.methods.ppt import pretraining
-from fewbench.methods.ppt.formats import annotator, form_task
-from fewbench.methods.ppt.pretraining import draw, pretrain, pseudo_labelled, stream, surest
+from fewbench.methods.ppt import annotator
+from fewbench.methods.ppt.annotator import Annotator, itself, pseudo_labelled, surest
+from fewbench.methods.ppt.formats import form_task, option_rooms
+from fewbench.methods.ppt.pretraining import draw, pretrain, stream
 from fewbench.nn.fit_context import Models
 from fewbench.nn.soft_prompt import SoftPromptModel
 from fewbench.registry.pretrained import find_model
@@ -119,7 +120,7 @@ def test_the_surest_of_each_label_by_hand():
 
 
 def test_pseudo_labels_are_the_annotators(monkeypatch):
-    monkeypatch.setattr(pretraining, "LABELLED_AT_ONCE", 4)
+    monkeypatch.setattr(annotator, "LABELLED_AT_ONCE", 4)
     shares = {"a": (0.6, 0.4), "b": (0.9, 0.1), "c": (0.7, 0.3), "d": (0.8, 0.2)}
     forgot = []
 
@@ -132,8 +133,11 @@ def test_pseudo_labels_are_the_annotators(monkeypatch):
         def forget(self):
             forgot.append(True)
 
+    def halves(probabilities):
+        return surest(probabilities.log(), 0.5)
+
     drawn = (Example(f"{n}", (text,)) for n, text in enumerate(cycle("abcd")))
-    made = list(islice(pseudo_labelled(drawn, Asked()), 4))
+    made = list(islice(pseudo_labelled(drawn, Annotator(Asked(), halves)), 4))
     assert [(e.id, e.texts[0], e.label) for e in made] == [
         ("0", "a", 1),
         ("1", "b", 0),
@@ -144,7 +148,7 @@ def test_pseudo_labels_are_the_annotators(monkeypatch):
 
 
 def test_the_annotator_is_asked_by_the_hard_prompt(backbone):
-    model = annotator(form_task("single", backbone, P), backbone)
+    model = itself(form_task("single", backbone, P), backbone).model
     assert model.task.template == "{0} It was {mask}." and not model.training
     assert [words[0] for words in model.task.words] == ["terrible", "bad", "maybe", "good", "great"]
 
@@ -161,7 +165,7 @@ def test_options_are_cut_to_their_room(backbone, kind):
     width = backbone.model.get_input_embeddings().embedding_dim
     model = SoftPromptModel(backbone, form_task(kind, backbone, 100), torch.zeros(100, width))
     most = len(model.task.labels)
-    rooms = pretraining.option_rooms(kind, model.hard)
+    rooms = option_rooms(kind, model.hard)
     whole = islice(draw(kind, documents, most, 1), 20)
     cut = list(islice(stream(kind, draw(kind, documents, most, 1), model.hard, None), 20))
     for before, after in zip(whole, cut, strict=True):

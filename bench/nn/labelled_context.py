@@ -1,0 +1,53 @@
+"""The context of a `prepare` that reads labelled rows of another task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+
+import torch
+
+from fewbench.data.labelled import LabelledRows
+from fewbench.nn.batch import Shuffled
+from fewbench.nn.fit_context import PrepareContext
+from fewbench.nn.task_model import TaskModel
+from fewbench.types import Example, Task
+
+
+class LabelledContext(PrepareContext):
+    """A context with the rows of the task that the method's setting `rows` names."""
+
+    rows: LabelledRows
+
+    def labelled(self) -> tuple[Task, Sequence[Example]]:
+        """Return the task and its training rows, labels included."""
+        return self.rows.task, self.rows.read()
+
+    def train(
+        self,
+        model: TaskModel,
+        examples: Sequence[Example],
+        *,
+        updates: int,
+        batch_size: int,
+        lr: float,
+    ) -> float:
+        """Train a model's own loss by Adam at a constant rate; return the last tenth's mean loss.
+
+        Rows are encoded batch by batch, for they may be many.
+        """
+        optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
+        model.train()
+        losses: list[float] = []
+        for rows in islice(Shuffled(len(examples), batch_size, self.seed), updates):
+            batch = model.collate(model.encode([examples[row] for row in rows]))
+            model.forget()
+            loss = model.loss(batch)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            losses.append(loss.item())
+        model.eval()
+        tenth = losses[-max(1, updates // 10) :]
+        return sum(tenth) / len(tenth)
