@@ -24,6 +24,7 @@ from fewbench.cli import (
     data,
     doctor,
     export,
+    export_formats,
     fsck,
     layers,
     leaderboard,
@@ -246,7 +247,7 @@ _add(
     "bench merge laptop/ cluster/ --into all/",
 )
 exports = typer.Typer(
-    help="Write kept models, results as CSV files, or the metadata of a model card.",
+    help="Write kept models, and results for other programs.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -273,7 +274,29 @@ _add(
     "bench export model prompt-ft/sst-2/k16/s13 --to my-model/",
     "bench export model 1f3a --to my-model/ --int8",
 )
-app.add_typer(exports, name="export", short_help="Write models, CSV files or a model card.")
+_add(
+    exports,
+    "eee",
+    export_formats.eee,
+    "Write results as Every Eval Ever has them.",
+    "bench export eee --tasks sst-2 --out eee/",
+    "bench export eee --methods prompt-ft --samples --data data/ --out eee/",
+)
+_add(
+    exports,
+    "eval-results",
+    export_formats.eval_results,
+    "Write results as the hub's .eval_results.",
+    "bench export eval-results prompt-ft --tasks sst-2 --out my-model/",
+)
+_add(
+    exports,
+    "schema",
+    export_formats.schema,
+    "Print the JSON Schema of a record.",
+    "bench export schema",
+)
+app.add_typer(exports, name="export", short_help="Write models, and results for other programs.")
 
 data_app = typer.Typer(
     help="List, fetch, verify and import data.",

@@ -62,12 +62,12 @@ def card(
 
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
     stored = by_label(
-        record for record in _records(results) if record in wanted and record.comparable
+        record for record in stored_records(results) if record in wanted and record.comparable
     )
     records = stored[find_label(method, stored, str(results))]
-    student_name = _only_student(records)
+    student_name = only_student(records)
     today = Today(own_files(tasks))
-    cells = _of_today(entries(build(records, {}, ddofs(), today.changed)))
+    cells = of_today(entries(build(records, {}, ddofs(), today.changed)))
     metadata = model_index(name or student_name or method, cells, today.tasks)
     if json:
         print_json(metadata)
@@ -75,7 +75,7 @@ def card(
         say(front_matter(metadata))
 
 
-def _only_student(records: Sequence[Record]) -> str | None:
+def only_student(records: Sequence[Record]) -> str | None:
     """Return the model that all runs trained; None for methods without any.
 
     Raises:
@@ -91,7 +91,7 @@ def _only_student(records: Sequence[Record]) -> str | None:
     return students[0] if students else None
 
 
-def _of_today(cells: Sequence[Entry]) -> list[Entry]:
+def of_today(cells: Sequence[Entry]) -> list[Entry]:
     """Leave out results without a mean, and with a note those of earlier declarations."""
     from fewbench.report.today import UNRECORDED
 
@@ -182,7 +182,7 @@ def csv(
     from fewbench.report.today import Today
 
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
-    records = [record for record in _records(results) if record in wanted]
+    records = [record for record in stored_records(results) if record in wanted]
     if not records:
         raise BenchError("no stored run is of that kind", where=str(results), fix="bench table")
     today = Today(own_files(tasks))
@@ -197,7 +197,8 @@ def csv(
         note(f"wrote {out / name}")
 
 
-def _records(results: Path) -> list[Record]:
+def stored_records(results: Path) -> list[Record]:
+    """Return the intact records of a folder, models of one name apart; notes name damaged files."""
     from fewbench.report.query import models_apart
     from fewbench.store.store import Store
 

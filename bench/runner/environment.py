@@ -6,16 +6,20 @@ import os
 import platform
 import resource
 import subprocess
+import time
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, shortened
 from fewbench.store.parts import Environment
 
 CHECKPOINT_SECONDS = 60.0
 """The time between two checkpoints, unless FEWBENCH_CHECKPOINT_SECONDS says otherwise."""
+
+LONGEST_NAME = 100
+"""Most characters of a submitter's name."""
 
 PACKAGES = (
     "fewbench",
@@ -42,7 +46,29 @@ def environment(device: str, threads: int) -> Environment:
         system=f"{platform.system()} {platform.machine()}",
         commit=commit,
         dirty=dirty,
+        submitter=submitter(),
     )
+
+
+def now() -> str:
+    """Return the time in UTC, to the second: `2026-11-28T15:04:13Z`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def submitter() -> str | None:
+    """Return the name that FEWBENCH_SUBMITTER gives; None if it is not set.
+
+    Raises:
+        BenchError: it is longer than a name, or holds characters that are not printed.
+    """
+    name = os.environ.get("FEWBENCH_SUBMITTER", "").strip()
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise BenchError(
+            f"FEWBENCH_SUBMITTER is '{shortened(name)}'",
+            allowed=f"a name of up to {LONGEST_NAME} characters",
+            fix="FEWBENCH_SUBMITTER='Ada Lovelace'",
+        )
+    return name or None
 
 
 def checkpoint_seconds() -> float:

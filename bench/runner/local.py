@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
-from fewbench.runner.environment import checkpoint_seconds
+from fewbench.runner.environment import checkpoint_seconds, submitter
 from fewbench.runner.jobs import Job, Work
 from fewbench.runner.processes import End, WorkConditions, each
 from fewbench.runner.refusals import refuse
@@ -71,6 +71,7 @@ def execute(
     if not works:
         return 0
     checkpoint_seconds()
+    submitter()
     conditions = WorkConditions(choose_device(device), threads, store.artifacts, timeout)
     if not settled:
         refuse(works, workers)

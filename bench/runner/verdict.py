@@ -14,7 +14,7 @@ from fewbench.data.split import LIMIT_SEED
 from fewbench.errors import BenchError
 from fewbench.registry.protocol import better
 from fewbench.runner import channel
-from fewbench.runner.environment import environment
+from fewbench.runner.environment import environment, now
 from fewbench.runner.jobs import Job
 from fewbench.runner.preflight import ErrorFields
 from fewbench.store.parts import RunTiming, Selection, SplitFacts, Trial
@@ -173,6 +173,7 @@ def _timing(reported: Json) -> RunTiming:
         test_seconds=float(reported["test_seconds"]),
         total_seconds=float(reported["total_seconds"]),
         peak_memory_mib=float(reported["peak_memory_mib"]),
+        finished=now(),
     )
 
 
@@ -197,7 +198,7 @@ def _blank(job: Job, device: str, threads: int) -> Record:
         details={},
         method_code=job.method.code_hash(),
         environment=environment(device, threads),
-        timing=RunTiming(),
+        timing=RunTiming(finished=now()),
         warnings=(),
         error=None,
         predictions=None,

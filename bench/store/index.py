@@ -71,6 +71,7 @@ def summary_of(record: Record) -> Record:
             search_seconds=timing.search_seconds,
             total_seconds=timing.total_seconds,
             peak_memory_mib=timing.peak_memory_mib,
+            finished=timing.finished,
         ),
     )
 

@@ -163,7 +163,8 @@ class Environment(RecordPart):
 
     `packages` holds versions by name, None for what is not installed. `load` is the machine's load
     average of one minute. `commit` is that of the checkout, and `dirty` is true if its files differ
-    from it; both are missing where the package is installed.
+    from it; both are missing where the package is installed. `submitter` is who made it, where they
+    want to be named (`FEWBENCH_SUBMITTER`).
     """
 
     python: str | None = None
@@ -175,18 +176,23 @@ class Environment(RecordPart):
     system: str | None = None
     commit: str | None = None
     dirty: bool | None = None
+    submitter: str | None = None
     extra: Settings = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class RunTiming(RecordPart):
-    """The seconds that a run took, and its peak memory in MiB."""
+    """The seconds that a run took, its peak memory in MiB, and when its record was made.
+
+    `finished` is in UTC, as in `2026-11-28T15:04:13Z`; records of before it do not say.
+    """
 
     search_seconds: float | None = None
     trial_seconds: tuple[float, ...] | None = None
     test_seconds: float | None = None
     total_seconds: float | None = None
     peak_memory_mib: float | None = None
+    finished: str | None = None
     extra: Settings = field(default_factory=dict)
 
     @classmethod

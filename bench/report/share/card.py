@@ -28,12 +28,17 @@ def model_index(name: str, cells: Sequence[Entry], tasks: Mapping[str, Task]) ->
 
 
 def front_matter(metadata: Json) -> str:
-    """Return metadata as YAML between the lines that begin and end a card's block.
+    """Return metadata as YAML between the lines that begin and end a card's block."""
+    return "\n".join(["---", *_lines(metadata), "---"])
+
+
+def to_yaml(value: object) -> str:
+    """Return a value as a file of YAML.
 
     Strings are quoted as in JSON. Without quotes, the hash `1234567890e12345` would be a number to
     some readers of YAML and a text to others.
     """
-    return "\n".join(["---", *_lines(metadata), "---"])
+    return "\n".join(_lines(value)) + "\n"
 
 
 def _lines(value: object) -> list[str]:
@@ -76,7 +81,7 @@ def _result(cell: Entry, task: Task | None) -> Json:
 def _dataset(cell: Entry, task: Task | None) -> Json:
     column = cell.column
     name = f"{column.task}@{column.source}"
-    source = _source(task, column.source)
+    source = source_named(task, column.source)
     if source is None:
         return {"type": column.task, "name": name}
     dataset = {"type": source.path, "name": name}
@@ -88,7 +93,8 @@ def _dataset(cell: Entry, task: Task | None) -> Json:
     return dataset
 
 
-def _source(task: Task | None, name: str) -> Source | None:
+def source_named(task: Task | None, name: str) -> Source | None:
+    """Return the source of a task by name; None if either is not known here."""
     sources = task.sources if task else ()
     return next((source for source in sources if source.name == name), None)
 
@@ -99,7 +105,7 @@ def _metric(cell: Entry) -> Json:
     seeds = "one seed" if cell.n == 1 else f"mean of {cell.n} seeds"
     return {
         "type": column.metric,
-        "name": f"{column.metric_name}, {seeds}, {_shots(cell.terms.k)}",
+        "name": f"{column.metric_name}, {seeds}, {shots(cell.terms.k)}",
         "value": round(cell.mean / 100, 6),
         "args": {
             "shots": cell.terms.k,
@@ -116,5 +122,6 @@ def _metric(cell: Entry) -> Json:
     }
 
 
-def _shots(k: K) -> str:
+def shots(k: K) -> str:
+    """Name a K as the hub does: `16-shot`."""
     return f"{k}-shot" if isinstance(k, int) else k_title(k)

@@ -1,0 +1,61 @@
+"""The JSON Schema of a record is that of its declaration, and all records fit it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import PROJECT
+from stored import a_record
+
+from fewbench.store import paths
+from fewbench.store.parts import Environment, RunTiming
+from fewbench.store.record import SCHEMA, to_json
+from fewbench.store.record_schema import record_schema
+
+jsonschema = pytest.importorskip("jsonschema")
+
+
+@pytest.fixture(scope="module")
+def checker():
+    return jsonschema.Draft202012Validator(record_schema())
+
+
+def test_the_document_is_what_the_command_prints(bench):
+    written = (PROJECT / "docs" / "record.schema.json").read_text("utf-8")
+    done = bench("export", "schema")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == written, "bench export schema > docs/record.schema.json"
+    jsonschema.Draft202012Validator.check_schema(json.loads(written))
+
+
+def test_committed_records_fit(checker):
+    checked = 0
+    for file in paths.record_files(PROJECT / "results" / "runs", print)[::7]:
+        payload = json.loads(file.read_text("utf-8"))
+        if payload["schema"] == SCHEMA:
+            assert [error.message for error in checker.iter_errors(payload)] == [], file
+            checked += 1
+    assert checked > 100 or not (PROJECT / "results" / "runs").is_dir()
+
+
+def test_date_and_submitter_fit_and_a_wrong_type_does_not(checker):
+    record = a_record()
+    dated = {"timing": RunTiming(finished="2026-11-28T15:04:13Z")}
+    payload = json.loads(to_json(type(record)(**{**_fields(record), **dated})))
+    assert payload["timing"] == {"finished": "2026-11-28T15:04:13Z"}
+    assert checker.is_valid(payload)
+    named = Environment(submitter="Ada").to_json()
+    assert named == {"submitter": "Ada"} and checker.is_valid(payload | {"environment": named})
+    for part, value in (
+        ("environment", {"submitter": 1}),
+        ("timing", {"finished": 3}),
+        ("status", "fine"),
+        ("predictions", "abc"),
+        ("unknown", 1),
+    ):
+        assert not checker.is_valid(payload | {part: value}), part
+
+
+def _fields(record):
+    return {name: getattr(record, name) for name in type(record).__dataclass_fields__}
