@@ -86,8 +86,7 @@ def boards(root: Path, rows: int) -> dict[str, tuple[str, Path]]:
     scores = [[round(dice.uniform(50, 95), 1) for _ in TASKS] for _ in range(rows)]
     column = {
         "source": "x",
-        "version": 1,
-        "test_fingerprint": "x",
+        "mark": "",
         "metric": "accuracy",
         "template": "",
         "title": "",
@@ -96,20 +95,24 @@ def boards(root: Path, rows: int) -> dict[str, tuple[str, Path]]:
     data = {
         "version": "0",
         "suites": [],
-        "columns": [{"task": task, **column} for task in TASKS],
+        "columns": [{"task": task, "name": task, **column} for task in TASKS],
         "rows": [
-            {"label": f"method-{n}", "method": f"method-{n}", "student": "x"} for n in range(rows)
+            {"label": f"method-{n}", "method": f"method-{n}", "student": "x", "teacher": ""}
+            for n in range(rows)
         ],
         "blocks": [
             block
             | {
                 "cells": [
-                    [r, c, s, None, 1, 0, 0]
+                    [r, c, s, None, 1, 0, 0, False, [], [], None, None, ""]
                     for r, row in enumerate(scores)
                     for c, s in enumerate(row)
                 ]
             }
         ],
+        "panels": [],
+        "beyond": {"columns": [], "cells": []},
+        "short": 0,
         "published": [],
         "methods": {},
         "runs": {"fields": [], "rows": []},

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fewbench.cli.options import OUTPUT, JsonOption, ResultsOption, TasksOption
+from fewbench.cli.options import OUTPUT, DataOption, JsonOption, ResultsOption, TasksOption
 from fewbench.cli.out import absolute, fail_if_damaged, note, print_json
 
 
@@ -24,6 +24,7 @@ def leaderboard(
         ),
     ],
     tasks: TasksOption = None,
+    data: DataOption = None,
     results: ResultsOption = Path("results"),
     title: Annotated[
         str,
@@ -31,11 +32,17 @@ def leaderboard(
     ] = "Few-shot leaderboard",
     json: JsonOption = False,
 ) -> None:
-    """Write the stored runs as one HTML file that needs neither a server nor the network."""
+    """Write the stored runs as one HTML file that needs neither a server nor the network.
+
+    Methods are ranked on the tasks that all of them were run on. With the test labels of --data
+    they are compared by seed and item, without them by seed alone.
+    """
     from fewbench.data.task_file import declared
     from fewbench.registry.methods import methods, task_files
     from fewbench.registry.protocols import protocols
+    from fewbench.report.compare.items import Labels
     from fewbench.report.page.gather import gather, read
+    from fewbench.report.page.panels import Judge
     from fewbench.report.page.write import check, save, to_html
     from fewbench.report.published import read_published
     from fewbench.report.query import Wanted, own_files, task_names
@@ -50,10 +57,13 @@ def leaderboard(
     folder = results / "published"
     published = read_published(folder) if folder.is_dir() else []
     place, known = out.absolute().parent, declared(task_files(files))
-    data = gather(stored, damaged, published, known, methods(), protocols(), place, Today(files))
-    page = to_html(data, title)
+    judge = Judge(Store(results), Labels(data, files))
+    shown = gather(
+        stored, damaged, published, known, methods(), protocols(), place, judge, Today(files)
+    )
+    page = to_html(shown, title)
     save(page, out)
-    size, printed = len(page.encode()), len(data["published"])
+    size, printed = len(page.encode()), len(shown["published"])
     if json:
         print_json({"file": str(out), "bytes": size, "runs": len(stored), "published": printed})
     else:

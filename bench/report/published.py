@@ -60,6 +60,31 @@ PROTOCOLS = {
 }
 """The protocols of a paper, or of a chapter of the thesis; several have the same constants."""
 
+
+class Paper(NamedTuple):
+    """A paper as a reader knows it, and its public address, if it has one."""
+
+    title: str
+    address: str = ""
+
+
+PAPERS = {
+    "smash": Paper("Making Small Language Models Better Few-Shot Learners (2022)"),
+    "prompt-distiller": Paper("Prompt-Distiller (Hou et al., 2023)"),
+    "ppt": Paper("PPT (Gu et al., 2022)", "https://arxiv.org/abs/2109.04332"),
+    "efficient-nlp-thesis": Paper(
+        "Efficient Natural Language Processing for Language Models (Xu, 2024)",
+        "https://escholarship.org/uc/item/9dv1k5xv",
+    ),
+}
+"""Those with tables here, by their key; docs/papers.md has the same addresses."""
+
+
+def paper_of(key: str) -> Paper:
+    """Return the paper of a key; one that is not of this project goes by its key."""
+    return PAPERS.get(key, Paper(key))
+
+
 OF_LM_BFF = "LM-BFF"
 """Stands in the note of a number that a paper took from LM-BFF, whose protocol it is."""
 

@@ -10,7 +10,9 @@ from typing import Any
 from fewbench.data.task_file import declared
 from fewbench.registry.methods import methods, task_files
 from fewbench.registry.protocols import protocols
+from fewbench.report.compare.items import Labels
 from fewbench.report.page.gather import gather, read
+from fewbench.report.page.panels import Judge
 from fewbench.report.published import read_published
 from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import Record, run_key
@@ -127,5 +129,8 @@ def data_of(root: Path, folder: Path | None = None) -> dict[str, Any]:
     folder_of_numbers = root / "published"
     published = read_published(folder_of_numbers) if folder_of_numbers.is_dir() else []
     known = declared(task_files())
-    data = gather(*read(Store(root)), published, known, methods(), protocols(), folder or root)
+    store = Store(root)
+    judge = Judge(store, Labels(None))
+    place = folder or root
+    data = gather(*read(store), published, known, methods(), protocols(), place, judge)
     return json.loads(json.dumps(data))

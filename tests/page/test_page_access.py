@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
 import pytest
 from page_browser import browser, show, usual_page  # noqa: F401
 
@@ -10,27 +16,39 @@ sync_api = pytest.importorskip(
 )
 expect = sync_api.expect
 
-VIEWS = ("", "#view=methods", "#view=method&method=ft", "#view=about", "#sort=sst-2@lm-bff")
+SCORE = quote("\n".join(["ft", "tiny", "", "sst-2@lm-bff"]))
+VIEWS = (
+    "",
+    "#view=published",
+    "#view=methods",
+    "#view=method&method=ft",
+    "#view=about",
+    "#tasks=all&columns=statistics+cost&sort=sst-2@lm-bff",
+    f"#cell={SCORE}",
+)
 
 
-@pytest.mark.parametrize("address", VIEWS)
+def views(page: Any) -> Iterator[str]:
+    """Go to each view of a page in turn."""
+    for address in VIEWS:
+        page.evaluate("address => { location.hash = address }", address)
+        page.evaluate("new Promise((done) => setTimeout(done))")
+        yield address
+
+
 @pytest.mark.parametrize("width", [320, 390])
-def test_on_a_phone_the_page_does_not_scroll_sideways(show, usual_page, address, width):
-    page = show(
-        usual_page,
-        address,
-        viewport={"width": width, "height": 800},
-        is_mobile=True,
-        device_scale_factor=2,
-    )
-    for button in page.locator("#runs tbody button").all()[:1]:
-        button.click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("innerWidth") == width
-    sizes = page.locator("nav a, [role=tab], select, input[type=search]").evaluate_all(
-        "all => all.map(e => e.getBoundingClientRect()).filter(r => r.width).map(r => r.height)"
-    )
-    assert min(sizes) >= 24  # WCAG 2.2, target size
+def test_on_a_phone_the_page_does_not_scroll_sideways(show, usual_page, width):
+    viewport = {"width": width, "height": 800}
+    page = show(usual_page, viewport=viewport, is_mobile=True, device_scale_factor=2)
+    for address in views(page):
+        for button in page.locator("#runs tbody button:visible").all()[:1]:
+            button.click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+        assert page.evaluate("innerWidth") == width, address
+        sizes = page.locator("nav a, button, select, input[type=search]").evaluate_all(
+            "all => all.map(e => e.getBoundingClientRect()).filter(r => r.width).map(r => r.height)"
+        )
+        assert min(sizes) >= 24, address  # WCAG 2.2, target size
 
 
 CONTRASTS = """() => {
@@ -64,12 +82,12 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("address", VIEWS)
-def test_text_has_the_contrast_of_wcag_aa(show, usual_page, address, scheme):
-    page = show(usual_page, address, color_scheme=scheme)
-    for button in page.locator("#runs tbody button").all()[-1:]:
-        button.click()
-    assert page.evaluate(CONTRASTS) == []
+def test_text_has_the_contrast_of_wcag_aa(show, usual_page, scheme):
+    page = show(usual_page, color_scheme=scheme)
+    for address in views(page):
+        for button in page.locator("#runs tbody button:visible").all()[-1:]:
+            button.click()
+        assert page.evaluate(CONTRASTS) == [], address
 
 
 def test_dark_mode_follows_the_system(show, usual_page):
@@ -105,7 +123,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(show, usual_page)
         reached.append(found)
     assert all(width == "3px" for *_, width in reached), reached
     names = [name for _, name, _ in reached]
-    for wanted in ("suite-0", "k", "protocol", "filter", "published", "sst-2", "figure-task"):
+    for wanted in ("suite-0", "cost", "k", "protocol", "filter", "show-statistics", "sst-2"):
         assert wanted in names
 
 
@@ -124,10 +142,34 @@ NAMELESS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("address", VIEWS)
-def test_tables_controls_and_figures_are_named_for_screen_readers(show, usual_page, address):
-    page = show(usual_page, address)
-    assert page.evaluate(NAMELESS) == []
-    assert page.locator("th:not([scope])").count() == 0
-    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
-    assert len(ids) == len(set(ids))
+def test_tables_controls_and_figures_are_named_for_screen_readers(show, usual_page):
+    page = show(usual_page)
+    for address in views(page):
+        assert page.evaluate(NAMELESS) == [], address
+        assert page.locator("th:not([scope])").count() == 0
+        ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+        assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("width, scheme", [(390, "dark"), (1280, "light"), (1920, "dark")])
+def test_axe_finds_nothing(show, usual_page, width, scheme):
+    script = Path(os.environ.get("AXE_SCRIPT", ""))
+    if not script.is_file():
+        pytest.skip("needs axe: npm install axe-core, and AXE_SCRIPT=…/axe-core/axe.min.js")
+    viewport = {"width": width, "height": 900}
+    page = show(usual_page, viewport=viewport, bypass_csp=True, color_scheme=scheme)
+    page.evaluate(script.read_text("utf-8"))
+    for address in views(page):
+        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        broken = [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]]
+        assert broken == [], address
+
+
+def test_a_phone_shows_a_card_for_each_method(show, usual_page):
+    page = show(usual_page, viewport={"width": 390, "height": 844}, is_mobile=True)
+    cards = page.locator("#cards article")
+    assert cards.locator("h3").all_inner_texts() == ["prompt-ft", "ft"]
+    expect(cards.first).to_contain_text("81.0")
+    expect(page.locator("#board")).to_be_hidden()
+    cards.first.get_by_role("button").first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()

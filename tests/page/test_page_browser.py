@@ -13,8 +13,9 @@ from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_o
 
 from fewbench.report.page.write import save, to_html
 from fewbench.store.measurement import measured, write
-from fewbench.store.parts import Environment
+from fewbench.store.parts import Environment, RunTiming
 from fewbench.store.store import Store
+from fewbench.types import ModelRef
 
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright: pip install 'fewbench[pages]'"
@@ -24,7 +25,9 @@ expect = sync_api.expect
 
 def lines(page: Any) -> list[str]:
     """Return the methods of the board, from top to bottom."""
-    return page.locator("#board tbody th > bdi, #board tbody th > a > bdi").all_inner_texts()
+    return page.locator(
+        "#board tbody th.method > bdi, #board tbody th.method > a > bdi"
+    ).all_inner_texts()
 
 
 def line(page: Any, name: str) -> Any:
@@ -33,91 +36,148 @@ def line(page: Any, name: str) -> Any:
     )
 
 
+def written(name: str) -> str:
+    """Return a name as the page shows it: what would reorder text is written out."""
+    return name.replace("\u202e", r"\u{202e}")
+
+
 def head(page: Any, name: str) -> Any:
     return page.locator("#board thead th", has=page.get_by_role("button", name=name, exact=True))
 
 
-def test_the_board_shows_means_deviations_and_what_is_stale_failed_missing_or_published(
-    show, usual_page
-):
-    page = show(usual_page)
+def headings(page: Any) -> list[str]:
+    return page.locator("#board thead button").all_inner_texts()
+
+
+def texts(row: Any) -> list[str]:
+    return ["".join(text.split()) for text in row.locator("td").all_inner_texts()]
+
+
+def test_the_board_shows_means_deviations_and_what_is_stale_failed_or_missing(show, usual_page):
+    page = show(usual_page, "#tasks=all&columns=none")
     expect(page.locator("#board-caption")).to_contain_text("K = 16 · quick · student tiny")
-    assert lines(page) == ["prompt-ft", "ft", "Theirs"]
-    scores = line(page, "prompt-ft").locator("td").all_inner_texts()
-    assert ["".join(text.split()) for text in scores] == [
-        "1failed",
-        "81.0(best)±0.8(3)",
-        "–norun",
-        "–",
-    ]
-    expect(line(page, "ft").nth(1).locator("td").first).to_contain_text("†")
+    assert headings(page) == ["method", "average", "sst-2", "mr", "trec"]
+    assert lines(page) == ["prompt-ft", "ft"]
+    assert texts(line(page, "prompt-ft")) == ["1", "81.0", "81.0(best)±0.8(3)", "1failed", "–norun"]
+    expect(line(page, "ft").nth(1)).to_contain_text("†")
     expect(page.locator("#notes")).to_contain_text("older version of the method's code")
-    printed = line(page, "Theirs")
-    assert "published" in printed.get_attribute("class")
-    expect(printed).to_contain_text("smash Table 2 · roberta-large")
-    expect(printed).to_contain_text("92.7 ±0.9[1]")
-    assert printed.locator(".best").count() == 0
-    expect(page.locator("#notes")).to_contain_text("[1] from another paper")
+    expect(page.locator("#headline")).to_contain_text("prompt-ft on tiny leads at 81.0")
+
+
+def test_who_lacks_a_task_stands_below_the_line_without_a_rank(show, tmp_path):
+    records = [make(name, task) for name in ("ft", "prompt-ft") for task in ("mr", "sst-2")]
+    records += [make("zero-shot", score=0.99), make("ft", "mr", settings={"lr": 1.0})]
+    save(to_html(data_of(store_of(tmp_path, *records)), "t"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html")
+    assert lines(page) == ["ft", "prompt-ft", "zero-shot"]
+    assert [
+        texts(row)[0] for row in page.locator("#board tbody tr", has=page.locator("td")).all()
+    ] == ["1", "2?toofewseedstotellitfromthefirst", ""]
+    expect(page.locator(".rule-row")).to_contain_text("without a run on some of these 2 tasks")
+    page.get_by_role("button", name="1 setting").click()
+    assert lines(page) == ["ft", "ft:lr=1.0", "prompt-ft", "zero-shot"]
+    expect(page.get_by_role("button", name="1 setting")).to_be_focused()
+    page.reload()
+    assert "ft:lr=1.0" in lines(page)
 
 
 def test_a_heading_sorts_and_says_so(show, usual_page):
-    page = show(usual_page)
+    page = show(usual_page, "#tasks=all")
     button = page.get_by_role("button", name="sst-2", exact=True)
     assert head(page, "sst-2").get_attribute("aria-sort") == "none"
     button.click()
-    assert lines(page) == ["Theirs", "prompt-ft", "ft"]
+    assert lines(page) == ["prompt-ft", "ft"]
     assert head(page, "sst-2").get_attribute("aria-sort") == "descending"
-    button.press("Enter")
-    assert lines(page) == ["ft", "prompt-ft", "Theirs"]
+    page.get_by_role("button", name="sst-2", exact=True).press("Enter")
+    assert lines(page) == ["ft", "prompt-ft"]
     assert head(page, "sst-2").get_attribute("aria-sort") == "ascending"
     page.get_by_role("button", name="trec", exact=True).press("Space")
-    assert lines(page) == ["ft", "prompt-ft", "Theirs"]  # who has no score stands last, either way
+    assert lines(page) == ["ft", "prompt-ft"]  # who has no score stands last, either way
     page.get_by_role("button", name="trec", exact=True).click()
     assert lines(page)[0] == "ft"
     page.get_by_role("button", name="method", exact=True).click()
-    assert lines(page) == ["ft", "prompt-ft", "Theirs"]
+    assert lines(page) == ["ft", "prompt-ft"]
     assert head(page, "trec").get_attribute("aria-sort") == "none"
 
 
 def test_words_filter_the_rows_and_the_count_is_announced(show, usual_page):
     page = show(usual_page)
-    page.get_by_role("searchbox", name="Methods").fill("ROBERTA smash")
-    assert lines(page) == ["Theirs"]
-    expect(page.get_by_role("status")).to_have_text("1 of 3 rows shown")
+    count = page.locator("#count")
+    page.get_by_role("searchbox", name="Methods").fill("TINY prompt")
+    assert lines(page) == ["prompt-ft"]
+    expect(count).to_have_text("1 of 2 rows shown")
     page.get_by_role("searchbox", name="Methods").fill("nothing like it")
-    expect(page.get_by_role("status")).to_have_text("0 of 3 rows shown")
+    expect(count).to_have_text("0 of 2 rows shown")
     page.get_by_role("searchbox", name="Methods").fill("")
-    assert len(lines(page)) == 3
+    assert len(lines(page)) == 2
 
 
-def test_published_numbers_can_be_left_out(show, usual_page):
-    page = show(usual_page)
-    page.get_by_role("checkbox", name="published numbers").uncheck()
-    assert lines(page) == ["prompt-ft", "ft"]
+def test_published_numbers_have_a_tab_by_paper_and_backbone(show, tmp_path):
+    publish(
+        tmp_path,
+        "ppt,4,,Theirs,prompt-ft,SST-2,sst-2@lm-bff,t5,16,accuracy,92.7,0.9,5,a footnote",
+        "smash,2,,Others,,SST-2,sst-2@lm-bff,roberta-large,16,accuracy,90.0,,,",
+    )
+    save(to_html(data_of(store_of(tmp_path, make("prompt-ft"))), "t"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html")
+    assert lines(page) == ["prompt-ft"]
+    page.get_by_role("link", name="Published numbers").click()
+    tables = page.locator("#published-tables")
+    expect(tables).to_contain_text("92.7 ±0.9[1]")
+    expect(tables).to_contain_text("[1] a footnote")
+    paper = tables.get_by_role("link", name="read the paper").get_attribute("href")
+    assert paper == "https://arxiv.org/abs/2109.04332"
+    assert tables.get_by_role("heading").count() == 2
+    page.get_by_role("combobox", name="Backbone").select_option("roberta-large")
+    assert tables.locator("tbody th").all_inner_texts() == ["Others"]
     page.reload()
-    assert lines(page) == ["prompt-ft", "ft"]
+    assert tables.locator("tbody th").all_inner_texts() == ["Others"]
+
+
+def test_models_are_ranked_among_themselves(show, tmp_path):
+    big = ModelRef("big", "", "1" * 16)
+    records = [make("ft", score=0.5), make("ft", score=0.9, student=big), make("pkd", score=0.6)]
+    save(to_html(data_of(store_of(tmp_path, *records)), "t"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html")
+    assert [texts(row)[0][0] for row in line(page, "ft").all()] == ["1", "3"]
+    page.get_by_role("combobox", name="Model").select_option("tiny")
+    assert lines(page) == ["pkd", "ft"]
+    assert texts(line(page, "ft"))[0][0] == "2"
+
+
+@pytest.mark.parametrize(
+    "name, start",
+    [
+        ("CSV", "rank,from_first,method,student,teacher,average,sst-2@lm-bff,"),
+        ("LaTeX", "% needs \\usepackage{booktabs}"),
+        ("Markdown", "All tasks · K = 16"),
+    ],
+)
+def test_the_view_can_be_downloaded(show, usual_page, name, start):
+    page = show(usual_page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name).click()
+    text = Path(download.value.path()).read_text("utf-8")
+    assert text.startswith(start) and "prompt-ft" in text and "81" in text
 
 
 def test_tabs_choose_the_suite_by_mouse_and_by_arrow_keys(show, usual_page):
     page = show(usual_page)
     tabs = page.get_by_role("tab")
-    assert tabs.all_inner_texts() == ["all", "lm-bff", "sentiment", "superglue"]
+    names = tabs.all_inner_texts()
+    assert names[0] == "all" and {"lm-bff", "sentiment", "superglue"} < {*names}
     page.get_by_role("tab", name="superglue").click()
-    assert page.locator("#board thead button").all_inner_texts() == ["method"]
+    expect(page.locator("#headline")).to_contain_text("No method has runs on all 3 tasks")
     page.get_by_role("tab", name="sentiment").click()
     page.get_by_role("tab", name="sentiment").press("ArrowLeft")
-    expect(page.get_by_role("tab", selected=True)).to_have_text("lm-bff")
+    before = names[names.index("sentiment") - 1]
+    expect(page.get_by_role("tab", selected=True)).to_have_text(before)
     expect(page.get_by_role("tab", selected=True)).to_be_focused()
-    assert page.locator("#board thead button").all_inner_texts() == [
-        "method",
-        "mr",
-        "sst-2",
-        "trec",
-        "average",
-    ]
-    expect(page.locator("#board-caption")).to_contain_text("3 of the suite's 15 tasks have runs")
+    page.get_by_role("tab", name="lm-bff").click()
+    assert headings(page) == ["method", "mr", "sst-2", "trec"]
+    expect(page.locator("#board-caption")).to_contain_text("3 of the suite's 16 tasks have runs")
     page.keyboard.press("End")
-    expect(page.get_by_role("tab", selected=True)).to_have_text("superglue")
+    expect(page.get_by_role("tab", selected=True)).to_have_text(names[-1])
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", selected=True)).to_have_text("all")
     assert page.locator("[role=tab][tabindex='0']").count() == 1
@@ -125,13 +185,13 @@ def test_tabs_choose_the_suite_by_mouse_and_by_arrow_keys(show, usual_page):
 
 def test_k_and_protocol_choose_the_table(show, usual_page):
     page = show(usual_page)
-    page.get_by_role("combobox", name="K, examples per class").select_option("4")
+    page.get_by_role("combobox", name="K, examples a label").select_option("4")
     expect(page.locator("#board-caption")).to_contain_text("K = 4")
     assert lines(page) == ["prompt-ft"]
-    page.get_by_role("combobox", name="K, examples per class").select_option("16")
+    page.get_by_role("combobox", name="K, examples a label").select_option("16")
     page.get_by_role("combobox", name="Protocol").select_option("lm-bff-v1")
     assert lines(page) == ["ft"]
-    assert page.locator("#board thead button").all_inner_texts() == ["method", "boolq"]
+    assert headings(page) == ["method", "average", "boolq", "win rate"]
     page.go_back()
     expect(page.locator("#board-caption")).to_contain_text("quick")
 
@@ -147,7 +207,17 @@ def test_limited_runs_are_called_not_comparable(show, tmp_path):
 
 def test_a_score_leads_to_its_runs_their_trials_and_their_record(show, usual_page):
     page = show(usual_page)
-    line(page, "prompt-ft").get_by_role("link").filter(has_text="81.0").click()
+    line(page, "prompt-ft").get_by_role("button").filter(has_text="81.0").click()
+    dialog = page.get_by_role("dialog", name="prompt-ft on sst-2@lm-bff")
+    for text in ("95 % interval", "78.52 to 83.48", "bench run --methods prompt-ft", "13,21,42"):
+        expect(dialog).to_contain_text(text)
+    assert dialog.locator("tbody tr").count() == 3
+    page.reload()
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    page.go_back()
+    dialog.get_by_role("link", name="Trials and details").click()
     expect(page.get_by_role("heading", level=2)).to_have_text("prompt-ft")
     expect(page.get_by_role("heading", level=2)).to_be_focused()
     assert page.title() == "prompt-ft · Leaderboard"
@@ -193,36 +263,53 @@ def test_many_runs_are_shown_in_portions(show, tmp_path):
     page.get_by_role("button", name="Show more (250)").click()
     page.get_by_role("button", name="Show more (50)").click()
     assert page.locator("#runs tbody th").count() == 450
-    expect(page.locator(".more")).to_be_hidden()
+    expect(page.locator("#method .more")).to_be_hidden()
 
 
 def test_figures_draw_every_seed_and_scores_over_k(show, usual_page):
     page = show(usual_page)
-    page.get_by_role("combobox", name="Task").select_option("sst-2@lm-bff")
+    page = show(usual_page, "#tasks=all")
+    page.get_by_role("combobox", name="Task", exact=True).select_option("sst-2@lm-bff")
     seeds = page.locator("#seeds-figure svg")
     assert seeds.get_attribute("role") == "img"
     assert seeds.locator(".mark.c0").count() == 2 * len(SEEDS)
     assert seeds.locator(".mean").count() == 2
-    assert seeds.locator(".mark.c2").count() == 1
     x = {
         t.locator("title").text_content(): t.bounding_box()["x"]
         for t in seeds.locator(".mark.c0").all()
     }
     assert x["seed 13: 60.0"] < x["seed 21: 61.0"] < x["seed 13: 80.0"] < x["seed 42: 82.0"]
-    curves = page.locator("#scaling-figure svg .curve").evaluate_all(
-        "all => all.filter(c => c.tagName === 'polyline').length"
-    )
-    assert curves == 2
+    curves = page.locator("#scaling-figure svg polyline")
+    assert curves.count() == 1
     assert page.locator("#scaling-figure .mark title").all_text_contents() == [
-        "prompt-ft, K = 4: 70.0",
-        "prompt-ft, K = 16: 81.0",
-        "ft, K = 16: 61.0",
+        "prompt-ft · tiny, K = 4: 70.0",
+        "prompt-ft · tiny, K = 16: 81.0",
     ]
-    page.get_by_role("combobox", name="Task").select_option("trec@lm-bff")
-    expect(page.locator("#scaling-figure")).to_be_hidden()
+    switch = page.get_by_role("button", name="prompt-ft · tiny")
+    switch.click()
+    assert curves.count() == 0
+    expect(switch).to_be_focused()
+    page.get_by_role("combobox", name="Task", exact=True).select_option("trec@lm-bff")
+    assert seeds.locator(".mark.c0").count() == 2
 
 
-def test_what_was_measured_beyond_the_score_stands_below_the_figures(show, tmp_path):
+def test_the_opening_figure_draws_accuracy_against_cost_and_its_front(show, tmp_path):
+    costs = {"ft": (0.5, 4.0), "prompt-ft": (0.8, 9.0), "zero-shot": (0.4, 8.0)}
+    records = []
+    for name, (score, seconds) in costs.items():
+        records.append(make(name, score=score, timing=RunTiming(total_seconds=seconds)))
+    save(to_html(data_of(store_of(tmp_path, *records)), "t"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html")
+    figure = page.locator("#pareto-figure")
+    assert figure.locator("svg title").all_text_contents() == [
+        "prompt-ft (tiny): 80.0, 9 seconds of a run",
+        "ft (tiny): 50.0, 4 seconds of a run",
+        "zero-shot (tiny): 40.0, 8 seconds of a run",
+    ]
+    assert figure.locator(".label:not(.faint)").all_text_contents() == ["prompt-ft", "ft"]
+
+
+def test_what_was_measured_beyond_the_score_are_columns_to_switch_on(show, tmp_path):
     store = Store(usual(tmp_path))
     for record in store.records():
         if record.run.method == "ft" and record.run.task == "sst-2":
@@ -242,22 +329,18 @@ def test_what_was_measured_beyond_the_score_stands_below_the_figures(show, tmp_p
             if record.run.seed == SEEDS[0]:
                 write(store, record, measured(record, "cost", scores={"layer_ratio": 2.0}, **told))
     save(to_html(data_of(tmp_path), "t"), tmp_path / "page.html")
-    page = show(tmp_path / "page.html")
-    task = page.get_by_role("combobox", name="Task")
-    task.select_option("sst-2@lm-bff")
-    table = page.get_by_role("region", name="Beyond the score").get_by_role("table")
-    heads = [text.strip() for text in table.locator("thead th").all_inner_texts()]
-    after, queries = (f"{name}\ntextfooler-paper" for name in ("after-attack accuracy", "queries"))
-    assert heads == ["method", "score", after, queries, "layer ratio"]
-    (row,) = table.locator("tbody tr").all()
-    assert [text.strip() for text in row.locator("td").all_inner_texts()] == [
-        "61.0",
-        "25.0",
-        "31.5",
-        "2.00 (1)",
-    ]
-    task.select_option("mr@lm-bff")
-    expect(page.get_by_role("heading", name="Beyond the score")).to_be_hidden()
+    page = show(tmp_path / "page.html", "#columns=none")
+    assert headings(page) == ["method", "average", "sst-2"]
+    page.get_by_role("checkbox", name="robustness").check()
+    page.get_by_role("checkbox", name="cost").check()
+    added = [text.strip() for text in headings(page)[3:]]
+    assert added == ["after-attack accuracy", "queries", "layer ratio", "seconds"]
+    assert texts(line(page, "ft").nth(1))[-4:] == ["25.0", "31.5", "2.00", "4"]
+    assert texts(line(page, "prompt-ft"))[-4:] == ["–", "–", "–", "4"]
+    page.get_by_role("button", name="queries").click()
+    assert lines(page) == ["ft", "prompt-ft"]
+    line(page, "ft").nth(0).get_by_role("button").filter(has_text="61.0").click()
+    expect(page.get_by_role("dialog")).to_contain_text("2.00 (1 run)")
 
 
 def test_hostile_names_are_text_everywhere(show, tmp_path):
@@ -281,20 +364,24 @@ def test_hostile_names_are_text_everywhere(show, tmp_path):
     save(to_html(data, HOSTILE[0]), tmp_path / "page.html")
     page = show(tmp_path / "page.html")
     assert page.get_by_role("heading", level=1).text_content() == HOSTILE[0]
-    shown = set(lines(page))
-    for name in HOSTILE:
-        assert {name, f"{name}: {name}"} <= shown
+    page.get_by_role("link", name="Published numbers").click()
+    shown = set(page.locator("#published-tables tbody th").all_inner_texts())
+    assert {written(f"{name}: {name}") for name in HOSTILE} <= shown
+    page.get_by_role("link", name="Leaderboard").click()
     for name in HOSTILE:
         page.get_by_role("combobox", name="Protocol").select_option(name)
-        assert f"{name}:{name}={name}" in lines(page)
-        line(page, f"{name}={name}").get_by_role("link").first.click()
-        expect(page.get_by_role("heading", level=2)).to_have_text(name)
+        assert written(f"{name}:{name}={name}") in lines(page)
+        page.locator("#board tbody .score").first.click()
+        assert written(name) in page.locator("#cell").text_content()
+        page.keyboard.press("Escape")
+        line(page, written(f"{name}={name}")).get_by_role("link").first.click()
+        expect(page.get_by_role("heading", level=2)).to_have_text(written(name))
         for button in page.locator("#runs tbody button").all():
             button.click()
-        assert name in page.locator("#runs").text_content()
+        assert written(name) in page.locator("#runs").text_content()
         page.go_back()
     page.get_by_role("link", name="About").click()
-    assert all(name in page.locator("#about").text_content() for name in HOSTILE)
+    assert all(written(name) in page.locator("#about").text_content() for name in HOSTILE)
     assert page.locator("img, body svg[onload], main script").count() == 0
     assert "owned" not in page.title() or page.title().endswith(HOSTILE[0])
 
@@ -348,7 +435,7 @@ def test_the_policy_refuses_markup_scripts_and_requests(browser, usual_page):
 def test_a_page_of_nothing_says_how_to_fill_it(show, tmp_path):
     save(to_html(data_of(tmp_path), "Empty"), tmp_path / "page.html")
     page = show(tmp_path / "page.html")
-    expect(page.get_by_role("status")).to_contain_text("bench run makes some")
+    expect(page.locator("#headline")).to_contain_text("bench run makes some")
     page = show(
         tmp_path / "page.html", "#view=method&method=none%20such&k=x&suite=y&sort=z&__proto__=1"
     )

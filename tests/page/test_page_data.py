@@ -44,9 +44,12 @@ def test_cells_are_those_of_the_table(tmp_path):
     wanted = to_rows(build(Store(tmp_path).records(), code, ddofs))
     assert len(found) == len(wanted) == 7
     for one in wanted:
-        mean, std, n, bad, stale, codes, doubled, changed = found[
+        mean, std, n, bad, stale, codes, doubled, changed, low, high, command = found[
             one["method"], one["task"], one["k"], one["protocol"]
         ]
+        assert (low is None) == (high is None) == (n < 2 or std == 0)
+        assert low is None or low < mean < high
+        assert command.startswith(f"bench run --methods {one['method']} --tasks {one['task']}@")
         assert (mean, std) == tuple(
             None if x is None else pytest.approx(x, abs=0.005) for x in (one["mean"], one["std"])
         )
@@ -229,9 +232,10 @@ def test_published_numbers_become_rows_and_those_of_other_metrics_and_tasks_do_n
         read_published(tmp_path / "published"),
         {"sst-2": "accuracy", "mr": "accuracy", "mrpc": "f1"},
     )
-    assert [(row["label"], row["k"], row["paper"]) for row in found] == [
-        ("Part: A", "16", "smash Table 2"),
-        ("Part: A", "full", "smash Table 2"),
+    smash = "Making Small Language Models Better Few-Shot Learners (2022)"
+    assert [(row["label"], row["k"], row["paper"], row["table"]) for row in found] == [
+        ("Part: A", "16", smash, "2"),
+        ("Part: A", "full", smash, "2"),
     ]
     assert found[0]["cells"] == [
         ("sst-2", "accuracy", 92.7, 0.9, 5, "a note", "lm-bff"),

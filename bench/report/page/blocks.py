@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from statistics import fmean, stdev
 
+from fewbench.report.page.commands import command
 from fewbench.report.page.data import BlockCell, BlockData, PageCell, percent
 from fewbench.report.published import shown_k
 from fewbench.report.tables.blocks import Block, CellPlace, Scores
 from fewbench.report.today import UNRECORDED
+from fewbench.store.record import Record
 
 
 class CellNumbers:
@@ -27,12 +32,24 @@ class CellNumbers:
         )
 
 
-def block_data(block: Block, protocol: str, numbers: CellNumbers) -> BlockData:
-    """Return a block's data, under the protocol's name."""
+def block_data(
+    block: Block,
+    protocol: str,
+    numbers: CellNumbers,
+    records: Mapping[CellPlace, Sequence[Record]],
+) -> BlockData:
+    """Return a block's data.
+
+    Args:
+        block: the block.
+        protocol: the name of its protocol.
+        numbers: of blocks, rows and columns.
+        records: those of each cell.
+    """
     cells = []
     for (row, column), scores in block.cells.items():
-        place = numbers.of(CellPlace(block.terms, row, column))
-        cells.append(_cell(place, scores, block.ddof))
+        seat = CellPlace(block.terms, row, column)
+        cells.append(_cell(numbers.of(seat), scores, block.ddof, command(records[seat])))
     return {
         "k": shown_k(block.terms.k),
         "protocol": protocol,
@@ -43,7 +60,8 @@ def block_data(block: Block, protocol: str, numbers: CellNumbers) -> BlockData:
     }
 
 
-def _cell(place: PageCell, scores: Scores, ddof: int) -> BlockCell:
+def _cell(place: PageCell, scores: Scores, ddof: int, made_by: str) -> BlockCell:
+    low, high = interval(list(scores.scores.values()))
     return BlockCell(
         row=place.row,
         column=place.column,
@@ -55,7 +73,29 @@ def _cell(place: PageCell, scores: Scores, ddof: int) -> BlockCell:
         has_mixed_code=len(scores.codes) > 1,
         doubled=[_doubled(seed, keys) for seed, keys in scores.doubled.items()],
         changed=[part for part in scores.changed if part != UNRECORDED],
+        low=percent(low),
+        high=percent(high),
+        command=made_by,
     )
+
+
+def interval(scores: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return the bounds at 95 % of a mean over seeds, by Student's t.
+
+    Both are None for a single score, or for equal ones: a method that does not vary says nothing
+    of other seeds.
+    """
+    if len(scores) < 2 or stdev(scores) < 1e-12:
+        return None, None
+    margin = _factor(len(scores)) * stdev(scores) / math.sqrt(len(scores))
+    return fmean(scores) - margin, fmean(scores) + margin
+
+
+@cache
+def _factor(n: int) -> float:
+    from scipy.stats import t
+
+    return float(t.isf(0.025, n - 1))
 
 
 def _doubled(seed: int, keys: Sequence[str]) -> str:

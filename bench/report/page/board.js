@@ -1,12 +1,18 @@
-// The leaderboard: tabs, controls, the table and its notes.
+// The leaderboard: what it says in one sentence, its tabs, controls, caption and notes.
+
+const PHONE = matchMedia("(max-width: 40rem)");
+const SWITCHES = { statistics: "statistics", loyalty: "loyalty", robustness: "robustness", cost: "cost" };
 
 function showBoard() {
   const now = chosen();
-  showTabs(now);
-  showControls(now);
   const shown = table(now);
-  showTable(now, shown);
+  showTabs(now);
+  showControls(now, shown);
+  showHeadline(now, shown);
+  showRows(now, shown);
+  replace("notes", notes(shown, now));
   showFigures(now, shown);
+  showOpened(now, shown);
 }
 
 function showTabs(now) {
@@ -16,28 +22,28 @@ function showTabs(now) {
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    go({ suite: tabs.at(to % tabs.length).name });
+    choose(tabs.at(to % tabs.length).name);
+  };
+  const choose = (suite) => {
+    go({ suite, k: null, protocol: null, sort: null, order: null });
     byId("suites").querySelector("[aria-selected=true]").focus();
   };
   replace(
     "suites",
-    tabs.map((tab) => {
+    tabs.map((tab, number) => {
       const active = tab.name === now.suite.name;
       return h(
         "button",
         {
           type: "button",
           role: "tab",
-          id: `suite-${tabs.indexOf(tab)}`,
+          id: `suite-${number}`,
           title: tab.title,
           "aria-controls": "panel",
           "aria-selected": String(active),
           tabindex: active ? 0 : -1,
           onkeydown: move,
-          onclick: () => {
-            go({ suite: tab.name });
-            byId("suites").querySelector("[aria-selected=true]").focus();
-          },
+          onclick: () => choose(tab.name),
         },
         tab.name,
       );
@@ -50,81 +56,129 @@ function options(names, selected) {
   return names.map((name) => h("option", { value: name, selected: name === selected }, name));
 }
 
-function showControls(now) {
-  replace("k", options(sizes(), now.k));
-  replace(
-    "protocol",
-    now.block ? options(now.blocks.map(variant), variant(now.block)) : h("option", {}, "published only"),
-  );
+function named(entries, selected) {
+  return entries.map(([value, text]) => h("option", { value, selected: value === selected }, text));
+}
+
+function showControls(now, { lines, panel, columns }) {
+  replace("k", options(now.sizes, now.k));
+  replace("protocol", now.block ? options(now.blocks.map(variant), variant(now.block)) : h("option", {}, "none"));
   byId("protocol").disabled = now.blocks.length < 2;
-  byId("published").checked = now.published;
-  byId("published").parentElement.hidden = data.published.length === 0;
-  if (byId("filter").value !== now.filter) byId("filter").value = now.filter;
+  replace("model", named([["", "all models"], ...now.models.map((name) => [name, name])], now.model));
+  byId("model").parentElement.hidden = now.models.length < 2;
+  const known = [...new Set(lines.map(sizeOf).filter((size) => size !== null))].sort((a, b) => a - b);
+  const steps = known.map((size) => [String(Math.ceil(size * 10) / 10), `up to ${Math.ceil(size * 10) / 10} M`]);
+  replace("size", named([["", "any size"], ...new Map(steps)], now.size === null ? "" : String(now.size)));
+  byId("size").parentElement.hidden = known.length === 0;
+  byId("since").parentElement.hidden = !runs.some((run) => run.date);
+  for (const name of ["since", "filter"]) if (byId(name).value !== now[name]) byId(name).value = now[name];
+  const others = panel ? usedColumns(now) - panel.columns.length : 0;
+  byId("all-tasks").checked = now.all;
+  byId("all-tasks").parentElement.hidden = others <= 0;
+  for (const name of Object.keys(SWITCHES)) {
+    byId(`show-${name}`).checked = now.columns.has(name);
+    byId(`show-${name}`).parentElement.hidden = name !== "statistics" && measuredNames(lines, [name]).length === 0;
+  }
+  byId("show-statistics").parentElement.hidden = !panel;
+  replace("sort", named(sortable(columns, panel), now.sort));
 }
 
-let drawn = { key: "" }; // the rows as they are: another order needs no new ones
+function usedColumns(now) {
+  const used = new Set((now.block?.cells ?? []).map(([, column]) => column));
+  return [...used].filter((number) => now.suite.tasks === null || inTabColumn(now.suite, number)).length;
+}
 
-function showTable(now, shown) {
-  const key = JSON.stringify([now.suite.name, now.k, now.block && variant(now.block), now.published, now.filter]);
-  if (drawn.key !== key) drawn = { key, ...draw(now, shown) };
-  const { columns, lines } = shown;
-  const head = h(
-    "tr",
-    {},
-    heading("method", "method", "", now),
-    columns.map((c) => heading(taskName(c), c.task, columnNote(c), now, c.title)),
-    drawn.averaged && heading("average", "average", "", now),
+function sortable(columns, panel) {
+  const usual = panel ? [["", "average"]] : [["", "mean of its tasks"]];
+  return [...usual, ["method", "method"], ...columns.map((column) => [taskName(column), taskName(column)])];
+}
+
+/** The names of measured columns, by the switches that show them. */
+function measuredNames(lines, switches) {
+  const kinds = {
+    loyalty: (name) => name.includes("loyalty"),
+    robustness: (name) => /after-attack|queries/.test(name),
+    cost: (name) => name === "seconds" || !/loyalty|accuracy|queries/.test(name),
+  };
+  const used = new Set(lines.flatMap((line) => [...line.measured.keys()]));
+  const ordered = [...data.beyond.columns.map(([name]) => name), "seconds"].filter((name) => used.has(name));
+  return ordered.filter((name) => switches.some((one) => hasOwn(kinds, one) && kinds[one](name)));
+}
+
+/** What a visitor should know after ten seconds: who leads, of how many, and who cannot be distinguished. */
+function showHeadline(now, { panel, lines, columns }) {
+  if (!now.block) return replace("headline", "Nothing is stored of this selection; bench run makes some.");
+  const tasks = now.suite.tasks;
+  if (!panel) {
+    const ran = tasks && new Set(columns.map((c) => c.task)).size;
+    return replace(
+      "headline",
+      "Nothing is ranked here. ",
+      tasks
+        ? `No method has runs on all ${tasks.length} tasks of ${now.suite.name}: ${plural(ran, "task has", "tasks have")} some.`
+        : "No method has a sound score: failed, doubled and outdated runs do not count.",
+    );
+  }
+  const [first, ...rest] = panel.rows.map(([row, ...values]) => ({ ...data.rows[row], ...rankOf(values) }));
+  const same = rest.filter((line) => line.verdict === "same");
+  const open = rest.filter((line) => line.verdict === "open");
+  const names = columns.filter((column) => column.isRanked).map((column) => column.name.split("@")[0]);
+  replace(
+    "headline",
+    h("strong", {}, h("bdi", {}, first.label)),
+    present([first.student && [" on ", h("bdi", {}, first.student)], ` leads at ${fixed(first.average)}, `]),
+    `the mean of ${plural(names.length, "task")}`,
+    names.length <= 6 && ` (${names.join(", ")})`,
+    `, among ${plural(panel.rows.length, "ranked entry", "ranked entries")}. `,
+    rest.length > 0 &&
+      h(
+        "span",
+        {},
+        same.length
+          ? `${plural(same.length, "other")} cannot be distinguished from it`
+          : open.length
+            ? "Whether another is as good cannot be told"
+            : "It is distinguishable from every other",
+        open.length > 0 && same.length > 0 && `; of ${open.length} it cannot be told`,
+        ` (${evidence(panel, lines)}).`,
+      ),
   );
-  byId("board").tHead.replaceChildren(head);
-  byId("board").tBodies[0].replaceChildren(...lines.map((line) => drawn.rows.get(line.id)));
 }
 
-/** Make the rows of a table, and write what is said of it: its caption, its size, its notes. */
-function draw(now, { columns, lines, all }) {
-  const counts = new Set(
+/** What the paired tests rest on. */
+function evidence(panel, lines) {
+  const seeds = new Set(
     lines
-      .filter((line) => !line.paper)
+      .filter((line) => line.ranked)
       .flatMap((line) => line.cells)
-      .filter((c) => c?.n)
+      .filter(Boolean)
       .map((c) => c.n),
   );
-  const view = {
-    n: counts.size === 1 ? [...counts][0] : null,
-    students: new Set(lines.filter((line) => !line.paper && line.student).map((line) => line.student)),
-    averaged: columns.length > 1 && lines.some((line) => line.average !== null),
-    places: columns.map((_, place) => ranks(lines, (line) => line.cells[place]?.mean)),
-    footnotes: new Map(),
-    now,
-  };
-  view.averages = ranks(lines, (line) => line.average);
-  byId("board-caption").replaceChildren(...described(now, columns, view));
-  const rows = new Map(lines.map((line) => [line.id, tableRow(line, columns, view)]));
-  replace(
-    "count",
-    lines.length === all ? plural(all, "row") : `${lines.length} of ${plural(all, "row")} shown`,
-    all === 0 && ": nothing is stored of this selection; bench run makes some",
-  );
-  replace("notes", notes(lines, view));
-  return { rows, averaged: view.averaged };
+  const [low, high] = [Math.min(...seeds), Math.max(...seeds)];
+  const counted = low === high ? plural(low, "seed") : `${low} to ${high} seeds`;
+  const by = panel.by_items ? "paired by seed and test item" : "paired by seed";
+  return `${counted} × ${plural(panel.columns.length, "task")}, ${by}, Holm's p below 0.05`;
 }
 
-function described(now, columns, view) {
-  if (!now.block) return [`Published numbers for K = ${now.k}; nothing is stored of this K.`];
-  const parts = [`${now.suite.title} · K = ${now.k} · ${now.block.protocol}`];
-  if (view.students.size === 1) parts.push(`student ${[...view.students][0]}`);
+function described(now, { panel, columns, lines }) {
+  if (!now.block) return ["Nothing is stored."];
+  const parts = [`${now.suite.title}`, `K = ${now.k}`, now.block.protocol];
+  const students = new Set(lines.filter((line) => line.student).map((line) => line.student));
+  if (students.size === 1) parts.push(`student ${[...students][0]}`);
+  const counts = new Set(lines.flatMap((line) => line.cells.filter((c) => c?.n).map((c) => c.n)));
+  const [n] = counts;
   parts.push(
-    view.n === 1
-      ? "one split seed"
-      : view.n
-        ? `mean ± std over ${view.n} split seeds, ddof ${now.block.ddof}`
-        : `mean ± std (split seeds), ddof ${now.block.ddof}`,
+    counts.size !== 1
+      ? `mean ± std over split seeds, ddof ${now.block.ddof}`
+      : n === 1
+        ? "one split seed"
+        : `mean ± std over ${n} split seeds, ddof ${now.block.ddof}`,
   );
+  if (panel && now.model && panel.student === "") parts.push("ranks are among all models");
   if (now.suite.tasks) {
-    const covered = now.suite.tasks.filter((member) =>
-      columns.some((c) => inSuite({ tasks: [member] }, c.task, c.source)),
-    );
-    if (covered.length < now.suite.tasks.length)
-      parts.push(`${covered.length} of the suite's ${now.suite.tasks.length} tasks have runs`);
+    const ran = now.suite.tasks.filter((one) => columns.some((c) => inSuite({ tasks: [one] }, c.task, c.source)));
+    if (ran.length < now.suite.tasks.length)
+      parts.push(`${ran.length} of the suite's ${now.suite.tasks.length} tasks have runs`);
   }
   const warning = comparable(now.block)
     ? null
@@ -132,136 +186,40 @@ function described(now, columns, view) {
   return present([`${parts.join(" · ")}.`, warning]);
 }
 
-function columnNote(column) {
-  return `${[column.source, column.template && `+${column.template}`, column.mark].filter(Boolean).join(" ")}\n${column.metric}`.trim();
-}
-
-function heading(name, text, below, now, title) {
-  const active = now.sort === name;
-  const turn = () => {
-    const first = name === "method" ? "up" : null; // names go up first, scores down
-    go({ sort: name, order: active ? (now.up ? null : "up") : first });
-    [...byId("board").tHead.querySelectorAll("button")].find((b) => b.dataset.name === name)?.focus();
-  };
-  return h(
-    "th",
-    {
-      scope: "col",
-      class: name === "method" ? null : "number",
-      "aria-sort": active ? (now.up ? "ascending" : "descending") : "none",
-    },
-    h("button", { type: "button", "data-name": name, title: title || null, onclick: turn }, text),
-    below && h("small", {}, below),
-  );
-}
-
-/** The place of each line of ours by its value as shown: 1, 2, or nothing. Published rows are of other backbones. */
-function ranks(lines, value) {
-  const shown = lines
-    .filter((line) => !line.paper && typeof value(line) === "number")
-    .map((line) => [line, value(line).toFixed(1)]);
-  const best = [...new Set(shown.map(([, text]) => Number(text)))].sort((a, b) => b - a);
-  return new Map(shown.length > 1 ? shown.map(([line, text]) => [line, best.indexOf(Number(text)) + 1]) : []);
-}
-
-function tableRow(line, columns, view) {
-  return h(
-    "tr",
-    { class: line.paper ? "published" : null },
-    rowHead(line, view),
-    line.cells.map((one, place) => scoreCell(line, one, columns[place], view.places[place].get(line), view)),
-    view.averaged &&
-      cell(line.average === null ? "–" : h("b", {}, placed(fixed(line.average), view.averages.get(line))), {
-        class: `number average${rankClass(view.averages.get(line))}`,
-      }),
-  );
-}
-
-function rowHead(line, view) {
-  if (line.paper) {
-    return h(
-      "th",
-      { scope: "row" },
-      h("bdi", {}, line.label),
-      h("span", { class: "tag" }, "published"),
-      h("small", {}, [line.paper.paper, line.paper.backbone].filter(Boolean).join(" · ")),
-      line.paper.method && h("small", {}, "our ", methodLink(line.paper.method.split(":")[0], line.paper.method)),
-    );
-  }
-  return h(
-    "th",
-    { scope: "row" },
-    methodLink(line.method, line.label),
-    view.students.size > 1 && line.student && h("small", {}, h("bdi", {}, line.student)),
-    line.teacher && h("small", {}, "from ", h("bdi", {}, line.teacher)),
-  );
-}
-
-const rankClass = (number) => (number === 1 ? " best" : number === 2 ? " second" : "");
-
-function placed(text, number) {
-  return [text, number === 1 && unseen(" (best)"), number === 2 && unseen(" (second)")];
-}
-
-function scoreCell(line, one, column, number, view) {
-  if (!one) return cell(["–", unseen(line.paper ? " not printed" : " no run")], { class: "number missing" });
-  const parts = [];
-  if (one.mean !== null) {
-    parts.push(h("b", {}, placed(fixed(one.mean), number)));
-    if (one.std !== null && (line.paper || one.n > 1)) parts.push(h("small", {}, ` ±${fixed(one.std)}`));
-    if (one.stale) parts.push(h("sup", { title: "older code" }, "†", unseen(" stale")));
-    if (one.codes) parts.push(h("sup", { title: "different versions of the code" }, "¶"));
-    if (!line.paper && view.n === null) parts.push(h("small", { class: "n" }, ` (${one.n})`));
-  }
-  if (one.doubled?.length) parts.push(h("sup", { title: one.doubled.join("; ") }, "§"));
-  if (one.failed) parts.push(h("small", { class: "failed" }, ` ${one.failed} failed`));
-  if (one.note) parts.push(h("sup", {}, footnote(one.note, view)));
-  const more = {
-    row: line.label,
-    student: line.student,
-    task: taskName(column),
-    k: view.now.k,
-    protocol: view.now.block ? variant(view.now.block) : "",
-  };
-  const shown = line.paper ? parts : h("a", { href: methodAddress(line.method, more) }, parts);
-  return cell(shown, { class: `number${rankClass(number)}` });
-}
-
-function footnote(note, view) {
-  if (!view.footnotes.has(note)) view.footnotes.set(note, view.footnotes.size + 1);
-  return `[${view.footnotes.get(note)}]`;
-}
-
-function notes(lines, view) {
-  const cells = lines.flatMap((line) => line.cells.map((one) => ({ ...one, paper: line.paper, none: !one })));
-  return [
-    lines.length > 1 &&
-      "Bold is the best of a column, underlined the second best, among the runs stored here. A score leads to its runs.",
-    cells.some((one) => one.stale) && "† made by an older version of the method's code: bench run --force redoes it",
-    cells.some((one) => one.codes) &&
+function notes({ panel, lines, columns }, now) {
+  const cells = lines.flatMap((line) => line.cells);
+  const said = [
+    panel &&
+      (now.suite.tasks
+        ? `Ranked: entries with a run on every task of the suite.`
+        : `Ranked: entries with a run on each of the ${plural(panel.columns.length, "task")} that most entries share.`) +
+        " Settings of a method are folded under it and have no rank of their own.",
+    panel?.rows.some((row) => row[2] === "same") &&
+      "≈ 1: not distinguishable from the first by bench compare (the first is the best of several by its own score, so this is no proof of equality).",
+    panel?.rows.some((row) => row[2] === "open") && "? too few seeds or pairs to tell it from the first.",
+    panel?.critical !== null &&
+      panel &&
+      `Average ranks over ${plural(panel.ranked_tasks, "task")}: two that differ by less than ${fixed(panel.critical, 2)} (Nemenyi's critical difference, 0.05) are not significantly apart; Friedman's p that all are alike: ${panel.friedman < 0.001 ? "below 0.001" : fixed(panel.friedman, 3)}.`,
+    panel?.why_no_ranks && `${panel.why_no_ranks.charAt(0).toUpperCase()}${panel.why_no_ranks.slice(1)}.`,
+    now.columns.has("statistics") &&
+      panel &&
+      "Win rate: the share of tasks and other entries that it beats. Difference to the first with its 95 % interval.",
+    "A score opens its seeds, interval, settings and command. Bold is the best of a column, underlined the second.",
+    columns.length > 0 &&
+      cells.some((c) => c?.stale) &&
+      "† made by an older version of the method's code: bench run --force redoes it",
+    cells.some((c) => c?.codes) &&
       "¶ its runs were made by different versions of the method's code: bench run --force redoes them",
-    cells.some((one) => one.doubled?.length) && "§ a seed with several runs counts in no mean",
-    cells.some((one) => one.changed?.length) &&
+    cells.some((c) => c?.doubled?.length) && "§ a seed with several runs counts in no mean",
+    cells.some((c) => c?.changed?.length) &&
       "(earlier …) made from another definition, rows, constants or defaults than today's: no answer to today's question",
-    cells.some((one) => one.none && !one.paper) && "– no run stored: bench run with that method and task",
-    cells.some((one) => one.failed) && "failed runs: bench run --retry-failed redoes them; the method's page says why",
-    lines.some((line) => line.paper) &&
-      "Published rows are what a paper prints: of another backbone, other splits and other code, so no comparison under equal conditions.",
-  ]
-    .filter(Boolean)
-    .map((text) => h("li", {}, text))
-    .concat(
-      view.footnotes.size
-        ? h(
-            "li",
-            {},
-            "Footnotes of the papers' tables:",
-            h(
-              "ul",
-              { class: "footnotes" },
-              [...view.footnotes].map(([note, number]) => h("li", {}, `[${number}] ${note}`)),
-            ),
-          )
-        : [],
-    );
+    cells.some((c) => !c) && "– no run stored: bench run with that method and task",
+    cells.some((c) => c?.failed) && "failed runs: bench run --retry-failed redoes them; the method's page says why",
+    now.columns.has("loyalty") && "Loyalty is to the run of the method's own teacher, in hundredths.",
+    now.columns.has("cost") &&
+      "Cost is of one example on the machine that measured it (ms at batch 1); seconds are of a whole run: search, training, test.",
+    (now.columns.has("loyalty") || now.columns.has("robustness") || now.columns.has("cost")) &&
+      "Measured columns are means over the tasks shown that were measured.",
+  ];
+  return said.filter(Boolean).map((text) => h("li", {}, text));
 }

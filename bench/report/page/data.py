@@ -38,7 +38,11 @@ class RowData(TypedDict):
 
 
 class BlockCell(NamedTuple):
-    """A cell of a block; scores are percents, and `doubled` and `changed` are remarks."""
+    """A cell of a block; scores are percents, and `doubled` and `changed` are remarks.
+
+    `low` and `high` bound the mean over split seeds at 95 %, by Student's t. `command` makes its
+    runs.
+    """
 
     row: int
     column: int
@@ -50,6 +54,9 @@ class BlockCell(NamedTuple):
     has_mixed_code: bool
     doubled: Sequence[str]
     changed: Sequence[str]
+    low: float | None
+    high: float | None
+    command: str
 
 
 class BlockData(TypedDict):
@@ -61,6 +68,48 @@ class BlockData(TypedDict):
     drop_leaks: bool
     ddof: int
     cells: Sequence[BlockCell]
+
+
+class RankedRow(NamedTuple):
+    """A row of a panel, in percents.
+
+    `verdict` is `first`, `same` (not distinguishable from the first), `apart`, or `open` (too few
+    seeds to say, or not compared). `difference` is to the first, `low` and `high` bound it at 95 %,
+    `p` is Holm's, and `pairs` counts independent pairs of runs.
+    """
+
+    row: int
+    average: float
+    verdict: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    pairs: int
+    win_rate: float | None
+    average_rank: float | None
+
+
+class PanelData(TypedDict):
+    """Ranked rows of a block, best first, on tasks that all of them were run on.
+
+    `student` is the only model of its rows, or empty where all models are ranked. `baselines` are
+    rows without a model, with their averages. `critical` is the least significant difference of
+    average ranks, over `ranked_tasks`; `by_items` says that test items were compared, not only
+    seeds.
+    """
+
+    block: int
+    suite: str
+    student: str
+    columns: Sequence[int]
+    rows: Sequence[RankedRow]
+    baselines: Sequence[tuple[int, float]]
+    critical: float | None
+    ranked_tasks: int
+    friedman: float | None
+    why_no_ranks: str
+    by_items: bool
 
 
 class MeasuredMean(NamedTuple):
@@ -99,9 +148,11 @@ class PublishedCell(NamedTuple):
 
 
 class PublishedRow(TypedDict):
-    """A line of a paper's table."""
+    """A line of a paper's table. `address` is empty where the paper has no public one."""
 
     paper: str
+    table: str
+    address: str
     label: str
     method: str
     backbone: str
@@ -140,7 +191,10 @@ class TrialRow(NamedTuple):
 
 
 class RunRow(NamedTuple):
-    """A run. Its settings, details, environment and measurements are numbers of shared values."""
+    """A run. Its settings, details, environment and measurements are numbers of shared values.
+
+    `date` is empty where the record does not say when it was made.
+    """
 
     block: int
     row: int
@@ -165,6 +219,7 @@ class RunRow(NamedTuple):
     memory: float | None
     measured: int | None
     warnings: Sequence[str]
+    date: str
 
 
 class RunsData(TypedDict):
@@ -183,6 +238,7 @@ class PageData(TypedDict):
     columns: Sequence[ColumnData]
     rows: Sequence[RowData]
     blocks: Sequence[BlockData]
+    panels: Sequence[PanelData]
     beyond: MeasuredData
     published: Sequence[PublishedRow]
     methods: Mapping[str, MethodData]

@@ -19,7 +19,7 @@ function fill(node, attributes, children) {
       node.addEventListener(name.slice(2), value);
       continue;
     }
-    if (name === "href" && !/^(#|\.\.?\/)/.test(value)) throw new Error(`no link of this page: ${value}`);
+    if (name === "href" && !/^(#|\.\.?\/|https:\/\/)/.test(value)) throw new Error(`no link of this page: ${value}`);
     node.setAttribute(name, value === true ? "" : name === "title" ? visible(value) : value);
   }
   node.append(...present(children).map(visible));

@@ -1,9 +1,9 @@
-// Figures of one task, drawn from the same data as the table: every seed, and scores over K.
+// Figures of one task, drawn from the same data as the table: scores over K of chosen methods, and every seed.
 
 const ROW = 24;
 const MOST = 40;
-const PRINTED = 12;
 const KINDS = 8;
+const FIRST = 5;
 const SHAPES = [
   (r) => `M${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0`,
   (r) => `M${-r},${-r}h${2 * r}v${2 * r}h${-2 * r}z`,
@@ -23,14 +23,16 @@ function mark(kind, x, y, title, radius = 4) {
   );
 }
 
-function showFigures(now, { columns, lines }) {
+function showFigures(now, shown) {
+  const { columns } = shown;
+  const lines = [...shown.ranked, ...shown.partial].flatMap((line) => [line, ...(line.isOpen ? line.variants : [])]);
   const names = [...new Set(columns.map(taskName))];
   const wanted = [now.task, now.sort].find((name) => names.includes(name)) ?? names[0] ?? "";
   replace("figure-task", options(names, wanted));
   const at = columns.findIndex((column) => taskName(column) === wanted);
+  showPareto(now, shown);
+  scalingFigure(now, columns, lines);
   seedsFigure(now, columns[at], at, lines);
-  scalingFigure(now, columns[at], lines);
-  showBeyond(now, columns[at], at, lines);
 }
 
 /** Numbers at even steps that lie within a range, few enough to be read. */
@@ -70,9 +72,7 @@ function cut(text, width) {
 
 function seedsFigure(now, column, at, lines) {
   const drawn = at < 0 ? [] : lines.filter((line) => typeof line.cells[at]?.mean === "number");
-  const printed = new Set(drawn.filter((line) => line.paper).slice(0, PRINTED));
   const some = drawn
-    .filter((line) => !line.paper || printed.has(line))
     .slice(0, MOST)
     .map((line) => ({ line, one: line.cells[at], seeds: seedsOf(now, line, column) }));
   if (!some.length) {
@@ -94,21 +94,17 @@ function seedsFigure(now, column, at, lines) {
     return [
       s(
         "text",
-        { class: line.paper ? "printed" : null, x: left, y: y + 4, "text-anchor": "end" },
-        cut(line.label, left),
-        s("title", {}, line.label),
+        { x: left, y: y + 4, "text-anchor": "end" },
+        cut(fullName(line), left),
+        s("title", {}, fullName(line)),
       ),
       s("line", { class: "rule", x1: left + 8, x2: right, y1: y, y2: y }),
-      line.paper
-        ? mark(2, x(one.mean), y, `${line.paper.paper}: ${fixed(one.mean)}`, 4)
-        : [
-            s(
-              "line",
-              { class: "mean", x1: x(one.mean), x2: x(one.mean), y1: y - 9, y2: y + 9 },
-              s("title", {}, `mean ${fixed(one.mean)}`),
-            ),
-            seeds.map((run) => mark(0, x(run.test), y, `seed ${run.seed}: ${fixed(run.test)}`)),
-          ],
+      s(
+        "line",
+        { class: "mean", x1: x(one.mean), x2: x(one.mean), y1: y - 9, y2: y + 9 },
+        s("title", {}, `mean ${fixed(one.mean)}`),
+      ),
+      seeds.map((run) => mark(0, x(run.test), y, `seed ${run.seed}: ${fixed(run.test)}`)),
     ];
   });
   const name = s("text", { class: "axis", x: right, y: bottom + 32, "text-anchor": "end" }, `${column.metric} × 100`);
@@ -117,73 +113,106 @@ function seedsFigure(now, column, at, lines) {
     "seeds-caption",
     h("bdi", {}, taskName(column)),
     ": every dot is a split seed, the bar their mean",
-    some.some(({ line }) => line.paper) && "; a diamond is a published number",
     drawn.length > some.length && `; ${some.length} of ${drawn.length} rows`,
     ".",
   );
 }
 
+const fullName = (line) => (line.student ? `${line.label} · ${line.student}` : line.label);
+
 function seedsOf(now, line, column) {
-  if (line.paper || !now.block) return [];
   const block = data.blocks.indexOf(now.block);
   return runs.filter(
     (run) => run.block === block && run.row === line.id && run.column === column.id && run.test !== null,
   );
 }
 
-function scalingFigure(now, column, lines) {
-  const series =
-    !column || !now.block
-      ? []
-      : lines
-          .filter((line) => !line.paper)
-          .map((line) => ({ line, points: pointsOf(now, line, column) }))
-          .filter(({ points }) => points.length);
+/** Scores over K of the methods that the reader chose; at first of the best few that have two K or more. */
+function scalingFigure(now, columns, lines) {
+  const drawable = new Map(columns.map((column) => [column, seriesOf(now, column, lines)]).filter(([, all]) => all.length));
+  byId("scaling").hidden = drawable.size === 0;
+  if (!drawable.size) return;
+  const all = [...drawable.keys()];
+  const usual = all.reduce((best, one) => (drawable.get(one).length > drawable.get(best).length ? one : best));
+  const column = all.find((one) => taskName(one) === now.task) ?? usual;
+  const series = drawable.get(column);
+  replace("curve-task", options(all.map(taskName), taskName(column)));
+  const names = series.map(({ name }) => name);
+  const wanted = now.curves ?? new Set(names.slice(0, FIRST));
+  const some = series.filter(({ name }) => wanted.has(name)).slice(0, KINDS);
   const known = [...new Set(series.flatMap(({ points }) => points.map((point) => point.k)))].sort((a, b) => a - b);
-  byId("scaling-figure").parentElement.hidden = known.length < 2;
-  if (known.length < 2) {
-    byId("seeds-caption").append(" A curve over K needs runs of two or more K by one protocol.");
-    return;
-  }
-  const box = byId("scaling-figure");
-  const width = Math.max(260, Math.min(680, box.clientWidth));
-  const some = series.slice(0, KINDS);
-  const [left, right, bottom] = [36, width - 14, 250];
-  const domain = range(
-    some.flatMap(({ points }) => points.flatMap((p) => [p.mean - (p.std ?? 0), p.mean + (p.std ?? 0)])),
+  byId("scaling-figure").replaceChildren(drawScaling(some, known));
+  replace("scaling-legend", curvesChoice(series, some, wanted));
+  replace(
+    "scaling-caption",
+    h("bdi", {}, taskName(column)),
+    `, ${column.metric} × 100 by K, examples a label: mean and ± std over split seeds.`,
+    wanted.size > KINDS && ` The first ${KINDS} chosen are drawn.`,
   );
-  const y = scale(domain, bottom, 10);
+}
+
+function seriesOf(now, column, lines) {
+  return lines
+    .map((line) => ({ line, name: fullName(line), points: pointsOf(now, line, column) }))
+    .filter(({ points }) => points.length > 1);
+}
+
+function drawScaling(some, known) {
+  const box = byId("scaling-figure");
+  const width = Math.max(260, Math.min(820, box.clientWidth));
+  const [left, right, bottom] = [40, width - 16, 215];
+  const bounds = some.flatMap(({ points }) => points.flatMap((p) => [p.mean - (p.std ?? 0), p.mean + (p.std ?? 0)]));
+  const domain = range(bounds.length ? bounds : [0, 100]);
+  const y = scale(domain, bottom, 12);
   const at = scale([Math.log2(known[0]), Math.log2(known.at(-1))], left + 14, right - 14);
   const x = (k) => at(Math.log2(k));
   const axes = [
-    ticks(...domain, 6).map((value) => [
+    ticks(...domain, 5).map((value) => [
       s("line", { class: "grid", x1: left, x2: right, y1: y(value), y2: y(value) }),
       s("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, String(value)),
     ]),
     known.map((k) => s("text", { x: x(k), y: bottom + 18, "text-anchor": "middle" }, String(k))),
-    s("text", { class: "axis", x: right, y: bottom + 34, "text-anchor": "end" }, "K, examples a label"),
+    s("text", { class: "axis", x: right, y: bottom + 36, "text-anchor": "end" }, "K, examples a label"),
   ];
-  const curves = some.map(({ points }, kind) => {
+  const curves = some.map(({ points, name }, kind) => {
     const edge = (sign) => points.map((p) => `${x(p.k)},${y(p.mean + sign * (p.std ?? 0))}`);
     return [
       s("polygon", { class: `band c${kind}`, points: [...edge(1), ...edge(-1).reverse()].join(" ") }),
       s("polyline", { class: `curve c${kind}`, points: points.map((p) => `${x(p.k)},${y(p.mean)}`).join(" ") }),
-      points.map((p) => mark(kind, x(p.k), y(p.mean), `${some[kind].line.label}, K = ${p.k}: ${fixed(p.mean)}`)),
+      points.map((p) => mark(kind, x(p.k), y(p.mean), `${name}, K = ${p.k}: ${fixed(p.mean)}`)),
     ];
   });
-  box.replaceChildren(picture(width, bottom + 40, "scaling-caption", axes, curves), legend(some));
-  replace(
-    "scaling-caption",
-    h("bdi", {}, taskName(column)),
-    `, ${column.metric} × 100 by K: mean and ± std over split seeds`,
-    series.length > KINDS && `; the first ${KINDS} of ${series.length} rows`,
-    ".",
-  );
+  return picture(width, bottom + 42, "scaling-caption", axes, curves);
+}
+
+/** A switch for each curve, which is the legend too. */
+function curvesChoice(series, some, wanted) {
+  return series.map(({ name }) => {
+    const kind = some.findIndex((one) => one.name === name);
+    const toggle = () => {
+      const next = new Set(series.map((one) => one.name).filter((one) => wanted.has(one)));
+      if (!next.delete(name)) next.add(name);
+      go({ curves: [...next].join("\n") || "none" }, true);
+      [...byId("scaling-legend").querySelectorAll("button")].find((b) => b.dataset.name === name)?.focus();
+    };
+    return h(
+      "button",
+      { type: "button", "data-name": name, "aria-pressed": String(kind >= 0), onclick: toggle },
+      kind >= 0 &&
+        s(
+          "svg",
+          { width: 28, height: 14, "aria-hidden": "true" },
+          s("line", { class: `curve c${kind}`, x1: 0, x2: 28, y1: 7, y2: 7 }),
+          mark(kind, 14, 7, null),
+        ),
+      h("bdi", {}, name),
+    );
+  });
 }
 
 function pointsOf(now, line, column) {
   return data.blocks
-    .filter((block) => variant(block) === variant(now.block))
+    .filter((block) => variant(block) === variant(now.block) && typeof block.k === "number")
     .flatMap((block) =>
       block.cells
         .filter(
@@ -193,25 +222,4 @@ function pointsOf(now, line, column) {
         .map(([, , score, std]) => ({ k: block.k, mean: score, std })),
     )
     .sort((a, b) => a.k - b.k);
-}
-
-function legend(some) {
-  return h(
-    "ul",
-    { class: "legend" },
-    some.map(({ line }, kind) =>
-      h(
-        "li",
-        {},
-        s(
-          "svg",
-          { width: 28, height: 14, "aria-hidden": "true" },
-          s("line", { class: `curve c${kind}`, x1: 0, x2: 28, y1: 7, y2: 7 }),
-          mark(kind, 14, 7, null),
-        ),
-        " ",
-        h("bdi", {}, line.label),
-      ),
-    ),
-  );
 }

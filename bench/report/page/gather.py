@@ -17,12 +17,13 @@ from fewbench.report.page.beyond import beyond
 from fewbench.report.page.blocks import CellNumbers, block_data
 from fewbench.report.page.data import ColumnData, MethodData, PageData, SuiteData
 from fewbench.report.page.names import PageNames
+from fewbench.report.page.panels import Judge, Panels
 from fewbench.report.page.published import rows as published_rows
 from fewbench.report.page.runs import RunRows, SharedValues, Stored
 from fewbench.report.published import Published
 from fewbench.report.query import models_apart
 from fewbench.report.tables.beyond import loyalties, named
-from fewbench.report.tables.blocks import build
+from fewbench.report.tables.blocks import CellPlace, build
 from fewbench.report.tables.blocks import places as places_of
 from fewbench.report.today import Today
 from fewbench.store.damage import Damage
@@ -74,6 +75,7 @@ def gather(
     methods: Mapping[str, MethodInfo],
     protocols: Mapping[str, Protocol],
     folder: Path,
+    judge: Judge,
     today: Today | None = None,
 ) -> PageData:
     """Return the page's data.
@@ -86,6 +88,7 @@ def gather(
         methods: those that are installed, by name.
         protocols: by name.
         folder: of the page; links to records are relative to it.
+        judge: compares methods on the tasks that they share.
         today: finds the records that are outdated; by default against the project's own tasks.
     """
     today = today or Today()
@@ -97,20 +100,27 @@ def gather(
     numbers = CellNumbers(blocks)
     names = PageNames(blocks)
     places = places_of(records, today.changed)
+    placed = list(zip(records, places, strict=True))
     cells = {}
     methods_of = {}
-    for record, place in zip(records, places, strict=True):
+    by_place: dict[CellPlace, list[Record]] = {}
+    for record, place in placed:
         cells[record.run.key] = numbers.of(place)
         methods_of[place.row] = record.run.method
+        by_place.setdefault(place, []).append(record)
+    suites = _suites(known)
     values = SharedValues()
     runs = RunRows(cells, code, values, folder)
     return {
         "version": version("fewbench"),
         "short": MOST if len(stored) > MOST else 0,
-        "suites": _suites(known),
+        "suites": suites,
         "columns": _columns(names, numbers, known),
         "rows": [names.row(row, methods_of[row]) for row in numbers.rows],
-        "blocks": [block_data(block, names.protocol(block.terms), numbers) for block in blocks],
+        "blocks": [
+            block_data(block, names.protocol(block.terms), numbers, by_place) for block in blocks
+        ],
+        "panels": Panels(numbers, by_place, methods_of, judge).data(blocks, suites),
         "beyond": beyond((cells[run.record.run.key], run.measured) for run in stored),
         "published": published_rows(published, _headlines(known)),
         "methods": _methods(methods, code),

@@ -3,7 +3,6 @@
 const data = JSON.parse(byId("data").textContent);
 const runs = data.runs.rows.map((row) => Object.fromEntries(data.runs.fields.map((name, i) => [name, row[i]])));
 const hasOwn = Object.hasOwn;
-data.published.forEach((row, number) => (row.id = `published ${number}`));
 
 /** The address as a selection; `go` writes it. */
 function selection() {
@@ -48,141 +47,234 @@ function suites() {
   return [{ name: "all", title: "All tasks", tasks: null }, ...used];
 }
 
-/** Every K of which there are runs or published rows: numbers first, in order. */
-function sizes() {
-  const known = new Set([
-    ...data.blocks.map((b) => String(b.k)),
-    ...data.published.map((row) => row.k).filter(Boolean),
-  ]);
+/** Every K of some blocks: numbers first, in order. */
+function sizes(blocks) {
+  const known = new Set(blocks.map((b) => String(b.k)));
   return [...known].sort((a, b) => (Number(a) || Infinity) - (Number(b) || Infinity) || a.localeCompare(b));
 }
+
+/** How much the ranks of a block in a suite compare: pairs of entries, on each task. */
+function weight(block, suite) {
+  const one = data.panels.find((p) => data.blocks[p.block] === block && p.suite === suite.name && p.student === "");
+  return one ? one.rows.length ** 2 * one.columns.length : 0;
+}
+
+const switched = (text) => new Set((text ?? "").split(" ").filter(Boolean));
 
 /** What is shown, of what the address asks for: where it asks for nothing or for what is not there, the usual. */
 function chosen() {
   const asked = selection();
   const tabs = suites();
-  const counts = (k) => data.blocks.filter((b) => String(b.k) === k).reduce((sum, b) => sum + b.cells.length, 0);
-  const known = sizes();
-  const usual = known.reduce((best, k) => (counts(k) > counts(best) ? k : best), known[0] ?? "");
-  const k = known.includes(asked.k) ? asked.k : usual;
-  const blocks = data.blocks.filter((block) => String(block.k) === k);
-  const sizesOf = [...blocks].sort((a, b) => comparable(b) - comparable(a) || b.cells.length - a.cells.length);
+  const suite = tabs.find((tab) => tab.name === asked.suite) ?? tabs[0];
+  const inTab = (block) => suite.tasks === null || block.cells.some(([, c]) => inTabColumn(suite, c));
+  const order = (a, b) =>
+    comparable(b) - comparable(a) || weight(b, suite) - weight(a, suite) || b.cells.length - a.cells.length;
+  const all = data.blocks.filter(inTab).sort(order);
+  const known = sizes(all);
+  const k = known.includes(asked.k) ? asked.k : String(all[0]?.k ?? "");
+  const blocks = all.filter((block) => String(block.k) === k);
+  const block = blocks.find((one) => variant(one) === asked.protocol) ?? blocks[0] ?? null;
+  const models = modelsOf(block);
   return {
-    suite: tabs.find((tab) => tab.name === asked.suite) ?? tabs[0],
+    suite,
+    sizes: known,
     k,
     blocks,
-    block: blocks.find((block) => variant(block) === asked.protocol) ?? sizesOf[0] ?? null,
-    published: asked.published !== "no",
+    block,
+    models,
+    model: models.includes(asked.model) ? asked.model : "",
+    size: Number(asked.size) || null,
+    since: asked.since ?? "",
     filter: asked.filter ?? "",
+    all: asked.tasks === "all",
+    columns: asked.columns === undefined ? new Set(["statistics"]) : switched(asked.columns),
+    open: new Set((asked.open ?? "").split("\n").filter(Boolean)),
     sort: asked.sort ?? "",
     up: asked.order === "up",
     task: asked.task ?? "",
+    cost: asked.cost ?? "",
+    curves: asked.curves === undefined ? null : new Set(asked.curves.split("\n").filter(Boolean)),
   };
 }
 
-/** The columns shown, those that most rows have first, and the lines: ours of a block, and the papers' for the same K. */
+function inTabColumn(suite, number) {
+  const { task, source } = data.columns[number];
+  return inSuite(suite, task, source);
+}
+
+function modelsOf(block) {
+  const rows = new Set((block?.cells ?? []).map(([row]) => data.rows[row].student));
+  return [...rows].filter(Boolean).sort();
+}
+
+/** The ranks shown: of the chosen model alone, if it has some, else of all. */
+function panelOf(now) {
+  const block = data.blocks.indexOf(now.block);
+  const all = data.panels.filter((panel) => panel.block === block && panel.suite === now.suite.name);
+  return all.find((panel) => panel.student === now.model) ?? all.find((panel) => panel.student === "") ?? null;
+}
+
+/** The columns and lines of a selection: ranked lines, baselines among them, and lines that lack a task. */
 function table(now) {
-  const fits = (task, source) => now.suite.tasks === null || inSuite(now.suite, task, source);
+  const panel = panelOf(now);
+  const columns = columnsOf(now, panel);
+  const lines = linesOf(now, panel, columns);
+  const shown = lines.filter((line) => fits(line, now));
+  const folded = fold(shown, now);
+  const order = inOrder(columns, now);
+  return {
+    panel,
+    columns,
+    lines,
+    ranked: folded.filter((line) => line.isRanked).sort(order),
+    partial: folded.filter((line) => !line.isRanked).sort(order),
+    shown: shown.length,
+  };
+}
+
+/** The tasks that are ranked, and the others of the suite: those most lines have first. */
+function columnsOf(now, panel) {
   const used = new Map();
   for (const [, column] of now.block?.cells ?? []) used.set(column, (used.get(column) ?? 0) + 1);
-  let columns = data.columns
-    .map((column, id) => ({ ...column, id }))
-    .filter((c) => used.has(c.id) && fits(c.task, c.source))
-    .sort((one, other) => used.get(other.id) - used.get(one.id));
-  const printed = now.published ? data.published.filter((row) => row.k === now.k || row.k === "") : [];
-  if (!now.block) columns = printedColumns(printed).filter((column) => fits(column.task, ""));
-  const lines = [...ours(now.block, columns), ...printed.map((row) => theirs(row, columns))];
-  const filled = lines.filter((line) => line.cells.some((cell) => cell !== null));
-  const words = now.filter.toLowerCase().split(/\s+/).filter(Boolean);
-  const shown = filled.filter((line) => words.every((word) => line.searched.includes(word)));
-  return { columns, lines: sorted(shown, columns, now), all: filled.length };
+  const ranked = panel?.columns ?? [];
+  const others = [...used.keys()]
+    .filter((number) => !ranked.includes(number))
+    .filter((number) => now.suite.tasks === null || inTabColumn(now.suite, number))
+    .sort((one, other) => used.get(other) - used.get(one) || one - other);
+  const hidden = panel && !now.all ? [] : others;
+  return [...ranked, ...hidden].map((id) => ({ ...data.columns[id], id, isRanked: ranked.includes(id) }));
 }
 
-function printedColumns(printed) {
-  const known = new Map();
-  for (const row of printed) for (const [task, metric] of row.cells) known.set(`${task} ${metric}`, { task, metric });
-  return [...known.values()].map(({ task, metric }) => ({
-    task,
-    metric,
-    source: "",
-    template: "",
-    title: "",
-    mark: "",
-    name: task,
-    id: `${task} ${metric}`,
-  }));
-}
-
-function ours(block, columns) {
-  if (!block) return [];
+function linesOf(now, panel, columns) {
+  if (!now.block) return [];
   const places = new Map(columns.map((column, place) => [column.id, place]));
+  const ranks = new Map((panel?.rows ?? []).map(([row, ...rest], place) => [row, { ...rankOf(rest), rank: place + 1 }]));
+  const baselines = new Map(panel?.baselines ?? []);
+  const measurements = measurementsOf(now, columns);
   const lines = new Map();
-  for (const [row, column, mean, std, n, failed, stale, codes, doubled, changed] of block.cells) {
+  for (const [row, column, mean, std, n, failed, stale, codes, doubled, changed, low, high, command] of now.block.cells) {
     if (!places.has(column)) continue;
     if (!lines.has(row)) {
       const { label, method, student, teacher } = data.rows[row];
+      const ranked = ranks.get(row) ?? null;
       lines.set(row, {
         id: row,
         label,
         method,
         student,
         teacher,
+        group: [method, student, teacher].join(" "),
+        ranked,
+        isBaseline: student === "",
+        isRanked: ranked !== null || baselines.has(row),
+        average: ranked?.average ?? baselines.get(row) ?? null,
+        measured: measurements.get(row) ?? new Map(),
         cells: columns.map(() => null),
-        searched: `${label} ${student}`.toLowerCase(),
+        searched: `${label} ${student} ${teacher}`.toLowerCase(),
       });
     }
-    lines.get(row).cells[places.get(column)] = { mean, std, n, failed, stale, codes, doubled, changed };
+    const one = { mean, std, n, failed, stale, codes, doubled, changed, low, high, command, column };
+    lines.get(row).cells[places.get(column)] = one;
   }
-  return [...lines.values()].map((line) => ({ ...line, average: average(line.cells) }));
+  for (const line of lines.values()) line.average ??= panel ? averageOf(line, columns) : null;
+  return [...lines.values()];
 }
 
-const otherSource = (task, source) => (source ? `${task}@${source}` : "source of the data not stated");
-
-function theirs(row, columns) {
-  const cells = columns.map((column) => {
-    const found = row.cells.find(([task, metric]) => task === column.task && metric === column.metric);
-    if (!found) return null;
-    const [, , mean, std, n, note, source] = found;
-    const other = column.source && source !== column.source ? otherSource(column.task, source) : "";
-    return { mean, std, n, failed: 0, stale: 0, note: [note, other].filter(Boolean).join("; ") };
-  });
-  const searched = `${row.label} ${row.paper} ${row.backbone} ${row.method} published`.toLowerCase();
-  return { id: row.id, label: row.label, paper: row, student: row.backbone, cells, average: average(cells), searched };
+function rankOf([average, verdict, difference, low, high, p, pairs, winRate, averageRank]) {
+  return { average, verdict, difference, low, high, p, pairs, winRate, averageRank };
 }
 
-/** The mean over columns; null where one is missing, as in `bench table`. */
-function average(cells) {
-  const whole = cells.filter(
-    (cell) => cell && cell.mean !== null && !cell.failed && !cell.doubled?.length && !cell.changed?.length,
+/** The mean over the ranked tasks, of a line that has them all and is folded under another. */
+function averageOf(line, columns) {
+  const cells = line.cells.filter((_, place) => columns[place].isRanked);
+  const sound = cells.every((c) => c && c.mean !== null && !c.failed && !c.doubled.length && !c.changed.length);
+  return sound && cells.length ? cells.reduce((sum, c) => sum + c.mean, 0) / cells.length : null;
+}
+
+/** By row and name: the mean over tasks of what was measured, and of the seconds that runs took. */
+function measurementsOf(now, columns) {
+  const block = data.blocks.indexOf(now.block);
+  const shown = new Set(columns.map((column) => column.id));
+  const values = new Map();
+  const add = (row, name, value) => {
+    if (!values.has(row)) values.set(row, new Map());
+    if (!values.get(row).has(name)) values.get(row).set(name, []);
+    values.get(row).get(name).push(value);
+  };
+  for (const [b, row, column, means] of data.beyond.cells) {
+    if (b !== block || !shown.has(column)) continue;
+    means.forEach((mean, place) => mean && add(row, data.beyond.columns[place][0], mean[0]));
+  }
+  for (const run of runs)
+    if (run.block === block && shown.has(run.column) && run.seconds !== null) add(run.row, "seconds", run.seconds);
+  const mean = (numbers) => ({ mean: numbers.reduce((a, b) => a + b) / numbers.length, n: numbers.length });
+  const averaged = (by) => new Map([...by].map(([name, numbers]) => [name, mean(numbers)]));
+  return new Map([...values].map(([row, by]) => [row, averaged(by)]));
+}
+
+const sizeOf = (line) => line.measured.get("M parameters")?.mean ?? null;
+
+function fits(line, now) {
+  const words = now.filter.toLowerCase().split(/\s+/).filter(Boolean);
+  if (!words.every((word) => line.searched.includes(word))) return false;
+  if (line.isBaseline) return true;
+  if (now.model && line.student !== now.model) return false;
+  if (now.size !== null && !(sizeOf(line) !== null && sizeOf(line) <= now.size)) return false;
+  return !now.since || lastDate(now, line) >= now.since;
+}
+
+/** The day of a line's newest run; empty where records do not say. */
+function lastDate(now, line) {
+  const block = data.blocks.indexOf(now.block);
+  return runs.reduce(
+    (last, run) => (run.row === line.id && run.block === block && run.date > last ? run.date : last),
+    "",
   );
-  return whole.length === cells.length && cells.length > 1
-    ? whole.reduce((sum, cell) => sum + cell.mean, 0) / cells.length
-    : null;
 }
 
-function mean(line) {
-  const means = line.cells.filter((cell) => cell && cell.mean !== null).map((cell) => cell.mean);
-  return means.length ? means.reduce((a, b) => a + b) / means.length : null;
+/** Put lines of one method and one model under the one that is ranked, or has most scores. */
+function fold(lines, now) {
+  const groups = new Map();
+  for (const line of lines) groups.set(line.group, [...(groups.get(line.group) ?? []), line]);
+  const filled = (line) => line.cells.filter(Boolean).length;
+  return [...groups.values()].map((members) => {
+    const [head, ...variants] = members.sort(
+      (a, b) =>
+        (b.ranked !== null) - (a.ranked !== null) ||
+        filled(b) - filled(a) ||
+        (b.label === b.method) - (a.label === a.method) ||
+        a.label.localeCompare(b.label),
+    );
+    return { ...head, variants, isOpen: now.open.has(head.group) };
+  });
 }
 
-/** Lines in the order asked for: what has no value stands last either way; names settle ties. */
-function sorted(lines, columns, now) {
+/** The order asked for: what has no value stands last either way; names settle ties. */
+function inOrder(columns, now) {
   const place = columns.findIndex((column) => taskName(column) === now.sort);
+  const mean = (line) => {
+    const means = line.cells.filter((cell) => cell && cell.mean !== null).map((cell) => cell.mean);
+    return means.length ? means.reduce((a, b) => a + b) / means.length : null;
+  };
+  const values = {
+    "": (line) => line.average ?? mean(line),
+    average: (line) => line.average,
+    method: (line) => line.label,
+    model: (line) => line.student || null,
+    "win rate": (line) => line.ranked?.winRate ?? null,
+    "average rank": (line) => (line.ranked?.averageRank ? -line.ranked.averageRank : null),
+  };
   const value =
-    now.sort === "method"
-      ? (line) => line.label
-      : place >= 0
-        ? (line) => line.cells[place]?.mean ?? null
-        : now.sort === "average"
-          ? (line) => line.average
-          : mean;
+    place >= 0
+      ? (line) => line.cells[place]?.mean ?? null
+      : hasOwn(values, now.sort)
+        ? values[now.sort]
+        : (line) => line.measured.get(now.sort)?.mean ?? null;
   const sign = now.up ? 1 : -1;
-  const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
-  const apart = (line) => (now.sort === "" && line.paper ? 1 : 0); // unless asked for a column, the papers' stand below ours
-  return [...lines].sort((a, b) => {
-    if (apart(a) !== apart(b)) return apart(a) - apart(b);
+  const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
+  return (a, b) => {
     const [x, y] = [value(a), value(b)];
     if (x === null || y === null) return (x === null) - (y === null) || a.label.localeCompare(b.label);
-    return sign * order(x, y) || a.label.localeCompare(b.label);
-  });
+    return sign * compare(x, y) || (a.ranked?.rank ?? 0) - (b.ranked?.rank ?? 0) || a.label.localeCompare(b.label);
+  };
 }

@@ -44,10 +44,11 @@ class PageNames:
     def row(self, row: TableRow, method: str) -> RowData:
         """Return a row's data."""
         short = self._short_rows[row]
-        teacher = " ".join(filter(None, (short.entrant.teacher, short.entrant.corpus)))
+        told = " ".join(filter(None, (short.entrant.teacher, short.entrant.corpus)))
         label = self._names.row(short)
-        if teacher:
-            label = label.replace(f" < {teacher}", "")
+        if told:
+            label = label.replace(f" < {told}", "")
+        teacher = " ".join(filter(None, (row.entrant.teacher, row.entrant.corpus)))
         return {"student": row.student, "teacher": teacher, "label": label, "method": method}
 
     def protocol(self, terms: Terms) -> str:

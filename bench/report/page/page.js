@@ -1,6 +1,12 @@
 // Which part is shown, and what the controls do.
 
-const VIEWS = { board: showBoard, methods: showMethods, method: showMethod, about: showAbout };
+const VIEWS = {
+  board: showBoard,
+  published: showPublished,
+  methods: showMethods,
+  method: showMethod,
+  about: showAbout,
+};
 const title = document.title;
 
 function render() {
@@ -12,6 +18,7 @@ function render() {
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  if (shown !== "board" && byId("cell").open) byId("cell").close();
   VIEWS[shown]();
   const heading = byId(`${shown}-title`).textContent;
   document.title = shown === "board" ? title : `${heading} · ${title}`;
@@ -21,7 +28,6 @@ function render() {
 function showAbout() {
   const environments = new Map();
   for (const run of runs) environments.set(run.environment, (environments.get(run.environment) ?? 0) + 1);
-  const papers = new Map(data.published.map((row) => [row.paper, row]));
   replace(
     "about",
     h("h3", {}, "How to read them"),
@@ -31,6 +37,8 @@ function showAbout() {
       [
         "A run is one task, method, student, K and split seed; its settings are chosen on the dev set and it is tested once.",
         "Scores are the task's headline metric × 100; ± is the standard deviation over split seeds, with the protocol's ddof.",
+        "Entries are ranked by their mean over tasks that all of them were run on; who lacks one stands below a line.",
+        "Whether an entry is distinguishable from the first is decided by the paired tests of bench compare, over split seeds and, where test labels are at hand, test items, with Holm's correction.",
         "Runs of different K, protocol, limit or test set stand in different tables or columns, and no mean goes across them.",
         "† marks runs of an older version of a method's code. Failed runs are counted, never left out.",
       ].map((text) => h("li", {}, text)),
@@ -51,14 +59,6 @@ function showAbout() {
           pairs(Object.entries({ ...rest, ...packages }).map(([name, value]) => [name, short(value)])),
         );
       }),
-    papers.size > 0 && [
-      h("h3", {}, "Published numbers"),
-      h(
-        "ul",
-        {},
-        [...papers.values()].map((row) => h("li", {}, row.paper)),
-      ),
-    ],
     data.damaged.length > 0 && [
       h("h3", {}, "Damaged files, left out"),
       h(
@@ -98,13 +98,33 @@ function showSummary() {
   );
 }
 
-byId("k").addEventListener("change", (event) => go({ k: event.target.value, protocol: null }));
-byId("protocol").addEventListener("change", (event) => go({ protocol: event.target.value }));
+function onChange(id, changes) {
+  byId(id).addEventListener("change", (event) => go(changes(event.target)));
+}
+
+onChange("k", ({ value }) => ({ k: value, protocol: null }));
+for (const id of ["protocol", "model", "size", "since", "cost", "sort"])
+  onChange(id, ({ value }) => ({ [id]: value, ...(id === "sort" ? { order: value === "method" ? "up" : null } : {}) }));
+for (const id of ["figure-task", "curve-task"]) onChange(id, ({ value }) => ({ task: value }));
+onChange("all-tasks", ({ checked }) => ({ tasks: checked ? "all" : null }));
+for (const name of Object.keys(SWITCHES))
+  onChange(`show-${name}`, ({ checked }) => {
+    const { columns } = chosen();
+    if (checked) columns.add(name);
+    else columns.delete(name);
+    return { columns: [...columns].join(" ") || "none" };
+  });
+for (const [id, name] of [["published-paper", "paper"], ["published-backbone", "backbone"], ["published-k", "pk"]])
+  onChange(id, ({ value }) => ({ [name]: value }));
 byId("filter").addEventListener("input", (event) => go({ filter: event.target.value }, true));
-byId("published").addEventListener("change", (event) => go({ published: event.target.checked ? null : "no" }));
-byId("figure-task").addEventListener("change", (event) => go({ task: event.target.value }));
-for (const id of ["controls", "figure-controls"])
-  byId(id).addEventListener("submit", (event) => event.preventDefault());
+for (const form of document.forms) form.addEventListener("submit", (event) => event.preventDefault());
+for (const ending of Object.keys(FORMATS)) byId(`as-${ending}`).addEventListener("click", () => download(ending));
+byId("more-rows").addEventListener("click", showMoreRows);
+byId("cell").addEventListener("close", () => {
+  if (selection().cell) go({ cell: null });
+});
+byId("cell-close").addEventListener("click", () => byId("cell").close());
+byId("published-link").hidden = data.published.length === 0;
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("main").focus();
@@ -117,6 +137,9 @@ addEventListener("popstate", () => {
 });
 addEventListener("resize", () => {
   if (!byId("board-view").hidden) showFigures(chosen(), table(chosen()));
+});
+PHONE.addEventListener("change", () => {
+  if (!byId("board-view").hidden) showBoard();
 });
 showSummary();
 render();

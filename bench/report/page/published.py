@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from fewbench.report.page.data import PublishedCell, PublishedRow
-from fewbench.report.published import Published
+from fewbench.report.published import Published, paper_of
 
 
 def rows(numbers: Iterable[Published], headlines: Mapping[str, str]) -> list[PublishedRow]:
@@ -42,8 +42,11 @@ def rows(numbers: Iterable[Published], headlines: Mapping[str, str]) -> list[Pub
 
 
 def _row(number: Published) -> PublishedRow:
+    paper = paper_of(number.paper)
     return {
-        "paper": f"{number.paper} Table {number.table}",
+        "paper": paper.title,
+        "table": number.table,
+        "address": paper.address,
         "label": ": ".join(filter(None, (number.group, number.row))),
         "method": number.method,
         "backbone": number.backbone,

@@ -103,6 +103,7 @@ class RunRows:
             memory=record.timing.peak_memory_mib,
             measured=number(stored.measured) if stored.measured else None,
             warnings=record.warnings,
+            date=str(record.environment.extra.get("date", ""))[:10],
         )
 
     def _trials(self, record: Record) -> list[TrialRow]:

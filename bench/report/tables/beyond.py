@@ -88,6 +88,7 @@ COLUMNS: Mapping[str, tuple[Figure, ...]] = {
     ),
     "cost": (
         Figure("M parameters", _at("parameters", "total", times=1e-6), 2),
+        Figure("MB on disk", _at("bytes", times=1e-6), 2),
         Figure("M MACs", _at("macs", "model", "total", times=1e-6), 2),
         Figure("ms", _at("latency_ms", "1", "model", "median"), 2),
         Figure("speed-up", _at("speed_up", "1", "median"), 2),
