@@ -187,6 +187,7 @@ def _execute(
             device=choose_device(device),
             threads=threads,
             on_done=lambda work, outcome: None,
+            stamps=plan.stamps,
             settled=True,
         )
 

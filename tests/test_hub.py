@@ -184,3 +184,63 @@ def write_cache(datasets, made, folder):
         version="0.0.0",
     )
     info.write_to_directory(str(folder))
+
+
+@pytest.fixture
+def network(monkeypatch):
+    """Forget what was found out about the hub, and let it take connections or not."""
+    import datasets
+    import huggingface_hub.constants
+
+    from fewbench.data import hub as module
+
+    def answer(error=None, offline="0", **environment):
+        asked = []
+
+        def connect(place, timeout):
+            asked.append(place)
+            if error is not None:
+                raise error
+            return SimpleNamespace(close=lambda: None)
+
+        module.meet_hub.cache_clear()
+        monkeypatch.setattr(module.socket, "create_connection", connect)
+        monkeypatch.setattr(module, "go_offline", lambda: asked.append("offline"))
+        monkeypatch.setattr(module, "getproxies", lambda: environment.get("proxies", {}))
+        monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+        monkeypatch.setenv("HF_ENDPOINT", environment.get("endpoint", ""))
+        return module.meet_hub(), asked
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)  # put back afterwards
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    yield answer
+    module.meet_hub.cache_clear()
+
+
+def test_a_hub_that_cannot_be_reached_is_tried_once(network, hub):
+    reason, asked = network(OSError(101, "Network is unreachable"))
+    assert reason == "huggingface.co cannot be reached (Network is unreachable)"
+    assert asked == [("huggingface.co", 443), "offline"]
+    hub(ConnectionError("a long story"), offline=True)
+    with pytest.raises(
+        NeedsNetwork, match=r"loaded from the hub: huggingface.co cannot be"
+    ) as caught:
+        load_split(HUB.source, "train")
+    assert "a long story" not in str(caught.value)
+    assert len(asked) == 2
+
+
+def test_a_hub_that_answers_or_is_off_stays_as_it_is(network):
+    assert network() == (None, [("huggingface.co", 443)])
+    assert network(endpoint="http://mirror:8080/hub") == (None, [("mirror", 8080)])
+    assert network(OSError("no"), offline="1") == (None, [])
+    assert network(OSError("no"), proxies={"https": "http://proxy"}) == (None, [])
+
+
+def test_the_library_says_nothing_of_its_retries(hub, network, caplog):
+    import logging
+
+    network()
+    hub(Builder())
+    load_split(HUB.source, "train")
+    assert not logging.getLogger("huggingface_hub.utils._http").isEnabledFor(logging.WARNING)

@@ -38,6 +38,7 @@ from fewbench.cli import (
     run,
     show,
     split,
+    status,
     submit,
     table,
     validate,
@@ -98,6 +99,8 @@ _add(
     "bench run --methods my_method.py,prompt-ft --tasks my-task.toml --dry-run",
     "bench run --methods ft,ptq --tasks mrpc --k full --protocol thesis-4-v1",
     "bench run --config grid.toml",
+    "bench run --config grid.toml --shard 1/3",
+    "bench run --methods ft --track tensorboard:logs",
 )
 _add(
     app,
@@ -187,6 +190,15 @@ _add(
     "Check that every stored file is what was written.",
     "bench fsck",
     "bench fsck --repair",
+)
+_add(
+    app,
+    "status",
+    status.status,
+    "Show what is done, under way, failing and left.",
+    "bench status",
+    "bench status --config grid.toml",
+    "bench status --methods ft,prompt-ft --tasks glue --json",
 )
 _add(
     app,

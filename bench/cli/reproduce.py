@@ -50,7 +50,8 @@ from fewbench.cli.out import (
     say,
     say_wrapped,
 )
-from fewbench.cli.run import HowToRun, carry_out, cores, names_listed
+from fewbench.cli.requests import names_listed
+from fewbench.cli.run import HowToRun, carry_out, cores
 from fewbench.cli.show_plan import what_is_left
 from fewbench.errors import BenchError
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import signal
-import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -14,6 +12,7 @@ import typer
 
 from fewbench.cli.earlier import failed_earlier, of_older_code
 from fewbench.cli.options import (
+    HOW,
     RUNS,
     AllowOption,
     CorpusOption,
@@ -40,21 +39,23 @@ from fewbench.cli.options import (
     TimeoutOption,
     WorkersOption,
 )
-from fewbench.cli.out import duration, k_values, note, numbers, shown_time
+from fewbench.cli.out import duration, note
+from fewbench.cli.requests import requests_of
 from fewbench.cli.show_plan import show_plan
-from fewbench.errors import BenchError, visible
+from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.runner.jobs import Job, Plan, Work
-    from fewbench.runner.local import OnDone, Outcome
+    from fewbench.runner.jobs import Job, Plan
     from fewbench.runner.plan import Request
+    from fewbench.runner.shards import Shard
     from fewbench.store.store import Store
 
 
 class HowToRun(NamedTuple):
     """The conditions that change no number: processes, device, threads, and when to give up.
 
-    Without `workers` there is one per core, or one on a GPU; `timeout` is in seconds.
+    Without `workers` there is one per core, or one on a GPU; `timeout` is in seconds. `track` names
+    experiment trackers (`fewbench.runner.trackers`).
     """
 
     workers: int | None = None
@@ -62,6 +63,7 @@ class HowToRun(NamedTuple):
     threads: int = 1
     timeout: float | None = None
     fail_fast: bool = False
+    track: Sequence[str] = ()
 
 
 def run(
@@ -98,6 +100,24 @@ def run(
     threads: ThreadsOption = 1,
     timeout: TimeoutOption = None,
     fail_fast: FailFastOption = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="part I of N, for machines that share no folder",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--track",
+            metavar="WHERE",
+            help="tensorboard:DIR, wandb:PROJECT or trackio:PROJECT",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     limit: LimitOption = None,
     drop_leaks: DropLeaksOption = False,
     allow_metric_code: AllowOption = False,
@@ -114,34 +134,15 @@ def run(
     given; the protocol is quick, demo for the demo tasks, or full with --k full. Runs with --limit
     or --drop-leaks are not comparable with complete ones.
     """
-    from fewbench.data.hub import go_offline
-    from fewbench.runner.grid_file import read_requests
     from fewbench.runner.local import choose_device
-    from fewbench.runner.plan import STUDENT, Request, usual_protocol
+    from fewbench.runner.shards import parse_shard
+    from fewbench.runner.trackers import check_trackers
     from fewbench.store.store import Store
 
-    if offline:
-        go_offline()
-    sizes = k_values(k)
-    asked = names_listed("--tasks", tasks, ["demo"])
-    request = Request(
-        methods=names_listed("--methods", methods, ["all"]),
-        tasks=asked,
-        k=sizes,
-        seeds=numbers("--seeds", seeds),
-        student=student or STUDENT,
-        teacher=teacher,
-        corpus=corpus,
-        keep_models=keep_models,
-        protocol=protocol or usual_protocol(asked, sizes),
-        data=data,
-        limit=limit,
-        drop_leaks=drop_leaks,
-        offline=offline,
-        templates=() if template is None else names_listed("--template", [template]),
-        metric_code=allow_metric_code,
-    )
-    given = _given(
+    part = parse_shard(shard)
+    check_trackers(track or ())
+    requests = requests_of(
+        config,
         methods=methods,
         tasks=tasks,
         k=k,
@@ -149,16 +150,18 @@ def run(
         student=student,
         teacher=teacher,
         protocol=protocol,
-        template=template,
         corpus=corpus,
+        template=template,
+        data=data,
         limit=limit,
         drop_leaks=drop_leaks,
         keep_models=keep_models,
+        metric_code=allow_metric_code,
+        offline=offline,
     )
-    requests = [request] if config is None else read_requests(config, request, given)
-    how = HowToRun(workers, device, threads, duration("--timeout", timeout), fail_fast)
+    how = HowToRun(workers, device, threads, duration("--timeout", timeout), fail_fast, track or ())
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
-    plan, todo = _plan(requests, store, force=force, retry_failed=retry_failed)
+    plan, todo = planned(requests, store, force=force, retry_failed=retry_failed, shard=part)
     if dry_run:
         if device != "auto":  # which is never wrong, and torch takes its time
             choose_device(device)
@@ -170,22 +173,13 @@ def run(
         raise typer.Exit(1)
 
 
-def _given(**options: object) -> list[str]:
-    """Return the names of the options that were given."""
-    return [name for name, value in options.items() if value]
-
-
-def names_listed(
-    option: str, texts: Sequence[str] | None, default: Sequence[str] = ()
-) -> tuple[str, ...]:
-    """Return the names that an option lists, or the default ones where it is not given."""
-    from fewbench.registry.settings import split_list
-
-    return tuple(split_list(",".join(texts), option)) if texts else tuple(default)
-
-
-def _plan(
-    requests: Sequence[Request], store: Store, *, force: bool, retry_failed: bool
+def planned(
+    requests: Sequence[Request],
+    store: Store,
+    *,
+    force: bool = False,
+    retry_failed: bool = False,
+    shard: Shard | None = None,
 ) -> tuple[Plan, list[Job]]:
     """Plan the runs asked for, print what is left out or out of date; return the runs to do too.
 
@@ -202,6 +196,9 @@ def _plan(
     if not plan.jobs:
         fix = "bench ls methods and bench ls tasks tell what goes with what"
         raise BenchError("there is no run of these methods on these tasks", fix=fix)
+    if shard is not None:
+        whole, plan = len(plan.jobs), shard.of(plan)
+        note(f"shard {shard}: {len(plan.jobs)} of {whole} runs")
     todo = plan.todo(force=force, retry_failed=retry_failed)
     for text in of_older_code(plan, todo):
         note(text)
@@ -217,16 +214,22 @@ def carry_out(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun) -> b
     failed = 0
     if todo:
         with terminable():
-            failed = _carry_out(plan.stages(todo), store, how)
-    else:
+            failed = _carry_out(plan, todo, store, how)
+    elif plan.jobs:
         note(f"nothing to do: all {len(plan.jobs)} runs have a record (--force redoes them)")
+    else:
+        note("nothing to do: the shard has no run")
     return failed + failed_earlier(plan, todo) > 0
 
 
-def _carry_out(stages: Sequence[Sequence[Work]], store: Store, how: HowToRun) -> int:
+def _carry_out(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun) -> int:
+    from fewbench.cli.progress import Tally, shown
     from fewbench.runner.jobs import Job
     from fewbench.runner.local import choose_device, execute
+    from fewbench.runner.trackers import open_trackers
+    from fewbench.runner.watcher import Watchers
 
+    stages = plan.stages(todo)
     works = [work for stage in stages for work in stage]
     runs = [work for work in works if isinstance(work, Job)]
     prepared = f" and {len(works) - len(runs)} preparations" if len(works) > len(runs) else ""
@@ -234,31 +237,24 @@ def _carry_out(stages: Sequence[Sequence[Work]], store: Store, how: HowToRun) ->
         f"{len(runs)} runs, {sum(len(job.trials) for job in runs)} trials{prepared}; "
         f"records go to {store.runs}"
     )
-    started = time.monotonic()
-    done = 0
-    with _progress(len(works)) as tell:
-
-        def on_done(work: Work, outcome: Outcome) -> None:
-            nonlocal done
-            done += 1
-            tell(work, outcome)
-
-        device = choose_device(how.device)
-        count = how.workers or (1 if device.startswith("cuda") else cores())
+    tally = Tally(len(works))
+    device = choose_device(how.device)
+    trackers = Watchers(*open_trackers(how.track))
+    with shown(tally) as screen, closing(trackers):
         failed = execute(
             stages,
             store,
-            workers=count,
+            workers=how.workers or (1 if device.startswith("cuda") else cores()),
             device=device,
             threads=how.threads,
             timeout=how.timeout,
             fail_fast=how.fail_fast,
-            on_done=on_done,
+            on_done=lambda work, outcome: None,
+            watcher=Watchers(tally, screen, trackers),
+            stamps=plan.stamps,
             settled=True,
         )
-    left = f", {len(works) - done} left (--fail-fast)" if done < len(works) else ""
-    took = shown_time(time.monotonic() - started)
-    note(f"{done - failed} done, {failed} failed{left}, in {took}")
+    note(tally.summary)
     return failed
 
 
@@ -270,59 +266,6 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _line(work: Work, outcome: Outcome) -> str:
-    """Describe a finished work in one line."""
-    record = outcome.record
-    if outcome.failed:
-        reason = (outcome.problem or (record and record.error) or "").splitlines()[0]
-        return f"FAILED {work.title}: {reason}" + (
-            f" (bench show {record.run.key[:8]})" if record else ""
-        )
-    if record is None:
-        return work.title
-    metric = record.question.task.metric_name
-    return f"{work.title}  {metric} {100 * record.finished_score:.1f}"
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[OnDone]:
-    """Show a bar on a terminal, else a line per finished work; failures are printed in any case."""
-    if not sys.stderr.isatty():
-        done = 0
-
-        def plain(work: Work, outcome: Outcome) -> None:
-            nonlocal done
-            done += 1
-            note(f"[{done}/{total}] {_line(work, outcome)}")
-
-        yield plain
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=total)
-
-        def drawn(work: Work, outcome: Outcome) -> None:
-            bar.update(task, advance=1, description=visible(work.title))
-            if outcome.failed:
-                bar.console.print(visible(_line(work, outcome)), markup=False, highlight=False)
-
-        yield drawn
 
 
 def _show_results(plan: Plan, store: Store, *, json: bool) -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
+from functools import lru_cache
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from fewbench.errors import BenchError, DataError, NeedsNetwork
 from fewbench.types import Json, Source
@@ -18,6 +23,45 @@ def go_offline() -> None:
     os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 
+PATIENCE = 5.0
+"""Seconds that the hub has for taking a connection."""
+
+
+@lru_cache
+def meet_hub() -> str | None:
+    """Go offline if the hub takes no connection, and return why; None if it does, or is off.
+
+    Its library tries six times in half a minute, with a line for each, which cannot be set. Here
+    one attempt decides, once; what is in the caches is still found.
+    """
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+        return None
+    reason = _no_way_to(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    if reason is None:
+        return None
+    go_offline()
+    for module, name in (
+        ("huggingface_hub.constants", "HF_HUB_OFFLINE"),
+        ("datasets.config", "HF_HUB_OFFLINE"),
+    ):
+        if module in sys.modules:  # the variables are read when they are imported
+            setattr(sys.modules[module], name, True)
+    return reason
+
+
+def _no_way_to(endpoint: str) -> str | None:
+    """Return why a server takes no connection; None if it does, or a proxy stands between."""
+    url = urlsplit(endpoint)
+    if url.scheme in getproxies():
+        return None
+    port = url.port or (80 if url.scheme == "http" else 443)
+    try:
+        socket.create_connection((url.hostname or "", port), PATIENCE).close()
+    except OSError as error:
+        return f"{url.hostname} cannot be reached ({error.strerror or error})"
+    return None
+
+
 def load_split(source: Source, split: str) -> list[Json]:
     """Load a split's rows with the columns they have on the hub, at the source's revision.
 
@@ -25,8 +69,11 @@ def load_split(source: Source, split: str) -> list[Json]:
         NeedsNetwork: the hub cannot be reached, and the rows are not in its cache.
         DataError: the hub has no such data set, configuration, revision or split.
     """
+    unreachable = meet_hub()
     import datasets
+    import huggingface_hub
 
+    huggingface_hub.utils.logging.set_verbosity_error()
     datasets.utils.logging.set_verbosity_error()
     datasets.disable_progress_bars()
     try:
@@ -39,7 +86,7 @@ def load_split(source: Source, split: str) -> list[Json]:
     except BenchError:
         raise
     except Exception as error:  # those of the HTTP libraries below share no base class
-        raise _explain(source, split, error) from error
+        raise _explain(source, split, error, unreachable) from error
 
 
 def _check_revision(source: Source, loaded: str | None) -> None:
@@ -52,12 +99,14 @@ def _check_revision(source: Source, loaded: str | None) -> None:
         )
 
 
-def _explain(source: Source, split: str, error: Exception) -> BenchError:
+def _explain(
+    source: Source, split: str, error: Exception, unreachable: str | None = None
+) -> BenchError:
     """Tell a data set that the hub does not have from a hub that cannot be reached."""
     import datasets
 
     place = place_of(source, split)
-    summary = (str(error).strip() or type(error).__name__).splitlines()[0]
+    summary = unreachable or (str(error).strip() or type(error).__name__).splitlines()[0]
     if isinstance(error, datasets.exceptions.DatasetsError):
         answered = True
     else:

@@ -29,19 +29,20 @@ from fewbench.runner.jobs import Job
 from fewbench.runner.preflight import Checks, answer_checks
 from fewbench.runner.run import attempt, build, failed
 from fewbench.runner.starting import Start
+from fewbench.runner.watched import Tell, Teller
 from fewbench.types import Json
 
 
-def main(content: bytes, start: Start, pipe: Connection) -> None:
+def main(content: bytes, start: Start, pipe: Connection, told: Connection) -> None:
     """Carry out a pickled work (a `Job` as sent, a `Preparation` or `Checks`), report, and exit.
 
-    The parent pickles, and never unpickles anything from here.
+    The parent pickles, and never unpickles anything from here. Progress goes to `told`.
     """
     number = os.dup(pipe.fileno())
     try:
         _alone(number)
         _known_state(start)
-        answer = _answer(content, start)
+        answer = _answer(content, start, Teller(told.fileno()))
     except BaseException as error:
         answer = failed(error)
     faulthandler.disable()
@@ -54,14 +55,14 @@ def main(content: bytes, start: Start, pipe: Connection) -> None:
     os._exit(0)  # whatever threads or exit handlers the method has left
 
 
-def _answer(content: bytes, start: Start) -> bytes:
+def _answer(content: bytes, start: Start, tell: Tell) -> bytes:
     work = pickle.loads(content)
     models = Models(torch.device(start.device))
     if isinstance(work, Checks):
         return channel.pack({"status": "ok", "refusals": answer_checks(work, models)}, {})
     before = state()
     if isinstance(work, Job):
-        answer = attempt(work, models, start.artifacts)
+        answer = attempt(work, models, start.artifacts, tell)
         unchanged = pickle.loads(content)
         return _with_warnings(answer, [*altered(before, state()), *changed(unchanged, work)])
     assert start.artifacts is not None

@@ -16,20 +16,25 @@ def estimate_seconds(jobs: Sequence[Job], store: Store) -> float | None:
 
     None if a job has no similar run.
     """
+    each = estimates(jobs, store)
+    return sum(each.values()) if len(each) == len({job.key for job in jobs}) else None
+
+
+def estimates(jobs: Sequence[Job], store: Store) -> dict[str, float]:
+    """Return the mean seconds of similar runs for each job that has any, by key."""
     seconds: dict[tuple[str | None, ...], list[float]] = defaultdict(list)
     for record in store.summaries():
         if record.timing.total_seconds:
             like = _like(record.run)
             seconds[like].append(record.timing.total_seconds)
             seconds[(*like, record.run.task)].append(record.timing.total_seconds)
-    total = 0.0
+    found = {}
     for job in jobs:
         like = _like(job.run)
         similar = seconds.get((*like, job.run.task)) or seconds.get(like)
-        if not similar:
-            return None
-        total += fmean(similar)
-    return total
+        if similar:
+            found[job.key] = fmean(similar)
+    return found
 
 
 def _like(run: Run) -> tuple[str | None, ...]:

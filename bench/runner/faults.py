@@ -18,6 +18,7 @@ LINES = 200
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _OURS = str(_PACKAGE / "runner")
+_WATCHED = str(_PACKAGE / "runner" / "watched.py")
 
 
 def reason(error: BaseException) -> str:
@@ -101,9 +102,12 @@ def _chain(summary: traceback.TracebackException) -> Iterator[traceback.Tracebac
 
 
 def _authors(stack: traceback.StackSummary) -> list[traceback.FrameSummary]:
-    """Return the frames after the runner's first ones; all of them if there are no others."""
+    """Return the frames after the runner's first ones; all of them if there are no others.
+
+    Those that only watch the training are left out.
+    """
     first = next((n for n, frame in enumerate(stack) if not frame.filename.startswith(_OURS)), 0)
-    return list(stack)[first:]
+    return [frame for frame in list(stack)[first:] if frame.filename != _WATCHED]
 
 
 def _short(frame: traceback.FrameSummary) -> traceback.FrameSummary:

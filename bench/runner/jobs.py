@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from fewbench.data.blind import hidden
@@ -13,8 +13,10 @@ from fewbench.io.checked_json import joint_hash
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.protocol import Protocol
 from fewbench.store.artifacts import Artifacts, Built, Supplies
+from fewbench.store.cell import label
 from fewbench.store.inputs import protocol_hash
 from fewbench.store.record import Record
+from fewbench.store.store import Stamp
 from fewbench.types import CorpusRef, ModelRef, Run, Settings, Split, SplitSizes, Task
 
 
@@ -52,6 +54,11 @@ class Preparation:
         corpus = [f"on {self.corpus.name}"] if self.corpus else []
         rows = [f"and {self.labelled.task.full_name}"] if self.labelled else []
         return " ".join(["prepare", self.method.name, self.kind, *settings, *corpus, *rows])
+
+    @property
+    def needs(self) -> tuple[Work, ...]:
+        """The works that must be done before it: none."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,13 @@ class Job:
     @property
     def title(self) -> str:
         """The name to show a person."""
-        return f"{self.task.full_name} {self.run.method} k{self.run.k} s{self.run.seed}"
+        method = _named(self.method, self.run.settings)
+        return f"{self.task.full_name} {method} k{self.run.k} s{self.run.seed}"
+
+    @property
+    def needs(self) -> tuple[Work, ...]:
+        """The works that must be done before it: its teacher's run, and its preparation."""
+        return tuple(work for work in (self.teacher, self.preparation) if work is not None)
 
     def sent(self) -> Job:
         """Return the job as a worker gets it: without labels, test rows in the scorer's order."""
@@ -154,12 +167,21 @@ class Job:
 Work = Job | Preparation
 
 
+def _named(method: MethodInfo, settings: Settings) -> str:
+    """Return a method with its preset, or else with its settings: `zero-shot:calibrated`."""
+    for name, preset in method.presets.items():
+        if dict(settings) == dict(preset):
+            return f"{method.name}:{name}"
+    return label(method.name, settings)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The runs asked for, in order, and what is stored of them.
 
     `records` are those of the runs and of the runs that train their teachers, by key. `left_out`
-    says why some have no run. `unnamed` are the keys of runs whose method came with `all`.
+    says why some have no run. `unnamed` are the keys of runs whose method came with `all`. `stamps`
+    tell whether a record has been written again since.
     """
 
     jobs: tuple[Job, ...]
@@ -167,6 +189,7 @@ class Plan:
     artifacts: Artifacts
     left_out: tuple[str, ...] = ()
     unnamed: frozenset[str] = frozenset()
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
 
     def todo(self, *, force: bool = False, retry_failed: bool = False) -> list[Job]:
         """List the runs to carry out: those without a record, or all with `force`.

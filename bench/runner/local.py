@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
 
 from fewbench.errors import BenchError
+from fewbench.runner.agenda import Agenda, Outcome
 from fewbench.runner.environment import checkpoint_seconds, submitter
 from fewbench.runner.jobs import Job, Work
-from fewbench.runner.processes import End, WorkConditions, each
+from fewbench.runner.processes import End, Pool, WorkConditions
 from fewbench.runner.refusals import refuse
 from fewbench.runner.verdict import failure, judge, problem_of
-from fewbench.store.record import Record
-from fewbench.store.store import Store, StoreUnwritable
+from fewbench.runner.watcher import Watcher
+from fewbench.store.claims import Claims
+from fewbench.store.progress import Progress
+from fewbench.store.store import Stamp, Store, StoreUnwritable
 
-
-class Outcome(NamedTuple):
-    """The end of a piece of work: a run's record, or the reason why a preparation failed."""
-
-    record: Record | None = None
-    problem: str | None = None
-
-    @property
-    def failed(self) -> bool:
-        """True for a failed run or preparation."""
-        if self.problem is not None:
-            return True
-        return self.record is not None and self.record.status == "failed"
+POLL = 1.0
+"""Seconds between two looks at what other commands have begun."""
 
 
 OnDone = Callable[[Work, Outcome], None]
@@ -41,14 +33,17 @@ def execute(
     device: str,
     threads: int,
     on_done: OnDone,
+    watcher: Watcher | None = None,
+    stamps: Mapping[str, Stamp] | None = None,
     timeout: float | None = None,
     fail_fast: bool = False,
     settled: bool = False,
 ) -> int:
-    """Carry out runs, stage by stage; write their records, and return how many works failed.
+    """Carry out runs; write their records, and return how many works failed.
 
-    A run whose process dies is a failed run, whatever the cause. One that was killed from outside
-    (for lack of memory, say) is tried once more, alone.
+    A work starts when what it needs is there. One that another command on the same store has begun
+    is left to it, and waited for at the end. A run whose process dies is a failed run, whatever the
+    cause. One that was killed from outside (for lack of memory, say) is tried once more, alone.
 
     Args:
         stages: what to carry out, each stage after what it needs (`Plan.stages`).
@@ -57,6 +52,9 @@ def execute(
         device: `cpu`, `cuda`, `cuda:1`, or `auto`.
         threads: torch's threads in each process (CPU).
         on_done: is called with each outcome.
+        watcher: is told what starts, how far it is, and what is waited for.
+        stamps: the records that there were when the works were planned (`Plan.stamps`); None for
+            those that there are now.
         timeout: seconds that each piece of work may take; None for no limit.
         fail_fast: stop at the first failure, and end what is under way.
         settled: the plan has been settled (`fewbench.runner.refusals`): nothing is asked again.
@@ -64,7 +62,7 @@ def execute(
     Raises:
         BenchError: there is no such device, a variable of the environment is wrong, or a model or
             method refuses a run; nothing ran then.
-        StoreUnwritable: a record or an artifact cannot be written; the disk is full, say.
+        StoreUnwritable: a claim, a record or an artifact cannot be written; the disk is full, say.
         KeyboardInterrupt: interrupted; no file is left half-written.
     """
     works = [work for stage in stages for work in stage]
@@ -75,33 +73,79 @@ def execute(
     conditions = WorkConditions(choose_device(device), threads, store.artifacts, timeout)
     if not settled:
         refuse(works, workers)
+    known = stamps_of(works, store) if stamps is None else stamps
+    watcher = watcher or Watcher()
     failed = 0
-    for stage in stages:
-        with closing(_outcomes(stage, store, conditions, workers)) as outcomes:
-            for work, outcome in outcomes:
-                failed += outcome.failed
-                on_done(work, outcome)
-                if fail_fast and outcome.failed:
-                    return failed
+    with ExitStack() as stack:
+        claims = stack.enter_context(closing(store.claims()))
+        agenda = Agenda(stages, store, claims, known)
+        outcomes = _outcomes(agenda, claims, store, conditions, workers, watcher)
+        for work, outcome in stack.enter_context(closing(outcomes)):
+            failed += outcome.failed
+            on_done(work, outcome)
+            watcher.done(work, outcome)
+            if fail_fast and outcome.failed:
+                return failed
     return failed
 
 
+def stamps_of(works: Sequence[Work], store: Store) -> dict[str, Stamp]:
+    """Return the states of the records that some works have, by key."""
+    jobs = [work for work in works if isinstance(work, Job)]
+    stored = {job.key: store.stored(job.run) for job in jobs}
+    return {key: found.stamp for key, found in stored.items() if found is not None}
+
+
 def _outcomes(
-    stage: Sequence[Work], store: Store, conditions: WorkConditions, workers: int
+    agenda: Agenda,
+    claims: Claims,
+    store: Store,
+    conditions: WorkConditions,
+    workers: int,
+    watcher: Watcher,
 ) -> Generator[tuple[Work, Outcome], None, None]:
-    """Yield each work as it is done; those whose processes were killed come last, one at a time."""
-    again: list[Work] = []
-    with closing(each(stage, conditions, workers)) as ended:
-        for work, end in ended:
-            if end.killed:
-                again.append(work)
+    """Yield each work as it is done, here or elsewhere."""
+
+    def hear(work: Work, progress: Progress) -> None:
+        claims.note(work.key, progress)
+        watcher.progressed(work, progress)
+
+    with Pool[Work](conditions, workers, hear) as pool:
+        while True:
+            _start(agenda, pool, watcher)
+            if found := agenda.found():
+                yield from found
+            elif pool.running:
+                waits = pool.has_room and not agenda.is_over
+                for work, end in _ended(agenda, pool, POLL if waits else None):
+                    outcome = _outcome(work, end, store, conditions)
+                    agenda.finish(work)
+                    yield work, outcome
+            elif agenda.is_over:
+                return
             else:
-                yield work, _outcome(work, end, store, conditions)
-    with closing(each(again, conditions, 1)) as ended:
-        for work, end in ended:
-            if end.killed:
-                end = end._replace(death="its process was killed, twice (out of memory?)")
-            yield work, _outcome(work, end, store, conditions)
+                watcher.waiting(agenda.elsewhere)
+                time.sleep(POLL)
+
+
+def _start(agenda: Agenda, pool: Pool[Work], watcher: Watcher) -> None:
+    """Start what there is room for."""
+    while pool.has_room and (work := agenda.take(pool.running)) is not None:
+        pool.start(work)
+        watcher.started(work)
+
+
+def _ended(
+    agenda: Agenda, pool: Pool[Work], seconds: float | None
+) -> Generator[tuple[Work, End], None, None]:
+    """Yield the works that have ended, within some seconds, and are not to be tried again."""
+    for work, end in pool.ended(seconds):
+        if end.killed and not agenda.is_second(work):
+            agenda.again(work)
+        elif end.killed:
+            yield work, end._replace(death="its process was killed, twice (out of memory?)")
+        else:
+            yield work, end
 
 
 def _outcome(work: Work, end: End, store: Store, conditions: WorkConditions) -> Outcome:

@@ -29,7 +29,7 @@ from fewbench.runner.jobs import Job, Plan
 from fewbench.runner.maker import JobData, JobMaker
 from fewbench.store.inputs import exact_hash, row_hashes, task_hash
 from fewbench.store.record import Record
-from fewbench.store.store import Store
+from fewbench.store.store import Stamp, Store, Stored
 from fewbench.types import K, ModelRef, Task
 
 STUDENT, TEACHER = "fewbench-micro", "fewbench-mini"
@@ -103,12 +103,14 @@ def make_plan(
             jobs.setdefault(job.key, job)
             if choice.named:
                 named.add(job.key)
+    stored = _stored(jobs.values(), store)
     return Plan(
         tuple(jobs.values()),
-        _stored(jobs.values(), store),
+        {key: found.record for key, found in stored.items()},
         store.artifacts,
         matched.left_out,
         frozenset(jobs.keys() - named),
+        {key: found.stamp for key, found in stored.items()},
     )
 
 
@@ -118,11 +120,13 @@ def joined(plans: Sequence[Plan]) -> Plan:
         return plans[0]
     jobs: dict[str, Job] = {}
     records: dict[str, Record] = {}
+    stamps: dict[str, Stamp] = {}
     named: set[str] = set()
     for plan in plans:
         of_plan = {job.key: job for job in plan.jobs}
         jobs.update(of_plan)
         records.update(plan.records)
+        stamps.update(plan.stamps)
         named |= of_plan.keys() - plan.unnamed
     return Plan(
         tuple(jobs.values()),
@@ -130,6 +134,7 @@ def joined(plans: Sequence[Plan]) -> Plan:
         plans[0].artifacts,
         tuple(dict.fromkeys(chain.from_iterable(plan.left_out for plan in plans))),
         frozenset(jobs.keys() - named),
+        stamps,
     )
 
 
@@ -168,15 +173,15 @@ def _prompted(request: Request, task: Task) -> list[Task]:
     return [with_prompt(task, name) for name in request.templates or (OWN,)]
 
 
-def _stored(jobs: Iterable[Job], store: Store) -> dict[str, Record]:
+def _stored(jobs: Iterable[Job], store: Store) -> dict[str, Stored]:
     """Return the records of jobs and of the runs that train their teachers, by key."""
-    records = {}
+    found = {}
     for job in jobs:
         for needed in job.lineage:
-            record = store.get(needed.run)
-            if record is not None:
-                records[needed.key] = record
-    return records
+            stored = store.stored(needed.run)
+            if stored is not None:
+                found[needed.key] = stored
+    return found
 
 
 def _maker(

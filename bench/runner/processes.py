@@ -1,4 +1,7 @@
-"""Carry out works in processes of their own, several at a time; report answers and deaths."""
+"""Carry out works in processes of their own, several at a time; report answers and deaths.
+
+While it runs, a process tells of its progress by a second pipe: lines of JSON, which may get lost.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,13 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from fewbench.io.atomic import finish_writing
+from fewbench.io.files import parse_json
 from fewbench.runner.faults import native_trace
 from fewbench.runner.jobs import Job, Preparation
 from fewbench.runner.preflight import Checks
 from fewbench.runner.starting import Start, begin
 from fewbench.store.artifacts import Artifacts
+from fewbench.store.progress import Progress, progress_from
 
 PRELOADED = (
     "fewbench.runner.child",
@@ -40,6 +45,9 @@ GRACE = 5.0
 
 LONGEST = 1 << 30
 """The largest answer that is read, in bytes."""
+
+LONGEST_LINE = 1 << 16
+"""The most bytes of progress that are read at once, and kept of a line without an end."""
 
 W = TypeVar("W", bound=Job | Preparation | Checks)
 
@@ -78,8 +86,11 @@ class _Child(Generic[W]):
     work: W
     process: Any
     pipe: connection.Connection
+    told: connection.Connection
     due: float | None
     content: bytearray = field(default_factory=bytearray)
+    line: bytes = b""
+    progress: Progress | None = None
     verdict: str | None = None
     """The reason why the parent has ended it, if it has."""
 
@@ -103,20 +114,68 @@ def each(
 
     Close the generator to end what is under way.
     """
-    context = get_ready()
     waiting = list(reversed(works))
-    running: list[_Child[W]] = []
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                # An interrupt in between would leave a process that nobody ends.
-                with finish_writing():
-                    running.append(_start(context, waiting.pop(), conditions))
-            for child in _ended(running, conditions):
-                running.remove(child)
-                yield child.work, _end(child)
-    finally:
-        _stop(running)
+    with Pool[W](conditions, workers) as pool:
+        while waiting or pool.running:
+            while waiting and pool.has_room:
+                pool.start(waiting.pop())
+            yield from pool.ended()
+
+
+class Pool(Generic[W]):
+    """Processes that carry out works; leaving its block ends those that are under way.
+
+    Args:
+        conditions: of all works.
+        workers: processes at a time.
+        on_progress: called with what a process tells of its work.
+    """
+
+    def __init__(
+        self,
+        conditions: WorkConditions,
+        workers: int,
+        on_progress: Callable[[W, Progress], None] = lambda work, progress: None,
+    ) -> None:
+        self._context = get_ready()
+        self._conditions, self._workers = conditions, workers
+        self._on_progress = on_progress
+        self._children: list[_Child[W]] = []
+
+    def __enter__(self) -> Pool[W]:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _stop(self._children)
+
+    @property
+    def running(self) -> int:
+        """The number of works under way."""
+        return len(self._children)
+
+    @property
+    def has_room(self) -> bool:
+        """True if another work may be started."""
+        return self.running < self._workers
+
+    def start(self, work: W) -> None:
+        """Start a work."""
+        # An interrupt in between would leave a process that nobody ends.
+        with finish_writing():
+            self._children.append(_start(self._context, work, self._conditions))
+
+    def ended(self, seconds: float | None = None) -> Generator[tuple[W, End], None, None]:
+        """Wait until something happens, at most some seconds, and yield the works that have ended.
+
+        What the others have told of their progress is passed on.
+        """
+        for child in _ended(self._children, self._conditions, seconds):
+            self._children.remove(child)
+            yield child.work, _end(child)
+        for child in self._children:
+            if child.progress is not None:
+                self._on_progress(child.work, child.progress)
+                child.progress = None
 
 
 def _start(context: BaseContext, work: W, conditions: WorkConditions) -> _Child[W]:
@@ -129,11 +188,13 @@ def _start(context: BaseContext, work: W, conditions: WorkConditions) -> _Child[
         conditions.artifacts,
     )
     reader, writer = context.Pipe(duplex=False)
-    process = _process(context, begin, (pickle.dumps(sent), start, writer))
-    writer.close()
-    os.set_blocking(reader.fileno(), False)
+    told, telling = context.Pipe(duplex=False)
+    process = _process(context, begin, (pickle.dumps(sent), start, writer, telling))
+    for ours, theirs in ((reader, writer), (told, telling)):
+        theirs.close()
+        os.set_blocking(ours.fileno(), False)
     due = None if conditions.timeout is None else time.monotonic() + conditions.timeout
-    return _Child(work, process, reader, due)
+    return _Child(work, process, reader, told, due)
 
 
 def _process(context: BaseContext, target: Callable[..., None], given: tuple[Any, ...]) -> Any:
@@ -150,23 +211,28 @@ def _process(context: BaseContext, target: Callable[..., None], given: tuple[Any
     return process
 
 
-def _ended(running: Sequence[_Child[W]], conditions: WorkConditions) -> list[_Child[W]]:
+def _ended(
+    running: Sequence[_Child[W]], conditions: WorkConditions, seconds: float | None
+) -> list[_Child[W]]:
     """Wait until something happens, read the answers, and return the children that have ended."""
-    _wait(running)
+    _wait(running, seconds)
     for child in running:
         _read(child)
+        _read_progress(child)
         if child.due is not None and time.monotonic() >= child.due:
             _end_late(child, conditions)
     return [child for child in running if child.process.exitcode is not None]
 
 
-def _wait(running: Sequence[_Child[W]]) -> None:
-    """Wait until a child writes or ends, or its time is over."""
-    dues = [child.due for child in running if child.due is not None]
-    seconds = max(0.0, min(dues) - time.monotonic()) if dues else None
-    open_pipes = [child.pipe for child in running if not child.pipe.closed]
+def _wait(running: Sequence[_Child[W]], seconds: float | None) -> None:
+    """Wait until a child writes or ends, its time is over, or some seconds have passed."""
+    now = time.monotonic()
+    limits = [max(0.0, child.due - now) for child in running if child.due is not None]
+    if seconds is not None:
+        limits.append(seconds)
+    pipes = [pipe for child in running for pipe in (child.pipe, child.told) if not pipe.closed]
     sentinels = [child.process.sentinel for child in running]
-    connection.wait([*open_pipes, *sentinels], seconds)
+    connection.wait([*pipes, *sentinels], min(limits, default=None))
 
 
 def _end_late(child: _Child[W], conditions: WorkConditions) -> None:
@@ -194,12 +260,34 @@ def _read(child: _Child[W]) -> None:
         child.pipe.close()
 
 
+def _read_progress(child: _Child[W]) -> None:
+    """Read what a child has told of its progress: its last whole line counts."""
+    if child.told.closed:
+        return
+    try:
+        piece = os.read(child.told.fileno(), LONGEST_LINE)
+    except BlockingIOError:
+        return
+    if not piece:
+        child.told.close()
+        return
+    *lines, rest = (child.line + piece).split(b"\n")
+    child.line = rest[-LONGEST_LINE:]
+    for line in reversed(lines):
+        try:
+            child.progress = progress_from(parse_json(line))
+        except ValueError:
+            continue
+        return
+
+
 def _end(child: _Child[W]) -> End:
     """Collect a child that has ended, and kill whatever it had started."""
     _kill(child, signal.SIGKILL)
     child.process.join()
     _read(child)
     child.pipe.close()
+    child.told.close()
     code = child.process.exitcode
     child.process.close()
     answer = bytes(child.content)
@@ -236,3 +324,4 @@ def _stop(running: Sequence[_Child[W]]) -> None:
         child.process.kill()
         child.process.join()
         child.pipe.close()
+        child.told.close()

@@ -18,7 +18,7 @@ from fewbench.data.metrics import score
 from fewbench.errors import BenchError
 from fewbench.nn import serialize
 from fewbench.nn.checkpoint import Checkpoints
-from fewbench.nn.fit_context import FitContext, Models, PrepareContext
+from fewbench.nn.fit_context import Models, PrepareContext
 from fewbench.nn.labelled_context import LabelledContext
 from fewbench.registry.protocol import better
 from fewbench.runner import channel, steps
@@ -26,6 +26,7 @@ from fewbench.runner.environment import checkpoint_seconds, peak_memory_mib
 from fewbench.runner.faults import disk_fault, reason, text_of, trace
 from fewbench.runner.jobs import Job, Preparation
 from fewbench.runner.verdict import judge
+from fewbench.runner.watched import Tell, Watch, WatchedCheckpoints, WatchedFitContext
 from fewbench.store.artifacts import Artifacts
 from fewbench.store.record import Record
 from fewbench.types import Example, Json, Predictions, Predictor, Settings
@@ -70,13 +71,18 @@ def carry_out(
     return judge(job, attempt(job.sent(), models, artifacts), str(models.device), threads)
 
 
-def attempt(job: Job, models: Models, artifacts: Artifacts | None = None) -> bytes:
-    """Carry out a job as it was sent, without labels, and report in bytes (`runner.channel`)."""
+def attempt(
+    job: Job, models: Models, artifacts: Artifacts | None = None, tell: Tell | None = None
+) -> bytes:
+    """Carry out a job as it was sent, without labels, and report in bytes (`runner.channel`).
+
+    While it trains, `tell` is called with its progress.
+    """
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            run = _search_and_test(job, models, artifacts)
+            run = _search_and_test(job, models, artifacts, Watch(tell, len(job.trials)))
             timing = {"total_seconds": _since(started), "peak_memory_mib": peak_memory_mib()}
             report = {
                 "status": "ok",
@@ -156,15 +162,17 @@ def _save(artifacts: Artifacts, key: str, manifest: Settings, content: bytes) ->
     return None
 
 
-def _search_and_test(job: Job, models: Models, artifacts: Artifacts | None) -> Attempt:
+def _search_and_test(
+    job: Job, models: Models, artifacts: Artifacts | None, watch: Watch
+) -> Attempt:
     run = Attempt()
-    kept = _checkpoints(job, models, artifacts)
+    kept = _checkpoints(job, models, artifacts, watch)
     clock = time.perf_counter()
     for number in range(len(job.trials)):
         if kept is None or not _restore_trial(job, number, kept, run):
-            _trial(job, number, models, artifacts, kept, run)
+            _trial(job, number, models, artifacts, kept, watch, run)
     if run.best is None:  # the best trial had finished before the run was killed
-        run.best, run.notes = _fit(job, run.chosen, models, artifacts, kept)
+        run.best, run.notes = _fit(job, run.chosen, models, artifacts, kept, watch)
         _predict(job, run, f"dev{run.chosen}", run.best, _unlabelled(job.split.dev))
     run.timing["search_seconds"] = _since(clock)
     run.timing["trial_seconds"] = [trial.seconds for trial in run.trials]
@@ -174,12 +182,14 @@ def _search_and_test(job: Job, models: Models, artifacts: Artifacts | None) -> A
     return run
 
 
-def _checkpoints(job: Job, models: Models, artifacts: Artifacts | None) -> Checkpoints | None:
+def _checkpoints(
+    job: Job, models: Models, artifacts: Artifacts | None, watch: Watch
+) -> Checkpoints | None:
     """Return the place of a run's checkpoints, beside the artifacts."""
     if artifacts is None:
         return None
     every = checkpoint_seconds()
-    return Checkpoints(artifacts.unfinished, job.model_key, models.device, every)
+    return WatchedCheckpoints(artifacts.unfinished, job.model_key, models.device, every, watch)
 
 
 def _fit(
@@ -188,16 +198,19 @@ def _fit(
     models: Models,
     artifacts: Artifacts | None,
     kept: Checkpoints | None,
+    watch: Watch,
 ) -> tuple[Predictor, Json]:
     """Fit a trial; return its predictor and its notes. The split seed seeds it, too (LM-BFF)."""
     seed = job.run.seed
     _seed_all(seed)
+    watch.begin_trial(number)
     if kept is not None:
         kept.begin_trial(number)
     refs = (job.run.student, job.run.teacher, job.run.corpus)
-    kit = FitContext(
+    kit = WatchedFitContext(
         job.task, job.split, job.protocol, seed, models, *refs, job.supplies, artifacts, kept
     )
+    kit.watch = watch
     settings = {**job.run.settings, **job.trials[number]}
     return steps.fit(job.method, job.task, job.split, kit, settings), kit.notes
 
@@ -208,11 +221,12 @@ def _trial(
     models: Models,
     artifacts: Artifacts | None,
     kept: Checkpoints | None,
+    watch: Watch,
     run: Attempt,
 ) -> None:
     """Fit once and score on dev."""
     clock = time.perf_counter()
-    predictor, notes = _fit(job, number, models, artifacts, kept)
+    predictor, notes = _fit(job, number, models, artifacts, kept, watch)
     _predict(job, run, f"dev{number}", predictor, _unlabelled(job.split.dev))
     _judge_trial(job, number, run, predictor, notes)
     run.trials.append(TrialReport(notes.get("best_step"), _since(clock)))

@@ -19,8 +19,8 @@ class Start(NamedTuple):
     artifacts: Artifacts | None
 
 
-def begin(content: bytes, start: Start, pipe: Connection) -> None:
+def begin(content: bytes, start: Start, pipe: Connection, told: Connection) -> None:
     """Carry out a pickled work and end (`fewbench.runner.child`); the libraries load here."""
     from fewbench.runner.child import main
 
-    main(content, start, pipe)
+    main(content, start, pipe, told)

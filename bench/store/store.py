@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.errors import StoreFull as StoreFull
@@ -26,12 +26,27 @@ from fewbench.io.checked_json import read
 from fewbench.io.files import LARGEST_DATA
 from fewbench.store import paths
 from fewbench.store.artifacts import Artifacts
+from fewbench.store.claims import Claims
 from fewbench.store.damage import Damage, second, to_damage, unread_folder
 from fewbench.store.predictions import from_bytes, to_bytes
 from fewbench.store.record import Record, from_json, run_key, to_json
 from fewbench.types import Predictions, Run
 
 P = TypeVar("P", str, Path)
+
+
+class Stamp(NamedTuple):
+    """The state of a record's file: another one tells that the record has been written again."""
+
+    number: int
+    changed: int
+
+
+class Stored(NamedTuple):
+    """A record and the state of its file."""
+
+    record: Record
+    stamp: Stamp
 
 
 def _warn(damage: Damage) -> None:
@@ -71,6 +86,10 @@ class Store:
         """The artifacts that runs have built for others."""
         return Artifacts(self.root / "artifacts")
 
+    def claims(self) -> Claims:
+        """Return the claims on works under way, as this process takes and sees them."""
+        return Claims(self.root / "claims")
+
     def save(self, record: Record, predictions: Predictions | None) -> Path:
         """Write a record's predictions, then the record; return its file.
 
@@ -104,6 +123,21 @@ class Store:
             BenchError: the record is of a newer version, or cannot be read.
         """
         return self._lookup(run)[1]
+
+    def stored(self, run: Run) -> Stored | None:
+        """Return the record of a run as `get` does, with the state of its file.
+
+        Raises:
+            BenchError: the record is of a newer version, or cannot be read.
+        """
+        file, record = self._lookup(run)
+        if file is None or record is None:
+            return None
+        try:
+            status = file.stat()
+        except FileNotFoundError:
+            return None
+        return Stored(record, Stamp(status.st_ino, status.st_mtime_ns))
 
     def records(self) -> Iterator[Record]:
         """Yield all intact records, by path. The others are listed in `damaged`."""

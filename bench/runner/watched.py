@@ -1,0 +1,165 @@
+"""Watch a training from outside: count its updates, and tell of its last loss and dev score.
+
+No number changes: the loss is computed as before and looked at now and then. The training loop is
+not touched, for its code is part of every method's hash.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import torch
+from torch import Tensor, nn
+
+from fewbench.nn.batch import Batch
+from fewbench.nn.checkpoint import Checkpoints, SavedState, Stateful
+from fewbench.nn.fit_context import FitContext
+from fewbench.nn.optimizer import Rates
+from fewbench.nn.task_model import TaskModel
+from fewbench.nn.trainer import History, Loss
+from fewbench.store.artifacts import Artifacts
+from fewbench.store.progress import Progress, progress_json
+
+EVERY = 0.5
+"""Seconds between two losses that are told."""
+
+Tell = Callable[[Progress], None]
+
+
+class Teller:
+    """Writes progress to a pipe, a line each; what the other side is too slow to read is dropped.
+
+    Args:
+        number: the pipe's descriptor.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = os.dup(number)
+        os.set_blocking(self._number, False)
+
+    def __call__(self, progress: Progress) -> None:
+        """Tell."""
+        with suppress(OSError):  # a method may have closed it
+            os.write(self._number, json.dumps(progress_json(progress)).encode() + b"\n")
+
+
+class Watch:
+    """Counts the updates of a run's trainings, and tells of them.
+
+    Args:
+        tell: is called with the progress, not too often; None for nobody.
+        trials: of the run.
+    """
+
+    def __init__(self, tell: Tell | None, trials: int) -> None:
+        self._tell, self._trials = tell, trials
+        self._trial = 1
+        self._batches, self._parts, self._steps = 0, 1, 0
+        self._loss: Tensor | None = None
+        self._dev: float | None = None
+        self._told = -math.inf
+
+    def begin_trial(self, number: int) -> None:
+        """Count the updates of a trial, by its number from 0."""
+        self._trial = number + 1
+        self._begin(0, 1)
+
+    def training(self, loss: Loss, steps: int, parts: int) -> Loss:
+        """Return a loss that is counted: it is asked `parts` times for each of `steps` updates."""
+        self._begin(steps, parts)
+
+        def counted(batch: Batch) -> Tensor:
+            value = loss(batch)
+            self._batches += 1
+            scalar = isinstance(value, Tensor) and value.numel() == 1
+            self._loss = value.detach() if scalar else None
+            if time.monotonic() - self._told >= EVERY:
+                self._say()
+            return value
+
+        return counted
+
+    def resumed(self, step: int) -> None:
+        """Go on from an update."""
+        self._batches = step * self._parts
+
+    def scored(self, dev: float) -> None:
+        """Tell of a dev score."""
+        self._dev = dev
+        self._say()
+
+    def _begin(self, steps: int, parts: int) -> None:
+        self._batches, self._parts, self._steps = 0, parts, steps
+        self._loss = self._dev = None
+
+    def _say(self) -> None:
+        if self._tell is None:
+            return
+        self._told = time.monotonic()
+        loss = None if self._loss is None else float(self._loss)
+        step = self._batches // self._parts
+        self._tell(Progress(self._trial, self._trials, step, self._steps, loss, self._dev))
+
+
+class WatchedCheckpoints(Checkpoints):
+    """Checkpoints that tell which update a training goes on from."""
+
+    def __init__(
+        self, artifacts: Artifacts, key: str, device: torch.device, every: float, watch: Watch
+    ) -> None:
+        super().__init__(artifacts, key, device, every)
+        self._watch = watch
+
+    def read(self, name: str) -> SavedState | None:
+        """Return a checkpoint; None if there is none that can be used."""
+        state = super().read(name)
+        if state is not None and "step" in state.facts:
+            self._watch.resumed(int(state.facts["step"]))
+        return state
+
+
+class WatchedFitContext(FitContext):
+    """The context of a method's `fit` whose trainings are watched; `watch` is set by its maker."""
+
+    watch: Watch
+
+    def train(
+        self,
+        model: TaskModel,
+        *,
+        lr: float,
+        batch_size: int,
+        loss: Loss | None = None,
+        micro_batch: int | None = None,
+        whole_vocabulary: bool = False,
+        carries: Sequence[Stateful] | None = None,
+        beside: nn.Module | None = None,
+        keep_last: bool = False,
+        rates: Rates = (),
+    ) -> History:
+        """Train as `FitContext.train` does."""
+        asked = loss or (lambda batch: model.loss(batch))
+        size = micro_batch or self.protocol.micro_batch or batch_size
+        parts = math.ceil(batch_size / size)
+        return super().train(
+            model,
+            lr=lr,
+            batch_size=batch_size,
+            loss=self.watch.training(asked, self.updates(batch_size), parts),
+            micro_batch=micro_batch,
+            whole_vocabulary=whole_vocabulary,
+            carries=carries,
+            beside=beside,
+            keep_last=keep_last,
+            rates=rates,
+        )
+
+    def _dev_score(self, model: TaskModel) -> float:
+        score = super()._dev_score(model)
+        self.watch.scored(score)
+        return score
