@@ -70,11 +70,18 @@ FORMS: Mapping[Kind, Mapping[str, Any]] = {
         words=(("terrible",), ("great",)),
         bounds=(0.0, 5.0),
     ),
+    "span": dict(
+        labels=("answer", "no-answer"),
+        template="",
+        words=((), ()),
+        metric="token_f1",
+        metrics=("exact_match",),
+    ),
 }
 
 
 def toy_task(kind: Kind, **changes: Any) -> Task:
-    """Make a task of a format (three classes or options), unified or not, or a regression."""
+    """Make a task of a format (three classes or options), unified or not, or of another kind."""
     form: dict[str, Any] = {
         "name": f"toy-{kind}",
         "title": "A toy",
@@ -87,7 +94,7 @@ def toy_task(kind: Kind, **changes: Any) -> Task:
         **FORMS[kind],
     }
     task = Task(**(form | changes))
-    if task.is_regression or task.prompts:
+    if task.is_regression or task.prompts or not task.template:
         return task
     own = Prompt("", task.template, task.words)
     view = unified(task.format, task.labels, own, {}, 1 if task.format == "single" else 2)
@@ -117,8 +124,17 @@ def _toy_example(task: Task, part: str, row: int) -> Example:
             (text, f"{SUBJECTS[(row + 1) % 8].capitalize()} was {OPINIONS[0]}."),
             value,
         )
+    if task.format == "span":
+        return _toy_question(f"{part}-{row}", text, subject, row % 2 and task.may_lack_answers)
     options = tuple(OPINIONS[(row // 3 + shift) % 3] for shift in range(3))
     return Example(f"{part}-{row}", (text, "was it ?"), options.index(OPINIONS[label]), options)
+
+
+def _toy_question(name: str, text: str, subject: str, lacking: bool | int) -> Example:
+    """Ask for the subject of a text, or for something that it does not say."""
+    if lacking:
+        return Example(name, (text, "who saw it?"), 1)
+    return Example(name, (text, "what was it?"), 0, answers=((0, len(subject)),))
 
 
 def toy_protocol(**changes: Any) -> Protocol:
@@ -284,7 +300,8 @@ def check_runs(method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Ar
         f"fit changed the task, split or protocol ({kind})",
     )
     assert predictions is not None
-    shape = (len(job.split.test), *(() if job.task.is_regression else (3,)))
+    columns = {"probabilities": (3,), "values": (), "spans": (2,)}[job.task.answer_kind]
+    shape = (len(job.split.test), *columns)
     _check(
         predictions.array.shape == shape,
         method,
@@ -298,7 +315,7 @@ def check_runs(method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Ar
     _check(
         predictions.ids == tuple(e.id for e in job.split.test), method, f"ids out of order ({kind})"
     )
-    if not job.task.is_regression:
+    if predictions.probabilities is not None:
         sums = predictions.array.sum(axis=1)
         _check(
             np.allclose(sums, 1, atol=1e-4), method, f"probabilities that add up to {sums} ({kind})"

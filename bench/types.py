@@ -19,12 +19,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Format = Literal["single", "pair", "choice"]
-Kind = Literal["single", "pair", "choice", "regression"]
-KINDS: tuple[Kind, ...] = ("single", "pair", "choice", "regression")
+Format = Literal["single", "pair", "choice", "span"]
+Kind = Literal["single", "pair", "choice", "regression", "span"]
+KINDS: tuple[Kind, ...] = ("single", "pair", "choice", "regression", "span")
 """Kinds of tasks for a method: the formats, and regression."""
+USUAL_KINDS = KINDS[:-1]
+"""The kinds that a method takes unless it says otherwise: an answer's span needs its own head."""
+AnswerKind = Literal["probabilities", "values", "spans"]
+"""What predictions hold."""
 BackboneKind = Literal["masked", "causal", "encoder-decoder"]
 Label = int | float
+Span = tuple[int, int]
+"""The first character of a stretch of text, and the one after its last."""
 K = int | str
 """The number of labelled examples per label, or a word for it (`fewbench.data.train_size`)."""
 Settings = Mapping[str, Any]
@@ -46,20 +52,22 @@ class Example:
     """One item of a task.
 
     `texts` holds one text (single), two (pair: premise and hypothesis), or passage and question
-    (choice; the question is empty where there is one text). `options` is empty but for a choice,
-    which has one per class; an empty option is none. `label` is a class index, a value for
-    regression, or None where it is withheld. `id` is `<split>-<row>`, the row counted from 0 in the
-    source file; where a method is handed test or unlabelled rows, in an order that tells nothing
-    (`fewbench.data.blind`).
+    (choice, span; the question of a choice is empty where there is one text). `options` is empty
+    but for a choice, which has one per class; an empty option is none. `label` is a class index, a
+    value for regression, or None where it is withheld. `answers` are the right spans of a passage;
+    none where the label says that there is no answer, or is withheld. `id` is `<split>-<row>`, the
+    row counted from 0 in the source file; where a method is handed test or unlabelled rows, in an
+    order that tells nothing (`fewbench.data.blind`).
     """
 
     id: str
     texts: tuple[str, ...]
     label: Label | None = None
     options: tuple[str, ...] = ()
+    answers: tuple[Span, ...] = ()
 
     def without_label(self) -> Example:
-        """Return the same item with its label withheld."""
+        """Return the same item with its label and answers withheld."""
         return Example(self.id, self.texts, None, self.options)
 
 
@@ -138,10 +146,11 @@ class Task:
     `template` is a text with `{0}`, `{1}`, `{options}` and `{mask}`; `{0|cut}` drops the last
     character of a text, `{1|lower}` lower-cases its first letter, `{options|chinese}` counts
     options in Chinese. `words` holds one tuple of label words per class. Regression has `bounds`
-    and two opposing words. `rule` names the split rule. `prompts` are those that may take the place
-    of the task's own; `prompt` names the one that did. `positive` is the label whose F1 is meant,
-    where a metric is of one class. `metric_code` says that the user lets its metrics run code of
-    others; no task file can.
+    and two opposing words. A span task has neither template nor words, and one label, for rows with
+    an answer, or two, the second for rows without. `rule` names the split rule. `prompts` are those
+    that may take the place of the task's own; `prompt` names the one that did. `positive` is the
+    label whose F1 is meant, where a metric is of one class. `metric_code` says that the user lets
+    its metrics run code of others; no task file can.
     """
 
     name: str
@@ -179,6 +188,18 @@ class Task:
     def kind(self) -> Kind:
         """The format, or `regression`."""
         return "regression" if self.is_regression else self.format
+
+    @property
+    def answer_kind(self) -> AnswerKind:
+        """The kind of the task's predictions."""
+        if self.format == "span":
+            return "spans"
+        return "values" if self.is_regression else "probabilities"
+
+    @property
+    def may_lack_answers(self) -> bool:
+        """True if some rows of a span task have no answer."""
+        return self.format == "span" and len(self.labels) > 1
 
     @property
     def positive_index(self) -> int:
@@ -252,28 +273,28 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Predictions for n examples in order: `probabilities` [n, C], or `values` [n] for regression.
+    """Predictions for n examples in order, of one of three kinds.
 
-    `extras` holds other numbers per example by name, such as the layer of an early exit: int32 [n].
+    `probabilities` [n, C]; `values` [n] for regression; or `spans` [n, 2], int32, of the passage's
+    characters, where an empty one is no answer. `extras` holds other numbers per example by name,
+    such as the layer of an early exit: int32 [n].
 
     Raises:
-        ValueError: neither or both arrays are given, a shape does not fit, or a number is not
-            finite.
+        ValueError: not exactly one array is given, a shape does not fit, or a number is not finite.
     """
 
     ids: tuple[str, ...]
     probabilities: NDArray[np.float32] | None = None
     values: NDArray[np.float32] | None = None
+    spans: NDArray[np.int32] | None = None
     extras: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         import numpy as np  # here, so that listing commands start without it
 
-        if (self.probabilities is None) == (self.values is None):
-            raise ValueError("predictions hold either probabilities [n, C] or values [n]")
-        if self.array.ndim != (1 if self.probabilities is None else 2) or len(self.array) != len(
-            self.ids
-        ):
+        if len(self._given) != 1:
+            raise ValueError("predictions hold probabilities [n, C], values [n] or spans [n, 2]")
+        if not self._fits(self.array.shape):
             raise ValueError(
                 f"predictions of shape {self.array.shape} for {len(self.ids)} examples"
             )
@@ -285,16 +306,46 @@ class Predictions:
                     f"{extra.dtype} {name} of shape {extra.shape} for {len(self.ids)} examples"
                 )
 
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        n = len(self.ids)
+        if self.kind == "probabilities":
+            return len(shape) == 2 and shape[0] == n
+        return shape == ((n,) if self.kind == "values" else (n, 2))
+
+    @classmethod
+    def of(
+        cls,
+        kind: AnswerKind,
+        ids: tuple[str, ...],
+        array: NDArray[Any],
+        extras: Mapping[str, NDArray[np.int32]] | None = None,
+    ) -> Predictions:
+        """Return predictions of a kind (`Task.answer_kind`)."""
+        given: Json = {kind: array}
+        return cls(ids, **given, extras=extras or {})
+
     @property
-    def array(self) -> NDArray[np.float32]:
+    def _given(self) -> dict[AnswerKind, NDArray[Any]]:
+        kinds: dict[AnswerKind, NDArray[Any] | None] = {
+            "probabilities": self.probabilities,
+            "values": self.values,
+            "spans": self.spans,
+        }
+        return {kind: array for kind, array in kinds.items() if array is not None}
+
+    @property
+    def kind(self) -> AnswerKind:
+        """The name of the one array held."""
+        return next(iter(self._given))
+
+    @property
+    def array(self) -> NDArray[Any]:
         """The one array held."""
-        array = self.values if self.probabilities is None else self.probabilities
-        assert array is not None
-        return array
+        return self._given[self.kind]
 
     @property
     def answers(self) -> NDArray[Any]:
-        """The arg-max class per row (the first among equals), or the values."""
+        """The arg-max class per row (the first among equals), or the values or spans."""
         return self.array if self.probabilities is None else self.probabilities.argmax(axis=1)
 
 

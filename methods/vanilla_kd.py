@@ -5,6 +5,9 @@ in thesis eq. 5.1 (Hinton et al., 2015; prompt-distiller, Table 1 "Vanilla KD"; 
 With `kd=logits` MSE(z_s, z_t) stands in the place of the KL (thesis section 5.3.1). The student has
 its own head, the teacher is frozen.
 
+An answer that is a span of a passage has two such losses, the mean of which is taken: among the
+tokens of a window, for the first and for the last token. Teacher and student read the same tokens.
+
 The papers have no regression: there both terms are squared errors on values scaled to 0..1, to the
 teacher's value and to the label.
 """
@@ -15,16 +18,27 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
-from fewbench.nn.classifier import HeadModel
-from fewbench.nn.distil import check_temperature, hard_loss, logits, soft_loss, targets
+from fewbench.nn.distil import (
+    check_temperature,
+    check_vocabulary,
+    hard_loss,
+    logits,
+    soft_loss,
+    targets,
+)
 from fewbench.nn.fit_context import FitContext
+from fewbench.nn.heads import head_model
 from fewbench.nn.losses import distillation_kl, logit_mse
+from fewbench.nn.span_distil import span_targets
+from fewbench.nn.span_model import check_span_reader
 from fewbench.types import Count, Positive, Predictor, Share, Split, Task
 
 PAPER = "Hinton, Vinyals and Dean, 2015; thesis section 5.2.1"
 NEEDS = ("student", "teacher")
+KINDS = ("single", "pair", "choice", "regression", "span")
 SEARCH = ("lr", "batch_size")
 
 
@@ -42,8 +56,9 @@ def fit(
 ) -> Predictor:
     """Train the student on both losses; the teacher's predictions are computed once."""
     read, distance = (logits, logit_mse) if kd == "logits" else (targets, distillation_kl)
-    teacher_targets = read(kit.teacher(), split.train)
-    model = HeadModel(kit.backbone("student"), task)
+    asked = span_targets if task.format == "span" else read
+    teacher_targets = asked(kit.teacher(), split.train)
+    model = head_model(kit.backbone("student"), task)
 
     def loss(batch: Batch) -> Tensor:
         scores = model(batch)
@@ -55,5 +70,10 @@ def fit(
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse a temperature of 0 or below."""
+    """Refuse a temperature of 0 or below, and for spans models that do not read alike."""
     check_temperature(settings["temperature"])
+    if task.format == "span":
+        check_span_reader(student)
+        check_vocabulary(student, teacher)
+        if settings["kd"] == "logits":
+            raise BenchError("kd=logits has no meaning for the tokens of passages", fix="kd=kl")

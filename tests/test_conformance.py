@@ -133,4 +133,4 @@ def test_a_method_that_swallows_any_setting(method, tiny_model, tmp_path):
 
 
 def test_every_format_is_checked():
-    assert set(FORMS) == set(KINDS) == {"single", "pair", "choice", "regression"}
+    assert set(FORMS) == set(KINDS) == {"single", "pair", "choice", "regression", "span"}

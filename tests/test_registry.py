@@ -11,7 +11,7 @@ import pytest
 
 from fewbench.errors import BenchError
 from fewbench.registry.methods import methods, read_method, task_files
-from fewbench.types import KINDS
+from fewbench.types import USUAL_KINDS
 
 FIT = "def fit(task, split, kit, *, lr: float = 0.5):\n    return task\n"
 
@@ -116,7 +116,7 @@ def test_what_a_method_takes_and_searches(write):
     assert (info.kinds, info.backbones, info.grid) == (("pair",), ("causal",), {"k": (2, 1)})
     assert info.searched({}) == () and info.searched({"on": True}) == ("k",)
     plain = read_method(write(FIT, "plain.py"))
-    assert (plain.kinds, plain.backbones) == (KINDS, ("masked",))
+    assert (plain.kinds, plain.backbones) == (USUAL_KINDS, ("masked",))
 
 
 @pytest.mark.parametrize("line", ['KINDS = ("pairs",)', "KINDS = ()", 'BACKBONES = ("seq2seq",)'])

@@ -12,6 +12,7 @@ import pytest
 
 from fewbench.data.metrics import METRICS
 from fewbench.data.reader import read_rows
+from fewbench.data.spans import SPAN_METRICS
 from fewbench.data.split import make_split
 from fewbench.data.task_file import Declared, declared, with_source
 from fewbench.data.template import render
@@ -38,6 +39,8 @@ NOT_MIRRORED = {
     "textfooler-imdb@files",
     "chnsenticorp@hub",
     "rte@super-glue",
+    "squad@squad",
+    "squad-v2@squad",
     "yelp-review-full@files",
 }
 NOT_MIRRORED |= {f"{name}@fewclue" for name in ("csldcp", "iflytek", "cluewsc")}
@@ -56,7 +59,8 @@ def known() -> Declared:
 
 
 def prompts_of(task: Task) -> list[Prompt]:
-    return [Prompt("own", task.template, task.words), *task.prompts]
+    own = [Prompt("own", task.template, task.words)] if task.template else []
+    return [*own, *task.prompts]
 
 
 def synthetic(task: Task) -> Example:
@@ -78,7 +82,7 @@ def test_a_task_is_whole(name):
         and task.version >= 1
         and 16 <= task.max_length <= 512
     )
-    assert set((task.metric, *task.metrics)) <= set(METRICS)
+    assert set((task.metric, *task.metrics)) <= {*METRICS, *SPAN_METRICS}
     example = synthetic(task)
     for prompt in prompts_of(task):
         shown = render(prompt.template, example, "[MASK]")

@@ -85,7 +85,7 @@ def test_the_letter_of_a_class_stands_before_its_label():
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_of_up_to_sixteen_labels_has_the_view(name):
     assert ("unified" in {prompt.name for prompt in TASKS[name].prompts}) == (
-        len(TASKS[name].labels) <= 16
+        len(TASKS[name].labels) <= 16 and TASKS[name].format != "span"
     )
 
 

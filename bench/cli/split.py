@@ -73,5 +73,9 @@ def _print_split(made: Split, parts: Mapping[str, Sequence[Json]], facts: Json) 
 
 
 def _plain(example: Example) -> Json:
+    from fewbench.data.spans import text_of
+
     options = {"options": list(example.options)} if example.options else {}
+    if example.answers:
+        options["answers"] = [text_of(example, answer) for answer in example.answers]
     return {"id": example.id, "texts": list(example.texts), "label": example.label, **options}

@@ -112,11 +112,8 @@ def _check_tasks(file: Path, given: _Given) -> list[str]:
             lines.append(
                 f"{task.name}: {task.format}, {shown_metric(task.metric, task.positive)}, {labels}"
             )
-            shown = [
-                *_words(task, tokenizer, strict=student is not None),
-                *_rendered(task, data, tokenizer, k),
-            ]
-            lines += [f"    {line}" for line in shown]
+            words = _words(task, tokenizer, strict=student is not None) if task.template else []
+            lines += [f"    {line}" for line in (*words, *_rendered(task, data, tokenizer, k))]
     lines += _more_prompts(file, known, tokenizer, strict=student is not None)
     for facts in known.facts.values():
         if Path(facts.file).resolve() == file.resolve():
@@ -214,6 +211,8 @@ def _rendered(task: Task, data: Path | None, tokenizer: Any, k: K | None) -> lis
     wanted = get_protocol("quick").k if k is None else k
     make_split(task, rows, None if rows.folds else wanted, 0)  # refused as a run's would be
     shown = rows.train[:3]
+    if not task.template:
+        return [*map(_question, shown)]
     lines = [_lengths(task, (*rows.train[:SAMPLE], *rows.test[:SAMPLE]), tokenizer)]
     lines += [f"{e.label}: {render(task.template, e, _mask(task.words))}" for e in shown]
     lines += [
@@ -221,6 +220,14 @@ def _rendered(task: Task, data: Path | None, tokenizer: Any, k: K | None) -> lis
         for name, template, words in task.prompts
     ]
     return [" ".join(line.split()) for line in lines]  # a text may have lines of its own
+
+
+def _question(example: Example) -> str:
+    """Write a question with its answers."""
+    from fewbench.data.spans import text_of
+
+    answers = [text_of(example, answer) for answer in example.answers]
+    return " ".join(f"{example.texts[1]} [{' | '.join(answers) or 'no answer'}]".split())
 
 
 def _mask(words: Sequence[Sequence[str]]) -> str:

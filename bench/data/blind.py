@@ -25,7 +25,8 @@ def secret_order(examples: Sequence[Example]) -> tuple[int, ...]:
 
     digest = hashlib.sha256(_DRAW)
     for example in examples:
-        text = "\x1f".join((*example.texts, *example.options, repr(example.label)))
+        label = repr(example.label) + (repr(example.answers) if example.answers else "")
+        text = "\x1f".join((*example.texts, *example.options, label))
         digest.update(text.encode("utf-8", "surrogatepass") + b"\x1e")
     # The legacy generator gives the same stream in every version of NumPy.
     generator = np.random.RandomState(np.frombuffer(digest.digest(), dtype="<u4"))

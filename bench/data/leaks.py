@@ -22,7 +22,7 @@ def fingerprint(examples: Iterable[Example]) -> str:
     for example in examples:
         label: Label | None = example.label
         label_text = f"{label:.6g}" if isinstance(label, float) else str(label)
-        for part in (*map(_normalised, _texts(example)), label_text):
+        for part in (*map(_normalised, _texts(example)), label_text, *map(str, example.answers)):
             digest.update(part.encode() + b"\x1f")
         digest.update(b"\x1e")
     return digest.hexdigest()[:16]

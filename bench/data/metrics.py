@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewbench.data.blind import secret_order
+from fewbench.data.spans import as_spans, item_scores
 from fewbench.errors import BenchError, NeedsNetwork
 from fewbench.types import Example, Label, Predictions, Task
 
@@ -28,7 +29,7 @@ def shown_metric(name: str, positive: str = "") -> str:
 
 
 def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict[str, float]:
-    """Compute a task's metrics, the headline metric first.
+    """Compute the metrics of a task with classes or values, the headline metric first.
 
     Args:
         task: names the metrics.
@@ -61,6 +62,30 @@ def score(task: Task, labels: Sequence[Label], predictions: Predictions) -> dict
         else:
             scores[name] = metric(gold, answers)
     return scores
+
+
+def score_on(task: Task, examples: Sequence[Example], predictions: Predictions) -> dict[str, float]:
+    """Compute a task's metrics on labelled examples, the headline metric first.
+
+    Args:
+        task: of any format.
+        examples: n, with their labels or answers.
+        predictions: for the same n examples in the same order.
+
+    Raises:
+        BenchError: kind or number of the predictions do not match the examples.
+    """
+    if task.format != "span":
+        labels = [example.label for example in examples if example.label is not None]
+        return score(task, labels, predictions)
+    if predictions.spans is None or len(predictions.ids) != len(examples):
+        raise BenchError(
+            f"{task.full_name} is scored from spans of {len(examples)} passages, and there are "
+            f"{predictions.kind} of {len(predictions.ids)}"
+        )
+    spans = as_spans(predictions.spans)
+    names = dict.fromkeys((task.metric, *task.metrics))
+    return {name: float(item_scores(task, examples, spans, name).mean()) for name in names}
 
 
 def check_metrics(task: Task) -> None:
@@ -108,15 +133,14 @@ class Scorer:
         examples: the test rows, labels included.
     """
 
-    __slots__ = ("_examples", "_ids", "_labels", "_order", "_task")
+    __slots__ = ("_examples", "_ids", "_order", "_task")
 
     def __init__(self, task: Task, examples: Sequence[Example]) -> None:
         self._task = task
         self._examples = tuple(examples)
         self._order: tuple[int, ...] | None = None
         self._ids = tuple(example.id for example in examples)
-        self._labels = tuple(example.label for example in examples if example.label is not None)
-        if len(self._labels) != len(self._ids):
+        if any(example.label is None for example in examples):
             raise BenchError(
                 f"{task.full_name}: some test rows have no label",
                 fix="use a split whose labels are public",
@@ -140,7 +164,7 @@ class Scorer:
             raise BenchError(
                 f"{name}: the predictions are not for the test examples in their order"
             )
-        return score(self._task, self._labels, predictions)
+        return score_on(self._task, self._examples, predictions)
 
 
 def _accuracy(gold: NDArray[Any], answers: NDArray[Any]) -> float:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fewbench.errors import DataError
 from fewbench.io.jsonl import A_TEXT, is_text
-from fewbench.types import Example, Json, Label, Task
+from fewbench.types import Example, Json, Label, Span, Task
 
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
@@ -42,6 +42,9 @@ def to_example(task: Task, row: DataRow, name: str, *, labelled: bool = True) ->
     if not labelled:
         return Example(name, texts, None, options)
     value = _column(task, row, task.source.label)
+    if task.format == "span":
+        answers = _answers(task, row, value, texts[0])
+        return Example(name, texts, 0 if answers else 1, answers=answers)
     label = _value(task, row, value) if task.is_regression else _index(task, row, value, options)
     return Example(name, texts, label, options)
 
@@ -151,6 +154,33 @@ def _are_texts(value: Any) -> bool:
 
 def _repeat(task: Task, options: list[str]) -> bool:
     return len(set(options)) != len(options) and not task.source.may_repeat_options
+
+
+def _answers(task: Task, row: DataRow, value: Any, passage: str) -> tuple[Span, ...]:
+    """Return the spans of a row's answers, which its label column holds as SQuAD's does."""
+    texts, starts = _answer_lists(task, row, value)
+    if not texts and not task.may_lack_answers:
+        fix = 'labels = ["answer", "no-answer"] if rows may lack one, or remove the row'
+        raise _error(task, row, "there is no answer", fix=fix)
+    spans = tuple((start, start + len(text)) for text, start in zip(texts, starts, strict=True))
+    for text, span in zip(texts, spans, strict=True):
+        if span[0] < 0 or passage[slice(*span)] != text:
+            found = _short(passage[max(0, span[0]) : span[1]])
+            problem = f"the answer {_short(text)} does not begin at character {span[0]}"
+            allowed = f"a stretch of '{task.source.texts[0]}', which holds {found} there"
+            raise _error(task, row, problem, allowed=allowed)
+    return spans
+
+
+def _answer_lists(task: Task, row: DataRow, value: Any) -> tuple[list[str], list[int]]:
+    """Return a row's answers and where they begin, lists of one length."""
+    fields = value if isinstance(value, Mapping) else {}
+    texts, starts = fields.get("text"), fields.get("answer_start")
+    if isinstance(texts, list) and isinstance(starts, list) and len(texts) == len(starts):
+        if (not texts or _are_texts(texts)) and all(type(start) is int for start in starts):
+            return texts, starts
+    allowed = '{"text": [texts that are not empty], "answer_start": [as many numbers]}'
+    raise _error(task, row, f"'{task.source.label}' is {_short(value)}", allowed=allowed)
 
 
 def _short(value: object) -> str:

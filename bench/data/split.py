@@ -247,7 +247,7 @@ def check_split(split: Split, *, published: bool = False) -> None:
             f"{split.task}: {len(repeated)} examples are in two parts of the split, "
             f"{repeated[0]} among them"
         )
-    if any(example.label is not None for example in without_labels):
+    if any(example.label is not None or example.answers for example in without_labels):
         raise BenchError(f"{split.task}: labels reached the test inputs or the unlabelled pool")
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from fewbench.data.facts import KIND, FactTask, fact_task
 from fewbench.data.metrics import METRICS, OF_ONE_CLASS
+from fewbench.data.spans import SPAN_METRICS
 from fewbench.data.task_prompts import take_prompts, with_more_prompts
 from fewbench.data.task_sources import FORMATS, take_sources
 from fewbench.data.template import MARKS
@@ -228,6 +229,8 @@ def _task(table: TomlTable) -> Task:
 
 
 def _labels(table: TomlTable, form: str) -> tuple[str, ...]:
+    if form == "span":
+        return _span_labels(table)
     labels = tuple(table.take("labels", list, of=str))
     if len(labels) < 2 or len(set(labels)) != len(labels):
         allowed = "two or more different names"
@@ -239,9 +242,22 @@ def _labels(table: TomlTable, form: str) -> tuple[str, ...]:
     return labels
 
 
+def _span_labels(table: TomlTable) -> tuple[str, ...]:
+    labels = tuple(table.take("labels", list, of=str))
+    if len(labels) not in (1, 2) or len(set(labels)) != len(labels):
+        allowed = "a name for rows with an answer, and one for those without if there are any"
+        problem, fix = f"'labels' is {list(labels)}", 'labels = ["answer"]'
+        raise table.error("labels", problem, allowed=allowed, fix=fix)
+    return labels
+
+
 def _check_metrics(table: TomlTable, task: Task) -> None:
     for name in (task.metric, *task.metrics):
         key = "metric" if name == task.metric else "metrics"
+        if (name in SPAN_METRICS) != (task.format == "span"):
+            fix = f"one of {', '.join(SPAN_METRICS)} for the format span, and there alone"
+            problem = f"{name} is not a metric for the format {task.format}"
+            raise table.error(key, problem, fix=fix)
         if name in METRICS or name in OF_ONE_CLASS:  # any other is the hub's
             _check_metric(table, key, name, task)
 
@@ -275,8 +291,8 @@ def _check_positive(table: TomlTable, task: Task) -> None:
 
 
 def _metric(table: TomlTable, key: str, name: str) -> str:
-    if name not in METRICS and not re.fullmatch(r"evaluate:[\w./-]+", name):
-        allowed = [*METRICS, "evaluate:NAME"]
+    if name not in {**METRICS, **SPAN_METRICS} and not re.fullmatch(r"evaluate:[\w./-]+", name):
+        allowed = [*METRICS, *SPAN_METRICS, "evaluate:NAME"]
         raise table.error(key, f"unknown metric '{name}'", allowed=allowed, given=name)
     return name
 
@@ -285,9 +301,9 @@ def _bounds(table: TomlTable, form: str, labels: tuple[str, ...]) -> tuple[float
     bounds = table.take("bounds", list, None)
     if bounds is None:
         return None
-    if form == "choice":
+    if form in ("choice", "span"):
         allowed = "bounds for the formats single and pair"
-        raise table.error("bounds", "a choice has no bounds", allowed=allowed)
+        raise table.error("bounds", f"a {form} has no bounds", allowed=allowed)
     finite = [type(b) in (int, float) and abs(b) <= sys.float_info.max for b in bounds]
     if finite != [True, True] or not bounds[0] < bounds[1]:
         allowed = "the lowest and the highest value, in that order"

@@ -40,17 +40,28 @@ def take_prompts(
     found. The unified view is left out if the labels do not allow one, or the table declares its
     own.
 
+    An answer that is a span of a passage is not asked for by a prompt: no words, no template.
+
     Raises:
         BenchError: a template or words do not fit the task, a name is not valid, or a file of
             prompts cannot be read.
     """
     texts = len(sources[0].texts)
+    if form == "span":
+        return [_no_prompt(table, labels)]
     own = Prompt("", _template(table, form, texts), _words(table, labels))
     prompts = [own, *_named_prompts(table, _Asked(form, labels, texts, own, sources))]
     view = unified(form, labels, own, take_names(table, form, labels), texts)
     if view is not None and UNIFIED not in {prompt.name for prompt in prompts}:
         prompts.append(view)
     return prompts
+
+
+def _no_prompt(table: TomlTable, labels: tuple[str, ...]) -> Prompt:
+    for key in ("template", "words", "templates", "names"):
+        if table.has(key):
+            raise table.error(key, f"the format span has no '{key}'")
+    return Prompt("", "", ((),) * len(labels))
 
 
 def with_more_prompts(task: Task, table: TomlTable) -> Task:

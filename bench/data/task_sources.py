@@ -11,8 +11,8 @@ from fewbench.io.toml import TomlTable
 from fewbench.refs import NAME
 from fewbench.types import Source
 
-FORMATS = {"single": (1,), "pair": (2,), "choice": (1, 2)}
-"""Number of texts per example; a choice has a question, or a passage and a question."""
+FORMATS = {"single": (1,), "pair": (2,), "choice": (1, 2), "span": (2,)}
+"""Number of texts per example; a choice has a question, or as a span a passage and a question."""
 
 MOST_FOLDS = 1000
 """Largest number of folds: each means two files, and a run of every method."""
@@ -139,6 +139,8 @@ def _values(
     values = table.take("values", (list, str), None)
     if values is None:
         return None
+    if form == "span":
+        raise table.error("values", "answers that are spans of a passage have no values")
     if isinstance(values, str):
         if values != "options" or form != "choice":
             allowed = (

@@ -21,6 +21,7 @@ from fewbench.nn.exits import ExitModel
 from fewbench.nn.fit_context import Models
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.soft_prompt import SoftPromptModel
+from fewbench.nn.span_model import SpanModel
 from fewbench.nn.task_model import TaskModel
 from fewbench.report.query import own_files
 from fewbench.report.today import Today
@@ -101,6 +102,8 @@ def _reason_against(model: TaskModel, form: DeployedForm) -> str | None:
         return "a soft prompt has vectors in the place of tokens"
     if isinstance(model, ExitModel):
         return "its examples leave at different layers"
+    if isinstance(model, SpanModel):
+        return "its answers are spans of a passage"
     if kind not in (HeadModel, PromptModel):
         return f"its class {kind.__name__} is the method's own"
     if model.task.format == "choice":

@@ -103,7 +103,7 @@ def paired(
     """Return two stored runs' probabilities of the same items, [n, C] each.
 
     Raises:
-        BenchError: the runs have other test sets, one failed or is a regression, or their
+        BenchError: the runs have other test sets, one failed, their task has no classes, or their
             predictions are damaged.
     """
     if teacher.run.test_fingerprint != student.run.test_fingerprint:
@@ -210,7 +210,8 @@ def _probabilities(record: Record, store: Store) -> tuple[tuple[str, ...], NDArr
     predictions = store.predictions(record)
     if predictions.probabilities is None:
         raise BenchError(
-            f"{_title(record)} is a regression, which has no labels or probabilities to compare",
+            f"{_title(record)} answers by {predictions.kind}: it has no probabilities of labels to "
+            "compare",
             allowed="tasks with classes",
         )
     return predictions.ids, predictions.probabilities

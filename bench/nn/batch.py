@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from fewbench.types import Label
+from fewbench.types import Label, Span
 
 
 class Tokens(NamedTuple):
@@ -23,15 +25,21 @@ class Tokens(NamedTuple):
     ids: tuple[int, ...]
     segments: tuple[int, ...]
     read: int = 0
+    spans: NDArray[np.int32] | None = None
+    """Each token's characters in the passage, [T, 2], where answers are spans of it; 0, 0 for
+    tokens elsewhere.
+    """
 
 
 class Encoded(NamedTuple):
-    """One example as token ids: one sequence, or one for each option of a choice."""
+    """One example as token ids: one sequence, or one for each option or window of a passage."""
 
     sequences: tuple[Tokens, ...]
     label: Label | None
     truncated: int = 0
     """How many tokens were cut off to fit the maximum length."""
+    answer: Span | None = None
+    """The right span of the passage, where answers are spans; None where there is none."""
     row: int = -1
     """The example's number among those trained on, by which a loss finds what belongs to it (a
     teacher's scores).

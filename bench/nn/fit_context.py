@@ -13,7 +13,7 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from fewbench.data.documents import Document, documents
-from fewbench.data.metrics import score
+from fewbench.data.metrics import score_on
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.checkpoint import Checkpoints, Stateful
@@ -302,5 +302,6 @@ class FitContext(PrepareContext):
         return history
 
     def _dev_score(self, model: TaskModel) -> float:
-        labels = [example.label for example in self._split.dev if example.label is not None]
-        return score(self._task, labels, model.predict(self._split.dev))[self._task.metric]
+        dev = self._split.dev
+        model.settle(dev)
+        return score_on(self._task, dev, model.predict(dev))[self._task.metric]

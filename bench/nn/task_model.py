@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch, Encoded, by_length, collate
-from fewbench.types import Example, Json, Predictions, Task
+from fewbench.types import Example, Json, Predictions, Span, Task
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from typing_extensions import Self
 
 TOKENS_A_BATCH = 4096
@@ -72,7 +73,7 @@ class TaskModel(nn.Module):
         self._encoded.update(zip(new, self._encode_new(list(new.values())), strict=True))
         self._read.update(keys)
         return [
-            self._encoded[key]._replace(label=example.label)
+            self._encoded[key]._replace(label=example.label, answer=_first(example.answers))
             for key, example in zip(keys, examples, strict=True)
         ]
 
@@ -85,6 +86,13 @@ class TaskModel(nn.Module):
         """Describe the model for a record: the number of inputs cut to the maximum length."""
         cuts = [cut for key in self._read if (cut := self._encoded[key].truncated)]
         return {"truncated": {"examples": len(cuts), "tokens": sum(cuts), "of": len(self._read)}}
+
+    def settle(self, examples: Sequence[Example]) -> None:
+        """Choose by dev examples, labels included, what is chosen and not trained: a threshold.
+
+        It is called before each dev score. What is chosen is a buffer of floats, which is kept with
+        the best weights.
+        """
 
     def blueprint(self) -> Json:
         """Describe the model as JSON for `rebuild`, but for backbone, task and weights."""
@@ -99,28 +107,39 @@ class TaskModel(nn.Module):
         """Return the batch of some encoded examples, on the model's device."""
         return collate(examples, self.backbone.device)
 
+    def answers_to(self, examples: Sequence[Encoded]) -> NDArray[Any]:
+        """Return the model's answers to a batch of encoded examples, as predictions hold them."""
+        return self.answer(self(self.collate(examples)).float()).cpu().numpy()
+
     @torch.no_grad()
+    def in_batches(
+        self, examples: Sequence[Example], asked: Callable[[Sequence[Encoded]], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Return a function's rows for n examples without labels, [n, ...], in their order.
+
+        It is called in evaluation mode with batches of like length.
+        """
+        was_training = self.training
+        self.eval()
+        encoded = self.encode([example.without_label() for example in examples])
+        rows: list[NDArray[Any] | None] = [None] * len(encoded)
+        for indices in by_length(encoded, TOKENS_A_BATCH):
+            found = asked([encoded[i] for i in indices])
+            for index, row in zip(indices, found, strict=True):
+                rows[index] = row
+        self.train(was_training)
+        return np.stack([row for row in rows if row is not None])
+
     def predict(self, examples: Sequence[Example]) -> Predictions:
         """Predict examples, in batches of like length; the answers come in the examples' order.
 
         Raises:
             ValueError: the model gave numbers that are not finite.
         """
-        was_training = self.training
-        self.eval()
-        encoded = self.encode([example.without_label() for example in examples])
-        rows: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None] = [None] * len(encoded)
-        for indices in by_length(encoded, TOKENS_A_BATCH):
-            answers = (
-                self.answer(self(self.collate([encoded[i] for i in indices])).float()).cpu().numpy()
-            )
-            for index, answer in zip(indices, answers, strict=True):
-                rows[index] = answer
-        self.train(was_training)
-        array = np.stack([row for row in rows if row is not None]).astype(np.float32)
+        array = self.in_batches(examples, self.answers_to)
         ids = tuple(example.id for example in examples)
-        return (
-            Predictions(ids, values=array)
-            if self.task.is_regression
-            else Predictions(ids, probabilities=array)
-        )
+        return Predictions.of(self.task.answer_kind, ids, array)
+
+
+def _first(answers: Sequence[Span]) -> Span | None:
+    return answers[0] if answers else None

@@ -23,7 +23,7 @@ from typing import Any, get_args
 from fewbench.errors import BenchError
 from fewbench.refs import NAME
 from fewbench.registry.code_hash import code_hash, parse
-from fewbench.types import KINDS, BackboneKind, Json, Settings
+from fewbench.types import KINDS, USUAL_KINDS, BackboneKind, Json, Settings
 
 FOLDER = "__init__.py"
 """The file of a method that is a folder."""
@@ -68,7 +68,7 @@ class MethodInfo:
     presets: Mapping[str, Settings] = field(default_factory=dict)
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     search_if: Settings = field(default_factory=dict)
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = USUAL_KINDS
     backbones: tuple[str, ...] = ("masked",)
     prepares: Mapping[str, str] = field(default_factory=dict)
     prepare_settings: tuple[str, ...] = ()
@@ -251,7 +251,7 @@ def read_method(file: Path) -> MethodInfo:
         pipelines=tuple(_literal(constants.get("PIPELINES"), file, "PIPELINES", ())),
         grid=_literal(constants.get("GRID"), file, "GRID", {}),
         search_if=_literal(constants.get("SEARCH_IF"), file, "SEARCH_IF", {}),
-        kinds=_among(KINDS, constants.get("KINDS"), file, "KINDS", KINDS),
+        kinds=_among(KINDS, constants.get("KINDS"), file, "KINDS", USUAL_KINDS),
         backbones=_among(
             get_args(BackboneKind), constants.get("BACKBONES"), file, "BACKBONES", ("masked",)
         ),

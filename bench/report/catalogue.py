@@ -96,7 +96,7 @@ def _task_row(task: Task, suites: Iterable[Suite]) -> Json:
         "name": task.name,
         "title": task.title,
         "format": task.format,
-        "classes": "value" if task.is_regression else len(task.labels),
+        "classes": {"regression": "value", "span": "span"}.get(task.kind, len(task.labels)),
         "labels": task.labels,
         "metric": task.metric,
         "positive": task.positive or None,

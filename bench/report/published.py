@@ -35,6 +35,8 @@ METRICS = {
     "mcc": "percent",
     "pearson": "percent",
     "spearman": "percent",
+    "exact_match": "percent",
+    "token_f1": "percent",
     "average": "percent, the mean over the row's tasks",
     "unstated": "percent; the paper does not name the metric",
     "label_loyalty": "percent",

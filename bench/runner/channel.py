@@ -1,22 +1,23 @@
 """The report of a process that ran a method: JSON and plain arrays, never a pickled object.
 
 Whatever the method did to its own process, only these bytes leave it. They are read as numbers and
-checked here: finite, of the right shape, not negative, rows that add up to 1.
+checked here: finite, of the right shape; probabilities not negative, and rows that add up to 1;
+spans within their passages.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fewbench.data.options import only_present
 from fewbench.errors import BenchError
 from fewbench.io.checked_json import dumps
-from fewbench.types import Example, Json, Predictions, Task
+from fewbench.store.predictions import DTYPES
+from fewbench.types import AnswerKind, Example, Json, Predictions, Task
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Arrays = Mapping[str, NDArray[Any]]
@@ -79,12 +80,12 @@ def numbers(
     if tuple(predictions.ids) != tuple(example.id for example in examples):
         problem = "these predictions are not for the examples asked for, in their order"
         raise BenchError(f"{task.full_name}: {problem}")
-    array = predictions.values if task.is_regression else predictions.probabilities
+    kind = task.answer_kind
+    array = getattr(predictions, kind)
     if array is None:
-        kind = "values" if task.is_regression else "probabilities"
         raise BenchError(f"{task.full_name} is scored from {kind}, and the predictor gave others")
     extras = {_EXTRAS + name: np.array(extra, "<i4") for name, extra in predictions.extras.items()}
-    return {"answers": np.array(array, "<f4"), **extras}
+    return {"answers": np.array(array, DTYPES[kind]), **extras}
 
 
 def answers(task: Task, examples: Sequence[Example], arrays: Arrays) -> Predictions:
@@ -95,22 +96,24 @@ def answers(task: Task, examples: Sequence[Example], arrays: Arrays) -> Predicti
     Raises:
         BenchError: the numbers are no predictions for these examples.
     """
+    import numpy as np
+
     array = arrays["answers"]
-    shape = (len(examples),) if task.is_regression else (len(examples), len(task.labels))
-    if array.dtype != "float32" or array.shape != shape:
+    kind = task.answer_kind
+    columns = {"probabilities": (len(task.labels),), "values": (), "spans": (2,)}[kind]
+    shape, dtype = (len(examples), *columns), DTYPES[kind]
+    if array.dtype != dtype or array.shape != shape:
         raise BenchError(
             f"{task.full_name}: {array.dtype} predictions of shape {array.shape}",
-            allowed=f"float32 of shape {shape}",
+            allowed=f"{np.dtype(dtype)} of shape {shape}",
         )
-    _check_numbers(task, array)
+    _CHECKS[kind](task, examples, array)
     ids = tuple(example.id for example in examples)
     extras = {
         name.removeprefix(_EXTRAS): extra for name, extra in arrays.items() if name != "answers"
     }
     try:
-        if task.is_regression:
-            return Predictions(ids, values=array, extras=extras)
-        return only_present(examples, Predictions(ids, probabilities=array, extras=extras))
+        return only_present(examples, Predictions.of(kind, ids, array, extras))
     except ValueError as error:
         raise BenchError(f"{task.full_name}: {error}") from error
 
@@ -143,13 +146,17 @@ def named(name: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
     return {f"{name}:{key}": array for key, array in arrays.items()}
 
 
-def _check_numbers(task: Task, array: NDArray[np.float32]) -> None:
+def _check_values(task: Task, examples: Sequence[Example], array: NDArray[Any]) -> None:
     import numpy as np
 
     if not np.isfinite(array).all():
         raise BenchError(f"{task.full_name}: predictions hold numbers that are not finite")
-    if task.is_regression:
-        return
+
+
+def _check_probabilities(task: Task, examples: Sequence[Example], array: NDArray[Any]) -> None:
+    import numpy as np
+
+    _check_values(task, examples, array)
     if (array < 0).any():
         raise BenchError(f"{task.full_name}: probabilities below 0", allowed="0 to 1")
     sums = array.sum(axis=1, dtype=np.float64)
@@ -160,6 +167,23 @@ def _check_numbers(task: Task, array: NDArray[np.float32]) -> None:
             allowed=f"rows that add up to 1, within {TOLERANCE}",
             fix="a softmax, or divide each row by its sum",
         )
+
+
+def _check_spans(task: Task, examples: Sequence[Example], array: NDArray[Any]) -> None:
+    for row, (example, (start, end)) in enumerate(zip(examples, array.tolist(), strict=True)):
+        if not 0 <= start <= end <= len(example.texts[0]):
+            raise BenchError(
+                f"{task.full_name}: the span of row {row} is {start} to {end}, and its passage has "
+                f"{len(example.texts[0])} characters",
+                allowed="0 <= start <= end <= length",
+            )
+
+
+_CHECKS: Mapping[AnswerKind, Callable[[Task, Sequence[Example], NDArray[Any]], None]] = {
+    "probabilities": _check_probabilities,
+    "values": _check_values,
+    "spans": _check_spans,
+}
 
 
 def _refuse(constant: str) -> None:

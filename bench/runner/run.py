@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fewbench.data.metrics import score
+from fewbench.data.metrics import score_on
 from fewbench.errors import BenchError
 from fewbench.nn import serialize
 from fewbench.nn.checkpoint import Checkpoints
@@ -240,8 +240,7 @@ def _judge_trial(
     """Score a trial's answers on dev, and choose it if it is the best so far."""
     arrays = channel.part(run.arrays, f"dev{number}")
     predictions = channel.answers(job.task, job.split.dev, arrays)
-    labels = [example.label for example in job.split.dev if example.label is not None]
-    headline = score(job.task, labels, predictions)[job.task.metric]
+    headline = score_on(job.task, job.split.dev, predictions)[job.task.metric]
     if better(headline, run.headline, job.protocol.trial_tie):
         run.best, run.headline = predictor, headline
         run.chosen, run.notes = number, notes

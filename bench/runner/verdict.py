@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fewbench.data.metrics import OF_ONE_CLASS, score
+from fewbench.data.metrics import OF_ONE_CLASS, score_on
 from fewbench.data.split import LIMIT_SEED
 from fewbench.errors import BenchError
 from fewbench.registry.protocol import better
@@ -151,13 +151,12 @@ def _trials(job: Job, reported: list[Json], arrays: channel.Arrays) -> tuple[Tri
     planned = job.trials
     if len(reported) != len(planned):
         raise BenchError(f"it reports {len(reported)} trials, and {len(planned)} were asked for")
-    labels = [example.label for example in job.split.dev if example.label is not None]
     table = []
     for number, (settings, trial) in enumerate(zip(planned, reported, strict=True)):
         answers = channel.answers(job.task, job.split.dev, channel.part(arrays, f"dev{number}"))
         row = Trial(
             settings={**job.run.settings, **settings},
-            dev=score(job.task, labels, answers),
+            dev=score_on(job.task, job.split.dev, answers),
             seed=job.run.seed,
             step=None if trial["step"] is None else int(trial["step"]),
         )

@@ -128,7 +128,7 @@ def settings_hash(
 
 
 def exact_hash(examples: Iterable[Example]) -> str:
-    """Return a hash of the exact texts, options and labels, in order.
+    """Return a hash of the exact texts, options, labels and answers, in order.
 
     `fewbench.data.leaks.fingerprint` normalises texts, so that two sources of one data set are
     equal. To a tokenizer they are not: a doubled blank can be another token, and change the score.
@@ -136,7 +136,9 @@ def exact_hash(examples: Iterable[Example]) -> str:
     digest = hashlib.sha256()
     for example in examples:
         label = "" if example.label is None else repr(example.label)
-        row = json.dumps([example.texts, example.options, label], separators=(",", ":"))
+        answers = [example.answers] if example.answers else []
+        parts = [example.texts, example.options, label, *answers]
+        row = json.dumps(parts, separators=(",", ":"))
         digest.update(row.encode() + b"\n")
     return digest.hexdigest()[:DIGITS]
 

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fewbench.errors import StoreDamaged
 from fewbench.io.files import parse_json
-from fewbench.types import Json, Predictions, Run
+from fewbench.types import AnswerKind, Json, Predictions, Run
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DTYPES: Mapping[AnswerKind, str] = {"probabilities": "<f4", "values": "<f4", "spans": "<i4"}
+"""The numbers of each kind of predictions, in the byte order of files."""
 
 _EXTRAS = "extras."
 
@@ -21,11 +27,12 @@ _EXTRAS = "extras."
 def to_bytes(predictions: Predictions, run: Run) -> bytes:
     """Return the bytes of a run's predictions file.
 
-    It holds a float32 tensor, `probabilities` [n, C] or `values` [n], the examples' ids, and each
-    of the extras as an int32 tensor [n] named `extras.<name>`.
+    It holds a float32 tensor, `probabilities` [n, C] or `values` [n], or the int32 tensor `spans`
+    [n, 2]; the examples' ids; and each of the extras as an int32 tensor [n] named `extras.<name>`.
     """
-    name = "values" if predictions.probabilities is None else "probabilities"
-    tensors = {name: predictions.array.astype("<f4")}
+    tensors: dict[str, NDArray[Any]] = {
+        predictions.kind: predictions.array.astype(DTYPES[predictions.kind])
+    }
     for extra, array in sorted(predictions.extras.items()):
         tensors[_EXTRAS + extra] = array.astype("<i4")
     metadata = {

@@ -28,7 +28,7 @@ from fewbench.nn.exits import choose_rule, head_exits
 from fewbench.nn.fit_context import Models
 from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
-from fewbench.types import KINDS
+from fewbench.types import USUAL_KINDS
 
 FAMILIES = ["bert", "roberta", "distilbert", "albert", "electra"]
 LAYERS = 6
@@ -137,7 +137,7 @@ def test_weights_of_one_depth_train_nothing_above_it(exits):
     assert grads[1] > 0 and sum(grads) == grads[1]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", USUAL_KINDS)
 def test_one_answer_alone_in_batches_and_from_all_layers(exits, kind):
     model = exits(kind)
     examples = toy_rows(model.task).train

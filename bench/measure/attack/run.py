@@ -60,9 +60,9 @@ class Target:
         """Refuse tasks on which the attack is not defined.
 
         Raises:
-            BenchError: the task is a regression or a choice.
+            BenchError: the task is a regression, a choice or one of spans.
         """
-        if self.task.is_regression or self.task.format == "choice":
+        if self.task.kind not in ("single", "pair"):
             raise BenchError(
                 f"{self.task.full_name} is a {self.task.kind}, but TextFooler changes the class "
                 "of a text",

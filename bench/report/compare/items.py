@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbench.data.reader import read_rows
+from fewbench.data.spans import as_spans, item_scores
 from fewbench.data.task_file import declared, with_source
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.measure.tested_rows import whole_rows
@@ -18,7 +19,7 @@ from fewbench.report.compare.pairing import Pair
 from fewbench.report.statistics.sums import SUMMED, Floats, Summed
 from fewbench.store.record import Record
 from fewbench.store.store import Store
-from fewbench.types import Predictions, Rows, Task
+from fewbench.types import Example, Predictions, Rows, Task
 
 TOLERANCE = 1e-4
 """How far a score of stored predictions, which are float32, may lie from the recorded one."""
@@ -40,12 +41,24 @@ class NoItems(Exception):
 
 
 class Gold(NamedTuple):
-    """The labels of the rows that runs were tested on, [n], and the place of each row by its id."""
+    """The rows that runs of a task were tested on, labels included, and their places by id."""
 
-    labels: NDArray[Any]
+    task: Task
+    rows: Sequence[Example]
     places: Mapping[str, int]
-    names: Sequence[str]
-    """The names of the classes."""
+
+    def labels(self, chosen: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the labels of some rows."""
+        return np.asarray([self.rows[row].label for row in chosen])
+
+    def answers(
+        self, chosen: NDArray[np.int64], predictions: Predictions, metric: str
+    ) -> NDArray[Any]:
+        """Return the answers to some rows; those that are spans are scored by a metric."""
+        if predictions.spans is None:
+            return predictions.answers
+        rows = [self.rows[row] for row in chosen]
+        return item_scores(self.task, rows, as_spans(predictions.spans), metric)
 
 
 class Labels:
@@ -77,8 +90,7 @@ class Labels:
             except BenchError as error:
                 raise NoItems("the data here has another test set") from error
             places = {row.id: place for place, row in enumerate(tested)}
-            labels = np.asarray([row.label for row in tested])
-            self._gold[shared] = Gold(labels, places, task.labels)
+            self._gold[shared] = Gold(task, tested, places)
         return self._gold[shared]
 
     def _read(self, name: str, source: str) -> tuple[Task, Rows]:
@@ -140,7 +152,7 @@ def vary(records: Sequence[Record], store: Store) -> bool:
     )
 
 
-def _answers(predictions: Predictions) -> dict[str, float]:
+def _answers(predictions: Predictions) -> dict[str, object]:
     """Return the answer to each item by its id."""
     return dict(zip(predictions.ids, predictions.answers.tolist(), strict=True))
 
@@ -152,10 +164,11 @@ def _features(record: Record, store: Store, gold: Gold, metric: Summed) -> Float
     if (rows < 0).any():
         raise NoItems("the data here lacks test items")
     classes = 0 if predictions.probabilities is None else predictions.array.shape[1]
-    positive = _positive(record, gold.names)
-    tested = metric.features(gold.labels[rows], predictions.answers, classes, positive)
+    positive = _positive(record, gold.task.labels)
+    answers = gold.answers(rows, predictions, str(record.selection.metric))
+    tested = metric.features(gold.labels(rows), answers, classes, positive)
     _check(record, float(metric.value(tested.sum(0))))
-    features = np.zeros((len(gold.labels), tested.shape[1]))
+    features = np.zeros((len(gold.rows), tested.shape[1]))
     features[rows] = tested
     return features
 

@@ -40,6 +40,7 @@ TITLES = {
     ("thesis", "6.2"): "AMuLaP and others in three settings",
     ("thesis", "6.4"): "Ablation of AMuLaP",
     ("thesis", "7.3"): "Masking strategies, LAMA",
+    ("thesis", "7.4"): "Masking strategies, fine-tuned on SQuAD",
 }
 """What each table is about."""
 

@@ -9,7 +9,11 @@ from fewbench.data.train_size import k_title
 from fewbench.report.tables.entry import Entry
 from fewbench.types import Json, K, Source, Task
 
-KINDS = {"choice": "multiple-choice", "regression": "sentence-similarity"}
+KINDS = {
+    "choice": "multiple-choice",
+    "regression": "sentence-similarity",
+    "span": "question-answering",
+}
 """The hub's names of tasks, by our kinds."""
 
 OTHER_KINDS = "text-classification"

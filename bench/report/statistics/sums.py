@@ -1,9 +1,9 @@
 """Metrics as functions of sums over items.
 
 What an item adds to the sums does not depend on the other items, and the score is a function of the
-sums alone: thousands of resamples of the items are one matrix product. Accuracy, F1, the
-correlation of Matthews and that of Pearson are of this kind; Spearman's is not, since ranks depend
-on all items.
+sums alone: thousands of resamples of the items are one matrix product. Accuracy and other means
+over items, F1, the correlation of Matthews and that of Pearson are of this kind; Spearman's is not,
+since ranks depend on all items.
 """
 
 from __future__ import annotations
@@ -50,6 +50,11 @@ def divide(above: Floats, below: Floats) -> Floats:
 def _right(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
     """[n, 2]: right, one."""
     return np.stack([gold == answers, np.ones(len(gold))], 1).astype(float)
+
+
+def _own(gold: NDArray[Any], answers: NDArray[Any], classes: int, positive: int = 1, /) -> Floats:
+    """[n, 2]: the score of an answer, one; `answers` are scores already."""
+    return np.stack([answers, np.ones(len(answers))], 1).astype(float)
 
 
 def _accuracy(sums: Floats) -> Floats:
@@ -129,5 +134,7 @@ SUMMED: Mapping[str, Summed] = {
     "macro_f1": Summed(_by_class, _macro_f1),
     "mcc": Summed(_by_class, _mcc),
     "pearson": Summed(_moments, _pearson),
+    "exact_match": Summed(_own, _accuracy),
+    "token_f1": Summed(_own, _accuracy),
 }
-"""By the names of `fewbench.data.metrics.METRICS`."""
+"""By the names of `fewbench.data.metrics.METRICS` and `fewbench.data.spans.SPAN_METRICS`."""
