@@ -43,7 +43,7 @@ from fewbench.store.artifacts import Artifacts
 from fewbench.store.inputs import exact_hash, row_hashes
 from fewbench.store.parts import Environment, RunTiming
 from fewbench.store.record import Record
-from fewbench.types import Example, Kind, Predictions, Prompt, Rows, Source, Task
+from fewbench.types import Example, Kind, Predictions, Prompt, Rows, Settings, Source, Task
 
 SUBJECTS = ("the film", "the movie", "acting", "the plot", "a cat", "the dog", "it", "this")
 OPINIONS = ("wonderful and lovely", "dull , a bit", "boring , a waste")
@@ -189,7 +189,12 @@ def run_job(job: Job, artifacts: Artifacts) -> tuple[Record, Predictions | None]
     return carry_out(job, models, 1, artifacts)
 
 
-def check_method(method: MethodInfo, model_folder: Path, scratch: Path | None = None) -> None:
+def check_method(
+    method: MethodInfo,
+    model_folder: Path,
+    scratch: Path | None = None,
+    inputs: Settings | None = None,
+) -> None:
     """Check that a method keeps the harness's contract on every kind of task that it takes.
 
     Args:
@@ -197,22 +202,23 @@ def check_method(method: MethodInfo, model_folder: Path, scratch: Path | None = 
         model_folder: a small masked language model and its tokenizer, used as student and as
             teacher.
         scratch: a folder for what runs build for others; a temporary one if None.
+        inputs: the settings without which it does not run, which name models or files.
 
     Raises:
         AssertionError: what it does not keep.
     """
     if scratch is None:
         with tempfile.TemporaryDirectory() as folder:
-            check_method(method, model_folder, Path(folder))
+            check_method(method, model_folder, Path(folder), inputs)
         return
     artifacts = Artifacts(scratch)
     check_settings(method)
     for kind in taken(method):
-        check_runs(method, model_folder, kind, artifacts)
-        check_predictor(method, model_folder, kind, artifacts)
+        check_runs(method, model_folder, kind, artifacts, inputs)
+        check_predictor(method, model_folder, kind, artifacts, inputs)
     for preset in method.presets:
-        check_preset(method, model_folder, preset, artifacts)
-    check_failure(method, model_folder, artifacts)
+        check_preset(method, model_folder, preset, artifacts, inputs)
+    check_failure(method, model_folder, artifacts, inputs)
 
 
 def taken(method: MethodInfo) -> list[Kind]:
@@ -284,12 +290,18 @@ def _check_check(method: MethodInfo) -> None:
         ) from error
 
 
-def check_runs(method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Artifacts) -> None:
+def check_runs(
+    method: MethodInfo,
+    model_folder: Path,
+    kind: Kind,
+    artifacts: Artifacts,
+    inputs: Settings | None = None,
+) -> None:
     """Check that a run succeeds, changes no argument, and gives the same when repeated.
 
     Batches of two examples and three classes: some label is missing from each.
     """
-    settings = {"batch_size": 2} if "batch_size" in method.settings else {}
+    settings = dict(inputs or {}) | ({"batch_size": 2} if "batch_size" in method.settings else {})
     job = toy_job(method, model_folder, toy_task(kind), settings=settings)
     given = copy.deepcopy((job.task, job.split, job.protocol))
     first, predictions = run_job(job, artifacts)
@@ -330,9 +342,16 @@ def check_runs(method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Ar
     _check(untimed(first) == untimed(second), method, f"the same seed gave another record ({kind})")
 
 
-def check_preset(method: MethodInfo, model_folder: Path, preset: str, artifacts: Artifacts) -> None:
+def check_preset(
+    method: MethodInfo,
+    model_folder: Path,
+    preset: str,
+    artifacts: Artifacts,
+    inputs: Settings | None = None,
+) -> None:
     """Check that a run with a preset succeeds, unless the method refuses such a small model."""
-    job = toy_job(method, model_folder, toy_task(taken(method)[0]), settings=method.presets[preset])
+    settings = {**(inputs or {}), **method.presets[preset]}
+    job = toy_job(method, model_folder, toy_task(taken(method)[0]), settings=settings)
     if method.checks:
         try:
             ask_method(job, Models(torch.device("cpu")))
@@ -343,16 +362,20 @@ def check_preset(method: MethodInfo, model_folder: Path, preset: str, artifacts:
 
 
 def check_predictor(
-    method: MethodInfo, model_folder: Path, kind: Kind, artifacts: Artifacts
+    method: MethodInfo,
+    model_folder: Path,
+    kind: Kind,
+    artifacts: Artifacts,
+    inputs: Settings | None = None,
 ) -> None:
     """Check that predictions read no label and depend on their example alone; keep the model."""
-    job = toy_job(method, model_folder, toy_task(kind))
+    job = toy_job(method, model_folder, toy_task(kind), settings=inputs)
     run_job(job, artifacts)  # builds what it needs
     models = Models(torch.device("cpu"))
     refs = (job.run.student, job.run.teacher, job.run.corpus)
     kit = FitContext(job.task, job.split, job.protocol, 1, models, *refs, job.supplies, artifacts)
     torch.manual_seed(1)
-    predictor = fit(method, job.task, job.split, kit, job.trials[0])
+    predictor = fit(method, job.task, job.split, kit, {**job.run.settings, **job.trials[0]})
     bare = [example.without_label() for example in job.split.dev]
     array = predictor.predict(bare).array
     for name, examples in {
@@ -385,9 +408,15 @@ def check_predictor(
         _check(same, method, f"a kept model that predicts otherwise ({kind})")
 
 
-def check_failure(method: MethodInfo, model_folder: Path, artifacts: Artifacts) -> None:
+def check_failure(
+    method: MethodInfo,
+    model_folder: Path,
+    artifacts: Artifacts,
+    inputs: Settings | None = None,
+) -> None:
     """Check that a run whose `fit` raises becomes a record that says why."""
-    job = toy_job(method, model_folder, toy_task(taken(method)[0]), settings={"no_such_setting": 1})
+    settings = {**(inputs or {}), "no_such_setting": 1}
+    job = toy_job(method, model_folder, toy_task(taken(method)[0]), settings=settings)
     record, predictions = run_job(job, artifacts)
     _check(
         record.status == "failed" and predictions is None,

@@ -47,6 +47,12 @@ Share = float
 (`Share`)."""
 
 
+ModelName = str
+DataFile = str
+"""Annotations of a setting that names a model (as `--student` does) or a file: its value has their
+name and content hash as text (`fewbench.registry.named_inputs`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """One item of a task.

@@ -95,6 +95,15 @@ def reproduce(
             rich_help_panel=RUNS,
         ),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--setting",
+            metavar="NAME=VALUE",
+            help="a setting of all methods that have one of this name; may be repeated",
+            rich_help_panel=RUNS,
+        ),
+    ] = None,
     methods: MethodsOption = None,
     tasks: TasksOption = None,
     seeds: SeedsOption = None,
@@ -152,7 +161,7 @@ def reproduce(
     )
     models = stand_ins(student, teacher)
     wanted = part.of(printed.numbers)
-    cells = plan_cells(printed, models, Known(), protocol=protocol, numbers=wanted)
+    cells = plan_cells(printed, models, Known(settings or ()), protocol=protocol, numbers=wanted)
     request = Request(
         methods=(),
         tasks=(),

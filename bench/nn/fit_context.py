@@ -22,6 +22,7 @@ from fewbench.nn.optimizer import Rates
 from fewbench.nn.serialize import duplicate, unpack
 from fewbench.nn.task_model import TaskModel
 from fewbench.nn.trainer import History, Loss, train
+from fewbench.registry.named_inputs import NamedInput
 from fewbench.registry.protocol import Protocol
 from fewbench.store.artifacts import Artifacts, Built, Supplies
 from fewbench.types import CorpusRef, Json, ModelRef, Split, Task
@@ -101,6 +102,10 @@ class PrepareContext:
         ref = self._asked(role)
         assert isinstance(ref, ModelRef)
         return self._models.fresh(ref)
+
+    def named_backbone(self, named: NamedInput) -> Backbone:
+        """Return a fresh copy of the pretrained model that a setting names."""
+        return self._models.fresh(named.model)
 
     def documents(self) -> Iterator[Document]:
         """Yield the corpus's documents, each a list of sentences.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from fewbench.errors import LONGEST, BenchError, shortened
 from fewbench.registry.groups import method_groups
 from fewbench.registry.methods import MethodInfo, known_methods, method_name
+from fewbench.registry.named_inputs import INPUTS
 from fewbench.registry.pipeline import PLUS, check_order, pipeline
 from fewbench.types import Json
 
@@ -171,6 +172,8 @@ def _value(method: MethodInfo, name: str, text: str) -> Any:
         value = text
     kinds = _kinds(method.annotations.get(name, ""), default)
     for kind in kinds:
+        if kind in INPUTS and value is not None:
+            return INPUTS[kind](text)
         fits, fitted = _fitted(kind, value, default)
         if fits:
             return fitted
@@ -186,12 +189,14 @@ def _value(method: MethodInfo, name: str, text: str) -> Any:
 def _kinds(annotation: str, default: Any) -> list[str]:
     """Return the kinds an annotation names; what it does not say, the default's type says."""
     kinds = [kind.strip() for kind in re.split(r"\|(?![^\[]*\])", annotation)]
-    known = [
-        kind for kind in kinds if kind in BOUNDS or kind in _PLAIN or kind.startswith("Literal[")
-    ]
+    known = [kind for kind in kinds if _is_known(kind)]
     if [kind for kind in known if kind != "None"]:
         return known
     return [*known, _name(type(default))] if default is not None else [*known, ANY]
+
+
+def _is_known(kind: str) -> bool:
+    return kind in BOUNDS or kind in INPUTS or kind in _PLAIN or kind.startswith("Literal[")
 
 
 ANY = "any value"

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from fewbench.io.checked_json import plain
 from fewbench.registry.methods import MethodInfo
+from fewbench.registry.named_inputs import names_input
 from fewbench.registry.protocol import Protocol
 from fewbench.types import Example, Inputs, K, Prompt, Rows, Settings, Task
 
@@ -115,6 +116,8 @@ def settings_hash(
 ) -> str:
     """Return a hash of a method's settings: the fixed ones, and the defaults of the others.
 
+    A setting that names a model or a file is left out where it names none.
+
     For methods that read the task's other prompts, these are part of it: the task's definition,
     which runs of all methods share, covers the prompt in use alone. So is the revision of the
     labelled rows of another task (`rows`), which a setting names.
@@ -122,6 +125,9 @@ def settings_hash(
     settings = {**method.settings, **fixed}
     if rows:
         settings["rows.revision"] = rows
+    for name, annotation in method.annotations.items():
+        if names_input(annotation) and settings[name] is None:
+            del settings[name]
     if "prompts" in method.needs:
         settings["task.prompts"] = [list(prompt) for prompt in prompts]
     return _hash(settings)

@@ -187,8 +187,8 @@ def test_models_that_are_not_named_are_a_reason(known):
 
 
 def test_a_mean_needs_all_numbers_that_it_is_over(known):
-    augmented = row_of(planned("smash 2", known), "dR-b distill bt10")
-    assert {cell.reason for cell in augmented.cells} == {NO_METHOD}
+    adapted = row_of(planned("ppt 4", known), "English Tasks, PT (410K): LM Adaption")
+    assert {cell.reason for cell in adapted.cells} == {NO_METHOD}
     plan = planned("prompt-distiller 1", known)
     row = row_of(plan, "PT: Prompt-KD")
     assert row.cells[-1].how == "average" and len(row.parts()) == 8

@@ -66,9 +66,14 @@ class TeacherRow(NamedTuple):
 
 
 class Known:
-    """The methods and tasks of this installation, read once for many tables."""
+    """The methods and tasks of this installation, read once for many tables.
 
-    def __init__(self) -> None:
+    Args:
+        given: `NAME=VALUE` of settings that all methods get which have one of that name.
+    """
+
+    def __init__(self, given: Sequence[str] = ()) -> None:
+        self._given = given
         self._methods = methods_of(())
         self.declared = declared(task_files())
         self._chosen: dict[str, Chosen] = {}
@@ -82,6 +87,19 @@ class Known:
         if method not in self._chosen:
             (self._chosen[method],) = choose_methods([method], self._methods)
         return self._chosen[method]
+
+    def typed(self, method: str) -> str:
+        """Return a method of a table as its user types it, with the settings that were given.
+
+        Raises:
+            BenchError: an unknown method or setting.
+        """
+        chosen = self.choice(method)
+        for setting in self._given:
+            name = setting.partition("=")[0]
+            if name in chosen.method.settings and name not in chosen.settings:
+                method += f",{setting}" if ":" in method else f":{setting}"
+        return method
 
 
 def plan_cells(
@@ -152,14 +170,15 @@ class _Mapper:
         Raises:
             BenchError: there are none, and why.
         """
-        choice = self._known.choice(number.method)
+        method = self._known.typed(number.method)
+        choice = self._known.choice(method)
         task = self._task(number)
         _check_fit(number, choice, task, how)
         k = k_option(number.k)
         protocol = self._for_full if is_full(k) else self.protocol
         check_fits([parse_k(k)] if k else [], get_protocol(protocol))
         student, teacher = self._stand_ins(number, choice)
-        place = number.method, task.full_name, number.template
+        place = method, task.full_name, number.template
         return CellRuns(*place, k, protocol, student, teacher)
 
     def _other_teacher(self, number: Published) -> CellRuns | None:
