@@ -29,14 +29,15 @@ from fewbench.nn.fit_context import FitContext, Models
 from fewbench.nn.serialize import pack, unpack
 from fewbench.nn.task_model import TaskModel
 from fewbench.registry.methods import MethodInfo, methods
-from fewbench.registry.needs import needing
+from fewbench.registry.needs import needing, rows_of
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.protocol import Protocol
 from fewbench.registry.protocols import get_protocol
 from fewbench.registry.settings import bind
+from fewbench.registry.tasks import choose_tasks
 from fewbench.runner.jobs import Job, Plan, Preparation
 from fewbench.runner.maker import JobData, JobMaker
-from fewbench.runner.preflight import ask_method
+from fewbench.runner.preflight import is_refused
 from fewbench.runner.run import carry_out, prepare
 from fewbench.runner.steps import fit
 from fewbench.store.artifacts import Artifacts
@@ -157,12 +158,18 @@ def toy_job(
     keep: bool = False,
     labelled: Mapping[str, LabelledRows] | None = None,
 ) -> Job:
-    """Return a job on a toy task; the model is student and teacher, the corpus the embedded one."""
+    """Return a job on a toy task; the model is student and teacher, the corpus the embedded one.
+
+    The labelled rows of another task are those of the demo, unless they are given.
+    """
     task, protocol = task or toy_task("single"), protocol or toy_protocol()
     rows, model = toy_rows(task), find_model(str(model_folder), offline=True)
     corpus = corpus_ref(None) if "corpus" in needing(method, settings or {}).needs else None
     models = {"student": model, "teacher": model}
-    maker = JobMaker(protocol, methods(), models, corpus, labelled=labelled or {})
+    if labelled is None:
+        (demo,) = choose_tasks(["demo-sentiment"])
+        labelled = {rows_of(method, settings or {}): LabelledRows(demo, None, True, "demo")}
+    maker = JobMaker(protocol, methods(), models, corpus, labelled=labelled)
     split = make_split(task, rows, k, seed)
     scorer = Scorer(task, rows.test)
     return maker.job(
@@ -349,14 +356,14 @@ def check_preset(
     artifacts: Artifacts,
     inputs: Settings | None = None,
 ) -> None:
-    """Check that a run with a preset succeeds, unless the method refuses such a small model."""
+    """Check that a run with a preset succeeds, unless the method refuses what there is to try it.
+
+    That may be such a small model, or the demo's rows.
+    """
     settings = {**(inputs or {}), **method.presets[preset]}
     job = toy_job(method, model_folder, toy_task(taken(method)[0]), settings=settings)
-    if method.checks:
-        try:
-            ask_method(job, Models(torch.device("cpu")))
-        except BenchError:
-            return
+    if is_refused(job, Models(torch.device("cpu"))):
+        return
     record, _ = run_job(job, artifacts)
     _check(record.status == "ok", method, f"a run of the preset '{preset}' failed: {record.error}")
 

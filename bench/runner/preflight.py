@@ -133,6 +133,18 @@ def ask_preparation(preparation: Preparation, models: Models) -> None:
         raise _broken(what, str(method.file), error) from error
 
 
+def is_refused(job: Job, models: Models) -> bool:
+    """True if a method's own checks refuse a job, or what it prepares."""
+    try:
+        if job.method.checks:
+            ask_method(job, models)
+        if job.preparation is not None and job.method.prepare_checks:
+            ask_preparation(job.preparation, models)
+    except BenchError:
+        return True
+    return False
+
+
 def check_models(job: Job, models: Models) -> None:
     """Load a job's models and check that its task fits them.
 
