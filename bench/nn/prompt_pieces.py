@@ -38,9 +38,14 @@ def tokenise(tokenizer: Any, texts: Sequence[str], *, goes_on: bool) -> list[lis
 
 
 def word_pieces(tokenizer: Any, word: str) -> list[int]:
-    """Tokenize a label word as in running text: after a space, but before punctuation."""
+    """Tokenize a label word as in running text: after a space, but before punctuation.
+
+    A Chinese word stands after no space: a boundary that the tokenizer puts before it goes.
+    """
     text = word if word[0] in "<[.," or puts_boundary(tokenizer) else " " + word
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if "\u4e00" <= word[0] <= "\u9fff" and len(ids) > 1:
+        return _without_boundary(tokenizer, ids)
     return ids
 
 

@@ -1,4 +1,4 @@
-"""Encoder-decoders (T5): the mask is the first sentinel, and the decoder predicts its content.
+"""Encoder-decoders (T5, mT5): the mask is the first sentinel, and the decoder predicts its content.
 
 smash, appendix A: a prompt is an example of T5's span corruption, "x1? <extra_id_0>, x2 </s>"; the
 decoder's first token is always <extra_id_0>, so label words are scored as its second. A sequence
@@ -10,6 +10,7 @@ Axes: S sequences, T positions, N tokens, d width, W words, V vocabulary.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewbench.data.template import Piece, piece_text
+from fewbench.data.tokenizer_check import BOUNDARY
 from fewbench.errors import ModelError
 from fewbench.nn.backbone import Backbone, FocusedEmbedding
 from fewbench.nn.batch import Batch, Encoded, Tokens
@@ -29,6 +31,9 @@ from fewbench.registry.pretrained import ENCODER_DECODER
 from fewbench.types import Example
 
 SENTINEL = "<extra_id_0>"
+SPELT = (SENTINEL, BOUNDARY + SENTINEL)
+"""The sentinel as T5's vocabulary has it, and as mT5's: a piece that begins with a boundary."""
+ANY_SENTINEL = re.compile(r"<(?=extra_id_\d+>)")
 
 
 class Seq2SeqBackbone(Backbone):
@@ -50,9 +55,11 @@ class Seq2SeqBackbone(Backbone):
                 where=where,
                 allowed=ENCODER_DECODER,
             )
-        if not self.tokenizer.is_fast or SENTINEL not in self.tokenizer.get_vocab():
+        vocabulary = self.tokenizer.get_vocab()
+        sentinels = [spelt for spelt in SPELT if spelt in vocabulary]
+        if not self.tokenizer.is_fast or not sentinels:
             raise ModelError(f"the tokenizer is not fast, or has no token {SENTINEL}", where=where)
-        self.tokenizer.mask_token = SENTINEL
+        self.tokenizer.mask_token = sentinels[0]
 
     @property
     def places(self) -> int:
@@ -91,8 +98,11 @@ class Seq2SeqBackbone(Backbone):
         return done.hidden_states if every else (done.last_hidden_state,)
 
     def _before_vocabulary(self, batch: Batch) -> Tensor:
-        """Return the input of the vocabulary projection, [S, d]; T5 scales it if it is tied."""
-        scaled = getattr(
+        """Return the input of the vocabulary projection, [S, d]; T5 scales it if it is tied.
+
+        mT5 has a projection of its own, whatever transformers 5 says of its configuration.
+        """
+        scaled = self.config.model_type != "mt5" and getattr(
             self.config, "scale_decoder_outputs", self.config.tie_word_embeddings
         )  # transformers 5, 4
         return self.read(batch) * (self.config.d_model**-0.5 if scaled else 1.0)
@@ -133,12 +143,13 @@ class Seq2SeqPromptModel(PromptModel):
         """Return token ids by piece of the template; a token belongs to its last character's."""
         tokenizer = self.backbone.tokenizer
         pairs = pairwise((Piece("literal", ""), *self.pieces))
-        texts = [
-            piece_text(piece, before, example, SENTINEL)
-            if piece.kind == "mask"
-            else self._plain(piece_text(piece, before, example))
-            for before, piece in pairs
-        ]
+        texts: list[str] = []
+        for before, piece in pairs:
+            if piece.kind == "mask":
+                text = piece_text(piece, before, example, SENTINEL)
+                texts.append(self._after(texts, text))
+            else:
+                texts.append(self._plain(piece_text(piece, before, example)))
         owners = [number for number, text in enumerate(texts) for _ in text]
         given = dict(
             add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=False
@@ -152,12 +163,18 @@ class Seq2SeqPromptModel(PromptModel):
         parts[mask] = [tokenizer.mask_token_id]
         return parts
 
+    def _after(self, texts: Sequence[str], sentinel: str) -> str:
+        """Put a space before a sentinel that is a piece only after one (mT5), if there is none."""
+        is_bare = not "".join(texts)[-1:].isspace() and not sentinel[:1].isspace()
+        has_boundary = self.backbone.tokenizer.mask_token.startswith(BOUNDARY)
+        return f" {sentinel}" if has_boundary and is_bare else sentinel
+
     def _plain(self, text: str) -> str:
-        """Put a space into whatever in a text is spelt like a special token."""
+        """Put a space into whatever in a text is spelt like a special token or a sentinel."""
         for token in self.backbone.tokenizer.added_tokens_decoder.values():
             if token.special and token.content in text:
                 text = text.replace(token.content, f"{token.content[:1]} {token.content[1:]}")
-        return text
+        return ANY_SENTINEL.sub("< ", text)
 
     def _join(self, parts: list[list[int]]) -> Encoded:
         whole = super()._join(parts)

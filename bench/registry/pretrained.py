@@ -16,7 +16,7 @@ from fewbench.types import BackboneKind, Json, ModelRef
 EMBEDDED = Path(__file__).parent / "models"
 CAUSAL = ("gpt2", "gpt_neox", "llama", "opt")
 """The model types read from left to right that are known here."""
-ENCODER_DECODER = ("t5",)
+ENCODER_DECODER = ("t5", "mt5")
 """The types of encoder-decoders that are known here."""
 
 
