@@ -25,6 +25,7 @@ from fewbench.nn.fit_context import Models
 from fewbench.nn.kinds import prompt_model
 from fewbench.registry.methods import task_files
 from fewbench.registry.pretrained import find_model
+from fewbench.registry.tasks import choose_tasks
 from fewbench.testing import toy_task
 from fewbench.types import Example
 
@@ -141,6 +142,24 @@ class TestReadAs:
         declared_prompt = with_prompt(task, "ppt-hybrid" if "ppt-hybrid" in names else "own")
         read = read_as(task, **(PLAIN | {"hybrid": True}))
         assert (read.template, read.words) == (declared_prompt.template, declared_prompt.words)
+
+    @pytest.mark.parametrize("suite", ["ppt-en", "ppt-zh"])
+    def test_every_task_of_the_paper_is_read_by_table_1_of_appendix_d(self, suite):
+        """Its three formats in two languages, behind the soft prompt P; tnews is read unified."""
+        printed = {
+            ("ppt-en", "pair"): "Question: {0}? {mask}. {1}",
+            ("ppt-en", "choice"): "We ask {0} {1}? {options}. The answer is {mask}.",
+            ("ppt-en", "single"): "{0}. It was {mask}.",
+            ("ppt-zh", "pair"): "问题：{0}？{mask}。{1}",
+            ("ppt-zh", "choice"): "问题：{0} {1}？{options|chinese}。答案是：{mask}。",
+            ("ppt-zh", "single"): "{0}。这很{mask}。",
+        }
+        settings = PLAIN | {"hybrid": True, "chinese": suite == "ppt-zh"}
+        for task in choose_tasks([suite]):
+            template = printed[suite, task.format]
+            if len(task.source.texts) == 1:  # a query without a passage
+                template = template.replace("{0} {1}", "{0}")
+            assert read_as(task, **settings).template == template, task.name
 
     def test_five_stars_are_read_with_the_words_of_the_form(self):
         tasks = declared(task_files()).tasks
