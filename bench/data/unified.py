@@ -24,7 +24,7 @@ task's labels.
 
 ONE_CHARACTER = 10
 """Chinese numerals above ten are no one character, so more options than that are counted in letters
-(no paper does).
+(ppt has TNews's 14 in Table 5, and does not say how they are counted).
 """
 
 

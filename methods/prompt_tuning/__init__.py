@@ -59,7 +59,7 @@ def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: A
         raise BenchError(
             f"LM adaptation of {student.ref.name}, whose words are masked, not said one by one",
             where=student.ref.path,
-            allowed="encoder-decoders (T5)",
+            allowed="encoder-decoders (T5, mT5)",
             fix="--student with an encoder-decoder, or prompt-tuning without lm_adapted",
         )
 
