@@ -71,13 +71,7 @@ FORMS: Mapping[Kind, Mapping[str, Any]] = {
         words=(("terrible",), ("great",)),
         bounds=(0.0, 5.0),
     ),
-    "span": dict(
-        labels=("answer", "no-answer"),
-        template="",
-        words=((), ()),
-        metric="token_f1",
-        metrics=("exact_match",),
-    ),
+    "span": dict(labels=("answer", "no-answer"), template="", words=((), ()), metric="token_f1"),
 }
 
 

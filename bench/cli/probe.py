@@ -140,6 +140,7 @@ def _report(
         "version": facts.version,
         "facts": len(facts.facts),
         "duplicates": facts.duplicates,
+        "unasked": facts.unasked,
         "limit": facts.limit,
         "seed": facts.seed,
         "files": [dict(file) for file in facts.files],
@@ -201,6 +202,7 @@ def _show(
     again = f", {facts.duplicates} of them repeated" if facts.duplicates else ""
     say_wrapped(
         f"{facts.name}: {len(facts.facts)} facts{again}, {len(facts.relations)} relations{sampled}"
+        + _unasked(facts)
     )
     recalls = {name: result.recalls for name, result in results.items()}
     if len(recalls) == 1:
@@ -222,6 +224,10 @@ def _show(
             "its own vocabulary):"
         )
         _show_models(common)
+
+
+def _unasked(facts: FactSet) -> str:
+    return f"; {facts.unasked} rows left out" if facts.unasked else ""
 
 
 def _cells(recall: Recall) -> list[str]:

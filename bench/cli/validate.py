@@ -143,13 +143,12 @@ def _filled(task: FactTask, data: Path | None) -> list[str]:
     from fewbench.data.facts import find_file, read_facts
 
     try:
-        find_file(task, task.facts, data)
+        for name in task.files:
+            find_file(task, name, data)
     except BenchError as error:
         return [f"facts not read: {error.problem}"]
     read = read_facts(task, data)
-    first = read.facts[0]
-    relation = next(relation for relation in read.relations if relation.id == first.relation)
-    shown = relation.fill(first.subject, f"[{first.object}]")
+    shown = next(read.texts(f"[{read.facts[0].object}]"))
     return [
         f"{len(read.facts)} facts of {len(read.relations)} relations, "
         f"{read.duplicates} of them repeated",

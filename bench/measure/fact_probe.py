@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fewbench.data.facts import FactSet
+from fewbench.data.facts import Fact, FactSet
 from fewbench.errors import BenchError, ModelError
 from fewbench.measure.fact_scores import LEFT_OUT, Recalls, recalls
 from fewbench.nn.batch import Encoded, Tokens, by_length, collate
@@ -108,12 +108,8 @@ def prepare(tokenizer: Any, facts: FactSet) -> Questions:
     Raises:
         BenchError: a text already has a mask token, or no object is one token.
     """
-    relations = {relation.id: relation for relation in facts.relations}
     numbers: dict[str, int] = {}
-    text_of = []
-    for fact in facts.facts:
-        text = relations[fact.relation].fill(fact.subject, tokenizer.mask_token)
-        text_of.append(numbers.setdefault(text, len(numbers)))
+    text_of = [numbers.setdefault(text, len(numbers)) for text in facts.texts(tokenizer.mask_token)]
     texts = tuple(_encoded(tokenizer, list(numbers)))
     masked = [texts[number].sequences[0] for number in text_of]
     tokens = np.array(_object_tokens(tokenizer, facts, masked), np.int64)
@@ -128,20 +124,24 @@ def prepare(tokenizer: Any, facts: FactSet) -> Questions:
 def _object_tokens(tokenizer: Any, facts: FactSet, masked: Sequence[Tokens]) -> list[int]:
     """Return the token id of each fact's object, or `NO_TOKEN`.
 
-    An object is tokenised once per relation, in the text of the first fact that has it.
+    An object is tokenised once per relation, in the text of the first fact that has it, and in each
+    sentence of a fact's own.
     """
-    relations = {relation.id: relation for relation in facts.relations}
-    first_rows: dict[tuple[str, str], int] = {}
+    first_rows: dict[tuple[str, ...], int] = {}
     filled = []
-    for row, fact in enumerate(facts.facts):
-        if (fact.relation, fact.object) not in first_rows:
-            first_rows[fact.relation, fact.object] = row
-            filled.append(relations[fact.relation].fill(fact.subject, fact.object))
-    tokens: dict[tuple[str, str], int] = {}
+    for row, (fact, text) in enumerate(zip(facts.facts, facts.texts(), strict=True)):
+        if _place(fact) not in first_rows:
+            first_rows[_place(fact)] = row
+            filled.append(text)
+    tokens: dict[tuple[str, ...], int] = {}
     texts = tokenizer(filled)["input_ids"]
     for (place, row), ids in zip(first_rows.items(), texts, strict=True):
         tokens[place] = _object_token(masked[row], ids, tokenizer.unk_token_id)
-    return [tokens[fact.relation, fact.object] for fact in facts.facts]
+    return [tokens[_place(fact)] for fact in facts.facts]
+
+
+def _place(fact: Fact) -> tuple[str, ...]:
+    return fact.relation, fact.object, fact.sentence
 
 
 def ask(model: nn.Module, questions: Questions, *, batch: int | None = None) -> ProbeResult:

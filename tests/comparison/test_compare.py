@@ -28,9 +28,7 @@ def test_a_method_far_better_on_five_seeds_is_told_to_be(add, store):
         add("new", seed, 0.9), add("old", seed, 0.6)
     (row,) = versus(store).rows
     assert row.verdict == "better" and row.low > 0.1 and row.p < 0.01 and row.tally == (5, 0, 0)
-    assert (
-        row.items == len(Labels(None).of(of(store, "new")[0]).labels) and row.test == "permutation"
-    )
+    assert row.items == len(Labels(None).of(of(store, "new")[0]).rows) and row.test == "permutation"
     assert (
         row.difference == pytest.approx(row.first - row.second)
         and row.low < row.difference < row.high

@@ -38,7 +38,7 @@ MEASURED: dict[str, How] = {
 
 NOT_MEASURED = {
     "unstated": "the paper does not name the metric",
-    "mrr": "facts are asked of a model, no method is trained: bench probe lama measures this",
+    "mrr": "facts are asked of a model, no method is trained: bench probe measures this (lama, …)",
     "train_minutes": "time on the paper's machine; bench show KEY tells a run's own",
     "peak_memory_gb": "memory on the paper's machine; bench show KEY tells a run's own",
 }
