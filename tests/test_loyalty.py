@@ -146,7 +146,7 @@ class TestRuns:
         store.save(record, Predictions(("test-0",), values=np.ones(1, np.float32)))
         stored = store.get(record.run)
         assert stored is not None
-        with pytest.raises(BenchError, match="regression"):
+        with pytest.raises(BenchError, match="answers by values"):
             between(stored, stored, store)
 
     def test_a_student_leads_to_its_own_teacher(self, store: Store):
