@@ -40,7 +40,7 @@ def line_of(work: Work, outcome: Outcome) -> str:
     return f"{work.title}  {metric} {100 * record.finished_score:.1f}{elsewhere}"
 
 
-class Tally(Watcher):
+class RunTally(Watcher):
     """Counts what was done, here and elsewhere, and how long nothing but waiting was left."""
 
     def __init__(self, total: int) -> None:
@@ -94,7 +94,7 @@ def waiting_for(claims: Sequence[Claim]) -> str:
 class Lines(Watcher):
     """A line per finished work, and one when there is something else to wait for."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: RunTally) -> None:
         self._tally = tally
         self._awaited: set[str] = set()
 
@@ -151,7 +151,7 @@ class Screen(Watcher):
 
 
 @contextmanager
-def shown(tally: Tally) -> Iterator[Watcher]:
+def shown(tally: RunTally) -> Iterator[Watcher]:
     """Show works that a tally counts: bars on a terminal, else lines."""
     if not sys.stderr.isatty():
         yield Lines(tally)

@@ -223,7 +223,7 @@ def carry_out(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun) -> b
 
 
 def _carry_out(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun) -> int:
-    from fewbench.cli.progress import Tally, shown
+    from fewbench.cli.progress import RunTally, shown
     from fewbench.runner.jobs import Job
     from fewbench.runner.local import choose_device, execute
     from fewbench.runner.trackers import open_trackers
@@ -237,7 +237,7 @@ def _carry_out(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun) -> 
         f"{len(runs)} runs, {sum(len(job.trials) for job in runs)} trials{prepared}; "
         f"records go to {store.runs}"
     )
-    tally = Tally(len(works))
+    tally = RunTally(len(works))
     device = choose_device(how.device)
     trackers = Watchers(*open_trackers(how.track))
     with shown(tally) as screen, closing(trackers):

@@ -88,7 +88,7 @@ def status(
     """Show what is done, under way, failing and left in a results folder.
 
     With options that say which runs are meant, as those of bench run, what is left of them is
-    counted, and how long it will take. Nothing is run or written.
+    counted, and how long it will take.
     """
     from fewbench.cli.requests import requests_of
     from fewbench.cli.run import cores, planned
@@ -155,8 +155,8 @@ def _summary(overview: Overview, *, planned: bool) -> str:
     if not counts.left + counts.under_way:
         return text
     if overview.seconds is None:
-        return f"{text}; no earlier runs to estimate the time from"
-    return f"{text}; about {shown_time(overview.seconds)} to go, by like runs"
+        return f"{text}\nno earlier runs to estimate the time from"
+    return f"{text}\nabout {shown_time(overview.seconds)} to go, by the records of like runs"
 
 
 def _show_claims(claims: Sequence[Claim]) -> None:

@@ -36,6 +36,9 @@ EXTRAS = {
     "slurm": "submitit",
     "energy": "codecarbon",
     "pages": "playwright",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "trackio": "trackio",
 }
 
 

@@ -29,7 +29,7 @@ from fewbench.runner.jobs import Job, Plan
 from fewbench.runner.maker import JobData, JobMaker
 from fewbench.store.inputs import exact_hash, row_hashes, task_hash
 from fewbench.store.record import Record
-from fewbench.store.store import Stamp, Store, Stored
+from fewbench.store.store import Stamp, StampedRecord, Store
 from fewbench.types import K, ModelRef, Task
 
 STUDENT, TEACHER = "fewbench-micro", "fewbench-mini"
@@ -173,7 +173,7 @@ def _prompted(request: Request, task: Task) -> list[Task]:
     return [with_prompt(task, name) for name in request.templates or (OWN,)]
 
 
-def _stored(jobs: Iterable[Job], store: Store) -> dict[str, Stored]:
+def _stored(jobs: Iterable[Job], store: Store) -> dict[str, StampedRecord]:
     """Return the records of jobs and of the runs that train their teachers, by key."""
     found = {}
     for job in jobs:

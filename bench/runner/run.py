@@ -26,7 +26,7 @@ from fewbench.runner.environment import checkpoint_seconds, peak_memory_mib
 from fewbench.runner.faults import disk_fault, reason, text_of, trace
 from fewbench.runner.jobs import Job, Preparation
 from fewbench.runner.verdict import judge
-from fewbench.runner.watched import Tell, Watch, WatchedCheckpoints, WatchedFitContext
+from fewbench.runner.watched import Tell, TrainingWatch, WatchedCheckpoints, WatchedFitContext
 from fewbench.store.artifacts import Artifacts
 from fewbench.store.record import Record
 from fewbench.types import Example, Json, Predictions, Predictor, Settings
@@ -82,7 +82,7 @@ def attempt(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            run = _search_and_test(job, models, artifacts, Watch(tell, len(job.trials)))
+            run = _search_and_test(job, models, artifacts, TrainingWatch(tell, len(job.trials)))
             timing = {"total_seconds": _since(started), "peak_memory_mib": peak_memory_mib()}
             report = {
                 "status": "ok",
@@ -163,7 +163,7 @@ def _save(artifacts: Artifacts, key: str, manifest: Settings, content: bytes) ->
 
 
 def _search_and_test(
-    job: Job, models: Models, artifacts: Artifacts | None, watch: Watch
+    job: Job, models: Models, artifacts: Artifacts | None, watch: TrainingWatch
 ) -> Attempt:
     run = Attempt()
     kept = _checkpoints(job, models, artifacts, watch)
@@ -183,7 +183,7 @@ def _search_and_test(
 
 
 def _checkpoints(
-    job: Job, models: Models, artifacts: Artifacts | None, watch: Watch
+    job: Job, models: Models, artifacts: Artifacts | None, watch: TrainingWatch
 ) -> Checkpoints | None:
     """Return the place of a run's checkpoints, beside the artifacts."""
     if artifacts is None:
@@ -198,7 +198,7 @@ def _fit(
     models: Models,
     artifacts: Artifacts | None,
     kept: Checkpoints | None,
-    watch: Watch,
+    watch: TrainingWatch,
 ) -> tuple[Predictor, Json]:
     """Fit a trial; return its predictor and its notes. The split seed seeds it, too (LM-BFF)."""
     seed = job.run.seed
@@ -221,7 +221,7 @@ def _trial(
     models: Models,
     artifacts: Artifacts | None,
     kept: Checkpoints | None,
-    watch: Watch,
+    watch: TrainingWatch,
     run: Attempt,
 ) -> None:
     """Fit once and score on dev."""

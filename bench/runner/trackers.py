@@ -24,7 +24,7 @@ from fewbench.types import Json
 
 
 class Tracker(Watcher):
-    """What all trackers have in common: a run of theirs for each of ours, losses and scores in it.
+    """A run of the tracker for each of ours, with its losses and scores.
 
     Args:
         place: the folder or the project.
@@ -137,6 +137,7 @@ class WeightsAndBiases(Tracker):
             group=job.task.full_name,
             config=facts_of(job),
             reinit="create_new",
+            settings={"console": "off", "silent": True},
         )
 
     def log(self, run: Any, numbers: Mapping[str, float], step: int) -> None:
@@ -173,7 +174,7 @@ TRACKERS: Mapping[str, type[Tracker]] = {
 
 
 def facts_of(job: Job) -> Json:
-    """Return what a tracker may sort runs by."""
+    """Return the facts that a tracker may sort runs by."""
     run = job.run
     models = {"student": run.student, "teacher": run.teacher}
     return {

@@ -1,4 +1,4 @@
-"""Watch a training from outside: count its updates, and tell of its last loss and dev score.
+"""Count the updates of a training from outside, and tell of its last loss and dev score.
 
 No number changes: the loss is computed as before and looked at now and then. The training loop is
 not touched, for its code is part of every method's hash.
@@ -48,7 +48,7 @@ class Teller:
             os.write(self._number, json.dumps(progress_json(progress)).encode() + b"\n")
 
 
-class Watch:
+class TrainingWatch:
     """Counts the updates of a run's trainings, and tells of them.
 
     Args:
@@ -110,7 +110,12 @@ class WatchedCheckpoints(Checkpoints):
     """Checkpoints that tell which update a training goes on from."""
 
     def __init__(
-        self, artifacts: Artifacts, key: str, device: torch.device, every: float, watch: Watch
+        self,
+        artifacts: Artifacts,
+        key: str,
+        device: torch.device,
+        every: float,
+        watch: TrainingWatch,
     ) -> None:
         super().__init__(artifacts, key, device, every)
         self._watch = watch
@@ -126,7 +131,7 @@ class WatchedCheckpoints(Checkpoints):
 class WatchedFitContext(FitContext):
     """The context of a method's `fit` whose trainings are watched; `watch` is set by its maker."""
 
-    watch: Watch
+    watch: TrainingWatch
 
     def train(
         self,

@@ -1,4 +1,4 @@
-"""What wants to know how works go on: a progress bar, a log, an experiment tracker."""
+"""Hear how works go on: the callback of progress bars, logs and experiment trackers."""
 
 from __future__ import annotations
 

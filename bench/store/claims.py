@@ -63,7 +63,7 @@ class Claim(NamedTuple):
     @property
     def by(self) -> str:
         """The holder for people."""
-        return self.holder.title if self.holder else f"see {self.file}"
+        return self.holder.title if self.holder else "unknown"
 
 
 class _Seen(NamedTuple):

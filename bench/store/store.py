@@ -42,7 +42,7 @@ class Stamp(NamedTuple):
     changed: int
 
 
-class Stored(NamedTuple):
+class StampedRecord(NamedTuple):
     """A record and the state of its file."""
 
     record: Record
@@ -124,7 +124,7 @@ class Store:
         """
         return self._lookup(run)[1]
 
-    def stored(self, run: Run) -> Stored | None:
+    def stored(self, run: Run) -> StampedRecord | None:
         """Return the record of a run as `get` does, with the state of its file.
 
         Raises:
@@ -137,7 +137,7 @@ class Store:
             status = file.stat()
         except FileNotFoundError:
             return None
-        return Stored(record, Stamp(status.st_ino, status.st_mtime_ns))
+        return StampedRecord(record, Stamp(status.st_ino, status.st_mtime_ns))
 
     def records(self) -> Iterator[Record]:
         """Yield all intact records, by path. The others are listed in `damaged`."""

@@ -226,10 +226,10 @@ def test_progress_is_heard_and_changes_no_number(store, tiny_model, monkeypatch)
 def test_updates_are_counted_through_micro_batches_trials_and_resumed_trainings():
     import os
 
-    from fewbench.runner.watched import Teller, Watch
+    from fewbench.runner.watched import Teller, TrainingWatch
 
     reader, writer = os.pipe()
-    watch = Watch(Teller(writer), 3)
+    watch = TrainingWatch(Teller(writer), 3)
     watch._told = 0.0
     for trial, resumed in ((0, 0), (1, 7)):
         watch.begin_trial(trial)
