@@ -17,13 +17,15 @@ from types import SimpleNamespace
 import pytest
 from conftest import PROJECT
 
+from fewbench.cli.progress import Lines, RunTally, Screen
 from fewbench.errors import BenchError
 from fewbench.runner import trackers
 from fewbench.runner.agenda import Outcome
 from fewbench.runner.plan import Request, make_plan
 from fewbench.runner.shards import Shard, parse_shard
 from fewbench.runner.verdict import failure
-from fewbench.store.claims import Claims
+from fewbench.store.claims import Claim, Claims
+from fewbench.store.holder import this_process
 from fewbench.store.progress import Progress
 from fewbench.store.store import Store
 
@@ -241,6 +243,7 @@ def library(monkeypatch):
     runs = []
 
     def init(**given):
+        print("a library's greeting")
         runs.append(FakeRun(**given))
         return runs[-1]
 
@@ -250,7 +253,7 @@ def library(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
-def test_a_tracker_hears_losses_and_scores(name, library, plan):
+def test_a_tracker_hears_losses_and_scores(name, library, plan, capsys):
     job = next(job for job in plan.jobs if job.run.method == "ft")
     (tracker,) = trackers.open_trackers([f"{name}:mine"])
     tracker.started(job)
@@ -267,6 +270,7 @@ def test_a_tracker_hears_losses_and_scores(name, library, plan):
     ]
     assert run.ended
     tracker.close()
+    assert capsys.readouterr() == ("", "a library's greeting\n")
 
 
 def test_a_tracker_that_fails_is_left_alone(library, plan, monkeypatch):
@@ -320,3 +324,55 @@ def test_a_tracker_that_is_not_installed(monkeypatch):
     with pytest.raises(BenchError, match="needs the package wandb") as caught:
         trackers.check_trackers(["wandb:mine"])
     assert "pip install 'fewbench[wandb]'" in str(caught.value)
+
+
+def bars():
+    """A terminal of 80 columns, and what it shows."""
+    import io
+
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=80)
+    made = Bars(
+        MofNCompleteColumn(), TextColumn("{task.description}", markup=False), console=console
+    )
+    return made, stream
+
+
+def test_a_terminal_shows_a_bar_for_each_run_under_way(plan):
+    job, other = plan.jobs[0], plan.jobs[1]
+    made, stream = bars()
+    screen = Screen(made, 2)
+    screen.started(job)
+    screen.progressed(job, Progress(2, 3, 10, 100, 0.5))
+    screen.progressed(other, Progress(1, 1, 1, 2, 0.5))  # has ended meanwhile
+    texts = [(task.description, task.completed, task.total) for task in made.tasks]
+    assert texts == [("1 under way", 0, 2), (f"{job.title} 2/3 0.500", 10, 100)]
+    screen.done(job, Outcome(failure(job, "oh [red]no", "cpu", 1)))
+    assert [(task.description, task.completed) for task in made.tasks] == [("0 under way", 1)]
+    assert f"FAILED {job.title}: oh [red]no" in stream.getvalue().replace("\n", " ")
+    theirs = Claim("d" * 32, PROJECT, "their run", this_process())
+    screen.waiting([theirs])
+    assert made.tasks[0].description.startswith("waiting for 1 under way elsewhere: their run (")
+
+
+def test_lines_and_a_tally_where_there_is_no_terminal(plan, capsys):
+    tally = RunTally(3)
+    lines = Lines(tally)
+    claims = [Claim(str(number) * 32, PROJECT, f"run {number}") for number in range(5)]
+    for watcher in (tally, lines):
+        watcher.waiting(claims)
+        watcher.waiting(claims[:2])
+        record = failure(plan.jobs[0], "no", "cpu", 1)
+        watcher.done(plan.jobs[0], Outcome(record, elsewhere=True))
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "waiting for 5 under way elsewhere: run 0 (unknown), run 1 (unknown), run 2 (unknown), "
+        "2 more",
+        f"[1/3] FAILED {plan.jobs[0].title}: no (done elsewhere) "
+        f"(bench show {plan.jobs[0].key[:8]})",
+    ]
+    assert tally.summary.startswith("0 done, 1 failed (1 elsewhere), 2 left (--fail-fast), in ")

@@ -83,6 +83,33 @@ ProtocolOption = Annotated[
         rich_help_panel=RUNS,
     ),
 ]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="a grid of runs in a TOML file; options given here take its place",
+        rich_help_panel=RUNS,
+    ),
+]
+TemplatesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        metavar="NAMES",
+        help="prompts by name, or own (bench validate shows them)",
+        rich_help_panel=RUNS,
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="part I of N, for machines that share no folder",
+        rich_help_panel=RUNS,
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(

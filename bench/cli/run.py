@@ -13,8 +13,8 @@ import typer
 from fewbench.cli.earlier import failed_earlier, of_older_code
 from fewbench.cli.options import (
     HOW,
-    RUNS,
     AllowOption,
+    ConfigOption,
     CorpusOption,
     DataOption,
     DeviceOption,
@@ -32,9 +32,11 @@ from fewbench.cli.options import (
     ResultsOption,
     RetryOption,
     SeedsOption,
+    ShardOption,
     StudentOption,
     TasksOption,
     TeacherOption,
+    TemplatesOption,
     ThreadsOption,
     TimeoutOption,
     WorkersOption,
@@ -67,15 +69,7 @@ class HowToRun(NamedTuple):
 
 
 def run(
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            metavar="FILE",
-            help="a grid of runs in a TOML file; options given here take its place",
-            rich_help_panel=RUNS,
-        ),
-    ] = None,
+    config: ConfigOption = None,
     methods: MethodsOption = None,
     tasks: TasksOption = None,
     k: KOption = None,
@@ -84,15 +78,7 @@ def run(
     teacher: TeacherOption = None,
     protocol: ProtocolOption = None,
     corpus: CorpusOption = None,
-    template: Annotated[
-        str | None,
-        typer.Option(
-            "--template",
-            metavar="NAMES",
-            help="prompts by name, or own (bench validate shows them)",
-            rich_help_panel=RUNS,
-        ),
-    ] = None,
+    template: TemplatesOption = None,
     data: DataOption = None,
     results: ResultsOption = Path("results"),
     device: DeviceOption = "auto",
@@ -100,15 +86,7 @@ def run(
     threads: ThreadsOption = 1,
     timeout: TimeoutOption = None,
     fail_fast: FailFastOption = False,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            "--shard",
-            metavar="I/N",
-            help="part I of N, for machines that share no folder",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
+    shard: ShardOption = None,
     track: Annotated[
         list[str] | None,
         typer.Option(

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from fewbench.cli.options import (
-    RUNS,
     AllowOption,
+    ConfigOption,
     CorpusOption,
     DataOption,
     DropLeaksOption,
@@ -24,9 +22,11 @@ from fewbench.cli.options import (
     ProtocolOption,
     ResultsOption,
     SeedsOption,
+    ShardOption,
     StudentOption,
     TasksOption,
     TeacherOption,
+    TemplatesOption,
     WorkersOption,
 )
 from fewbench.cli.out import fail_if_damaged, note, print_json, print_list, say, shown_time
@@ -43,15 +43,7 @@ SHOWN_FAILURES = 10
 
 
 def status(
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            metavar="FILE",
-            help="a grid of runs in a TOML file; options given here take its place",
-            rich_help_panel=RUNS,
-        ),
-    ] = None,
+    config: ConfigOption = None,
     methods: MethodsOption = None,
     tasks: TasksOption = None,
     k: KOption = None,
@@ -60,21 +52,8 @@ def status(
     teacher: TeacherOption = None,
     protocol: ProtocolOption = None,
     corpus: CorpusOption = None,
-    template: Annotated[
-        str | None,
-        typer.Option(
-            "--template",
-            metavar="NAMES",
-            help="prompts by name, or own (bench validate shows them)",
-            rich_help_panel=RUNS,
-        ),
-    ] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            "--shard", metavar="I/N", help="part I of N of these runs", rich_help_panel=RUNS
-        ),
-    ] = None,
+    template: TemplatesOption = None,
+    shard: ShardOption = None,
     data: DataOption = None,
     results: ResultsOption = Path("results"),
     workers: WorkersOption = None,

@@ -8,8 +8,10 @@ warning, and the runs go on.
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -92,7 +94,8 @@ class Tracker(Watcher):
         if self._failed:
             return
         try:
-            value = call(*given)
+            with redirect_stdout(sys.stderr):  # stdout is for the command's data
+                value = call(*given)
         except Exception as error:  # whatever it is, it is not the runs' failure
             self._failed = True
             text = f"{type(error).__name__}: {error}".splitlines()[0]
