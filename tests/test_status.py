@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -17,7 +18,6 @@ from types import SimpleNamespace
 import pytest
 from conftest import PROJECT
 
-from fewbench.cli.progress import Lines, RunTally, Screen
 from fewbench.errors import BenchError
 from fewbench.runner import trackers
 from fewbench.runner.agenda import Outcome
@@ -28,6 +28,10 @@ from fewbench.store.claims import Claim, Claims
 from fewbench.store.holder import this_process
 from fewbench.store.progress import Progress
 from fewbench.store.store import Store
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # typer imports what newer versions of click deprecate
+    from fewbench.cli.progress import Lines, RunTally, Screen
 
 METHOD = """
 import os, time
