@@ -180,6 +180,8 @@ def test_lines_name_the_preset_or_the_settings(plan):
     assert len(set(titles)) == len(titles)
     assert any(" zero-shot:calibrated k16 s13" in title for title in titles)
     assert any(" zero-shot:pmi k16 s21" in title for title in titles)
+    taught = next(job for job in plan.jobs if job.teacher)
+    assert " ft on fewbench-mini k16 " in taught.teacher.title
 
 
 def test_two_commands_on_one_store_and_one_is_killed(bench, tmp_path):

@@ -67,7 +67,8 @@ class Job:
 
     `protocol` has the updates that the task gets, and `trials` the settings of each trial.
     `teacher` is the job of the trained teacher, and `preparation` the shared one, where the method
-    needs them. With `keep`, the trained model is stored as an artifact.
+    needs them. With `keep`, the trained model is stored as an artifact. With `teaches`, the run is
+    there for another, with a backbone of its own.
     """
 
     run: Run
@@ -83,6 +84,7 @@ class Job:
     keep: bool = False
     sizes: SplitSizes | None = None
     """The rows of its split where the rows themselves are left out (`named`)."""
+    teaches: bool = False
 
     @property
     def lineage(self) -> tuple[Job, ...]:
@@ -120,7 +122,9 @@ class Job:
     def title(self) -> str:
         """The name to show a person."""
         method = _named(self.method, self.run.settings)
-        return f"{self.task.full_name} {method} k{self.run.k} s{self.run.seed}"
+        backbone = self.run.student if self.teaches else None
+        on = f" on {backbone.name}" if backbone else ""
+        return f"{self.task.full_name} {method}{on} k{self.run.k} s{self.run.seed}"
 
     @property
     def needs(self) -> tuple[Work, ...]:
@@ -157,7 +161,9 @@ class Job:
         teacher = prepared = None
         methods: dict[str, MethodInfo] = {}
         if self.teacher is not None:
-            teacher = Built(self.teacher.model_key, f"the teacher ({self.teacher.title})")
+            run = self.teacher.run
+            title = f"{self.teacher.task.full_name} {run.method} k{run.k} s{run.seed}"
+            teacher = Built(self.teacher.model_key, f"the teacher ({title})")
             methods = self.teacher.method.sources
         if self.preparation is not None:
             prepared = Built(self.preparation.key, self.preparation.title)

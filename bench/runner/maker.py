@@ -119,6 +119,7 @@ class JobMaker:
             teacher=teacher,
             preparation=self._preparation(run, data.task, method, labelled),
             keep=keep and bool(run.student or method.steps),
+            teaches=backbone is not None,
         )
 
     def _models_of(

@@ -78,18 +78,13 @@ def test_four_commands_with_kills(tmp_path):
     assert contents(alone) == contents(shared)
     done = Counter()
     for log in logs:
-        lines = re.findall(r"^\[\d+/\d+\] (\S+ \S+ k16 s\d+)  .*$", log.read_text(), re.MULTILINE)
         told = re.findall(r"^\[\d+/\d+\] (.*)$", log.read_text(), re.MULTILINE)
         here = [line for line in told if not line.endswith("(done elsewhere)")]
-        done.update(re.sub(r"  .*", "", line) for line in here)
-        assert len(lines) == len(told)
-    titles = Counter(
-        f"{record.question.task.name} {record.run.method}" for record in Store(shared).records()
-    )
-    for title, number in done.items():  # a student and a teacher may have one title
-        name = title.partition(" k16")[0].removesuffix(":pmi")
-        assert number <= titles[name], f"{title} was done {number} times"
-    print(f"{kills} kills, {sum(done.values())} done of {sum(titles.values())}")
+        done.update(line.partition("  ")[0] for line in here)
+    runs = len(list(Store(shared).records()))
+    print(f"{kills} kills, {sum(done.values())} done of {runs}")
     print(f"at work when killed: {dict(at_work)}")
+    assert max(done.values()) == 1
+    assert len(done) <= runs
     assert list((shared / "claims").iterdir()) == []
     assert Store(shared).fsck() == []
