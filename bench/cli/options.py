@@ -227,6 +227,17 @@ ResultsOption = Annotated[
         rich_help_panel=RESULTS,
     ),
 ]
+RunResultsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--results",
+        envvar="FEWBENCH_RESULTS",
+        metavar="DIR",
+        help="folder of stored runs",
+        callback=absolute,
+        rich_help_panel=RESULTS,
+    ),
+]
 ForceOption = Annotated[
     bool,
     typer.Option(

@@ -29,8 +29,8 @@ from fewbench.cli.options import (
     MethodsOption,
     OfflineOption,
     ProtocolOption,
-    ResultsOption,
     RetryOption,
+    RunResultsOption,
     SeedsOption,
     ShardOption,
     StudentOption,
@@ -80,7 +80,7 @@ def run(
     corpus: CorpusOption = None,
     template: TemplatesOption = None,
     data: DataOption = None,
-    results: ResultsOption = Path("results"),
+    results: RunResultsOption = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
     threads: ThreadsOption = 1,
@@ -108,10 +108,12 @@ def run(
 ) -> None:
     """Run methods on tasks: what has no record yet, and nothing twice.
 
-    Without options: all methods on the demo tasks. K and seeds are the protocol's unless they are
-    given; the protocol is quick, demo for the demo tasks, or full with --k full. Runs with --limit
-    or --drop-leaks are not comparable with complete ones.
+    Without methods and tasks: a first look, at four methods on two small tasks, whose records go
+    to a cache. Else all methods, or the demo tasks, are meant where none are named. K and seeds are
+    the protocol's unless they are given; the protocol is quick, demo for the demo tasks, or full
+    with --k full. Runs with --limit or --drop-leaks are not comparable with complete ones.
     """
+    from fewbench.cli import first_look
     from fewbench.runner.local import choose_device
     from fewbench.runner.shards import parse_shard
     from fewbench.runner.trackers import check_trackers
@@ -119,6 +121,11 @@ def run(
 
     part = parse_shard(shard)
     check_trackers(track or ())
+    is_first_look = not (methods or tasks or config)
+    if is_first_look:
+        methods, tasks = list(first_look.METHODS), list(first_look.TASKS)
+        seeds, protocol = seeds or first_look.SEEDS, protocol or first_look.protocol(k)
+    results = results or (first_look.cache() if is_first_look else Path("results").absolute())
     requests = requests_of(
         config,
         methods=methods,
@@ -146,7 +153,7 @@ def run(
         show_plan(plan, todo, store, workers or cores(), json=json)
         return
     failed = carry_out(plan, todo, store, how)
-    _show_results(plan, store, json=json)
+    _show_results(plan, store, is_first_look=is_first_look, json=json)
     if failed:
         raise typer.Exit(1)
 
@@ -246,11 +253,15 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _show_results(plan: Plan, store: Store, *, json: bool) -> None:
+def _show_results(plan: Plan, store: Store, *, is_first_look: bool, json: bool) -> None:
+    from fewbench.cli import first_look
     from fewbench.cli.table import print_tables
 
     records = [record for job in plan.jobs if (record := store.get(job.run)) is not None]
-    print_tables(records, "json" if json else "terminal")
+    if is_first_look and not json:
+        first_look.show(records, store.root)
+    else:
+        print_tables(records, "json" if json else "terminal")
 
 
 def cores() -> int:

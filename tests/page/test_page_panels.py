@@ -10,10 +10,10 @@ from page_records import SEEDS, data_of, failed, make, store_of
 
 from fewbench.report.compare.items import Labels
 from fewbench.report.compare.sides import sides_of, versus_all
-from fewbench.report.page.blocks import interval
 from fewbench.report.page.panels import shared_tasks, suite_tasks
 from fewbench.report.published import PAPERS
 from fewbench.report.query import Wanted
+from fewbench.report.statistics.interval import interval
 from fewbench.store.cell import TaskCell
 from fewbench.types import ModelRef
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from functools import cache
-from statistics import fmean, stdev
 
 from fewbench.report.page.commands import command
 from fewbench.report.page.data import BlockCell, BlockData, PageCell, percent
 from fewbench.report.published import shown_k
+from fewbench.report.statistics.interval import interval
 from fewbench.report.tables.blocks import Block, CellPlace, Scores
 from fewbench.report.today import UNRECORDED
 from fewbench.store.record import Record
@@ -77,25 +75,6 @@ def _cell(place: PageCell, scores: Scores, ddof: int, made_by: str) -> BlockCell
         high=percent(high),
         command=made_by,
     )
-
-
-def interval(scores: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return the bounds at 95 % of a mean over seeds, by Student's t.
-
-    Both are None for a single score, or for equal ones: a method that does not vary says nothing
-    of other seeds.
-    """
-    if len(scores) < 2 or stdev(scores) < 1e-12:
-        return None, None
-    margin = _factor(len(scores)) * stdev(scores) / math.sqrt(len(scores))
-    return fmean(scores) - margin, fmean(scores) + margin
-
-
-@cache
-def _factor(n: int) -> float:
-    from scipy.stats import t
-
-    return float(t.isf(0.025, n - 1))
 
 
 def _doubled(seed: int, keys: Sequence[str]) -> str:

@@ -48,7 +48,7 @@ class Group(NamedTuple):
 
 
 class PanelTasks(NamedTuple):
-    """What a panel ranks: a block's cells of some tasks, of all models or of one."""
+    """The cells that a panel ranks: a block's, of some tasks, of all models or of one."""
 
     block: Block
     name: str
@@ -65,7 +65,7 @@ class PanelTasks(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """What is known of a row beside the others; None where it is not compared or not ranked."""
+    """A row beside the others: its comparison with the first, its wins and its rank, if known."""
 
     to_first: Comparison | None
     win_rate: float | None
