@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from conftest import PROJECT
 
 from fewbench.registry.methods import read_method
@@ -74,8 +75,28 @@ def test_the_task_of_contributing_runs(bench, tmp_path):
     assert done.returncode == 0 and json.loads(done.stdout)[0]["mean"] == 50.0
 
 
-def test_every_bench_command_in_the_readme_exists(bench):
-    readme = (PROJECT / "README.md").read_text("utf-8")
-    commands = set(re.findall(r"^bench (\w+)", readme, re.M))
+@pytest.mark.parametrize("name", ["README.md", "docs/commands.md"])
+def test_every_bench_command_of_a_document_exists(bench, name):
+    text = (PROJECT / name).read_text("utf-8")
+    commands = set(re.findall(r"^bench (\w+)", text, re.M))
     listed = bench("--help").stdout
     assert commands and all(re.search(rf"^\W*{command}\b", listed, re.M) for command in commands)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "docs/commands.md", "docs/methods.md", "docs/python.md", "docs/layout.md"],
+)
+def test_links_of_a_document_lead_somewhere(name):
+    file = PROJECT / name
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", file.read_text("utf-8"))
+    missing = [link for link in links if not (file.parent / link).exists()]
+    assert not [link for link in missing if not link.startswith("https://")]
+
+
+def test_the_readme_is_short_and_shows_the_board():
+    lines = (PROJECT / "README.md").read_text("utf-8").splitlines()
+    assert len(lines) <= 70
+    assert any("docs/figures/board.png" in line for line in lines)
+    assert "python -m pytest -n auto" in lines
+    assert "pip install -c constraints.txt '.[test]' && bench run" in lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -16,8 +17,9 @@ SCORES = {"majority": (0.5, 0.5, 0.5), "ft": (0.5, 0.6, 0.7), "prompt-kd": (0.7,
 
 @pytest.fixture
 def first_look():
-    from fewbench.cli import first_look
-
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of click, in typer
+        from fewbench.cli import first_look
     return first_look
 
 

@@ -42,6 +42,8 @@ def sources():
         yield from sorted((PROJECT / folder).rglob(pattern))
     yield from (
         PROJECT / "README.md",
+        PROJECT / "docs/commands.md",
+        PROJECT / "docs/methods.md",
         PROJECT / "CONTRIBUTING.md",
         PROJECT / "bench/registry/protocols.toml",
     )
