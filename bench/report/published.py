@@ -71,7 +71,7 @@ class Paper(NamedTuple):
 
 
 PAPERS = {
-    "smash": Paper("Making Small Language Models Better Few-Shot Learners (2022)"),
+    "smash": Paper("Making Small Language Models Better Few-Shot Learners"),
     "prompt-distiller": Paper("Prompt-Distiller (Hou et al., 2023)"),
     "ppt": Paper("PPT (Gu et al., 2022)", "https://arxiv.org/abs/2109.04332"),
     "efficient-nlp-thesis": Paper(
