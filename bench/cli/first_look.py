@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fewbench.cli.out import k_values, print_list, say, say_wrapped
 
@@ -43,11 +43,27 @@ def cache() -> Path:
     return Path(home).absolute() / "fewbench" / "first-look"
 
 
-def protocol(k: str | None) -> str:
-    """Return the protocol that is meant where none is named: that of the demo, if it has the K."""
+class Asked(NamedTuple):
+    """The options of the bare `bench run`."""
+
+    methods: list[str]
+    tasks: list[str]
+    seeds: str
+    protocol: str
+    results: Path
+
+
+def asked(k: str | None, seeds: str | None, protocol: str | None, results: Path | None) -> Asked:
+    """Return the options that are meant where neither methods nor tasks are named."""
     from fewbench.runner.plan import usual_protocol
 
-    return usual_protocol(("demo",), k_values(k))
+    return Asked(
+        list(METHODS),
+        list(TASKS),
+        seeds or SEEDS,
+        protocol or usual_protocol(("demo",), k_values(k)),
+        results or cache(),
+    )
 
 
 def show(records: Sequence[Record], results: Path) -> None:

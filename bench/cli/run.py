@@ -123,9 +123,8 @@ def run(
     check_trackers(track or ())
     is_first_look = not (methods or tasks or config)
     if is_first_look:
-        methods, tasks = list(first_look.METHODS), list(first_look.TASKS)
-        seeds, protocol = seeds or first_look.SEEDS, protocol or first_look.protocol(k)
-    results = results or (first_look.cache() if is_first_look else Path("results").absolute())
+        look = first_look.asked(k, seeds, protocol, results)
+        methods, tasks, seeds, protocol, results = look
     requests = requests_of(
         config,
         methods=methods,
@@ -145,7 +144,9 @@ def run(
         offline=offline,
     )
     how = HowToRun(workers, device, threads, duration("--timeout", timeout), fail_fast, track or ())
-    store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
+    store = Store(
+        results or Path("results").absolute(), on_damage=lambda damage: note(f"warning: {damage}")
+    )
     plan, todo = planned(requests, store, force=force, retry_failed=retry_failed, shard=part)
     if dry_run:
         if device != "auto":  # which is never wrong, and torch takes its time
