@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -344,6 +345,31 @@ def test_a_stored_run_is_exported_and_answers_as_stored(kept, exported, method, 
     np.testing.assert_allclose(found, stored, atol=1e-5)
     assert (found.argmax(1) == stored.argmax(1)).all()
     assert record.run.key in card and "K=4, split seed 13" in card and "of 12 rows" in card
+    expect_whole_card(card, record, of_teacher=method == "truncate+finetune")
+
+
+def expect_whole_card(card, record, of_teacher):
+    """Check the sections of a card, and that the hub's own reader takes its metadata."""
+    from huggingface_hub import ModelCard
+
+    sections = re.findall("^## (.+)$", card, re.MULTILINE)
+    assert sections == [
+        "How to load it",
+        "Data",
+        "Training",
+        "Scores",
+        "Loyalty to its teacher",
+        "Cost",
+        "Robustness",
+    ]
+    assert f"{100 * record.score:.1f}" in card.split("## Scores")[1].split("##")[0]
+    assert ("label loyalty" in card) == of_teacher
+    assert f"`bench cost {record.run.key[:8]}`" in card
+    assert "--seeds 13 --protocol demo" in card and "licence of the data | Apache-2.0" in card
+    data = ModelCard(card).data.to_dict()
+    assert data["tags"] == ["fewbench", record.run.method] and data["library_name"]
+    lines = [line for line in card.splitlines() if line.startswith("|")]
+    assert {len(re.split(r"(?<!\\)\|", line)) for line in lines} == {4}, "a broken table"
 
 
 def test_nothing_is_overwritten(exported):
@@ -365,4 +391,5 @@ def test_int8_of_a_run_in_fp32_is_said_to_be_another_model(exported, capsys, mon
     assert "another model" in capsys.readouterr().err
     card = (out / "README.md").read_text("utf-8")
     assert "not measured in this form" in card and "model-index" not in card
+    assert "## Scores" not in card
     assert not [*out.glob("*.safetensors")]

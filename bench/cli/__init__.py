@@ -25,6 +25,7 @@ from fewbench.cli import (
     doctor,
     export,
     export_formats,
+    external,
     fsck,
     layers,
     leaderboard,
@@ -309,6 +310,24 @@ _add(
     "bench export schema",
 )
 app.add_typer(exports, name="export", short_help="Write models, and results for other programs.")
+
+external_app = typer.Typer(
+    help="Keep results made elsewhere, to be shown beside ours.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+_add(
+    external_app,
+    "add",
+    external.add,
+    "Check results made elsewhere, and keep them.",
+    "bench external add their-table table.csv",
+    "bench external add lm-bff-again log --as lm-bff --tag exp",
+    "bench external add setfit-again results/MODEL --as setfit --rename emotion=",
+)
+_add(external_app, "ls", external.ls, "List what is kept.", "bench external ls")
+app.add_typer(external_app, name="external", short_help="Keep results made elsewhere.")
 
 data_app = typer.Typer(
     help="List, fetch, verify and import data.",

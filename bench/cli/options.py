@@ -269,7 +269,9 @@ ThreadsOption = Annotated[int, _THREADS]
 PublishedOption = Annotated[
     bool,
     typer.Option(
-        "--published", help="add the numbers that papers print, marked", rich_help_panel=OUTPUT
+        "--published",
+        help="add the numbers that papers print, and imported ones, marked",
+        rich_help_panel=OUTPUT,
     ),
 ]
 FormatOption = Annotated[

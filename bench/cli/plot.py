@@ -50,7 +50,7 @@ def plot(
     """Draw a figure of stored runs as .svg, .png or .pdf (bench ls figures)."""
     from fewbench.registry.settings import split_list
     from fewbench.report import figures
-    from fewbench.report.published import published_folder, read_published
+    from fewbench.report.foreign.rows import numbers_beside
     from fewbench.report.query import count_stale, own_files
     from fewbench.report.today import UNRECORDED, Today
     from fewbench.store.store import Store
@@ -73,7 +73,7 @@ def plot(
             f"{earlier} of {len(records)} runs were not made from what is declared today: "
             "bench table says what differs"
         )
-    printed = read_published(published_folder(results)) if published else ()
+    printed = numbers_beside(results) if published else ()
     figures.save(figures.draw(figure, figures.Material(records, store, printed)), out)
     for damage in store.damaged:
         note(f"damaged: {damage}")

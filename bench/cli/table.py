@@ -137,7 +137,7 @@ def table(
 
     Methods, tasks and K that are named stand in the order in which they are named.
     """
-    from fewbench.report.published import published_folder, read_published
+    from fewbench.report.foreign.rows import numbers_beside
     from fewbench.report.query import models_apart, of_methods, own_files, who_takes_what
     from fewbench.report.tables.order import in_order, read_axes
     from fewbench.report.tables.pivot import check_axes
@@ -163,7 +163,7 @@ def table(
     if measures is not None:
         print_measures(records, stored, store, measures, form, today)
     else:
-        printed = read_published(published_folder(results)) if published else ()
+        printed = numbers_beside(results) if published else ()
         shown = Shown(today, who_takes_what(own_files(tasks)), printed, median)
         seen, shown = extras.add(records, stored, store, shown)
         order = {**_order(methods, tasks, k), **named}

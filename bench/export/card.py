@@ -1,10 +1,11 @@
-"""The card of a deployed model: where it is from, how it scored, and a program that asks it."""
+"""The card of a deployed model: its data, training, scores and measurements, and how to load it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from fewbench.data.train_size import k_title
+from fewbench.export.card_sections import StoredRuns, hub_facts, sections, table
 from fewbench.export.program import DeployedForm, program
 from fewbench.export.tokens import PROMPT_FILE
 from fewbench.nn.classifier import HeadModel
@@ -16,19 +17,27 @@ from fewbench.report.tables.blocks import build
 from fewbench.report.tables.entry import entries
 from fewbench.report.today import Today
 from fewbench.store.record import Record
-from fewbench.types import Json, Run
+from fewbench.types import Json
 
 
-def card(record: Record, model: TaskModel, form: DeployedForm, today: Today) -> str:
-    """Return a model's card as Markdown: the hub's metadata, facts, a program, notes."""
+def card(
+    record: Record, model: TaskModel, form: DeployedForm, today: Today, stored: StoredRuns
+) -> str:
+    """Return a model's card as Markdown: the hub's metadata, facts, a program, notes, sections.
+
+    Scores and measurements are those of the kept model; a model that was rounded after it was
+    measured has none.
+    """
     head = front_matter(_metadata(record, model, form, today))
     title = f"# {record.run.method} on {model.task.full_name}"
-    facts = "\n".join(f"| {name} | {value} |" for name, value in _facts(record, model, form))
-    table = f"| | |\n|---|---|\n{facts}"
+    facts = table(_facts(record, model, form))
     code = f"```python\n{program(model, form)}\n```"
     notes = "\n".join(f"- {note}" for note in _notes(model, form))
-    usage = "Run this in the folder of this file, or change `FOLDER`:"
-    return "\n\n".join([head, title, table, usage, code, notes]) + "\n"
+    usage = "## How to load it\n\nRun this in the folder of this file, or change `FOLDER`:"
+    parts = [head, title, facts, usage, code, notes]
+    if not form.rounded_here:
+        parts += sections(record, model.task, stored)
+    return "\n\n".join(parts) + "\n"
 
 
 def _metadata(record: Record, model: TaskModel, form: DeployedForm, today: Today) -> Json:
@@ -38,6 +47,7 @@ def _metadata(record: Record, model: TaskModel, form: DeployedForm, today: Today
         "library_name": "onnxruntime" if form.onnx else "transformers",
         "pipeline_tag": "fill-mask" if prompted_masked else "text-classification",
     }
+    metadata |= hub_facts(record, model.task)
     if form.rounded_here or not record.comparable:
         return metadata
     cells = [
@@ -60,7 +70,7 @@ def _facts(record: Record, model: TaskModel, form: DeployedForm) -> list[tuple[s
         ("labels", _code(task.labels) if task.bounds is None else f"a value, {_range(model)}"),
         ("method", f"{run.method}{f' ({chosen})' if chosen else ''}"),
         ("made of", f"{ref.name} ({ref.revision})"),
-        ("trained on", _trained_on(run)),
+        ("trained on", f"{k_title(run.k)}, split seed {run.seed}"),
         ("protocol", run.protocol),
         ("score", _score(record, form)),
         ("texts", f"cut to {task.max_length} tokens"),
@@ -69,7 +79,7 @@ def _facts(record: Record, model: TaskModel, form: DeployedForm) -> list[tuple[s
     if isinstance(model, PromptModel):
         words = [f"{label}: {', '.join(words)}" for label, words in _label_words(model)]
         facts += [("prompt", f"`{task.template}`"), ("label words", "; ".join(words))]
-    return [(name, value.replace("|", "\\|").replace("\n", " ")) for name, value in facts]
+    return facts
 
 
 def _label_words(model: PromptModel) -> list[tuple[str, tuple[str, ...]]]:
@@ -86,10 +96,6 @@ def _range(model: TaskModel) -> str:
     assert model.task.bounds is not None
     lower, upper = model.task.bounds
     return f"{lower:g} to {upper:g}"
-
-
-def _trained_on(run: Run) -> str:
-    return f"{k_title(run.k)}, split seed {run.seed}"
 
 
 def _score(record: Record, form: DeployedForm) -> str:

@@ -126,4 +126,5 @@ def source_of(column: TaskCell, tasks: Mapping[str, Task]) -> Task | None:
 def common_metrics(records: Iterable[Record]) -> list[str]:
     """Return the metrics that all runs were scored by, the headline metric first."""
     first, *others = (record.scores["test"] for record in records)
-    return [name for name in first if all(name in scores for scores in others)]
+    shared = set(first).intersection(*others)
+    return [name for name in first if name in shared]

@@ -10,6 +10,7 @@ import torch
 from fewbench.errors import BenchError
 from fewbench.export import onnx_graph
 from fewbench.export.card import card
+from fewbench.export.card_sections import StoredRuns
 from fewbench.export.pretrained import name_labels, to_transformers
 from fewbench.export.program import ONNX_FILE, DeployedForm
 from fewbench.export.tokens import PROMPT_FILE, write_prompt, write_tokenizer
@@ -51,7 +52,8 @@ def export_model(
     form = DeployedForm(onnx or int8 or rounded, int8 or rounded, int8 and not rounded)
     check_form(model, form, record.run.key[:8])
     today = Today(own_files([*locations.tasks]))
-    write_model(model, form, card(record, model, form, today), to)
+    text = card(record, model, form, today, StoredRuns(locations.store))
+    write_model(model, form, text, to)
     return form
 
 

@@ -124,9 +124,16 @@ class Published:
 
     @property
     def source(self) -> str:
-        """The place in its paper: `smash Table 2, "dR-b"`."""
+        """The place in its paper: `smash Table 2, "dR-b"`; or the source it was imported from."""
         row = ": ".join(filter(None, [self.group, self.row]))
+        if self.is_imported:
+            return f"{self.paper} (imported), {row}"
         return f"{self.paper} Table {self.table}, {row}"
+
+    @property
+    def is_imported(self) -> bool:
+        """True for a number that stands in no paper's table (`fewbench.report.foreign`)."""
+        return not self.table
 
     @property
     def protocols(self) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fewbench.report.published import Beside, Published, beside
+from fewbench.report.published import Beside, Published, beside, printed_k
 from fewbench.report.tables.blocks import Block, TableRow, to_rows
 from fewbench.report.tables.entry import Entry
-from fewbench.store.cell import Entrant, TaskCell
+from fewbench.store.cell import Entrant, TaskCell, Terms
 from fewbench.types import Json
 
 ALIKE = "same data, K and protocol"
@@ -69,7 +69,8 @@ def _near(block: Block, numbers: Sequence[Published]) -> Iterator[tuple[TaskCell
     for row, column in block.cells:
         methods.setdefault(column, set()).add(row.method.partition(":")[0])
     for column in block.columns:
-        for method in sorted(methods.get(column, ())):
+        others = {n.method.partition(":")[0] for n in numbers if _is_of(n, column, terms)}
+        for method in sorted(methods.get(column, set()) | others):
             cells = beside(
                 numbers,
                 method=method,
@@ -82,3 +83,9 @@ def _near(block: Block, numbers: Sequence[Published]) -> Iterator[tuple[TaskCell
             )
             for cell in cells:
                 yield column, cell
+
+
+def _is_of(number: Published, column: TaskCell, terms: Terms) -> bool:
+    """True for an imported number on a column's task at its K: it needs no method of ours."""
+    at_k = number.k in ("", printed_k(terms.k))
+    return number.is_imported and number.task == column.task and at_k

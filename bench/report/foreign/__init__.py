@@ -1,0 +1,1 @@
+"""Results of other people: read, checked and kept beside our own, never among them."""
