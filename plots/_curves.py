@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fewbench.plots._style import fill_band, in_rows, line_look, mean_and_band, stack
+from fewbench.plots._style import (
+    fill_band,
+    in_rows,
+    line_look,
+    mean_and_band,
+    notes_below,
+    spread_note,
+    stack,
+)
 from fewbench.report.figures import Panel, chunks, titles
 
 if TYPE_CHECKING:
@@ -46,14 +54,16 @@ def draw_curves(
         dress: sets up the x axis of a panel with the given places.
         joined: draw one line through the places; else points with bars, side by side.
         levels: draws horizontal lines and returns them.
-        score_name: the label of the y axis.
+        score_name: of the y axes, which name the metric in the place of "score".
     """
     order = _order(curves)
     panel_titles = titles(list(curves))
     rows = _rows(list(curves), _groups(order))
-    figure, parts = stack([_names(row) for row in rows], len(rows[0]))
+    figure, parts = stack([_names(row) for row in rows], len(rows[0]), noted=True)
+    note = spread_note("band" if joined else "bar", _counts(curves))
+    notes = notes_below(len(rows), note)
     titled: list[Panel] = []  # those of the row above
-    for part, row in zip(parts, rows, strict=True):
+    for part, row, below in zip(parts, rows, notes, strict=True):
         handles: dict[str, Artist] = {}
         for axes, slot in zip(part.panels, row, strict=False):
             for name, line in _lines(axes, curves[slot.panel], slot, order, joined=joined).items():
@@ -66,10 +76,19 @@ def draw_curves(
             if row is not rows[-1]:
                 axes.set_xlabel("")
         titled = [slot.panel for slot in row]
-        part.panels[0].set_ylabel(score_name)
+        part.label_scores(titled, score_name)
         part.trim(len(row))
-        part.legend(handles.values())
+        part.legend(handles.values(), below)
     return figure
+
+
+def _counts(curves: Mapping[Panel, Curves]) -> list[int]:
+    """Return the number of split seeds of each point."""
+    counts: list[int] = []
+    for by_method in curves.values():
+        for curve in by_method.values():
+            counts += map(len, curve.values())
+    return counts
 
 
 def _rows(panels: Sequence[Panel], groups: Sequence[list[str]]) -> list[Sequence[Slot]]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from fewbench.plots._style import Look, in_rows, mean_and_band, point_look, stack
+from fewbench.plots._style import (
+    Look,
+    in_rows,
+    mean_and_band,
+    point_look,
+    spread_note,
+    stack,
+)
 from fewbench.report.figures import Panel, titles
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ def draw_points(
     Args:
         points: by method, by panel.
         x: the label of the x axis.
-        y: of the y axis.
+        y: of the y axis; the metric stands in the place of "score".
     """
     names: set[str] = set().union(*points.values())
     order = sorted(names)
@@ -50,7 +57,7 @@ def draw_points(
     panel_titles = titles(panels)
     bands = in_rows(panels, PER_ROW)
     legends = [()] * (len(bands) - 1) + [order]
-    figure, rows = stack(legends, min(len(panels), PER_ROW), height=2.2)
+    figure, rows = stack(legends, min(len(panels), PER_ROW), height=2.2, noted=True)
     handles: dict[str, Line2D] = {}
     drawn: dict[Panel, Axes] = {}
     for row, band in zip(rows, bands, strict=True):
@@ -60,10 +67,19 @@ def draw_points(
             axes.set_title(panel_titles[panel])
             axes.set_xlabel(x)
             drawn[panel] = axes
-        row.panels[0].set_ylabel(y)
+        row.label_scores(band, y)
         row.trim(len(band))
-    rows[-1].legend(handles[name] for name in order)
+    note = spread_note("thin bars", _counts(points))
+    rows[-1].legend((handles[name] for name in order), note)
     return figure, drawn
+
+
+def _counts(points: Mapping[Panel, Mapping[str, Point]]) -> list[int]:
+    """Return the number of split seeds of each point."""
+    counts: list[int] = []
+    for by_method in points.values():
+        counts += (len(point.y) for point in by_method.values())
+    return counts
 
 
 def _mark(axes: Axes, name: str, point: Point, number: int) -> Line2D:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
+    from fewbench.report.figures import Panel
+
 Item = TypeVar("Item")
 
 COLUMN, PAGE = 3.35, 6.9
@@ -98,12 +100,54 @@ class PanelRow(NamedTuple):
         for axes in self.panels[count:]:
             axes.remove()
 
-    def legend(self, handles: Iterable[Artist]) -> None:
-        """Put a legend below the row, in as many columns as fit."""
+    def label_scores(self, shown: Iterable[Panel], name: str) -> None:
+        """Label the y axes by their metrics: the first, and each of another one than the last.
+
+        Args:
+            shown: the panels of the row.
+            name: of the scores: `test score` becomes `test accuracy (%)`.
+        """
+        before = ""
+        for axes, panel in zip(self.panels, shown, strict=False):
+            metric = panel.cell.metric_name
+            if metric != before:
+                axes.set_ylabel(score_label(name, [metric]))
+            before = metric
+
+    def legend(self, handles: Iterable[Artist], note: str = "") -> None:
+        """Put a legend below the row, in as many columns as fit, and a note over it."""
         handles = list(handles)
         width = self.figure.get_figure(root=True).get_figwidth()
         columns = _columns([str(handle.get_label()) for handle in handles], width)
-        self.figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+        look: Look = {"title": note, "title_fontsize": 6.5} if note else {}
+        self.figure.legend(handles=handles, loc="outside lower center", ncols=columns, **look)
+
+
+def notes_below(count: int, note: str) -> list[str]:
+    """Return the notes of the legends of some rows: the last has one."""
+    return [""] * (count - 1) + [note]
+
+
+def score_label(name: str, metrics: Iterable[str]) -> str:
+    """Return the name of scores with their metric and unit: `test accuracy (%)`."""
+    shown = sorted(set(metrics))
+    if len(shown) > 1:
+        return f"{name} ({', '.join(shown)}; hundredths)"
+    is_share = shown[0].partition(" ")[0] in ("accuracy", "f1", "macro_f1")
+    return f"{name.replace('score', shown[0])} ({'%' if is_share else '× 100'})"
+
+
+def spread_note(spread: str, counts: Iterable[int]) -> str:
+    """Say what is drawn of how many split seeds: `mean of 5 split seeds; band: ± 1 std`.
+
+    Args:
+        spread: the thing that shows a standard deviation; empty for none.
+        counts: of the split seeds of each point.
+    """
+    least, most = min(counts := list(counts)), max(counts)
+    seeds = "1 split seed" if most == 1 else f"{most} split seeds"
+    of = f"{least} to {seeds}" if least < most else seeds
+    return f"mean of {of}; {spread}: ± 1 std" if spread and most > 1 else f"mean of {of}"
 
 
 def in_rows(items: Sequence[Item], length: int) -> list[Sequence[Item]]:
@@ -121,7 +165,7 @@ def fill_band(
 
 
 def stack(
-    rows: Sequence[Sequence[str]], columns: int, *, height: float = 1.9
+    rows: Sequence[Sequence[str]], columns: int, *, height: float = 1.9, noted: bool = False
 ) -> tuple[Figure, list[PanelRow]]:
     """Make a figure of rows of panels.
 
@@ -129,11 +173,13 @@ def stack(
         rows: for each row the names in its legend, none for no legend.
         columns: panels per row; one fills a column of text, more a page.
         height: of the panels, in inches.
+        noted: the last row's legend has a note.
     """
     from matplotlib.figure import Figure
 
     width = COLUMN if columns == 1 else PAGE
     lines = [ceil(len(names) / _columns(names, width)) for names in rows]
+    lines[-1] += noted
     heights = [height + 0.14 * count for count in lines]
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]

@@ -34,7 +34,7 @@ def draw(material: Material, *, loyalty: str = "label") -> Figure:
             "loyalty-robustness needs attacked runs of methods with a teacher, and none are stored",
             fix="bench run --methods truncate+kd,ptq --keep-models, then bench attack",
         )
-    return draw_points(points, f"{loyalty} loyalty (%)", "accuracy under attack (%)")[0]
+    return draw_points(points, f"{loyalty} loyalty (%)", "score under attack")[0]
 
 
 def _pair(

@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fewbench.errors import BenchError
-from fewbench.plots._style import Look, PanelRow, fill_band, line_look, mean_and_band, stack
+from fewbench.plots._style import (
+    Look,
+    PanelRow,
+    fill_band,
+    line_look,
+    mean_and_band,
+    score_label,
+    spread_note,
+    stack,
+)
 from fewbench.report.figures import Material, Panel, panels, score, titles
 from fewbench.store.record import Record
 
@@ -45,9 +54,9 @@ def draw(material: Material) -> Figure:
             fix=MAKE,
         )
     panel_titles = titles(list(groups))
-    figure, rows = stack([["pabee", "ft"]] * len(groups), 2)
+    figure, rows = stack([["pabee", "ft"]] * len(groups), 2, height=2.04)
     for row, (panel, runs) in zip(rows, groups.items(), strict=True):
-        _draw_row(row, runs)
+        _draw_row(row, runs, panel.cell.metric_name)
         row.panels[0].set_title(panel_titles[panel])
     return figure
 
@@ -62,7 +71,7 @@ def _by_patience(records: Sequence[Record]) -> dict[int, list[Record]]:
     return dict(sorted(groups.items()))
 
 
-def _draw_row(row: PanelRow, runs: Runs) -> None:
+def _draw_row(row: PanelRow, runs: Runs, metric: str) -> None:
     left, right = row.panels
     handles = [_line(left, runs.by_patience, score)]
     _line(right, runs.by_patience, _speed_up)
@@ -70,9 +79,9 @@ def _draw_row(row: PanelRow, runs: Runs) -> None:
         level, _ = mean_and_band([score(record) for record in runs.plain])
         look: Look = {"color": "0.45", "linestyle": "--", "linewidth": 0.9}
         handles.append(left.axhline(level, label="ft, all layers", **look))
-    left.set_ylabel("test score")
+    left.set_ylabel(score_label("test score", [metric]))
     right.set_ylabel("speed-up (layers)")
-    row.legend(handles)
+    row.legend(handles, spread_note("band", map(len, runs.by_patience.values())))
 
 
 def _line(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fewbench.errors import BenchError
-from fewbench.plots._style import COLUMN, PAGE, Look, mean_and_band
+from fewbench.plots._style import COLUMN, PAGE, Look, mean_and_band, score_label
 from fewbench.report.figures import Material, by_name, panels, score, titles
 from fewbench.store.record import Record
 
@@ -45,7 +45,9 @@ def draw(material: Material) -> Figure:
         axes.remove()
     grid[0].set_yticks(range(len(names)), names)
     grid[0].set_ylim(len(names) - 0.4, -0.6)
-    figure.supxlabel("test score of each split seed (dot), mean (bar)", fontsize=7)
+    metrics = {panel.cell.metric_name for panel in groups}
+    name = score_label("test score", metrics)
+    figure.supxlabel(f"{name} of each split seed (dot), mean (bar)", fontsize=7)
     return figure
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fewbench.errors import BenchError
-from fewbench.plots._style import Look, in_rows, line_look, mean_and_band, stack
-from fewbench.report.figures import Material, by_name, panels, score, titles
+from fewbench.plots._style import (
+    Look,
+    in_rows,
+    line_look,
+    mean_and_band,
+    notes_below,
+    spread_note,
+    stack,
+)
+from fewbench.report.figures import Material, Panel, by_name, panels, score, titles
 from fewbench.store.cell import label
 from fewbench.store.record import Record
 
@@ -34,8 +42,10 @@ def draw(material: Material) -> Figure:
     names = sorted(all_names)
     panel_titles = titles(list(lines))
     bands = in_rows(list(lines), PER_ROW)
-    figure, rows = stack([[*names, "ft"] for _ in bands], min(len(lines), PER_ROW))
-    for row, band in zip(rows, bands, strict=True):
+    columns = min(len(lines), PER_ROW)
+    figure, rows = stack([[*names, "ft"] for _ in bands], columns, noted=True)
+    notes = notes_below(len(rows), spread_note("", _counts(groups, lines)))
+    for row, band, below in zip(rows, bands, notes, strict=True):
         handles: dict[str, Artist] = {}
         for axes, panel in zip(row.panels, band, strict=False):
             for name, points in lines[panel].items():
@@ -46,10 +56,20 @@ def draw(material: Material) -> Figure:
                 handles["ft"] = level
             axes.set_title(panel_titles[panel])
             axes.set_xlabel("speed-up (layers / layers run)")
-        row.panels[0].set_ylabel("test score")
+        row.label_scores(band, "test score")
         row.trim(len(band))
-        row.legend(handles.values())
+        row.legend(handles.values(), below)
     return figure
+
+
+def _counts(groups: Mapping[Panel, Sequence[Record]], shown: Iterable[Panel]) -> list[int]:
+    """Return the number of split seeds of each method in some panels."""
+    counts: list[int] = []
+    for panel in shown:
+        records = groups[panel]
+        early = [record for record in records if "exits" in record.details]
+        counts += map(len, by_name(early).values())
+    return counts
 
 
 def _lines(records: Sequence[Record]) -> dict[str, list[tuple[float, float]]]:

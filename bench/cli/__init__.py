@@ -10,7 +10,6 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable
 from typing import Annotated, cast
 
 import typer
@@ -21,17 +20,14 @@ from fewbench.cli import (
     attack,
     compare,
     cost,
-    data,
     doctor,
-    export,
-    export_formats,
-    external,
     fsck,
     layers,
     leaderboard,
     loyalty,
     ls,
     merge,
+    paper,
     plot,
     pretrain,
     probe,
@@ -44,7 +40,8 @@ from fewbench.cli import (
     table,
     validate,
 )
-from fewbench.cli.help import PanelCommand
+from fewbench.cli.groups import data_app, exports, external_app
+from fewbench.cli.help import add_command
 from fewbench.cli.out import note, write_anywhere
 from fewbench.errors import BenchError, visible
 
@@ -82,15 +79,7 @@ def _top(
     """Compare methods for few-shot learning and compression of small language models, fairly."""
 
 
-def _add(
-    to: typer.Typer, name: str, command: Callable[..., None], summary: str, *examples: str
-) -> None:
-    """Register a command with its line in `bench --help` and the examples below its own help."""
-    epilog = "\n".join(["\b", "Examples:", *(f"  {example}" for example in examples)])
-    to.command(name, cls=PanelCommand, short_help=summary, epilog=epilog)(command)
-
-
-_add(
+add_command(
     app,
     "run",
     run.run,
@@ -103,7 +92,7 @@ _add(
     "bench run --config grid.toml --shard 1/3",
     "bench run --methods ft --track tensorboard:logs",
 )
-_add(
+add_command(
     app,
     "reproduce",
     reproduce.reproduce,
@@ -113,7 +102,7 @@ _add(
     "bench reproduce smash 1 --student small/ --teacher large/ --data data/",
     "bench reproduce smash 2 --row SMASH --column SST-2 --show --format csv",
 )
-_add(
+add_command(
     app,
     "table",
     table.table,
@@ -124,7 +113,7 @@ _add(
     "bench table --tasks mrpc,sts-b --metric all --cost --with-teacher",
     "bench table --with loyalty,attack,cost --format latex",
 )
-_add(
+add_command(
     app,
     "compare",
     compare.compare,
@@ -132,7 +121,7 @@ _add(
     "bench compare prompt-ft --against ft",
     "bench compare my-method --against all --tasks sst-2,mr --format markdown",
 )
-_add(
+add_command(
     app,
     "plot",
     plot.plot,
@@ -140,7 +129,15 @@ _add(
     "bench plot k-scaling --tasks sst-2 --out k-scaling.pdf",
     "bench plot sweep:setting=alpha --methods vanilla-kd --out a.svg",
 )
-_add(
+add_command(
+    app,
+    "paper",
+    paper.paper,
+    "Write the tables and figures of a study as LaTeX.",
+    "bench paper --tasks sst-2,mr --methods ft,prompt-ft --k 4,16 --out study/",
+    "bench paper --protocol lm-bff-v1 --against ft --siunitx --out study/",
+)
+add_command(
     app,
     "show",
     show.show,
@@ -149,42 +146,42 @@ _add(
     "bench show 1f3a",
     "bench show 1f3a --text 'a fine film'",
 )
-_add(
+add_command(
     app,
     "attack",
     attack.attack,
     "Attack kept models with TextFooler.",
     "bench attack ft/sst-2/k16/s13 77c0 --limit 100",
 )
-_add(
+add_command(
     app,
     "loyalty",
     loyalty.loyalty,
     "Measure how closely a student follows its teacher.",
     "bench loyalty ft/sst-2/k16/s13 vanilla-kd/sst-2/k16/s13",
 )
-_add(
+add_command(
     app,
     "cost",
     cost.cost,
     "Measure size, operations and latency of kept models.",
     "bench cost ft/sst-2/k16/s13 77c0",
 )
-_add(
+add_command(
     app,
     "layers",
     layers.layers,
     "Measure errors and entropy by layer of early-exit models.",
     "bench layers pabee/sst-2/k16/s13",
 )
-_add(
+add_command(
     app,
     "leaderboard",
     leaderboard.leaderboard,
     "Write stored runs as one HTML page.",
     "bench leaderboard --out board.html",
 )
-_add(
+add_command(
     app,
     "fsck",
     fsck.fsck,
@@ -192,7 +189,7 @@ _add(
     "bench fsck",
     "bench fsck --repair",
 )
-_add(
+add_command(
     app,
     "status",
     status.status,
@@ -209,28 +206,28 @@ _add(
     "bench ls methods",
     "bench ls runs --tasks sst-2 --k 16 --format csv",
 )
-_add(
+add_command(
     app,
     "doctor",
     doctor.doctor,
     "Check this installation; show how to get what is missing.",
     "bench doctor",
 )
-_add(
+add_command(
     app,
     "split",
     split.split,
     "Show the K-shot split of a task.",
     "bench split sst-2 --k 16 --seed 13",
 )
-_add(
+add_command(
     app,
     "validate",
     validate.validate,
     "Check files: tasks, methods and records.",
     "bench validate my-task.toml my_method.py",
 )
-_add(
+add_command(
     app,
     "pretrain",
     pretrain.pretrain,
@@ -238,131 +235,29 @@ _add(
     "bench pretrain --corpus wikipedia/ --out my-model --tokens 50000000",
     "bench pretrain --corpus text/ --out small --objective states --teacher big/",
 )
-_add(
+add_command(
     app,
     "probe",
     probe.probe,
     "Ask masked language models for facts.",
     "bench probe lama --student fewbench-mini",
 )
-_add(
+add_command(
     app,
     "submit",
     submit.submit,
     "Check records from elsewhere and copy them in.",
     "bench submit their-results --dry-run",
 )
-_add(
+add_command(
     app,
     "merge",
     merge.merge,
     "Copy several results folders into one.",
     "bench merge laptop/ cluster/ --into all/",
 )
-exports = typer.Typer(
-    help="Write kept models, and results for other programs.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
-_add(
-    exports,
-    "card",
-    export.card,
-    "Print results as the metadata of a model card.",
-    "bench export card prompt-ft --tasks sst-2,mr --k 16",
-)
-_add(
-    exports,
-    "csv",
-    export.csv,
-    "Write runs.csv, trials.csv and cells.csv.",
-    "bench export csv --out tables/",
-)
-_add(
-    exports,
-    "model",
-    export.model,
-    "Write a kept model for use without this project.",
-    "bench export model prompt-ft/sst-2/k16/s13 --to my-model/",
-    "bench export model 1f3a --to my-model/ --int8",
-)
-_add(
-    exports,
-    "eee",
-    export_formats.eee,
-    "Write results as Every Eval Ever has them.",
-    "bench export eee --tasks sst-2 --out eee/",
-    "bench export eee --methods prompt-ft --samples --data data/ --out eee/",
-)
-_add(
-    exports,
-    "eval-results",
-    export_formats.eval_results,
-    "Write results as the hub's .eval_results.",
-    "bench export eval-results prompt-ft --tasks sst-2 --out my-model/",
-)
-_add(
-    exports,
-    "schema",
-    export_formats.schema,
-    "Print the JSON Schema of a record.",
-    "bench export schema",
-)
 app.add_typer(exports, name="export", short_help="Write models, and results for other programs.")
-
-external_app = typer.Typer(
-    help="Keep results made elsewhere, to be shown beside ours.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
-_add(
-    external_app,
-    "add",
-    external.add,
-    "Check results made elsewhere, and keep them.",
-    "bench external add their-table table.csv",
-    "bench external add lm-bff-again log --as lm-bff --tag exp",
-    "bench external add setfit-again results/MODEL --as setfit --rename emotion=",
-)
-_add(external_app, "ls", external.ls, "List what is kept.", "bench external ls")
 app.add_typer(external_app, name="external", short_help="Keep results made elsewhere.")
-
-data_app = typer.Typer(
-    help="List, fetch, verify and import data.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
-_add(
-    data_app,
-    "ls",
-    data.ls,
-    "List files, which are missing, and how to get those.",
-    "bench data ls sst-2 --data data/",
-)
-_add(
-    data_app,
-    "fetch",
-    data.fetch,
-    "Fetch data from the hub, once.",
-    "bench data fetch sst-2 mr@lm-bff --data data/",
-)
-_add(
-    data_app,
-    "verify",
-    data.verify,
-    "Check the files that are there.",
-    "bench data verify --data data/",
-)
-_add(
-    data_app,
-    "import",
-    data.import_,
-    "Check files of your own, and copy them in.",
-    "bench data import downloads/SST-2 --task sst-2@glue --from tsv --data data/",
-)
 app.add_typer(data_app, name="data", short_help="List, fetch, verify and import data.")
 
 

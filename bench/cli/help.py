@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any, get_type_hints
 
 import typer
@@ -64,3 +65,11 @@ def _panel(parameter: Any) -> str:
 def _name_width(rows: list[tuple[str, str]]) -> int:
     """Return the width of the widest name, as far as the help starts beside it."""
     return min(max(len(name) for name, _ in rows), WIDEST_NAME)
+
+
+def add_command(
+    to: typer.Typer, name: str, command: Callable[..., None], summary: str, *examples: str
+) -> None:
+    """Register a command with its line in `bench --help` and the examples below its own help."""
+    epilog = "\n".join(["\b", "Examples:", *(f"  {example}" for example in examples)])
+    to.command(name, cls=PanelCommand, short_help=summary, epilog=epilog)(command)

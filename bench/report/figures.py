@@ -13,7 +13,7 @@ import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from fewbench.data.train_size import k_title
 from fewbench.errors import BenchError, visible
@@ -158,22 +158,26 @@ def save(figure: Figure, file: Path) -> None:
     Raises:
         BenchError: another ending, or the file cannot be written.
     """
-    import matplotlib
-
-    from fewbench.plots._style import STYLE
-
     check_format(file)
     stream = io.BytesIO()
-    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
-    undated = dates[file.suffix]  # the same figure gives the same bytes
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(stream, format=file.suffix[1:], metadata=undated)
+    write_to(figure, stream, file.suffix)
     try:
         write_whole(file, stream.getvalue())
     except OSError as error:
         raise BenchError(
             f"the figure cannot be written: {error.strerror}", where=str(file)
         ) from error
+
+
+def write_to(figure: Figure, stream: BinaryIO, ending: str) -> None:
+    """Write a figure to a stream in one of `FORMATS`; the same figure gives the same bytes."""
+    import matplotlib
+
+    from fewbench.plots._style import STYLE
+
+    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(stream, format=ending[1:], metadata=dates[ending])
 
 
 def check_format(file: Path) -> None:

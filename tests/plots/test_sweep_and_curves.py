@@ -92,7 +92,7 @@ def test_a_searched_constant_has_the_best_dev_score_of_its_trials(store):
     record = replace(made, selection=chosen)
     figure = draw("sweep:setting=lr", Material([record], store))
     (axes,) = figure.findobj(Axes)
-    assert axes.get_xscale() == "log" and axes.get_ylabel() == "best dev score"
+    assert axes.get_xscale() == "log" and axes.get_ylabel() == "best dev accuracy (%)"
     assert lines(figure) == {"ft": [(1e-5, pytest.approx(60)), (1e-3, pytest.approx(70))]}
 
 

@@ -36,7 +36,7 @@ def test_latex_by_booktabs_best_bold_second_underlined():
         r"method & \shortstack{sst-2\\@glue} & average \\",
         r"\midrule",
         r"ft\_1\&co & \underline{60.0 $\pm$1.0} & -- \\",
-        r"kd|x & \textbf{70.0 $\pm$1.0$\dagger$} & 70.0 \\",
+        r"kd\textbar{}x & \textbf{70.0 $\pm$1.0$\dagger$} & 70.0 \\",
         r"\bottomrule",
         r"\end{tabular}",
     ]

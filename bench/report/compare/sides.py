@@ -135,7 +135,7 @@ def versus_all(
         names, stores = (new.name, other.name), (new.store, other.store)
         notes = left_out(new.records, other.records)
         for kept, group in _by_test_rows(paired).items():
-            found = [_found(pair, stores, labels) for pair in group]
+            found = [pair_found(pair, stores, labels) for pair in group]
             tables.append(compare(names, found, _namer(group), resamples, kept, notes))
             notes = []
     return adjust(tables)
@@ -223,7 +223,8 @@ def shared_by_all(records: Sequence[Record]) -> str:
     )
 
 
-def _found(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> PairFound:
+def pair_found(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> PairFound:
+    """Return a pair with its items, or the reason why there are none."""
     fixed = not (vary(pair.first, stores[0]) or vary(pair.second, stores[1]))
     try:
         return PairFound(pair, items(pair, stores, labels), fixed)

@@ -18,6 +18,7 @@ ESCAPES = str.maketrans(
         "^": r"\textasciicircum{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
+        "|": r"\textbar{}",
         "±": r"$\pm$",
         "–": "--",
         "…": r"\dots{}",

@@ -19,7 +19,7 @@ class Entry:
     `mean`, `std` and `median` are in hundredths, None where unknown. `doubled` and `changed` are
     those of `fewbench.report.tables.blocks.Scores`. A published cell names its `source` (a paper's
     table) and, in `mark`, how it differs from ours; it has a row of its own backbone and is never
-    marked as best.
+    marked as best. `sign` stands behind the number: of a paired test, say.
 
     `teacher` and `template` are empty unless they are axes of the table
     (`fewbench.report.tables.axes`); the row and the column hold them elsewhere.
@@ -44,6 +44,7 @@ class Entry:
     template: str = ""
     costs: Mapping[str, MeanCost] = field(default_factory=dict)
     machines: frozenset[str] = frozenset()
+    sign: str = ""
 
     def axis(self, name: str) -> Any:
         """Return the cell's position on an axis, which can be sorted and compared."""

@@ -244,7 +244,7 @@ class ResultTable:
         if self.look.median and cell.median is not None:
             text += f" [{cell.median:.1f}]"
         n = "" if self.n or cell.n is None else f"({cell.n})"
-        return " ".join(filter(None, [text + signs, n, failed]))
+        return " ".join(filter(None, [text + signs + cell.sign, n, failed]))
 
     def _missing(self, down: Key, across: Key) -> str:
         known = dict(zip([*self.rows, *self.columns], [*down, *across], strict=True))

@@ -1,0 +1,1 @@
+"""Tables and figures of a study as LaTeX: floats that go into a two-column paper unchanged."""

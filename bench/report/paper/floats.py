@@ -1,0 +1,190 @@
+r"""Tables as floats of a two-column paper: caption, label, cells, notes, in the width that fits.
+
+A table is a `table` where it fits a column of text, else a `table*` over both. What is wider still
+is cut between columns into tabulars below one another, what is longer than a page into several
+floats. Needs the packages booktabs and amssymb, and siunitx where it is asked for (`PREAMBLE`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from fewbench.report.render.latex import MARKS, escape
+from fewbench.report.tables.grid import Grid, GridCell
+
+COLUMN, PAGE = 52, 116
+"""The characters of \\footnotesize that fit a column of text, and both."""
+
+LONGEST = 48
+"""The most rows of a float, all its tabulars together."""
+
+BETWEEN = 2
+"""The characters that the space between two columns takes."""
+
+PREAMBLE = r"""\usepackage{booktabs}
+\usepackage{amssymb}
+\usepackage{graphicx}"""
+
+SIUNITX = r"""\usepackage{siunitx}
+\sisetup{separate-uncertainty, table-align-uncertainty, detect-all, mode=text}"""
+
+_NUMBER = re.compile(r"(?P<mean>-?\d+\.\d)(?: ±(?P<std>\d+\.\d))?(?P<rest>.*)", re.DOTALL)
+_SIGNS = re.compile("[▲▼?†‡¶§×]+")
+
+
+class PaperTable(NamedTuple):
+    """A grid with the words of a paper: its caption, label and notes."""
+
+    grid: Grid
+    caption: str
+    label: str
+    notes: Sequence[str] = ()
+
+
+def floats(table: PaperTable, *, siunitx: bool = False) -> str:
+    """Return a table as one float or several."""
+    grid = table.grid
+    chunks = _column_chunks(grid)
+    per_float = max(1, LONGEST // len(chunks))
+    groups = [grid.rows[at : at + per_float] for at in range(0, len(grid.rows), per_float)]
+    texts = []
+    for number, rows in enumerate(groups or [[]]):
+        tabulars = [_tabular(grid, rows, chunk, siunitx=siunitx) for chunk in chunks]
+        texts.append(_float(table, tabulars, number, wide=_is_wide(grid, chunks)))
+    return "\n\n".join(texts) + "\n"
+
+
+def _float(table: PaperTable, tabulars: Sequence[str], number: int, *, wide: bool) -> str:
+    kind = "table*" if wide else "table"
+    more = " (continued)" if number else ""
+    label = f"{table.label}-{number + 1}" if number else table.label
+    notes = "; ".join(escape(note) for note in table.notes)
+    body = "\n\\par\\medskip\n".join(tabulars)
+    lines = [
+        rf"\begin{{{kind}}}[t]",
+        r"\centering\footnotesize\setlength{\tabcolsep}{5pt}\setlength{\belowcaptionskip}{4pt}",
+        rf"\caption{{{escape(table.caption)}{more}}}",
+        rf"\label{{{label}}}",
+        body,
+    ]
+    if notes:
+        lines.append(rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize {notes}.}}")
+    return "\n".join([*lines, rf"\end{{{kind}}}"])
+
+
+def _widths(grid: Grid) -> list[int]:
+    """Return the characters that each column takes."""
+    widths = [max(map(len, head.split("\n"))) for head in grid.header]
+    for row in grid.rows:
+        lengths = [len(_SIGNS.sub("", cell.text)) for cell in row]
+        widths = [max(pair) for pair in zip(widths, lengths, strict=True)]
+    return [width + BETWEEN for width in widths]
+
+
+def _is_wide(grid: Grid, chunks: Sequence[Sequence[int]]) -> bool:
+    widths = _widths(grid)
+    labels = sum(widths[: grid.labels])
+    widest = max(sum(map(widths.__getitem__, chunk)) for chunk in chunks)
+    return labels + widest > COLUMN
+
+
+def _column_chunks(grid: Grid) -> list[list[int]]:
+    """Cut the columns behind the labels into groups that fit a page beside these."""
+    widths = _widths(grid)
+    room = PAGE - sum(widths[: grid.labels])
+    chunks: list[list[int]] = [[]]
+    used = 0
+    for at in range(grid.labels, len(grid.header)):
+        if chunks[-1] and used + widths[at] > room:
+            chunks.append([])
+            used = 0
+        chunks[-1].append(at)
+        used += widths[at]
+    return chunks
+
+
+def _tabular(
+    grid: Grid, rows: Sequence[Sequence[GridCell]], chunk: Sequence[int], *, siunitx: bool
+) -> str:
+    """Return a tabular of some rows and columns, those of the labels first."""
+    columns = [*range(grid.labels), *chunk]
+    kinds = "l" * grid.labels
+    for at in chunk:
+        kinds += _si_column(row[at].text for row in grid.rows) if siunitx else "r"
+    heads = [_head(grid.header[at], braced=siunitx and at >= grid.labels) for at in columns]
+    lines = [
+        rf"\begin{{tabular}}{{@{{}}{kinds}@{{}}}}",
+        r"\toprule",
+        " & ".join(heads) + r" \\",
+        r"\midrule",
+        *_rows(grid, rows, columns, siunitx=siunitx),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(
+    grid: Grid, rows: Sequence[Sequence[GridCell]], columns: Sequence[int], *, siunitx: bool
+) -> Iterator[str]:
+    for row in rows:
+        cells = []
+        for at in columns:
+            cell = row[at]
+            if at < grid.labels:
+                cells.append(_start(escape(cell.text)))
+            else:
+                cells.append(_si_cell(cell) if siunitx else _cell(cell))
+        yield " & ".join(cells) + r" \\"
+
+
+def _cell(cell: GridCell) -> str:
+    """Return a cell: the mean, its deviation small, signs raised."""
+    found = _NUMBER.fullmatch(cell.text)
+    if found is None:
+        return _start(escape(cell.text))
+    mean = MARKS[cell.place].format(found["mean"].replace("-", "$-$"))
+    std = rf"\,{{\scriptsize$\pm${found['std']}}}" if found["std"] else ""
+    return mean + std + _raised(found["rest"])
+
+
+def _si_cell(cell: GridCell) -> str:
+    """Return a cell of a column of siunitx; the second best is italic, not underlined."""
+    found = _NUMBER.fullmatch(cell.text)
+    if found is None:
+        return f"{{{escape(cell.text)}}}"
+    weight = {1: r"\bfseries ", 2: r"\itshape "}.get(cell.place, "")
+    std = rf" \pm {found['std']}" if found["std"] else ""
+    rest = _raised(found["rest"])
+    if found["std"] == "0.0":  # siunitx leaves an uncertainty of zero out
+        return f"{{{weight}{found['mean']} $\\pm$ 0.0{rest}}}"
+    return f"{weight}{found['mean']}{std}" + (f"{{{rest}}}" if rest else "")
+
+
+def _si_column(texts: Iterable[str]) -> str:
+    """Return the kind of a column of siunitx: with deviations, or without."""
+    return "S[table-format=2.1(2)]" if any("±" in text for text in texts) else "S[table-format=2.1]"
+
+
+def _raised(rest: str) -> str:
+    """Return the end of a cell, behind its number: words small, signs raised beside the column."""
+    signs = _SIGNS.match(rest)
+    text = (rest[signs.end() :] if signs else rest).strip()
+    raised = rf"\textsuperscript{{{escape(signs[0])}}}" if signs else ""
+    if text:
+        return raised + rf"\,{{\scriptsize {escape(text)}}}"
+    return rf"\rlap{{{raised}}}" if raised else ""
+
+
+def _head(text: str, *, braced: bool) -> str:
+    lines = [_start(escape(line)) for line in text.split("\n")]
+    stacked = r"\\".join(lines)
+    head = rf"\shortstack{{{stacked}}}" if len(lines) > 1 else stacked
+    return f"{{{head}}}" if braced else head
+
+
+def _start(text: str) -> str:
+    """Protect a leading bracket or star, which a line end takes as its argument."""
+    return "{}" + text if text.lstrip().startswith(("[", "*")) else text

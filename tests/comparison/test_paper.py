@@ -1,0 +1,86 @@
+"""`bench paper`: signs in tables are the verdicts of `bench compare`, and rows have one order."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from versus import add, demo, versus  # noqa: F401
+
+from fewbench.report.compare.items import Labels
+from fewbench.report.paper.significance import BETTER, SIGNS, UNKNOWN, Contender, signed_tests
+from fewbench.report.paper.study import one_order
+from fewbench.report.tables.blocks import build
+from fewbench.report.tables.entry import entries
+from fewbench.store.store import Store
+
+SEEDS = (13, 21, 42, 87, 100)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
+
+
+def test_the_signs_are_the_verdicts_of_bench_compare(add, store):
+    for seed in SEEDS:
+        add("ft", seed, 0.6), add("prompt-ft", seed, 0.9, 1)
+    records = list(store.records())
+    tests = signed_tests("ft", records, store, Labels(None), 400)
+    (((contender, question), sign),) = tests.signs.items()
+    assert contender == Contender("prompt-ft", "tiny") and question == records[0].question
+    verdict = versus(store, "prompt-ft", "ft").rows[0].verdict
+    assert sign == SIGNS[verdict] == BETTER
+    assert "▲ significantly above ft" in tests.note and "over 1 comparisons" in tests.note
+
+
+def test_too_few_seeds_have_a_sign_of_their_own(add, store):
+    for seed in SEEDS[:2]:
+        add("ft", seed, 0.6), add("prompt-ft", seed, 0.9, 1)
+    tests = signed_tests("ft", list(store.records()), store, Labels(None), 400)
+    assert set(tests.signs.values()) == {UNKNOWN} and "too few split seeds" in tests.note
+
+
+def test_another_student_is_not_compared(add, store):
+    from fewbench.types import ModelRef
+
+    for seed in SEEDS:
+        add("ft", seed, 0.6), add("prompt-ft", seed, 0.9, 1, student=ModelRef("big", "", "b" * 16))
+    assert signed_tests("ft", list(store.records()), store, Labels(None), 400).signs == {}
+
+
+def test_rows_have_one_order_for_all_k(add, store):
+    for seed in SEEDS[:2]:
+        add("ft", seed, 0.9, k=4), add("prompt-ft", seed, 0.8, 1, k=4)
+        add("ft", seed, 0.5, k=16), add("prompt-ft", seed, 0.8, 1, k=16)
+    cells = entries(build(list(store.records()), {}, {}))
+    assert one_order(cells)["method"] == ["ft", "prompt-ft"]  # by hand: about 0.7 and 0.8
+
+
+def test_the_command_writes_a_folder(add, store, bench, tmp_path):
+    for seed in SEEDS:
+        for k in (4, 16):
+            add("ft", seed, 0.6, k, k=k), add("prompt-ft", seed, 0.9, 100 + k, k=k)
+    out = tmp_path / "study"
+    done = bench("paper", "--against", "ft", "--out", out, "--results", store.root)
+    assert done.returncode == 0, done.stderr
+    files = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
+    assert {
+        "main.tex",
+        "figures/k-scaling.pdf",
+        "figures/k-scaling.tex",
+        "figures/seeds.tex",
+    } < files
+    tables = sorted(name for name in files if name.startswith("tables/"))
+    assert len(tables) == 2
+    for name in tables:
+        text = (out / name).read_text("utf-8")
+        assert "blacktriangle" in text and r"\caption{" in text and r"\label{tab:" in text
+        rows = re.findall(r"^(ft|prompt-ft) &", text, re.MULTILINE)
+        assert rows == ["ft", "prompt-ft"]
+    inputs = re.findall(r"\\input\{(.+)\}", (out / "main.tex").read_text("utf-8"))
+    assert {f"{name}.tex" for name in inputs} <= files
+    again = bench("paper", "--out", out, "--results", store.root)
+    assert again.returncode == 2 and "not overwritten" in again.stderr
+    wrong = bench("paper", "--against", "fft", "--out", tmp_path / "x", "--results", store.root)
+    assert wrong.returncode == 2 and "fft" in wrong.stderr and not (tmp_path / "x").exists()
