@@ -17,6 +17,9 @@ from fewbench.report.tables.grid import Grid, GridCell
 COLUMN, PAGE = 52, 116
 """The characters of \\footnotesize that fit a column of text, and both."""
 
+SI_SHARE = 0.87
+"""The share of these that fits in columns of siunitx, where deviations are as large as means."""
+
 LONGEST = 48
 """The most rows of a float, all its tabulars together."""
 
@@ -46,13 +49,15 @@ class PaperTable(NamedTuple):
 def floats(table: PaperTable, *, siunitx: bool = False) -> str:
     """Return a table as one float or several."""
     grid = table.grid
-    chunks = _column_chunks(grid)
+    share = SI_SHARE if siunitx else 1.0
+    chunks = _column_chunks(grid, share * PAGE)
     per_float = max(1, LONGEST // len(chunks))
     groups = [grid.rows[at : at + per_float] for at in range(0, len(grid.rows), per_float)]
+    wide = _is_wide(grid, chunks, share * COLUMN)
     texts = []
     for number, rows in enumerate(groups or [[]]):
         tabulars = [_tabular(grid, rows, chunk, siunitx=siunitx) for chunk in chunks]
-        texts.append(_float(table, tabulars, number, wide=_is_wide(grid, chunks)))
+        texts.append(_float(table, tabulars, number, wide=wide))
     return "\n\n".join(texts) + "\n"
 
 
@@ -83,17 +88,17 @@ def _widths(grid: Grid) -> list[int]:
     return [width + BETWEEN for width in widths]
 
 
-def _is_wide(grid: Grid, chunks: Sequence[Sequence[int]]) -> bool:
+def _is_wide(grid: Grid, chunks: Sequence[Sequence[int]], room: float) -> bool:
     widths = _widths(grid)
     labels = sum(widths[: grid.labels])
     widest = max(sum(map(widths.__getitem__, chunk)) for chunk in chunks)
-    return labels + widest > COLUMN
+    return labels + widest > room
 
 
-def _column_chunks(grid: Grid) -> list[list[int]]:
+def _column_chunks(grid: Grid, width: float) -> list[list[int]]:
     """Cut the columns behind the labels into groups that fit a page beside these."""
     widths = _widths(grid)
-    room = PAGE - sum(widths[: grid.labels])
+    room = width - sum(widths[: grid.labels])
     chunks: list[list[int]] = [[]]
     used = 0
     for at in range(grid.labels, len(grid.header)):
