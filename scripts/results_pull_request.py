@@ -39,39 +39,50 @@ def main() -> int:
 
 def comment(base: Path, head: Path, work: Path, against: str) -> tuple[str, bool]:
     """Return the comment, and True if the records may be merged."""
-    new, gone = work / "new", []
+    new = work / "new"
     before, after = files(base / "runs"), files(head / "runs")
-    for name in sorted(before.keys() - after.keys()):
-        gone.append(f"`{name}` is removed")
+    removed = [name for name in before.keys() - after.keys() if is_record(name)]
+    touched = [name for name in after if before.get(name) != after[name]]
+    replaced = [name for name in touched if name in before and is_record(name)]
+    if not touched and not removed:
+        return "This pull request adds no records.\n", True
+    stems = {stem(name) for name in touched}
     for name, data in after.items():
-        if name not in before:
+        if stem(name) in stems:
             target = new / "runs" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        elif before[name] != data:
-            gone.append(f"`{name}` is changed: a run that is there already stays as it is")
-    if not new.exists() and not gone:
-        return "This pull request adds no records.\n", True
     parts = ["## Records of this pull request"]
-    problems = list(gone)
-    if new.exists():
+    problems = [f"`{name}` is removed" for name in sorted(removed)]
+    if touched:
         checked = bench("submit", new, "--dry-run", "--json", "--results", base)
         report = json.loads(checked.stdout or "{}")
         problems += report.get("problems", [checked.stderr.strip()])
         parts.append(f"{report.get('records', 0)} whole records, {len(problems)} problems.")
         parts += [f"- {count} × {note}" for note, count in report.get("notes", {}).items()]
+    parts += [f"- `{name}` takes the place of a record: say why it differs" for name in replaced]
     if problems:
         parts += ["### Problems", *(f"- {problem}" for problem in problems)]
-    elif new.exists():
+    else:
         parts += comparison(base, new, work / "all", against)
     return "\n".join(parts) + "\n", not problems
+
+
+def is_record(name: str) -> bool:
+    """Return True for a record, not for what stands beside it."""
+    return name.endswith(".json") and Path(name).name.count(".") == 1
+
+
+def stem(name: str) -> str:
+    """Return the path that a record shares with its predictions and measurements."""
+    return str(Path(name).with_name(Path(name).name.partition(".")[0]))
 
 
 def comparison(base: Path, new: Path, together: Path, against: str) -> list[str]:
     """Return the new numbers as a table, and each new method against one that all know."""
     parts = ["### New numbers", "", bench("table", "--format", "markdown", "--results", new).stdout]
     sources = [folder for folder in (base, new) if (folder / "runs").is_dir()]
-    bench("merge", *sources, "--into", together)
+    bench("merge", *sources, "--into", together, "--keep", "new")
     rows = json.loads(bench("table", "--json", "--results", new).stdout or "[]")
     for method in sorted({row["method"] for row in rows} - {against})[:MOST_METHODS]:
         done = bench(

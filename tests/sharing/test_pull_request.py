@@ -38,11 +38,16 @@ def test_new_records_are_checked_and_shown(add, theirs, base, tmp_path):
     assert "| majority" in text
 
 
-def test_a_changed_or_removed_or_forged_record_is_refused(add, theirs, base, tmp_path):
+def test_a_removed_or_forged_record_is_refused_and_a_replaced_one_is_named(
+    add, theirs, base, tmp_path
+):
     add(13, folder=base), add(21, folder=base)
     change(add(13), warnings=("another",))
     code, text = check(base, theirs, tmp_path / "c.md")
-    assert code == 1 and "is removed" in text and "is changed" in text
+    assert code == 1 and "is removed" in text and "say why it differs" in text
+    add(21)
+    code, text = check(base, theirs, tmp_path / "c.md")
+    assert code == 0 and "1 whole records, 0 problems" in text and "say why it differs" in text
     forged = tmp_path / "forged"
     file = add(21, folder=forged)
     file.write_text(file.read_text("utf-8").replace("accuracy", "acurracy"), "utf-8")
