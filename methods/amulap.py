@@ -36,6 +36,7 @@ from fewbench.types import Count, Positive, Predictor, Split, Task
 
 PAPER = "Wang, Xu and McAuley, 2022 (AMuLaP); thesis, chapter 6"
 NEEDS = ("student", "template")
+BACKBONES = ("masked", "causal", "encoder-decoder")
 KINDS = ("single", "pair", "choice")
 SEARCH = ("k", "lr", "batch_size")
 SEARCH_IF = {"setting": 3}

@@ -12,6 +12,7 @@ from fewbench.types import Count, Positive, Split, Task
 
 PAPER = "Devlin et al., 2019; thesis section 4.4"
 NEEDS = ("teacher",)
+BACKBONES = ("masked", "causal", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 
 

@@ -21,7 +21,7 @@ from fewbench.types import Count, Positive, Predictor, Split, Task
 PAPER = "Devlin et al., 2019; smash, section 3.1"
 NEEDS = ("student",)
 KINDS = ("single", "pair", "choice", "regression", "span")
-BACKBONES = ("masked", "encoder-decoder")
+BACKBONES = ("masked", "causal", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 
 

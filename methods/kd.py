@@ -21,6 +21,7 @@ from fewbench.types import Count, Positive, Split, Task
 
 PAPER = "Hinton et al., 2015; thesis sections 4.2 and 4.5"
 NEEDS = ("teacher",)
+BACKBONES = ("masked", "causal", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 PIPELINES = ()
 

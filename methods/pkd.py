@@ -106,7 +106,7 @@ def _taught(
     lr: float,
     batch_size: int,
 ) -> HeadModel:
-    depths = len(model.backbone.layers), len(teacher.backbone.layers)
+    depths = model.backbone.depth, teacher.backbone.depth
     layers = layer_map(*depths, lesson.strategy)
     teacher_targets = targets(teacher, split.train)
     states = read_states(teacher, split.train)[:, :, [layer - 1 for layer in layers]]

@@ -14,7 +14,7 @@ from fewbench.types import Count, Positive, Predictor, Split, Task
 
 PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash, section 3.1"
 NEEDS = ("student", "words")
-BACKBONES = ("masked", "encoder-decoder")
+BACKBONES = ("masked", "causal", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 
 

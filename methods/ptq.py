@@ -26,6 +26,7 @@ from fewbench.types import Share, Split, Task
 
 PAPER = "Zafrir et al., 2019 (Q8BERT); thesis section 4.4"
 NEEDS = ("teacher",)
+BACKBONES = ("masked", "causal", "encoder-decoder")
 PRESETS = {"q8bert": {"per_channel": False, "static": True}}
 PIPELINES = ("ptq",)
 LAST_IF = {"static": False}

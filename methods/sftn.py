@@ -123,6 +123,7 @@ def branches_of(teacher: HeadModel, task: Task, kit: FitContext) -> nn.ModuleLis
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse a teacher of fewer layers, a student of one, and a temperature of 0."""
+    """Refuse a teacher of fewer layers, a student of one or whole, and a temperature of 0."""
+    student.check_layers()
     check_temperature(settings["temperature"])
     check_layers(student, teacher)

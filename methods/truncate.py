@@ -11,7 +11,7 @@ from typing import Any
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.fit_context import FitContext
-from fewbench.nn.prune import truncate
+from fewbench.nn.prune import check_kept, truncate
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Count, Split, Task
 
@@ -21,8 +21,8 @@ PIPELINES = ("truncate+finetune", "truncate+kd")
 
 
 def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: Any) -> None:
-    """Refuse to keep more layers than the model has."""
-    _count(teacher, settings["layers"])
+    """Refuse to keep more layers than the model has, and a model whose layers cannot be chosen."""
+    check_kept(teacher.model, range(_count(teacher, settings["layers"])))
 
 
 def transform(

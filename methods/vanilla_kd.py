@@ -39,6 +39,7 @@ from fewbench.types import Count, Positive, Predictor, Share, Split, Task
 PAPER = "Hinton, Vinyals and Dean, 2015; thesis section 5.2.1"
 NEEDS = ("student", "teacher")
 KINDS = ("single", "pair", "choice", "regression", "span")
+BACKBONES = ("masked", "causal", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 
 

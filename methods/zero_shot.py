@@ -17,7 +17,7 @@ from fewbench.types import Predictor, Split, Task
 
 PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); Zhao et al., 2021; Holtzman et al., 2021"
 NEEDS = ("student", "words")
-BACKBONES = ("masked", "encoder-decoder")
+BACKBONES = ("masked", "causal", "encoder-decoder")
 PRESETS = {"calibrated": {"calibration": "contextual"}, "pmi": {"calibration": "pmi"}}
 
 

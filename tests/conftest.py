@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import families
 import pytest
 from command_server import CommandServer
 
@@ -120,8 +121,13 @@ def make_model(family: str, folder: Path) -> Path:
             bos_token_id=2,
         ),
     }
-    auto = hf.AutoModelForCausalLM if family in causal else hf.AutoModelForMaskedLM
-    model = auto.from_config((configs | causal)[family]())
+    auto = hf.AutoModelForMaskedLM
+    if family in families.INFILLING:
+        auto = hf.AutoModelForSeq2SeqLM
+    elif family in families.CAUSAL:
+        auto = hf.AutoModelForCausalLM
+    general = families.general_configs(len(tokenizer))
+    model = auto.from_config((configs | general | causal)[family]())
     for (
         parameter
     ) in model.parameters():  # biases and norms off their trivial start, so that tests see them

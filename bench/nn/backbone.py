@@ -51,8 +51,12 @@ class Backbone(nn.Module):
     `fewbench.nn.prune` can redo it. Without `has_head` its checkpoint had no language head. With a
     `prompt`, a masked model looks the ids -P to -1 up in what it returns, [P, E].
 
+    A pair's second text follows what stands `between` where no token divides them.
+
     Axes: S sequences, N tokens, d width, W words, V vocabulary.
     """
+
+    between = ""
 
     def __init__(
         self,
@@ -136,6 +140,29 @@ class Backbone(nn.Module):
     def layers(self) -> list[Layer]:
         """The model's layers, the first one first."""
         return self._family.layers(self.model)
+
+    @property
+    def depth(self) -> int:
+        """The number of layers."""
+        return len(self.layers)
+
+    def check_layers(self) -> None:
+        """Refuse a model whose layers cannot be taken apart; all families of this view can."""
+
+    def embedded(self) -> list[nn.Module]:
+        """List the modules that embed words, positions and segments, as far as there are any."""
+        embedder = self._embedder()
+        parts = (embedder.words, embedder.positions, embedder.segments)
+        return [part for part in parts if part is not None]
+
+    def linears(self) -> dict[str, nn.Linear]:
+        """Return the six linear layers of every Transformer layer by their names in the model."""
+        names = {id(module): name for name, module in self.model.named_modules()}
+        return {
+            names[id(linear)]: linear
+            for layer in self.layers
+            for linear in (layer.query, layer.key, layer.value, layer.output, layer.up, layer.down)
+        }
 
     def _embedder(self) -> Embedder:
         words = self.model.get_input_embeddings()  # type: ignore[operator]

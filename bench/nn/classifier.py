@@ -73,7 +73,8 @@ class HeadModel(TaskModel):
         RoBERTa's tokenizer puts two there.
         """
         first = [text for text, _ in pairs]
-        second = [text for _, text in pairs if text is not None] or None
+        between = self.backbone.between
+        second = [between + text for _, text in pairs if text is not None] or None
         tokenizer = self.backbone.tokenizer
         spare = 0
         if second is not None:

@@ -249,7 +249,7 @@ def check_layers(student: Backbone, teacher: Backbone) -> None:
         BenchError: a teacher of fewer layers, or a student of one.
     """
     check_depth(student, teacher)
-    if len(student.layers) < 2:
+    if student.depth < 2:
         raise BenchError(
             f"{student.ref.name} has no layer below its last", fix="a deeper student, or vanilla-kd"
         )
@@ -261,7 +261,7 @@ def check_depth(student: Backbone, teacher: Backbone) -> None:
     Raises:
         BenchError: it has.
     """
-    ours, theirs = len(student.layers), len(teacher.layers)
+    ours, theirs = student.depth, teacher.depth
     if theirs < ours:
         raise BenchError(
             f"the teacher {teacher.ref.name} has {theirs} layers, "

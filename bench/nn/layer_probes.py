@@ -34,7 +34,7 @@ class Probes(nn.Module):
         super().__init__()
         self._model = (model,)  # a tuple: its weights are not the probes'
         rows, bias = model.backbone.word_rows(model.verbalizer.words)
-        count = len(model.backbone.layers) - 1
+        count = model.backbone.depth - 1
         self.rows = nn.Parameter(rows.detach().expand(count, -1, -1).clone())
         self.bias = nn.Parameter(bias.detach().expand(count, -1).clone())
 
@@ -182,7 +182,7 @@ def check_probes(*backbones: Backbone) -> None:
         BenchError: there is one.
     """
     for backbone in backbones:
-        if len(backbone.layers) < 2:
+        if backbone.depth < 2:
             raise BenchError(
                 f"{backbone.ref.name} has no layer below its last to probe", fix="lambda2=0"
             )

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from fewbench.errors import ModelError
-from fewbench.nn.families import FAMILIES
-from fewbench.registry.pretrained import CAUSAL, ENCODER_DECODER, read_config
+from fewbench.registry.pretrained import read_config
 from fewbench.types import Json, ModelRef
 
 
@@ -50,7 +49,7 @@ def load_headless(
 
     folder = Path(ref.path)
     config = _check_configuration(folder)
-    _check_type(config, folder)
+    _check_type(config, folder, auto)
     _check_weights(folder)
     try:
         with torch.random.fork_rng():  # a missing head is drawn
@@ -88,19 +87,31 @@ def _check_configuration(folder: Path) -> Json:
     return config
 
 
-def _check_type(config: Json, folder: Path) -> None:
-    """Refuse a model type that cannot be read, by its name in the configuration.
+TYPES = {
+    "AutoModelForMaskedLM": ("masked", "MODEL_FOR_MASKED_LM_MAPPING_NAMES"),
+    "AutoModelForCausalLM": ("causal", "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"),
+    "AutoModelForSeq2SeqLM": ("encoder-decoder", "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES"),
+}
+"""By class of transformers: the kind it reads, and the name of its table of model types."""
+
+
+def _check_type(config: Json, folder: Path, auto: str) -> None:
+    """Refuse a model type that transformers does not read, by its name in the configuration.
 
     The message of transformers would name classes of its own.
     """
-    kind = config.get("model_type")
-    if kind not in (*FAMILIES, *CAUSAL, *ENCODER_DECODER):
+    from transformers.models.auto import modeling_auto
+
+    kind, table = TYPES[auto]
+    known = getattr(modeling_auto, table)
+    given = config.get("model_type")
+    if given not in known:
         raise ModelError(
-            f"language models of type '{kind}' are not known here",
+            f"language models of type '{given}' are not known here",
             where=str(folder / "config.json"),
-            allowed=f"masked: {', '.join(FAMILIES)}; causal: {', '.join(CAUSAL)}; "
-            f"encoder-decoder: {', '.join(ENCODER_DECODER)}",
-            given=str(kind),
+            allowed=f"{kind}: {', '.join(known)}",
+            given=str(given),
+            fix="a newer version of transformers may know it",
         )
 
 

@@ -6,6 +6,7 @@ thesis, section 6.3.1; Schick et al., 2020. Axes: B batch, C classes, n examples
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +15,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewbench.data.template import parse_template
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.batch import Batch, by_length
+from fewbench.nn.batch import Batch, Encoded, by_length
+from fewbench.nn.kinds import prompt_model
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.task_model import TOKENS_A_BATCH, TaskModel
 from fewbench.nn.verbalizer import SumVerbalizer, Verbalizer
@@ -38,12 +39,15 @@ class ManyWordsModel(PromptModel):
     def __init__(self, backbone: Backbone, task: Task) -> None:
         # PromptModel's own would look the task's label words up in the tokenizer.
         TaskModel.__init__(self, backbone, task)
-        self.pieces = parse_template(task.template)
+        self._reader = (prompt_model(backbone, replace(task, words=())),)  # no module of its own
 
     def use(self, words: tuple[tuple[int, ...], ...]) -> None:
         """Set the label words: token ids, class by class."""
         self.words = words
         self.verbalizer = SumVerbalizer(words).to(self.backbone.device)
+
+    def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
+        return self._reader[0]._encode_new(examples)
 
     def blueprint(self) -> Json:
         """Return the label words, as token ids."""

@@ -21,6 +21,8 @@ from fewbench.types import Settings
 STACKS = {
     "bert": ("bert.encoder", "num_hidden_layers"),
     "roberta": ("roberta.encoder", "num_hidden_layers"),
+    "xlm-roberta": ("roberta.encoder", "num_hidden_layers"),
+    "camembert": ("roberta.encoder", "num_hidden_layers"),
     "electra": ("electra.encoder", "num_hidden_layers"),
     "distilbert": ("distilbert.transformer", "n_layers"),
 }

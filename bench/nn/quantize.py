@@ -52,7 +52,8 @@ class Int8Linear(nn.Module):
         scale = (largest.clamp_min(TINY) / WEIGHT_STEPS).clone()
         self.register_buffer("weight", (full / scale[:, None]).round().to(torch.int8))
         self.register_buffer("scale", scale)
-        self.register_buffer("bias", linear.bias.detach().clone())
+        bias = torch.zeros(self.out_features) if linear.bias is None else linear.bias
+        self.register_buffer("bias", bias.detach().to(full.device, copy=True))
         self._packed: Any = None
 
     def forward(self, states: Tensor) -> Tensor:
@@ -89,13 +90,13 @@ class Int8Linear(nn.Module):
 
 
 def quantize(backbone: Backbone, per_channel: bool = True) -> None:
-    """Turn the six linear layers of every Transformer layer into int8, and nothing else.
+    """Turn the linear layers of every Transformer layer into int8, and nothing else.
 
     Args:
         backbone: changed in place; it cannot be trained any more.
         per_channel: a scale for each output; otherwise one for the whole matrix, as in the paper.
     """
-    for name, linear in _linears(backbone).items():
+    for name, linear in backbone.linears().items():
         backbone.model.set_submodule(name, Int8Linear(linear, per_channel))
     backbone.changes.append({"change": "quantize", "per_channel": per_channel})
 
@@ -109,11 +110,10 @@ def fake_quantize(backbone: Backbone, per_channel: bool = False, decay: float = 
         per_channel: a scale for each output; otherwise one for the whole matrix, as in the paper.
         decay: of the moving averages of the input ranges.
     """
-    for name, linear in _linears(backbone).items():
+    for name, linear in backbone.linears().items():
         backbone.model.set_submodule(name, FakeQuantizedLinear(linear, per_channel, decay))
-    embedder = backbone._embedder()
-    names = _names(backbone)
-    for embedding in (embedder.words, embedder.positions, embedder.segments):
+    names = {id(module): name for name, module in backbone.model.named_modules()}
+    for embedding in backbone.embedded():
         if isinstance(embedding, nn.Embedding):
             name = names[id(embedding)]
             backbone.model.set_submodule(name, FakeQuantizedEmbedding(embedding))
@@ -132,17 +132,3 @@ def observed_ranges(backbone: Backbone) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.observes = False
-
-
-def _linears(backbone: Backbone) -> dict[str, nn.Linear]:
-    """Return the six linear layers of every Transformer layer by their names in the model."""
-    names = _names(backbone)
-    return {
-        names[id(linear)]: linear
-        for layer in backbone.layers
-        for linear in (layer.query, layer.key, layer.value, layer.output, layer.up, layer.down)
-    }
-
-
-def _names(backbone: Backbone) -> dict[int, str]:
-    return {id(module): name for name, module in backbone.model.named_modules()}

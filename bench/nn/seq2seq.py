@@ -27,7 +27,6 @@ from fewbench.errors import ModelError
 from fewbench.nn.backbone import Backbone, FocusedEmbedding
 from fewbench.nn.batch import Batch, Encoded, Tokens
 from fewbench.nn.prompt import PromptModel
-from fewbench.registry.pretrained import ENCODER_DECODER
 from fewbench.types import Example
 
 SENTINEL = "<extra_id_0>"
@@ -43,18 +42,11 @@ class Seq2SeqBackbone(Backbone):
     mask token.
 
     Raises:
-        ModelError: another encoder-decoder than T5, or a tokenizer that is not fast or has no
-            sentinel.
+        ModelError: a tokenizer that is not fast or has no sentinel.
     """
 
     def _adapt(self) -> None:
-        kind, where = self.config.model_type, self.ref.path
-        if kind not in ENCODER_DECODER:
-            raise ModelError(
-                f"encoder-decoders of type '{kind}' are not known here",
-                where=where,
-                allowed=ENCODER_DECODER,
-            )
+        where = self.ref.path
         vocabulary = self.tokenizer.get_vocab()
         sentinels = [spelt for spelt in SPELT if spelt in vocabulary]
         if not self.tokenizer.is_fast or not sentinels:

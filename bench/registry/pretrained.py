@@ -14,10 +14,10 @@ from fewbench.io.files import MIB, parse_json, read_file
 from fewbench.types import BackboneKind, Json, ModelRef
 
 EMBEDDED = Path(__file__).parent / "models"
-CAUSAL = ("gpt2", "gpt_neox", "llama", "opt")
-"""The model types read from left to right that are known here."""
-ENCODER_DECODER = ("t5", "mt5")
-"""The types of encoder-decoders that are known here."""
+CAUSAL = ("bloom", "gemma", "gpt2", "gpt_neo", "gpt_neox", "gptj", "llama", "mistral", "opt", "phi")
+"""Model types that are read from left to right whatever class their checkpoint names."""
+SENTINELS = ("t5", "mt5", "umt5", "longt5", "switch_transformers")
+"""The types of encoder-decoders whose masks are T5's sentinels."""
 
 
 def embedded_models() -> dict[str, Path]:
@@ -104,7 +104,29 @@ def backbone_kind(ref: ModelRef) -> BackboneKind:
         return "masked"
     if config.get("is_encoder_decoder"):
         return "encoder-decoder"
-    return "causal" if config.get("model_type") in CAUSAL else "masked"
+    saved_as = map(str, config.get("architectures") or ())
+    causal = config.get("model_type") in CAUSAL or any(map(_is_causal, saved_as))
+    return "causal" if causal else "masked"
+
+
+def _is_causal(architecture: str) -> bool:
+    """True for a class of transformers that is read from left to right, and for nothing else."""
+    return architecture.endswith("ForCausalLM") and not architecture.startswith(BOTH_WAYS)
+
+
+BOTH_WAYS = (
+    "Albert", "Bert", "BigBird", "Camembert", "ConvBert", "Data2Vec", "DistilBert", "Electra",
+    "Ernie", "MegatronBert", "RemBert", "RoCBert", "RoFormer", "Roberta", "XLMRoberta", "Xmod",
+)  # fmt: skip
+"""Families of masked models that transformers runs from left to right, too."""
+
+
+def model_type(ref: ModelRef) -> str:
+    """Return the model type in a model's configuration, empty where it cannot be read."""
+    try:
+        return str(read_config(Path(ref.path)).get("model_type", ""))
+    except ModelError:  # said where it is loaded
+        return ""
 
 
 DECISIVE = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")

@@ -53,7 +53,8 @@ def transform(
 
 
 def check(task: Task, student: Backbone | None, teacher: Backbone, **settings: Any) -> None:
-    """Refuse a share outside 0 to 1."""
+    """Refuse a share outside 0 to 1, and a model whose layers cannot be taken apart."""
+    teacher.check_layers()
     if not 0 < settings["share"] < 1:
         raise BenchError(
             f"head-prune: share is {settings['share']}", allowed="between 0 and 1", fix="share=0.45"

@@ -67,7 +67,7 @@ def fit(
     lessons, quiz_examples = cut_quiz(task, split, quiz)
     encoded = teacher_model.encode(lessons.train)
     quizzes = distil.BatchStream(model, quiz_examples, batch_size, kit.seed)
-    depths = len(model.backbone.layers), len(teacher_model.backbone.layers)
+    depths = model.backbone.depth, teacher_model.backbone.depth
     layers = [layer - 1 for layer in distil.layer_map(*depths, "skip")]
     distance = DISTANCES[kd]
 

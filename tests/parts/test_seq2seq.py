@@ -199,19 +199,6 @@ def test_prompt_ft_learns_the_toy_task(tiny_t5):
     assert record.scores["test"]["accuracy"] > 1 / 3
 
 
-def test_another_encoder_decoder_is_refused(tiny_t5, tmp_path):
-    import transformers as hf
-
-    folder = shutil.copytree(tiny_t5, tmp_path / "bart")
-    config = hf.BartConfig(
-        vocab_size=200, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
-        decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_position_embeddings=64,
-    )  # fmt: skip
-    hf.BartForConditionalGeneration(config).save_pretrained(folder, safe_serialization=True)
-    with pytest.raises(ModelError, match="language models of type 'bart'"):
-        open_backbone(find_model(str(folder)))
-
-
 def test_a_tokenizer_without_sentinels_is_refused(tiny_t5, tiny_model, tmp_path):
     folder = shutil.copytree(tiny_t5, tmp_path / "bare")
     for file in ("tokenizer.json", "tokenizer_config.json"):
