@@ -198,7 +198,7 @@ add_command(
     "bench status --config grid.toml",
     "bench status --methods ft,prompt-ft --tasks glue --json",
 )
-_add(
+add_command(
     app,
     "ls",
     ls.ls,
