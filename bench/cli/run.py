@@ -119,8 +119,8 @@ def run(
     from fewbench.runner.trackers import check_trackers
     from fewbench.store.store import Store
 
-    part = parse_shard(shard)
-    check_trackers(track or ())
+    part, trackers = parse_shard(shard), track or ()
+    check_trackers(trackers)
     is_first_look = not (methods or tasks or config)
     if is_first_look:
         look = first_look.asked(k, seeds, protocol, results)
@@ -143,7 +143,7 @@ def run(
         metric_code=allow_metric_code,
         offline=offline,
     )
-    how = HowToRun(workers, device, threads, duration("--timeout", timeout), fail_fast, track or ())
+    how = HowToRun(workers, device, threads, duration("--timeout", timeout), fail_fast, trackers)
     store = Store(
         results or Path("results").absolute(), on_damage=lambda damage: note(f"warning: {damage}")
     )
