@@ -214,7 +214,7 @@ def check_method(
         return
     artifacts = Artifacts(scratch)
     check_settings(method)
-    for kind in taken(method):
+    for kind in _able(method, model_folder, inputs):
         check_runs(method, model_folder, kind, artifacts, inputs)
         check_predictor(method, model_folder, kind, artifacts, inputs)
     for preset in method.presets:
@@ -225,6 +225,22 @@ def check_method(
 def taken(method: MethodInfo) -> list[Kind]:
     """Return the kinds of task that a method takes."""
     return [kind for kind in get_args(Kind) if kind in method.kinds]
+
+
+def _able(method: MethodInfo, model_folder: Path, inputs: Settings | None) -> list[Kind]:
+    """Return the kinds of task that a method takes with a model; at least one.
+
+    Raises:
+        AssertionError: it refuses the model for all.
+    """
+    models = Models(torch.device("cpu"))
+    jobs = {
+        kind: toy_job(method, model_folder, toy_task(kind), settings=inputs)
+        for kind in taken(method)
+    }
+    able = [kind for kind, job in jobs.items() if not is_refused(job, models)]
+    _check(bool(able), method, "it refuses the model for every kind of task")
+    return able
 
 
 def check_settings(method: MethodInfo) -> None:

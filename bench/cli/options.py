@@ -123,7 +123,7 @@ LimitOption = Annotated[
 _STUDENT = typer.Option(
     "--student",
     metavar="MODEL",
-    help="student: an embedded name, a folder or a hub name",
+    help="student: an embedded name, a folder, or a hub name (NAME@REVISION)",
     rich_help_panel=MODELS,
 )
 StudentOption = Annotated[str | None, _STUDENT]
@@ -133,7 +133,7 @@ TeacherOption = Annotated[
     typer.Option(
         "--teacher",
         metavar="MODEL",
-        help="teacher: an embedded name, a folder or a hub name",
+        help="teacher: an embedded name, a folder, or a hub name (NAME@REVISION)",
         rich_help_panel=MODELS,
     ),
 ]

@@ -101,8 +101,11 @@ def label_words(task: Task, tokenizer: Any) -> list[Word]:
     words = []
     for label, several in zip(task.labels, task.words, strict=True):
         for word in several:
-            text = word if word[0] in "<[.," else spaced + word
+            bare = word.removeprefix(BOUNDARY) or word
+            text = bare if bare[0] in "<[.," else spaced + bare
             pieces = tuple(tokenizer.encode(text, add_special_tokens=False).tokens)
+            if len(pieces) > 1 and pieces[0] == BOUNDARY:
+                pieces = pieces[1:]
             words.append(Word(label, word, pieces, unknown in pieces))
     return words
 

@@ -40,13 +40,17 @@ def tokenise(tokenizer: Any, texts: Sequence[str], *, goes_on: bool) -> list[lis
 def word_pieces(tokenizer: Any, word: str) -> list[int]:
     """Tokenize a label word as in running text: after a space, but before punctuation.
 
-    A Chinese word stands after no space: a boundary that the tokenizer puts before it goes.
+    It may be written with the boundary that SentencePiece puts before a word. A boundary that is a
+    token of its own is none of its pieces, and a Chinese word stands after no space: one that the
+    tokenizer puts before it goes.
     """
+    word = word.removeprefix(BOUNDARY) or word
     text = word if word[0] in "<[.," or puts_boundary(tokenizer) else " " + word
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    if "\u4e00" <= word[0] <= "\u9fff" and len(ids) > 1:
+    if len(ids) > 1 and "\u4e00" <= word[0] <= "\u9fff":
         return _without_boundary(tokenizer, ids)
-    return ids
+    alone = len(ids) > 1 and str(tokenizer.convert_ids_to_tokens(ids[0])) == BOUNDARY
+    return ids[1:] if alone else ids
 
 
 def _without_boundary(tokenizer: Any, ids: list[int]) -> list[int]:

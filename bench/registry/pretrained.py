@@ -32,6 +32,9 @@ def embedded_models() -> dict[str, Path]:
 def find_model(name: str, *, offline: bool = False) -> ModelRef:
     """Return the model a name stands for: an embedded name, else a folder, else a hub name.
 
+    A hub name may be `NAME@REVISION`: a branch, a tag, a commit, or `refs/pr/N`. The commit that it
+    stands for is the reference's revision.
+
     Raises:
         BenchError: no such model.
         ModelError: a folder without a configuration or without safetensors weights.
@@ -44,7 +47,8 @@ def find_model(name: str, *, offline: bool = False) -> ModelRef:
     if folder.is_dir():
         check_folder(folder)
         return ModelRef(folder.resolve().name, str(folder.resolve()), folder_hash(folder))
-    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+    is_place = folder.is_absolute() or name.startswith((".", "~"))
+    if is_place or name.partition("@")[0].count("/") > 1:
         raise BenchError(
             f"no model folder at {name}", allowed=embedded, given=name, fix="bench ls models"
         )
@@ -73,7 +77,8 @@ def check_folder(folder: Path) -> None:
             else "no weights",
             where=str(folder),
             allowed="*.safetensors",
-            fix="model.save_pretrained(folder, safe_serialization=True)",
+            fix="model.save_pretrained(folder, safe_serialization=True); of a hub model "
+            "NAME@refs/pr/N, if one of its pull requests adds safetensors",
         )
 
 
@@ -163,16 +168,32 @@ def decisive_files(folder: Path) -> list[Path]:
 def _from_hub(name: str, *, offline: bool) -> ModelRef:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
+        GatedRepoError,
         HfHubHTTPError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
 
+    repository, _, revision = name.partition("@")
+    asked = {"allow_patterns": list(DECISIVE), "local_files_only": offline}
     try:
-        path = Path(
-            snapshot_download(name, allow_patterns=list(DECISIVE), local_files_only=offline)
-        )
+        path = Path(snapshot_download(repository, revision=revision or None, **asked))
+    except GatedRepoError as error:
+        raise BenchError(
+            f"the model '{repository}' is gated: its owners ask who reads it",
+            where=f"https://huggingface.co/{repository}",
+            fix="accept its terms on that page, then hf auth login, or HF_TOKEN=… bench run …",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise BenchError(
+            f"the model '{repository}' has no revision '{revision}'",
+            allowed="a branch, a tag, a whole commit, or refs/pr/N",
+            fix=f"https://huggingface.co/{repository}/commits/main lists them",
+        ) from error
     except LocalEntryNotFoundError as error:
+        if path := _in_older_cache(repository, revision):
+            return ModelRef(repository, str(path), path.name)
         raise NeedsNetwork(
             f"the model '{name}' is not on this machine and the hub cannot be reached",
             allowed=[*embedded_models(), "a local folder"],
@@ -185,10 +206,27 @@ def _from_hub(name: str, *, offline: bool) -> ModelRef:
             f"the hub has no model '{name}': {first}",
             allowed=embedded_models(),
             given=name,
-            fix="bench ls models",
+            fix="bench ls models; a private model needs hf auth login, or HF_TOKEN=… bench run …",
         ) from error
     check_folder(path)
-    return ModelRef(name, str(path), path.name)
+    return ModelRef(repository, str(path), path.name)
+
+
+def _in_older_cache(repository: str, revision: str) -> Path | None:
+    """Return a model's snapshot in the cache that TRANSFORMERS_CACHE names, if it is there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    cache = os.environ.get("TRANSFORMERS_CACHE")
+    if not cache:
+        return None
+    asked = {"cache_dir": cache, "revision": revision or None, "local_files_only": True}
+    try:
+        path = Path(snapshot_download(repository, **asked))
+    except LocalEntryNotFoundError:
+        return None
+    check_folder(path)
+    return path
 
 
 @lru_cache
