@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from fewbench.errors import visible
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -130,7 +132,7 @@ def notes_below(count: int, note: str) -> list[str]:
 
 def score_label(name: str, metrics: Iterable[str]) -> str:
     """Return the name of scores with their metric and unit: `test accuracy (%)`."""
-    shown = sorted(set(metrics))
+    shown = sorted({visible(metric) for metric in metrics})
     if len(shown) > 1:
         return f"{name} ({', '.join(shown)}; hundredths)"
     is_share = shown[0].partition(" ")[0] in ("accuracy", "f1", "macro_f1")
