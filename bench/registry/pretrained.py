@@ -192,8 +192,8 @@ def _from_hub(name: str, *, offline: bool) -> ModelRef:
             fix=f"https://huggingface.co/{repository}/commits/main lists them",
         ) from error
     except LocalEntryNotFoundError as error:
-        if path := _in_older_cache(repository, revision):
-            return ModelRef(repository, str(path), path.name)
+        if older := _in_older_cache(repository, revision):
+            return ModelRef(repository, str(older), older.name)
         raise NeedsNetwork(
             f"the model '{name}' is not on this machine and the hub cannot be reached",
             allowed=[*embedded_models(), "a local folder"],
