@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fewbench.registry.methods import methods, read_method
-from fewbench.registry.named_inputs import named_file
+from fewbench.registry.named_inputs import named_file, named_model
 from fewbench.store.artifacts import Artifacts
 from fewbench.testing import (
     FORMS,
@@ -56,6 +56,9 @@ def inputs(request, tmp_path):
     def of(name: str):
         if name == "prompt-kd-bt":
             return {"paraphrases": paraphrases_of_toys(tmp_path)}
+        if name == "auto-t":
+            generator = named_model(str(request.getfixturevalue("tiny_t5")))
+            return {"generator": generator, "beam": 4, "longest": 8}
         return {}
 
     return of
