@@ -33,9 +33,14 @@ class NamedInput(str):
         made.name, made.revision, made.path = name, revision, path
         return made
 
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """Its name, revision and path, of which it can be made again."""
+        return self.name, self.revision, self.path
+
     def __getnewargs__(self) -> tuple[str, str, str]:  # type: ignore[override]
         """Pickle all parts: a job is sent to a process of its own."""
-        return self.name, self.revision, self.path
+        return self.parts
 
     @property
     def model(self) -> ModelRef:

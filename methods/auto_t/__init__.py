@@ -100,7 +100,7 @@ def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: A
     kind = backbone_kind(named.model)
     if kind != "encoder-decoder":
         raise BenchError(
-            f"the generator fills spans, and '{named.name}' is a {kind} language model",
+            f"the generator fills spans, and '{named.name}' is of the kind {kind}",
             allowed="T5",
             fix="--methods auto-t:generator=FOLDER",
         )

@@ -5,8 +5,9 @@ its label word in the place of the mask, drawn among the half of its class that 
 input. Each visit to a training example draws anew, never the example itself; a prediction is the
 mean of the class scores over 16 draws. Loss and search are those of `prompt-ft`.
 
-Departs from the paper: the distance between sentences is the cosine of the pretrained student's own
-mean states, not of Sentence-BERT's. An input and its demonstrations have twice the task's maximum
+The distance between texts is the cosine of mean states: by the encoder that `encoder` names, such
+as the paper's Sentence-BERT; without it, by the pretrained student's own, which departs from the
+paper. An input and its demonstrations have twice the task's maximum
 length together, as the paper's code has it for most tasks, or as many tokens as the model reads;
 the demonstrations share what the input may not use equally. Regression demonstrates its lower word
 by an example up to the middle of its bounds, and the upper word by one above. With 16 draws a
@@ -23,9 +24,11 @@ from torch import Tensor
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
 from fewbench.nn.fit_context import FitContext
-from fewbench.types import Count, Positive, Predictor, Split, Task
+from fewbench.registry.named_inputs import NamedInput
+from fewbench.types import Count, ModelName, Positive, Predictor, Split, Task
 
 from .demonstrations import DemonstratedModel, check_room, demonstrate
+from .sentences import check_encoder
 
 PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF), section 6"
 NEEDS = ("student", "words")
@@ -38,6 +41,8 @@ DRAWS = 16
 def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
     """Refuse a task whose demonstrations do not fit beside an input."""
     check_room(student, task)
+    if isinstance(settings["encoder"], NamedInput):
+        check_encoder(settings["encoder"])
 
 
 def fit(
@@ -46,6 +51,7 @@ def fit(
     kit: FitContext,
     *,
     draws: Count | None = None,
+    encoder: ModelName | None = None,
     lr: Positive = 1e-5,
     batch_size: Count = 8,
 ) -> Predictor:
@@ -57,10 +63,11 @@ def fit(
     backbone = kit.backbone("student")
     found = demonstrate(backbone, task, split.train)
     count = draws or kit.in_proportion(DRAWS, batch_size)
-    model = DemonstratedModel(backbone, task, found, draws=count, seed=kit.seed)
+    named = encoder.parts if isinstance(encoder, NamedInput) else None
+    model = DemonstratedModel(backbone, task, found, draws=count, seed=kit.seed, encoder=named)
     model.remember(split.train)
     inputs = model.prompt.encode(split.train)
-    nearer = model.nearer(inputs, rows=range(len(inputs)))
+    nearer = model.nearer(model.sentences_of(split.train), rows=range(len(inputs)))
 
     def loss(batch: Batch) -> Tensor:
         rows = batch.rows.tolist()

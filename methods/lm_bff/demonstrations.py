@@ -22,7 +22,10 @@ from fewbench.nn.batch import Batch, Encoded, by_length
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.task_model import TOKENS_A_BATCH, TaskModel
 from fewbench.nn.verbalizer import word_ids
+from fewbench.registry.named_inputs import NamedInput
 from fewbench.types import Example, Json, Task
+
+from .sentences import encode_sentences, open_encoder
 
 SHARE = 2
 """One of so many demonstrations of a class is near enough to be drawn: the paper's 50 %."""
@@ -51,6 +54,8 @@ class DemonstratedModel(TaskModel):
         demonstrations: all there are to draw from (`demonstrate`).
         draws: sets of demonstrations that a prediction is the mean over.
         seed: of the places, among those near to an input, that these draws take.
+        encoder: name, revision and place of the model that measures how near texts are; None for
+            the copy, which reads them in the template.
     """
 
     sentences: Tensor
@@ -64,6 +69,7 @@ class DemonstratedModel(TaskModel):
         *,
         draws: int,
         seed: int,
+        encoder: Sequence[str] | None = None,
     ) -> None:
         super().__init__(backbone, task)
         self.prompt = PromptModel(backbone, replace(task, max_length=input_length(backbone, task)))
@@ -73,35 +79,42 @@ class DemonstratedModel(TaskModel):
         self.draws, self.seed = draws, seed
         shape = (draws, len(task.words))
         self.places = np.random.default_rng(seed).random(shape)
-        width = backbone.config.hidden_size
-        self.register_buffer(
-            "sentences", torch.zeros(len(demonstrations), width).to(backbone.device)
-        )
-        pretrained = copy.deepcopy(backbone.model)
-        encoder = type(backbone)(pretrained, backbone.tokenizer, backbone.ref, backbone.encodings)
+        self.named = None if encoder is None else NamedInput(*encoder)
+        reader = _copy_of(backbone) if self.named is None else open_encoder(self.named)
         # No submodule: it is neither trained nor kept.
-        object.__setattr__(self, "encoder", encoder.requires_grad_(False).eval())
+        object.__setattr__(self, "encoder", reader.to(backbone.device))
+        shape = (len(demonstrations), reader.config.hidden_size)
+        self.register_buffer("sentences", torch.zeros(shape).to(backbone.device))
 
     def remember(self, train: Sequence[Example]) -> None:
         """Note the sentences of the demonstrations, to which those of inputs are compared."""
         examples = [train[row].without_label() for row, _, _ in self.demonstrations]
-        self.sentences.copy_(self.sentence_states(self.prompt.encode(examples)))
+        self.sentences.copy_(self.sentence_states(self.sentences_of(examples)))
 
     def blueprint(self) -> Json:
-        """Return the demonstrations and how they are drawn."""
-        return {"demonstrations": self.demonstrations, "draws": self.draws, "seed": self.seed}
+        """Return the demonstrations, how they are drawn, and the named sentence encoder."""
+        facts = {"demonstrations": self.demonstrations, "draws": self.draws, "seed": self.seed}
+        return facts if self.named is None else facts | {"encoder": self.named.parts}
+
+    def sentences_of(self, examples: Sequence[Example]) -> list[Encoded]:
+        """Return examples as the sentence encoder reads them."""
+        if self.named is None:
+            return self.prompt.encode(examples)
+        return encode_sentences(self.encoder, examples)
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Return inputs as token ids, a sequence for each draw of demonstrations."""
         inputs = self.prompt.encode(examples)
         return [
             self._with_all_draws(encoded, nearer)
-            for encoded, nearer in zip(inputs, self.nearer(inputs), strict=True)
+            for encoded, nearer in zip(
+                inputs, self.nearer(self.sentences_of(examples)), strict=True
+            )
         ]
 
     @torch.no_grad()
     def sentence_states(self, inputs: Sequence[Encoded]) -> Tensor:
-        """Return the mean last hidden state of each input by the pretrained model, [n, d].
+        """Return the mean last hidden state of each input by the sentence encoder, [n, d].
 
         It has length 1.
         """
@@ -116,7 +129,7 @@ class DemonstratedModel(TaskModel):
         """List the demonstrations that each input may draw: the nearer half of each class.
 
         Args:
-            inputs: the prompts without demonstrations.
+            inputs: examples as `sentences_of` returns them.
             rows: their rows in train, where they are of train: none draws itself.
         """
         cosines = self.sentence_states(inputs) @ self.sentences.T
@@ -182,6 +195,13 @@ class DemonstratedModel(TaskModel):
 
     def _encode_new(self, examples: Sequence[Example]) -> list[Encoded]:
         return self.prompt._encode_new(examples)
+
+
+def _copy_of(backbone: Backbone) -> Backbone:
+    """Return a model as it is now, which training does not change."""
+    model = copy.deepcopy(backbone.model)
+    made = type(backbone)(model, backbone.tokenizer, backbone.ref, backbone.encodings)
+    return made.requires_grad_(False).eval()
 
 
 def input_length(backbone: Backbone, task: Task) -> int:

@@ -161,7 +161,7 @@ def test_a_missing_generator_and_one_that_fills_no_spans_are_refused(tiny_model,
         ask_method(toy_job(METHOD, tiny_model), models)
     assert "generator=FOLDER" in caught.value.fix
     settings = {"generator": named_model(str(tiny_model))}
-    with pytest.raises(BenchError, match="is a masked language model"):
+    with pytest.raises(BenchError, match="is of the kind masked"):
         ask_method(toy_job(METHOD, tiny_model, settings=settings), models)
 
 

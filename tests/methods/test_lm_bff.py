@@ -15,6 +15,7 @@ from fewbench.methods.lm_bff.demonstrations import (
 )
 from fewbench.nn.fit_context import Models
 from fewbench.registry.methods import methods
+from fewbench.registry.named_inputs import NamedInput, named_model
 from fewbench.registry.pretrained import find_model
 from fewbench.runner.preflight import ask_method
 from fewbench.runner.run import carry_out
@@ -144,3 +145,42 @@ def test_a_task_without_room_is_refused_before_it_runs(tiny_model):
     with pytest.raises(BenchError, match="does not fit beside an input") as refused:
         ask_method(job, Models(torch.device("cpu")))
     assert "prompt-ft" in str(refused.value)
+
+
+def test_another_encoder_measures_whole_texts(job, tiny_model, tiny, tmp_path):
+    """Its mean states of the bare text, by its own tokenizer; kept by name, not by weights."""
+    folder = tiny("roberta")
+    named = named_model(str(folder))
+    backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny_model)))
+    found = demonstrate(backbone, job.task, job.split.train)
+    options = {"draws": DRAWS, "seed": 13}
+    model = DemonstratedModel(backbone, job.task, found, **options, encoder=named.parts)
+    model.remember(job.split.train)
+    other = Models(torch.device("cpu")).fresh(named.model)
+    query = job.split.dev[0]
+    ids = other.tokenizer(query.texts[0], return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        states = other.model.base_model(input_ids=ids).last_hidden_state[0]
+    expected = states.mean(0) / states.mean(0).norm()
+    state = model.sentence_states(model.sentences_of([query]))[0]
+    torch.testing.assert_close(state, expected, atol=1e-5, rtol=1e-4)
+    assert not [name for name in model.state_dict() if name.startswith("encoder")]
+    again = DemonstratedModel.rebuild(backbone, job.task, **model.blueprint())
+    again.load_state_dict(model.state_dict())
+    assert again.encode([query]) == model.encode([query])
+    gone = NamedInput(named.name, named.revision, str(tmp_path / "gone"))
+    with pytest.raises(BenchError, match="is no longer there"):
+        DemonstratedModel(backbone, job.task, found, **options, encoder=gone.parts)
+
+
+def test_an_encoder_is_in_the_identity_and_one_that_is_none_is_refused(tiny_model, tiny, tiny_t5):
+    method = methods()["lm-bff"]
+    plain = toy_job(method, tiny_model)
+    settings = {"encoder": named_model(str(tiny("roberta")))}
+    job = toy_job(method, tiny_model, settings=settings)
+    assert job.key != plain.key and job.run.inputs.settings != plain.run.inputs.settings
+    record, _ = carry_out(job, Models(torch.device("cpu")), 1)
+    assert record.status == "ok", record.error
+    settings = {"encoder": named_model(str(tiny_t5))}
+    with pytest.raises(BenchError, match="is of the kind encoder-decoder"):
+        ask_method(toy_job(method, tiny_model, settings=settings), Models(torch.device("cpu")))
