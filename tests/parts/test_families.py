@@ -154,7 +154,7 @@ def test_focus_changes_nothing_but_the_cost(tiny, family):
         if focus:
             with backbone.focused(seen | set(model.extra_tokens())):
                 focused = isinstance(backbone.model.get_input_embeddings(), FocusedEmbedding)
-                assert focused == (family != "bart")  # its embeddings may scale
+                assert focused or family in ("bart", "gemma2")  # whose embeddings scale
                 steps()
         else:
             steps()
