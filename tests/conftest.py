@@ -398,3 +398,32 @@ def store(tmp_path: Path) -> Any:
     from fewbench.store.store import Store
 
     return Store(tmp_path / "results")
+
+
+@pytest.fixture
+def inputs(request, tmp_path):
+    """Return the settings without which some methods do not run, by the method's name."""
+
+    from fewbench.registry.named_inputs import named_model
+
+    def of(name: str):
+        if name == "prompt-kd-bt":
+            return {"paraphrases": paraphrases_of_toys(tmp_path)}
+        if name == "auto-t":
+            generator = named_model(str(request.getfixturevalue("tiny_t5")))
+            return {"generator": generator, "beam": 4, "longest": 8}
+        return {}
+
+    return of
+
+
+def paraphrases_of_toys(folder):
+    from fewbench.registry.named_inputs import named_file
+    from fewbench.testing import toy_rows, toy_task
+    from fewbench.types import KINDS
+
+    texts = {text for kind in KINDS for e in toy_rows(toy_task(kind)).train for text in e.texts}
+    file = folder / "paraphrases.jsonl"
+    lines = [json.dumps({"text": text, "paraphrases": ["so " + text]}) for text in sorted(texts)]
+    file.write_text("\n".join(lines))
+    return named_file(str(file))

@@ -111,7 +111,10 @@ def test_dry_run_shows_the_plan_and_runs_nothing(run, tmp_path):
         "ft": 4,
         "truncate+finetune": 4,
     }
-    assert plan["first"] == {"mood@files ft k4 s13": 1, "mood@files ft k4 s21": 1}
+    assert plan["first"] == {
+        "mood@files ft on fewbench-mini k4 s13": 1,
+        "mood@files ft on fewbench-mini k4 s21": 1,
+    }
     assert not list((tmp_path / "results").rglob("*.json"))
 
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from fewbench.registry.methods import methods, read_method
-from fewbench.registry.named_inputs import named_file, named_model
+from fewbench.runner.toys import FORMS
 from fewbench.store.artifacts import Artifacts
 from fewbench.testing import (
-    FORMS,
     check_failure,
     check_method,
     check_predictor,
     check_runs,
     check_settings,
-    toy_rows,
-    toy_task,
 )
 from fewbench.types import KINDS
 
@@ -47,29 +42,6 @@ def method(tmp_path):
         return read_method(file)
 
     return make
-
-
-@pytest.fixture
-def inputs(request, tmp_path):
-    """Return the settings without which some methods do not run, by the method's name."""
-
-    def of(name: str):
-        if name == "prompt-kd-bt":
-            return {"paraphrases": paraphrases_of_toys(tmp_path)}
-        if name == "auto-t":
-            generator = named_model(str(request.getfixturevalue("tiny_t5")))
-            return {"generator": generator, "beam": 4, "longest": 8}
-        return {}
-
-    return of
-
-
-def paraphrases_of_toys(folder):
-    texts = {text for kind in KINDS for e in toy_rows(toy_task(kind)).train for text in e.texts}
-    file = folder / "paraphrases.jsonl"
-    lines = [json.dumps({"text": text, "paraphrases": ["so " + text]}) for text in sorted(texts)]
-    file.write_text("\n".join(lines))
-    return named_file(str(file))
 
 
 @pytest.mark.parametrize("name", methods())

@@ -197,7 +197,8 @@ def _declaration(task: Task) -> Json:
                     "words": _by_label(task, prompt.words),
                 }
                 for prompt in task.prompts
-            },
+            }
+            or None,
             "source": [_source(source) for source in task.sources],
         }
     )

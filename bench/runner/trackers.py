@@ -24,6 +24,9 @@ from fewbench.store import paths
 from fewbench.store.progress import Progress
 from fewbench.types import Json
 
+Handle = Any
+"""A run of a tracker, of whatever class its library has."""
+
 
 class Tracker(Watcher):
     """A run of the tracker for each of ours, with its losses and scores.
@@ -37,7 +40,7 @@ class Tracker(Watcher):
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self._open: dict[str, Any] = {}
+        self._open: dict[str, Handle] = {}
         self._failed = False
 
     def begin(self, job: Job) -> Any:

@@ -35,15 +35,15 @@ MARGIN = 3
 """Tokens more than the beam is wide that continue a hypothesis, as in the authors' code."""
 
 
-class Form(NamedTuple):
+class SpanInput(NamedTuple):
     """An input of T5's and the template that its answer makes, around `t1 {mask} t2`."""
 
     before: str
     after: str
 
 
-SINGLE = (Form("{0}", ""), Form("", "{0}"))
-PAIR = (Form("{0|cut}", "{1|lower}"),)
+SINGLE = (SpanInput("{0}", ""), SpanInput("", "{0}"))
+PAIR = (SpanInput("{0|cut}", "{1|lower}"),)
 
 
 class Hypothesis(NamedTuple):
@@ -92,7 +92,7 @@ def find_templates(
     return list(dict.fromkeys(each.text for each in written))
 
 
-def input_ids(writer: Backbone, task: Task, example: Example, form: Form) -> list[int]:
+def input_ids(writer: Backbone, task: Task, example: Example, form: SpanInput) -> list[int]:
     """Return an example as T5 reads it: its texts, and two sentinels around its label word."""
     tokenizer = writer.tokenizer
     room = (task.max_length - 4) // len(example.texts)
@@ -253,7 +253,7 @@ def _forbidden(writer: Backbone) -> list[int]:
     return sorted(special)
 
 
-def template_of(writer: Backbone, form: Form, hypothesis: Hypothesis) -> str:
+def template_of(writer: Backbone, form: SpanInput, hypothesis: Hypothesis) -> str:
     """Return the template of a finished hypothesis, in this project's form."""
     first_ends, _ = _ends(writer)
     tokens = hypothesis.tokens[:-1]

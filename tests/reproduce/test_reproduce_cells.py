@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -187,7 +188,9 @@ def test_models_that_are_not_named_are_a_reason(known):
 
 
 def test_a_mean_needs_all_numbers_that_it_is_over(known):
-    adapted = row_of(planned("ppt 4", known), "English Tasks, PT (410K): LM Adaption")
+    table = find_table(TABLES, "ppt", "4")
+    unknown = [replace(number, method="") for number in table.numbers]
+    adapted = plan_cells(table, NAMED, known, numbers=unknown).rows[0]
     assert {cell.reason for cell in adapted.cells} == {NO_METHOD}
     plan = planned("prompt-distiller 1", known)
     row = row_of(plan, "PT: Prompt-KD")

@@ -35,9 +35,9 @@ def without_times(record) -> dict:
     return {name: part for name, part in parts.items() if name not in ("environment", "checksum")}
 
 
-def job_of(name, tiny_model):
+def job_of(name, tiny_model, settings=None):
     protocol = toy_protocol(max_steps=4, eval_every=2)
-    return toy_job(methods()[name], tiny_model, protocol=protocol)
+    return toy_job(methods()[name], tiny_model, settings=settings, protocol=protocol)
 
 
 def killed_at(number, job, artifacts, monkeypatch) -> int:
@@ -58,8 +58,8 @@ def killed_at(number, job, artifacts, monkeypatch) -> int:
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_a_killed_run_ends_in_the_same_bits(tiny_model, tmp_path, monkeypatch, name):
-    job = job_of(name, tiny_model)
+def test_a_killed_run_ends_in_the_same_bits(tiny_model, tmp_path, monkeypatch, name, inputs):
+    job = job_of(name, tiny_model, inputs(name))
     artifacts = Artifacts(tmp_path / "artifacts")
     monkeypatch.setenv("FEWBENCH_CHECKPOINT_SECONDS", "1e9")
     record, predictions = run_job(job, artifacts)

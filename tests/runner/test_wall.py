@@ -44,7 +44,7 @@ READING = {
         asked = [e.texts for e in split.test]
         scorers = [thing for thing in gc.get_objects() if type(thing) is Scorer]
         scorers = [s for s in scorers if [s._examples[row].texts for row in s.order] == asked]
-        labels = [[s._labels[row] for row in s.order] for s in scorers]
+        labels = [[s._examples[row].label for row in s.order] for s in scorers]
         return Knowing(labels[-1]) if labels else Same()
         """,
     "the garbage collector, for the rows": """
@@ -58,7 +58,7 @@ READING = {
             for thing in list(frame.f_locals.values()):
                 scorer = getattr(thing, "scorer", None)
                 if scorer is not None:
-                    return Knowing([scorer._labels[row] for row in scorer.order])
+                    return Knowing([scorer._examples[row].label for row in scorer.order])
             frame = frame.f_back
         """,
     "frames of all threads": """
@@ -68,7 +68,7 @@ READING = {
                     for part in [thing, *(thing if isinstance(thing, (list, tuple)) else ())]:
                         scorer = getattr(part, "scorer", None)
                         if scorer is not None:
-                            return Knowing([scorer._labels[row] for row in scorer.order])
+                            return Knowing([scorer._examples[row].label for row in scorer.order])
                 frame = frame.f_back
         """,
     "a traceback, for the runner's frames": """
@@ -80,7 +80,7 @@ READING = {
         for outer in inspect.getouterframes(frame):
             job = outer.frame.f_locals.get("job")
             if job is not None and job.scorer is not None:
-                return Knowing([job.scorer._labels[row] for row in job.scorer.order])
+                return Knowing([job.scorer._examples[row].label for row in job.scorer.order])
         """,
 }
 PATCHING = {

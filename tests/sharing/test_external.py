@@ -166,7 +166,7 @@ def test_mnlis_second_test_set_goes_by_mnlis_dev(tmp_path, tasks):
         ([a_line(), "{'seed': 1}\n"], r"no 'task_name'[\s\S]+line 2"),
         ([a_line(few_shot_type="magic")], r"few_shot_type is 'magic'"),
         ([a_line(), a_line(tag="again")], r"several experiments[\s\S]+--tag NAME"),
-        ([a_line().replace("sst-2", "yelp_review_full")], r"--rename yelp_review_full="),
+        ([a_line().replace("sst-2", "amazon_stars")], r"--rename amazon_stars="),
         ([a_line(dev="high")], r"is 'high', and no number[\s\S]+line 1"),
         ([a_line().replace("eval_acc", "eval_auc")], "no accuracy of sst-2"),
         (["__import__('os').system('false')\n"], "no dictionary of Python"),
