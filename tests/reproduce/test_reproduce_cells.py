@@ -189,8 +189,8 @@ def test_models_that_are_not_named_are_a_reason(known):
 
 def test_a_mean_needs_all_numbers_that_it_is_over(known):
     table = find_table(TABLES, "ppt", "4")
-    unknown = [replace(number, method="") for number in table.numbers]
-    adapted = plan_cells(table, NAMED, known, numbers=unknown).rows[0]
+    unknown = replace(table, numbers=tuple(replace(each, method="") for each in table.numbers))
+    adapted = plan_cells(unknown, NAMED, known).rows[0]
     assert {cell.reason for cell in adapted.cells} == {NO_METHOD}
     plan = planned("prompt-distiller 1", known)
     row = row_of(plan, "PT: Prompt-KD")
