@@ -28,6 +28,7 @@ from fewbench.report.figures import score
 from fewbench.report.query import Wanted, by_label, find_label, models_apart
 from fewbench.report.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
 from fewbench.report.statistics.paired import holm
+from fewbench.store.cell import Entrant, Question, entrant_of
 from fewbench.store.inputs import protocol_hash
 from fewbench.store.record import Record
 from fewbench.store.store import Store
@@ -51,8 +52,8 @@ corrected for the number of claims made of that student (Holm, 1979); its opposi
 told.
 
 A task at chance counts in no mean: none of a student's methods that train is above the majority class there, at any K,
-by a one-sided t-test over seeds, corrected for the number of methods and Ks. Its rows stand below the others, marked
-"at chance".
+by a one-sided t-test over the seeds of each method and question, corrected for their number. Its rows stand below the
+others, marked "at chance".
 
 Protocols: {protocols}. Students and teachers:
 
@@ -198,28 +199,30 @@ def told_of(
 def at_chance(records: Sequence[Record]) -> set[str]:
     """Name the tasks on which no method that trains is above the majority class, at any K.
 
-    One-sided t-tests over the seeds of each method, K and protocol; Holm, 1979, over those of a
-    task. A task without a run of `majority` is not among them.
+    One-sided t-tests over the seeds of each method in each question, against `majority` on the same
+    test rows; Holm, 1979, over those of a task. Runs of other constants, settings or rows are
+    another method's or question's, so that no seed counts twice. A task without a run of `majority`
+    is not among them.
     """
-    floors: dict[str, float] = {}
-    cells: dict[str, dict[tuple[str, str, str], list[float]]] = {}
+    floors: dict[tuple[str, str], float] = {}
+    cells: dict[tuple[Question, Entrant], dict[int, float]] = {}
     for record in records:
-        run = record.run
-        if run.method == "majority":
-            floors[run.task] = max(score(record), floors.get(run.task, 0.0))
+        question = record.question
+        if not question.comparable:
+            continue
+        if record.run.method == "majority":
+            floors[question.task.task, question.task.test_set] = score(record)
         else:
-            cell = (run.method, repr(sorted(run.settings.items())), f"{run.k} {run.protocol}")
-            cells.setdefault(run.task, {}).setdefault(cell, []).append(score(record))
-    return {task for task, floor in floors.items() if not _learned(floor, cells.get(task, {}))}
-
-
-def _learned(floor: float, cells: Mapping[tuple[str, str, str], list[float]]) -> bool:
-    ps = [
-        float(stats.ttest_1samp(scores, floor, alternative="greater").pvalue)
-        for scores in cells.values()
-        if len(scores) >= FEWEST_SEEDS and np.ptp(scores) > 0
-    ]
-    return any(p < LEVEL for p in holm(ps))
+            seeds = cells.setdefault((question, entrant_of(record.run)), {})
+            seeds[record.run.seed] = score(record)
+    ps: dict[str, list[float]] = {task: [] for task, _ in floors}
+    for (question, _), seeds in cells.items():
+        floor = floors.get((question.task.task, question.task.test_set))
+        scores = list(seeds.values())
+        if floor is not None and len(scores) >= FEWEST_SEEDS and np.ptp(scores) > 0:
+            tested = stats.ttest_1samp(scores, floor, alternative="greater")
+            ps[question.task.task].append(float(tested.pvalue))
+    return {task for task, each in ps.items() if not any(p < LEVEL for p in holm(each))}
 
 
 def _told(one: Compared | Told, adjusted: Iterator[float]) -> Told:

@@ -149,6 +149,16 @@ def test_a_task_at_chance_counts_in_no_mean(store):
     assert "Mean of 1 task +10.0" in text
 
 
+def test_a_seed_counts_once_on_each_test_set(store):
+    """Three seeds on each of two test sets are not six, which would be enough to tell."""
+    for test in ("one", "two"):
+        for seed, value in enumerate((0.71, 0.72, 0.7)):
+            save(store, "majority", seed, 0.5, test=test)
+            save(store, "new", seed, value, test=test)
+            save(store, "old", seed, value - 0.1, test=test)
+    assert "| mood †, at chance | 16 |" in told(store)
+
+
 def test_a_claim_of_the_teachers_model(store):
     assert "`fewbench-mini`: not compared" in told(store, of="teacher")
 
