@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from fewbench.data.facts import Fact, Relation, read_facts
+from fewbench.data.fact_files import read_facts
+from fewbench.data.facts import Fact, Relation
 from fewbench.data.task_file import declared, load_file
 from fewbench.errors import BenchError, DataError
 from fewbench.registry.methods import task_files

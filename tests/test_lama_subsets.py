@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from fewbench.data.facts import Fact, read_facts
+from fewbench.data.fact_files import read_facts
+from fewbench.data.facts import Fact
 from fewbench.data.task_file import load_file
 from fewbench.errors import BenchError, DataError
 from fewbench.measure.fact_probe import probe

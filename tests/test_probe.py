@@ -7,7 +7,8 @@ import pytest
 import torch
 from known import FACTS, KNOWN, OF, WAS
 
-from fewbench.data.facts import Fact, FactSet, Relation, read_facts
+from fewbench.data.fact_files import read_facts
+from fewbench.data.facts import Fact, FactSet, Relation
 from fewbench.errors import BenchError, ModelError
 from fewbench.measure.fact_probe import NO_TOKEN, ask, prepare, probe, ranks_of
 from fewbench.measure.fact_scores import LEFT_OUT, recalls

@@ -223,7 +223,7 @@ def _model(name: str | None) -> ModelRef | None:
 
 
 def _facts(name: str, data: Path | None) -> FactSet:
-    from fewbench.data.facts import read_facts
+    from fewbench.data.fact_files import read_facts
     from fewbench.data.task_file import declared
     from fewbench.registry.methods import task_files
 

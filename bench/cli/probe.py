@@ -61,7 +61,7 @@ def probe(
     --student may be given several times. --limit counts per relation, the same facts for all
     models. --out also writes what --json prints.
     """
-    from fewbench.data.facts import read_facts
+    from fewbench.data.fact_files import read_facts
     from fewbench.data.hub import go_offline
     from fewbench.registry.pretrained import find_model
     from fewbench.registry.tasks import choose_facts

@@ -140,7 +140,7 @@ def _more_prompts(file: Path, known: Declared, tokenizer: Any, *, strict: bool) 
 
 def _filled(task: FactTask, data: Path | None) -> list[str]:
     """Count the facts and show the first as a question, or say why there are none to show."""
-    from fewbench.data.facts import find_file, read_facts
+    from fewbench.data.fact_files import find_file, read_facts
 
     try:
         for name in task.files:

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from fewbench.data.fact_files import find_file as find_facts
 from fewbench.data.facts import FactTask
-from fewbench.data.facts import find_file as find_facts
 from fewbench.data.reader import find_file
 from fewbench.data.task_file import declared
 from fewbench.errors import BenchError
