@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fewbench.data.metrics import METRICS, Scorer, check_metrics, score
+from fewbench.data.metrics import BOUNDS, METRICS, Scorer, check_metrics, score
+from fewbench.data.spans import SPAN_METRICS
 from fewbench.errors import BenchError, NeedsNetwork
 from fewbench.testing import toy_rows, toy_task
 from fewbench.types import Example, Predictions
@@ -193,3 +194,11 @@ def test_a_metric_that_is_code_is_refused_before_evaluate_hears_of_it(monkeypatc
         score(task, GOLD, as_probabilities(ANSWERS))
     assert "tasks.toml" in str(caught.value) and "--allow-metric-code" in str(caught.value)
     check_metrics(replace(task, metric_code=True))
+
+
+def test_every_metric_of_our_own_has_bounds_and_a_perfect_answer_reaches_the_upper():
+    assert set(BOUNDS) == {*METRICS, *SPAN_METRICS}
+    gold = np.array([0, 1, 1, 0])
+    assert {name: METRICS[name](gold, gold) for name in METRICS} == pytest.approx(
+        {name: BOUNDS[name][1] for name in METRICS}
+    )

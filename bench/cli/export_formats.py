@@ -121,7 +121,8 @@ def _write_model(
     out: Path,
 ) -> bool:
     """Write the files of a model; return False if none of its metrics is known there."""
-    from fewbench.export.eee import BOUNDS, aggregate, with_samples
+    from fewbench.data.metrics import BOUNDS
+    from fewbench.export.eee import aggregate, with_samples
 
     made = round(time.time(), 3)
     file = aggregate(model, today.tasks, organization or _organization(model), made)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewbench.data.blind import secret_order
-from fewbench.data.spans import as_spans, item_scores
+from fewbench.data.spans import SPAN_METRICS, as_spans, item_scores
 from fewbench.errors import BenchError, NeedsNetwork
 from fewbench.types import Example, Label, Predictions, Task
 
@@ -211,6 +211,13 @@ METRICS: Mapping[str, Metric] = {
     "pearson": _correlation("pearsonr"),
     "spearman": _correlation("spearmanr"),
 }
+
+
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys((*METRICS, *SPAN_METRICS), (0.0, 1.0)),
+    **dict.fromkeys(("mcc", "pearson", "spearman"), (-1.0, 1.0)),
+}
+"""The least and the greatest score by each metric of our own."""
 
 
 def _metric(name: str) -> Metric:

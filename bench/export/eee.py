@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student_t
 
+from fewbench.data.metrics import BOUNDS
 from fewbench.export.evaluated import EvaluatedModel, command, common_metrics, source_of
 from fewbench.store.cell import TaskCell
 from fewbench.store.record import Record
@@ -25,16 +26,6 @@ from fewbench.types import Json, Task
 
 VERSION = "0.2.2"
 BENCHMARK = DEVELOPER = "fewbench"
-
-BOUNDS = {
-    "accuracy": (0.0, 1.0),
-    "f1": (0.0, 1.0),
-    "macro_f1": (0.0, 1.0),
-    "mcc": (-1.0, 1.0),
-    "pearson": (-1.0, 1.0),
-    "spearman": (-1.0, 1.0),
-}
-"""The least and the greatest score by each metric; the schema asks for them."""
 
 LEVEL = 0.95
 
@@ -63,7 +54,7 @@ def aggregate(
     """Return the file of a model.
 
     Args:
-        model: with at least one result by a metric in `BOUNDS`.
+        model: with at least one result by a metric of our own (`fewbench.data.metrics.BOUNDS`).
         tasks: those that are known, by name.
         organization: the name of who made the runs.
         retrieved: when the file is made, in seconds since 1970.
@@ -115,7 +106,7 @@ def _results(model: EvaluatedModel, column: TaskCell, tasks: Mapping[str, Task])
     records = model.tasks[column]
     task = source_of(column, tasks)
     for metric in common_metrics(records):
-        if metric not in BOUNDS:
+        if metric not in BOUNDS:  # the schema asks for them
             continue
         low, high = BOUNDS[metric]
         yield {

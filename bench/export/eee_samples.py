@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+from fewbench.data.spans import as_spans, item_scores, text_of
 from fewbench.errors import BenchError
 from fewbench.export.eee import VERSION, EeeFile, result_id
 from fewbench.export.evaluated import EvaluatedModel
 from fewbench.measure.stored import Locations, task_of, test_rows
 from fewbench.store.cell import TaskCell
 from fewbench.store.record import Record
-from fewbench.types import Example, Json, Task
+from fewbench.types import Example, Json, Predictions, Task
 
 
 class SampleWriter:
@@ -47,10 +49,16 @@ class SampleWriter:
             raise BenchError(f"{column.name} asks for values, and a sample is right or wrong there")
         predictions = self._places.store.predictions(record)
         name = result_id(column, record.selection.metric or "")
-        lines = []
-        for row_id, answer in zip(predictions.ids, predictions.answers.tolist(), strict=True):
-            lines.append(_line(file, column, record, rows[row_id], task, name, answer))
-        return lines
+        asked = [rows[row_id] for row_id in predictions.ids]
+        said = (
+            _spans(task, asked, predictions)
+            if task.format == "span"
+            else _classes(task, asked, predictions)
+        )
+        return [
+            _line(file, column, record, row, name, one)
+            for row, one in zip(asked, said, strict=True)
+        ]
 
     def _task_and_rows(self, column: TaskCell, record: Record) -> tuple[Task, dict[str, Example]]:
         place = (column, record.run.protocol)
@@ -61,17 +69,40 @@ class SampleWriter:
         return self._rows[place]
 
 
+class Said(NamedTuple):
+    """The answer to a row and the right ones, as texts; its score, 0 to 1, and the classes."""
+
+    given: str
+    rights: Sequence[str]
+    score: float
+    is_correct: bool
+    choices: Sequence[str] | None
+    how: str
+
+
+def _classes(task: Task, rows: Sequence[Example], predictions: Predictions) -> Iterator[Said]:
+    """Yield the answers to rows with classes: the options of a choice, or the task's labels."""
+    for row, answer in zip(rows, predictions.answers.tolist(), strict=True):
+        choices, is_right = row.options or task.labels, answer == row.label
+        rights = [choices[int(row.label or 0)]]
+        how = "the most probable class"
+        yield Said(choices[answer], rights, float(is_right), is_right, [*choices], how)
+
+
+def _spans(task: Task, rows: Sequence[Example], predictions: Predictions) -> Iterator[Said]:
+    """Yield the answers to rows with passages; no answer is the empty text."""
+    spans = as_spans(predictions.answers)
+    scores = item_scores(task, rows, spans, task.metric)
+    exact = item_scores(task, rows, spans, "exact_match")
+    for row, span, score, match in zip(rows, spans, scores, exact, strict=True):
+        rights = [text_of(row, right) for right in row.answers] or [""]
+        how = "the likeliest span"
+        yield Said(text_of(row, span), rights, float(score), bool(match), None, how)
+
+
 def _line(
-    file: EeeFile,
-    column: TaskCell,
-    record: Record,
-    row: Example,
-    task: Task,
-    result: str,
-    answer: int,
+    file: EeeFile, column: TaskCell, record: Record, row: Example, result: str, said: Said
 ) -> Json:
-    choices = _choices(row, task)
-    given, gold = choices[answer], choices[int(row.label or 0)]
     raw = "\n".join(row.texts)
     return {
         "schema_version": f"instance_level_eval_{VERSION}",
@@ -80,24 +111,19 @@ def _line(
         "evaluation_name": column.name,
         "evaluation_result_id": result,
         "sample_id": row.id,
-        "sample_hash": hashlib.sha256((raw + gold).encode()).hexdigest(),
+        "sample_hash": hashlib.sha256((raw + said.rights[0]).encode()).hexdigest(),
         "interaction_type": "single_turn",
-        "input": {"raw": raw, "reference": [gold], "choices": [*choices]},
-        "output": {"raw": [given]},
+        "input": {"raw": raw, "reference": [*said.rights], "choices": said.choices},
+        "output": {"raw": [said.given]},
         "answer_attribution": [
             {
                 "turn_idx": 0,
                 "source": "output.raw",
-                "extracted_value": given,
-                "extraction_method": "the most probable class",
+                "extracted_value": said.given,
+                "extraction_method": said.how,
                 "is_terminal": True,
             }
         ],
-        "evaluation": {"score": float(answer == row.label), "is_correct": answer == row.label},
+        "evaluation": {"score": said.score, "is_correct": said.is_correct},
         "metadata": {"split_seed": str(record.run.seed), "run": record.run.key},
     }
-
-
-def _choices(row: Example, task: Task) -> Sequence[str]:
-    """Return the texts of a row's classes: the options of a choice, or the task's labels."""
-    return row.options or task.labels

@@ -17,8 +17,11 @@ import numpy as np
 import pytest
 from stores import TASK, add, demo, theirs  # noqa: F401
 
+from fewbench.export.eee_samples import _spans
 from fewbench.store.parts import Environment
 from fewbench.store.store import Store
+from fewbench.testing import toy_task
+from fewbench.types import Example, Predictions
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -132,6 +135,24 @@ def test_every_eval_ever_takes_the_files(add, bench, theirs, tmp_path):
     assert np.mean(right) == pytest.approx(np.mean(scores))
     assert {line["evaluation_id"] for line in lines} == {content["evaluation_id"]}
     assert {line["evaluation_result_id"] for line in lines} == {result["evaluation_result_id"]}
+
+
+def test_a_sample_of_a_span_is_its_text_and_has_the_score_of_its_words():
+    passage = "The tower is in Paris ."
+    answer = (passage.index("Paris"), passage.index("Paris") + len("Paris"))
+    task = toy_task("span")
+    rows = [
+        Example("0", (passage, "Where is it?"), 0, answers=(answer,)),
+        Example("1", (passage, "Where is it?"), 0, answers=(answer,)),
+        Example("2", (passage, "Who built it?"), 1),
+    ]
+    given = np.array([answer, (answer[0] - len("in "), answer[1]), (0, 0)], np.int32)
+    said = [*_spans(task, rows, Predictions(("0", "1", "2"), spans=given))]
+    assert [(one.given, one.is_correct) for one in said] == [
+        ("Paris", True), ("in Paris", False), ("", True),
+    ]  # fmt: skip
+    assert [one.score for one in said] == pytest.approx([1, 2 / 3, 1])
+    assert [one.rights for one in said] == [["Paris"], ["Paris"], [""]]
 
 
 def test_the_same_results_are_the_same_file_and_one_seed_has_a_binomial_error(

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fewbench.data.metrics import BOUNDS
 from fewbench.data.task_file import with_source
 from fewbench.data.train_size import parse_k
 from fewbench.errors import BenchError
@@ -32,7 +33,6 @@ from fewbench.types import Task
 FOLDER = "external"
 """Its name within a results folder."""
 
-METRICS = ("accuracy", "f1", "macro_f1", "mcc", "pearson", "spearman")
 LONGEST = 200
 """Most characters of a text."""
 
@@ -105,9 +105,9 @@ def _checked(row: ForeignRow, tasks: Mapping[str, Task]) -> ForeignRow:
 
 
 def _check_numbers(row: ForeignRow) -> None:
-    low = -100 if row.metric in ("mcc", "pearson", "spearman") else 0
-    if not (math.isfinite(row.value) and low <= row.value <= 100):
-        raise _refusal(row, "value", row.value, f"hundredths, from {low} to 100")
+    low, high = (100 * bound for bound in BOUNDS[row.metric])
+    if not (math.isfinite(row.value) and low <= row.value <= high):
+        raise _refusal(row, "value", row.value, f"hundredths, from {low:g} to {high:g}")
     if row.std is not None and not (math.isfinite(row.std) and 0 <= row.std <= 100):
         raise _refusal(row, "std", row.std, "hundredths, from 0 to 100, or empty")
     if row.n is not None and row.n < 1:
@@ -134,7 +134,7 @@ def _check_task(row: ForeignRow, tasks: Mapping[str, Task]) -> None:
                 error.problem, where=row.where("task"), allowed=error.allowed, given=row.task
             ) from error
     known = dict.fromkeys((task.metric, *task.metrics))
-    if row.metric not in METRICS or row.metric not in known:
+    if row.metric not in BOUNDS or row.metric not in known:
         raise _refusal(row, "metric", row.metric, f"of {name}: {', '.join(known)}")
 
 

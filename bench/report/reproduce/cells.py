@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from fewbench.data.metrics import BOUNDS
 from fewbench.report.published import Published
 from fewbench.report.reproduce.tables import PrintedTable
 
 How = Literal["score", "average", "loyalty", "attack", "cost", "none"]
 """How a number is had: a test score, a mean of the row's scores, a measurement of a run, or not."""
 
-METRICS_OF_RUNS = ("accuracy", "f1", "macro_f1", "mcc", "pearson", "spearman")
-
-AVERAGED = (*METRICS_OF_RUNS, "unstated")
+AVERAGED = (*BOUNDS, "unstated")
 """The metrics that a table's means are over."""
 
 NO_PARTS = "a mean of numbers of which some cannot be had"
