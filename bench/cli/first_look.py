@@ -21,7 +21,7 @@ METHODS = {
     "majority": "the most frequent label: no model, the score to beat",
     "ft": "fine-tuning with a new head",
     "prompt-ft": "fine-tuning with a prompt and label words",
-    "prompt-kd": "the same, and a larger teacher's answers",
+    "prompt-kd": "prompt-ft that learns a larger teacher's answers too",
 }
 ALL = "bench run --methods all --tasks demo"
 FEW = "bench run --methods few-shot --tasks sst-2"
@@ -85,8 +85,8 @@ def show(records: Sequence[Record], results: Path) -> None:
         say(f"{name:<10} {METHODS.get(name, '')}".rstrip())
     say("")
     say_wrapped(
-        "A glance: 16 updates a run, a student of three layers, a teacher of six. Three splits "
-        "hardly tell methods apart, and the intervals show it."
+        "A glance: short trainings of small models on few splits, which hardly tell methods apart, "
+        "as the intervals show."
     )
     say(f"Records: {results}")
     say("")
