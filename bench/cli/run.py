@@ -13,21 +13,26 @@ import typer
 from fewbench.cli.earlier import failed_earlier, of_older_code
 from fewbench.cli.options import (
     HOW,
+    AddressOption,
     AllowOption,
     ConfigOption,
     CorpusOption,
     DataOption,
+    DetachOption,
     DeviceOption,
     DropLeaksOption,
     DryRunOption,
+    ExecutorOption,
     FailFastOption,
     ForceOption,
+    JobsOption,
     JsonOption,
     KeepModelsOption,
     KOption,
     LimitOption,
     MethodsOption,
     OfflineOption,
+    PerJobOption,
     ProtocolOption,
     RetryOption,
     RunResultsOption,
@@ -47,6 +52,7 @@ from fewbench.cli.show_plan import show_plan
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.runner.executors.asked import AskedCluster
     from fewbench.runner.jobs import Job, Plan
     from fewbench.runner.plan import Request
     from fewbench.runner.shards import Shard
@@ -87,6 +93,11 @@ def run(
     timeout: TimeoutOption = None,
     fail_fast: FailFastOption = False,
     shard: ShardOption = None,
+    executor: ExecutorOption = "local",
+    jobs: JobsOption = None,
+    per_job: PerJobOption = None,
+    address: AddressOption = None,
+    detach: DetachOption = False,
     track: Annotated[
         list[str] | None,
         typer.Option(
@@ -114,13 +125,16 @@ def run(
     with --k full. Runs with --limit or --drop-leaks are not comparable with complete ones.
     """
     from fewbench.cli import first_look
-    from fewbench.runner.local import choose_device
+    from fewbench.runner.executors.asked import asked_cluster
     from fewbench.runner.shards import parse_shard
     from fewbench.runner.trackers import check_trackers
     from fewbench.store.store import Store
 
     part, trackers = parse_shard(shard), track or ()
     check_trackers(trackers)
+    cluster = asked_cluster(
+        executor, jobs=jobs, per_job=per_job, address=address, detach=detach, device=device
+    )
     is_first_look = not (methods or tasks or config)
     if is_first_look:
         look = first_look.asked(k, seeds, protocol, results)
@@ -149,14 +163,21 @@ def run(
     )
     plan, todo = planned(requests, store, force=force, retry_failed=retry_failed, shard=part)
     if dry_run:
-        if device != "auto":  # which is never wrong, and torch takes its time
-            choose_device(device)
+        _check_device(device, cluster)
         show_plan(plan, todo, store, workers or cores(), json=json)
         return
-    failed = carry_out(plan, todo, store, how)
+    failed = carry_out(plan, todo, store, how, requests, cluster)
     _show_results(plan, store, is_first_look=is_first_look, json=json)
     if failed:
         raise typer.Exit(1)
+
+
+def _check_device(device: str, cluster: AskedCluster | None) -> None:
+    """Refuse a device that this machine lacks, where the runs would be done on it."""
+    from fewbench.runner.local import choose_device
+
+    if device != "auto" and cluster is None:  # which is never wrong, and torch takes its time
+        choose_device(device)
 
 
 def planned(
@@ -191,16 +212,35 @@ def planned(
     return plan, todo
 
 
-def carry_out(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun) -> bool:
+def carry_out(
+    plan: Plan,
+    todo: Sequence[Job],
+    store: Store,
+    how: HowToRun,
+    requests: Sequence[Request] = (),
+    cluster: AskedCluster | None = None,
+) -> bool:
     """Carry out the runs to do, with progress on stderr.
+
+    Args:
+        plan: of all runs.
+        todo: those to do.
+        store: where their records go.
+        how: the conditions.
+        requests: what the plan was made of, for workers elsewhere.
+        cluster: where these are; None for this process alone.
 
     Returns:
         True if a run of the plan has failed, now or earlier.
     """
     failed = 0
-    if todo:
+    if todo and cluster is not None:
+        from fewbench.cli.remote import carry_out_remotely
+
+        failed = int(carry_out_remotely(plan, todo, store, how, requests, cluster))
+    elif todo:
         with terminable():
-            failed = _carry_out(plan, todo, store, how)
+            failed = carry_out_here(plan, todo, store, how)
     elif plan.jobs:
         note(f"nothing to do: all {len(plan.jobs)} runs have a record (--force redoes them)")
     else:
@@ -208,7 +248,8 @@ def carry_out(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun) -> b
     return failed + failed_earlier(plan, todo) > 0
 
 
-def _carry_out(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun) -> int:
+def carry_out_here(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun) -> int:
+    """Carry out the runs to do in this process; return how many works have failed."""
     from fewbench.cli.progress import RunTally, shown
     from fewbench.runner.jobs import Job
     from fewbench.runner.local import choose_device, execute

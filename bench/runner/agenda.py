@@ -125,7 +125,7 @@ class Agenda:
             self._elsewhere[work.key] = other
             return False
         self._elsewhere.pop(work.key, None)
-        outcome = self._done_since(work)
+        outcome = done_since(work, self._store, self._stamps.get(work.key))
         if outcome is None:
             return True
         del self._waiting[work.key]
@@ -133,17 +133,24 @@ class Agenda:
         self._found.append((work, outcome))
         return False
 
-    def _done_since(self, work: Work) -> Outcome | None:
-        """Return the outcome of a work that another command has done since it was planned."""
-        artifacts = self._store.artifacts
-        if not isinstance(work, Job):
-            return Outcome(elsewhere=True) if artifacts.has(work.key) else None
-        stored = self._store.stored(work.run)
-        if stored is None or stored.stamp == self._stamps.get(work.key):
-            return None
-        record = stored.record
-        if record.method_code != work.method.code_hash():
-            return None
-        if record.status == "ok" and work.keep and not artifacts.has(work.model_key):
-            return None
-        return Outcome(record, elsewhere=True)
+
+def done_since(work: Work, store: Store, stamp: Stamp | None) -> Outcome | None:
+    """Return the outcome of a work that another command has done since it was planned.
+
+    Args:
+        work: a run, or a preparation.
+        store: of both commands.
+        stamp: the state of the run's record when it was planned; None if there was none.
+    """
+    artifacts = store.artifacts
+    if not isinstance(work, Job):
+        return Outcome(elsewhere=True) if artifacts.has(work.key) else None
+    stored = store.stored(work.run)
+    if stored is None or stored.stamp == stamp:
+        return None
+    record = stored.record
+    if record.method_code != work.method.code_hash():
+        return None
+    if record.status == "ok" and work.keep and not artifacts.has(work.model_key):
+        return None
+    return Outcome(record, elsewhere=True)

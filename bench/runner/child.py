@@ -32,6 +32,9 @@ from fewbench.runner.starting import Start
 from fewbench.runner.watched import Tell, Teller
 from fewbench.types import Json
 
+KILLED = 255
+"""The exit status of a process that was told to end: no run is blamed for that."""
+
 
 def main(content: bytes, start: Start, pipe: Connection, told: Connection) -> None:
     """Carry out a pickled work (a `Job` as sent, a `Preparation` or `Checks`), report, and exit.
@@ -127,7 +130,7 @@ def _alone(number: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable(number, all_threads=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and ends its children itself
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(KILLED))
     _let_go()
     parent = multiprocessing.parent_process()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
