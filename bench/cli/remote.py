@@ -99,7 +99,7 @@ def order_of(
     how: HowToRun,
     asked: AskedCluster,
 ) -> WorkOrder:
-    """Return what workers are sent to carry out some runs of a plan."""
+    """Return the order that workers are sent, of some runs of a plan."""
     variables = {
         name: value
         for name, value in os.environ.items()

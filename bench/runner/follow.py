@@ -29,7 +29,7 @@ class Followed(NamedTuple):
 
 
 class Follower:
-    """What is known of works that are carried out elsewhere.
+    """The state of works that are carried out elsewhere.
 
     Args:
         stages: the works, as `Plan.stages` gives them.

@@ -193,9 +193,11 @@ def test_one_that_kills_the_server_fails_alone(honest, alone, store, tmp_path, t
     assert untimed(store.get(honest.run)) == alone[0]
 
 
-def test_one_killed_from_outside_is_tried_again(store, tmp_path, tiny_model):
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
+def test_one_killed_from_outside_is_tried_again(store, tmp_path, tiny_model, number):
+    """Slurm's SIGTERM reaches the processes of runs, perhaps before the command itself."""
     once = tmp_path / "once"
-    line = f"p = Path({str(once)!r}); done = p.exists(); p.touch(); done or os.kill(os.getpid(), signal.SIGKILL)"
+    line = f"p = Path({str(once)!r}); done = p.exists(); p.touch(); done or os.kill(os.getpid(), signal.{number})"
     heard = carry_out([toy_job(write(tmp_path, "unlucky", line), tiny_model)], store)
     assert heard["unlucky"].status == "ok"
 

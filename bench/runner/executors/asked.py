@@ -1,4 +1,4 @@
-"""What is asked of a cluster: how many workers, what each of them gets, and whether to wait."""
+"""The workers asked of a cluster: how many, what each of them gets, and whether to wait."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MINUTES = {"m": 1, "h": 60, "d": 1440}
 
 
 class Allotment(NamedTuple):
-    """What each worker gets of a cluster: `memory` in MiB, `minutes` until it must end.
+    """The part of a cluster that each worker gets: `memory` in MiB, `minutes` until it must end.
 
     None and empty texts stand for the cluster's defaults.
     """
@@ -81,7 +81,7 @@ def asked_cluster(
     detach: bool = False,
     device: str = "auto",
 ) -> AskedCluster | None:
-    """Return what the options of these names ask of a cluster; None for this machine alone.
+    """Return the workers that options of these names ask for; None for this machine alone.
 
     Raises:
         BenchError: an executor that there is not, whose package is missing or that takes no such
@@ -141,7 +141,7 @@ def _check_library(executor: str) -> None:
 
 
 def _allotment(executor: str, text: str | None) -> Allotment:
-    """Return what `--per-job` gives each worker."""
+    """Return the part that `--per-job` gives each worker."""
     pairs = _pairs(executor, text or "")
     if executor == SLURM and "time" not in pairs:
         raise BenchError("a Slurm job needs a time limit", fix=EXAMPLES[SLURM])

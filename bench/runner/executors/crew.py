@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fewbench.runner.executors.asked import SLURM, AskedCluster
 
-Task = Callable[[], None]
-"""What each worker does; it is sent to other machines by its importable name and its arguments."""
+Errand = Callable[[], None]
+"""The work of each worker: it is sent to other machines by importable name and arguments."""
 
 
 class Crew:
@@ -18,7 +18,7 @@ class Crew:
     """Their name for people."""
 
     def states(self) -> Mapping[str, int]:
-        """Return how many workers are in each state; those that have ended are left out."""
+        """Count the workers in each state, without those that have ended."""
         raise NotImplementedError
 
     def cancel(self) -> None:
@@ -34,11 +34,11 @@ class Crew:
         return ""
 
 
-def send(task: Task, asked: AskedCluster, results: Path) -> Crew:
-    """Ask a cluster for workers that do a task.
+def send(errand: Errand, asked: AskedCluster, results: Path) -> Crew:
+    """Ask a cluster for workers that do an errand.
 
     Args:
-        task: what each does.
+        errand: what each does.
         asked: how many, and what each gets.
         results: the folder of their logs' folder `jobs`.
 
@@ -48,7 +48,7 @@ def send(task: Task, asked: AskedCluster, results: Path) -> Crew:
     if asked.executor == SLURM:
         from fewbench.runner.executors.slurm import submit
 
-        return submit(task, asked, results / "jobs")
+        return submit(errand, asked, results / "jobs")
     from fewbench.runner.executors.ray import spread
 
-    return spread(task, asked)
+    return spread(errand, asked)

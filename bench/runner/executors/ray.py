@@ -15,7 +15,8 @@ from typing import Any
 
 from fewbench.errors import BenchError
 from fewbench.runner.executors.asked import Allotment, AskedCluster
-from fewbench.runner.executors.crew import Crew, Task
+from fewbench.runner.executors.crew import Crew, Errand
+from fewbench.types import Json
 
 MOST_RESTARTS = 100
 """How often Ray starts a worker again whose node or process has died."""
@@ -38,7 +39,7 @@ class RayTasks(Crew):
         self.title = f"{where}, {len(self._tasks)} workers"
 
     def states(self) -> Mapping[str, int]:
-        """Return how many have not ended, whether they run or wait for room."""
+        """Count the workers that have not ended, at work or not."""
         left = self._left(0)
         return {"at work or waiting for room": len(left)} if left else {}
 
@@ -56,7 +57,7 @@ class RayTasks(Crew):
         self.cancel()
 
     def last_words(self) -> str:
-        """Return the last line of the error that a worker has raised."""
+        """Return the first line of an error that a worker has raised."""
         left = set(self._left(0))
         for task in self._tasks:
             if task in left:
@@ -64,7 +65,7 @@ class RayTasks(Crew):
             try:
                 self._ray.get(task)
             except Exception as error:  # of whatever class it was
-                return str(error).strip().splitlines()[-1]
+                return str(getattr(error, "cause", None) or error).splitlines()[0]
         return ""
 
     def _left(self, seconds: float) -> list[Any]:
@@ -75,8 +76,8 @@ class RayTasks(Crew):
         return list(left)
 
 
-def spread(task: Task, asked: AskedCluster) -> RayTasks:
-    """Start workers that do a task, as many as asked for, or as there is room for.
+def spread(errand: Errand, asked: AskedCluster) -> RayTasks:
+    """Start workers that do an errand, as many as asked for, or as there is room for.
 
     Raises:
         BenchError: there is no such cluster, or no room for a worker on this machine.
@@ -104,17 +105,17 @@ def spread(task: Task, asked: AskedCluster) -> RayTasks:
         max_retries=MOST_RESTARTS,
         retry_exceptions=False,
     )(_do)
-    return RayTasks(ray, [remote.remote(task) for _ in range(asked.jobs or room or 1)], where)
+    return RayTasks(ray, [remote.remote(errand) for _ in range(asked.jobs or room or 1)], where)
 
 
-def _do(task: Task) -> None:
-    """Do a task in a process of Ray's."""
-    task()
+def _do(errand: Errand) -> None:
+    """Do an errand in a process of Ray's."""
+    errand()
 
 
 def _connect(ray: Any, asked: AskedCluster) -> None:
     """Connect to a cluster, or start one on this machine: never to one that merely runs here."""
-    given: dict[str, Any] = {"address": asked.address or "local"}
+    given: Json = {"address": asked.address or "local"}
     if asked.address is None:
         given["include_dashboard"] = False
     try:
@@ -137,8 +138,8 @@ def _needs(each: Allotment) -> dict[str, float]:
     return needs
 
 
-def _room(node: Mapping[str, Any], needs: Mapping[str, float]) -> int:
-    """Return how many workers fit on a node."""
+def _room(node: Json, needs: Mapping[str, float]) -> int:
+    """Count the workers that fit on a node."""
     if not node.get("Alive"):
         return 0
     has: Mapping[str, float] = node.get("Resources", {})

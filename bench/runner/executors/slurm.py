@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 from fewbench.errors import BenchError
 from fewbench.io.atomic import make_folder, remove, unwritable
 from fewbench.runner.executors.asked import Allotment, AskedCluster
-from fewbench.runner.executors.crew import Crew, Task
+from fewbench.runner.executors.crew import Crew, Errand
+from fewbench.types import Json
 
 PROGRAMS = ("sbatch", "srun", "squeue", "scancel", "scontrol")
 
@@ -43,15 +44,15 @@ ANSWER_SECONDS = 60.0
 
 
 class Requeued(NamedTuple):
-    """A task that is queued again where Slurm's time limit comes before its end."""
+    """An errand that is queued again where Slurm's time limit comes before its end."""
 
-    task: Task
+    errand: Errand
 
     def __call__(self) -> None:
-        """Do the task; end it in time, and ask Slurm for another start."""
+        """Do the errand; end it in time, and ask Slurm for another start."""
         with _told_in_time() as told:
             try:
-                self.task()
+                self.errand()
             except KeyboardInterrupt:
                 if not told:
                     sys.exit(128 + signal.SIGTERM)
@@ -130,11 +131,12 @@ class SlurmJobs(Crew):
         self._tidy()
 
     def last_words(self) -> str:
-        """Return the last line of a log, and its file."""
+        """Return the last line of a log that names an error, or its last one, and its file."""
         for log in sorted(self.logs.glob(f"{self.number}_*.out"), reverse=True):
             lines = log.read_text("utf-8", "replace").strip().splitlines()
+            errors = [line for line in lines if "Error" in line]
             if lines:
-                return f"{lines[-1].strip()} ({log})"
+                return f"{(errors or lines)[-1].strip()} ({log})"
         return f"no log in {self.logs}"
 
     def _tidy(self) -> None:
@@ -143,8 +145,8 @@ class SlurmJobs(Crew):
             remove(file)
 
 
-def submit(task: Task, asked: AskedCluster, logs: Path) -> SlurmJobs:
-    """Submit an array of jobs that do a task.
+def submit(errand: Errand, asked: AskedCluster, logs: Path) -> SlurmJobs:
+    """Submit an array of jobs that do an errand.
 
     Raises:
         BenchError: this is no machine of a Slurm cluster, or Slurm refuses.
@@ -166,14 +168,14 @@ def submit(task: Task, asked: AskedCluster, logs: Path) -> SlurmJobs:
     count = asked.jobs or 1
     try:
         with executor.batch():
-            jobs = [executor.submit(Requeued(task)) for _ in range(count)]
+            jobs = [executor.submit(Requeued(errand)) for _ in range(count)]
     except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError) as error:
         raise _refused(str(error)) from error
     return SlurmJobs(jobs[0].job_id.partition("_")[0], count, logs)
 
 
-def _parameters(each: Allotment) -> dict[str, object]:
-    """Return what submitit writes into the script of the jobs."""
+def _parameters(each: Allotment) -> Json:
+    """Return the parameters that submitit writes into the script of the jobs."""
     cpus = int(each.cpus)
     return {
         "job_name": "bench",
@@ -204,7 +206,7 @@ def _refused(text: str) -> BenchError:
 
 
 def _slurm(program: str, *arguments: str) -> str:
-    """Return what a program of Slurm says.
+    """Return the output of a program of Slurm.
 
     Raises:
         BenchError: it fails, or does not answer in time.

@@ -1,0 +1,27 @@
+"""A Ray cluster of two nodes on this machine, for trials; its second node ends when a line comes.
+
+It prints its address. The end of its input ends it all.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ray.cluster_utils import Cluster
+
+
+def main() -> None:
+    cluster = Cluster()
+    cluster.add_node(num_cpus=1, include_dashboard=False)
+    second = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    print(cluster.address, flush=True)
+    if sys.stdin.readline():
+        cluster.remove_node(second, allow_graceful=False)
+        print("killed", flush=True)
+        sys.stdin.readline()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()

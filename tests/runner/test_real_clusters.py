@@ -1,0 +1,193 @@
+"""Workers on a real Slurm and a real Ray cluster, cancelled, preempted, killed: nothing is lost.
+
+Records are those of a run on this machine alone. `scripts/try_clusters.sh` installs what is needed
+and runs these.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from importlib.util import find_spec
+
+import pytest
+import slurm_cluster
+from conftest import PROJECT
+from test_long_claims import contents
+
+from fewbench.store.claims import Claims
+from fewbench.store.store import Store
+
+pytestmark = pytest.mark.slow
+
+METHODS = ("--methods", "majority,ft,vanilla-kd")
+PLAN = (*METHODS, "--tasks", "demo-sentiment,demo-inference", "--seeds", "13,21")
+RUNS = 16
+"""Twelve, and the four of teachers."""
+
+PATIENCE = 900
+
+
+def wait_until(true, what):
+    until = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < until, f"no {what} in {PATIENCE} s"
+        time.sleep(0.2)
+
+
+def command(results, *more):
+    words = [sys.executable, "-m", "fewbench", "run", *PLAN, "--results", str(results)]
+    return [*words, *more]
+
+
+def bench(results, environment, *more):
+    return subprocess.run(
+        command(results, *more), env=environment, cwd=PROJECT, capture_output=True, text=True
+    )
+
+
+def started(results, environment, log, *more):
+    with log.open("wb") as stream:
+        return subprocess.Popen(
+            command(results, *more), env=environment, cwd=PROJECT, stdout=stream, stderr=stream
+        )
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The files of the plan's records as this machine alone makes them."""
+    results = tmp_path_factory.mktemp("alone")
+    done = bench(results, one_thread(), "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    return contents(results)
+
+
+def one_thread():
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def records(results):
+    return len(list((results / "runs").rglob("*.json")))
+
+
+def claims(results):
+    return Claims(results / "claims").all()
+
+
+def done_here(logs):
+    """Count how often each run was done, by the lines of all workers."""
+    done = Counter()
+    for log in logs:
+        told = re.findall(r"^\[\d+/\d+\] (.*)$", log.read_text(), re.MULTILINE)
+        here = [line for line in told if not line.endswith("(done elsewhere)")]
+        done.update(line.partition("  ")[0] for line in here)
+    return done
+
+
+def check_whole(results, alone):
+    assert contents(results) == alone
+    assert records(results) == RUNS
+    assert claims(results) == []
+    assert Store(results).fsck() == []
+
+
+@pytest.mark.skipif(
+    bool(slurm_cluster.missing() or not find_spec("submitit")),
+    reason="needs slurmctld, slurmd (Debian: slurm-wlm) and submitit: scripts/try_clusters.sh",
+)
+def test_a_slurm_array_cancelled_half_way_and_resumed(tmp_path, alone):
+    results = tmp_path / "results"
+    with slurm_cluster.cluster(tmp_path / "slurm") as environment:
+        environment = {**environment, "OMP_NUM_THREADS": "1"}
+
+        def slurm(*words):
+            done = subprocess.run(words, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        def queue():
+            return slurm("squeue", "--noheader", "--array", "--format", "%K %T").splitlines()
+
+        def is_running(job):
+            return any(claim.title for claim in claims(results)) and f"{job} RUNNING" in queue()
+
+        asked = ("--executor", "slurm", "--jobs", "2", "--per-job", "time=30m")
+        first = bench(results, environment, *asked, "--detach")
+        assert first.returncode == 0, first.stderr
+        assert "to watch them: bench status" in first.stderr
+        number = re.search(r"Slurm job (\d+), 2 workers for 12 runs", first.stderr)[1]
+        wait_until(lambda: records(results) >= RUNS // 2 and claims(results), "half of the records")
+        at_work = [claim.title for claim in claims(results)]
+        slurm("scancel", number)
+        wait_until(lambda: not queue(), "end of the array")
+        half = records(results)
+        print(f"\narray {number} cancelled at {half} of {RUNS} records, at work: {at_work}")
+        assert half < RUNS
+        assert claims(results) == [], "a worker that was cancelled leaves no claim"
+
+        log = tmp_path / "driver"
+        driver = started(results, environment, log, *asked)
+        try:
+            wait_until(lambda: is_running(0), "worker at work")
+            again = re.search(r"Slurm job (\d+),", log.read_text())[1]
+            slurm("scancel", "--signal=USR2", f"{again}_0")  # as Slurm does before the time limit
+            wait_until(lambda: "0 PENDING" in queue(), "worker that is queued again")
+            slurm("scontrol", "update", f"job={again}_0", "starttime=now")
+            wait_until(lambda: is_running(0) or driver.poll() is not None, "second start")
+            urgent = ("sbatch", "--partition=urgent", "--output=/dev/null", "--wrap=sleep 3")
+            slurm(*urgent)
+            slurm(*urgent)
+            assert driver.wait(PATIENCE) == 0, log.read_text()
+        finally:
+            driver.kill()
+        print(log.read_text())
+    logs = sorted((results / "jobs").glob("*.out"))
+    told = [re.findall(r"^interrupted|Starting with", file.read_text(), re.M) for file in logs]
+    print("starts of each worker:", [starts.count("Starting with") for starts in told])
+    assert max(done_here(logs).values()) == 1
+    assert not list((results / "jobs").glob("*.pkl"))
+    check_whole(results, alone)
+
+
+@pytest.mark.skipif(not find_spec("ray"), reason="needs ray: scripts/try_clusters.sh")
+def test_a_ray_node_killed_while_it_works(tmp_path, alone):
+    results, log = tmp_path / "results", tmp_path / "driver"
+    environment = {**one_thread(), "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    cluster = subprocess.Popen(
+        [sys.executable, str(PROJECT / "tests" / "ray_cluster.py")],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        address = cluster.stdout.readline().strip()
+        driver = started(
+            results, environment, log, "--executor", "ray", "--address", address, "--jobs", "2"
+        )
+        wait_until(
+            lambda: records(results) and len({claim.by for claim in claims(results)}) == 2,
+            "two workers at work",
+        )
+        at_work = claims(results)
+        cluster.stdin.write("kill\n")
+        cluster.stdin.flush()
+        assert cluster.stdout.readline() == "killed\n"
+        wait_until(lambda: any(claim.holder.is_gone for claim in at_work), "death of a worker")
+        lost = [claim.title for claim in at_work if claim.holder.is_gone]
+        print(f"\nkilled at {records(results)} of {RUNS} records, at work there: {lost}")
+        assert driver.wait(PATIENCE) == 0, log.read_text()
+    finally:
+        cluster.stdin.close()
+        try:
+            cluster.wait(60)
+        except subprocess.TimeoutExpired:
+            cluster.send_signal(signal.SIGKILL)
+    print(log.read_text())
+    check_whole(results, alone)
