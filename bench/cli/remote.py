@@ -142,8 +142,12 @@ def carry_out_remotely(
     if asked.detach:
         note(f"left alone; to watch them: {shlex.join(['bench', 'status', *_place(store)])}")
         return False
-    with terminable():
-        return _follow(stages, plan, store, how, crew)
+    try:
+        with terminable():
+            return _follow(stages, plan, store, how, crew)
+    except KeyboardInterrupt:
+        note(f"cancelled: {crew.title}")
+        raise
 
 
 def _place(store: Store) -> list[str]:

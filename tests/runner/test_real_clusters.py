@@ -25,10 +25,41 @@ from fewbench.store.store import Store
 
 pytestmark = pytest.mark.slow
 
-METHODS = ("--methods", "majority,ft,vanilla-kd")
-PLAN = (*METHODS, "--tasks", "demo-sentiment,demo-inference", "--seeds", "13,21")
-RUNS = 16
-"""Twelve, and the four of teachers."""
+GRID = """
+tasks = ["demo-sentiment", "demo-inference"]
+
+[[runs]]
+methods = ["waits.py", "majority", "zero-shot"]
+seeds = [13, 21, 42]
+
+[[runs]]
+methods = "vanilla-kd"
+tasks = "demo-sentiment"
+seeds = 13
+"""
+WAITS = """
+import time
+import numpy as np
+from fewbench.types import Predictions
+
+NEEDS = ()
+
+class Guess:
+    def __init__(self, task, seed):
+        self.shares = np.random.default_rng(seed).dirichlet(np.ones(len(task.labels)), 10_000)
+
+    def predict(self, examples):
+        shares = self.shares[: len(examples)].astype(np.float32)
+        return Predictions(tuple(e.id for e in examples), probabilities=shares)
+
+def fit(task, split, kit):
+    time.sleep(5)
+    return Guess(task, split.seed)
+"""
+"""A method that takes its time and no processor: trials need runs that are under way."""
+
+RUNS = 20
+"""Nineteen, and the teacher of one."""
 
 PATIENCE = 900
 
@@ -40,30 +71,36 @@ def wait_until(true, what):
         time.sleep(0.2)
 
 
-def command(results, *more):
-    words = [sys.executable, "-m", "fewbench", "run", *PLAN, "--results", str(results)]
-    return [*words, *more]
-
-
-def bench(results, environment, *more):
-    return subprocess.run(
-        command(results, *more), env=environment, cwd=PROJECT, capture_output=True, text=True
-    )
-
-
-def started(results, environment, log, *more):
-    with log.open("wb") as stream:
-        return subprocess.Popen(
-            command(results, *more), env=environment, cwd=PROJECT, stdout=stream, stderr=stream
-        )
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a grid and its method, in which commands are given."""
+    folder = tmp_path_factory.mktemp("grid")
+    (folder / "grid.toml").write_text(GRID, "utf-8")
+    (folder / "waits.py").write_text(WAITS, "utf-8")
+    return folder
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
+def started(folder):
+    """Start a command on a results folder, with its output in a file."""
+
+    def start(results, environment, log, *more):
+        words = [sys.executable, "-m", "fewbench", "run", "--config", "grid.toml"]
+        words += ["--results", str(results), *more]
+        with log.open("ab") as stream:
+            return subprocess.Popen(
+                words, env=environment, cwd=folder, stdout=stream, stderr=stream
+            )
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, started):
     """The files of the plan's records as this machine alone makes them."""
-    results = tmp_path_factory.mktemp("alone")
-    done = bench(results, one_thread(), "--workers", "1")
-    assert done.returncode == 0, done.stderr
+    results, log = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("log") / "alone"
+    driver = started(results, one_thread(), log, "--workers", "2", "--device", "cpu")
+    assert driver.wait(PATIENCE) == 0, log.read_text()
     return contents(results)
 
 
@@ -100,8 +137,8 @@ def check_whole(results, alone):
     bool(slurm_cluster.missing() or not find_spec("submitit")),
     reason="needs slurmctld, slurmd (Debian: slurm-wlm) and submitit: scripts/try_clusters.sh",
 )
-def test_a_slurm_array_cancelled_half_way_and_resumed(tmp_path, alone):
-    results = tmp_path / "results"
+def test_a_slurm_array_cancelled_half_way_and_resumed(tmp_path, alone, started):
+    results, log = tmp_path / "results", tmp_path / "driver"
     with slurm_cluster.cluster(tmp_path / "slurm") as environment:
         environment = {**environment, "OMP_NUM_THREADS": "1"}
 
@@ -117,10 +154,10 @@ def test_a_slurm_array_cancelled_half_way_and_resumed(tmp_path, alone):
             return any(claim.title for claim in claims(results)) and f"{job} RUNNING" in queue()
 
         asked = ("--executor", "slurm", "--jobs", "2", "--per-job", "time=30m")
-        first = bench(results, environment, *asked, "--detach")
-        assert first.returncode == 0, first.stderr
-        assert "to watch them: bench status" in first.stderr
-        number = re.search(r"Slurm job (\d+), 2 workers for 12 runs", first.stderr)[1]
+        first = started(results, environment, log, *asked, "--detach")
+        assert first.wait(PATIENCE) == 0, log.read_text()
+        assert "to watch them: bench status" in log.read_text()
+        number = re.search(r"Slurm job (\d+), 2 workers for 19 runs", log.read_text())[1]
         wait_until(lambda: records(results) >= RUNS // 2 and claims(results), "half of the records")
         at_work = [claim.title for claim in claims(results)]
         slurm("scancel", number)
@@ -130,7 +167,7 @@ def test_a_slurm_array_cancelled_half_way_and_resumed(tmp_path, alone):
         assert half < RUNS
         assert claims(results) == [], "a worker that was cancelled leaves no claim"
 
-        log = tmp_path / "driver"
+        log.unlink()
         driver = started(results, environment, log, *asked)
         try:
             wait_until(lambda: is_running(0), "worker at work")
@@ -150,12 +187,12 @@ def test_a_slurm_array_cancelled_half_way_and_resumed(tmp_path, alone):
     told = [re.findall(r"^interrupted|Starting with", file.read_text(), re.M) for file in logs]
     print("starts of each worker:", [starts.count("Starting with") for starts in told])
     assert max(done_here(logs).values()) == 1
-    assert not list((results / "jobs").glob("*.pkl"))
+    assert not list((results / "jobs").glob(f"{again}_*.pkl"))
     check_whole(results, alone)
 
 
 @pytest.mark.skipif(not find_spec("ray"), reason="needs ray: scripts/try_clusters.sh")
-def test_a_ray_node_killed_while_it_works(tmp_path, alone):
+def test_a_ray_node_killed_while_it_works(tmp_path, alone, started):
     results, log = tmp_path / "results", tmp_path / "driver"
     environment = {**one_thread(), "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     cluster = subprocess.Popen(
