@@ -1,6 +1,7 @@
-"""A Ray cluster of two nodes on this machine, for trials; its second node ends when a line comes.
+"""A Ray cluster of two nodes on this machine, for trials: the second is killed when a line comes.
 
-It prints its address. The end of its input ends it all.
+Each has one processor and, by its own account, one GPU. The address is printed, and the end of the
+input ends it all.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from ray.cluster_utils import Cluster
 
 def main() -> None:
     cluster = Cluster()
-    cluster.add_node(num_cpus=1, include_dashboard=False)
-    second = cluster.add_node(num_cpus=1)
+    cluster.add_node(num_cpus=1, num_gpus=1, include_dashboard=False)
+    second = cluster.add_node(num_cpus=1, num_gpus=1)
     cluster.wait_for_nodes()
     print(cluster.address, flush=True)
     if sys.stdin.readline():

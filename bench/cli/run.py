@@ -167,7 +167,8 @@ def run(
         show_plan(plan, todo, store, workers or cores(), json=json)
         return
     failed = carry_out(plan, todo, store, how, requests, cluster)
-    _show_results(plan, store, is_first_look=is_first_look, json=json)
+    if not detach:
+        _show_results(plan, store, is_first_look=is_first_look, json=json)
     if failed:
         raise typer.Exit(1)
 

@@ -6,9 +6,9 @@ and runs these.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -133,25 +133,32 @@ def check_whole(results, alone):
     assert Store(results).fsck() == []
 
 
-@pytest.mark.skipif(
+needs_slurm = pytest.mark.skipif(
     bool(slurm_cluster.missing() or not find_spec("submitit")),
     reason="needs slurmctld, slurmd (Debian: slurm-wlm) and submitit: scripts/try_clusters.sh",
 )
+
+
+def slurm(environment, *words):
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def queue(environment):
+    """Return the number in its array and the state of each job."""
+    asked = ("squeue", "--noheader", "--array", "--format", "%K %T")
+    return slurm(environment, *asked).splitlines()
+
+
+@needs_slurm
 def test_a_slurm_array_cancelled_half_way_and_resumed(tmp_path, alone, started):
     results, log = tmp_path / "results", tmp_path / "driver"
     with slurm_cluster.cluster(tmp_path / "slurm") as environment:
         environment = {**environment, "OMP_NUM_THREADS": "1"}
 
-        def slurm(*words):
-            done = subprocess.run(words, env=environment, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-            return done.stdout
-
-        def queue():
-            return slurm("squeue", "--noheader", "--array", "--format", "%K %T").splitlines()
-
         def is_running(job):
-            return any(claim.title for claim in claims(results)) and f"{job} RUNNING" in queue()
+            return bool(claims(results)) and f"{job} RUNNING" in queue(environment)
 
         asked = ("--executor", "slurm", "--jobs", "2", "--per-job", "time=30m")
         first = started(results, environment, log, *asked, "--detach")
@@ -160,8 +167,8 @@ def test_a_slurm_array_cancelled_half_way_and_resumed(tmp_path, alone, started):
         number = re.search(r"Slurm job (\d+), 2 workers for 19 runs", log.read_text())[1]
         wait_until(lambda: records(results) >= RUNS // 2 and claims(results), "half of the records")
         at_work = [claim.title for claim in claims(results)]
-        slurm("scancel", number)
-        wait_until(lambda: not queue(), "end of the array")
+        slurm(environment, "scancel", number)
+        wait_until(lambda: not queue(environment), "end of the array")
         half = records(results)
         print(f"\narray {number} cancelled at {half} of {RUNS} records, at work: {at_work}")
         assert half < RUNS
@@ -172,13 +179,15 @@ def test_a_slurm_array_cancelled_half_way_and_resumed(tmp_path, alone, started):
         try:
             wait_until(lambda: is_running(0), "worker at work")
             again = re.search(r"Slurm job (\d+),", log.read_text())[1]
-            slurm("scancel", "--signal=USR2", f"{again}_0")  # as Slurm does before the time limit
-            wait_until(lambda: "0 PENDING" in queue(), "worker that is queued again")
-            slurm("scontrol", "update", f"job={again}_0", "starttime=now")
+            slurm(
+                environment, "scancel", "--signal=USR2", f"{again}_0"
+            )  # as Slurm does before the time limit
+            wait_until(lambda: "0 PENDING" in queue(environment), "worker that is queued again")
+            slurm(environment, "scontrol", "update", f"job={again}_0", "starttime=now")
             wait_until(lambda: is_running(0) or driver.poll() is not None, "second start")
             urgent = ("sbatch", "--partition=urgent", "--output=/dev/null", "--wrap=sleep 3")
-            slurm(*urgent)
-            slurm(*urgent)
+            slurm(environment, *urgent)
+            slurm(environment, *urgent)
             assert driver.wait(PATIENCE) == 0, log.read_text()
         finally:
             driver.kill()
@@ -188,6 +197,37 @@ def test_a_slurm_array_cancelled_half_way_and_resumed(tmp_path, alone, started):
     print("starts of each worker:", [starts.count("Starting with") for starts in told])
     assert max(done_here(logs).values()) == 1
     assert not list((results / "jobs").glob(f"{again}_*.pkl"))
+    check_whole(results, alone)
+
+
+def script_of_the_docs(results):
+    """Return the script for `sbatch` in the docs, for this plan and two jobs."""
+    text = (PROJECT / "docs" / "many-machines.md").read_text("utf-8")
+    script = re.search(r"#!/bin/bash\n.*?(?=```)", text, re.DOTALL)[0]
+    ours = f"{sys.executable} -m fewbench run --config grid.toml --results {results} --workers 1 &"
+    script = re.sub(r"^bench run .*$", ours, script, flags=re.MULTILINE)
+    for of_the_docs, here in (("1-20", "1-2"), ("task=4", "task=1"), ("08:00:00", "00:30:00")):
+        assert of_the_docs in script
+        script = script.replace(of_the_docs, here)
+    return script
+
+
+@needs_slurm
+def test_the_script_of_the_docs(tmp_path, alone, folder):
+    results, script = tmp_path / "results", tmp_path / "jobs.sh"
+    script.write_text(script_of_the_docs(results), "utf-8")
+    with slurm_cluster.cluster(tmp_path / "slurm") as environment:
+        environment = {**environment, "OMP_NUM_THREADS": "1"}
+        place = ("--chdir", str(folder), "--output", str(tmp_path / "job-%a.out"))
+        number = slurm(environment, "sbatch", "--parsable", *place, str(script)).strip()
+        wait_until(lambda: records(results) and len(claims(results)) == 2, "two at work")
+        slurm(environment, "scancel", "--batch", "--signal=USR1", f"{number}_1")
+        wait_until(lambda: "1 PENDING" in queue(environment), "job that is queued again")
+        print(f"\nqueued again at {records(results)} of {RUNS} records")
+        slurm(environment, "scontrol", "update", f"job={number}_1", "starttime=now")
+        wait_until(lambda: not queue(environment), "end of the array")
+    logs = sorted(tmp_path.glob("job-*.out"))
+    assert max(done_here(logs).values()) == 1, [log.read_text() for log in logs]
     check_whole(results, alone)
 
 
@@ -205,9 +245,8 @@ def test_a_ray_node_killed_while_it_works(tmp_path, alone, started):
     )
     try:
         address = cluster.stdout.readline().strip()
-        driver = started(
-            results, environment, log, "--executor", "ray", "--address", address, "--jobs", "2"
-        )
+        asked = ("--executor", "ray", "--address", address, "--per-job", "cpus=1,gpus=0.5")
+        driver = started(results, environment, log, *asked)
         wait_until(
             lambda: records(results) and len({claim.by for claim in claims(results)}) == 2,
             "two workers at work",
@@ -222,9 +261,10 @@ def test_a_ray_node_killed_while_it_works(tmp_path, alone, started):
         assert driver.wait(PATIENCE) == 0, log.read_text()
     finally:
         cluster.stdin.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             cluster.wait(60)
-        except subprocess.TimeoutExpired:
-            cluster.send_signal(signal.SIGKILL)
+        cluster.kill()
+        cluster.stdout.close()
     print(log.read_text())
+    assert "2 workers for 19 runs" in log.read_text()
     check_whole(results, alone)

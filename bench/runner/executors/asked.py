@@ -102,6 +102,12 @@ def asked_cluster(
     each = _allotment(executor, per_job)
     if executor == SLURM and jobs is None:
         raise BenchError("--executor slurm needs the number of jobs", fix="--jobs 4")
+    _check_device(device, each)
+    return AskedCluster(executor, jobs, each, address, detach)
+
+
+def _check_device(device: str, each: Allotment) -> None:
+    """Refuse a device that workers do not get."""
     if device not in ("auto", "cpu", "cuda"):
         raise BenchError(
             f"--device is '{shortened(device)}' for workers on a cluster",
@@ -110,7 +116,6 @@ def asked_cluster(
         )
     if device == "cuda" and not each.gpus:
         raise BenchError("--device cuda, but the workers get no GPU", fix="--per-job gpus=1")
-    return AskedCluster(executor, jobs, each, address, detach)
 
 
 def _check_options(executor: str, given: Collection[str]) -> None:
