@@ -9,11 +9,11 @@ words, gold in front (see `fewbench.nn.losses.interpolation_kl`). In an encoder-
 from __future__ import annotations
 
 from fewbench.nn.fit_context import FitContext
-from fewbench.nn.kinds import prompt_model
+from fewbench.nn.long_words import words_model
 from fewbench.types import Count, Positive, Predictor, Split, Task
 
 PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); smash, section 3.1"
-NEEDS = ("student", "words")
+NEEDS = ("student", "words", "long-words")
 BACKBONES = ("masked", "causal", "encoder-decoder")
 SEARCH = ("lr", "batch_size")
 
@@ -22,6 +22,6 @@ def fit(
     task: Task, split: Split, kit: FitContext, *, lr: Positive = 1e-5, batch_size: Count = 8
 ) -> Predictor:
     """Train the prompted backbone by the protocol."""
-    model = prompt_model(kit.backbone("student"), task)
+    model = words_model(kit.backbone("student"), task)
     kit.train(model, lr=lr, batch_size=batch_size, carries=())
     return model

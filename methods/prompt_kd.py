@@ -20,12 +20,12 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
 from fewbench.nn.distil import check_temperature, hard_loss, word_targets
 from fewbench.nn.fit_context import FitContext
-from fewbench.nn.kinds import prompt_model
+from fewbench.nn.long_words import words_model
 from fewbench.nn.losses import distillation_kl, soft_cross_entropy
 from fewbench.types import Count, Positive, Predictor, Split, Task, Weight
 
 PAPER = "Hou et al., 2023; prompt-distiller, eq. 2-3"
-NEEDS = ("student", "teacher", "words")
+NEEDS = ("student", "teacher", "words", "long-words")
 SEARCH = ("temperature", "lambda1", "lr", "batch_size")
 STUDY = "top_tokens"
 GRID = {"temperature": (10.0, 2.0), "lambda1": (0.2, 1.0)}
@@ -45,7 +45,7 @@ def fit(
 ) -> Predictor:
     """Train the student on both losses; the teacher's probabilities are computed once."""
     teacher_targets = word_targets(kit.teacher(), split.train)
-    model = prompt_model(kit.backbone("student"), task)
+    model = words_model(kit.backbone("student"), task)
     distance = soft_cross_entropy if soften == "teacher" else distillation_kl
 
     def loss(batch: Batch) -> Tensor:

@@ -12,11 +12,11 @@ from typing import Literal
 
 from fewbench.nn.calibration import CalibratedPrompt
 from fewbench.nn.fit_context import FitContext
-from fewbench.nn.kinds import prompt_model
+from fewbench.nn.long_words import words_model
 from fewbench.types import Predictor, Split, Task
 
 PAPER = "Gao, Fisch and Chen, 2021 (LM-BFF); Zhao et al., 2021; Holtzman et al., 2021"
-NEEDS = ("student", "words")
+NEEDS = ("student", "words", "long-words")
 BACKBONES = ("masked", "causal", "encoder-decoder")
 PRESETS = {"calibrated": {"calibration": "contextual"}, "pmi": {"calibration": "pmi"}}
 
@@ -31,5 +31,5 @@ def fit(
     """Return the prompted model without looking at any example."""
     backbone = kit.backbone("student")
     if calibration == "off":
-        return prompt_model(backbone, task)
+        return words_model(backbone, task)
     return CalibratedPrompt(backbone, task, calibration)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fewbench.data.task_prompts import with_prompt
-from fewbench.errors import BenchError
 from fewbench.nn.fit_context import Models
+from fewbench.nn.long_words import words_model
 from fewbench.nn.prompt import PromptModel
 from fewbench.registry.pretrained import find_model
 from fewbench.registry.tasks import choose_tasks
@@ -60,6 +60,11 @@ def prompt_model(model, task: Task) -> PromptModel:
     return PromptModel(models.fresh(ref), task).eval()
 
 
+def read_words(model, task: Task) -> PromptModel:
+    models, ref = model
+    return words_model(models.fresh(ref), task).eval()
+
+
 def an_example(task: Task) -> Example:
     texts = tuple("甲乙丙丁"[n] + "文本" for n in range(len(task.source.texts)))
     if task.format != "choice":
@@ -74,14 +79,12 @@ def shown(prompted: PromptModel, example: Example) -> str:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_label_word_is_one_token_and_every_class_is_scored(name, model):
+def test_every_label_word_has_its_masks_and_every_class_is_scored(name, model):
     for template in ("own", *(prompt.name for prompt in TASKS[name].prompts)):
         task = with_prompt(TASKS[name], template)
-        if template == "ppt-words":
-            with pytest.raises(BenchError, match="2 pieces"):
-                prompt_model(model, task)
-            continue
-        prompted = prompt_model(model, task)
+        prompted = read_words(model, task)
+        masks = 2 if template == "ppt-words" else 1
+        assert shown(prompted, an_example(task)).count("[MASK]") == masks
         assert "[UNK]" not in shown(prompted, an_example(task))
         probabilities = prompted.predict([an_example(task)]).probabilities
         assert probabilities.shape == (1, len(task.labels)) and np.isclose(probabilities.sum(), 1)

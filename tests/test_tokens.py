@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -100,13 +101,21 @@ def test_validate_counts_tokens_and_what_would_be_cut(bench, tmp_path):
     assert "at most 16, so 3 of 6 prompts would be cut" in shown
 
 
-def test_a_word_of_several_pieces_is_shown_and_refused_for_a_student(bench, tmp_path):
+def test_a_word_of_several_pieces_is_counted_and_its_readers_are_named(bench, tmp_path):
     file = write(tmp_path, low="xylophonist")
-    shown = bench("validate", file, "--k", 1)
-    assert shown.returncode == 0 and "NOT ONE PIECE" in shown.stdout
+    for student in ((), ("--student", STUDENT)):
+        shown = bench("validate", file, "--k", 1, *student)
+        assert shown.returncode == 0
+        (pieces,) = re.findall(r"low=xylophonist \(([^)]*)\) (\d) TOKENS", shown.stdout)
+        assert len(pieces[0].split()) == int(pieces[1]) > 1
+        assert "read by pet, ppt, prompt-ft" in shown.stdout
+
+
+def test_a_word_with_a_piece_that_no_vocabulary_has_is_refused_for_a_student(bench, tmp_path):
+    file = write(tmp_path, low="\u0bb5")
+    assert "UNKNOWN" in bench("validate", file, "--k", 1).stdout
     refused = bench("validate", file, "--student", STUDENT, "--k", 1)
-    assert refused.returncode == 2
-    assert "'xylophonist' is" in refused.stdout and "mood.toml [mood] words" in refused.stdout
+    assert refused.returncode == 2 and "mood.toml [mood] words" in refused.stdout
 
 
 def test_words_that_differ_in_case_alone_are_refused(bench, tmp_path):
@@ -116,7 +125,7 @@ def test_words_that_differ_in_case_alone_are_refused(bench, tmp_path):
 
 def test_chinese_words_are_shown_and_pass(bench, tmp_path):
     shown = bench("validate", write(tmp_path, low="差", high="好"), "--student", STUDENT, "--k", 1)
-    assert shown.returncode == 0 and "low=差 ([UNK]) NOT ONE PIECE" in shown.stdout
+    assert shown.returncode == 0 and "low=差 ([UNK]) UNKNOWN" in shown.stdout
 
 
 def test_no_torch_is_imported(tmp_path):

@@ -18,6 +18,7 @@ from fewbench.errors import BenchError
 if TYPE_CHECKING:
     from fewbench.data.facts import FactTask
     from fewbench.data.task_file import Declared
+    from fewbench.data.tokenizer_check import Word
     from fewbench.types import Example, Json, K, Task
 
 SAMPLE = 1000
@@ -39,8 +40,8 @@ def validate(
 ) -> None:
     """Check files as they will be read: tasks, methods and records.
 
-    The tokenizer of --student must have all label words; without it they are only shown. There
-    must be --k examples per label, by default as many as the protocol quick takes.
+    The tokenizer of --student must have the pieces of all label words; without it they are only
+    shown. There must be --k examples per label, by default as many as the protocol quick takes.
     """
     given = _Given(data, student, one_k(k), allow_metric_code)
     reports = [_report(file, given) for file in files]
@@ -157,25 +158,34 @@ def _filled(task: FactTask, data: Path | None) -> list[str]:
 
 
 def _words(task: Task, tokenizer: Any, *, strict: bool) -> list[str]:
-    """List the label words of each prompt with their pieces; `strict` refuses what does not fit."""
+    """List the label words of each prompt with their pieces; `strict` refuses unknown ones."""
     from fewbench.data.task_prompts import OWN, with_prompt
     from fewbench.data.tokenizer_check import check_words, label_words
 
-    lines = []
+    lines: list[str] = []
+    found = []
     for name in (OWN, *(prompt.name for prompt in task.prompts)):
         prompted = with_prompt(task, name)
         words = label_words(prompted, tokenizer)
         try:
-            check_words(prompted, words)
+            check_words(prompted, [word.taken_whole for word in words])
         except BenchError:
             if strict:
                 raise
-        marked = (
-            f"{w.label}={w.word} ({' '.join(w.pieces)}){'' if w.fits else ' NOT ONE PIECE'}"
-            for w in words
-        )
-        lines.append(("words: " if name == OWN else f"+{name} words: ") + ", ".join(marked))
-    return lines
+        marked = ", ".join(f"{w.label}={w.word} ({' '.join(w.pieces)}){w.remark}" for w in words)
+        lines.append(("words: " if name == OWN else f"+{name} words: ") + marked)
+        found += words
+    return [*lines, *_readers_of_long_words(found)]
+
+
+def _readers_of_long_words(words: Sequence[Word]) -> list[str]:
+    """Name the methods that take label words of several tokens, if there are any."""
+    from fewbench.registry.methods import methods
+
+    if all(word.fits or word.unknown for word in words):
+        return []
+    readers = [name for name, method in methods().items() if "long-words" in method.needs]
+    return [f"words of several tokens: read by {', '.join(readers)}; other methods refuse them"]
 
 
 def _lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> str:

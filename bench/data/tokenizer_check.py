@@ -25,8 +25,20 @@ class Word(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        """True if it is a single known piece, as a prompted model needs at the mask."""
+        """True if it is a single known piece, which every method reads at the mask."""
         return len(self.pieces) == 1 and not self.unknown
+
+    @property
+    def remark(self) -> str:
+        """A remark on its pieces: that they are several, or unknown; empty for a known one."""
+        if self.unknown:
+            return " UNKNOWN"
+        return "" if self.fits else f" {len(self.pieces)} TOKENS"
+
+    @property
+    def taken_whole(self) -> Word:
+        """The word with its known pieces as one, as methods see it that read several tokens."""
+        return self if self.unknown else self._replace(pieces=(" ".join(self.pieces),))
 
     @property
     def chinese(self) -> bool:
@@ -77,11 +89,15 @@ def read_as_text(tokenizer: Any) -> None:
 
 
 def prompt_lengths(task: Task, examples: Sequence[Example], tokenizer: Any) -> list[int]:
-    """Count the tokens of each example's prompt, encoded by pieces, plus two at the ends."""
+    """Count the tokens of each example's prompt, encoded by pieces, plus two at the ends.
+
+    The mask is as many tokens as the longest label word has.
+    """
     lengths = [2] * len(examples)
+    masks = max((len(word.pieces) for word in label_words(task, tokenizer)), default=1)
     for before, piece in pairwise((Piece("literal", ""), *parse_template(task.template))):
         if piece.kind == "mask":
-            counts = [1] * len(examples)
+            counts = [masks] * len(examples)
         else:
             texts = [piece_text(piece, before, example) for example in examples]
             encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
@@ -111,7 +127,7 @@ def label_words(task: Task, tokenizer: Any) -> list[Word]:
 
 
 def check_words(task: Task, words: Sequence[Word]) -> None:
-    """Check that the verbalizer accepts the label words; Chinese ones, for other tokenizers, pass.
+    """Check that words are one piece, or `taken_whole`; Chinese ones, for other tokenizers, pass.
 
     Raises:
         BenchError: a word has several pieces or is unknown, or two labels share a piece.

@@ -20,6 +20,7 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.exits import ExitModel
 from fewbench.nn.fit_context import Models
+from fewbench.nn.long_words import LongWordsModel
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.soft_prompt import SoftPromptModel
 from fewbench.nn.span_model import SpanModel
@@ -106,6 +107,8 @@ def _reason_against(model: TaskModel, form: DeployedForm) -> str | None:
         return "its examples leave at different layers"
     if isinstance(model, SpanModel):
         return "its answers are spans of a passage"
+    if isinstance(model, LongWordsModel):
+        return "its label words are of several tokens"
     if kind not in (HeadModel, PromptModel):
         return f"its class {kind.__name__} is the method's own"
     if model.task.format == "choice":

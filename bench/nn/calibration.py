@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch, Encoded
-from fewbench.nn.kinds import prompt_model
+from fewbench.nn.long_words import words_model
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Example, Json, Task
 
@@ -36,7 +36,7 @@ class CalibratedPrompt(TaskModel):
     def __init__(self, backbone: Backbone, task: Task, rule: Rule) -> None:
         super().__init__(backbone, task)
         self.rule = rule
-        self.prompt = prompt_model(backbone, task)
+        self.prompt = words_model(backbone, task)
         inputs = self.prompt._encode_new(content_free(task, rule))
         self.register_buffer("prior", mean_shares(self.prompt, inputs))
 

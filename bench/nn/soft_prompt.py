@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone, SoftEmbedding
 from fewbench.nn.batch import Batch, Encoded, Tokens
-from fewbench.nn.kinds import prompt_model
+from fewbench.nn.long_words import word_tokens, words_model
 from fewbench.nn.task_model import TaskModel
-from fewbench.nn.verbalizer import word_ids
 from fewbench.types import Example, Json, Task
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class SoftPromptModel(TaskModel):
             )
         task = behind(backbone, task, len(prompt))
         super().__init__(backbone, task)
-        self.hard = prompt_model(backbone, task)
+        self.hard = words_model(backbone, task)
         self.over = over
         backbone.requires_grad_(False)
         self.soft = nn.Parameter(prompt.detach().clone().to(backbone.device))
@@ -230,7 +229,8 @@ def _start_tokens(
     if start == "mask":
         return [tokenizer.mask_token_id]
     if start == "label":
-        return list(chain.from_iterable(word_ids(task, tokenizer)))
+        words = chain.from_iterable(word_tokens(task, tokenizer))
+        return list(chain.from_iterable(words))
     if start == "vocabulary":
         return sorted(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids))
     texts = list(chain.from_iterable((*e.texts, *e.options) for e in examples))

@@ -36,9 +36,9 @@ class MethodInfo:
     `settings` are the keyword arguments of its `fit` and its `prepare` with their defaults;
     `search` those that a grid may vary, the protocol's or, for settings of its own, `grid` (the
     preferred value first); `search_if` the settings under which there is anything to search.
-    `needs` is what it asks for: `student`, `teacher`, the `template` (and with it label `words` of
-    one token each), the `unlabeled` pool, a `corpus`, the `label_counts` of all training rows, the
-    task's other `prompts`.
+    `needs` is what it asks for: `student`, `teacher`, the `template` (and with it label `words`, of
+    one token each unless it asks for `long-words` too), the `unlabeled` pool, a `corpus`, the
+    `label_counts` of all training rows, the task's other `prompts`.
     `kinds` are the tasks it takes, `backbones` the models it reads. `presets` are named settings.
     `checks` says whether it has a `check` of models and settings, `split_checks` whether it has a
     `check_split` of the rows that a split holds. The setting `teacher` names the method whose run

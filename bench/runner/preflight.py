@@ -150,17 +150,21 @@ def check_models(job: Job, models: Models) -> None:
 
     Raises:
         ModelError: a model that cannot be loaded completely.
-        BenchError: a label word of several tokens, a template that the model cannot read, or a
-            task with longer inputs than the model has positions.
+        BenchError: label words or a template that the model or the method cannot read, or a task
+            with longer inputs than the model has positions.
     """
     from fewbench.nn.kinds import prompt_model
+    from fewbench.nn.long_words import check_short, words_model
 
     task = job.task
     for ref in filter(None, (job.run.student, job.run.teacher)):
         backbone = models.pretrained(ref)
         if "template" in job.method.needs:
             backbone.check_head()
-        if "words" in job.method.needs:
+        if "long-words" in job.method.needs:
+            words_model(backbone, task)
+        elif "words" in job.method.needs:
+            check_short(task, backbone.tokenizer, job.method.name)
             prompt_model(backbone, task)
         if backbone.places < task.max_length:
             raise BenchError(
@@ -181,7 +185,7 @@ def questions_of(work: Work) -> Iterator[tuple[object, Check]]:
     refs = (run.student, run.teacher)
     if any(refs):
         paths = tuple(ref and ref.path for ref in refs)
-        read = tuple(need in method.needs for need in ("words", "template"))
+        read = tuple(need in method.needs for need in ("words", "long-words", "template"))
         yield (paths, work.task.full_name, read), Check(MODELS, work.named())
     if method.checks or method.split_checks:
         sizes = work.split_sizes if method.split_checks else None

@@ -26,7 +26,7 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import FitContext
-from fewbench.nn.kinds import prompt_model
+from fewbench.nn.long_words import words_model
 from fewbench.nn.losses import distillation_kl
 from fewbench.types import Count, Example, Positive, Predictor, Share, Split, Task
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fewbench.types import SplitSizes
 
 PAPER = "Schick and Schütze, 2021 (PET, iPET)"
-NEEDS = ("student", "words", "prompts", "unlabeled")
+NEEDS = ("student", "words", "long-words", "prompts", "unlabeled")
 KINDS = ("single", "pair", "choice")
 SEARCH = ("lr", "batch_size")
 PRESETS = {"ipet": {"generations": 3}, "no-lm": {"alpha": 0.0}}
@@ -115,7 +115,7 @@ def _others(opinions: Sequence[Opinion]) -> Iterator[list[Opinion]]:
 def check(task: Task, student: Backbone, teacher: Backbone | None, **settings: Any) -> None:
     """Refuse a pattern whose label words the model cannot say."""
     for read in patterns(task):
-        prompt_model(student, read)
+        words_model(student, read)
 
 
 def check_split(sizes: SplitSizes, **settings: Any) -> None:

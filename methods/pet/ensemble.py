@@ -20,7 +20,7 @@ from fewbench.data.unified import UNIFIED
 from fewbench.nn.batch import Batch
 from fewbench.nn.distil import BatchStream, logits
 from fewbench.nn.fit_context import FitContext
-from fewbench.nn.kinds import prompt_model
+from fewbench.nn.long_words import words_model
 from fewbench.nn.masking import mask_words
 from fewbench.nn.prompt import PromptModel
 from fewbench.types import Example, Split, Task
@@ -59,7 +59,7 @@ def train_one(
 
     Its weight is its accuracy on train before training.
     """
-    model = prompt_model(kit.backbone("student"), task)
+    model = words_model(kit.backbone("student"), task)
     labels = [example.label for example in split.train if example.label is not None]
     weight = score(replace(task, metric="accuracy"), labels, model.predict(split.train))["accuracy"]
     stream = BatchStream(model, pool, batch_size, kit.seed)

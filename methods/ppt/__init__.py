@@ -38,6 +38,7 @@ PAPER = "Gu, Han, Liu and Huang, 2022 (PPT); ppt, section 3"
 NEEDS = (
     "student",
     "words",
+    "long-words",
     "prompts",
     "corpus",
     "teacher if annotator=reviews",

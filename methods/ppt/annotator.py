@@ -20,8 +20,8 @@ from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import PrepareContext
-from fewbench.nn.kinds import prompt_model
 from fewbench.nn.labelled_context import LabelledContext
+from fewbench.nn.long_words import words_model
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Example, Task
 
@@ -49,7 +49,7 @@ class Annotator(NamedTuple):
 
 def itself(form: Task, backbone: Backbone, *, chinese: bool = False) -> Annotator:
     """Return the untrained backbone with a hard prompt; the surest half of each label is kept."""
-    model = prompt_model(backbone, replace(form, template=ASKED[chinese])).eval()
+    model = words_model(backbone, replace(form, template=ASKED[chinese])).eval()
 
     def choose(probabilities: Tensor) -> list[tuple[int, int]]:
         return surest(probabilities.clamp(min=1e-30).log(), SUREST)

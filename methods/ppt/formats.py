@@ -10,7 +10,7 @@ from fewbench.data.template import MARKS
 from fewbench.data.unified import UNIFIED
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.kinds import prompt_model
+from fewbench.nn.long_words import words_model
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.soft_prompt import behind
 from fewbench.types import Example, Format, Source, Task
@@ -140,9 +140,9 @@ def check_forms(
             "the template 'unified' behind a prompt of another form", fix="--methods ppt:unified"
         )
     read = read_as(task, hybrid=hybrid, unified=unified, chinese=chinese)
-    prompt_model(backbone, behind(backbone, read, tokens))
+    words_model(backbone, behind(backbone, read, tokens))
     kind = "unified" if unified else task.format
-    form = prompt_model(backbone, form_task(kind, backbone, tokens, chinese=chinese))
+    form = words_model(backbone, form_task(kind, backbone, tokens, chinese=chinese))
     if form.task.format == "choice":
         option_rooms(kind, form)
     else:

@@ -23,7 +23,7 @@ from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
 from fewbench.nn.distil import hard_loss, word_targets
 from fewbench.nn.fit_context import FitContext
-from fewbench.nn.kinds import prompt_model
+from fewbench.nn.long_words import words_model
 from fewbench.nn.losses import soft_cross_entropy
 from fewbench.registry.named_inputs import NamedInput
 from fewbench.types import Count, DataFile, Positive, Predictor, Split, Task
@@ -31,7 +31,7 @@ from fewbench.types import Count, DataFile, Positive, Predictor, Split, Task
 from .paraphrases import paraphrased, read_paraphrases
 
 PAPER = 'smash, section 4.1, "distill bt10"; Sennrich, Haddow and Birch, 2016'
-NEEDS = ("student", "teacher", "words")
+NEEDS = ("student", "teacher", "words", "long-words")
 KINDS = ("single", "pair", "regression")
 SEARCH = ("lr", "batch_size")
 
@@ -59,7 +59,7 @@ def fit(
         raise BenchError(problem, where=str(paraphrases))
     kit.notes["paraphrases"] = sum(map(len, groups))
     kit.notes["without_paraphrase"] = sum(not group for group in groups)
-    model = prompt_model(kit.backbone("student"), task)
+    model = words_model(kit.backbone("student"), task)
     sources = [
         [row.without_label(), *group] for row, group in zip(split.train, groups, strict=True)
     ]

@@ -35,7 +35,13 @@ from .adaptation import adapt, passages, weights, with_weights
 from .frequent import frequent_tokens
 
 PAPER = "Lester, Al-Rfou and Constant, 2021; ppt, sections 2 and 3.1"
-NEEDS = ("student", "words", "corpus if start=top-1000", "corpus if lm_adapted=True")
+NEEDS = (
+    "student",
+    "words",
+    "long-words",
+    "corpus if start=top-1000",
+    "corpus if lm_adapted=True",
+)
 BACKBONES = ("masked", "causal", "encoder-decoder")
 SEARCH = ("prompt_lr", "batch_size")
 GRID = {"prompt_lr": (5e-3, 1e-2, 2e-2, 5e-2)}
