@@ -42,7 +42,8 @@ class Recipe:
         precision: what matrix products are computed in; `auto` is bfloat16 on CUDA and on
             processors that multiply it themselves, else float32.
         evaluate_every, checkpoint_every: updates between measurements and between checkpoints.
-        vocabulary, words: of a tokenizer learned from the corpora; `words` are single tokens in it.
+        vocabulary, alphabet, words: of a tokenizer learned from the corpora: its tokens, the
+            different characters among them, and words that are single tokens in it.
         layers, width, heads, embeddings, attention: of a model from scratch; `embeddings` `pmi`
             starts the word embeddings from a factorised PMI matrix of the corpora, `attention`
             `neighbours` lets the first heads attend to the words beside
@@ -72,6 +73,7 @@ class Recipe:
     evaluate_every: int = 250
     checkpoint_every: int = 250
     vocabulary: int = 8192
+    alphabet: int = 300
     words: tuple[str, ...] = ()
     layers: int = 3
     width: int = 256
@@ -139,6 +141,11 @@ def _check(recipe: Recipe, where: str | None) -> None:
         *((name, getattr(recipe, name) >= 0, "0 or more") for name in weights),
         ("length", recipe.length >= 8, "8 or more"),
         ("vocabulary", recipe.vocabulary >= 1000, "1000 or more"),
+        (
+            "alphabet",
+            0 < recipe.alphabet <= recipe.vocabulary,
+            f"1 to the {recipe.vocabulary} tokens of the vocabulary",
+        ),
         (
             "accumulate",
             recipe.batch % max(1, recipe.accumulate) == 0,

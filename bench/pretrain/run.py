@@ -226,6 +226,7 @@ def _learn_tokenizer(request: PretrainRequest, folder: Path) -> None:
         lambda: _some(request.corpora),
         request.recipe.vocabulary,
         label_words(request.recipe.words),
+        request.recipe.alphabet,
     )
     partial = folder.with_name(f"{folder.name}.tmp")
     learned.save_pretrained(partial)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+IDEOGRAPHS = ("\u3400", "\u9fff")
+"""The first and the last of the Chinese characters, each of which is a word to WordPiece."""
 
 
 def learn(
@@ -23,7 +25,8 @@ def learn(
         read: gives the texts to learn the pieces from, from the start; called twice.
         size: tokens, special ones and `words` included.
         words: label words and the like, in lower case.
-        alphabet: how many different characters are kept; others become [UNK].
+        alphabet: how many different characters are kept; others become [UNK]. Text in Chinese
+            has some six thousand.
     """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
@@ -32,7 +35,7 @@ def learn(
     learner.normalizer = normalizers.BertNormalizer(lowercase=True)
     learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     letters = _letters(map(learner.normalizer.normalize_str, read()), alphabet)
-    inside = [f"##{letter}" for letter in letters]
+    inside = [f"##{letter}" for letter in letters if not _is_ideograph(letter)]
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         special_tokens=[*SPECIAL, *inside],
@@ -75,6 +78,17 @@ def _letters(texts: Iterable[str], most: int) -> list[str]:
 
 
 def label_words(words: Iterable[str]) -> list[str]:
-    """Return the words that can be single tokens: plain Latin, in lower case, without repeats."""
+    """Return the words that can be single tokens, in lower case and without repeats.
+
+    They are plain Latin, or one Chinese character.
+    """
     lowered = (word.strip().lower() for word in words)
-    return list(dict.fromkeys(word for word in lowered if word.isascii() and word.isalnum()))
+    return list(dict.fromkeys(filter(_is_one_token, lowered)))
+
+
+def _is_one_token(word: str) -> bool:
+    return _is_ideograph(word) or (word.isascii() and word.isalnum())
+
+
+def _is_ideograph(text: str) -> bool:
+    return len(text) == 1 and IDEOGRAPHS[0] <= text <= IDEOGRAPHS[1]
