@@ -158,3 +158,27 @@ def test_bench_probe_refuses(arguments, said, bench, task, tmp_path, monkeypatch
     name, *more = arguments
     done = bench("probe", task if name == "known" else name, *more, "--offline", cwd=tmp_path)
     assert done.returncode in (2, 4) and said in done.stderr and not done.stdout
+
+
+def test_examples_are_the_models_likeliest_answers(probing, task, tiny_model, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    probing(str(task), student=[str(tiny_model)], device="cpu", answers=2, json=True)
+    examples = json.loads(capsys.readouterr().out)["examples"]
+    assert len({example["text"] for example in examples}) == 2
+    model, tokenizer = load(find_model(str(tiny_model)))
+    for example in examples:
+        text = example["text"].replace("[MASK]", tokenizer.mask_token)
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]
+        logits = model(input_ids=ids).logits[0, ids[0].tolist().index(tokenizer.mask_token_id)]
+        best = logits[: len(tokenizer)].softmax(-1).topk(3)
+        (answers,) = example["answers"].values()
+        assert [answer["token"] for answer in answers] == tokenizer.convert_ids_to_tokens(
+            best.indices.tolist()
+        )
+        found = [answer["probability"] for answer in answers]
+        assert found == pytest.approx(best.values.tolist(), abs=1e-4)
+        for answer in answers:
+            assert answer["is_right"] == (answer["token"] == example["object"])
+    probing(str(task), student=[str(tiny_model)], device="cpu", answers=2)
+    shown = capsys.readouterr().out
+    assert all(f"[{example['object']}]" in shown for example in examples)

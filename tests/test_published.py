@@ -59,6 +59,7 @@ def test_every_table_is_there():
         "6.4",
         "7.3",
         "7.4",
+        "7.5",
     )
     wanted = (
         {("smash", t) for t in "123"}
@@ -174,7 +175,7 @@ def test_no_cell_twice_and_every_number_possible():
     for number in NUMBERS:
         if METRICS[number.metric].startswith("percent"):
             assert -100 <= number.value <= 100, number
-        elif number.metric == "mrr":
+        elif number.metric in ("mrr", "probability"):
             assert 0 < number.value < 1, number
         assert number.std is None or 0 <= number.std < 50, number
         assert number.n in (None, 3, 5), number

@@ -23,11 +23,15 @@ from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.data.facts import FactSet
+    from fewbench.measure.fact_examples import FactAnswer
     from fewbench.measure.fact_probe import ProbeResult
     from fewbench.measure.fact_scores import Recall, Recalls
+    from fewbench.nn.load import Pretrained
     from fewbench.types import ModelRef
 
 MARK = "*"
+LIKELIEST = 3
+"""Answers of a model to an example, as in thesis Table 7.5."""
 SIDE_BY_SIDE = 4
 """Models in one table of 80 columns."""
 
@@ -42,6 +46,16 @@ def probe(
     student: StudentsOption = None,
     data: DataOption = None,
     limit: LimitOption = None,
+    answers: Annotated[
+        int,
+        typer.Option(
+            "--answers",
+            min=0,
+            metavar="N",
+            help="show N facts with each model's three likeliest answers",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = 0,
     device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
@@ -79,15 +93,18 @@ def probe(
     )  # torch loads here, after what can be refused without it
 
     place = choose_device(device)
-    results = dict(zip(_names(refs), _probe_all(refs, facts, place), strict=True))
+    loaded = _load_all(refs)
+    results = dict(zip(_names(refs), _probe_all(refs, loaded, facts, place), strict=True))
     common = _common(results)
-    report = _report(facts, refs, results, common) | {"device": place}
+    shown = _answers(loaded, results, answers)
+    report = _report(facts, refs, results, common) | {"device": place, "examples": shown}
     if out is not None:
         _write(out, encoder.dumps(report, indent=1, ensure_ascii=False) + "\n")
     if json:
         print_json(report)
     else:
         _show(facts, results, common)
+        _show_examples(shown)
 
 
 def _names(refs: Sequence[ModelRef]) -> list[str]:
@@ -98,13 +115,18 @@ def _names(refs: Sequence[ModelRef]) -> list[str]:
     ]
 
 
-def _probe_all(refs: Sequence[ModelRef], facts: FactSet, place: str) -> list[ProbeResult]:
-    from fewbench.measure.fact_probe import ask, prepare
+def _load_all(refs: Sequence[ModelRef]) -> list[Pretrained]:
+    """Load all models, so that what cannot be had is refused before minutes are spent."""
     from fewbench.nn.load import load
 
-    loaded = [
-        load(ref) for ref in refs
-    ]  # all of them, so that what cannot be had is refused before minutes are spent
+    return [load(ref) for ref in refs]
+
+
+def _probe_all(
+    refs: Sequence[ModelRef], loaded: Sequence[Pretrained], facts: FactSet, place: str
+) -> list[ProbeResult]:
+    from fewbench.measure.fact_probe import ask, prepare
+
     questions = [prepare(tokenizer, facts) for _, tokenizer in loaded]
     results = []
     for ref, (model, _), asked in zip(refs, loaded, questions, strict=True):
@@ -113,6 +135,49 @@ def _probe_all(refs: Sequence[ModelRef], facts: FactSet, place: str) -> list[Pro
         note(f"{ref.name}: {result.recalls.micro.n} facts in {result.seconds:.1f}s on {place}")
         results.append(result)
     return results
+
+
+def _answers(
+    loaded: Sequence[Pretrained], results: dict[str, ProbeResult], count: int
+) -> list[dict[str, Any]]:
+    """Return some facts that all models were scored on, with each model's likeliest answers."""
+    from fewbench.measure.fact_examples import drawn_facts, likeliest
+
+    if not count:
+        return []
+    every = list(results.values())
+    numbers = drawn_facts(every, count)
+    facts = every[0].questions.facts
+    texts = list(facts.texts("[MASK]"))
+    by_model = {
+        name: likeliest(model, tokenizer, result, numbers, LIKELIEST)
+        for (model, tokenizer), (name, result) in zip(loaded, results.items(), strict=True)
+    }
+    return [
+        {
+            "relation": facts.facts[number].relation,
+            "text": texts[number],
+            "object": facts.facts[number].object,
+            "answers": {name: _plain_answers(found[row]) for name, found in by_model.items()},
+        }
+        for row, number in enumerate(numbers)
+    ]
+
+
+def _plain_answers(answers: Sequence[FactAnswer]) -> list[dict[str, Any]]:
+    return [answer._asdict() | {"probability": round(answer.probability, 6)} for answer in answers]
+
+
+def _show_examples(examples: Sequence[dict[str, Any]]) -> None:
+    """Print facts, and below each the models' answers with their probabilities."""
+    for example in examples:
+        say_wrapped(f"{example['text']} [{example['object']}]")
+        for name, answers in example["answers"].items():
+            listed = (
+                f"{answer['token']} {answer['probability']:.2f}{' (right)' * answer['is_right']}"
+                for answer in answers
+            )
+            say_wrapped(f"{name}: {', '.join(listed)}")
 
 
 def _common(results: dict[str, ProbeResult]) -> dict[str, Recalls] | None:

@@ -186,7 +186,7 @@ def _ranks(
     numbers = list(facts_of)
     texts = [questions.texts[number] for number in numbers]
     for indices in by_length(texts, batch):
-        scores = _scores(model, [texts[index] for index in indices], questions.size, device)
+        scores = mask_scores(model, [texts[index] for index in indices], questions.size, device)
         for places, rows in _turns([facts_of[numbers[index]] for index in indices]):
             objects = torch.from_numpy(questions.tokens[rows]).to(device)
             if len(places) == len(scores):  # true of most texts, which saves a copy of the scores
@@ -205,7 +205,9 @@ def _turns(groups: Sequence[list[int]]) -> Iterator[tuple[list[int], list[int]]]
         yield places, [groups[place][turn] for place in places]
 
 
-def _scores(model: nn.Module, texts: Sequence[Encoded], size: int, device: torch.device) -> Tensor:
+def mask_scores(
+    model: nn.Module, texts: Sequence[Encoded], size: int, device: torch.device
+) -> Tensor:
     """Return the scores of the tokenizer's tokens at the masks, [S, V]."""
     family = family_of(model)
     batch = collate(texts, device)

@@ -44,6 +44,7 @@ METRICS = {
     "after_attack_accuracy": "percent",
     "attack_queries": "queries an example",
     "mrr": "0 to 1",
+    "probability": "0 to 1",
     "speedup": "times the model it was made of",
     "parameters_m": "millions",
     "train_minutes": "minutes",

@@ -41,6 +41,7 @@ TITLES = {
     ("thesis", "6.4"): "Ablation of AMuLaP",
     ("thesis", "7.3"): "Masking strategies, LAMA",
     ("thesis", "7.4"): "Masking strategies, fine-tuned on SQuAD",
+    ("thesis", "7.5"): "Answers to five facts of LAMA, the three likeliest of each model",
 }
 """What each table is about."""
 
