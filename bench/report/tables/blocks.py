@@ -147,16 +147,21 @@ def places(records: Sequence[Record], changed: Changed = nothing_changed) -> lis
     is one. Variants of an entrant share a row unless two of them answer one question, or one is not
     of today.
     """
-    cells = [record.cell for record in records]
-    columns = _columns(cell.question.task for cell in cells)
-    outdated = [not {*OF_METHOD}.isdisjoint(changed(record)) for record in records]
-    ambiguous = _ambiguous(cell for cell, old in zip(cells, outdated, strict=True) if not old)
-    seats = []
-    for cell, old in zip(cells, outdated, strict=True):
+    answers = [(record.cell, _is_outdated(record, changed)) for record in records]
+    distinct = dict.fromkeys(answers)
+    columns = _columns(cell.question.task for cell, _ in distinct)
+    ambiguous = _ambiguous(cell for cell, old in distinct if not old)
+    seats = {}
+    for cell, old in distinct:
         variant = cell.variant if old or cell.entrant in ambiguous else Variant()
         row = TableRow(cell.entrant, variant)
-        seats.append(CellPlace(cell.question.terms, row, columns[cell.question.task]))
-    return seats
+        seats[cell, old] = CellPlace(cell.question.terms, row, columns[cell.question.task])
+    return [seats[answer] for answer in answers]
+
+
+def _is_outdated(record: Record, changed: Changed) -> bool:
+    """True if what belongs to the method is not of today."""
+    return not {*OF_METHOD}.isdisjoint(changed(record))
 
 
 def _columns(tasks: Iterable[TaskCell]) -> dict[TaskCell, TaskCell]:
@@ -243,23 +248,24 @@ def _scores(
     group: Sequence[Record], code: Mapping[str, str], changed: Changed, costs: CostsOf
 ) -> Scores:
     """Summarise the runs of one cell."""
-    finished: dict[int, list[Record]] = {}
+    finished: dict[int, list[tuple[Record, float]]] = {}
     failed = stale = 0
     for record in group:
-        if record.score is None:
+        score = record.score
+        if score is None:
             failed += 1
         else:
-            finished.setdefault(record.run.seed, []).append(record)
+            finished.setdefault(record.run.seed, []).append((record, float(score)))
         stale += record.method_code != code.get(record.run.method, record.method_code)
     scores = {}
     doubled = {}
     for seed, runs in finished.items():
         if len(runs) == 1:
-            scores[seed] = runs[0].finished_score
+            scores[seed] = runs[0][1]
         else:
-            doubled[seed] = tuple(sorted(record.run.key for record in runs))
+            doubled[seed] = tuple(sorted(record.run.key for record, _ in runs))
     codes = frozenset(record.method_code for record in group)
-    counted = [runs[0] for runs in finished.values() if len(runs) == 1]
+    counted = [runs[0][0] for runs in finished.values() if len(runs) == 1]
     return Scores(
         scores,
         failed,

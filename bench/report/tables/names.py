@@ -80,11 +80,11 @@ def telling(rows: Iterable[TableRow]) -> dict[TableRow, TableRow]:
     short = {}
     for row in rows:
         entrant = row.entrant
-        if len(teachers[row.method, row.student]) == 1:
+        if entrant.teacher and len(teachers[row.method, row.student]) == 1:
             entrant = entrant._replace(teacher="")
-        if len(corpora[row.method, row.student]) == 1:
+        if entrant.corpus and len(corpora[row.method, row.student]) == 1:
             entrant = entrant._replace(corpus="")
-        short[row] = row._replace(entrant=entrant)
+        short[row] = row if entrant is row.entrant else row._replace(entrant=entrant)
     return short
 
 

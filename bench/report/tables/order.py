@@ -102,6 +102,8 @@ def _no_axes(option: str, names: Sequence[str], values: Mapping[str, set[str]]) 
 
 def in_order(records: Iterable[Record], order: Order) -> list[Record]:
     """Return the records that have a named value on each ordered axis."""
+    if not order:
+        return list(records)
     return [record for record in records if _is_named(record.run, order)]
 
 

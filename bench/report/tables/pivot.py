@@ -90,7 +90,8 @@ def _tables(cells: Sequence[Entry], laid_out: Collection[str], order: Order) -> 
     short = telling({cell.row for cell in cells})
     tables: dict[tuple[Any, ...], list[Entry]] = {}
     for cell in cells:
-        cell = replace(cell, row=short[cell.row])
+        row = short[cell.row]
+        cell = cell if row is cell.row else replace(cell, row=row)
         place = tuple(cell.axis(name) for name in axes)
         tables.setdefault(place, []).append(cell)
     ordered = sorted(tables, key=lambda place: [*map(_sortable, axes, place)])
