@@ -100,6 +100,8 @@ def run(
     workers: int = 1,
     threads: int = 1,
     limit: int | None = None,
+    dtype: str = "float32",
+    attention: str = "sdpa",
     keep_models: bool = False,
     force: bool = False,
     offline: bool = False,
@@ -129,6 +131,8 @@ def run(
         workers: runs at a time.
         threads: torch's threads in each process.
         limit: test rows, drawn; such runs are not comparable with whole ones.
+        dtype: what linear layers multiply in, `float32` or `bfloat16`; a cell of its own.
+        attention: `sdpa` (fused) or `eager`; likewise.
         keep_models: store trained models too.
         force: redo what has a record.
         offline: never use the network.
@@ -157,6 +161,8 @@ def run(
         protocol=protocol or usual_protocol(task_names, sizes),
         data=path_of(data),
         limit=limit,
+        dtype=dtype,
+        attention=attention,
         offline=offline,
         templates=names_of(template),
         corpus=corpus,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """The pattern of names of tasks, methods, prompts and sources."""
@@ -66,3 +68,37 @@ class Inputs:
     def known(self) -> bool:
         """True if the record says what its run was made from."""
         return bool(self.task)
+
+
+Dtype = Literal["float32", "bfloat16"]
+Attention = Literal["sdpa", "eager"]
+
+ARITHMETIC: Mapping[str, tuple[str, ...]] = {
+    "dtype": get_args(Dtype),
+    "attention": get_args(Attention),
+}
+"""The values that each part of a run's arithmetic may have, the usual one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """The numbers that a run's models compute with.
+
+    `dtype` is what linear layers multiply in, forward and backward; weights, their updates and all
+    else are in single precision. On a GPU, training multiplies in bfloat16 either way. `attention`
+    is PyTorch's fused kernel, or `eager`: two products with a softmax in between.
+    """
+
+    dtype: Dtype = "float32"
+    attention: Attention = "sdpa"
+
+    @property
+    def name(self) -> str:
+        """The parts that are not the usual ones, in words; empty where all are."""
+        dtype = self.dtype if self.dtype != USUAL.dtype else ""
+        attention = f"{self.attention} attention" if self.attention != USUAL.attention else ""
+        return ", ".join(filter(None, [dtype, attention]))
+
+
+USUAL = Arithmetic()
+"""The arithmetic of a run that asks for no other."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypedDict
 
+from fewbench.refs import USUAL
+from fewbench.refs import Arithmetic as Arithmetic
 from fewbench.refs import CorpusRef as CorpusRef
 from fewbench.refs import Inputs as Inputs
 from fewbench.refs import ModelRef as ModelRef
@@ -392,4 +394,5 @@ class Run:
     corpus: CorpusRef | None = None
     drop_leaks: bool = False
     inputs: Inputs = field(default_factory=Inputs)
+    arithmetic: Arithmetic = USUAL
     key: str = field(default="", compare=False)

@@ -18,7 +18,7 @@ from fewbench.io import checked_json
 from fewbench.store import record as module
 from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import SCHEMA, Record, from_json, run_key, to_json
-from fewbench.types import CorpusRef, Inputs, ModelRef, Run
+from fewbench.types import Arithmetic, CorpusRef, Inputs, ModelRef, Run
 
 HISTORIC = Path(__file__).parent / "historic"
 STUDENT = ModelRef("tiny", "/models/tiny", "a" * 16)
@@ -206,6 +206,7 @@ CHANGES: dict[str, Any] = dict(
     template="man-2",
     corpus=CorpusRef("wikipedia", "/corpora/wikipedia", "b" * 16),
     inputs=Inputs(task="1" * 16),
+    arithmetic=Arithmetic("bfloat16"),
 )
 
 

@@ -51,7 +51,18 @@ COLUMNS: Mapping[str, Sequence[str]] = {
 
 NUMBERS = {"k", "seed", "score", "mib", "layers", "width", "vocabulary", "trials"}
 
-IF_VARIED = ("task", "k", "seed", "student", "teacher", "corpus", "protocol", "limit", "drop_leaks")
+IF_VARIED = (
+    "task",
+    "k",
+    "seed",
+    "student",
+    "teacher",
+    "corpus",
+    "protocol",
+    "limit",
+    "drop_leaks",
+    "arithmetic",
+)
 """Columns of runs that are shown if they vary, and are named once above the table otherwise."""
 
 

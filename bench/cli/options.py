@@ -239,6 +239,24 @@ FailFastOption = Annotated[
     bool,
     typer.Option("--fail-fast", help="stop at the first run that fails", rich_help_panel=HOW),
 ]
+DtypeOption = Annotated[
+    str,
+    typer.Option(
+        "--dtype",
+        metavar="NAME",
+        help="what linear layers multiply in: float32 or bfloat16",
+        rich_help_panel=RUNS,
+    ),
+]
+AttentionOption = Annotated[
+    str,
+    typer.Option(
+        "--attention",
+        metavar="NAME",
+        help="how attention is computed: sdpa (fused) or eager",
+        rich_help_panel=RUNS,
+    ),
+]
 DropLeaksOption = Annotated[
     bool,
     typer.Option(

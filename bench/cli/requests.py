@@ -27,6 +27,8 @@ def requests_of(
     data: Path | None = None,
     limit: int | None = None,
     drop_leaks: bool = False,
+    dtype: str = "float32",
+    attention: str = "sdpa",
     keep_models: bool = False,
     metric_code: bool = False,
     offline: bool = False,
@@ -57,6 +59,8 @@ def requests_of(
         data=data,
         limit=limit,
         drop_leaks=drop_leaks,
+        dtype=dtype,
+        attention=attention,
         offline=offline,
         templates=() if template is None else names_listed("--template", [template]),
         metric_code=metric_code,
@@ -73,6 +77,8 @@ def requests_of(
         "corpus": corpus,
         "limit": limit,
         "drop_leaks": drop_leaks,
+        "dtype": dtype != "float32",
+        "attention": attention != "sdpa",
         "keep_models": keep_models,
     }
     given = [name for name, value in options.items() if value]

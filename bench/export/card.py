@@ -108,6 +108,8 @@ def _score(record: Record, form: DeployedForm) -> str:
         text += f" of {record.run.limit} rows"
     if record.run.drop_leaks:
         text += " without leaked rows"
+    if record.run.arithmetic.name:
+        text += f", computed in {record.run.arithmetic.name}"
     return text + ")"
 
 

@@ -60,6 +60,7 @@ def _run_row(record: Record) -> Json:
         "protocol": run.protocol,
         "limit": run.limit,
         "drop_leaks": run.drop_leaks,
+        "arithmetic": run.arithmetic.name,
         "metric": question.task.metric_name,
         "score": None if score is None else round(100 * score, 2),
         "status": record.status,

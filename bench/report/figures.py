@@ -264,11 +264,13 @@ def titles(shown: Sequence[Panel]) -> dict[Panel, str]:
 
 
 def _left_out(terms: Terms) -> Iterator[str]:
-    """Yield which test rows a panel's runs leave out."""
+    """Yield which test rows a panel's runs leave out, and in what else they computed."""
     if terms.limit:
         yield f"{terms.limit} drawn test rows"
     if terms.drop_leaks:
         yield "leaks dropped"
+    if terms.arithmetic:
+        yield terms.arithmetic
 
 
 def _task_title(panel: Panel, twins: Sequence[Panel]) -> str:

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
     from fewbench.report.today import Today
 
-QUESTION = ("source", "template", "k", "protocol", "limit", "drop_leaks", "metric", "positive")
+QUESTION = (
+    "source",
+    "template",
+    "k",
+    "protocol",
+    "limit",
+    "drop_leaks",
+    "arithmetic",
+    "metric",
+    "positive",
+)
 """Columns that a question is asked by, beside its task."""
 
 ENTRANT = ("method", "student", "teacher", "corpus")
@@ -85,6 +95,7 @@ def _row(record: Record) -> dict[str, Any]:
         "status": record.status,
         "limit": question.limit,
         "drop_leaks": question.drop_leaks,
+        "arithmetic": question.arithmetic,
         "metric": task.metric,
         "positive": task.positive,
         "score": None if score is None else 100 * score,

@@ -119,6 +119,8 @@ _KEYS: Mapping[str, Callable[[TomlTable, str], Any]] = {
     "corpus": _text,
     "limit": TomlTable.positive,
     "drop_leaks": _flag,
+    "dtype": _text,
+    "attention": _text,
     "keep_models": _flag,
 }
 """The keys of a block."""

@@ -10,6 +10,7 @@ from fewbench.data.blind import hidden
 from fewbench.data.labelled import LabelledRows
 from fewbench.data.metrics import Scorer
 from fewbench.io.checked_json import joint_hash
+from fewbench.refs import USUAL
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.protocol import Protocol
 from fewbench.store.artifacts import Artifacts, Built, Supplies
@@ -17,7 +18,7 @@ from fewbench.store.cell import label
 from fewbench.store.inputs import protocol_hash
 from fewbench.store.record import Record
 from fewbench.store.store import Stamp
-from fewbench.types import CorpusRef, ModelRef, Run, Settings, Split, SplitSizes, Task
+from fewbench.types import Arithmetic, CorpusRef, ModelRef, Run, Settings, Split, SplitSizes, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Preparation:
     labelled: LabelledRows | None = None
     """The rows of another task that it reads."""
 
+    arithmetic: Arithmetic = USUAL
+
     @property
     def key(self) -> str:
         """A hash of the method's code, the models, the data, the constants and the settings."""
@@ -45,6 +48,8 @@ class Preparation:
         if self.labelled is not None:
             refs.append(self.labelled.revision)
         constants = [protocol_hash(self.protocol), self.kind, dict(self.settings)]
+        if self.arithmetic.name:
+            constants.append(self.arithmetic.name)
         return joint_hash("prepared", self.method.name, self.method.code_hash(), refs, constants)
 
     @property
@@ -53,7 +58,8 @@ class Preparation:
         settings = [f"{name}={value}" for name, value in self.settings.items()]
         corpus = [f"on {self.corpus.name}"] if self.corpus else []
         rows = [f"and {self.labelled.task.full_name}"] if self.labelled else []
-        return " ".join(["prepare", self.method.name, self.kind, *settings, *corpus, *rows])
+        how = [f"in {self.arithmetic.name}"] if self.arithmetic.name else []
+        return " ".join(["prepare", self.method.name, self.kind, *settings, *corpus, *rows, *how])
 
     @property
     def needs(self) -> tuple[Work, ...]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from fewbench.data.labelled import LabelledRows
 from fewbench.data.metrics import Scorer
 from fewbench.errors import BenchError
+from fewbench.refs import USUAL
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.needs import ROWS, needing, rows_of
 from fewbench.registry.pretrained import count_parameters
@@ -18,7 +19,7 @@ from fewbench.registry.teachers import lineage, returned
 from fewbench.runner.jobs import Job, Preparation
 from fewbench.store.inputs import RowHashes, make_inputs, trials_hash, trials_of
 from fewbench.store.record import run_key
-from fewbench.types import CorpusRef, ModelRef, Run, Settings, Split, Task
+from fewbench.types import Arithmetic, CorpusRef, ModelRef, Run, Settings, Split, Task
 
 
 class JobData(NamedTuple):
@@ -49,6 +50,7 @@ class JobMaker:
     corpus: CorpusRef | None
     limit: int | None = None
     drop_leaks: bool = False
+    arithmetic: Arithmetic = USUAL
     labelled: Mapping[str, LabelledRows] = field(default_factory=dict)
 
     def job(
@@ -107,6 +109,7 @@ class JobMaker:
             corpus=self.corpus if "corpus" in method.needs else None,
             drop_leaks=self.drop_leaks,
             inputs=inputs,
+            arithmetic=self.arithmetic,
         )
         return Job(
             run=replace(run, key=run_key(run)),
@@ -185,7 +188,15 @@ class JobMaker:
         fixed = {**self.protocol.prepare, **run.settings}
         settings = {name: fixed[name] for name in sorted(fixed) if name in method.prepare_settings}
         return Preparation(
-            method, kind, settings, run.student, run.teacher, run.corpus, self.protocol, labelled
+            method,
+            kind,
+            settings,
+            run.student,
+            run.teacher,
+            run.corpus,
+            self.protocol,
+            labelled,
+            run.arithmetic,
         )
 
 

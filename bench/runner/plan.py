@@ -16,6 +16,7 @@ from fewbench.data.task_prompts import OWN, with_prompt
 from fewbench.data.train_size import is_full
 from fewbench.errors import BenchError
 from fewbench.io.checked_json import joint_hash
+from fewbench.registry.arithmetic import arithmetic_of
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.needs import needing, rows_of
 from fewbench.registry.pretrained import find_model
@@ -66,6 +67,8 @@ class Request:
     drop_leaks: bool = False
     keep_models: bool = False
     metric_code: bool = False
+    dtype: str = "float32"
+    attention: str = "sdpa"
 
 
 def make_plan(
@@ -201,6 +204,7 @@ def _maker(
         corpus=corpus_ref(request.corpus, request.data) if "corpus" in needs else None,
         limit=request.limit,
         drop_leaks=request.drop_leaks,
+        arithmetic=arithmetic_of(request.dtype, request.attention),
         labelled=_labelled(request, chosen),
     )
 

@@ -25,6 +25,7 @@ from fewbench.runner import channel, steps
 from fewbench.runner.environment import checkpoint_seconds, peak_memory_mib
 from fewbench.runner.faults import disk_fault, reason, text_of, trace
 from fewbench.runner.jobs import Job, Preparation
+from fewbench.runner.products import computing
 from fewbench.runner.verdict import judge
 from fewbench.runner.watched import Tell, TrainingWatch, WatchedCheckpoints, WatchedFitContext
 from fewbench.store.artifacts import Artifacts
@@ -82,7 +83,8 @@ def attempt(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            run = _search_and_test(job, models, artifacts, TrainingWatch(tell, len(job.trials)))
+            with computing(job.run.arithmetic):
+                run = _search_and_test(job, models, artifacts, TrainingWatch(tell, len(job.trials)))
             timing = {"total_seconds": _since(started), "peak_memory_mib": peak_memory_mib()}
             report = {
                 "status": "ok",
@@ -131,7 +133,8 @@ def build(preparation: Preparation, models: Models, artifacts: Artifacts) -> byt
     clock = time.perf_counter()
     try:
         module = preparation.method.module()
-        tensors = module.prepare(preparation.kind, context, **preparation.settings)
+        with computing(preparation.arithmetic):
+            tensors = module.prepare(preparation.kind, context, **preparation.settings)
         content = save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         )

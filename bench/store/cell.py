@@ -66,7 +66,8 @@ class TaskCell(NamedTuple):
 class Terms(NamedTuple):
     """The conditions that all numbers of one table share.
 
-    `constants` is the hash of the protocol's constants.
+    `constants` is the hash of the protocol's constants. `arithmetic` is empty where it is the usual
+    one.
     """
 
     k: K
@@ -74,6 +75,7 @@ class Terms(NamedTuple):
     constants: str = ""
     limit: int | None = None
     drop_leaks: bool = False
+    arithmetic: str = ""
 
     @property
     def comparable(self) -> bool:
@@ -90,11 +92,14 @@ class Question(NamedTuple):
     constants: str = ""
     limit: int | None = None
     drop_leaks: bool = False
+    arithmetic: str = ""
 
     @property
     def terms(self) -> Terms:
         """The question without its task."""
-        return Terms(self.k, self.protocol, self.constants, self.limit, self.drop_leaks)
+        return Terms(
+            self.k, self.protocol, self.constants, self.limit, self.drop_leaks, self.arithmetic
+        )
 
     @property
     def comparable(self) -> bool:

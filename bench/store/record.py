@@ -12,11 +12,12 @@ from typing import Any, Literal
 from fewbench.data.train_size import is_k
 from fewbench.errors import BenchError, StoreDamaged
 from fewbench.io.checked_json import MEND, dumps, plain, seal, unseal
+from fewbench.refs import ARITHMETIC, USUAL
 from fewbench.store.cell import UNKNOWN_METRIC, Cell, Question, TaskCell, Variant, entrant_of
 from fewbench.store.parts import Environment, RecordPart, RunTiming, Selection, SplitFacts
-from fewbench.types import CorpusRef, Inputs, Json, ModelRef, Run
+from fewbench.types import Arithmetic, CorpusRef, Inputs, Json, ModelRef, Run
 
-SCHEMA = 6
+SCHEMA = 7
 
 
 def _second(old: Json) -> Json:
@@ -45,12 +46,18 @@ def _sixth(old: Json) -> Json:
     return {**old, "schema": 6, "run": {**run, "inputs": {**run["inputs"], "trials": ""}}}
 
 
+def _seventh(old: Json) -> Json:
+    """Schema 7 states the arithmetic of a run; before there was only the usual."""
+    return {**old, "schema": 7, "run": {**old["run"], "arithmetic": plain(USUAL)}}
+
+
 MIGRATIONS: dict[int, Callable[[Json], Json]] = {
     1: _second,
     2: _third,
     3: _fourth,
     4: _fifth,
     5: _sixth,
+    6: _seventh,
 }
 """By schema n: the function that turns a payload of it into one of schema n + 1.
 
@@ -143,7 +150,15 @@ class Record:
             metric=self.selection.metric or UNKNOWN_METRIC,
             positive=self.selection.positive or "",
         )
-        return Question(task, run.k, run.protocol, run.inputs.protocol, run.limit, run.drop_leaks)
+        return Question(
+            task,
+            run.k,
+            run.protocol,
+            run.inputs.protocol,
+            run.limit,
+            run.drop_leaks,
+            run.arithmetic.name,
+        )
 
     @property
     def cell(self) -> Cell:
@@ -158,7 +173,8 @@ def run_key(run: Run) -> str:
 
     Every field of the run counts, but of a model only its revision, not its name or folder. Fields
     that later schemas added are left out where they say nothing new (the task's own template, no
-    corpus, leaks kept, inputs or trials unknown), so that older runs keep their keys.
+    corpus, leaks kept, inputs or trials unknown, the usual arithmetic), so that older runs keep
+    their keys.
 
     Raises:
         BenchError: a setting that JSON cannot hold.
@@ -170,6 +186,8 @@ def run_key(run: Run) -> str:
     for name in ("template", "corpus", "drop_leaks"):
         if not payload[name]:
             del payload[name]
+    if run.arithmetic == USUAL:
+        del payload["arithmetic"]
     if not run.inputs.known:
         del payload["inputs"]
     elif not run.inputs.trials:
@@ -242,6 +260,7 @@ _RUN_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "template": str,
     "drop_leaks": bool,
     "inputs": dict,
+    "arithmetic": dict,
     "key": str,
 }
 
@@ -277,6 +296,7 @@ def _parse_run(payload: Json) -> Run:
     if payload["corpus"] is not None:
         payload["corpus"] = CorpusRef(path="", **payload["corpus"])
     payload["inputs"] = _parse_inputs(payload["inputs"])
+    payload["arithmetic"] = _parse_arithmetic(payload["arithmetic"])
     return Run(**payload)
 
 
@@ -286,6 +306,13 @@ def _parse_inputs(payload: Json) -> Inputs:
         if not isinstance(value, str) or len(value) > _LONGEST_HASH or not _HEX(value):
             raise ValueError(f"inputs.{name} is {value!r}")
     return Inputs(**payload)
+
+
+def _parse_arithmetic(payload: Json) -> Arithmetic:
+    for name, value in payload.items():
+        if value not in ARITHMETIC.get(name, ()):
+            raise ValueError(f"arithmetic.{name} is {value!r}")
+    return Arithmetic(**payload)
 
 
 def _expect_fields(payload: Json, names: frozenset[str]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from fewbench.refs import CorpusRef, Inputs, ModelRef
+from fewbench.refs import Arithmetic, CorpusRef, Inputs, ModelRef
 from fewbench.store.parts import Environment, RecordPart, RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import SCHEMA, Record
 from fewbench.types import Json, Run
@@ -23,6 +23,7 @@ CLASSES = (
     ModelRef,
     CorpusRef,
     Inputs,
+    Arithmetic,
     Selection,
     Trial,
     SplitFacts,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fewbench.store.record import Record
     from fewbench.store.store import Store
 
-NAMED = ("student", "teacher", "corpus", "protocol", "template", "limit")
+NAMED = ("student", "teacher", "corpus", "protocol", "template", "limit", "dtype", "attention")
 """Parts that are written `name=value`."""
 
 SHOWN = 8
@@ -87,6 +87,8 @@ class Selector:
             records = _preferred(records, lambda run: not run.template)
         if "limit" not in self.parts:
             records = _preferred(records, lambda run: run.limit is None and not run.drop_leaks)
+        if not {"dtype", "attention"} & self.parts.keys():
+            records = _preferred(records, lambda run: not run.arithmetic.name)
         return list(records)
 
 
@@ -250,6 +252,8 @@ _PART_NAMES: Mapping[str, Callable[[Run], Collection[str]]] = {
     "protocol": lambda run: [run.protocol],
     "template": lambda run: [run.template or "own"],
     "limit": lambda run: [str(run.limit).lower()],
+    "dtype": lambda run: [run.arithmetic.dtype],
+    "attention": lambda run: [run.arithmetic.attention],
 }
 """What a part may be, for a run to fit it."""
 

@@ -159,6 +159,7 @@ def _facts(question: Question) -> dict[str, str]:
         "metric": question.task.metric_name,
         "limit": str(question.limit or "none"),
         "leaked test rows": "dropped" if question.drop_leaks else "kept",
+        "arithmetic": question.arithmetic or "the usual",
     }
 
 

@@ -209,6 +209,8 @@ def _kept(question: Question) -> str:
         parts.append(f"{question.limit} drawn test rows")
     if question.drop_leaks:
         parts.append("without leaked test rows")
+    if question.arithmetic:
+        parts.append(f"computed in {question.arithmetic}")
     return " · ".join(parts)
 
 

@@ -53,6 +53,7 @@ def block_data(
         "protocol": protocol,
         "limit": block.terms.limit,
         "drop_leaks": block.terms.drop_leaks,
+        "arithmetic": block.terms.arithmetic,
         "ddof": block.ddof,
         "cells": cells,
     }

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fewbench.io.checked_json import plain
+from fewbench.refs import USUAL
 from fewbench.report.reproduce.commands import RunCommand
 from fewbench.store.cell import label
 from fewbench.store.record import Record
+from fewbench.types import Arithmetic
 
 
 def command(records: Sequence[Record]) -> str:
@@ -22,7 +25,14 @@ def command(records: Sequence[Record]) -> str:
         "--corpus": run.corpus.name if run.corpus else "",
         "--limit": str(run.limit or ""),
     }
+    options |= _arithmetic(run.arithmetic)
     given = tuple((name, value) for name, value in options.items() if value)
     method, task = label(run.method, run.settings), f"{run.task}@{run.source}"
     line = RunCommand((method,), (task,), given).line
     return f"{line} --drop-leaks" if run.drop_leaks else line
+
+
+def _arithmetic(asked: Arithmetic) -> dict[str, str]:
+    """Return the options of an arithmetic that is not the usual one."""
+    usual = plain(USUAL)
+    return {f"--{name}": value for name, value in plain(asked).items() if value != usual[name]}

@@ -66,6 +66,7 @@ class BlockData(TypedDict):
     protocol: str
     limit: int | None
     drop_leaks: bool
+    arithmetic: str
     ddof: int
     cells: Sequence[BlockCell]
 

@@ -29,7 +29,8 @@ function go(changes, quietly = false) {
 
 function variant(block) {
   const limit = block.limit === null ? "" : ` · ${block.limit} drawn test rows`;
-  return `${block.protocol}${limit}${block.drop_leaks ? " · without leaked test rows" : ""}`;
+  const leaks = block.drop_leaks ? " · without leaked test rows" : "";
+  return block.protocol + limit + leaks + (block.arithmetic ? ` · computed in ${block.arithmetic}` : "");
 }
 
 const comparable = (block) => block.limit === null && !block.drop_leaks;

@@ -43,6 +43,7 @@ def _run(record: Record) -> Json:
         "protocol": run.protocol,
         "limit": run.limit,
         "drop_leaks": run.drop_leaks,
+        "arithmetic": run.arithmetic.name,
         "fingerprint": run.fingerprint,
         "test_fingerprint": run.test_fingerprint,
         "status": record.status,

@@ -246,9 +246,10 @@ class _Measured:
 
 
 def _cut(terms: Terms) -> str:
-    """Say which test rows were left out, for a caption."""
+    """Say which test rows were left out, and in what the runs computed, for a caption."""
     limit = f" · a draw of {terms.limit} test rows only" if terms.limit else ""
-    return limit + (" · without leaked test rows" if terms.drop_leaks else "")
+    leaks = " · without leaked test rows" if terms.drop_leaks else ""
+    return limit + leaks + (f" · computed in {terms.arithmetic}" if terms.arithmetic else "")
 
 
 def grids(rows: Sequence[MeasuredRow]) -> list[Grid]:

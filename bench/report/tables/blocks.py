@@ -147,7 +147,7 @@ def places(records: Sequence[Record], changed: Changed = nothing_changed) -> lis
     is one. Variants of an entrant share a row unless two of them answer one question, or one is not
     of today.
     """
-    answers = [(record.cell, _is_outdated(record, changed)) for record in records]
+    answers = [(record.cell, not {*OF_METHOD}.isdisjoint(changed(record))) for record in records]
     distinct = dict.fromkeys(answers)
     columns = _columns(cell.question.task for cell, _ in distinct)
     ambiguous = _ambiguous(cell for cell, old in distinct if not old)
@@ -157,11 +157,6 @@ def places(records: Sequence[Record], changed: Changed = nothing_changed) -> lis
         row = TableRow(cell.entrant, variant)
         seats[cell, old] = CellPlace(cell.question.terms, row, columns[cell.question.task])
     return [seats[answer] for answer in answers]
-
-
-def _is_outdated(record: Record, changed: Changed) -> bool:
-    """True if what belongs to the method is not of today."""
-    return not {*OF_METHOD}.isdisjoint(changed(record))
 
 
 def _columns(tasks: Iterable[TaskCell]) -> dict[TaskCell, TaskCell]:
@@ -241,7 +236,8 @@ def _with_roles(
 
 def in_order(terms: Terms) -> tuple[Any, ...]:
     """Return the sort key of blocks: the protocol, K, complete test sets first."""
-    return terms.protocol, terms.constants, k_order(terms.k), terms.limit or 0, terms.drop_leaks
+    left_out = terms.limit or 0, terms.drop_leaks
+    return terms.protocol, terms.constants, k_order(terms.k), *left_out, terms.arithmetic
 
 
 def _scores(
@@ -264,13 +260,12 @@ def _scores(
             scores[seed] = runs[0][1]
         else:
             doubled[seed] = tuple(sorted(record.run.key for record, _ in runs))
-    codes = frozenset(record.method_code for record in group)
     counted = [runs[0][0] for runs in finished.values() if len(runs) == 1]
     return Scores(
         scores,
         failed,
         stale,
-        codes,
+        frozenset(record.method_code for record in group),
         dict(sorted(doubled.items())),
         changed(group[0]),
         _mean_costs(counted, costs),

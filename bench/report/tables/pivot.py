@@ -22,8 +22,8 @@ from fewbench.report.tables.table import Explain, Look, ResultTable
 
 ROWS, COLUMNS = ("method", "student"), ("task",)
 
-SPLIT_ORDER = ("protocol", "k", "task", "method", "student", "limit", "drop_leaks")
-"""The order of tables; "limit" and "drop_leaks" are always among the axes that split them."""
+SPLIT_ORDER = ("protocol", "k", "task", "method", "student", "limit", "drop_leaks", "arithmetic")
+"""The order of tables; the last three are always among the axes that split them."""
 
 
 def check_axes(rows: Sequence[str], columns: Sequence[str]) -> None:

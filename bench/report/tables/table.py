@@ -258,6 +258,8 @@ class ResultTable:
         stats = "mean ± std [median]" if self.look.median else "mean ± std"
         seeds = f"over n={self.n} split seeds" if self.n else "(n split seeds)"
         parts.append(f"{stats} {seeds}, ddof={some.ddof}")
+        if some.terms.arithmetic:
+            parts.append(f"computed in {some.terms.arithmetic}")
         if some.terms.limit:
             parts.append(f"a draw of {some.terms.limit} test rows only: NOT COMPARABLE")
         if some.terms.drop_leaks:
