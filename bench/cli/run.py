@@ -10,31 +10,33 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from fewbench.cli.cluster_options import (
+    AddressOption,
+    DetachOption,
+    ExecutorOption,
+    JobsOption,
+    PerJobOption,
+)
 from fewbench.cli.earlier import failed_earlier, of_older_code
 from fewbench.cli.options import (
     HOW,
-    AddressOption,
     AllowOption,
     AttentionOption,
     ConfigOption,
     CorpusOption,
     DataOption,
-    DetachOption,
     DeviceOption,
     DropLeaksOption,
     DryRunOption,
     DtypeOption,
-    ExecutorOption,
     FailFastOption,
     ForceOption,
-    JobsOption,
     JsonOption,
     KeepModelsOption,
     KOption,
     LimitOption,
     MethodsOption,
     OfflineOption,
-    PerJobOption,
     ProtocolOption,
     RetryOption,
     RunResultsOption,
