@@ -90,7 +90,7 @@ add_command(
     "bench run --methods ft,ptq --tasks mrpc --k full --protocol thesis-4-v1",
     "bench run --config grid.toml",
     "bench run --config grid.toml --shard 1/3",
-    "bench run --config grid.toml --executor slurm --jobs 20 --per-job time=8h,cpus=4",
+    "bench run --config grid.toml --executor slurm --jobs 20 --per-job time=8h",
     "bench run --methods ft --track tensorboard:logs",
 )
 add_command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as encoder
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fewbench.measure.fact_probe import ProbeResult
     from fewbench.measure.fact_scores import Recall, Recalls
     from fewbench.nn.load import Pretrained
-    from fewbench.types import ModelRef
+    from fewbench.types import Json, ModelRef
 
 MARK = "*"
 LIKELIEST = 3
@@ -139,7 +139,7 @@ def _probe_all(
 
 def _answers(
     loaded: Sequence[Pretrained], results: dict[str, ProbeResult], count: int
-) -> list[dict[str, Any]]:
+) -> list[Json]:
     """Return some facts that all models were scored on, with each model's likeliest answers."""
     from fewbench.measure.fact_examples import drawn_facts, likeliest
 
@@ -149,26 +149,27 @@ def _answers(
     numbers = drawn_facts(every, count)
     facts = every[0].questions.facts
     texts = list(facts.texts("[MASK]"))
-    by_model = {
-        name: likeliest(model, tokenizer, result, numbers, LIKELIEST)
-        for (model, tokenizer), (name, result) in zip(loaded, results.items(), strict=True)
-    }
-    return [
+    shown: list[Json] = [
         {
             "relation": facts.facts[number].relation,
             "text": texts[number],
             "object": facts.facts[number].object,
-            "answers": {name: _plain_answers(found[row]) for name, found in by_model.items()},
+            "answers": {},
         }
-        for row, number in enumerate(numbers)
+        for number in numbers
     ]
+    for (model, tokenizer), (name, result) in zip(loaded, results.items(), strict=True):
+        found = likeliest(model, tokenizer, result, numbers, LIKELIEST)
+        for example, answers in zip(shown, found, strict=True):
+            example["answers"][name] = _plain_answers(answers)
+    return shown
 
 
-def _plain_answers(answers: Sequence[FactAnswer]) -> list[dict[str, Any]]:
+def _plain_answers(answers: Sequence[FactAnswer]) -> list[Json]:
     return [answer._asdict() | {"probability": round(answer.probability, 6)} for answer in answers]
 
 
-def _show_examples(examples: Sequence[dict[str, Any]]) -> None:
+def _show_examples(examples: Sequence[Json]) -> None:
     """Print facts, and below each the models' answers with their probabilities."""
     for example in examples:
         say_wrapped(f"{example['text']} [{example['object']}]")
@@ -198,7 +199,7 @@ def _report(
     refs: Sequence[ModelRef],
     results: dict[str, ProbeResult],
     common: dict[str, Recalls] | None,
-) -> dict[str, Any]:
+) -> Json:
     """Build the report; figures are rounded and times stand apart, so that reports compare."""
     return {
         "task": facts.name,
@@ -225,7 +226,7 @@ def _report(
     }
 
 
-def _plain(facts: FactSet, recalls: Recalls) -> dict[str, Any]:
+def _plain(facts: FactSet, recalls: Recalls) -> Json:
     return {
         "macro": _figures(recalls.macro) | {"relations": recalls.averaged},
         "micro": _figures(recalls.micro),
@@ -242,7 +243,7 @@ def _plain(facts: FactSet, recalls: Recalls) -> dict[str, Any]:
     }
 
 
-def _figures(recall: Recall) -> dict[str, Any]:
+def _figures(recall: Recall) -> Json:
     from dataclasses import asdict
 
     return {

@@ -129,7 +129,7 @@ def _connect(ray: Any, asked: AskedCluster) -> None:
 
 
 def _needs(each: Allotment) -> dict[str, float]:
-    """Return what a worker gets by the names that nodes list their resources with."""
+    """Return the resources of a worker by the names that nodes list theirs with."""
     needs = {"CPU": each.cpus}
     if each.gpus:
         needs["GPU"] = each.gpus
