@@ -5,9 +5,15 @@ have.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 from conftest import PROJECT
+
+from fewbench.data.task_file import declared
+from fewbench.registry.methods import methods, task_files
+from fewbench.registry.papers import papers, papers_in
 
 SURNAME = r"(?:de )?[A-Z][a-zé-]+"
 OTHERS = r"(?:(?:, [A-Z][a-z-]+)*,? and [A-Z][a-zA-Z]+|, [A-Z][a-z]+ et al\.| et al\.)?"
@@ -84,3 +90,64 @@ def test_entries_are_whole_and_there_once():
         assert authors and title, cited
         assert re.search(r"(19|20)\d\d$", venue), cited
         assert re.fullmatch(r"(https://\S+)?", address), cited
+
+
+def test_the_document_is_written_from_the_registry():
+    command = [sys.executable, "-c", "import write_papers; print(write_papers.text(), end='')"]
+    made = subprocess.run(
+        command, cwd=PROJECT / "scripts", capture_output=True, check=True, encoding="utf-8"
+    )
+    assert (PROJECT / "docs" / "papers.md").read_text("utf-8") == made.stdout
+
+
+@pytest.mark.parametrize(
+    ("citation", "group", "keys"),
+    [
+        ("Hinton, Vinyals and Dean, 2015; thesis section 5.2.1", "methods", "hinton2015 xu2024"),
+        ("Xu et al., 2020 (BERT-of-Theseus); thesis sections 4.4", "methods", "xu2020bert xu2024"),
+        ("Hou et al., 2023 (Prompt-Distiller); prompt-distiller", "methods", "hou2023"),
+        ("Xu et al., 2020; Xu et al., 2021", "tasks", "xu2020clue xu2021fewclue"),
+        ("De Marneffe, Simons and Tonhauser, 2019", "tasks", "demarneffe2019"),
+        (
+            "Petroni et al., 2019; facts from Elsahar et al., 2018",
+            "tasks",
+            "petroni2019 elsahar2018",
+        ),
+        ("none: written for this project", "tasks", ""),
+    ],
+)
+def test_a_citation_names_its_papers(citation, group, keys):
+    found = [paper.key for paper in papers_in(citation, group)]
+    wanted = keys.split()
+    assert len(found) == len(wanted)
+    assert all(key.startswith(start) for key, start in zip(found, wanted, strict=True))
+
+
+def test_every_method_and_task_has_its_papers():
+    for method in methods().values():
+        assert papers_in(method.paper), method.name
+    known = declared(task_files())
+    for task in [*known.tasks.values(), *known.facts.values()]:
+        assert papers_in(task.paper, "tasks") or task.paper.startswith("none: "), task.name
+
+
+def test_bibtex_is_whole():
+    for paper in papers().values():
+        text = paper.bibtex()
+        assert text.startswith(f"@{paper.kind}{{{paper.key},\n")
+        assert text.count("{") == text.count("}")
+        assert all(f" {name}" in text for name in ("title", "author", "year")), paper.key
+        assert re.fullmatch("[a-z0-9]+", paper.key)
+    assert (
+        papers()["gao2021making"].bibtex()
+        == """\
+@inproceedings{gao2021making,
+  title         = {{Making Pre-trained Language Models Better Few-shot Learners}},
+  author        = {Gao, Tianyu and Fisch, Adam and Chen, Danqi},
+  booktitle     = {ACL},
+  year          = {2021},
+  eprint        = {2012.15723},
+  archivePrefix = {arXiv},
+  url           = {https://arxiv.org/abs/2012.15723},
+}"""
+    )

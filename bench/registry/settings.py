@@ -158,6 +158,16 @@ BOUNDS: Mapping[str, _Bounds] = {
     "Weight": _Bounds(float, least=0, shown="a number, 0 or more"),
     "Share": _Bounds(float, least=0, most=1, shown="a number from 0 to 1"),
 }
+_IN_WORDS = {
+    "str": "text",
+    "bool": "true or false",
+    "None": "none",
+    "tuple": "a list",
+    "ModelName": "a model: embedded, a folder or of the hub",
+    "DataFile": "a file",
+}
+"""What a kind is called where no value was refused."""
+
 _PLAIN: Mapping[str, type] = {"str": str, "bool": bool, "None": type(None)}
 
 
@@ -184,6 +194,13 @@ def _value(method: MethodInfo, name: str, text: str) -> Any:
         given=text,
         fix=f"--methods {method.name}:{name}={default}",
     )
+
+
+def allowed_values(method: MethodInfo, setting: str) -> str:
+    """Say in words which values a setting takes."""
+    kinds = _kinds(method.annotations.get(setting, ""), method.settings[setting])
+    shown = ", or ".join(_IN_WORDS.get(kind) or _shown(kind, None) for kind in kinds)
+    return shown.replace(f" to {LARGEST}", " or more")
 
 
 def _kinds(annotation: str, default: Any) -> list[str]:

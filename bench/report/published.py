@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from fewbench.data.train_size import is_full
 from fewbench.errors import BenchError
+from fewbench.registry.papers import Paper, papers
 from fewbench.types import K
 
 COLUMNS = tuple(
@@ -64,28 +65,15 @@ PROTOCOLS = {
 """The protocols of a paper, or of a chapter of the thesis; several have the same constants."""
 
 
-class Paper(NamedTuple):
-    """A paper as a reader knows it, and its public address, if it has one."""
-
-    title: str
-    address: str = ""
+CITED = {"efficient-nlp-thesis": "thesis"}
+"""What a paper of these files is cited as, where it goes by another key."""
 
 
-PAPERS = {
-    "smash": Paper("Making Small Language Models Better Few-Shot Learners"),
-    "prompt-distiller": Paper("Prompt-Distiller (Hou et al., 2023)"),
-    "ppt": Paper("PPT (Gu et al., 2022)", "https://arxiv.org/abs/2109.04332"),
-    "efficient-nlp-thesis": Paper(
-        "Efficient Natural Language Processing for Language Models (Xu, 2024)",
-        "https://escholarship.org/uc/item/9dv1k5xv",
-    ),
-}
-"""Those with tables here, by their key; docs/papers.md has the same addresses."""
-
-
-def paper_of(key: str) -> Paper:
-    """Return the paper of a key; one that is not of this project goes by its key."""
-    return PAPERS.get(key, Paper(key))
+def paper_of(key: str) -> Paper | None:
+    """Return the paper of a key; None for one that is not of this project."""
+    name = CITED.get(key, key)
+    cited = (paper for paper in papers().values() if paper.cited == name)
+    return next(cited, None)
 
 
 OF_LM_BFF = "LM-BFF"

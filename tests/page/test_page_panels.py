@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 from page_records import SEEDS, data_of, failed, make, store_of
 
 from fewbench.report.compare.items import Labels
 from fewbench.report.compare.sides import sides_of, versus_all
 from fewbench.report.page.panels import shared_tasks, suite_tasks
-from fewbench.report.published import PAPERS
 from fewbench.report.query import Wanted
 from fewbench.report.statistics.interval import interval
 from fewbench.store.cell import TaskCell
@@ -150,9 +146,3 @@ def test_the_interval_of_a_mean_is_students():
     low, high = interval([1.0, 2.0, 3.0])
     assert (low, high) == (pytest.approx(2 - 2.4842, abs=1e-3), pytest.approx(4.4842, abs=1e-3))
     assert interval([1.0]) == interval([2.0, 2.0]) == (None, None)
-
-
-def test_addresses_of_papers_are_those_of_the_list():
-    listed = (Path(__file__).parents[2] / "docs" / "papers.md").read_text("utf-8")
-    known = set(re.findall(r"https://\S+", listed))
-    assert {paper.address for paper in PAPERS.values() if paper.address} <= known

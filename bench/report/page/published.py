@@ -44,9 +44,9 @@ def rows(numbers: Iterable[Published], headlines: Mapping[str, str]) -> list[Pub
 def _row(number: Published) -> PublishedRow:
     paper = paper_of(number.paper)
     return {
-        "paper": paper.title,
+        "paper": paper.reference if paper else number.paper,
         "table": number.table,
-        "address": paper.address,
+        "address": paper.address if paper else "",
         "label": ": ".join(filter(None, (number.group, number.row))),
         "method": number.method,
         "backbone": number.backbone,

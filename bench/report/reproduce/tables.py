@@ -6,10 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fewbench.errors import BenchError
-from fewbench.report.published import Published, protocols_of
-
-SHORT = {"efficient-nlp-thesis": "thesis"}
-"""Papers that are called otherwise than in `results/published`."""
+from fewbench.report.published import CITED, Published, protocols_of
 
 NEAREST = "lm-bff-v1"
 """The protocol in place of a paper's own, where there is none here."""
@@ -80,7 +77,7 @@ def printed_tables(numbers: Iterable[Published]) -> list[PrintedTable]:
     """Group numbers into their tables, in their order."""
     groups: dict[tuple[str, str], list[Published]] = {}
     for number in numbers:
-        paper = SHORT.get(number.paper, number.paper)
+        paper = CITED.get(number.paper, number.paper)
         groups.setdefault((paper, number.table), []).append(number)
     return [PrintedTable(*place, tuple(group)) for place, group in groups.items()]
 
@@ -91,7 +88,7 @@ def of_paper(tables: Sequence[PrintedTable], paper: str) -> list[PrintedTable]:
     Raises:
         BenchError: no such paper.
     """
-    short = SHORT.get(paper, paper)
+    short = CITED.get(paper, paper)
     found = [table for table in tables if table.paper == short]
     if not found:
         raise BenchError(
