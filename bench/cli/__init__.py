@@ -18,6 +18,7 @@ import typer.core
 import fewbench
 from fewbench.cli import (
     attack,
+    cite,
     compare,
     cost,
     doctor,
@@ -121,6 +122,14 @@ add_command(
     "Compare a method with others on the same splits and items.",
     "bench compare prompt-ft --against ft",
     "bench compare my-method --against all --tasks sst-2,mr --format markdown",
+)
+add_command(
+    app,
+    "cite",
+    cite.cite,
+    "Print the BibTeX of methods, tasks and this project.",
+    "bench cite pkd tinybert",
+    "bench cite few-shot --tasks lm-bff > papers.bib",
 )
 add_command(
     app,

@@ -82,7 +82,7 @@ class Paper:
 
     @property
     def venue_text(self) -> str:
-        """Where and when it appeared, in words."""
+        """Its venue and year, in words."""
         venue = f"{self.venue}; {self.note}" if self.note else self.venue
         return f"{venue}, {self.year}"
 

@@ -68,7 +68,7 @@ def evidence_of(blocks: Iterable[Block]) -> dict[str, list[Evidence]]:
 
 def _line(block: Block, row: TableRow, column: TaskCell, scores: Scores) -> Evidence:
     low, high = interval(list(scores.scores.values()))
-    std = scores.std(block.ddof) if scores.n else None
+    std = scores.std(block.ddof) if scores.n > 1 else None
     return Evidence(
         typed=row.method,
         student=row.student,
