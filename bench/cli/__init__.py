@@ -188,8 +188,9 @@ add_command(
     app,
     "leaderboard",
     leaderboard.leaderboard,
-    "Write stored runs as one HTML page.",
+    "Write stored runs as one HTML page, or as a site.",
     "bench leaderboard --out board.html",
+    "bench leaderboard --site board/",
 )
 add_command(
     app,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fewbench.cli.options import OUTPUT, DataOption, JsonOption, ResultsOption, TasksOption
 from fewbench.cli.out import absolute, fail_if_damaged, note, print_json
+from fewbench.errors import BenchError
+
+if TYPE_CHECKING:
+    from fewbench.report.site.content import SiteContent
 
 
 def leaderboard(
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--out",
             metavar="PATH",
@@ -22,7 +26,17 @@ def leaderboard(
             callback=absolute,
             rich_help_panel=OUTPUT,
         ),
-    ],
+    ] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(
+            "--site",
+            metavar="DIR",
+            help="a folder for any static host: the board, its data, a page per method and paper",
+            callback=absolute,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     tasks: TasksOption = None,
     data: DataOption = None,
     results: ResultsOption = Path("results"),
@@ -32,40 +46,42 @@ def leaderboard(
     ] = "Few-shot leaderboard",
     json: JsonOption = False,
 ) -> None:
-    """Write the stored runs as one HTML file that needs neither a server nor the network.
+    """Write the stored runs as HTML that needs neither a server nor the network.
 
-    Methods are ranked on the tasks that all of them were run on. With the test labels of --data
-    they are compared by seed and item, without them by seed alone.
+    With --out it is one file, with --site a folder of linked pages and data. Methods are ranked on
+    the tasks that all of them were run on. With the test labels of --data they are compared by seed
+    and item, without them by seed alone.
     """
-    from fewbench.data.task_file import declared
-    from fewbench.registry.methods import methods, task_files
-    from fewbench.registry.protocols import protocols
-    from fewbench.report.compare.items import Labels
-    from fewbench.report.page.gather import gather, read
-    from fewbench.report.page.panels import Judge
     from fewbench.report.page.write import check, save, to_html
-    from fewbench.report.published import read_published
-    from fewbench.report.query import Wanted, own_files, task_names
-    from fewbench.report.today import Today
-    from fewbench.store.store import Store
+    from fewbench.report.site.build import site_files
+    from fewbench.report.site.content import read_content
+    from fewbench.report.site.folder import check_folder, save_site
 
-    check(out)
-    wanted, files = Wanted(task_names(tasks) if tasks else None), own_files(tasks)
+    if (out is None) == (site is None):
+        raise BenchError("one of --out and --site is needed", fix="--out board.html or --site DIR")
+    if out is not None:
+        check(out)
+    if site is not None:
+        check_folder(site)
     gc.disable()  # collecting takes a third of the time that ten thousand records need
-    stored, damaged = read(Store(results))
-    stored = [one for one in stored if one.record in wanted]
-    folder = results / "published"
-    published = read_published(folder) if folder.is_dir() else []
-    place, known = out.absolute().parent, declared(task_files(files))
-    judge = Judge(Store(results), Labels(data, files))
-    shown = gather(
-        stored, damaged, published, known, methods(), protocols(), place, judge, Today(files)
-    )
-    page = to_html(shown, title)
-    save(page, out)
-    size, printed = len(page.encode()), len(shown["published"])
+    folder = None if out is None else out.parent
+    content = read_content(results, title, tasks=tasks, data=data, folder=folder)
+    if out is not None:
+        page = to_html(content.board, title)
+        save(page, out)
+        _tell(out, len(page.encode()), content, 1, json)
+    if site is not None:
+        files = site_files(content)
+        save_site(files, site)
+        _tell(site, sum(map(len, files.values())), content, len(files), json)
+    fail_if_damaged(content.damaged)
+
+
+def _tell(place: Path, size: int, content: SiteContent, files: int, json: bool) -> None:
+    """Say what was written."""
+    runs, printed = len(content.stored), len(content.board["published"])
     if json:
-        print_json({"file": str(out), "bytes": size, "runs": len(stored), "published": printed})
-    else:
-        note(f"{out}: {len(stored)} runs, {printed} published rows, {size / 1024:.0f} KiB")
-    fail_if_damaged(damaged)
+        print_json({"file": str(place), "bytes": size, "runs": runs, "published": printed})
+        return
+    several = f"{files} files, " if files > 1 else ""
+    note(f"{place}: {several}{runs} runs, {printed} published rows, {size / 1024:.0f} KiB")

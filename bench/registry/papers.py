@@ -72,7 +72,8 @@ class Paper:
         """Its short name and authors: `PPT (Gu et al., 2022)`."""
         name, colon, _ = self.title.partition(":")
         called = self.short or (name if colon else self.title)
-        by = f"{self.surnames[0]} et al." if len(self.authors) > 2 else self.author_text
+        is_long = len(self.authors) > 2 or self.surnames[-1] == "others"
+        by = f"{self.surnames[0]} et al." if is_long else self.author_text
         return f"{called} ({by}, {self.year})"
 
     @property

@@ -232,7 +232,7 @@ def test_published_numbers_become_rows_and_those_of_other_metrics_and_tasks_do_n
         read_published(tmp_path / "published"),
         {"sst-2": "accuracy", "mr": "accuracy", "mrpc": "f1"},
     )
-    smash = "Making Small Language Models Better Few-Shot Learners (Anonymous, 2022)"
+    smash = "SMASH (Anonymous, 2022)"
     assert [(row["label"], row["k"], row["paper"], row["table"]) for row in found] == [
         ("Part: A", "16", smash, "2"),
         ("Part: A", "full", smash, "2"),

@@ -230,6 +230,13 @@ class RunsData(TypedDict):
     rows: Sequence[RunRow]
 
 
+class SitePages(TypedDict):
+    """Paths of the pages of a site by the names of methods and papers; empty for a page alone."""
+
+    methods: Mapping[str, str]
+    papers: Mapping[str, str]
+
+
 class PageData(TypedDict):
     """All that the page shows. `short` is the number of runs above which details are left out."""
 
@@ -246,6 +253,7 @@ class PageData(TypedDict):
     runs: RunsData
     damaged: Sequence[str]
     values: Sequence[object]
+    pages: SitePages
 
 
 def percent(score: float | None) -> float | None:

@@ -23,7 +23,7 @@ from fewbench.report.page.runs import RunRows, SharedValues, Stored
 from fewbench.report.published import Published
 from fewbench.report.query import models_apart
 from fewbench.report.tables.beyond import loyalties, named
-from fewbench.report.tables.blocks import CellPlace, build
+from fewbench.report.tables.blocks import Block, CellPlace, build
 from fewbench.report.tables.blocks import places as places_of
 from fewbench.report.today import Today
 from fewbench.store.damage import Damage
@@ -93,9 +93,8 @@ def gather(
     """
     today = today or Today()
     records = [run.record for run in stored]
-    used = {record.run.method for record in records}
-    methods = {**methods, **_pipelines(used - methods.keys(), methods)}
-    code = {name: methods[name].code_hash() for name in sorted(used & methods.keys())}
+    methods = _with_pipelines(records, methods)
+    code = _code(records, methods)
     blocks = build(records, code, _ddofs(protocols), today.changed)
     numbers = CellNumbers(blocks)
     names = PageNames(blocks)
@@ -127,7 +126,34 @@ def gather(
         "runs": runs.data(stored),
         "damaged": _damaged(damaged, folder),
         "values": values.all,
+        "pages": {"methods": {}, "papers": {}},
     }
+
+
+def board_blocks(
+    stored: Sequence[Stored],
+    methods: Mapping[str, MethodInfo],
+    protocols: Mapping[str, Protocol],
+    today: Today,
+) -> list[Block]:
+    """Return the cells of some records, in the blocks of the board."""
+    records = [run.record for run in stored]
+    code = _code(records, _with_pipelines(records, methods))
+    return build(records, code, _ddofs(protocols), today.changed)
+
+
+def _with_pipelines(
+    records: Iterable[Record], methods: Mapping[str, MethodInfo]
+) -> dict[str, MethodInfo]:
+    """Return methods and those pipelines of theirs that records are of."""
+    used = {record.run.method for record in records}
+    return {**methods, **_pipelines(used - methods.keys(), methods)}
+
+
+def _code(records: Iterable[Record], methods: Mapping[str, MethodInfo]) -> dict[str, str]:
+    """Return the hash of today's code of each method that records are of."""
+    used = {record.run.method for record in records}
+    return {name: methods[name].code_hash() for name in sorted(used & methods.keys())}
 
 
 def _pipelines(names: Iterable[str], methods: Mapping[str, MethodInfo]) -> dict[str, MethodInfo]:

@@ -26,7 +26,7 @@ def fill(template: str, **values: str) -> Markup:
     Raises:
         KeyError: the template has a name without a value.
     """
-    safe = {name: _escaped(value) for name, value in values.items()}
+    safe = {name: escaped(value) for name, value in values.items()}
     return Markup(Template(template).substitute(safe))
 
 
@@ -64,7 +64,8 @@ def policy(style: str, script: str) -> str:
     )
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
+    """Return a value as HTML; `Markup` is that already."""
     return value if isinstance(value, Markup) else html.escape(visible(value))
 
 

@@ -47,7 +47,15 @@ function showMethod() {
   }
   replace(
     "method",
-    h("p", {}, h("a", { href: address({ view: "methods", method: null }) }, "All methods")),
+    h(
+      "p",
+      {},
+      h("a", { href: address({ view: "methods", method: null }) }, "All methods"),
+      hasOwn(data.pages.methods, name) && [
+        " · ",
+        h("a", { href: data.pages.methods[name] }, "its page: equations, settings, evidence, BibTeX"),
+      ],
+    ),
     info ? about(info, name) : h("p", { class: "notice" }, "This method was not installed where this page was made."),
     runsOf(name, asked),
   );

@@ -32,7 +32,13 @@ function printedTable(group, notes) {
   return h(
     "div",
     {},
-    h("h3", { id }, h("bdi", {}, paper), `, Table ${table} `, address && h("a", { href: address, rel: "noreferrer" }, "read the paper")),
+    h("h3", { id }, h("bdi", {}, paper), `, Table ${table}`),
+    h(
+      "p",
+      { class: "table-links" },
+      address && h("a", { href: address, rel: "noreferrer" }, "read the paper"),
+      hasOwn(data.pages.papers, paper) && h("a", { href: data.pages.papers[paper] }, "all its numbers, and what can be made here"),
+    ),
     h(
       "div",
       { class: "scroll", role: "region", "aria-labelledby": id, tabindex: 0 },

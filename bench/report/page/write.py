@@ -29,9 +29,15 @@ SCRIPTS = (
 GENERATOR = "fewbench leaderboard"
 
 
-def to_html(data: PageData, title: str) -> Markup:
-    """Return the page of some data (`fewbench.report.page.gather`)."""
-    style = _packaged("page.css")
+def to_html(data: PageData, title: str, links: str = "") -> Markup:
+    """Return the page of some data (`fewbench.report.page.gather`).
+
+    Args:
+        data: the data.
+        title: of the page.
+        links: to other pages, as Markup; none if the page stands alone.
+    """
+    style = Markup(base_style() + _packaged("page.css"))
     script = Markup("\n".join(_packaged(name) for name in SCRIPTS))
     return fill(
         _packaged("template.html"),
@@ -40,8 +46,14 @@ def to_html(data: PageData, title: str) -> Markup:
         policy=policy(style, script),
         style=style,
         script=script,
+        links=links,
         data=json_block(data),
     )
+
+
+def base_style() -> Markup:
+    """Return the style that the page shares with the others of a site."""
+    return _packaged("base.css")
 
 
 def save(page: Markup, file: Path) -> None:
