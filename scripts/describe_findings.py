@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from fewbench.errors import BenchError
 from fewbench.io.atomic import write_whole
 from fewbench.io.toml import load
 from fewbench.measure.loyalty import label_loyalty, own_teacher, probability_loyalty
 from fewbench.registry.protocols import get_protocol
+from fewbench.report.compare.chance import at_chance
 from fewbench.report.compare.clusters import by_task
 from fewbench.report.compare.items import vary
 from fewbench.report.compare.pairing import Pair, pairs
@@ -28,7 +28,6 @@ from fewbench.report.figures import score
 from fewbench.report.query import Wanted, by_label, find_label, models_apart
 from fewbench.report.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
 from fewbench.report.statistics.paired import holm
-from fewbench.store.cell import Entrant, Question, entrant_of
 from fewbench.store.inputs import protocol_hash
 from fewbench.store.record import Record
 from fewbench.store.store import Store
@@ -194,35 +193,6 @@ def told_of(
         holm([one.p for one in found if isinstance(one, Compared) and one.p is not None])
     )
     return [_told(one, adjusted) for one in found]
-
-
-def at_chance(records: Sequence[Record]) -> set[str]:
-    """Name the tasks on which no method that trains is above the majority class, at any K.
-
-    One-sided t-tests over the seeds of each method in each question, against `majority` on the same
-    test rows; Holm, 1979, over those of a task. Runs of other constants, settings or rows are
-    another method's or question's, so that no seed counts twice. A task without a run of `majority`
-    is not among them.
-    """
-    floors: dict[tuple[str, str], float] = {}
-    cells: dict[tuple[Question, Entrant], dict[int, float]] = {}
-    for record in records:
-        question = record.question
-        if not question.comparable:
-            continue
-        if record.run.method == "majority":
-            floors[question.task.task, question.task.test_set] = score(record)
-        else:
-            seeds = cells.setdefault((question, entrant_of(record.run)), {})
-            seeds[record.run.seed] = score(record)
-    ps: dict[str, list[float]] = {task: [] for task, _ in floors}
-    for (question, _), seeds in cells.items():
-        floor = floors.get((question.task.task, question.task.test_set))
-        scores = list(seeds.values())
-        if floor is not None and len(scores) >= FEWEST_SEEDS and np.ptp(scores) > 0:
-            tested = stats.ttest_1samp(scores, floor, alternative="greater")
-            ps[question.task.task].append(float(tested.pvalue))
-    return {task for task, each in ps.items() if not any(p < LEVEL for p in holm(each))}
 
 
 def _told(one: Compared | Told, adjusted: Iterator[float]) -> Told:

@@ -73,7 +73,7 @@ def test_who_lacks_a_task_stands_below_the_line_without_a_rank(show, tmp_path):
     assert [
         texts(row)[0] for row in page.locator("#board tbody tr", has=page.locator("td")).all()
     ] == ["1", "2?toofewseedstotellitfromthefirst", ""]
-    expect(page.locator(".rule-row")).to_contain_text("without a run on some of these 2 tasks")
+    expect(page.locator(".rule-row")).to_contain_text("without a run on some of the 2 ranked tasks")
     page.get_by_role("button", name="1 setting").click()
     assert lines(page) == ["ft", "ft:lr=1.0", "prompt-ft", "zero-shot"]
     expect(page.get_by_role("button", name="1 setting")).to_be_focused()
@@ -132,6 +132,47 @@ def test_published_numbers_have_a_tab_by_paper_and_backbone(show, tmp_path):
     assert tables.locator("tbody th").all_inner_texts() == ["Others"]
     page.reload()
     assert tables.locator("tbody th").all_inner_texts() == ["Others"]
+
+
+def test_other_metrics_of_published_numbers_can_be_chosen(show, tmp_path):
+    publish(
+        tmp_path,
+        "smash,2,,A,,SST-2,sst-2@lm-bff,roberta-large,16,accuracy,90.0,,,",
+        "smash,2,,A,,MRPC,mrpc@glue,roberta-large,16,accuracy,70.0,,,",
+        "smash,2,,A,,#Param,,roberta-large,16,parameters_m,355,,,",
+        "smash,2,,B,,#Param,,bert,16,parameters_m,110,,,",
+    )
+    save(to_html(data_of(store_of(tmp_path, make("prompt-ft"))), "t"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html", "#view=published")
+    numbers = page.locator("#published-tables td.number")
+    assert numbers.all_inner_texts() == ["90.0"]  # mrpc's own metric is F1
+    page.get_by_role("combobox", name="Metric").select_option("parameters m")
+    assert numbers.all_inner_texts() == ["355.0", "110.0"]
+    assert page.locator("#published-tables .best").count() == 0
+    page.get_by_role("combobox", name="Metric").select_option("all")
+    assert "70.0" in numbers.all_inner_texts()
+    page.reload()
+    assert "70.0" in numbers.all_inner_texts()
+
+
+def test_runs_are_filtered_by_date_and_size(show, tmp_path):
+    """The day is that of the end of a run; a model's size is the package's where none is measured."""
+    micro = ModelRef("fewbench-micro", "", "1" * 16)
+    new = RunTiming(total_seconds=1.0, finished="2026-11-28T10:00:00Z")
+    old = RunTiming(total_seconds=1.0, finished="2025-01-01T10:00:00Z")
+    records = [make("ft", student=micro, timing=new), make("pkd", student=micro, timing=old)]
+    records.append(make("prompt-ft", timing=new))
+    data = data_of(store_of(tmp_path, *records))
+    place = data["runs"]["fields"].index("date")
+    assert {run[place] for run in data["runs"]["rows"]} == {"2026-11-28", "2025-01-01"}
+    save(to_html(data, "t"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html")
+    page.get_by_label("Run since").fill("2026-01-01")
+    page.get_by_label("Run since").blur()
+    assert sorted(lines(page)) == ["ft", "prompt-ft"]
+    size = page.get_by_role("combobox", name="Size")
+    size.select_option(index=1)
+    assert lines(page) == ["ft"]
 
 
 def test_models_are_ranked_among_themselves(show, tmp_path):

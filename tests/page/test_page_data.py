@@ -238,8 +238,10 @@ def test_published_numbers_become_rows_and_those_of_other_metrics_and_tasks_do_n
         ("Part: A", "full", smash, "2"),
     ]
     assert found[0]["cells"] == [
-        ("sst-2", "accuracy", 92.7, 0.9, 5, "a note", "lm-bff"),
-        ("mr", "accuracy", 87.0, None, None, "", ""),
+        ("sst-2", "accuracy", 92.7, 0.9, 5, "a note", "lm-bff", 1),
+        ("mr", "accuracy", 87.0, None, None, "", "", 1),
+        ("mrpc", "accuracy", 70.0, None, None, "", "", 0),
+        ("Avg.", "average", 80.0, None, None, "", "", 0),
     ]
 
 

@@ -56,6 +56,7 @@ def block_data(
         "arithmetic": block.terms.arithmetic,
         "ddof": block.ddof,
         "cells": cells,
+        "chance": [],
     }
 
 

@@ -72,7 +72,7 @@ function showControls(now, { lines, panel, columns }) {
   byId("size").parentElement.hidden = known.length === 0;
   byId("since").parentElement.hidden = !runs.some((run) => run.date);
   for (const name of ["since", "filter"]) if (byId(name).value !== now[name]) byId(name).value = now[name];
-  const others = panel ? usedColumns(now) - panel.columns.length : 0;
+  const others = panel ? usedColumns(now) - columns.filter((column) => column.isRanked || column.atChance).length : 0;
   byId("all-tasks").checked = now.all;
   byId("all-tasks").parentElement.hidden = others <= 0;
   for (const name of Object.keys(SWITCHES)) {
@@ -109,6 +109,8 @@ function measuredNames(lines, switches) {
 function showHeadline(now, { panel, lines, columns }) {
   if (!now.block) return replace("headline", "Nothing is stored of this selection; bench run makes some.");
   const tasks = now.suite.tasks;
+  if (!panel && columns.length > 0 && columns.every((column) => column.atChance))
+    return replace("headline", "Nothing is ranked here: every task with runs is at chance, so differences on it are noise.");
   if (!panel) {
     const ran = tasks && new Set(columns.map((c) => c.task)).size;
     return replace(
@@ -191,9 +193,14 @@ function notes({ panel, lines, columns }, now) {
   const said = [
     panel &&
       (now.suite.tasks
-        ? `Ranked: entries with a run on every task of the suite.`
+        ? `Ranked: entries with a run on every task of the suite${panel.chance.length ? " that is not at chance" : ""}.`
         : `Ranked: entries with a run on each of the ${plural(panel.columns.length, "task")} that most entries share.`) +
         " Settings of a method are folded under it and have no rank of their own.",
+    columns.some((column) => column.atChance) &&
+      `At chance: ${columns
+        .filter((column) => column.atChance)
+        .map(taskName)
+        .join(", ")}. None of these models' methods that train is above the majority class there, at any K (one-sided t-tests over seeds, Holm, 0.05); such a task counts in no mean and no rank.`,
     panel?.rows.some((row) => row[2] === "same") &&
       "≈ 1: not distinguishable from the first by bench compare (the first is the best of several by its own score, so this is no proof of equality).",
     panel?.rows.some((row) => row[2] === "open") && "? too few seeds or pairs to tell it from the first.",

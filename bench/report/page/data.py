@@ -60,7 +60,10 @@ class BlockCell(NamedTuple):
 
 
 class BlockData(TypedDict):
-    """Cells that may be compared, and the terms that they share."""
+    """Cells that may be compared, and the terms that they share.
+
+    `chance` are the numbers of columns that are at chance for all models.
+    """
 
     k: K
     protocol: str
@@ -69,6 +72,7 @@ class BlockData(TypedDict):
     arithmetic: str
     ddof: int
     cells: Sequence[BlockCell]
+    chance: Sequence[int]
 
 
 class RankedRow(NamedTuple):
@@ -94,7 +98,8 @@ class RankedRow(NamedTuple):
 class PanelData(TypedDict):
     """Ranked rows of a block, best first, on tasks that all of them were run on.
 
-    `student` is the only model of its rows, or empty where all models are ranked. `baselines` are
+    `student` is the only model of its rows, or empty where all models are ranked; `chance` are
+    columns that are at chance for it, and not among `columns`. `baselines` are
     rows without a model, with their averages. `critical` is the least significant difference of
     average ranks, over `ranked_tasks`; `by_items` says that test items were compared, not only
     seeds.
@@ -104,6 +109,7 @@ class PanelData(TypedDict):
     suite: str
     student: str
     columns: Sequence[int]
+    chance: Sequence[int]
     rows: Sequence[RankedRow]
     baselines: Sequence[tuple[int, float]]
     critical: float | None
@@ -137,7 +143,10 @@ class MeasuredData(TypedDict):
 
 
 class PublishedCell(NamedTuple):
-    """A number printed in a paper."""
+    """A number printed in a paper; `is_headline` if its metric is its task's own.
+
+    `task` is the printed column where a number is of no task, or its row has another of the task.
+    """
 
     task: str
     metric: str
@@ -146,6 +155,7 @@ class PublishedCell(NamedTuple):
     n: int | None
     note: str
     source: str
+    is_headline: int
 
 
 class PublishedRow(TypedDict):
@@ -238,7 +248,10 @@ class SitePages(TypedDict):
 
 
 class PageData(TypedDict):
-    """All that the page shows. `short` is the number of runs above which details are left out."""
+    """All that the page shows. `short` is the number of runs above which details are left out.
+
+    `sizes` are the million parameters of models that come with the package, by name.
+    """
 
     version: str
     short: int
@@ -253,6 +266,7 @@ class PageData(TypedDict):
     runs: RunsData
     damaged: Sequence[str]
     values: Sequence[object]
+    sizes: Mapping[str, float]
     pages: SitePages
 
 

@@ -12,6 +12,7 @@ from fewbench.data.task_file import Declared
 from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.pipeline import pipeline
+from fewbench.registry.pretrained import count_parameters, embedded_models
 from fewbench.registry.protocol import Protocol
 from fewbench.report.page.beyond import beyond
 from fewbench.report.page.blocks import CellNumbers, block_data
@@ -108,6 +109,7 @@ def gather(
         methods_of[place.row] = record.run.method
         by_place.setdefault(place, []).append(record)
     suites = _suites(known)
+    panels = Panels(numbers, by_place, methods_of, judge)
     values = SharedValues()
     runs = RunRows(cells, code, values, folder)
     return {
@@ -117,15 +119,20 @@ def gather(
         "columns": _columns(names, numbers, known),
         "rows": [names.row(row, methods_of[row]) for row in numbers.rows],
         "blocks": [
-            block_data(block, names.protocol(block.terms), numbers, by_place) for block in blocks
+            {
+                **block_data(block, names.protocol(block.terms), numbers, by_place),
+                "chance": panels.chance_columns(block),
+            }
+            for block in blocks
         ],
-        "panels": Panels(numbers, by_place, methods_of, judge).data(blocks, suites),
+        "panels": panels.data(blocks, suites),
         "beyond": beyond((cells[run.record.run.key], run.measured) for run in stored),
         "published": published_rows(published, _headlines(known)),
         "methods": _methods(methods, code),
         "runs": runs.data(stored),
         "damaged": _damaged(damaged, folder),
         "values": values.all,
+        "sizes": _sizes(row.student for row in numbers.rows),
         "pages": {"methods": {}, "papers": {}},
     }
 
@@ -186,6 +193,13 @@ def _columns(names: PageNames, numbers: CellNumbers, known: Declared) -> list[Co
 
 def _title(known: Declared, task: str) -> str:
     return known.tasks[task].title if task in known.tasks else ""
+
+
+def _sizes(models: Iterable[str]) -> dict[str, float]:
+    """Return the million parameters of those models that come with the package."""
+    embedded = embedded_models()
+    used = sorted({*models} & embedded.keys())
+    return {name: round(count_parameters(embedded[name]) / 1e6, 2) for name in used}
 
 
 def _damaged(files: Iterable[Damage], folder: Path) -> list[str]:

@@ -133,7 +133,7 @@ function table(now) {
   };
 }
 
-/** The tasks that are ranked, and the others of the suite: those most lines have first. */
+/** The tasks that are ranked, the others of the suite (those most lines have first), and apart those at chance. */
 function columnsOf(now, panel) {
   const used = new Map();
   for (const [, column] of now.block?.cells ?? []) used.set(column, (used.get(column) ?? 0) + 1);
@@ -142,8 +142,15 @@ function columnsOf(now, panel) {
     .filter((number) => !ranked.includes(number))
     .filter((number) => now.suite.tasks === null || inTabColumn(now.suite, number))
     .sort((one, other) => used.get(other) - used.get(one) || one - other);
-  const hidden = panel && !now.all ? [] : others;
-  return [...ranked, ...hidden].map((id) => ({ ...data.columns[id], id, isRanked: ranked.includes(id) }));
+  const chance = new Set(panel?.chance ?? now.block?.chance ?? []);
+  const hidden = others.filter((number) => !chance.has(number) && (!panel || now.all));
+  const apart = others.filter((number) => chance.has(number));
+  return [...ranked, ...hidden, ...apart].map((id) => ({
+    ...data.columns[id],
+    id,
+    isRanked: ranked.includes(id),
+    atChance: chance.has(id),
+  }));
 }
 
 function linesOf(now, panel, columns) {
@@ -213,7 +220,20 @@ function measurementsOf(now, columns) {
   return new Map([...values].map(([row, by]) => [row, averaged(by)]));
 }
 
-const sizeOf = (line) => line.measured.get("M parameters")?.mean ?? null;
+/** By model, the million parameters that were measured of it at most, or that it is known to have. */
+const modelSizes = (() => {
+  const known = new Map(Object.entries(data.sizes));
+  const place = data.beyond.columns.findIndex(([name]) => name === "M parameters");
+  for (const [, row, , means] of data.beyond.cells) {
+    const { student } = data.rows[row];
+    const size = means[place]?.[0];
+    if (size && !hasOwn(data.sizes, student)) known.set(student, Math.max(size, known.get(student) ?? 0));
+  }
+  return known;
+})();
+
+/** A line's parameters, in millions: as measured, or else its model's. */
+const sizeOf = (line) => line.measured.get("M parameters")?.mean ?? modelSizes.get(line.student) ?? null;
 
 function fits(line, now) {
   const words = now.filter.toLowerCase().split(/\s+/).filter(Boolean);

@@ -114,7 +114,7 @@ for (const name of Object.keys(SWITCHES))
     else columns.delete(name);
     return { columns: [...columns].join(" ") || "none" };
   });
-for (const [id, name] of [["published-paper", "paper"], ["published-backbone", "backbone"], ["published-k", "pk"]])
+for (const [id, name] of [["published-paper", "paper"], ["published-backbone", "backbone"], ["published-k", "pk"], ["published-metric", "metric"]])
   onChange(id, ({ value }) => ({ [name]: value }));
 byId("filter").addEventListener("input", (event) => go({ filter: event.target.value }, true));
 for (const form of document.forms) form.addEventListener("submit", (event) => event.preventDefault());

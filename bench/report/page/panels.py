@@ -2,7 +2,8 @@
 
 A panel is a block of cells, and either a declared suite or the tasks that most methods share. Only
 rows with a sound score on every task of it are ranked; a method of several settings is ranked once.
-Rows without a model (`majority`) are baselines, and have no rank. A method counts as
+Rows without a model (`majority`) are baselines, and have no rank. Tasks at chance
+(`fewbench.report.compare.chance`) stand apart. A method counts as
 distinguishable from the first only where `bench compare` says so (decision 014).
 """
 
@@ -15,6 +16,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
+from fewbench.report.compare.chance import ChanceTasks
 from fewbench.report.compare.items import Labels
 from fewbench.report.compare.rows import Comparison
 from fewbench.report.compare.sides import Ranked, Side, ranking, versus_all
@@ -120,6 +122,7 @@ class Panels:
         self._methods = methods
         self._judge = judge
         self._records = records
+        self._chance = ChanceTasks(record for some in records.values() for record in some)
 
     def data(self, blocks: Iterable[Block], suites: Iterable[SuiteData]) -> list[PanelData]:
         """Return the panels of all blocks: of the shared tasks, and of each complete suite."""
@@ -127,12 +130,25 @@ class Panels:
         panels: list[PanelData] = []
         for block in blocks:
             sound = _sound(block)
-            for name, tasks in self._tasks(sound, suites):
+            for name, tasks in self._tasks(block, sound, suites):
                 panels += self._of_students(block, name, tasks, sound)
         return panels
 
+    def at_chance(self, block: Block, student: str = "") -> list[TaskCell]:
+        """Return a block's tasks that are at chance for a student, or for all that it has."""
+        students = {student} if student else {row.student for row in block.rows if row.student}
+        names = self._chance.of(students)
+        return [column for column in block.columns if column.task in names]
+
+    def chance_columns(self, block: Block, student: str = "") -> list[int]:
+        """Return the numbers of a block's columns that are at chance."""
+        return [self._numbers.columns.index(task) for task in self.at_chance(block, student)]
+
     def _tasks(
-        self, sound: Mapping[TableRow, set[TaskCell]], suites: Iterable[SuiteData]
+        self,
+        block: Block,
+        sound: Mapping[TableRow, set[TaskCell]],
+        suites: Iterable[SuiteData],
     ) -> Iterator[tuple[str, list[TaskCell]]]:
         """Yield the names and tasks of a block's panels."""
         groups: dict[Group, set[TaskCell]] = {}
@@ -140,7 +156,8 @@ class Panels:
             known = groups.setdefault(self._group(row), tasks)
             groups[self._group(row)] = max(known, tasks, key=len)
         models = [tasks for group, tasks in groups.items() if group.student]
-        if shared := shared_tasks(models):
+        chance = {*self.at_chance(block)}
+        if shared := shared_tasks(tasks - chance for tasks in models):
             yield SHARED, shared
         counts = Counter(task for tasks in models for task in tasks)
         for suite in suites:
@@ -154,12 +171,22 @@ class Panels:
         tasks: Sequence[TaskCell],
         sound: Mapping[TableRow, set[TaskCell]],
     ) -> Iterator[PanelData]:
-        """Yield a panel of all models and, where there are several, one of each."""
-        complete = [row for row in block.rows if {*tasks} <= sound.get(row, set())]
-        baselines = [row for row in complete if not row.student]
-        heads = self._heads(row for row in complete if row.student)
-        for student, chosen in _by_student(heads).items():
-            yield self._panel(PanelTasks(block, name, tasks, student), chosen, baselines)
+        """Yield a panel of all models and, where it differs, one of each.
+
+        Tasks at chance stand apart: they are in no mean, and nobody needs them to be ranked.
+        """
+        students = sorted({row.student for row in sound if row.student})
+        seen: list[tuple[list[TableRow], list[TaskCell]]] = []
+        for student in ["", *students]:
+            chance = self.at_chance(block, student)
+            above = [task for task in tasks if task not in chance]
+            complete = [row for row in block.rows if above and {*above} <= sound.get(row, set())]
+            models = (row for row in complete if row.student and student in ("", row.student))
+            heads = self._heads(models)
+            if heads and (heads, above) not in seen:
+                seen.append((heads, above))
+                baselines = [row for row in complete if not row.student]
+                yield self._panel(PanelTasks(block, name, above, student), heads, baselines)
 
     def _group(self, row: TableRow) -> Group:
         entrant = row.entrant
@@ -195,6 +222,7 @@ class Panels:
             "suite": of.name,
             "student": of.student,
             "columns": [self._numbers.columns.index(task) for task in of.tasks],
+            "chance": self.chance_columns(of.block, of.student),
             "rows": rows,
             "baselines": [(self._row(of, row), _hundredths(of.means(row))) for row in baselines],
             "critical": critical,
@@ -212,14 +240,6 @@ class Panels:
 
     def _row(self, of: PanelTasks, row: TableRow) -> int:
         return self._numbers.of(of.place(row)).row
-
-
-def _by_student(heads: Sequence[TableRow]) -> dict[str, list[TableRow]]:
-    """Group rows by their model; those of all models, where there are several, go by no name."""
-    groups: dict[str, list[TableRow]] = {"": [*heads]} if heads else {}
-    for row in heads:
-        groups.setdefault(row.student, []).append(row)
-    return groups if len(groups) > 2 else {name: groups[name] for name in groups if not name}
 
 
 def _test_of_ranks(ranked: Ranked) -> tuple[float | None, int, float | None]:

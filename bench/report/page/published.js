@@ -1,5 +1,9 @@
 // Numbers printed in papers, on a tab of their own: they are of other backbones, splits and code.
 
+const LESS_IS_BETTER = new Set(["parameters_m", "train_minutes", "peak_memory_gb"]);
+
+const spaced = (name) => name.replaceAll("_", " ");
+
 function showPublished() {
   const asked = selection();
   const all = data.published;
@@ -8,8 +12,16 @@ function showPublished() {
   fill("published-paper", choices((row) => row.paper), asked.paper ?? "", "all papers");
   fill("published-backbone", choices((row) => row.backbone).filter(Boolean), asked.backbone ?? "", "all backbones");
   fill("published-k", choices((row) => row.k).filter(Boolean), asked.pk ?? "", "any");
+  const metrics = [...new Set(all.flatMap((row) => row.cells.map(([, metric]) => metric)))].sort();
+  const metric = metrics.includes(asked.metric) || asked.metric === "all" ? asked.metric : "";
+  const usual = [["", "each task's own"], ["all", "all metrics"]];
+  replace("published-metric", named([...usual, ...metrics.map((name) => [name, spaced(name)])], metric));
+  const isWanted = ([, name, , , , , , isHeadline]) => metric === "all" || (metric ? name === metric : isHeadline);
   const wanted = [["paper", asked.paper], ["backbone", asked.backbone], ["k", asked.pk]].filter(([, value]) => value);
-  const rows = all.filter((row) => wanted.every(([name, value]) => row[name] === value));
+  const rows = all
+    .filter((row) => wanted.every(([name, value]) => row[name] === value))
+    .map((row) => ({ ...row, cells: row.cells.filter(isWanted) }))
+    .filter((row) => row.cells.length);
   const tables = new Map();
   for (const row of rows) {
     const key = `${row.paper}\n${row.table}`;
@@ -27,8 +39,10 @@ function showPublished() {
 function printedTable(group, notes) {
   const [{ paper, table, address }] = group;
   const heads = new Map(group.flatMap((row) => row.cells.map(([task, metric]) => [`${task}\n${metric}`, [task, metric]])));
-  const id = `printed-${data.published.indexOf(group[0])}`;
-  const best = [...heads.keys()].map((key) => Math.max(...group.map((row) => printedCell(row, key)?.[2] ?? -Infinity)));
+  const id = `printed-${paper}-${table}`.replace(/[^\w.-]+/g, "-");
+  const best = [...heads].map(([key, [, metric]]) =>
+    LESS_IS_BETTER.has(metric) ? null : Math.max(...group.map((row) => printedCell(row, key)?.[2] ?? -Infinity)),
+  );
   return h(
     "div",
     {},
@@ -53,7 +67,7 @@ function printedTable(group, notes) {
             {},
             h("th", { scope: "col" }, "as printed"),
             ["backbone", "K", "here"].map((name) => h("th", { scope: "col" }, name)),
-            [...heads.values()].map(([task, metric]) => h("th", { scope: "col", class: "number" }, h("bdi", {}, task), h("small", {}, metric))),
+            [...heads.values()].map(([task, metric]) => h("th", { scope: "col", class: "number" }, h("bdi", {}, task), h("small", {}, spaced(metric)))),
           ),
         ),
         h("tbody", {}, group.map((row) => printedRow(row, [...heads.keys()], best, notes))),
@@ -81,7 +95,7 @@ function printedRow(row, keys, best, notes) {
       if (!found) return cell(["–", unseen(" not printed")], { class: "number missing" });
       const [, , mean, std, , note] = found;
       return cell(
-        [h("b", {}, fixed(mean)), std !== null && h("small", {}, ` ±${fixed(std)}`), note && footnote(note)],
+        [h("b", {}, fixed(mean, Math.abs(mean) < 1 ? 3 : 1)), std !== null && h("small", {}, ` ±${fixed(std)}`), note && footnote(note)],
         { class: `number${mean === best[place] ? " best" : ""}` },
       );
     }),

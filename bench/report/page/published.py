@@ -13,12 +13,10 @@ def rows(numbers: Iterable[Published], headlines: Mapping[str, str]) -> list[Pub
 
     Args:
         numbers: of any tables.
-        headlines: the headline metric of each task; numbers of other metrics or tasks are left out.
+        headlines: the headline metric of each task.
     """
     lines: dict[tuple[str, ...], PublishedRow] = {}
     for number in numbers:
-        if headlines.get(number.task) != number.metric:
-            continue
         line = (
             number.paper,
             number.table,
@@ -28,14 +26,16 @@ def rows(numbers: Iterable[Published], headlines: Mapping[str, str]) -> list[Pub
             number.k,
         )
         row = lines.setdefault(line, _row(number))
+        taken = any(cell[:2] == (number.task, number.metric) for cell in row["cells"])
         cell = PublishedCell(
-            number.task,
+            number.column if taken or not number.task else number.task,
             number.metric,
             number.value,
             number.std,
             number.n,
             number.note,
             number.task_source,
+            int(headlines.get(number.task) == number.metric),
         )
         row["cells"].append(cell)
     return list(lines.values())

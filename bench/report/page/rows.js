@@ -39,7 +39,9 @@ function viewOf(now, shown) {
     ],
     hasModels: models.size > 1 || teachers,
     sameCount: counts.size === 1,
-    places: shown.columns.map((_, place) => bestOf(compared, (line) => line.cells[place]?.mean)),
+    places: shown.columns.map((column, place) =>
+      column.atChance ? new Map() : bestOf(compared, (line) => line.cells[place]?.mean),
+    ),
   };
 }
 
@@ -90,7 +92,7 @@ function showTable(view) {
     heading("method", "method", "", now),
     view.hasModels && heading("model", "model", "student < teacher", now),
     panel && heading("average", "average", "", now, "mean over the ranked tasks"),
-    columns.map((c) => heading(taskName(c), c.task, columnNote(c), now, c.title)),
+    columns.map((c, place) => heading(taskName(c), c.task, columnNote(c), now, c.title, apart(columns, place))),
     extras.map((extra) =>
       extra.sorted === false
         ? h("th", { scope: "col", class: "number" }, extra.name)
@@ -107,7 +109,7 @@ function showTable(view) {
 }
 
 function partialTitle({ panel }) {
-  return panel.columns.length === 1 ? "Not ranked" : `Not ranked: without a run on some of these ${panel.columns.length} tasks`;
+  return panel.columns.length === 1 ? "Not ranked" : `Not ranked: without a run on some of the ${panel.columns.length} ranked tasks`;
 }
 
 function rowsOf(lines, view) {
@@ -118,10 +120,17 @@ function rowsOf(lines, view) {
 }
 
 function columnNote(column) {
-  return `${[column.source, column.template && `+${column.template}`, column.mark].filter(Boolean).join(" ")}\n${column.metric}`.trim();
+  const asked = [column.source, column.template && `+${column.template}`, column.mark].filter(Boolean).join(" ");
+  return `${asked}\n${column.metric}${column.atChance ? "\nat chance" : ""}`.trim();
 }
 
-function heading(name, text, below, now, title) {
+/** The class of a column at chance; the first of them stands behind a line. */
+function apart(columns, place) {
+  if (!columns[place].atChance) return "";
+  return columns[place - 1]?.atChance ? " chance" : " chance first";
+}
+
+function heading(name, text, below, now, title, more = "") {
   const active = now.sort === name;
   const names = name === "method" || name === "model";
   const turn = () => {
@@ -132,7 +141,7 @@ function heading(name, text, below, now, title) {
     "th",
     {
       scope: "col",
-      class: names ? name : name === "average" ? "number average" : "number",
+      class: names ? name : name === "average" ? "number average" : `number${more}`,
       "aria-sort": active ? (now.up ? "ascending" : "descending") : "none",
     },
     h("button", { type: "button", "data-name": name, title: title || null, onclick: turn }, text),
@@ -208,9 +217,10 @@ function variantsButton(line, now) {
 const rankClass = (number) => (number === 1 ? " best" : number === 2 ? " second" : "");
 
 function scoreCell(line, one, place, view) {
-  if (!one) return cell(["–", unseen(" no run")], { class: "number missing" });
+  const more = apart(view.columns, place);
+  if (!one) return cell(["–", unseen(" no run")], { class: `number missing${more}` });
   const number = view.places[place].get(line.id);
-  return cell(scoreButton(line, one, view.columns[place], view, number), { class: `number${rankClass(number)}` });
+  return cell(scoreButton(line, one, view.columns[place], view, number), { class: `number${rankClass(number)}${more}` });
 }
 
 function scoreButton(line, one, column, view, number) {
@@ -283,7 +293,12 @@ function card(line, view) {
       scores
         .filter(Boolean)
         .map(([column, one, number]) =>
-          h("div", {}, h("dt", {}, taskName(column)), h("dd", {}, scoreButton(line, one, column, view, number))),
+          h(
+            "div",
+            column.atChance ? { class: "chance" } : {},
+            h("dt", {}, taskName(column), column.atChance && h("small", {}, " at chance")),
+            h("dd", {}, scoreButton(line, one, column, view, number)),
+          ),
         ),
       extras.map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text))),
     ),

@@ -103,7 +103,7 @@ class RunRows:
             memory=record.timing.peak_memory_mib,
             measured=number(stored.measured) if stored.measured else None,
             warnings=record.warnings,
-            date=str(record.environment.extra.get("date", ""))[:10],
+            date=_day(record),
         )
 
     def _trials(self, record: Record) -> list[TrialRow]:
@@ -136,6 +136,11 @@ def _score(record: Record, part: str) -> float | None:
     """Return the headline score in percent; a failed run may have neither metric nor scores."""
     metric = str(record.selection.metric)
     return percent(record.scores.get(part, {}).get(metric))
+
+
+def _day(record: Record) -> str:
+    """Return the day on which a run finished; empty where its record does not say."""
+    return (record.timing.finished or str(record.environment.extra.get("date", "")))[:10]
 
 
 def _environment(record: Record) -> Json:
