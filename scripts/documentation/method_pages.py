@@ -122,7 +122,7 @@ def _evidence(lines: Sequence[Evidence]) -> str:
 def _line(line: Evidence) -> tuple[str, ...]:
     mean = "–" if line.mean is None else f"**{line.mean:.1f}**"
     if line.low is not None and line.high is not None:
-        mean += f"<br>{line.low:.1f} to {line.high:.1f}"
+        mean += f"<br>{line.low:.1f}&nbsp;to&nbsp;{line.high:.1f}"
     name, _, source = line.task.partition("@")
     task = f"[{name}](../tasks/{name}.md)" + plain(f"@{source}" if source else "")
     models = "<br>taught by ".join(code(model) for model in (line.student, line.teacher) if model)
