@@ -5,10 +5,13 @@ They are asked by `fewbench.runner.refusals`, and answered in a process that hol
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from fewbench.errors import BenchError, DataError, ModelError, NeedsNetwork, StoreDamaged
+from fewbench.registry.methods import MethodInfo
 from fewbench.registry.pipeline import settings_of
 from fewbench.runner.jobs import Job, Preparation, Work
 from fewbench.store.cell import label
@@ -26,17 +29,21 @@ class Check(NamedTuple):
     asks: str
     work: Work
 
+    @property
+    def is_ours(self) -> bool:
+        """True if only code of this project answers it."""
+        return self.asks == MODELS or _is_ours(self.work.method)
+
 
 class Checks(NamedTuple):
-    """All questions to one method, in order; one process answers them."""
+    """Questions that one process answers, in order."""
 
-    asks: str
-    works: tuple[Work, ...]
+    questions: tuple[Check, ...]
 
     @property
     def title(self) -> str:
         """The name to show a person."""
-        return f"the check of {self.asks}"
+        return f"the check of {', '.join(dict.fromkeys(check.asks for check in self.questions))}"
 
 
 def checks_of(works: Iterable[Work]) -> list[Check]:
@@ -48,17 +55,21 @@ def checks_of(works: Iterable[Work]) -> list[Check]:
     return list(checks.values())
 
 
-def grouped(checks: Iterable[Check]) -> list[Checks]:
-    """Group questions by what asks them."""
-    works: dict[str, list[Work]] = {}
+def grouped(checks: Iterable[Check], *, together: bool = False) -> list[Checks]:
+    """Group questions by what asks them; with `together`, all to this project are one group.
+
+    To start a process for each of our own methods takes longer than their answers.
+    """
+    groups: dict[str, list[Check]] = {}
     for check in checks:
-        works.setdefault(check.asks, []).append(check.work)
-    return [Checks(asks, tuple(group)) for asks, group in works.items()]
+        asks = "" if together and check.is_ours else check.asks
+        groups.setdefault(asks, []).append(check)
+    return [Checks(tuple(group)) for group in groups.values()]
 
 
 def answer_checks(checks: Checks, models: Models) -> list[ErrorFields | None]:
-    """Answer questions: for each work the fields of an error, or None where nothing is refused."""
-    return [_refusal(checks.asks, work, models) for work in checks.works]
+    """Answer questions: for each the fields of an error, or None where nothing is refused."""
+    return [_refusal(check.asks, check.work, models) for check in checks.questions]
 
 
 class ErrorFields(TypedDict):
@@ -191,6 +202,13 @@ def questions_of(work: Work) -> Iterator[tuple[object, Check]]:
         sizes = work.split_sizes if method.split_checks else None
         key = (method.name, method.file, work.task.full_name, *refs, repr(run.settings), sizes)
         yield key, Check(method.name, work.named())
+
+
+def _is_ours(method: MethodInfo) -> bool:
+    """True if a method, or each of its steps, lies among those of this project."""
+    spec = importlib.util.find_spec("fewbench.methods")
+    places = {Path(place) for place in (spec and spec.submodule_search_locations) or ()}
+    return all(places & {*step.file.parents} for step in method.steps or (method,))
 
 
 def _refusal(asks: str, work: Work, models: Models) -> ErrorFields | None:

@@ -94,12 +94,19 @@ def refuse(works: Iterable[Work], workers: int = 1) -> None:
 def refused(works: Iterable[Work], workers: int = 1) -> list[Refusal]:
     """Ask all that there is to ask of some works, and return what is refused, in their order."""
     checks = checks_of(works)
-    answers: dict[str, list[BenchError | None]] = {}
-    with closing(each(grouped(checks), WorkConditions("cpu", 1), workers)) as ended:
-        for group, end in ended:
-            answers[group.asks] = _answers(group, end)
-    in_turn = {asks: iter(errors) for asks, errors in answers.items()}
-    pairs = [(check, next(in_turn[check.asks])) for check in checks]
+    errors: dict[int, BenchError | None] = {}
+    waiting = grouped(checks, together=True)
+    while waiting:
+        asked, waiting = waiting, []
+        with closing(each(asked, WorkConditions("cpu", 1), workers)) as ended:
+            for group, end in ended:
+                parts = grouped(group.questions)
+                if end.death is not None and len(parts) > 1:
+                    waiting += parts  # each alone: the death of one blames no other
+                else:
+                    numbers = map(id, group.questions)
+                    errors.update(zip(numbers, _answers(group, end), strict=True))
+    pairs = [(check, errors[id(check)]) for check in checks]
     return [Refusal(check, error) for check, error in pairs if error is not None]
 
 
@@ -138,8 +145,8 @@ def _with_needed(job: Job) -> Iterator[Work]:
 
 def _answers(checks: Checks, end: End) -> list[BenchError | None]:
     if end.death is not None:
-        return [BenchError(f"{checks.title} broke down: {end.death}")] * len(checks.works)
-    refusals = refusals_of(end.answer, checks.title, len(checks.works))
+        return [BenchError(f"{checks.title} broke down: {end.death}")] * len(checks.questions)
+    refusals = refusals_of(end.answer, checks.title, len(checks.questions))
     return [None if refusal is None else error_of(refusal) for refusal in refusals]
 
 

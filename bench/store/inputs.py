@@ -66,6 +66,9 @@ _DEFAULTS: Settings = {
 }
 
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
+
 class RowHashes(NamedTuple):
     """Hashes of all rows of a task's source; `unlabeled` is empty where none are published."""
 
@@ -144,8 +147,7 @@ def exact_hash(examples: Iterable[Example]) -> str:
         label = "" if example.label is None else repr(example.label)
         answers = [example.answers] if example.answers else []
         parts = [example.texts, example.options, label, *answers]
-        row = json.dumps(parts, separators=(",", ":"))
-        digest.update(row.encode() + b"\n")
+        digest.update(_COMPACT.encode(parts).encode() + b"\n")
     return digest.hexdigest()[:DIGITS]
 
 
