@@ -108,7 +108,7 @@ def make_split(
         train=train,
         dev=dev,
         test=tuple(example.without_label() for example in test),
-        unlabeled=_pool(rows, (*train, *dev)) if pool else (),
+        unlabeled=pool_of(rows, (*train, *dev)) if pool else (),
         fingerprint=fingerprint((*train, *dev)),
         test_fingerprint=fingerprint(test) if drop_leaks else whole.fingerprint,
         leaks=count_leaks((*train, *dev), whole.texts),
@@ -121,7 +121,7 @@ def make_split(
     return split
 
 
-def _pool(rows: Rows, used: Iterable[Example]) -> tuple[Example, ...]:
+def pool_of(rows: Rows, used: Iterable[Example]) -> tuple[Example, ...]:
     """Return the rows that train and dev leave over, and those published without labels."""
     taken = {example.id for example in used}
     rest = () if rows.folds else (each for each in rows.train if each.id not in taken)

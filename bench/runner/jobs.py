@@ -144,7 +144,7 @@ class Job:
         return replace(
             self,
             scorer=None,
-            split=replace(self.split, test=test),
+            split=replace(self.split, test=test, unlabeled=tuple(self.split.unlabeled)),
             teacher=self.teacher and self.teacher.named(),
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from fewbench.data.corpora import corpus_ref
 from fewbench.data.labelled import LabelledRows
 from fewbench.data.metrics import Scorer, check_metrics
+from fewbench.data.pool import with_pool
 from fewbench.data.reader import read_rows
 from fewbench.data.split import draw_test, make_split
 from fewbench.data.task_prompts import OWN, with_prompt
@@ -158,8 +159,10 @@ def _jobs_of_task(
             drop_leaks=request.drop_leaks,
             cut=maker.protocol.dev_cut,
             drawn_test=tests,
-            pool=pool,
+            pool=False,
         )
+        if pool:
+            split = with_pool(split, rows)
         tested = {example.id for example in split.test}
         scorer = Scorer(task, [example for example in rows.test if example.id in tested])
         drawn = exact_hash([*split.train, *split.dev])
