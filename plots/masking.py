@@ -1,7 +1,8 @@
-"""Facts known in the course of pretraining, by masking strategy: thesis Figure 7.3.
+"""Facts known in the course of pretraining, by masking strategy: thesis Figures 7.3 and 7.6.
 
 From the reports under `<results>/pretraining/masking/`, one file per strategy and seed: LAMA's
-macro average and the held-out loss.
+macro average and the held-out loss. `masking:of=repetition` is Figure 7.6, InforMask's masks
+repeated in every epoch beside token-specific rates, from a folder of that name.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ Curve = Sequence[Json]
 
 MEASURES = {"mrr": "LAMA MRR (macro, × 100)", "held_out_loss": "masked-word loss (nats)"}
 MAKE = "python scripts/compare_masking.py --corpus … --data … --out …"
+FOLDERS = ("masking", "repetition")
 
 
-def draw(material: Material) -> Figure:
+def draw(material: Material, *, of: str = "masking") -> Figure:
     """Draw two panels, facts known and held-out loss, against the tokens trained on."""
-    folder = material.store.root / "pretraining" / "masking"
+    if of not in FOLDERS:
+        raise BenchError(f"the figure 'masking' has none of '{of}'", allowed=FOLDERS, given=of)
+    folder = material.store.root / "pretraining" / of
     curves: dict[str, list[Curve]] = {}
     for file in sorted(folder.glob("*.json")):
         try:

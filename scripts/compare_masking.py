@@ -4,6 +4,12 @@ thesis Table 7.3(a).
     python scripts/compare_masking.py --corpus DATA/corpora/wikipedia-en --data DATA --out FOLDER
     --tokens 2000000
 
+    python scripts/compare_masking.py --corpus SMALL --data DATA --out FOLDER2 --tokens 3000000
+    --strategies token-rates,repeated --results results/pretraining/repetition
+
+The second line is Figure 7.6, the same masks in every epoch beside token-specific rates, where
+SMALL is read several times (`bench plot masking:of=repetition`).
+
 Same tokenizer, same rows in the same order, same first weights: only the masks differ. Every run's
 curve (held-out loss under random masks, and the probe's mean reciprocal rank, macro average over
 relations) is kept under --results, with a table of them all; `bench plot masking` draws them. What

@@ -94,7 +94,7 @@ def pretrain(
         typer.Option(
             "--masking",
             metavar="NAME",
-            help="random, whole-word, span, pmi, informask or token-rates; :name=value",
+            help="random, whole-word, span, pmi, informask, token-rates or repeated; :name=value",
             rich_help_panel=TRAINING,
         ),
     ] = None,

@@ -209,3 +209,21 @@ def pretrainings(
             ]
             report = {"recipe": {"masking": masking, "seed": seed}, "curve": curve}
             (folder / f"{masking}-s{seed}.json").write_text(json.dumps(report), "utf-8")
+
+
+def masking_rates(root: Path) -> None:
+    """Write a report of masking rates as `scripts/masking_rates.py` keeps it."""
+    kinds = {"the": "common", "of": "common", "airways": "part of a name", "nairobi": "name"}
+    words = [
+        {
+            "word": word,
+            "kind": kind,
+            "share": 0.06 / (number + 1),
+            "seen": 400,
+            "rates": {"random": 0.15, "pmi": 0.1 + 0.02 * number, "informask": 0.05 * (number + 1)},
+        }
+        for number, (word, kind) in enumerate(kinds.items())
+    ]
+    report = {"overall": {"random": 0.15, "pmi": 0.15, "informask": 0.15}, "words": words}
+    (root / "pretraining" / "rates").mkdir(parents=True)
+    (root / "pretraining" / "rates" / "report.json").write_text(json.dumps(report), "utf-8")

@@ -38,6 +38,7 @@ NAMES = (
     "k-scaling",
     "loyalty-robustness",
     "masking",
+    "masking-rates",
     "monte-carlo",
     "pareto",
     "patience",
@@ -58,6 +59,7 @@ def material(tmp_path_factory):
         )  # hundreds of files that nobody needs to survive a crash
         synthetic.everything(store)
     synthetic.pretrainings(store.root)
+    synthetic.masking_rates(store.root)
     return Material(list(store.records()), store, read_published(PROJECT / "results" / "published"))
 
 
@@ -327,3 +329,10 @@ def test_levels_of_nine_models_all_look_different(monkeypatch):
         for name in models
     ]
     assert len({tuple(look.items()) for look in looks}) == 27
+
+
+def test_masking_is_drawn_of_a_folder_that_is_known(material):
+    with pytest.raises(BenchError, match="has none of 'elsewhere'"):
+        draw("masking:of=elsewhere", material)
+    with pytest.raises(BenchError, match="none are stored"):
+        draw("masking:of=repetition", material)
