@@ -114,6 +114,7 @@ add_command(
     "bench table --rows ft,prompt-ft --columns mrpc,sst-2",
     "bench table --tasks mrpc,sts-b --metric all --cost --with-teacher",
     "bench table --with loyalty,attack,cost --format latex",
+    "bench table --tasks sst-2,mr --against ft --format latex --float",
 )
 add_command(
     app,

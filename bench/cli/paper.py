@@ -26,6 +26,7 @@ from fewbench.cli.options import (
     wanted_runs,
 )
 from fewbench.cli.out import absolute, note
+from fewbench.cli.signs import RESAMPLES, signs
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def paper(
             help="resamples of the bootstrap and of permutations",
             rich_help_panel=HOW,
         ),
-    ] = 5000,
+    ] = RESAMPLES,
     siunitx: Annotated[
         bool,
         typer.Option(
@@ -132,6 +133,7 @@ def paper(
     """
     from fewbench.report.figures import Material
     from fewbench.report.foreign.rows import numbers_beside
+    from fewbench.report.paper.significance import with_signs
     from fewbench.report.paper.study import Study
     from fewbench.report.query import models_apart, of_methods, own_files
     from fewbench.report.tables.order import in_order, read_axes
@@ -155,7 +157,8 @@ def paper(
     study = Study(siunitx, protocols)
     cells, notes = _cells(in_order(records, order), today, printed)
     if against is not None:
-        cells, notes = _signed(cells, records, store, against, data, tasks, resamples)
+        tests = signs(records, store, against, data, tasks, resamples)
+        cells, notes = with_signs(cells, tests), [tests.note]
     _add_scores(study, cells, down, across, order, notes)
     _add_measures(study, records, stored, store, today)
     _add_figures(study, Material(_drawable(records), store, printed))
@@ -204,28 +207,6 @@ def _cells(
 
     blocks = build(records, code_of(records, today.methods), ddofs(), today.changed)
     return [*entries(blocks), *published_entries(blocks, printed)], []
-
-
-def _signed(
-    cells: Sequence[Entry],
-    records: Sequence[Record],
-    store: Store,
-    against: str,
-    data: Path | None,
-    tasks: list[str] | None,
-    resamples: int,
-) -> tuple[list[Entry], list[str]]:
-    """Return cells with the signs of the paired tests, and the note that explains these."""
-    from fewbench.report.compare.items import Labels
-    from fewbench.report.paper.significance import signed_tests, with_signs
-    from fewbench.report.query import by_label, find_label, own_files
-
-    baseline = find_label(against, by_label(records), str(store.root))
-    labels = Labels(data, own_files(tasks or ()))
-    tests = signed_tests(baseline, records, store, labels, resamples)
-    for name, why in tests.left_out.items():
-        note(f"{name} is not compared: {why}")
-    return with_signs(cells, tests), [tests.note]
 
 
 def _add_scores(

@@ -11,6 +11,8 @@ import typer
 
 from fewbench.cli.options import (
     OUTPUT,
+    RUNS,
+    DataOption,
     FormatOption,
     JsonOption,
     KOption,
@@ -32,12 +34,15 @@ from fewbench.cli.out import (
     print_grids,
     print_json,
 )
+from fewbench.cli.signs import TableLook
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.report.paper.significance import SignedTests
     from fewbench.report.published import Published
     from fewbench.report.tables import beyond
     from fewbench.report.tables.blocks import CostsOf
+    from fewbench.report.tables.grid import Grid
     from fewbench.report.tables.order import Order
     from fewbench.report.tables.table import Explain
     from fewbench.report.today import Today
@@ -53,7 +58,8 @@ FLAT = ("json", "csv")
 class Shown(NamedTuple):
     """Settings of tables: today's declarations, published numbers, the median, roles and costs.
 
-    `teachers` are the keys of runs whose rows are marked, `costs` gives those of a run.
+    `teachers` are the keys of runs whose rows are marked, `costs` gives those of a run, `signs` are
+    those of tests behind the cells. With `in_float`, a LaTeX table is a float.
     """
 
     today: Today
@@ -62,6 +68,8 @@ class Shown(NamedTuple):
     median: bool = False
     teachers: frozenset[str] = frozenset()
     costs: CostsOf | None = None
+    signs: SignedTests | None = None
+    in_float: bool = False
 
 
 def table(
@@ -128,14 +136,30 @@ def table(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="NAMES", help="what to compare with", rich_help_panel=RUNS
+        ),
+    ] = None,
+    in_float: Annotated[
+        bool,
+        typer.Option(
+            "--float",
+            help="with --format latex: a float with caption, label and notes, as bench paper has",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     published: PublishedOption = False,
+    data: DataOption = None,
     results: ResultsOption = Path("results"),
     form: FormatOption = "terminal",
     json: JsonOption = False,
 ) -> None:
     """Show stored runs: a row per method and a column per task, or what --rows and --columns say.
 
-    Methods, tasks and K that are named stand in the order in which they are named.
+    Methods, tasks and K that are named stand in the order in which they are named. With --against
+    METHOD, cells that differ from it significantly are marked, by the tests of bench compare.
     """
     from fewbench.report.foreign.rows import numbers_beside
     from fewbench.report.query import models_apart, of_methods, own_files, who_takes_what
@@ -145,9 +169,11 @@ def table(
     from fewbench.store.store import Store
 
     form = chosen_format(form, json=json)
+    look = TableLook(against, in_float)
+    look.check(form, FLAT, measures)
     store = Store(results)
     gc.disable()  # collecting takes a third of the time that ten thousand records need
-    stored = models_apart(store.summaries())
+    stored = models_apart(look.stored(store))
     down, down_order = read_axes("--rows", rows.split(","), stored)
     across, across_order = read_axes("--columns", columns.split(","), stored)
     check_axes(down, across)
@@ -166,7 +192,9 @@ def table(
         printed = numbers_beside(results) if published else ()
         shown = Shown(today, who_takes_what(own_files(tasks)), printed, median)
         seen, shown = extras.add(records, stored, store, shown)
+        tests = look.tests(records, store, data, tasks)
         order = {**_order(methods, tasks, k), **named}
+        shown = shown._replace(signs=tests, in_float=in_float)
         print_tables(seen, form, down, across, shown=shown, order=order)
     if unknown := today.unknown_tasks(records):
         names = ", ".join(unknown)
@@ -264,6 +292,7 @@ def print_tables(
 ) -> None:
     """Print the tables of some records on stdout, published numbers beside them."""
     from fewbench.registry.protocols import ddofs
+    from fewbench.report.paper.significance import with_signs
     from fewbench.report.query import code_of, who_takes_what
     from fewbench.report.tables.beside import published_entries, published_rows
     from fewbench.report.tables.blocks import build, no_costs, to_rows
@@ -289,6 +318,7 @@ def print_tables(
         print_json(flat) if form == "json" else print_csv(flat)
     elif blocks:
         cells = [*entries(blocks), *published_entries(blocks, shown.published)]
+        cells = with_signs(cells, shown.signs) if shown.signs else cells
         tables = grids(
             cells,
             rows,
@@ -298,7 +328,23 @@ def print_tables(
             takes=shown.takes,
             order=order or {},
         )
-        print_grids(tables, form)
+        _print_grids(tables, form, records, shown)
+
+
+def _print_grids(
+    tables: Sequence[Grid], form: str, records: Iterable[Record], shown: Shown
+) -> None:
+    """Print tables with the note on their signs, as floats of a paper if they are wanted so."""
+    from fewbench.report.paper.study import Study
+
+    notes = [shown.signs.note] if shown.signs else []
+    if not shown.in_float:
+        print_grids([grid._replace(notes=[*grid.notes, *notes]) for grid in tables], form)
+        return
+    study = Study(protocols=frozenset(record.run.protocol for record in records))
+    for grid in tables:
+        study.add_table(grid, title="Test scores", notes=notes)
+    print("\n".join(data.decode() for data in study.files.values()), end="")
 
 
 def print_measures(

@@ -57,6 +57,41 @@ def test_rows_have_one_order_for_all_k(add, store):
     assert one_order(cells)["method"] == ["ft", "prompt-ft"]  # by hand: about 0.7 and 0.8
 
 
+def test_a_table_has_the_signs_and_is_a_float(add, store, bench):
+    for seed in SEEDS:
+        add("ft", seed, 0.6), add("prompt-ft", seed, 0.9, 1)
+    asked = ("table", "--results", store.root, "--against", "ft")
+    shown = bench(*asked, "--format", "markdown")
+    assert shown.returncode == 0, shown.stderr
+    assert "▲" in shown.stdout and "significantly above ft" in shown.stdout
+    tex = bench(*asked, "--format", "latex", "--float").stdout
+    for part in (
+        r"\begin{table}[t]",
+        r"\caption{Test scores: K=16",
+        r"\label{tab:test-scores-k-16",
+    ):
+        assert part in tex, part
+    assert tex.count(r"\blacktriangle") == 2 and tex.endswith("\\end{table}\n")
+    plain = bench("table", "--results", store.root, "--format", "latex").stdout
+    assert "\\begin{table}" not in plain and "blacktriangle" not in plain
+
+
+@pytest.mark.parametrize(
+    "words, problem",
+    [
+        (("--float",), "--float is of LaTeX"),
+        (("--against", "ft", "--json"), "json lists cells without marks"),
+        (("--against", "ft", "--with", "cost"), "have no --against"),
+        (("--against", "gone"), "no stored run"),
+    ],
+)
+def test_what_a_table_cannot_show_is_refused(add, store, bench, words, problem):
+    add("ft", 13, 0.6)
+    done = bench("table", "--results", store.root, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert problem in done.stderr
+
+
 def test_the_command_writes_a_folder(add, store, bench, tmp_path):
     for seed in SEEDS:
         for k in (4, 16):

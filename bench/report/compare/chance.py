@@ -42,7 +42,7 @@ def _at_chance(scores: _Scores) -> set[str]:
         values = list(seeds.values())
         if floor is not None and len(values) >= FEWEST_SEEDS and max(values) > min(values):
             ps[question.task.task].append(_p_above(values, floor))
-    return {task for task, each in ps.items() if not any(p < LEVEL for p in holm(each))}
+    return {task for task, each in ps.items() if min(holm(each), default=1.0) >= LEVEL}
 
 
 def _p_above(values: Sequence[float], floor: float) -> float:

@@ -136,9 +136,9 @@ class Panels:
 
     def at_chance(self, block: Block, student: str = "") -> list[TaskCell]:
         """Return a block's tasks that are at chance for a student, or for all that it has."""
-        students = {student} if student else {row.student for row in block.rows if row.student}
-        names = self._chance.of(students)
-        return [column for column in block.columns if column.task in names]
+        names = self._chance.of([student] if student else _students(block.rows))
+        trained = {column for row, column in block.cells if row.student}
+        return [c for c in block.columns if c.task in names and c in trained]
 
     def chance_columns(self, block: Block, student: str = "") -> list[int]:
         """Return the numbers of a block's columns that are at chance."""
@@ -175,14 +175,12 @@ class Panels:
 
         Tasks at chance stand apart: they are in no mean, and nobody needs them to be ranked.
         """
-        students = sorted({row.student for row in sound if row.student})
         seen: list[tuple[list[TableRow], list[TaskCell]]] = []
-        for student in ["", *students]:
+        for student in ["", *_students(sound)]:
             chance = self.at_chance(block, student)
             above = [task for task in tasks if task not in chance]
-            complete = [row for row in block.rows if above and {*above} <= sound.get(row, set())]
-            models = (row for row in complete if row.student and student in ("", row.student))
-            heads = self._heads(models)
+            complete = _complete(block, above, sound)
+            heads = self._heads(_of_student(complete, student))
             if heads and (heads, above) not in seen:
                 seen.append((heads, above))
                 baselines = [row for row in complete if not row.student]
@@ -240,6 +238,22 @@ class Panels:
 
     def _row(self, of: PanelTasks, row: TableRow) -> int:
         return self._numbers.of(of.place(row)).row
+
+
+def _students(rows: Iterable[TableRow]) -> list[str]:
+    return sorted({row.student for row in rows if row.student})
+
+
+def _complete(
+    block: Block, tasks: Sequence[TaskCell], sound: Mapping[TableRow, set[TaskCell]]
+) -> list[TableRow]:
+    """Return the rows of a block that have all of some tasks; none if there are no tasks."""
+    return [row for row in block.rows if tasks and {*tasks} <= sound.get(row, set())]
+
+
+def _of_student(rows: Iterable[TableRow], student: str) -> list[TableRow]:
+    """Return the rows of a student, or those of any if it has no name."""
+    return [row for row in rows if row.student and student in ("", row.student)]
 
 
 def _test_of_ranks(ranked: Ranked) -> tuple[float | None, int, float | None]:
