@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAKE = "python scripts/masking_rates.py --corpus … --work …"
-BARS = "#c9c9c9"
+BARS, GREY = "#c9c9c9", "#6b6b6b"
 COMMON = "common"
 """The kind of the words of Figure 7.5."""
 
@@ -73,7 +73,8 @@ def _draw_frequencies(axes: Axes, words: Sequence[Json]) -> Artist:
     behind = axes.twinx()
     shares = [100 * word["share"] for word in words]
     behind.bar(range(len(words)), shares, color=BARS, width=0.7)
-    behind.set_ylabel("of all tokens (%)")
+    behind.set_ylabel("frequency (% of all tokens)", color=GREY)
+    behind.tick_params(axis="y", colors=GREY)
     behind.grid(False)
     axes.set_zorder(behind.get_zorder() + 1)
     axes.patch.set_visible(False)

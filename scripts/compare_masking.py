@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fewbench.data.facts import read_facts
+from fewbench.data.fact_files import read_facts
 from fewbench.data.task_file import load_file
 from fewbench.errors import BenchError
 from fewbench.io.atomic import write_whole

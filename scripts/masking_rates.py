@@ -26,6 +26,8 @@ from fewbench.pretrain.word_rates import known_words, overall_rates, word_rates
 from fewbench.registry.pretrained import find_model
 
 STRATEGIES = ("random", "pmi", "informask")
+LEAST = 10
+"""Occurrences below which a word's rate says nothing."""
 COMMON = "the of and in to a is was for on as by with he that at from it his an were are which be this".split()
 PARTS = "airways kong angeles states kingdom".split()
 ALONE = "colorado nairobi london shakespeare einstein".split()
@@ -65,9 +67,12 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     strategies = {name: build(name, corpus, vocabulary, seed=args.seed) for name in STRATEGIES}
     groups = {"common": COMMON, "part of a name": PARTS, "name": ALONE}
     kind = {word: group for group, words in groups.items() for word in words}
-    known = known_words(list(kind), tokenizer.get_vocab(), corpus)
+    known = known_words(list(kind), tokenizer.get_vocab(), corpus, least=LEAST)
     for word in sorted(set(kind) - set(known)):
-        print(f"left out: '{word}' is no single token here", file=sys.stderr)
+        print(
+            f"left out: '{word}' is no single token or stands here less than {LEAST} times",
+            file=sys.stderr,
+        )
     asked = dict(sequences=args.sequences, draws=args.draws, seed=args.seed)
     rates = word_rates(corpus, known, strategies, **asked)
     overall = overall_rates(corpus, vocabulary.special, strategies, rows=2000, seed=args.seed)

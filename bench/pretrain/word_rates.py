@@ -20,7 +20,8 @@ AT_ONCE = 256
 class WordRate(NamedTuple):
     """A word's share of the corpus' tokens, and the share of its occurrences that are masked.
 
-    `rates` are by strategy, over the `seen` occurrences in the sequences that were masked.
+    `rates` are by strategy, over the `seen` occurrences in the sequences that were masked, each as
+    often as it was drawn anew.
     """
 
     word: str
@@ -103,7 +104,17 @@ def overall_rates(
     }
 
 
-def known_words(words: Sequence[str], vocabulary: Mapping[str, int], corpus: Ids) -> dict[str, int]:
-    """Return the token ids of those words that are one token and stand in the corpus."""
-    present = set(np.unique(np.asarray(corpus)).tolist())
-    return {word: vocabulary[word] for word in words if vocabulary.get(word) in present}
+def known_words(
+    words: Sequence[str], vocabulary: Mapping[str, int], corpus: Ids, *, least: int = 1
+) -> dict[str, int]:
+    """Return the token ids of those words that are one token and stand often enough in the corpus.
+
+    Args:
+        words: as they are written.
+        vocabulary: the ids of tokens.
+        corpus: [N, L].
+        least: how often a word must stand there.
+    """
+    tokens = {word: vocabulary[word] for word in words if word in vocabulary}
+    counts = np.bincount(np.asarray(corpus).ravel(), minlength=max(tokens.values(), default=0) + 1)
+    return {word: token for word, token in tokens.items() if counts[token] >= least}

@@ -41,3 +41,4 @@ def test_a_word_s_rate_is_counted_where_it_stands():
     overall = overall_rates(corpus, special, strategies, rows=4, seed=0)
     assert overall == {"first": pytest.approx(0.5), "none": 0.0}
     assert known_words(["a", "c", "z"], {"a": 3, "c": 2}, corpus) == {"a": 3}
+    assert known_words(["a", "b"], {"a": 3, "b": 6}, corpus, least=4) == {"b": 6}
