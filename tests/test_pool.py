@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fewbench.data.pool import Pool
+from fewbench.data.pool import UnlabeledPool
 from fewbench.data.reader import read_rows
 from fewbench.data.split import make_split
 from fewbench.data.task_file import declared
@@ -23,7 +23,7 @@ def rows():
 def test_it_is_what_make_split_gives(rows):
     task = declared(task_files([])).tasks["demo-sentiment"]
     split = make_split(task, rows, 4, 13)
-    pool = Pool(rows, split)
+    pool = UnlabeledPool(rows, split)
     assert len(pool) == len(split.unlabeled) == len(rows.train) - 16
     assert "rows" not in vars(pool)  # to count them makes none
     assert tuple(pool) == split.unlabeled and pool[0] == split.unlabeled[0]

@@ -17,10 +17,10 @@ from fewbench.types import Example, Rows, Split
 
 def with_pool(split: Split, rows: Rows) -> Split:
     """Return a split with its pool, which a worker gets as a tuple (`Job.sent`)."""
-    return replace(split, unlabeled=cast("tuple[Example, ...]", Pool(rows, split)))
+    return replace(split, unlabeled=cast("tuple[Example, ...]", UnlabeledPool(rows, split)))
 
 
-class Pool(Sequence[Example]):
+class UnlabeledPool(Sequence[Example]):
     """The unlabelled rows of a split, as `make_split` would give them.
 
     Args:
