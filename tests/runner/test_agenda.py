@@ -151,8 +151,11 @@ def test_a_killed_work_is_tried_again_last_and_alone(store, two, job):
 
 
 def test_no_barrier_between_teachers_and_students(store, job, log):
-    """The student of the quick teacher runs while the slow teacher does."""
-    slow = job("slow", "time.sleep(2)")
+    """The student of the quick teacher runs while the slow teacher does, which waits for it."""
+    waits = (
+        f"while time.time() < end and 'student' not in open({str(log)!r}).read(): time.sleep(.05)"
+    )
+    slow = job("slow", f"end = time.time() + 60\n    {waits}\n    time.sleep(1)")
     quick = job("quick")
     student = replace(job("student"), teacher=quick)
     heard = []
