@@ -58,14 +58,13 @@ def papers_page(uses: Sequence[PaperUse], site: str) -> bytes:
         methods = (link(name, f"../{method_path(name)}") for name in use.methods)
         rows.append(
             (
-                link(use.paper.reference, f"{use.paper.key}.html"),
-                use.paper.title,
+                _name(use),
                 joined(methods, ", ") or "–",
                 joined(map(code, use.tasks), ", ") or "–",
                 ", ".join(planned.table.table for planned in use.tables) or "–",
             )
         )
-    header = ("paper", "title", "methods", "tasks", "printed tables")
+    header = ("paper", "methods", "tasks", "printed tables")
     intro = "The papers that methods, tasks and published numbers here are of."
     return page(
         "papers/index.html",
@@ -74,6 +73,14 @@ def papers_page(uses: Sequence[PaperUse], site: str) -> bytes:
         tag("p", intro, class_="lead"),
         table("All papers", header, rows),
     )
+
+
+def _name(use: PaperUse) -> Markup:
+    """Return a link to a paper's page, with its title where the link says less."""
+    paper = use.paper
+    name = link(paper.reference, f"{paper.key}.html")
+    is_whole = paper.reference.startswith(paper.title)
+    return name if is_whole else joined([name, tag("small", paper.title)])
 
 
 def contents_page(
