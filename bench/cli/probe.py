@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as encoder
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,11 +23,11 @@ from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.data.facts import FactSet
-    from fewbench.measure.fact_examples import FactAnswer
+    from fewbench.measure.fact_examples import AskedFact, FactAnswer
     from fewbench.measure.fact_probe import ProbeResult
     from fewbench.measure.fact_scores import Recall, Recalls
     from fewbench.nn.load import Pretrained
-    from fewbench.types import Json, ModelRef
+    from fewbench.types import ModelRef
 
 MARK = "*"
 LIKELIEST = 3
@@ -97,7 +97,10 @@ def probe(
     results = dict(zip(_names(refs), _probe_all(refs, loaded, facts, place), strict=True))
     common = _common(results)
     shown = _answers(loaded, results, answers)
-    report = _report(facts, refs, results, common) | {"device": place, "examples": shown}
+    report = _report(facts, refs, results, common) | {
+        "device": place,
+        "examples": [example.to_json() for example in shown],
+    }
     if out is not None:
         _write(out, encoder.dumps(report, indent=1, ensure_ascii=False) + "\n")
     if json:
@@ -139,46 +142,25 @@ def _probe_all(
 
 def _answers(
     loaded: Sequence[Pretrained], results: dict[str, ProbeResult], count: int
-) -> list[Json]:
-    """Return some facts that all models were scored on, with each model's likeliest answers."""
-    from fewbench.measure.fact_examples import drawn_facts, likeliest
+) -> list[AskedFact]:
+    from fewbench.measure.fact_examples import asked_facts
 
     if not count:
         return []
-    every = list(results.values())
-    numbers = drawn_facts(every, count)
-    facts = every[0].questions.facts
-    texts = list(facts.texts("[MASK]"))
-    shown: list[Json] = [
-        {
-            "relation": facts.facts[number].relation,
-            "text": texts[number],
-            "object": facts.facts[number].object,
-            "answers": {},
-        }
-        for number in numbers
-    ]
-    for (model, tokenizer), (name, result) in zip(loaded, results.items(), strict=True):
-        found = likeliest(model, tokenizer, result, numbers, LIKELIEST)
-        for example, answers in zip(shown, found, strict=True):
-            example["answers"][name] = _plain_answers(answers)
-    return shown
+    models = dict(zip(results, loaded, strict=True))
+    return asked_facts(models, results, count, LIKELIEST)
 
 
-def _plain_answers(answers: Sequence[FactAnswer]) -> list[Json]:
-    return [answer._asdict() | {"probability": round(answer.probability, 6)} for answer in answers]
-
-
-def _show_examples(examples: Sequence[Json]) -> None:
+def _show_examples(examples: Sequence[AskedFact]) -> None:
     """Print facts, and below each the models' answers with their probabilities."""
     for example in examples:
-        say_wrapped(f"{example['text']} [{example['object']}]")
-        for name, answers in example["answers"].items():
-            listed = (
-                f"{answer['token']} {answer['probability']:.2f}{' (right)' * answer['is_right']}"
-                for answer in answers
-            )
-            say_wrapped(f"{name}: {', '.join(listed)}")
+        say_wrapped(f"{example.text} [{example.object}]")
+        for name, answers in example.answers.items():
+            say_wrapped(f"{name}: {', '.join(map(_shown, answers))}")
+
+
+def _shown(answer: FactAnswer) -> str:
+    return f"{answer.token} {answer.probability:.2f}{' (right)' * answer.is_right}"
 
 
 def _common(results: dict[str, ProbeResult]) -> dict[str, Recalls] | None:
@@ -199,7 +181,7 @@ def _report(
     refs: Sequence[ModelRef],
     results: dict[str, ProbeResult],
     common: dict[str, Recalls] | None,
-) -> Json:
+) -> dict[str, Any]:
     """Build the report; figures are rounded and times stand apart, so that reports compare."""
     return {
         "task": facts.name,
@@ -226,7 +208,7 @@ def _report(
     }
 
 
-def _plain(facts: FactSet, recalls: Recalls) -> Json:
+def _plain(facts: FactSet, recalls: Recalls) -> dict[str, Any]:
     return {
         "macro": _figures(recalls.macro) | {"relations": recalls.averaged},
         "micro": _figures(recalls.micro),
@@ -243,7 +225,7 @@ def _plain(facts: FactSet, recalls: Recalls) -> Json:
     }
 
 
-def _figures(recall: Recall) -> Json:
+def _figures(recall: Recall) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {

@@ -5,7 +5,7 @@ Axes: S texts, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,8 @@ import torch
 from torch import nn
 
 from fewbench.measure.fact_probe import ProbeResult, mask_scores
+from fewbench.nn.load import Pretrained
+from fewbench.types import Json
 
 
 class FactAnswer(NamedTuple):
@@ -21,6 +23,50 @@ class FactAnswer(NamedTuple):
     token: str
     probability: float
     is_right: bool
+
+
+class AskedFact(NamedTuple):
+    """A fact as a question, and each model's likeliest answers by the model's name."""
+
+    relation: str
+    text: str
+    object: str
+    answers: dict[str, list[FactAnswer]]
+
+    def to_json(self) -> Json:
+        """Return it as JSON, probabilities rounded."""
+        answers = {name: [*map(_plain, found)] for name, found in self.answers.items()}
+        return {**self._asdict(), "answers": answers}
+
+
+def _plain(answer: FactAnswer) -> Json:
+    return answer._asdict() | {"probability": round(answer.probability, 6)}
+
+
+def asked_facts(
+    models: Mapping[str, Pretrained], results: Mapping[str, ProbeResult], count: int, most: int
+) -> list[AskedFact]:
+    """Return some facts that all models were scored on, with each model's likeliest answers.
+
+    Args:
+        models: by name.
+        results: of their probes.
+        count: facts.
+        most: answers of each model.
+    """
+    every = list(results.values())
+    numbers = drawn_facts(every, count)
+    facts = every[0].questions.facts
+    texts = list(facts.texts("[MASK]"))
+    by_model = {
+        name: likeliest(*models[name], result, numbers, most) for name, result in results.items()
+    }
+    asked = []
+    for row, number in enumerate(numbers):
+        fact = facts.facts[number]
+        answers = {name: found[row] for name, found in by_model.items()}
+        asked.append(AskedFact(fact.relation, texts[number], fact.object, answers))
+    return asked
 
 
 def drawn_facts(results: Sequence[ProbeResult], count: int, seed: int = 0) -> list[int]:

@@ -1,4 +1,4 @@
-"""The rates at which words are masked, by masking strategy: thesis Figures 7.5 and 7.7.
+"""Masking rates of words, by masking strategy: thesis Figures 7.5 and 7.7.
 
 Axes: N sequences of a corpus, L places, V token ids.
 """
