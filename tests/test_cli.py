@@ -156,18 +156,18 @@ def test_a_failing_method_is_a_record_and_the_others_go_on(run, bench, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "method", "said"),
     [
-        ("max_length = 32", "max_length = 500", "holds 160"),
-        ('"great"', '"unbelievable"', "pieces"),
-        ('"great"', '"Terrible"', "share"),
+        ("max_length = 32", "max_length = 500", "zero-shot", "holds 160"),
+        ('"great"', '"unbelievable"', "in-context", "tokens with this tokenizer"),
+        ('"great"', '"Terrible"', "zero-shot", "share"),
     ],
 )
 def test_what_does_not_fit_the_model_stops_the_plan_before_it_runs(
-    run, task, tmp_path, old, new, said
+    run, task, tmp_path, old, new, method, said
 ):
     task.write_text(TASK.replace(old, new))
-    done = run("majority,zero-shot")
+    done = run(f"majority,{method}")
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
     assert not list((tmp_path / "results").rglob("*.json"))
 

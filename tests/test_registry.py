@@ -42,7 +42,7 @@ def test_what_is_read_from_a_source():
     assert info.file.name == "prompt_ft.py"
     assert info.summary.startswith("Prompt-based fine-tuning")
     assert "Gao" in info.paper
-    assert info.needs == ("student", "words")
+    assert info.needs == ("student", "words", "long-words")
     assert info.settings == {"lr": 1e-5, "batch_size": 8}
     assert info.annotations == {"lr": "Positive", "batch_size": "Count"}
     assert info.search == ("lr", "batch_size")

@@ -137,6 +137,12 @@ def check_words(task: Task, words: Sequence[Word]) -> None:
     for word in words:
         if word.chinese:
             continue
+        if word.unknown:
+            raise BenchError(
+                f"this tokenizer lacks a piece of the label word '{word.word}'",
+                where=where,
+                fix="another word, or --student MODEL whose vocabulary has its pieces",
+            )
         if not word.fits:
             raise BenchError(
                 f"the label word '{word.word}' is {len(word.pieces)} pieces with this tokenizer: "

@@ -152,7 +152,8 @@ def words_model(backbone: Backbone, task: Task) -> PromptModel:
     Raises:
         BenchError: label words or a template that the model cannot read, or no language head.
     """
-    if all(len(ids) == 1 for ids in chain.from_iterable(_pieces(task, backbone.tokenizer))):
+    words = word_tokens(task, backbone.tokenizer)
+    if all(len(ids) == 1 for ids in chain.from_iterable(words)):
         return prompt_model(backbone, task)
     backbone.check_head()
     reader = view_of(backbone.ref).prompt

@@ -245,10 +245,10 @@ class TestCheck:
             check_forms(toy_task(kind), backbone, tokens, **(PLAIN | settings))
 
     def test_a_model_without_the_words(self, backbone):
-        with pytest.raises(BenchError, match="the label word '差' is") as caught:
+        with pytest.raises(BenchError, match="lacks a piece of the label word '差'") as caught:
             check_forms(toy_task("single"), backbone, 9, **(PLAIN | {"chinese": True}))
         assert "the form that prompts are pre-trained in [ppt-single]" in str(caught.value)
-        assert "a model whose vocabulary has this one" in caught.value.fix
+        assert "a model whose vocabulary has its pieces" in caught.value.fix
 
     def test_a_unified_prompt_behind_another_form(self, backbone):
         with pytest.raises(

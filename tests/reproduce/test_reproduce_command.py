@@ -232,7 +232,7 @@ def test_tables_are_listed_with_what_can_be_made_of_them(tmp_path):
     done = bench("reproduce", "--json", "--results", tmp_path)  # the project's, as it has none
     rows = json.loads(done.stdout)
     assert {"paper": "smash", "table": "1", "cells": 24, "here": 24}.items() <= rows[7].items()
-    assert len(rows) == 26
+    assert len(rows) == 27
     some = bench("reproduce", "smash", "--results", tmp_path)
     assert "SMASH and baselines" in some.stdout and "thesis" not in some.stdout
     assert published_folder(tmp_path) == published_folder(tmp_path / "nowhere")

@@ -33,7 +33,7 @@ label = "label"
 @pytest.mark.parametrize(
     ("word", "more", "problem"),
     [
-        ("xylophonist", ("--methods", "prompt-ft"), "label word"),
+        ("xylophonist", ("--methods", "in-context"), "label word"),
         ("terrible", ("--methods", "in-context:demonstrations=1"), "fewer than the 2 classes"),
         ("terrible", ("--methods", "truncate:layers=99"), "layers"),
         ("terrible", ("--methods", "ft", "--device", "tpu"), "device"),

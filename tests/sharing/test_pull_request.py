@@ -69,7 +69,12 @@ def steps():
 
 
 def test_workflows_name_commands_and_files_that_there_are(bench):
-    assert [file.stem for file in WORKFLOWS] == ["board", "results-check", "results-comment"]
+    assert [file.stem for file in WORKFLOWS] == [
+        "board",
+        "docs",
+        "results-check",
+        "results-comment",
+    ]
     for file, content, step in steps():
         assert content["permissions"], file
         assert "pull_request_target" not in content[True]

@@ -1,4 +1,4 @@
-"""The JSON Schema of a record is that of its declaration, and all records fit it."""
+"""The JSON Schema of a record is that of its declaration, and all records fit it as they are read today."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stored import a_record
 
 from fewbench.store import paths
 from fewbench.store.parts import Environment, RunTiming
-from fewbench.store.record import SCHEMA, to_json
+from fewbench.store.record import from_json, to_json
 from fewbench.store.record_schema import record_schema
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -30,13 +30,11 @@ def test_the_document_is_what_the_command_prints(bench):
 
 
 def test_committed_records_fit(checker):
-    checked = 0
-    for file in paths.record_files(PROJECT / "results" / "runs", print)[::7]:
-        payload = json.loads(file.read_text("utf-8"))
-        if payload["schema"] == SCHEMA:
-            assert [error.message for error in checker.iter_errors(payload)] == [], file
-            checked += 1
-    assert checked > 100 or not (PROJECT / "results" / "runs").is_dir()
+    files = paths.record_files(PROJECT / "results" / "runs", print)
+    for file in files[::7]:
+        payload = json.loads(to_json(from_json(file.read_text("utf-8"), str(file))))
+        assert [error.message for error in checker.iter_errors(payload)] == [], file
+    assert len(files) > 1000 or not (PROJECT / "results" / "runs").is_dir()
 
 
 def test_date_and_submitter_fit_and_a_wrong_type_does_not(checker):
