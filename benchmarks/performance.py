@@ -24,7 +24,7 @@ PAGE = HERE.parent / "docs" / "performance.md"
 
 BENCHMARKS: dict[str, str] = {
     "A trial of prompt-ft, beside the Trainer": "prompt_ft_trial.py --updates 20 --rounds 3",
-    "Scoring a test set, beside a plain loop": "test_scoring.py --rounds 3",
+    "Scoring a test set, beside a plain loop": "test_scoring.py --rounds 3 --sentences 500",
     "bfloat16, beside single precision": "arithmetic.py --rounds 3 --lengths 24",
     "int8, fewer heads and layers, exits": "speedups.py --hidden 256 --rounds 3",
     "The packed view, beside the library's": "views.py --updates 10 --rounds 3",
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="FILE", help="only these, as startup.py")
     parser.add_argument("--out", type=Path, default=PAGE, help="(default: %(default)s)")
     parser.add_argument(
-        "--patience", type=float, default=180, help="seconds that each may take (default: 180)"
+        "--patience", type=float, default=400, help="seconds that each may take (default: 400)"
     )
     arguments = parser.parse_args()
     parts = [heading()]
