@@ -34,6 +34,7 @@ from fewbench.report.tables.beside import published_entries, published_rows
 from fewbench.report.tables.blocks import Block, Scores, TableRow
 from fewbench.report.tables.entry import entries
 from fewbench.report.tables.pivot import grids
+from fewbench.store import paths
 from fewbench.store.cell import Entrant, TaskCell, Terms, label
 
 FOLDER = PROJECT / "results" / "published"
@@ -76,6 +77,13 @@ def test_the_readme_says_how_each_file_was_checked():
     for file in FOLDER.glob("*.csv"):
         lines = len(file.read_text("utf-8").splitlines()) - 1
         assert re.search(rf"^\| `{re.escape(file.name)}` \| {lines} \| \S", text, re.M), file.name
+
+
+def test_the_projects_readme_counts_what_there_is():
+    text = (PROJECT / "README.md").read_text("utf-8")
+    records = paths.record_files(PROJECT / "results" / "runs", print)
+    assert f" {len(NUMBERS):,} printed numbers" in text
+    assert f"{len(records)} runs, " in text
 
 
 def test_tasks_sources_prompts_metrics_and_protocols_are_known():

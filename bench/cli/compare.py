@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewbench.cli.options import (
-    HOW,
     OUTPUT,
     RUNS,
     DataOption,
@@ -26,6 +25,7 @@ from fewbench.cli.options import (
     wanted_runs,
 )
 from fewbench.cli.out import chosen_format, note, print_csv, print_grids, print_json
+from fewbench.cli.paired_options import RESAMPLES, RequiredAgainstOption, ResamplesOption
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -44,12 +44,7 @@ def compare(
             metavar="METHOD", help="a stored method, or a folder of results with one method"
         ),
     ],
-    against: Annotated[
-        str,
-        typer.Option(
-            "--against", metavar="NAMES", help="what to compare with", rich_help_panel=RUNS
-        ),
-    ],
+    against: RequiredAgainstOption,
     tasks: TasksOption = None,
     k: KOption = None,
     seeds: SeedsOption = None,
@@ -64,16 +59,7 @@ def compare(
             rich_help_panel=RUNS,
         ),
     ] = False,
-    resamples: Annotated[
-        int,
-        typer.Option(
-            "--resamples",
-            min=100,
-            metavar="N",
-            help="resamples of the bootstrap and of permutations",
-            rich_help_panel=HOW,
-        ),
-    ] = 5000,
+    resamples: ResamplesOption = RESAMPLES,
     figure: Annotated[
         Path | None,
         typer.Option(

@@ -10,7 +10,6 @@ import typer
 
 from fewbench.cli.options import (
     HOW,
-    RUNS,
     BackboneOption,
     DataOption,
     DeviceOption,
@@ -24,6 +23,7 @@ from fewbench.cli.options import (
     locations,
 )
 from fewbench.cli.out import note, print_json, print_list
+from fewbench.cli.paired_options import AgainstOption
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -37,12 +37,7 @@ if TYPE_CHECKING:
 
 def cost(
     runs: RunsArgument,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against", metavar="NAMES", help="what to compare with", rich_help_panel=RUNS
-        ),
-    ] = None,
+    against: AgainstOption = None,
     data: DataOption = None,
     model: BackboneOption = None,
     tasks: TasksOption = None,

@@ -202,7 +202,7 @@ DtypeOption = Annotated[
     typer.Option(
         "--dtype",
         metavar="NAME",
-        help="what linear layers multiply in: float32 or bfloat16",
+        help="float32 or bfloat16: what layers multiply in; a GPU trains in bfloat16",
         rich_help_panel=RUNS,
     ),
 ]

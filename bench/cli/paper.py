@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewbench.cli.options import (
-    HOW,
     OUTPUT,
-    RUNS,
     DataOption,
     KOption,
     MethodsOption,
@@ -26,7 +24,8 @@ from fewbench.cli.options import (
     wanted_runs,
 )
 from fewbench.cli.out import absolute, note
-from fewbench.cli.signs import RESAMPLES, signs
+from fewbench.cli.paired_options import RESAMPLES, AgainstOption, ResamplesOption
+from fewbench.cli.signs import signs
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -94,22 +93,8 @@ def paper(
             rich_help_panel=OUTPUT,
         ),
     ] = "task",
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against", metavar="NAMES", help="what to compare with", rich_help_panel=RUNS
-        ),
-    ] = None,
-    resamples: Annotated[
-        int,
-        typer.Option(
-            "--resamples",
-            min=100,
-            metavar="N",
-            help="resamples of the bootstrap and of permutations",
-            rich_help_panel=HOW,
-        ),
-    ] = RESAMPLES,
+    against: AgainstOption = None,
+    resamples: ResamplesOption = RESAMPLES,
     siunitx: Annotated[
         bool,
         typer.Option(

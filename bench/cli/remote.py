@@ -6,7 +6,6 @@ import contextlib
 import os
 import shlex
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -140,7 +139,8 @@ def carry_out_remotely(
     crew = send(partial(carry_out_order, order), asked, store.root)
     note(f"{crew.title} for {len(todo)} runs; records go to {store.runs}")
     if asked.detach:
-        note(f"left alone; to watch them: {shlex.join(['bench', 'status', *_place(store)])}")
+        watch = shlex.join(["bench", "status", "--results", str(store.root)])
+        note(f"left alone; to watch them: {watch}")
         return False
     try:
         with terminable():
@@ -148,10 +148,6 @@ def carry_out_remotely(
     except KeyboardInterrupt:
         note(f"cancelled: {crew.title}")
         raise
-
-
-def _place(store: Store) -> list[str]:
-    return ["--results", str(store.root)]
 
 
 def _follow(
@@ -177,5 +173,5 @@ def _follow(
 
 
 def _say_states(title: str, states: Mapping[str, int]) -> None:
-    counts = [f"{count} {state}" for state, count in sorted(Counter(states).items())]
+    counts = [f"{count} {state}" for state, count in sorted(states.items())]
     note(f"{title.partition(',')[0]}: {', '.join(counts) or 'all workers have ended'}")

@@ -306,7 +306,7 @@ def terminable() -> Iterator[None]:
 
 def _show_results(plan: Plan, store: Store, *, is_first_look: bool, json: bool) -> None:
     from fewbench.cli import first_look
-    from fewbench.cli.table import print_tables
+    from fewbench.cli.table_print import print_tables
 
     records = [record for job in plan.jobs if (record := store.get(job.run)) is not None]
     if is_first_look and not json:

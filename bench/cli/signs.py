@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fewbench.cli.out import note
+from fewbench.cli.paired_options import RESAMPLES
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.report.paper.significance import SignedTests
     from fewbench.store.record import Record
     from fewbench.store.store import Store
-
-RESAMPLES = 5000
-"""Of the bootstrap and of permutations, unless said otherwise."""
 
 
 def signs(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import metadata
+from itertools import chain
 
-from fewbench.registry.papers import Paper, entry, papers_in
+from fewbench.registry.papers import Paper, PaperGroup, entry, papers_in
 from fewbench.registry.settings import choose_methods
 from fewbench.registry.tasks import choose_tasks
 
@@ -32,9 +33,10 @@ def of_methods(requests: Sequence[str]) -> tuple[list[Paper], list[str]]:
     Raises:
         BenchError: an unknown method, or a setting that it lacks.
     """
-    infos = [step for chosen in choose_methods(requests) for step in chosen.method.sources.values()]
-    cited = [paper for info in infos for paper in papers_in(info.paper)]
-    return cited, [info.name for info in infos if not papers_in(info.paper)]
+    citations: dict[str, str] = {}
+    for chosen in choose_methods(requests):
+        citations |= {step.name: step.paper for step in chosen.method.sources.values()}
+    return _cited(citations, "methods")
 
 
 def of_tasks(names: Sequence[str]) -> tuple[list[Paper], list[str]]:
@@ -43,6 +45,11 @@ def of_tasks(names: Sequence[str]) -> tuple[list[Paper], list[str]]:
     Raises:
         BenchError: an unknown task, suite or source.
     """
-    tasks = choose_tasks(names)
-    cited = [paper for task in tasks for paper in papers_in(task.paper, "tasks")]
-    return cited, [task.name for task in tasks if not papers_in(task.paper, "tasks")]
+    return _cited({task.name: task.paper for task in choose_tasks(names)}, "tasks")
+
+
+def _cited(citations: Mapping[str, str], group: PaperGroup) -> tuple[list[Paper], list[str]]:
+    """Return the papers in citations by name, and the names whose citation has none."""
+    found = {name: papers_in(citation, group) for name, citation in citations.items()}
+    without = [name for name, cited in found.items() if not cited]
+    return list(chain.from_iterable(found.values())), without
