@@ -162,19 +162,25 @@ class Claims:
             (claim for claim in claims if claim is not None), key=lambda claim: claim.title
         )
 
+    def strangers(self) -> list[Path]:
+        """Return what stands in the folder and is no claim, by name."""
+        return sorted(self.root / name for name in self._names() if _NAME.fullmatch(name) is None)
+
     def is_silent(self, claim: Claim) -> bool:
         """True if a claim was last renewed too long ago by this machine's clock: for people."""
         return time.time() - claim.renewed > self._allowed(claim)
 
     def _listed(self) -> Iterator[tuple[str, int, Path]]:
-        try:
-            names = os.listdir(self.root)  # noqa: PTH208 (names alone)
-        except OSError:
-            return
-        for name in names:
+        for name in self._names():
             match = _NAME.fullmatch(name)
             if match:
                 yield match["key"], int(match["generation"]), self.root / name
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self.root)  # noqa: PTH208 (names alone)
+        except OSError:
+            return []
 
     def _files(self, key: str) -> list[tuple[int, Path]]:
         return [(number, file) for other, number, file in self._listed() if other == key]

@@ -14,6 +14,7 @@ from fewbench.io.atomic import TEMPORARY
 from fewbench.io.files import Folder, walk
 from fewbench.store import paths
 from fewbench.store.artifacts import ENDING, Artifacts, Older
+from fewbench.store.claims import Claims
 from fewbench.store.damage import Damage, second, to_damage, unread_folder
 from fewbench.store.measurement import Measurement, attached_file, read
 from fewbench.store.record import run_key
@@ -34,7 +35,7 @@ class _Checked(NamedTuple):
 
 
 def check(store: Store, *, repair: bool = False) -> list[Damage]:
-    """Return all findings: among the records by path, then among the artifacts.
+    """Return all findings: among the records by path, then the artifacts, then the claims.
 
     With `repair`, damaged files are moved to `<root>/damaged/`, never deleted, and leftovers older
     than a minute are removed. Unreadable files, records of newer versions and unknown files are
@@ -45,8 +46,10 @@ def check(store: Store, *, repair: bool = False) -> list[Damage]:
     first: dict[str, Path] = {}
     for folder in walk(store.runs, lambda error: unread.append(unread_folder(error))):
         findings += _check_folder(store, folder, first)
-    for folder in walk(store.artifacts.root, lambda error: unread.append(unread_folder(error))):
-        findings += _check_artifacts(folder, store.artifacts)
+    for artifacts in (store.artifacts, store.artifacts.unfinished):
+        for folder in walk(artifacts.root, lambda error: unread.append(unread_folder(error))):
+            findings += _check_artifacts(folder, artifacts)
+    findings += _check_claims(store.claims())
     findings += unread
     return [_repair(store, damage) for damage in findings] if repair else findings
 
@@ -202,6 +205,18 @@ def _check_artifact(file: Path, artifacts: Artifacts) -> Iterator[Damage]:
         return  # another process has just set it aside
     except BenchError as error:
         yield to_damage(file, error)
+
+
+def _check_claims(claims: Claims) -> Iterator[Damage]:
+    """Yield the findings in the folder of claims.
+
+    A claim of another machine's process is never one: nobody here knows whether it has ended.
+    """
+    for claim in claims.all():
+        if claim.holder is not None and claim.holder.is_gone:
+            yield Damage(claim.file, f"a claim of {claim.by}, which has ended", "leftover")
+    for file in claims.strangers():
+        yield Damage(file, "not a file of the store", "unknown")
 
 
 def _repair(store: Store, damage: Damage) -> Damage:

@@ -16,7 +16,7 @@ from fewbench.store import claims as module
 from fewbench.store.claims import Claims
 from fewbench.store.holder import this_process
 from fewbench.store.progress import Progress, progress_from
-from fewbench.store.store import StoreFull
+from fewbench.store.store import Store, StoreFull
 
 KEY, OTHER = "a" * 32, "b" * 32
 
@@ -201,3 +201,26 @@ def test_other_files_are_left_alone(claims):
     (claims.root / "README").write_text("mine", "utf-8")
     (claims.root / f"{OTHER}.json").write_text("mine", "utf-8")
     assert [claim.title for claim in claims.all()] == ["far"]
+
+
+def test_fsck_finds_the_claim_of_a_dead_process_and_strangers(claims, tmp_path):
+    """A live one, and one of a machine of which nothing is known, are no findings."""
+    assert claims.take(OTHER, "alive") is None
+    write(claims, title="far")
+    dead = write(claims, generation=2, **this_process()._replace(born="12345")._asdict())
+    (claims.root / "README").write_text("mine", "utf-8")
+    os.utime(dead, (0, 0))
+    found = Store(tmp_path).fsck(repair=True)
+    assert [(one.path.name, one.severity, one.done) for one in found] == [
+        (dead.name, "leftover", "removed"),
+        ("README", "unknown", ""),
+    ]
+    assert files(claims) == sorted(["README", f"{KEY}.1.json", f"{OTHER}.1.json"])
+
+
+def test_fsck_reads_the_states_of_runs_under_way(tmp_path):
+    folder = tmp_path / "unfinished"
+    folder.mkdir()
+    (folder / f"{KEY}.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
+    (found,) = Store(tmp_path).fsck()
+    assert found.severity == "damage"
