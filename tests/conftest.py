@@ -75,13 +75,13 @@ def tiny_model(tiny: Callable[..., Path]) -> Path:
     return tiny("bert")
 
 
-def make_model(family: str, folder: Path) -> Path:
-    """Save a random masked or causal language model of a family with its tokenizer."""
+def make_model(family: str, folder: Path, tokenizer: Any = None) -> Path:
+    """Save a random masked or causal language model of a family with a tokenizer."""
     import torch
     import transformers as hf
 
     torch.manual_seed(0)
-    tokenizer = make_tokenizer(folder)
+    tokenizer = tokenizer or make_tokenizer(folder)
     small: dict[str, Any] = dict(
         vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2
     )
