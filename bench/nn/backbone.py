@@ -86,6 +86,11 @@ class Backbone(nn.Module):
         return self.model.config
 
     @property
+    def width(self) -> int:
+        """The width d of what is read, which OPT-350m narrows after its last layer."""
+        return int(getattr(self.config, "word_embed_proj_dim", self.config.hidden_size))
+
+    @property
     def device(self) -> torch.device:
         """The device of the weights."""
         return next(self.parameters()).device

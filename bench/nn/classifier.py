@@ -31,7 +31,7 @@ class HeadModel(TaskModel):
             getattr(config, "hidden_dropout_prob", getattr(config, "dropout", 0.1))
         )
         outputs = 1 if task.is_regression or task.format == "choice" else len(task.labels)
-        self.output = nn.Linear(config.hidden_size, outputs).to(backbone.device)
+        self.output = nn.Linear(backbone.width, outputs).to(backbone.device)
         nn.init.normal_(self.output.weight, std=getattr(config, "initializer_range", 0.02))
         nn.init.zeros_(self.output.bias)
 

@@ -55,7 +55,7 @@ class SpanModel(TaskModel):
     def __init__(self, backbone: Backbone, task: Task) -> None:
         super().__init__(backbone, task)
         config = backbone.config
-        self.output = nn.Linear(config.hidden_size, 2).to(backbone.device)
+        self.output = nn.Linear(backbone.width, 2).to(backbone.device)
         nn.init.normal_(self.output.weight, std=getattr(config, "initializer_range", 0.02))
         nn.init.zeros_(self.output.bias)
         self.register_buffer("threshold", torch.zeros((), device=backbone.device))

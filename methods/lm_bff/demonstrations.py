@@ -83,7 +83,7 @@ class DemonstratedModel(TaskModel):
         reader = _copy_of(backbone) if self.named is None else open_encoder(self.named)
         # No submodule: it is neither trained nor kept.
         object.__setattr__(self, "encoder", reader.to(backbone.device))
-        shape = (len(demonstrations), reader.config.hidden_size)
+        shape = (len(demonstrations), reader.width)
         self.register_buffer("sentences", torch.zeros(shape).to(backbone.device))
 
     def remember(self, train: Sequence[Example]) -> None:

@@ -225,6 +225,23 @@ def test_methods_that_need_no_layers_run(tiny, tmp_path, family, names):
     assert np.array_equal(predictions.array, repeated.array)
 
 
+@pytest.mark.parametrize("name", ["ft", "prompt-ft"])
+def test_a_model_that_narrows_its_last_states_trains(tiny, tmp_path, name):
+    """OPT-350m projects them from 1,024 to 512."""
+    from transformers import AutoTokenizer, OPTConfig, OPTForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny("opt"))
+    config = OPTConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+        ffn_dim=32, max_position_embeddings=160, word_embed_proj_dim=8, pad_token_id=0,
+        bos_token_id=2, do_layer_norm_before=False,
+    )  # fmt: skip
+    OPTForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    record, _ = carry_out(toy_job(methods()[name], tmp_path), Models(CPU), 1)
+    assert record.status == "ok", record.error
+
+
 def test_prompt_ft_learns(tiny):
     job = toy_job(methods()["prompt-ft"], tiny("llama"), settings={"lr": 3e-3, "batch_size": 6})
     job = replace(job, protocol=replace(job.protocol, max_steps=40, eval_every=20))

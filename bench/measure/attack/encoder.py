@@ -72,7 +72,7 @@ class MeanPooled:
         tokenizer = self.backbone.tokenizer
         rows_of_ids = tokenizer(list(texts), truncation=True, max_length=self.places)["input_ids"]
         encoded = [Encoded((Tokens(tuple(ids), (0,) * len(ids)),), None) for ids in rows_of_ids]
-        rows = np.empty((len(encoded), self.backbone.config.hidden_size), np.float32)
+        rows = np.empty((len(encoded), self.backbone.width), np.float32)
         for indices in by_length(encoded, TOKENS_A_BATCH):
             batch = collate([encoded[index] for index in indices], self.backbone.device)
             states = self.backbone.hidden_states(batch)[-1]
