@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 MASKED = ("deberta-v2", "mpnet", "modernbert", "rembert")
-SEES_PADDING = ("mobilebert", "fnet")
+SEES_PADDING = ("convbert", "fnet", "mobilebert")
 INFILLING = ("bart",)
 CAUSAL = (
     "bloom", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo", "gpt_neox", "llama", "mistral",
@@ -42,6 +42,9 @@ def general_configs(tokens: int) -> dict[str, Callable[[], Any]]:
         ),
         "mobilebert": lambda: hf.MobileBertConfig(
             **usual, embedding_size=8, intra_bottleneck_size=8, true_hidden_size=8
+        ),
+        "convbert": lambda: hf.ConvBertConfig(
+            **usual, embedding_size=16, head_ratio=1, conv_kernel_size=3
         ),
         "fnet": lambda: hf.FNetConfig(**usual),
         "bart": lambda: hf.BartConfig(

@@ -31,7 +31,7 @@ from fewbench.nn.families import FAMILIES, Family, Layer
 
 Given = dict[str, Tensor | bool]
 """Arguments of a model's forward pass by name."""
-LONG, CLOSE, CLOSE_IN_HALF = 24, 1e-3, 0.1
+LONG, CLOSE, CLOSE_IN_HALF = 24, 1e-4, 0.1
 """Tokens of the longest sequence that a model is checked on, and how far from its own its scores
 may be, of the largest, in single and in half precision.
 """
