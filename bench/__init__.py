@@ -112,8 +112,8 @@ def run(
     `if __name__ == "__main__":`.
 
     Args:
-        methods: names, `name:setting=value`, `all`, paths of .py files, or functions
-            `fit(task, split, kit, *, <settings>)`; `functools.partial` fixes settings.
+        methods: names, in a list or by commas, `name:setting=value`, `all`, paths of .py files, or
+            functions `fit(task, split, kit, *, <settings>)`; `functools.partial` fixes settings.
         tasks: names, `task@source`, suites, `all`, paths of .toml files, or objects: a `Task`, or
             an `InMemoryTask` with its rows.
         k: examples per class, `total-N` for N in all, or `full`; None for the protocol's.

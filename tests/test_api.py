@@ -31,6 +31,8 @@ def folder(tmp_path_factory, tiny_model):
         )
         assert [record.status for record in records] == ["ok"] * 4
     assert len(fewbench.run("zero-shot", "demo-sentiment", k=2, seeds=13, **given)) == 1
+    both = "zero-shot,prompt-ft:lr=1e-3"
+    assert len(fewbench.run(both, "demo-sentiment", k=2, seeds=13, **given)) == 2
     return results
 
 
@@ -47,7 +49,7 @@ def test_one_row_a_run(folder):
 
 def test_a_table_of_means(folder):
     frame = fewbench.results(folder)
-    table = fewbench.table(frame, rows=["method", "k"], columns="task")
+    table = fewbench.table(frame, rows="method,k", columns="task")
     runs = frame[(frame["method"] == "zero-shot") & (frame["k"] == 2)]["score"]
     cell = table.loc[("zero-shot", 2), "demo-sentiment"]
     assert cell["mean"] == pytest.approx(runs.mean()) and cell["n"] == 2

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fewbench.data.train_size import parse_k
 from fewbench.types import K
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, TypeAlias
+    from typing import TypeAlias
 
     import pandas as pd
     from matplotlib.figure import Figure
@@ -214,8 +213,14 @@ def _png(figure: Figure) -> bytes:
 
 
 def names_of(given: Names) -> tuple[str, ...]:
-    """Return one name or several as several."""
-    return (given,) if isinstance(given, str) else tuple(map(str, given))
+    """Return names as several; one text may list them by commas, as on the command line.
+
+    Raises:
+        BenchError: a text that names nothing.
+    """
+    from fewbench.registry.settings import split_list
+
+    return tuple(split_list(given) if isinstance(given, str) else map(str, given))
 
 
 def tasks_of(given: Tasks, results: Path | str) -> tuple[str, ...]:
@@ -231,7 +236,7 @@ def tasks_of(given: Tasks, results: Path | str) -> tuple[str, ...]:
 
     folder = Path(results).absolute() / OWN
     names = []
-    for task in (given,) if isinstance(given, str | Path | Task | InMemoryTask) else given:
+    for task in _listed(given, Path | Task | InMemoryTask):
         if isinstance(task, InMemoryTask):
             names.append(str(task.write(folder)))
         elif isinstance(task, Task):
@@ -250,10 +255,17 @@ def methods_of(given: Methods, results: Path | str) -> tuple[str, ...]:
     from fewbench.registry.callables import write_method
 
     folder = Path(results).absolute() / OWN
-    several = (given,) if isinstance(given, str | Path) or callable(given) else given
     return tuple(
-        write_method(method, folder) if callable(method) else str(method) for method in several
+        write_method(method, folder) if callable(method) else str(method)
+        for method in _listed(given, Path | Callable)
     )
+
+
+def _listed(given: Any, one: Any) -> Sequence[Any]:
+    """Return objects and names as several; a text lists names by commas."""
+    if isinstance(given, str):
+        return names_of(given)
+    return (given,) if isinstance(given, one) else given
 
 
 def ks_of(given: Ks | None) -> tuple[K, ...] | None:
