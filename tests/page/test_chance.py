@@ -48,6 +48,13 @@ def test_too_few_seeds_or_other_rows_say_nothing():
     assert ChanceTasks(few).of(["tiny"]) == ChanceTasks(others).of(["tiny"]) == set()
 
 
+def test_a_seed_with_several_runs_counts_in_no_test():
+    """Neither the earlier nor the later of two scores is the seed's: four seeds are too few."""
+    earlier, later = runs("ft", HIGH, "rte"), runs("ft", HIGH[:1], "rte")
+    assert ChanceTasks([*earlier, *later, *majority()]).of(["tiny"]) == set()
+    assert at_chance([*earlier, *later, *majority()]) == at_chance([*later, *earlier, *majority()])
+
+
 def test_a_task_at_chance_is_in_no_mean_and_nobody_needs_it_to_be_ranked(tmp_path):
     store_of(tmp_path, *both("ft"), *runs("prompt-ft", HIGH, "sst-2"), *majority())
     data = data_of(tmp_path)

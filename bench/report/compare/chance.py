@@ -29,8 +29,8 @@ def at_chance(records: Iterable[Record]) -> set[str]:
 
     One-sided t-tests over the seeds of each method in each question, against `majority` on the same
     test rows; Holm, 1979, over those of a task. Runs of other constants, settings or rows are
-    another method's or question's, so that no seed counts twice. A task without a run of `majority`
-    is not among them.
+    another method's or question's; a seed with several runs in one cell counts in no test. A task
+    without a run of `majority` is not among them.
     """
     return _at_chance(_scores(records))
 
@@ -53,7 +53,7 @@ def _p_above(values: Sequence[float], floor: float) -> float:
 
 def _scores(records: Iterable[Record]) -> _Scores:
     floors: dict[tuple[str, str], float] = {}
-    cells: dict[tuple[Question, Entrant], dict[int, float]] = {}
+    cells: dict[tuple[Question, Entrant], dict[int, list[float]]] = {}
     for record in records:
         question = record.question
         if not question.comparable or record.score is None:
@@ -62,8 +62,13 @@ def _scores(records: Iterable[Record]) -> _Scores:
             floors[question.task.task, question.task.test_set] = record.score
         else:
             seeds = cells.setdefault((question, entrant_of(record.run)), {})
-            seeds[record.run.seed] = record.score
-    return _Scores(floors, cells)
+            seeds.setdefault(record.run.seed, []).append(record.score)
+    return _Scores(floors, {cell: _alone(seeds) for cell, seeds in cells.items()})
+
+
+def _alone(seeds: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    """Drop the seeds with several runs: none of them is the score of the seed."""
+    return {seed: scores[0] for seed, scores in seeds.items() if len(scores) == 1}
 
 
 class ChanceTasks:
