@@ -150,6 +150,15 @@ def test_published_cells_stand_in_rows_of_their_own_marked_and_never_best():
     assert "‡1 smash Table 2: another protocol" in " ".join(grid.notes)
 
 
+def test_a_published_student_is_no_students_of_rows_of_ours():
+    published = cell("ft", SST, 93.0, source="smash Table 2", mark="alike", n=None, student="big")
+    (grid,) = grids([cell("majority", SST, 50.0, student=""), published])
+    assert "student" not in grid.caption
+    assert texts(grid) == [["majority", "no student", "50.0 ±1.0"], ["ft ‡1", "big", "93.0 ±1.0"]]
+    (grid,) = grids([cell("majority", SST, 50.0, student=""), cell("ft", SST, 60.0)])
+    assert "student tiny" in grid.caption and grid.header[0] == "method"
+
+
 def test_entries_are_the_cells_of_blocks_in_hundredths():
     row = TableRow(Entrant("ft", "tiny"))
     scores = Scores({13: 0.5, 21: 0.75, 42: 1.0}, failed=1, stale=2)

@@ -73,9 +73,10 @@ class ResultTable:
         self.names = Names(
             _changed(cells, lambda cell: cell.column), _changed(cells, lambda cell: cell.row)
         )
-        self.students = sorted({cell.row.student for cell in cells if cell.row.student})
+        self.students = _students(cells)
         varying = _varying(cells)
-        if len(self.students) < 2:
+        ours = _students(cell for cell in cells if not cell.source)
+        if len(self.students) < 2 and ours == self.students:
             varying.discard("student")
         self.rows = _laid_out(rows, varying)
         self.columns = _laid_out(columns, varying)
@@ -275,7 +276,7 @@ class ResultTable:
         for name in ("k", "protocol", "task", "method"):
             if name not in laid_out:
                 yield self._name(name, self.some.axis(name)).replace("\n", " ")
-        if len(self.students) == 1:
+        if len(self.students) == 1 and "student" not in laid_out:
             yield f"student {self.students[0]}"
         for name in ("teacher", "template"):  # empty where it is no axis of the table
             if name not in laid_out and self.some.axis(name):
@@ -316,6 +317,11 @@ def _varying(cells: Iterable[Entry]) -> set[str]:
         for name in AXES:
             values[name].add(cell.axis(name))
     return {name for name in AXES if len(values[name]) > 1}
+
+
+def _students(cells: Iterable[Entry]) -> list[str]:
+    """Return the students of some cells; a row without one, as of `majority`, adds none."""
+    return sorted({cell.row.student for cell in cells if cell.row.student})
 
 
 def _common_n(cells: Iterable[Entry]) -> int | None:
