@@ -20,6 +20,7 @@ function linesInOrder(view) {
 function toCsv(view) {
   const heads = ["rank", "from_first", "method", "student", "teacher", "average"];
   const tasks = view.columns.flatMap((c) => [taskName(c), `${taskName(c)} std`, `${taskName(c)} n`]);
+  const numbers = view.extras.flatMap((extra) => Object.entries(extra.numbers));
   const number = (value) => (value === null || value === undefined ? "" : String(value));
   const rows = linesInOrder(view).map((line) => [
     number(line.ranked?.rank),
@@ -29,9 +30,9 @@ function toCsv(view) {
     line.teacher,
     number(line.average),
     ...line.cells.flatMap((c) => [number(c?.mean), number(c?.std), number(c?.n)]),
-    ...view.extras.map((extra) => extra.text(line).replace("\u2212", "-").replace("–", "")),
+    ...numbers.map(([, value]) => number(value(line))),
   ]);
-  const all = [[...heads, ...tasks, ...view.extras.map((extra) => extra.name)], ...rows];
+  const all = [[...heads, ...tasks, ...numbers.map(([name]) => name)], ...rows];
   return all.map((row) => row.map(csvField).join(",")).join("\r\n") + "\r\n";
 }
 

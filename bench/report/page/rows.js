@@ -33,7 +33,7 @@ function viewOf(now, shown) {
   return {
     now,
     ...shown,
-    extras: [
+    extras: [ // of each: its name, the text of a line, and the numbers of a line by their names
       ...(now.columns.has("statistics") && shown.panel ? statistics(shown.panel) : []),
       ...measuredNames(shown.lines, [...now.columns]).map(measuredColumn),
     ],
@@ -57,10 +57,25 @@ function statistics(panel) {
   const ranks = {
     name: "average rank",
     text: (line) => fixed(line.ranked?.averageRank),
+    numbers: { "average rank": (line) => line.ranked?.averageRank },
   };
   return [
-    { name: "to the first", sorted: false, text: differenceText },
-    { name: "win rate", text: (line) => (line.ranked?.winRate == null ? "–" : `${Math.round(line.ranked.winRate)} %`) },
+    {
+      name: "to the first",
+      sorted: false,
+      text: differenceText,
+      numbers: {
+        "to the first": (line) => line.ranked?.difference,
+        "to the first low": (line) => line.ranked?.low,
+        "to the first high": (line) => line.ranked?.high,
+        "to the first p": (line) => line.ranked?.p,
+      },
+    },
+    {
+      name: "win rate",
+      text: (line) => (line.ranked?.winRate == null ? "–" : `${Math.round(line.ranked.winRate)} %`),
+      numbers: { "win rate": (line) => line.ranked?.winRate },
+    },
     ...(panel.critical === null ? [] : [ranks]),
   ];
 }
@@ -80,6 +95,7 @@ function measuredColumn(name) {
     head: what,
     below: recipe?.replace(")", ""),
     text: (line) => fixed(line.measured.get(name)?.mean, digits),
+    numbers: { [name]: (line) => line.measured.get(name)?.mean },
   };
 }
 
