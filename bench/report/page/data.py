@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
-from fewbench.types import Json, K
+from fewbench.types import K
 
 
 class PageCell(NamedTuple):
@@ -172,7 +172,10 @@ class PublishedRow(TypedDict):
 
 
 class MethodData(TypedDict):
-    """A method; a setting has a name, a type, a default and the values searched."""
+    """A method; a setting has a name, a default, what it may be, and the values searched.
+
+    Presets are settings by what is typed.
+    """
 
     summary: str
     paper: str
@@ -180,7 +183,7 @@ class MethodData(TypedDict):
     kinds: Sequence[str]
     backbones: Sequence[str]
     settings: Sequence[tuple[str, str, str, str]]
-    presets: Mapping[str, Json]
+    presets: Mapping[str, str]
     code: str | None
 
 

@@ -14,6 +14,7 @@ from fewbench.registry.methods import MethodInfo
 from fewbench.registry.pipeline import pipeline
 from fewbench.registry.pretrained import count_parameters, embedded_models
 from fewbench.registry.protocol import Protocol
+from fewbench.report.declarations import declaration
 from fewbench.report.page.beyond import beyond
 from fewbench.report.page.blocks import CellNumbers, block_data
 from fewbench.report.page.data import ColumnData, MethodData, PageData, SuiteData
@@ -211,22 +212,14 @@ def _methods(methods: Mapping[str, MethodInfo], code: Mapping[str, str]) -> dict
 
 
 def _method(info: MethodInfo, code: Mapping[str, str]) -> MethodData:
+    declared = declaration(info)
     return {
         "summary": info.summary,
         "paper": info.paper,
         "needs": info.needs,
         "kinds": info.kinds,
         "backbones": info.backbones,
-        "settings": [
-            (name, info.annotations.get(name, ""), repr(value), _searched(info, name))
-            for name, value in info.settings.items()
-        ],
-        "presets": {name: dict(preset) for name, preset in info.presets.items()},
+        "settings": [(s.name, s.default, s.allowed, s.searched) for s in declared.settings],
+        "presets": {preset.typed: preset.settings for preset in declared.presets},
         "code": code.get(info.name),
     }
-
-
-def _searched(info: MethodInfo, setting: str) -> str:
-    if setting in info.grid:
-        return ", ".join(map(repr, info.grid[setting]))
-    return "by the protocol's grid" if setting in info.search else ""

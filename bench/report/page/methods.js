@@ -7,7 +7,8 @@ function ran(name) {
 /** A name that leads to the method's page, if there is one. */
 function methodLink(name, text = name) {
   const shown = h("bdi", {}, text);
-  return hasOwn(data.methods, name) || ran(name).length ? h("a", { href: methodAddress(name) }, shown) : shown;
+  const title = hasOwn(data.methods, name) ? data.methods[name].summary : null;
+  return title !== null || ran(name).length ? h("a", { href: methodAddress(name), title }, shown) : shown;
 }
 
 function showMethods() {
@@ -25,7 +26,7 @@ function showMethods() {
         return h(
           "tr",
           {},
-          h("th", { scope: "row" }, methodLink(name)),
+          h("th", { scope: "row" }, methodLink(name, breakable(name))),
           cell(info.summary ?? "not installed where this page was made", { class: "prose" }),
           cell(info.paper ?? "", { class: "prose" }),
           cell(mine.length || "–", { class: "number" }),
@@ -132,17 +133,17 @@ function settingsTable(info) {
       "table",
       {},
       caption("Settings"),
-      heads(["setting", "type", "default", "searched"]),
+      heads(["setting", "default", "may be", "searched"]),
       h(
         "tbody",
         {},
-        info.settings.map(([name, type, value, searched]) =>
+        info.settings.map(([name, value, allowed, searched]) =>
           h(
             "tr",
             {},
             h("th", { scope: "row" }, name),
-            cell(h("code", {}, type)),
             cell(h("code", {}, value)),
+            cell(allowed),
             cell(searched || "–"),
           ),
         ),
@@ -159,7 +160,7 @@ function presets(info) {
       "details",
       {},
       h("summary", {}, plural(all.length, "preset")),
-      pairs(all.map(([name, preset]) => [name, short(preset)])),
+      pairs(all.map(([typed, settings]) => [h("code", {}, typed), h("code", {}, settings)])),
     )
   );
 }
