@@ -13,6 +13,7 @@ from page_records import HOSTILE, SEEDS, data_of, failed, make, publish, store_o
 
 from fewbench.registry.methods import methods
 from fewbench.registry.protocols import protocols
+from fewbench.report.page.commands import command
 from fewbench.report.page.published import rows
 from fewbench.report.page.runs import link
 from fewbench.report.published import read_published
@@ -20,7 +21,7 @@ from fewbench.report.tables.blocks import build, to_rows
 from fewbench.store.measurement import measured, write
 from fewbench.store.parts import Environment
 from fewbench.store.store import Store
-from fewbench.types import Inputs, ModelRef, Predictions
+from fewbench.types import CorpusRef, Inputs, ModelRef, Predictions
 
 
 def runs_of(data):
@@ -55,6 +56,17 @@ def test_cells_are_those_of_the_table(tmp_path):
         )
         assert (codes, doubled, changed) == (False, [], [])
         assert (n, bad, stale) == (one["n"], one["failed"], one["stale"])
+
+
+def test_the_command_names_models_as_one_can_type_them():
+    student, teacher = ModelRef("tiny", "", "0" * 16), ModelRef("org/big", "", "1" * 40)
+    text = command([make("pkd", student=student, teacher=teacher)])
+    assert text.endswith(f"--student ./tiny --teacher org/big@{teacher.revision}")
+    embedded = ModelRef("fewbench-micro@0123456789", "", "0" * 16, embedded=True)
+    corpus = CorpusRef("wikipedia-en", "", "0" * 16)
+    assert command([make("ppt", student=embedded, corpus=corpus)]).endswith(
+        "--student fewbench-micro --corpus ./wikipedia-en"
+    )
 
 
 def test_every_run_is_told_and_leads_to_its_record(tmp_path):

@@ -39,6 +39,8 @@ function opened(now, line, one, column) {
     one.doubled.length > 0 && h("p", { class: "warning" }, `Several runs of one seed: ${one.doubled.join("; ")}`),
     h("h3", {}, "The command that makes it"),
     h("pre", { tabindex: 0, role: "region", "aria-label": "Command" }, h("code", {}, one.command)),
+    one.command.includes(" ./") &&
+      h("p", { class: "notes" }, "./ stands before a model or corpus of local files; the record has the hash of these."),
     h("p", {}, h("a", { href: methodAddress(line.method, wantedRuns(now, line, column)) }, "Trials and details of these runs")),
   ];
 }

@@ -1,15 +1,22 @@
-"""The `bench run` command that makes the runs of a cell."""
+"""The `bench run` command that makes the runs of a cell.
+
+A record names a local model or corpus without its place: the command has it as `./NAME`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from fewbench.io.checked_json import plain
-from fewbench.refs import USUAL
+from fewbench.refs import USUAL, CorpusRef, ModelRef
 from fewbench.report.reproduce.commands import RunCommand
 from fewbench.store.cell import label
 from fewbench.store.record import Record
 from fewbench.types import Arithmetic
+
+COMMIT = re.compile("[0-9a-f]{40}")
+"""A commit of the hub; a local folder's revision is shorter."""
 
 
 def command(records: Sequence[Record]) -> str:
@@ -20,9 +27,9 @@ def command(records: Sequence[Record]) -> str:
         "--seeds": ",".join(map(str, sorted({record.run.seed for record in records}))),
         "--protocol": run.protocol,
         "--template": run.template,
-        "--student": run.student.name if run.student else "",
-        "--teacher": run.teacher.name if run.teacher else "",
-        "--corpus": run.corpus.name if run.corpus else "",
+        "--student": _typed(run.student) if run.student else "",
+        "--teacher": _typed(run.teacher) if run.teacher else "",
+        "--corpus": f"./{_name(run.corpus)}" if run.corpus else "",
         "--limit": str(run.limit or ""),
     }
     options |= _arithmetic(run.arithmetic)
@@ -30,6 +37,19 @@ def command(records: Sequence[Record]) -> str:
     method, task = label(run.method, run.settings), f"{run.task}@{run.source}"
     line = RunCommand((method,), (task,), given).line
     return f"{line} --drop-leaks" if run.drop_leaks else line
+
+
+def _typed(model: ModelRef) -> str:
+    """Return a model as `--student` takes it: embedded, of the hub with its commit, or a folder."""
+    if model.embedded:
+        return _name(model)
+    is_of_hub = COMMIT.fullmatch(model.revision)
+    return f"{_name(model)}@{model.revision}" if is_of_hub else f"./{_name(model)}"
+
+
+def _name(ref: ModelRef | CorpusRef) -> str:
+    """Return a name without the revision that tells it from others (`models_apart`)."""
+    return ref.name.partition("@")[0]
 
 
 def _arithmetic(asked: Arithmetic) -> dict[str, str]:
