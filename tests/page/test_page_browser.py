@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -61,7 +62,10 @@ def test_the_board_shows_means_deviations_and_what_is_stale_failed_or_missing(sh
     assert texts(line(page, "prompt-ft")) == ["1", "81.0", "81.0(best)±0.8(3)", "1failed", "–norun"]
     expect(line(page, "ft").nth(1)).to_contain_text("†")
     expect(page.locator("#notes")).to_contain_text("older version of the method's code")
-    expect(page.locator("#headline")).to_contain_text("prompt-ft on tiny leads at 81.0")
+    expect(page.locator("#headline")).to_contain_text(
+        "With 16 examples a label, prompt-ft on tiny leads at 81.0"
+    )
+    expect(page.locator("#summary")).to_contain_text("by an older version of the method's code (†)")
 
 
 def test_who_lacks_a_task_stands_below_the_line_without_a_rank(show, tmp_path):
@@ -181,6 +185,7 @@ def test_models_are_ranked_among_themselves(show, tmp_path):
     save(to_html(data_of(store_of(tmp_path, *records)), "t"), tmp_path / "page.html")
     page = show(tmp_path / "page.html")
     assert [texts(row)[0][0] for row in line(page, "ft").all()] == ["1", "3"]
+    expect(page.locator("#headline")).to_contain_text("Best on tiny: pkd, 60.0.")
     page.get_by_role("combobox", name="Model").select_option("tiny")
     assert lines(page) == ["pkd", "ft"]
     assert texts(line(page, "ft"))[0][0] == "2"
@@ -200,6 +205,17 @@ def test_the_view_can_be_downloaded(show, usual_page, name, start):
         page.get_by_role("button", name=name).click()
     text = Path(download.value.path()).read_text("utf-8")
     assert text.startswith(start) and "prompt-ft" in text and "81" in text
+
+
+def test_every_field_of_the_csv_view_but_names_is_a_number(show, usual_page):
+    page = show(usual_page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    text = Path(download.value.path()).read_text("utf-8")
+    first, *_ = csv.DictReader(text.splitlines())
+    words = {"from_first", "method", "student", "teacher"}
+    numbers = [float(value) for name, value in first.items() if name not in words and value]
+    assert 100.0 in numbers and {"win rate", "to the first low"} <= first.keys()
 
 
 def test_tabs_choose_the_suite_by_mouse_and_by_arrow_keys(show, usual_page):
@@ -286,6 +302,7 @@ def test_a_method_has_its_paper_settings_label_words_cost_and_runs(show, usual_p
         "student, words",
         "4.0 s, 100 MiB at the peak",
         "by the protocol's grid",
+        "a number above 0",
     ):
         expect(page.locator("#method")).to_contain_text(text)
     page.get_by_text("1 set", exact=True).click()

@@ -127,6 +127,7 @@ function showHeadline(now, { panel, lines, columns }) {
   const names = columns.filter((column) => column.isRanked).map((column) => column.name.split("@")[0]);
   replace(
     "headline",
+    `${examples(now.k)}, `,
     h("strong", {}, h("bdi", {}, first.label)),
     present([first.student && [" on ", h("bdi", {}, first.student)], ` leads at ${fixed(first.average)}, `]),
     `the mean of ${plural(names.length, "task")}`,
@@ -144,7 +145,29 @@ function showHeadline(now, { panel, lines, columns }) {
         open.length > 0 && same.length > 0 && `; of ${open.length} it cannot be told`,
         ` (${evidence(panel, lines)}).`,
       ),
+    bestOfOthers(first, rest),
   );
+}
+
+/** K in words. */
+function examples(k) {
+  if (k === "full") return "With all training examples";
+  const total = /^total-(.+)$/.exec(k);
+  return total ? `With ${total[1]} examples in all` : `With ${plural(Number(k), "example")} a label`;
+}
+
+/** The best entry of each student but the leader's, where several are ranked. */
+function bestOfOthers(first, rest) {
+  const best = new Map();
+  for (const line of rest) if (line.student && !best.has(line.student)) best.set(line.student, line);
+  best.delete(first.student);
+  return [...best.values()].map((line) => [
+    " Best on ",
+    h("bdi", {}, line.student),
+    ": ",
+    h("strong", {}, h("bdi", {}, line.label)),
+    `, ${fixed(line.average)}.`,
+  ]);
 }
 
 /** What the paired tests rest on. */

@@ -83,7 +83,7 @@ function showSummary() {
       count((run) => run.task),
       "task",
     )}`,
-    stale > 0 && `, ${stale} stale`,
+    stale > 0 && `, ${stale.toLocaleString("en")} by an older version of the method's code (†)`,
     failed > 0 && `, ${failed} failed`,
     data.damaged.length > 0 && `, ${plural(data.damaged.length, "damaged file")} left out`,
     ".",
