@@ -49,6 +49,16 @@ def test_what_follows_a_sign_is_not_covered_by_it():
     )
 
 
+@pytest.mark.parametrize("siunitx", [False, True])
+def test_a_number_with_more_decimals_is_kept_whole(siunitx):
+    """A count of runs stands beside the number; no column of siunitx has room for it."""
+    cells = [GridCell("ft"), GridCell("116.57 (2)"), GridCell("116.57"), GridCell("50.0 ±13.1")]
+    grid = Grid("c", ["method", "M", "MB", "mr"], [cells], [], 1)
+    text = floats(PaperTable(grid, "c", "tab:z"), siunitx=siunitx)
+    assert r"ft & 116.57\,{\scriptsize (2)} & 116.57 & 50.0" in text
+    assert not siunitx or "{@{}lrS[table-format=3.2]S[table-format=2.1(3)]@{}}" in text
+
+
 def test_siunitx_columns():
     text = floats(a_table(columns=3), siunitx=True)
     assert "{@{}lS[table-format=2.1(2)]S[table-format=2.1(2)]S[table-format=2.1]@{}}" in text

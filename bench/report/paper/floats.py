@@ -8,7 +8,7 @@ floats. Needs the packages booktabs and amssymb, and siunitx where it is asked f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fewbench.report.render.latex import MARKS, escape
@@ -33,7 +33,7 @@ PREAMBLE = r"""\usepackage{booktabs}
 SIUNITX = r"""\usepackage{siunitx}
 \sisetup{separate-uncertainty, table-align-uncertainty, detect-all, mode=text}"""
 
-_NUMBER = re.compile(r"(?P<mean>-?\d+\.\d)(?: ±(?P<std>\d+\.\d))?(?P<rest>.*)", re.DOTALL)
+_NUMBER = re.compile(r"(?P<mean>-?\d+\.\d+)(?: ±(?P<std>\d+\.\d+))?(?P<rest>(?:\D.*)?)", re.DOTALL)
 _SIGNS = re.compile("[▲▼?†‡¶§×]+")
 
 
@@ -115,33 +115,31 @@ def _tabular(
 ) -> str:
     """Return a tabular of some rows and columns, those of the labels first."""
     columns = [*range(grid.labels), *chunk]
-    kinds = "l" * grid.labels
+    kinds = {at: "l" for at in range(grid.labels)}
     for at in chunk:
-        kinds += _si_column(row[at].text for row in grid.rows) if siunitx else "r"
-    heads = [_head(grid.header[at], braced=siunitx and at >= grid.labels) for at in columns]
+        kinds[at] = _si_column([row[at].text for row in grid.rows]) if siunitx else "r"
+    heads = [_head(grid.header[at], braced=kinds[at].startswith("S")) for at in columns]
     lines = [
-        rf"\begin{{tabular}}{{@{{}}{kinds}@{{}}}}",
+        rf"\begin{{tabular}}{{@{{}}{''.join(kinds.values())}@{{}}}}",
         r"\toprule",
         " & ".join(heads) + r" \\",
         r"\midrule",
-        *_rows(grid, rows, columns, siunitx=siunitx),
+        *_rows(rows, kinds),
         r"\bottomrule",
         r"\end{tabular}",
     ]
     return "\n".join(lines)
 
 
-def _rows(
-    grid: Grid, rows: Sequence[Sequence[GridCell]], columns: Sequence[int], *, siunitx: bool
-) -> Iterator[str]:
+def _rows(rows: Sequence[Sequence[GridCell]], kinds: Mapping[int, str]) -> Iterator[str]:
+    """Yield the lines of a tabular, whose columns have these kinds."""
     for row in rows:
         cells = []
-        for at in columns:
-            cell = row[at]
-            if at < grid.labels:
-                cells.append(_start(escape(cell.text)))
+        for at, kind in kinds.items():
+            if kind == "l":
+                cells.append(_start(escape(row[at].text)))
             else:
-                cells.append(_si_cell(cell) if siunitx else _cell(cell))
+                cells.append(_cell(row[at]) if kind == "r" else _si_cell(row[at]))
         yield " & ".join(cells) + r" \\"
 
 
@@ -168,9 +166,22 @@ def _si_cell(cell: GridCell) -> str:
     return f"{weight}{found['mean']}{std}" + (f"{{{rest}}}" if rest else "")
 
 
-def _si_column(texts: Iterable[str]) -> str:
-    """Return the kind of a column of siunitx: with deviations, or without."""
-    return "S[table-format=2.1(2)]" if any("±" in text for text in texts) else "S[table-format=2.1]"
+def _si_column(texts: Sequence[str]) -> str:
+    """Return the kind of a column of siunitx, by its longest number; "r" if words follow numbers.
+
+    A column of siunitx has no room for these, and would print them over the next.
+    """
+    found = [number for text in texts if (number := _NUMBER.fullmatch(text))]
+    if not found or any(_SIGNS.sub("", number["rest"]).strip() for number in found):
+        return "r"
+    whole, decimals = zip(*(number["mean"].split(".") for number in found), strict=True)
+    stds = [number["std"].replace(".", "").lstrip("0") for number in found if number["std"]]
+    deviation = f"({max(2, _longest(stds))})" if stds else ""
+    return f"S[table-format={max(2, _longest(whole))}.{_longest(decimals)}{deviation}]"
+
+
+def _longest(texts: Sequence[str]) -> int:
+    return max(map(len, texts))
 
 
 def _raised(rest: str) -> str:
