@@ -58,25 +58,26 @@ def draw_curves(
     """
     order = _order(curves)
     panel_titles = titles(list(curves))
-    rows = _rows(list(curves), _groups(order))
-    figure, parts = stack([_names(row) for row in rows], len(rows[0]), noted=True)
+    rows = _rows(curves, _groups(order))
+    figure, parts = stack([_names(row) for row in rows], max(map(len, rows)), noted=True)
     note = spread_note("band" if joined else "bar", _counts(curves))
     notes = notes_below(len(rows), note)
-    titled: list[Panel] = []  # those of the row above
+    above: list[Panel] = []
     for part, row, below in zip(parts, rows, notes, strict=True):
         handles: dict[str, Artist] = {}
+        shown = [slot.panel for slot in row]
         for axes, slot in zip(part.panels, row, strict=False):
             for name, line in _lines(axes, curves[slot.panel], slot, order, joined=joined).items():
                 handles.setdefault(name, line)
             handles |= {str(line.get_label()): line for line in levels(axes, slot.panel)}
             dress(axes, _places(curves[slot.panel]))
             _same_height(axes, curves[slot.panel])
-            if slot.panel not in titled:
+            if shown != above:
                 axes.set_title(panel_titles[slot.panel])
             if row is not rows[-1]:
                 axes.set_xlabel("")
-        titled = [slot.panel for slot in row]
-        part.label_scores(titled, score_name)
+        above = shown
+        part.label_scores(shown, score_name)
         part.trim(len(row))
         part.legend(handles.values(), below)
     return figure
@@ -91,15 +92,25 @@ def _counts(curves: Mapping[Panel, Curves]) -> list[int]:
     return counts
 
 
-def _rows(panels: Sequence[Panel], groups: Sequence[list[str]]) -> list[Sequence[Slot]]:
-    """Lay out tasks side by side, their groups of methods below; or one task's groups in rows."""
+def _rows(curves: Mapping[Panel, Curves], groups: Sequence[list[str]]) -> list[Sequence[Slot]]:
+    """Lay out tasks side by side, their groups of methods below; or one task's groups in rows.
+
+    A task has no part for a group of which it has no method besides the reference.
+    """
+    panels = list(curves)
     if len(panels) == 1:
         return in_rows([Slot(panels[0], group) for group in groups], PER_ROW)
     rows: list[Sequence[Slot]] = []
     for band in in_rows(panels, PER_ROW):
         for group in groups:
-            rows.append([Slot(panel, group) for panel in band])
+            slots = [Slot(panel, group) for panel in band if _has_some(curves[panel], group)]
+            rows += [slots] if slots else []
     return rows
+
+
+def _has_some(curves: Curves, group: Sequence[str]) -> bool:
+    """Say if there are curves of a group's methods besides the reference's, or of that alone."""
+    return bool(curves.keys() & {*group} - {REFERENCE}) or curves.keys() == {REFERENCE}
 
 
 def _names(row: Sequence[Slot]) -> list[str]:

@@ -22,6 +22,9 @@ TABLES, FIGURES = "tables", "figures"
 WIDE_INCHES = 4.0
 """A figure of more inches than this goes over both columns."""
 
+FITTED = r"width=\linewidth,height=0.85\textheight,keepaspectratio"
+"""The size of a figure: as wide as its place, and no longer than a page."""
+
 SCORES = "Best in bold, second {second}."
 HEAD = r"""% Compiles as it is: pdflatex main.tex, twice. To use a float in a paper of yours, \input
 % its file, and take over the \usepackage lines from booktabs on.
@@ -71,7 +74,7 @@ class Study:
         lines = [
             rf"\begin{{{kind}}}[t]",
             r"\centering",
-            rf"\includegraphics[width=\linewidth]{{{FIGURES}/{stem}.pdf}}",
+            rf"\includegraphics[{FITTED}]{{{FIGURES}/{stem}.pdf}}",
             rf"\caption{{{escape(caption)}}}",
             rf"\label{{{label}}}",
             rf"\end{{{kind}}}",
