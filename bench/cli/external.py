@@ -90,7 +90,7 @@ def add(
     _print(rows)
     if not dry_run:
         write_rows(rows, file)
-        note(f"wrote {len(rows)} rows to {file}: bench table --published shows them")
+        note(f"wrote {len(rows)} rows to {file}: bench table --published shows them beside runs")
 
 
 def _read(

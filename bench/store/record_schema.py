@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -35,6 +35,16 @@ CLASSES = (
 NOT_WRITTEN = {"path", "extra"}
 """Fields that no record holds: folders of this machine, and names of later versions."""
 
+ADDED: Mapping[tuple[str, ...], int] = {
+    ("run", "template"): 2,
+    ("run", "corpus"): 3,
+    ("run", "drop_leaks"): 4,
+    ("run", "inputs"): 5,
+    ("run", "inputs", "trials"): 6,
+    ("run", "arithmetic"): 7,
+}
+"""The first schema of fields that older records lack, as in `fewbench.store.record.MIGRATIONS`."""
+
 _SCALARS: Mapping[Any, str] = {
     str: "string",
     int: "integer",
@@ -45,7 +55,7 @@ _SCALARS: Mapping[Any, str] = {
 
 
 def record_schema() -> Json:
-    """Return the JSON Schema of a record as this version writes it."""
+    """Return the JSON Schema of a record's file, of this schema or an earlier one."""
     definitions = {kind.__name__: _of_class(kind) for kind in CLASSES[1:]}
     for name in ("fingerprint", "test_fingerprint"):
         definitions["Run"]["properties"][name] = {"type": "string", "pattern": "^[0-9a-f]+$"}
@@ -53,19 +63,31 @@ def record_schema() -> Json:
     for name in definitions["Inputs"]["properties"]:
         definitions["Inputs"]["properties"][name] = _digits(0, 64)
     definitions["RunTiming"]["properties"]["finished"] = {"type": "string", "format": "date-time"}
+    for *_, part, name in ADDED:
+        definitions[part.capitalize()]["required"].remove(name)
     record = _of_class(Record)
     record["properties"] |= {
         "checksum": _digits(64),
         "predictions": {"anyOf": [_digits(64), {"type": "null"}]},
-        "schema": {"const": SCHEMA},
+        "schema": {"type": "integer", "minimum": 1, "maximum": SCHEMA},
     }
     record["required"] = sorted([*record["required"], "checksum"])
     return {
         "$schema": DIALECT,
-        "title": f"Record of a run, schema {SCHEMA}",
+        "title": f"Record of a run, schemas 1 to {SCHEMA}",
         **record,
+        "allOf": [_since(first, place) for place, first in ADDED.items()],
         "$defs": definitions,
     }
+
+
+def _since(first: int, place: Sequence[str]) -> Json:
+    """Return the condition that records have a field from a schema on."""
+    *parts, name = place
+    needed: Json = {"required": [name]}
+    for part in reversed(parts):
+        needed = {"properties": {part: needed}}
+    return {"if": {"properties": {"schema": {"minimum": first}}}, "then": needed}
 
 
 def _digits(least: int, most: int | None = None) -> Json:

@@ -8,7 +8,7 @@ from typing import Any
 
 from markdown_text import Page, code, codes, page, plain, table
 
-from fewbench.store.record_schema import CLASSES, record_schema
+from fewbench.store.record_schema import ADDED, CLASSES, record_schema
 
 INTRODUCTION = """# Records and their schema
 
@@ -30,13 +30,20 @@ def record_page() -> Page:
 
 def _section(kind: type[Any], part: Mapping[str, Any]) -> str:
     summary, _, rest = inspect.getdoc(kind).partition("\n\n")
-    needed = set(part["required"])
     rows = [
-        (code(name), _type(schema), "always" if name in needed else "where there is one")
+        (code(name), _type(schema), _present(kind, part, name))
         for name, schema in sorted(part["properties"].items())
     ]
     heads = ("field", "type", "present")
     return page(f"## {kind.__name__}", plain(summary), plain(rest), table(heads, rows))
+
+
+def _present(kind: type[Any], part: Mapping[str, Any], name: str) -> str:
+    """Say in which records a field stands."""
+    since = {(place[-2].capitalize(), place[-1]): first for place, first in ADDED.items()}
+    if first := since.get((kind.__name__, name)):
+        return f"since schema {first}"
+    return "always" if name in part["required"] else "where there is one"
 
 
 def _type(schema: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The JSON Schema of a record is that of its declaration, and all records fit it as they are read today."""
+"""The JSON Schema of a record is that of its declaration; all records fit it, as written and as read today."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from stored import a_record
 
 from fewbench.store import paths
 from fewbench.store.parts import Environment, RunTiming
-from fewbench.store.record import from_json, to_json
-from fewbench.store.record_schema import record_schema
+from fewbench.store.record import MIGRATIONS, SCHEMA, from_json, to_json
+from fewbench.store.record_schema import ADDED, record_schema
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -32,9 +32,23 @@ def test_the_document_is_what_the_command_prints(bench):
 def test_committed_records_fit(checker):
     files = paths.record_files(PROJECT / "results" / "runs", print)
     for file in files[::7]:
-        payload = json.loads(to_json(from_json(file.read_text("utf-8"), str(file))))
-        assert [error.message for error in checker.iter_errors(payload)] == [], file
+        text = file.read_text("utf-8")
+        for payload in (json.loads(text), json.loads(to_json(from_json(text, str(file))))):
+            assert [error.message for error in checker.iter_errors(payload)] == [], file
     assert len(files) > 1000 or not (PROJECT / "results" / "runs").is_dir()
+
+
+def test_a_field_is_needed_from_its_schema_on(checker):
+    """A record before that schema has no such field, and is read with what it meant."""
+    assert max(ADDED.values()) == SCHEMA and {*ADDED.values()} == {n + 1 for n in MIGRATIONS}
+    for (*parts, name), first in ADDED.items():
+        payload = json.loads(to_json(a_record()))
+        inner = payload
+        for part in parts:
+            inner = inner[part]
+        del inner[name]
+        assert checker.is_valid(payload | {"schema": first - 1})
+        assert not checker.is_valid(payload | {"schema": first})
 
 
 def test_date_and_submitter_fit_and_a_wrong_type_does_not(checker):
