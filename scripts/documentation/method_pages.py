@@ -109,7 +109,7 @@ def _evidence(lines: Sequence[Evidence]) -> str:
     heads = ("task", "K", "with", "models", "protocol", "mean (95 %)", "n", "remarks")
     shown = table(heads, map(_line, lines))
     note = (
-        "Means over split seeds of the stored runs, in hundredths, with Student's interval. "
+        "Means over split seeds of the stored runs, in percent, with Student's interval. "
         "[The board](../leaderboard.html) compares methods, and [findings](../findings.md) says "
         "what can be told from them."
     )

@@ -35,5 +35,6 @@ def _output(data: dict[str, Any]) -> str:
         shown = re.search(r"<table.*</table>", "".join(data["text/html"]), re.DOTALL)
         assert shown is not None
         table = "".join(line.strip() for line in shown[0].splitlines())
+        table = table.replace("<th></th>", "<td></td>")  # a corner heads nothing
         return re.sub(r"<table[^>]*>", "<table>", table)
     return "```text\n" + "".join(data.get("text/plain", [])) + "\n```"

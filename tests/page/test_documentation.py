@@ -163,3 +163,8 @@ def test_pages_are_no_wider_than_the_screen(browser, site, width):  # noqa: F811
         page.goto((site / f"{name}.html").as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
     context.close()
+
+
+def test_the_search_dialog_has_a_name(site):
+    for name in ("index.html", "methods/pkd.html"):
+        assert 'role="dialog" aria-label="Search"' in (site / name).read_text("utf-8")
