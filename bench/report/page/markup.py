@@ -44,24 +44,18 @@ def json_block(value: object) -> Markup:
     return Markup(text)
 
 
-def policy(style: str, script: str) -> str:
+def policy(style: str, script: str | None = None) -> str:
     """Return a content-security policy: this style, this script, and images inside the page.
 
     Trusted types forbid the script to make markup of text, so a name stays text even where a script
     writes it carelessly.
     """
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src '{_digest(script)}'",
-            f"style-src '{_digest(style)}'",
-            "img-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
-        )
-    )
+    rules = ["default-src 'none'", f"style-src '{_digest(style)}'", "img-src data:"]
+    rules += ["base-uri 'none'", "form-action 'none'"]
+    if script is not None:
+        rules.append(f"script-src '{_digest(script)}'")
+        rules += ["require-trusted-types-for 'script'", "trusted-types 'none'"]
+    return "; ".join(rules)
 
 
 def escaped(value: str) -> str:

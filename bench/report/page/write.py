@@ -41,13 +41,25 @@ def to_html(data: PageData, title: str, links: str = "") -> Markup:
     script = Markup("\n".join(_packaged(name) for name in SCRIPTS))
     return fill(
         _packaged("template.html"),
+        head=head(title, style, script),
         title=title,
-        generator=GENERATOR,
-        policy=policy(style, script),
-        style=style,
         script=script,
         links=links,
         data=json_block(data),
+    )
+
+
+def head(title: str, style: Markup, script: Markup | None = None) -> Markup:
+    """Return the start of a page, down to its body: it may do what its style and script need.
+
+    Args:
+        title: of the window.
+        style: of the page.
+        script: its only script, or None.
+    """
+    allowed = policy(style, script)
+    return fill(
+        _packaged("head.html"), title=title, generator=GENERATOR, policy=allowed, style=style
     )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
 from importlib.metadata import version
 from pathlib import Path
 
 from fewbench.report.page.markup import Markup, fill
-from fewbench.report.page.write import GENERATOR, base_style
+from fewbench.report.page.write import base_style, head
 from fewbench.report.site.html import link, tag
 
 HERE = Path(__file__).parent
@@ -34,11 +32,9 @@ def page(path: str, title: str, site: str, *content: str) -> bytes:
     style = Markup(base_style() + (HERE / "site.css").read_text("utf-8"))
     filled = fill(
         (HERE / "site.html").read_text("utf-8"),
+        head=head(f"{title} – {site}", style),
         title=title,
         site=site,
-        generator=GENERATOR,
-        policy=_policy(style),
-        style=style,
         nav=navigation(path),
         content=Markup("\n".join(content)),
         version=version("fewbench"),
@@ -61,10 +57,3 @@ def navigation(path: str) -> Markup:
 def up(path: str) -> str:
     """Return the way from a page to the root of the site: nothing, or `../`."""
     return "../" * path.count("/")
-
-
-def _policy(style: str) -> str:
-    """Return a content-security policy: this style and nothing else, no script at all."""
-    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    rules = ("default-src 'none'", f"style-src 'sha256-{digest}'", "img-src data:")
-    return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
