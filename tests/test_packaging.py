@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from conftest import PROJECT
@@ -53,3 +56,15 @@ def test_no_module_is_longer_than_a_newcomer_reads():
         if (lines := len(file.read_text("utf-8").splitlines())) > 400
     }
     assert not long
+
+
+def test_a_wheel_names_the_repository_that_built_it_and_none_elsewhere(monkeypatch):
+    tree = ast.parse((PROJECT / "setup.py").read_text("utf-8"))
+    (made,) = [node for node in tree.body if getattr(node, "name", "") == "addresses"]
+    names: dict[str, Any] = {"os": os}
+    exec(compile(ast.Module([made], []), "setup.py", "exec"), names)
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://example.org")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "some/fork")
+    assert names["addresses"]()["Issues"] == "https://example.org/some/fork/issues"
+    monkeypatch.delenv("GITHUB_REPOSITORY")
+    assert names["addresses"]() == {}
