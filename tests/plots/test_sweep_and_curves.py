@@ -9,7 +9,8 @@ import synthetic
 from matplotlib.axes import Axes
 
 from fewbench.errors import BenchError
-from fewbench.plots._curves import label_some
+from fewbench.plots._curves import _rows, label_some
+from fewbench.plots.seeds import _wrapped
 from fewbench.registry.methods import methods
 from fewbench.report.figures import Material, draw
 from fewbench.store.inputs import settings_hash
@@ -112,6 +113,23 @@ def test_labels_too_near_to_another_are_left_out():
 
     label_some(Line(), [1, 2, 50, 100])
     assert shown == ["1", "50", "100"]
+
+
+def test_a_task_has_no_panel_for_methods_it_lacks():
+    curve = {20.0: [50.0]}
+    curves = {"sst-2": {"ft": curve, "kd": curve, "pkd": curve}, "mr": {"ft": curve, "pkd": curve}}
+    rows = _rows(curves, [["ft", "kd"], ["ft", "pkd"]])
+    assert [[slot.panel for slot in row] for row in rows] == [["sst-2"], ["sst-2", "mr"]]
+    alone = _rows({"sst-2": {"ft": curve}, "mr": {"kd": curve}}, [["ft", "kd"]])
+    assert [[slot.panel for slot in row] for row in alone] == [["sst-2", "mr"]]
+
+
+def test_a_long_title_is_broken_between_its_parts():
+    assert _wrapped("sst-2 · K=16") == "sst-2 · K=16"
+    assert _wrapped("trec · K=16 · quick (not recorded)") == "trec · K=16\nquick (not recorded)"
+    assert _wrapped("a-name-of-more-than-24-characters · K=4") == (
+        "a-name-of-more-than-24-characters\nK=4"
+    )
 
 
 def test_curves_are_means_over_seeds_as_far_as_all_went_with_their_teachers(store):
