@@ -34,6 +34,7 @@ OUTSIDE = {
 """Files outside docs/ that are part of the site, and their addresses there."""
 
 _LINK = re.compile(r"(?<=\]\()([^)\s#]+)")
+_EMPTY_HEAD = re.compile(r"<th( [^>]*)?></th>")
 _FENCED = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
 
 NavItem = Any
@@ -124,5 +125,6 @@ def on_page_markdown(markdown: str, page: SitePage, **_: object) -> str:
 
 
 def on_post_page(output: str, **_: object) -> str:
-    """Name the theme's search dialog, for who hears the page."""
-    return output.replace('role="dialog">', 'role="dialog" aria-label="Search">', 1)
+    """Name the theme's search dialog, for who hears the page; an empty corner heads no column."""
+    named = output.replace('role="dialog">', 'role="dialog" aria-label="Search">', 1)
+    return _EMPTY_HEAD.sub(r"<td\1></td>", named)
