@@ -85,8 +85,8 @@ class Arithmetic:
     """The numbers that a run's models compute with.
 
     `dtype` is what linear layers multiply in, forward and backward; weights, their updates and all
-    else are in single precision. On a GPU, training multiplies in bfloat16 either way. `attention`
-    is PyTorch's fused kernel, or `eager`: two products with a softmax in between.
+    else are in single precision. It is the same on every device, in training and in scoring.
+    `attention` is PyTorch's fused kernel, or `eager`: two products with a softmax in between.
     """
 
     dtype: Dtype = "float32"

@@ -63,3 +63,20 @@ def test_every_docstring_begins_with_one_line_that_says_what_it_is(trees):
 def test_few_modules_lie_loose_in_the_root():
     loose = [file.name for file in (PROJECT / "bench").glob("*.py") if file.stem[:2] != "__"]
     assert len(loose) <= 6, loose
+
+
+ARITHMETIC = re.compile(
+    r"\bautocast\b|allow_tf32|set_float32_matmul_precision|set_default_dtype|fp32_precision"
+)
+SETS_ARITHMETIC = ("bench/runner/child.py", "bench/runner/local.py", "bench/pretrain/train.py")
+
+
+def test_the_runner_alone_sets_the_arithmetic_of_a_run(trees):
+    found = [
+        f"{file}:{node.lineno}"
+        for file, tree in trees.items()
+        if file.as_posix() not in SETS_ARITHMETIC
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ARITHMETIC.search(node.attr)
+    ]
+    assert not found

@@ -202,7 +202,7 @@ DtypeOption = Annotated[
     typer.Option(
         "--dtype",
         metavar="NAME",
-        help="float32 or bfloat16: what layers multiply in; a GPU trains in bfloat16",
+        help="float32 or bfloat16: what layers multiply in, on a CPU or a GPU",
         rich_help_panel=RUNS,
     ),
 ]

@@ -85,16 +85,26 @@ def collate(examples: Sequence[Encoded], device: torch.device) -> Batch:
     read = starts + torch.tensor([sequence.read for sequence in sequences])
     labels = [example.label for example in examples if example.label is not None]
     return Batch(
-        ids=torch.tensor(ids).to(device),
-        segments=torch.tensor(segments).to(device),
-        positions=steps.expand_as(grid)[real].to(device),
-        grid=grid.to(device),
-        real=real.to(device),
-        place=real.flatten().nonzero()[:, 0].to(device),
-        read=read.to(device),
-        labels=torch.tensor(labels).to(device),
-        rows=torch.tensor([example.row for example in examples]).to(device),
+        ids=moved(torch.tensor(ids), device),
+        segments=moved(torch.tensor(segments), device),
+        positions=moved(steps.expand_as(grid)[real], device),
+        grid=moved(grid, device),
+        real=moved(real, device),
+        place=moved(real.flatten().nonzero()[:, 0], device),
+        read=moved(read, device),
+        labels=moved(torch.tensor(labels), device),
+        rows=moved(torch.tensor([example.row for example in examples]), device),
     )
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the CPU on a device.
+
+    A GPU is not waited for: the next batch is made while it computes an update.
+    """
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def narrow(batch: Batch, keep: Tensor) -> tuple[Batch, Tensor]:

@@ -34,6 +34,7 @@ from fewbench.nn.exit_rules import (
     exit_layers,
     summary,
 )
+from fewbench.nn.memory import in_parts
 from fewbench.nn.task_model import TOKENS_A_BATCH, TaskModel
 from fewbench.types import Example, Json, Predictions, Task
 
@@ -158,9 +159,12 @@ class ExitModel(TaskModel):
         encoded = self.encode([example.without_label() for example in examples])
         order: list[int] = []
         done: list[tuple[Tensor, Tensor]] = []
-        for indices in by_length(encoded, tokens):
+        batches = by_length(encoded, tokens)
+        for indices, found in in_parts(
+            batches, lambda part: work(self.collate([encoded[i] for i in part]))
+        ):
             order += indices
-            done.append(work(self.collate([encoded[i] for i in indices])))
+            done.append(found)
         if was_training:
             self.train()
         back = torch.tensor(order).argsort()

@@ -274,7 +274,8 @@ class FitContext(PrepareContext):
         `split.train`. The curve goes into the record. A killed run goes on within the training if
         `carries` lists what model and loss change from update to update besides weights, buffers
         and the global generators (nothing: an empty list). If that is not said, the training starts
-        again. `rates` names modules whose learning rate is a multiple of `lr`. With `keep_last` the
+        again. Where memory is short, batches are computed in smaller parts if it is an empty list.
+        `rates` names modules whose learning rate is a multiple of `lr`. With `keep_last` the
         last update is kept and dev is not asked: what is trained gives no predictions yet.
         """
         checkpoint = None
@@ -296,15 +297,21 @@ class FitContext(PrepareContext):
             loss=loss,
             micro_batch=micro_batch,
             whole_vocabulary=whole_vocabulary,
-            carries=carries or (),
+            carries=carries,
             checkpoint=checkpoint,
             beside=beside,
             rates=rates,
+            on_update=self._updated,
         )
+        if history.micro_batches:
+            self.notes["micro_batches"] = [list(pair) for pair in history.micro_batches]
         self.notes["best_step"] = history.best_step
         self.notes["curve"] = [[step, round(dev, 6)] for step, dev in history.curve]
         self.notes["losses"] = [round(value, 6) for value in history.losses]
         return history
+
+    def _updated(self, step: int) -> None:
+        """Nothing: a kit that is watched tells of it."""
 
     def _dev_score(self, model: TaskModel) -> float:
         dev = self._split.dev

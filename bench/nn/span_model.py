@@ -23,7 +23,7 @@ from fewbench.data.spans import as_spans, item_scores
 from fewbench.errors import BenchError
 from fewbench.nn import losses
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.batch import Batch, Encoded, Tokens, collate
+from fewbench.nn.batch import Batch, Encoded, Tokens, collate, moved
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Example, Json, Span, Task
 
@@ -87,7 +87,7 @@ class SpanModel(TaskModel):
         batch = collate(bare, self.backbone.device)
         labelled = (example for example in examples if example.label is not None)
         places = list(chain.from_iterable(chain.from_iterable(map(_targets, labelled))))
-        return replace(batch, labels=torch.tensor(places).to(batch.ids.device))
+        return replace(batch, labels=moved(torch.tensor(places), batch.ids.device))
 
     def answers_to(self, examples: Sequence[Encoded]) -> NDArray[Any]:
         """Return the span of each example's answer, [B, 2], int32."""

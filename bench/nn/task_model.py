@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch, Encoded, by_length, collate
+from fewbench.nn.memory import in_parts
 from fewbench.types import Example, Json, Predictions, Span, Task
 
 if TYPE_CHECKING:
@@ -117,14 +118,15 @@ class TaskModel(nn.Module):
     ) -> NDArray[Any]:
         """Return a function's rows for n examples without labels, [n, ...], in their order.
 
-        It is called in evaluation mode with batches of like length.
+        It is called in evaluation mode with batches of like length, smaller ones if memory is
+        short.
         """
         was_training = self.training
         self.eval()
         encoded = self.encode([example.without_label() for example in examples])
         rows: list[NDArray[Any] | None] = [None] * len(encoded)
-        for indices in by_length(encoded, TOKENS_A_BATCH):
-            found = asked([encoded[i] for i in indices])
+        batches = by_length(encoded, TOKENS_A_BATCH)
+        for indices, found in in_parts(batches, lambda part: asked([encoded[i] for i in part])):
             for index, row in zip(indices, found, strict=True):
                 rows[index] = row
         self.train(was_training)

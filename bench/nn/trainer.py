@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fewbench.errors import BenchError
-from fewbench.nn.batch import Batch, Encoded, Shuffled
+from fewbench.nn.batch import Encoded, Shuffled
 from fewbench.nn.checkpoint import (
     SavedState,
     Stateful,
@@ -24,22 +24,26 @@ from fewbench.nn.checkpoint import (
     restore_carried,
     restore_generators,
 )
+from fewbench.nn.micro_batch import Loss as Loss
+from fewbench.nn.micro_batch import MicroBatches, warn_of
 from fewbench.nn.optimizer import Rates, make_optimizer
 from fewbench.nn.task_model import TaskModel
 from fewbench.registry.protocol import Protocol, better
 from fewbench.types import Json
 
-Loss = Callable[[Batch], Tensor]
-
 
 @dataclass(slots=True)
 class History:
-    """The course of a training: (step, dev score) by checkpoint, the one kept, and mean losses."""
+    """The course of a training: (step, dev score) by checkpoint, the one kept, and mean losses.
+
+    `micro_batches` are (first step, size) of the parts that a lack of memory led to.
+    """
 
     curve: list[tuple[int, float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     best_step: int = 0
     best_score: float | None = None
+    micro_batches: list[tuple[int, int]] = field(default_factory=list)
 
     def note_loss(self, total: float, step: int) -> None:
         """Note the mean loss since the last checkpoint, given the sum.
@@ -75,10 +79,11 @@ def train(
     loss: Loss | None = None,
     micro_batch: int | None = None,
     whole_vocabulary: bool = False,
-    carries: Sequence[Stateful] = (),
+    carries: Sequence[Stateful] | None = (),
     checkpoint: TrainingCheckpoint | None = None,
     beside: nn.Module | None = None,
     rates: Rates = (),
+    on_update: Callable[[int], None] = lambda step: None,
 ) -> History:
     """Train a model and leave it at its best dev checkpoint.
 
@@ -97,33 +102,41 @@ def train(
         also_read: examples that `evaluate` or `loss` reads (dev, an unlabelled pool).
         loss: of a batch, a scalar mean over it; None means the task's own.
         micro_batch: examples per forward pass, where a whole batch does not fit in memory; None
-            means the protocol's.
+            means the protocol's. If memory is short all the same, it is halved, and a warning says
+            so (`fewbench.nn.micro_batch`).
         beside: trained along with the model, such as linear maps that only its loss uses.
         whole_vocabulary: embeddings of tokens beyond those examples and the label words are read.
-        carries: what `loss` changes from update to update.
+        carries: what `loss` changes from update to update; None if that is not known. With
+            anything but nothing, `micro_batch` is not halved.
         checkpoint: where the state is kept while training, and what a killed run goes on from.
         rates: modules of the model whose learning rate is another, as a multiple of `lr`.
+        on_update: is called with the number of updates after each.
 
     Raises:
-        BenchError: the loss is not finite.
+        BenchError: the loss is not finite, or memory is too small.
     """
     protocol = protocol.in_updates(len(examples), batch_size)
     with _focus(model, (*examples, *also_read), protocol, whole_vocabulary):
         lengths = [example.length for example in examples] if protocol.length_window else []
         order = Shuffled(len(examples), batch_size, seed, lengths, protocol.length_window)
-        training = _Training(model, protocol, lr, order, beside, rates)
+        size = micro_batch or protocol.micro_batch
+        parts = MicroBatches(size, halves=carries is not None and not carries)
+        carries = carries or ()
+        training = _Training(model, protocol, lr, order, parts, beside, rates)
         stored = checkpoint.read() if checkpoint else None
         if stored is not None:
             training.restore(stored, carries)
         model.train()
         while not training.finished:
-            training.update(loss or model.loss, examples, micro_batch or protocol.micro_batch)
+            training.update(loss or model.loss, examples)
+            on_update(training.step)
             training.score(evaluate)
             training.save(checkpoint, carries)
         training.keep_best()
         training.save(checkpoint, carries)
         _joined(model, beside).zero_grad(set_to_none=True)
     model.eval()
+    warn_of(training.history.micro_batches)
     return training.history
 
 
@@ -136,10 +149,11 @@ class _Training:
         protocol: Protocol,
         lr: float,
         order: Shuffled,
+        parts: MicroBatches,
         beside: nn.Module | None = None,
         rates: Rates = (),
     ) -> None:
-        self.model, self.protocol, self.order = model, protocol, order
+        self.model, self.protocol, self.order, self.parts = model, protocol, order, parts
         self.optimizer = make_optimizer(_joined(model, beside), lr, protocol, rates)
         self.selected = [*self.optimizer.weights, *_moving(model)]
         self.best = [tensor.detach().clone() for tensor in self.selected]
@@ -154,12 +168,15 @@ class _Training:
         stopped = patience is not None and self.history.since_best >= patience
         return stopped or self.step >= self.protocol.max_steps
 
-    def update(self, loss: Loss, examples: Sequence[Encoded], micro_batch: int | None) -> None:
+    def update(self, loss: Loss, examples: Sequence[Encoded]) -> None:
         """Take one step of the optimizer on the next batch."""
         chosen = [examples[i] for i in next(self.order)]
-        self.total += _gradient(self.model, loss, chosen, micro_batch)
+        size = self.parts.size
+        self.total += self.parts.gradient(self.model, loss, chosen, self.optimizer.weights)
         self.optimizer.step()
         self.step += 1
+        if self.parts.size is not None and self.parts.size != size:
+            self.history.micro_batches.append((self.step, self.parts.size))
 
     def score(self, evaluate: Callable[[], float]) -> None:
         """Score on dev, where it is time, and keep the weights if they are the best so far."""
@@ -210,7 +227,10 @@ class _Training:
         self.step = facts["step"]
         history = facts["history"]
         curve = [(step, score) for step, score in history.pop("curve")]
-        self.history = History(curve=curve, **history)
+        halved = [(step, size) for step, size in history.pop("micro_batches", [])]
+        self.history = History(curve=curve, micro_batches=halved, **history)
+        if halved:
+            self.parts.size = halved[-1][1]
         self.optimizer.load_state_dict(part("optimizer", tensors))
         for name, buffer in self.model.named_buffers():
             buffer.copy_(tensors[f"buffer/{name}"])
@@ -231,21 +251,6 @@ def _joined(model: nn.Module, beside: nn.Module | None) -> nn.Module:
     return model if beside is None else nn.ModuleList([model, beside])
 
 
-def _gradient(
-    model: TaskModel, loss: Loss, chosen: list[Encoded], micro_batch: int | None
-) -> Tensor:
-    """Add up the gradient of one batch, in parts if need be, and return its loss."""
-    total = torch.zeros((), device=model.backbone.device)
-    size = micro_batch or len(chosen)
-    for start in range(0, len(chosen), size):
-        rows = chosen[start : start + size]
-        with _mixed_precision(model):
-            value = loss(model.collate(rows)) * (len(rows) / len(chosen))
-        value.backward()  # type: ignore[no-untyped-call]
-        total += value.detach()
-    return total
-
-
 def _focus(
     model: TaskModel, examples: Sequence[Encoded], protocol: Protocol, whole_vocabulary: bool
 ) -> AbstractContextManager[None]:
@@ -259,8 +264,3 @@ def _focus(
     seen = set(chain.from_iterable(sequence.ids for sequence in sequences))
     words = {token for token in seen if token >= 0}
     return model.backbone.focused(words | set(model.extra_tokens()))
-
-
-def _mixed_precision(model: TaskModel) -> AbstractContextManager[object]:
-    on_gpu = model.backbone.device.type == "cuda"
-    return torch.autocast("cuda", dtype=torch.bfloat16) if on_gpu else nullcontext()

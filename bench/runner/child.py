@@ -90,6 +90,8 @@ def state() -> Json:
         "whether gradients are recorded": torch.is_grad_enabled(),
         "whether torch is deterministic": torch.are_deterministic_algorithms_enabled(),
         "the precision of float32 products": torch.get_float32_matmul_precision(),
+        "the precision of float32 convolutions": torch.backends.cudnn.allow_tf32,
+        "torch's autocast": [torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")],
         "the working folder": _folder(),
         "the environment": dict(os.environ),
     }
@@ -165,6 +167,9 @@ def _known_state(start: Start) -> None:
     os.environ.update(start.environment)
     os.chdir(start.folder)
     torch.set_num_threads(start.threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False  # float32 is float32, on a GPU too
+    torch.backends.cudnn.allow_tf32 = False
+    if start.device.startswith("cuda"):
+        torch.cuda.set_device(start.device)
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fewbench.errors import BenchError
+from fewbench.nn.memory import FIX, is_lack_of_memory
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors of a full or broken disk, which are no failure of a method."""
@@ -27,9 +28,9 @@ def reason(error: BaseException) -> str:
         return text_of(error)
     text = f"{type(error).__name__}: {text_of(error)}"
     frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return text
-    return f"{text} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
+    if frames:
+        text += f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
+    return f"memory is too small: {text}; fix: {FIX}" if is_lack_of_memory(error) else text
 
 
 def text_of(thing: object) -> str:

@@ -172,11 +172,14 @@ def _outcome(work: Work, end: End, store: Store, conditions: WorkConditions) -> 
 def choose_device(name: str) -> str:
     """Return the device that a name stands for: for `auto`, a GPU where there is one.
 
+    What is computed there in single precision, in this process, is so from then on.
+
     Raises:
         BenchError: there is no such device.
     """
     import torch
 
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

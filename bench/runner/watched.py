@@ -1,7 +1,7 @@
 """Count the updates of a training from outside, and tell of its last loss and dev score.
 
-No number changes: the loss is computed as before and looked at now and then. The training loop is
-not touched, for its code is part of every method's hash.
+No number changes: the loss is computed as before, and looked at now and then between two updates,
+for a GPU would be waited for within one.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TrainingWatch:
     def __init__(self, tell: Tell | None, trials: int) -> None:
         self._tell, self._trials = tell, trials
         self._trial = 1
-        self._batches, self._parts, self._steps = 0, 1, 0
+        self._step = self._steps = 0
         self._loss: Tensor | None = None
         self._dev: float | None = None
         self._told = -math.inf
@@ -67,34 +67,33 @@ class TrainingWatch:
     def begin_trial(self, number: int) -> None:
         """Count the updates of a trial, by its number from 0."""
         self._trial = number + 1
-        self._begin(0, 1)
+        self._begin(0)
 
-    def training(self, loss: Loss, steps: int, parts: int) -> Loss:
-        """Return a loss that is counted: it is asked `parts` times for each of `steps` updates."""
-        self._begin(steps, parts)
+    def training(self, loss: Loss, steps: int) -> Loss:
+        """Return the loss of a training of some updates, whose last value is remembered."""
+        self._begin(steps)
 
-        def counted(batch: Batch) -> Tensor:
+        def remembered(batch: Batch) -> Tensor:
             value = loss(batch)
-            self._batches += 1
             scalar = isinstance(value, Tensor) and value.numel() == 1
             self._loss = value.detach() if scalar else None
-            if time.monotonic() - self._told >= EVERY:
-                self._say()
             return value
 
-        return counted
+        return remembered
 
-    def resumed(self, step: int) -> None:
-        """Go on from an update."""
-        self._batches = step * self._parts
+    def updated(self, step: int) -> None:
+        """Note the number of updates done, and tell of it if it is time."""
+        self._step = step
+        if time.monotonic() - self._told >= EVERY:
+            self._say()
 
     def scored(self, dev: float) -> None:
         """Tell of a dev score."""
         self._dev = dev
         self._say()
 
-    def _begin(self, steps: int, parts: int) -> None:
-        self._batches, self._parts, self._steps = 0, parts, steps
+    def _begin(self, steps: int) -> None:
+        self._step, self._steps = 0, steps
         self._loss = self._dev = None
 
     def _say(self) -> None:
@@ -102,8 +101,7 @@ class TrainingWatch:
             return
         self._told = time.monotonic()
         loss = None if self._loss is None else float(self._loss)
-        step = self._batches // self._parts
-        self._tell(Progress(self._trial, self._trials, step, self._steps, loss, self._dev))
+        self._tell(Progress(self._trial, self._trials, self._step, self._steps, loss, self._dev))
 
 
 class WatchedCheckpoints(Checkpoints):
@@ -124,7 +122,7 @@ class WatchedCheckpoints(Checkpoints):
         """Return a checkpoint; None if there is none that can be used."""
         state = super().read(name)
         if state is not None and "step" in state.facts:
-            self._watch.resumed(int(state.facts["step"]))
+            self._watch.updated(int(state.facts["step"]))
         return state
 
 
@@ -149,13 +147,11 @@ class WatchedFitContext(FitContext):
     ) -> History:
         """Train as `FitContext.train` does."""
         asked = loss or (lambda batch: model.loss(batch))
-        size = micro_batch or self.protocol.micro_batch or batch_size
-        parts = math.ceil(batch_size / size)
         return super().train(
             model,
             lr=lr,
             batch_size=batch_size,
-            loss=self.watch.training(asked, self.updates(batch_size), parts),
+            loss=self.watch.training(asked, self.updates(batch_size)),
             micro_batch=micro_batch,
             whole_vocabulary=whole_vocabulary,
             carries=carries,
@@ -163,6 +159,9 @@ class WatchedFitContext(FitContext):
             keep_last=keep_last,
             rates=rates,
         )
+
+    def _updated(self, step: int) -> None:
+        self.watch.updated(step)
 
     def _dev_score(self, model: TaskModel) -> float:
         score = super()._dev_score(model)

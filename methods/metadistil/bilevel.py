@@ -123,9 +123,7 @@ class MetaTeacher:
         parameters = both.student.named_parameters()
         student = {f"student.{n}": p.detach() for n, p in parameters if p.requires_grad}
         teacher = {name: weight.detach() for name, weight in self._trained.items()}
-        device = next(iter(teacher.values())).device.type
-        # The fast attention has no second derivative, and half precision would lose this one.
-        with sdpa_kernel(SDPBackend.MATH), torch.autocast(device, enabled=False):
+        with sdpa_kernel(SDPBackend.MATH):  # the fast attention has no second derivative
             return meta_gradient(
                 lambda weights, meta: functional_call(both, (weights, meta), (lesson,)),
                 lambda weights: functional_call(both, weights, (lambda: self._evaluate(quiz),)),

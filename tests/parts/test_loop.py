@@ -121,9 +121,11 @@ def test_the_best_checkpoint_is_restored(tiny_model, tie, scores, best):
 )
 def test_the_number_of_updates_and_evaluations(tiny_model, monkeypatch, steps, every, evaluated):
     updates = []
-    update = trainer._gradient
+    update = trainer.MicroBatches.gradient
     monkeypatch.setattr(
-        trainer, "_gradient", lambda *given: updates.append(len(given[2])) or update(*given)
+        trainer.MicroBatches,
+        "gradient",
+        lambda *given: updates.append(len(given[3])) or update(*given),
     )
     history = run(fresh(tiny_model), protocol_of(steps, every), batch_size=5)
     assert updates == ([5, 5, 2] * 4)[:steps]

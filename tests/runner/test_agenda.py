@@ -236,10 +236,12 @@ def test_updates_are_counted_through_micro_batches_trials_and_resumed_trainings(
     watch._told = 0.0
     for trial, resumed in ((0, 0), (1, 7)):
         watch.begin_trial(trial)
-        loss = watch.training(lambda batch: torch.tensor(0.25), 10, 2)
-        watch.resumed(resumed)
-        for _ in range(5):
+        loss = watch.training(lambda batch: torch.tensor(0.25), 10)
+        watch.updated(resumed)
+        for step in (1, 2):
             loss(None)
+            loss(None)
+            watch.updated(resumed + step)
         watch.scored(0.5)
     lines = [json.loads(line) for line in os.read(reader, 1 << 16).splitlines()]
     ends = [lines[-1], next(line for line in lines if line["trial"] == 1 and line["dev"])]
