@@ -163,7 +163,7 @@ class Claims:
         )
 
     def strangers(self) -> list[Path]:
-        """Return what stands in the folder and is no claim, by name."""
+        """List the files of the folder that are no claims, by name."""
         return sorted(self.root / name for name in self._names() if _NAME.fullmatch(name) is None)
 
     def is_silent(self, claim: Claim) -> bool:
