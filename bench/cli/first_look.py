@@ -5,14 +5,13 @@ Its records go to the user's cache, so that the folder it is run in stays as it 
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from fewbench.cli.out import k_values, print_list, say, say_wrapped
+from fewbench.io.kept import user_cache
 
 if TYPE_CHECKING:
     from fewbench.store.record import Record
@@ -36,11 +35,7 @@ NEXT = (
 
 def cache() -> Path:
     """Return the folder of its records: of the user, and of no project."""
-    if sys.platform == "win32":
-        home = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    else:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home).absolute() / "fewbench" / "first-look"
+    return user_cache() / "first-look"
 
 
 class Asked(NamedTuple):

@@ -19,6 +19,9 @@ from fewbench.store.cell import label
 if TYPE_CHECKING:
     from fewbench.nn.fit_context import Models
 
+BROKE_DOWN = " broke down: "
+"""Stands in what is said of a check that ended otherwise than by a refusal."""
+
 MODELS = "models"
 """What asks whether models fit tasks: the harness itself, and no method."""
 
@@ -234,7 +237,7 @@ def _refusal(asks: str, work: Work, models: Models) -> ErrorFields | None:
 def _broken(what: str, where: str, error: BaseException) -> BenchError:
     from fewbench.runner.faults import text_of
 
-    return BenchError(f"{what} broke down: {type(error).__name__}: {text_of(error)}", where=where)
+    return BenchError(f"{what}{BROKE_DOWN}{type(error).__name__}: {text_of(error)}", where=where)
 
 
 def _text(value: object) -> str | None:

@@ -11,17 +11,18 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
+from fewbench.runner.answers import Answer, Answers
 from fewbench.runner.jobs import Job, Plan, Work
 from fewbench.runner.preflight import (
+    BROKE_DOWN,
     MODELS,
     Check,
-    Checks,
     checks_of,
     error_of,
     grouped,
     questions_of,
 )
-from fewbench.runner.processes import End, WorkConditions, each
+from fewbench.runner.processes import WorkConditions, each
 from fewbench.runner.verdict import refusals_of
 
 Variant = tuple[str, str]
@@ -94,20 +95,38 @@ def refuse(works: Iterable[Work], workers: int = 1) -> None:
 def refused(works: Iterable[Work], workers: int = 1) -> list[Refusal]:
     """Ask all that there is to ask of some works, and return what is refused, in their order."""
     checks = checks_of(works)
-    errors: dict[int, BenchError | None] = {}
+    kept = Answers()
+    answers = kept.find(checks)
+    unknown = [check for check in checks if id(check) not in answers]
+    found = {**answers, **_ask(unknown, workers, kept)}
+    pairs = [(check, _error(found[id(check)])) for check in checks]
+    return [Refusal(check, error) for check, error in pairs if error is not None]
+
+
+def _ask(checks: Sequence[Check], workers: int, kept: Answers) -> dict[int, Answer | BenchError]:
+    """Ask in processes of their own; return the answers, or deaths, by a question's identity."""
+    found: dict[int, Answer | BenchError] = {}
     waiting = grouped(checks, together=True)
     while waiting:
         asked, waiting = waiting, []
         with closing(each(asked, WorkConditions("cpu", 1), workers)) as ended:
             for group, end in ended:
                 parts = grouped(group.questions)
-                if end.death is not None and len(parts) > 1:
+                numbers = [id(check) for check in group.questions]
+                if end.death is None:
+                    answers = refusals_of(end.answer, group.title, len(numbers))
+                    kept.keep(zip(group.questions, answers, strict=True))
+                    found.update(zip(numbers, answers, strict=True))
+                elif len(parts) > 1:
                     waiting += parts  # each alone: the death of one blames no other
                 else:
-                    numbers = map(id, group.questions)
-                    errors.update(zip(numbers, _answers(group, end), strict=True))
-    pairs = [(check, errors[id(check)]) for check in checks]
-    return [Refusal(check, error) for check, error in pairs if error is not None]
+                    death = BenchError(f"{group.title}{BROKE_DOWN}{end.death}")
+                    found.update(dict.fromkeys(numbers, death))
+    return found
+
+
+def _error(answer: Answer | BenchError) -> BenchError | None:
+    return answer if answer is None or isinstance(answer, BenchError) else error_of(answer)
 
 
 def refused_jobs(plan: Plan, todo: Sequence[Job], workers: int = 1) -> dict[str, BenchError]:
@@ -141,13 +160,6 @@ def _with_needed(job: Job) -> Iterator[Work]:
     if job.teacher is not None:
         yield from _with_needed(job.teacher)
     yield job
-
-
-def _answers(checks: Checks, end: End) -> list[BenchError | None]:
-    if end.death is not None:
-        return [BenchError(f"{checks.title} broke down: {end.death}")] * len(checks.questions)
-    refusals = refusals_of(end.answer, checks.title, len(checks.questions))
-    return [None if refusal is None else error_of(refusal) for refusal in refusals]
 
 
 def _variant(job: Job) -> Variant:
