@@ -29,16 +29,16 @@ def fingerprint(examples: Iterable[Example]) -> str:
 
 
 class Texts(NamedTuple):
-    """Texts and options of rows, as they are and in their bare form."""
+    """Hashes of each row's texts and options, as they are and in their bare form."""
 
-    exact: tuple[tuple[str, ...], ...]
-    bare: tuple[tuple[str, ...], ...]
+    exact: Sequence[str]
+    bare: Sequence[str]
 
 
 def texts_of(examples: Iterable[Example]) -> Texts:
-    """Return the texts and options of some rows, in order."""
-    exact = tuple(map(_texts, examples))
-    return Texts(exact, tuple(tuple(map(bare, texts)) for texts in exact))
+    """Return the hashes of the texts and options of some rows, in order."""
+    texts = [*map(_texts, examples)]
+    return Texts([*map(_hash, texts)], [_hash(tuple(map(bare, said))) for said in texts])
 
 
 def count_leaks(seen: Sequence[Example], test: Texts) -> dict[str, int]:
@@ -75,6 +75,10 @@ def without_leaks(
 
 def _texts(example: Example) -> tuple[str, ...]:
     return example.texts + example.options
+
+
+def _hash(texts: tuple[str, ...]) -> str:
+    return hashlib.sha256(repr(texts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _normalised(text: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewbench.data.blind import secret_order
+from fewbench.data.kept_rows import ids_of, labels_of
 from fewbench.data.spans import SPAN_METRICS, as_spans, item_scores
 from fewbench.errors import BenchError, NeedsNetwork
 from fewbench.types import Example, Label, Predictions, Task
@@ -137,10 +138,10 @@ class Scorer:
 
     def __init__(self, task: Task, examples: Sequence[Example]) -> None:
         self._task = task
-        self._examples = tuple(examples)
+        self._examples = examples
         self._order: tuple[int, ...] | None = None
-        self._ids = tuple(example.id for example in examples)
-        if any(example.label is None for example in examples):
+        self._ids = tuple(ids_of(examples))
+        if any(label is None for label in labels_of(examples)):
             raise BenchError(
                 f"{task.full_name}: some test rows have no label",
                 fix="use a split whose labels are public",

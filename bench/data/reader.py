@@ -15,9 +15,10 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import cast
 
 from fewbench.data.hub import load_split, place_of
+from fewbench.data.kept_rows import find_rows, keep_rows, key_of_rows
 from fewbench.data.manifest import check_known
 from fewbench.data.rows import DataRow, check_ids, is_dropped, to_example
 from fewbench.errors import DataError, NeedsNetwork
@@ -47,11 +48,10 @@ def read_rows(task: Task, data: Path | None, *, offline: bool = False) -> Rows:
     files: list[SourceFile] = []
     for split, path in _find_files(task, data).items():
         if path is None:
-            loaded = _load_hub(task, data, split, offline)
+            parts[split], file = _from_hub(task, data, split, offline)
         else:
-            loaded = _load_file(task, path, data)
-        parts[split] = check_rows(task, split, loaded.rows, str(path or loaded.name))
-        files.append(SourceFile(file=loaded.name, sha256=loaded.sha256, rows=len(loaded.rows)))
+            parts[split], file = _from_file(task, data, split, path)
+        files.append(file)
     source = task.source
     folds = tuple((parts[train], parts[dev]) for train, dev in source.published)
     if folds:
@@ -200,24 +200,26 @@ def _with_file(task: Task, split: str) -> str:
     return f"with {place_of(task.source, split, '.jsonl')} in it"
 
 
-class _Loaded(NamedTuple):
-    """Rows, the name of their file in a record, and the sha256 of its bytes (none on the hub)."""
-
-    rows: list[DataRow]
-    name: str
-    sha256: str | None
+_SplitRows = tuple[tuple[Example, ...], SourceFile]
 
 
-def _load_file(task: Task, file: Path, data: Path | None) -> _Loaded:
+def _from_file(task: Task, data: Path | None, split: str, path: Path) -> _SplitRows:
+    """Return the rows of a file, from the cache if they were read before (`kept_rows`)."""
     root = task.source.root or data
+    digest = hashlib.sha256()
+    for shard in shards_of(path):
+        digest.update(read_bytes(shard))
     if root:
-        digest = hashlib.sha256()
-        for shard in shards_of(file):
-            digest.update(read_bytes(shard))
-        check_known(task, file, root, digest.hexdigest())
-    rows, sha256 = read_file(task.source, file)
-    name = file.relative_to(root).as_posix() if root else file.name
-    return _Loaded(rows, name, sha256)
+        check_known(task, path, root, digest.hexdigest())
+    name = path.relative_to(root).as_posix() if root else path.name
+    kept = find_rows(key_of_rows(task, split, path.suffix, digest.hexdigest()))
+    if kept is not None:
+        file = SourceFile(file=name, sha256=digest.hexdigest(), rows=kept.read)
+        return cast("tuple[Example, ...]", kept), file
+    rows, sha256 = read_file(task.source, path)
+    examples = check_rows(task, split, rows, str(path))
+    keep_rows(key_of_rows(task, split, path.suffix, sha256), examples, len(rows))
+    return examples, SourceFile(file=name, sha256=sha256, rows=len(rows))
 
 
 def parse(source: Source, raw: bytes, file: Path) -> list[DataRow]:
@@ -237,7 +239,7 @@ def parse(source: Source, raw: bytes, file: Path) -> list[DataRow]:
         raise
 
 
-def _load_hub(task: Task, data: Path | None, split: str, offline: bool) -> _Loaded:
+def _from_hub(task: Task, data: Path | None, split: str, offline: bool) -> _SplitRows:
     source = task.source
     if offline:
         file = place_of(source, split, ".jsonl")
@@ -250,7 +252,8 @@ def _load_hub(task: Task, data: Path | None, split: str, offline: bool) -> _Load
     name = f"hub: {place_of(source, split)}@{source.revision}"
     loaded = enumerate(load_split(source, split), 1)
     rows = [DataRow(f"{name}, row {number}", columns) for number, columns in loaded]
-    return _Loaded(rows, name, None)
+    examples = check_rows(task, split, rows, name)
+    return examples, SourceFile(file=name, sha256=None, rows=len(rows))
 
 
 def _read_jsonl(raw: bytes, where: str, source: Source) -> Iterator[DataRow]:

@@ -13,12 +13,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from itertools import chain
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from fewbench.data.blind import hidden, secret_order
 from fewbench.data.hub import place_of
+from fewbench.data.kept_rows import WithoutLabels, derived, ids_of, labels_of
 from fewbench.data.leaks import Texts, count_leaks, fingerprint, texts_of, without_leaks
 from fewbench.data.train_size import ALLOWED, is_full, k_title, per_label
 from fewbench.errors import BenchError
@@ -47,7 +49,8 @@ USUAL_CUT = DevCut()
 class DrawnTest(NamedTuple):
     """The test rows of all splits of a task, with what is computed of them once."""
 
-    rows: tuple[Example, ...]
+    rows: Sequence[Example]
+    hidden: WithoutLabels
     texts: Texts
     fingerprint: str
     drawn_of: int
@@ -56,10 +59,11 @@ class DrawnTest(NamedTuple):
 
 def draw_test(rows: Rows, limit: int | None = None) -> DrawnTest:
     """Draw the test rows of all splits: `limit` of them by `LIMIT_SEED`, or all."""
-    drawn = draw(rows.test, limit)
-    return DrawnTest(
-        drawn, texts_of(drawn), fingerprint(drawn), 0 if limit is None else len(rows.test)
-    )
+    drawn = rows.test if limit is None else draw(rows.test, limit)
+    texts = derived(drawn, "texts", lambda: texts_of(drawn))
+    hashed = derived(drawn, "fingerprint", lambda: fingerprint(drawn))
+    drawn_of = 0 if limit is None else len(rows.test)
+    return DrawnTest(drawn, WithoutLabels(drawn), Texts(*texts), hashed, drawn_of)
 
 
 def make_split(
@@ -98,16 +102,17 @@ def make_split(
     else:
         k, train, dev = _sampled(task, rows, k, seed, cut)
     whole = drawn_test or draw_test(rows, limit)
-    test = whole.rows
+    test, hidden_test = whole.rows, _tested(whole.hidden, lazy=drawn_test is not None)
     if drop_leaks:
         test = without_leaks(task, (*train, *dev), whole.rows, whole.texts)
+        hidden_test = WithoutLabels(test).rows
     split = Split(
         task=task.full_name,
         k=k,
         seed=seed,
         train=train,
         dev=dev,
-        test=tuple(example.without_label() for example in test),
+        test=hidden_test,
         unlabeled=pool_of(rows, (*train, *dev)) if pool else (),
         fingerprint=fingerprint((*train, *dev)),
         test_fingerprint=fingerprint(test) if drop_leaks else whole.fingerprint,
@@ -119,6 +124,11 @@ def make_split(
     )
     check_split(split, published=bool(rows.folds))
     return split
+
+
+def _tested(rows: WithoutLabels, *, lazy: bool) -> tuple[Example, ...]:
+    """Return test rows as a tuple; `lazy`, they are made when a job is sent (`Job.sent`)."""
+    return cast("tuple[Example, ...]", rows) if lazy else rows.rows
 
 
 def pool_of(rows: Rows, used: Iterable[Example]) -> tuple[Example, ...]:
@@ -142,8 +152,8 @@ def draw(examples: Sequence[Example], limit: int | None) -> tuple[Example, ...]:
 
 def count_labels(examples: Iterable[Example]) -> tuple[tuple[Label, int], ...]:
     """Return each label with the number of examples that have it, in label order."""
-    counts = Counter(example.label for example in examples if example.label is not None)
-    return tuple(sorted(counts.items()))
+    counts = Counter(labels_of(examples))
+    return tuple(sorted((label, count) for label, count in counts.items() if label is not None))
 
 
 _Drawn = tuple[K, tuple[Example, ...], tuple[Example, ...]]
@@ -155,27 +165,40 @@ def _sampled(task: Task, rows: Rows, k: K | None, seed: int, cut: DevCut) -> _Dr
         raise _out_of_range(f"K is {k}")
     if not 0 <= seed < 2**32:
         raise _out_of_range(f"the split seed is {seed}")
-    groups: dict[int, list[Example]] = {}
-    for row in shuffled_order(task, len(rows.train), seed):
-        example = rows.train[row]
-        groups.setdefault(stratum(task, example), []).append(example)
+    groups = _shuffled_groups(task, rows.train, seed)
     files = [task.file, *(file["file"] for file in rows.files[:1])]
     where = ", ".join(filter(None, files))
     if is_full(k):
-        return k, *_cut(task, groups, cut, where)
+        return k, *_examples(rows.train, *_cut(task, groups, cut, where))
     counts = dict(zip(groups, per_label(k, len(groups)), strict=True))
     _check_counts(task, groups, counts, k, where)
-    train: list[Example] = []
-    dev: list[Example] = []
+    drawn: list[int] = []
+    held: list[int] = []
     for group, members in groups.items():
-        train += members[: counts[group]]
-        dev += members[counts[group] : 2 * counts[group]]
-    return k, tuple(train), tuple(dev)
+        drawn += members[: counts[group]]
+        held += members[counts[group] : 2 * counts[group]]
+    return k, *_examples(rows.train, drawn, held)
+
+
+def _shuffled_groups(task: Task, rows: Sequence[Example], seed: int) -> dict[int, list[int]]:
+    """Return the numbers of rows by group, shuffled, the groups in order of first appearance."""
+    strata = [_group(task, label) for label in labels_of(rows)]
+    groups: dict[int, list[int]] = {}
+    for row in shuffled_order(task, len(rows), seed):
+        groups.setdefault(strata[row], []).append(row)
+    return groups
+
+
+def _examples(
+    rows: Sequence[Example], train: Iterable[int], dev: Iterable[int]
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Return the rows of train and dev by their numbers."""
+    return tuple(rows[row] for row in train), tuple(rows[row] for row in dev)
 
 
 def _cut(
-    task: Task, groups: Mapping[int, Sequence[Example]], cut: DevCut, where: str
-) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    task: Task, groups: Mapping[int, Sequence[int]], cut: DevCut, where: str
+) -> tuple[list[int], list[int]]:
     """Cut dev off all rows: the same share of each label, rounded down, and at least one row.
 
     Raises:
@@ -183,13 +206,13 @@ def _cut(
     """
     _check_counts(task, groups, dict.fromkeys(groups, 1), "full", where)
     share = min(cut.share, cut.most / sum(map(len, groups.values())))
-    train: list[Example] = []
-    dev: list[Example] = []
+    train: list[int] = []
+    dev: list[int] = []
     for members in groups.values():
         count = max(1, math.floor(share * len(members)))
         dev += members[:count]
         train += members[count:]
-    return tuple(train), tuple(dev)
+    return train, dev
 
 
 def _out_of_range(problem: str) -> BenchError:
@@ -240,15 +263,21 @@ def check_split(split: Split, *, published: bool = False) -> None:
     """
     if not is_full(split.k):
         _check_dev_size(split, published)
-    without_labels = (*split.test, *split.unlabeled)
-    counts = Counter(example.id for example in (*split.train, *split.dev, *without_labels))
+    parts = split.train, split.dev, split.test, split.unlabeled
+    counts = Counter(chain.from_iterable(map(ids_of, parts)))
     if repeated := [name for name, count in counts.items() if count > 1]:
         raise BenchError(
             f"{split.task}: {len(repeated)} examples are in two parts of the split, "
             f"{repeated[0]} among them"
         )
-    if any(example.label is not None or example.answers for example in without_labels):
+    if any(map(_has_labels, parts[2:])):
         raise BenchError(f"{split.task}: labels reached the test inputs or the unlabelled pool")
+
+
+def _has_labels(rows: Sequence[Example]) -> bool:
+    if isinstance(rows, WithoutLabels):
+        return False
+    return any(example.label is not None or example.answers for example in rows)
 
 
 def _check_dev_size(split: Split, published: bool) -> None:
@@ -264,24 +293,30 @@ def _check_dev_size(split: Split, published: bool) -> None:
 def shuffled_order(task: Task, n: int, seed: int) -> Sequence[int]:
     """Return the order in which the sampling rule visits n training rows."""
     if task.rule != "chained" or seed not in CHAINED_SEEDS:
-        return list(np.random.RandomState(seed).permutation(n))
-    order = np.arange(n)
+        order: list[int] = np.random.RandomState(seed).permutation(n).tolist()
+        return order
+    chained = np.arange(n)
     for link in CHAINED_SEEDS[: CHAINED_SEEDS.index(seed) + 1]:
-        order = order[np.random.RandomState(link).permutation(n)]
-    return list(order)
+        chained = chained[np.random.RandomState(link).permutation(n)]
+    order = chained.tolist()
+    return order
 
 
 def stratum(task: Task, example: Example) -> int:
     """Return the group an example is sampled in: its class, or its half of the bounds."""
-    assert example.label is not None
+    return _group(task, example.label)
+
+
+def _group(task: Task, label: Label | None) -> int:
+    assert label is not None
     if task.bounds is None:
-        return int(example.label)
-    return int(example.label >= sum(task.bounds) / 2)
+        return int(label)
+    return int(label >= sum(task.bounds) / 2)
 
 
 def _check_counts(
     task: Task,
-    groups: Mapping[int, Sequence[Example]],
+    groups: Mapping[int, Sequence[int]],
     wanted: Mapping[int, int],
     k: K,
     where: str,

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fewbench.io.atomic import remove, write_whole
 from fewbench.io.files import LARGEST_DATA, parse_json, read_file
 
+ROOT = Path(__file__).resolve().parents[1]
+
 VARIABLE = "FEWBENCH_CACHE"
 OFF = "off"
-ENDING = ".json"
+ENDING = ".kept"
 
 
 def user_cache() -> Path:
@@ -47,25 +50,34 @@ class Kept(NamedTuple):
     most_bytes: int
 
     def get(self, key: str) -> Any:
-        """Return what is kept under a key; None if there is nothing, or it is damaged."""
+        """Return the JSON value that is kept under a key; None without one."""
+        content = self.get_bytes(key)
+        with contextlib.suppress(ValueError):
+            return None if content is None else parse_json(content)
+        return None
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep a JSON value under a key; do nothing where that cannot be written."""
+        with contextlib.suppress(ValueError, TypeError):
+            self.put_bytes(key, json.dumps(value, separators=(",", ":"), allow_nan=False).encode())
+
+    def get_bytes(self, key: str) -> bytes | None:
+        """Return the bytes that are kept under a key; None without any, or if they are damaged."""
         file = self._file(key)
         if file is None:
             return None
         try:
             digest, _, content = read_file(file, LARGEST_DATA).partition(b"\n")
-            if hashlib.sha256(content).hexdigest().encode() != digest:
-                return None
-            return parse_json(content)
-        except (OSError, ValueError):
+        except OSError:
             return None
+        return content if hashlib.sha256(content).hexdigest().encode() == digest else None
 
-    def put(self, key: str, value: Any) -> None:
-        """Keep a JSON value under a key; do nothing where that cannot be written."""
+    def put_bytes(self, key: str, content: bytes) -> None:
+        """Keep bytes under a key; do nothing where they are too many, or cannot be written."""
         file = self._file(key)
-        if file is None:
+        if file is None or len(content) > self.most_bytes:
             return
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            content = json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        with contextlib.suppress(OSError):
             write_whole(file, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
             self._drop_oldest(file)
 
@@ -88,14 +100,16 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def bytes_hash(files: Iterable[Path]) -> str:
-    """Return a hash of some files' names and bytes.
-
-    Raises:
-        OSError: one cannot be read.
-    """
+@lru_cache
+def project_hash() -> str:
+    """Return a hash of all code and declarations of the project, its methods among them."""
+    spec = importlib.util.find_spec("fewbench.methods")
+    folders = [ROOT, *map(Path, (spec and spec.submodule_search_locations) or ())]
+    files = {file for folder in folders for file in folder.rglob("*") if file.suffix in _CODE}
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(hashlib.sha256(str(file).encode("utf-8", "surrogateescape")).digest())
-        digest.update(hashlib.sha256(read_file(file)).digest())
+    for file in sorted(files):
+        digest.update(key_of(str(file), read_file(file)).encode())
     return digest.hexdigest()
+
+
+_CODE = (".py", ".toml")

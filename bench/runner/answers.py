@@ -10,7 +10,6 @@ that something broke down are not kept.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
@@ -19,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fewbench.errors import NeedsNetwork
-from fewbench.io.kept import Kept, bytes_hash, key_of
-from fewbench.registry.code_hash import ROOT
+from fewbench.io.kept import Kept, key_of, project_hash
 from fewbench.registry.named_inputs import NamedInput
 from fewbench.runner.jobs import Job, Preparation
 from fewbench.runner.preflight import BROKE_DOWN, MODELS, Check, ErrorFields
@@ -151,18 +149,7 @@ _FIELDS = ErrorFields.__required_keys__
 def _maker() -> str:
     """Return a hash of all code of the project and of the libraries' versions."""
     versions = [platform.python_version(), platform.machine(), *map(_version, LIBRARIES)]
-    return key_of(versions, bytes_hash(_sources()))
-
-
-def _sources() -> list[Path]:
-    """List the files of the project's code: the package, and its methods."""
-    spec = importlib.util.find_spec("fewbench.methods")
-    folders = [ROOT, *map(Path, (spec and spec.submodule_search_locations) or ())]
-    files = {file for folder in folders for file in folder.rglob("*") if file.suffix in _CODE}
-    return sorted(files)
-
-
-_CODE = (".py", ".toml")
+    return key_of(versions, project_hash())
 
 
 def _version(name: str) -> str:

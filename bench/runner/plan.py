@@ -149,6 +149,7 @@ def _jobs_of_task(
     rows = read_rows(task, request.data, offline=request.offline)
     hashes = row_hashes(rows)
     tests = draw_test(rows, request.limit)
+    whole = Scorer(task, tests.rows)
     pool = any("unlabeled" in _needs(choice, maker.methods) for choice in choices)
     for k, seed in product(*_ks_and_seeds(request, maker.protocol, task)):
         split = make_split(
@@ -163,8 +164,10 @@ def _jobs_of_task(
         )
         if pool:
             split = with_pool(split, rows)
-        tested = {example.id for example in split.test}
-        scorer = Scorer(task, [example for example in rows.test if example.id in tested])
+        scorer = whole
+        if split.dropped:
+            tested = {example.id for example in split.test}
+            scorer = Scorer(task, [example for example in rows.test if example.id in tested])
         drawn = exact_hash([*split.train, *split.dev])
         for prompted, choice in product(_prompted(request, task), choices):
             # A method that reads no prompt has one run, whatever the template.

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import NamedTuple
 
+from fewbench.data.kept_rows import derived
 from fewbench.io.checked_json import plain
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.named_inputs import names_input
@@ -154,8 +155,14 @@ def exact_hash(examples: Iterable[Example]) -> str:
 def row_hashes(rows: Rows) -> RowHashes:
     """Return the hashes of all rows of a task's source; dev sets of folds count as train rows."""
     dev = [example for _, fold in rows.folds for example in fold]
-    unlabeled = exact_hash(rows.unlabeled) if rows.unlabeled else ""
-    return RowHashes(exact_hash([*rows.train, *dev]), exact_hash(rows.test), unlabeled)
+    train = exact_hash([*rows.train, *dev]) if dev else _all_hash(rows.train)
+    return RowHashes(
+        train, _all_hash(rows.test), _all_hash(rows.unlabeled) if rows.unlabeled else ""
+    )
+
+
+def _all_hash(rows: Sequence[Example]) -> str:
+    return str(derived(rows, "exact", lambda: exact_hash(rows)))
 
 
 def make_inputs(
