@@ -103,6 +103,8 @@ def make_sides(given: Any) -> tuple[Callable[[], float], Callable[[], float]]:
 
     from fewbench.nn.backbone import Backbone
     from fewbench.nn.load import load
+    from fewbench.runner.products import computing
+    from fewbench.types import Arithmetic
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -137,7 +139,8 @@ def make_sides(given: Any) -> tuple[Callable[[], float], Callable[[], float]]:
             "batch_size": given.batch_size,
             "seed": 0,
         }
-        return synchronized(lambda: train(copied, encoded, evaluate=lambda: 0.0, **settings))
+        with computing(Arithmetic("bfloat16")):
+            return synchronized(lambda: train(copied, encoded, evaluate=lambda: 0.0, **settings))
 
     return ours, lambda: synchronized(trainer(given, model, tokenizer, task, examples).train)
 
@@ -170,6 +173,7 @@ def trainer(given: Any, model: Any, tokenizer: Any, task: Any, examples: Any) ->
         per_device_train_batch_size=given.batch_size,
         learning_rate=1e-5,
         bf16=True,
+        use_cpu=given.device == "cpu",
         report_to=[],
         logging_strategy="no",
         save_strategy="no",
