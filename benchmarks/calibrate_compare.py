@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from fewbench.report.statistics.crossed import LEVEL, Paired, estimate
-from fewbench.report.statistics.resample import bootstrap, p_value, permuted
+from fewbench.report.statistics.resample import Items, bootstrap, p_value, permuted
 from fewbench.report.statistics.sums import SUMMED
 
 FEATURES, ACCURACY = SUMMED["accuracy"]
@@ -81,7 +81,7 @@ def one_task(
             for side in (first, second)
         ]
         drawn = [
-            draw(*both, ACCURACY, resamples, np.random.default_rng(start))
+            draw([Items(*both, ACCURACY)], resamples, np.random.default_rng(start))[0]
             for draw in (bootstrap, permuted)
         ]
         found.append(

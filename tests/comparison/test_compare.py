@@ -15,7 +15,7 @@ from versus import TASK, add, demo, of, versus  # noqa: F401
 from fewbench.errors import BenchError
 from fewbench.report.compare.items import Labels
 from fewbench.report.compare.pairing import in_common, pairs
-from fewbench.report.compare.rows import FEWEST_SEEDS, PairFound, adjust, compare, to_object
+from fewbench.report.compare.rows import FEWEST_SEEDS, PairFound, adjust, compare, draw, to_object
 from fewbench.report.compare.sides import Side, ranking, versus_all
 from fewbench.report.compare.text import legend, ranks_grid, to_grid
 from fewbench.report.render import markdown, terminal
@@ -213,8 +213,8 @@ def test_a_model_trained_anew_under_its_name_is_another_model(add, bench, store,
     again = ModelRef("tiny", "", "b" * 16)
     for seed in (13, 21):
         add("new", seed, 0.9, student=again)
-        for draw, student in enumerate((ModelRef("tiny", "", "a" * 16), again), 1):
-            add("old", seed, 0.5 + 0.2 * draw, draw=draw, student=student)
+        for number, student in enumerate((ModelRef("tiny", "", "a" * 16), again), 1):
+            add("old", seed, 0.5 + 0.2 * number, draw=number, student=student)
     compare = ("compare", "new", "--against", "old", "--results", store.root)
     done = bench(*compare)
     assert done.returncode == 2 and "tiny@aaaaaaaa, tiny@bbbbbbbb" in done.stderr
@@ -251,14 +251,6 @@ def test_verdicts_need_as_many_seeds_as_the_document_says():
 
 def test_adjust_leaves_a_lone_row_as_it_is(add, store):
     add("new"), add("old", draw=1)
-    (table,) = adjust(
-        [
-            compare(
-                ("a", "b"),
-                [PairFound(pairs(of(store, "new"), of(store, "old"))[0], "not asked")],
-                str,
-                200,
-            )
-        ]
-    )
+    found = [PairFound(pairs(of(store, "new"), of(store, "old"))[0], "not asked")]
+    (table,) = adjust([compare(("a", "b"), found, draw(found, 200), str)])
     assert table.overall is None and np.isnan(table.rows[0].p)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from fewbench.errors import BenchError, StoreDamaged
 from fewbench.measure.tested_rows import whole_rows
 from fewbench.registry.methods import task_files
 from fewbench.report.compare.pairing import Pair
+from fewbench.report.statistics.resample import Items
 from fewbench.report.statistics.sums import SUMMED, Floats, Summed
 from fewbench.store.record import Record
 from fewbench.store.store import Store
@@ -23,17 +24,6 @@ from fewbench.types import Example, Predictions, Rows, Task
 
 TOLERANCE = 1e-4
 """How far a score of stored predictions, which are float32, may lie from the recorded one."""
-
-
-class Items(NamedTuple):
-    """The contributions of n items to the scores of two methods with S seeds, [S, n, F] each.
-
-    `value` is the score of their sums.
-    """
-
-    first: Floats
-    second: Floats
-    value: Callable[[Floats], Floats]
 
 
 class NoItems(Exception):

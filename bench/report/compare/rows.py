@@ -7,12 +7,11 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from fewbench.report.compare.clusters import by_task, same_rows
-from fewbench.report.compare.items import Items
 from fewbench.report.compare.pairing import Pair
 from fewbench.report.statistics.crossed import (
     LEVEL,
@@ -23,7 +22,8 @@ from fewbench.report.statistics.crossed import (
     pairs_of_runs,
 )
 from fewbench.report.statistics.paired import Tally, hedges, holm, mcnemar, tally
-from fewbench.report.statistics.resample import bootstrap, permuted
+from fewbench.report.statistics.resample import Items, bootstrap, permuted
+from fewbench.report.statistics.sums import Floats
 from fewbench.types import Json
 
 FEWEST_SEEDS = 5
@@ -106,8 +106,8 @@ class Versus(NamedTuple):
 def compare(
     names: tuple[str, str],
     found: Sequence[PairFound],
+    drawn: Sequence[Paired],
     name: Callable[[Pair], str],
-    resamples: int,
     kept: str = "",
     notes: Sequence[str] = (),
 ) -> Versus:
@@ -116,13 +116,11 @@ def compare(
     Args:
         names: of the two methods.
         found: pairs, all on complete test sets or all on a part.
+        drawn: their differences (`draw`).
         name: returns the name of a pair.
-        resamples: of the bootstrap and of the permutation test. They are the same each time: their
-            random seed depends on the test set alone.
         kept: the test rows used, where not all were.
         notes: to show below the table.
     """
-    drawn = [_paired(item, resamples) for item in found]
     rows = [_row(item, paired, name(item.pair)) for item, paired in zip(found, drawn, strict=True)]
     questions = [item.pair.question for item in found]
     overall = _overall(rows, drawn, by_task(questions)) if len(rows) > 1 else None
@@ -152,24 +150,34 @@ def _adjusted(rows: Sequence[Comparison]) -> list[Comparison]:
     return [row if math.isnan(row.p) else replace(row, holm=next(adjusted)) for row in rows]
 
 
-def _paired(found: PairFound, resamples: int) -> Paired:
-    """Return the differences of a pair by seed, resampled and permuted.
+def draw(found: Sequence[PairFound], resamples: int) -> list[Paired]:
+    """Return the differences of pairs by seed, resampled and permuted.
 
-    The same items are drawn for all pairs that share a test set.
+    The same items are drawn for all pairs on a test set, and the same each time: the random seed
+    depends on the test set alone.
+
+    Args:
+        found: pairs of any methods.
+        resamples: of the bootstrap and of the permutation test.
     """
-    pair, items, fixed = found
-    first, second = map(np.asarray, pair.scores)
-    if isinstance(items, str):
-        return Paired(pair.seeds, first - second, fixed=fixed)
-    resampled, null = (
-        draw(items.first, items.second, items.value, resamples, _generator(draw.__name__, pair))
-        for draw in (bootstrap, permuted)
-    )
-    return Paired(pair.seeds, first - second, resampled, null, fixed)
+    together: dict[tuple[str, int], list[int]] = {}
+    for place, (pair, items, _) in enumerate(found):
+        if not isinstance(items, str):
+            of = pair.question.task.test_set, items.first.shape[1]
+            together.setdefault(of, []).append(place)
+    draws: dict[int, list[Floats]] = {}
+    for (test_set, _), places in together.items():
+        items = [cast("Items", found[place].items) for place in places]
+        for by in (bootstrap, permuted):
+            rng = np.random.default_rng(zlib.crc32(f"{by.__name__} {test_set}".encode()))
+            for place, drawn in zip(places, by(items, resamples, rng), strict=True):
+                draws.setdefault(place, []).append(drawn)
+    return [_paired(one, *draws.get(place, ())) for place, one in enumerate(found)]
 
 
-def _generator(draws: str, pair: Pair) -> np.random.Generator:
-    return np.random.default_rng(zlib.crc32(f"{draws} {pair.question.task.test_set}".encode()))
+def _paired(found: PairFound, *draws: Floats) -> Paired:
+    first, second = map(np.asarray, found.pair.scores)
+    return Paired(found.pair.seeds, first - second, *draws, fixed=found.fixed)
 
 
 def _row(found: PairFound, drawn: Paired, name: str) -> Comparison:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +18,7 @@ from fewbench.errors import BenchError
 from fewbench.report.compare.clusters import by_task
 from fewbench.report.compare.items import Labels, NoItems, items, vary
 from fewbench.report.compare.pairing import Pair, in_common, left_out, pairs
-from fewbench.report.compare.rows import PairFound, Versus, adjust, compare
+from fewbench.report.compare.rows import PairFound, Versus, adjust, compare, draw
 from fewbench.report.query import Wanted, by_label, find_label, models_apart
 from fewbench.report.statistics.ranks import Ranking, fewest_tasks, rank
 from fewbench.store.cell import Question
@@ -123,12 +125,12 @@ def versus_all(
     Raises:
         BenchError: none can be compared.
     """
-    tables: list[Versus] = []
+    asked: list[tuple[Callable[..., Versus], list[PairFound]]] = []
     for other in others:
         try:
             paired = pairs(new.records, other.records, anyway=anyway)
         except BenchError as error:
-            if other is others[-1] and not tables:
+            if other is others[-1] and not asked:
                 raise
             notify(f"left out: {other.name}: {error.problem}")
             continue
@@ -136,9 +138,11 @@ def versus_all(
         notes = left_out(new.records, other.records)
         for kept, group in _by_test_rows(paired).items():
             found = [pair_found(pair, stores, labels) for pair in group]
-            tables.append(compare(names, found, _namer(group), resamples, kept, notes))
+            table = partial(compare, names, found, name=_namer(group), kept=kept, notes=notes)
+            asked.append((table, found))
             notes = []
-    return adjust(tables)
+    drawn = iter(draw([*chain.from_iterable(found for _, found in asked)], resamples))
+    return adjust([table(list(islice(drawn, len(found)))) for table, found in asked])
 
 
 class Ranked(NamedTuple):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from typing import NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.report.compare.items import Labels
 from fewbench.report.compare.pairing import pairs
-from fewbench.report.compare.rows import Versus, adjust, compare
+from fewbench.report.compare.rows import PairFound, Versus, adjust, compare, draw
 from fewbench.report.compare.sides import pair_found
 from fewbench.report.statistics.crossed import LEVEL
 from fewbench.report.tables.entry import Entry
@@ -73,8 +74,7 @@ def signed_tests(
         resamples: of the bootstrap and of permutations.
     """
     sides = _sides(records)
-    tables: list[Versus] = []
-    asked: list[tuple[Contender, list[Question]]] = []
+    asked: list[tuple[Contender, list[PairFound]]] = []
     left_out: dict[str, str] = {}
     for contender, mine in sides.items():
         theirs = sides.get(Contender(baseline, contender.student))
@@ -85,21 +85,26 @@ def signed_tests(
         except BenchError as error:
             left_out[" of ".join(filter(None, contender))] = error.problem
             continue
-        found = [pair_found(pair, (store, store), labels) for pair in paired]
-        tables.append(compare((contender.method, baseline), found, lambda pair: "", resamples))
-        asked.append((contender, [pair.question for pair in paired]))
+        asked.append((contender, [pair_found(pair, (store, store), labels) for pair in paired]))
+    drawn = iter(draw([*chain.from_iterable(found for _, found in asked)], resamples))
+    tables = [
+        compare(
+            (contender.method, baseline), found, list(islice(drawn, len(found))), lambda pair: ""
+        )
+        for contender, found in asked
+    ]
     signs = _signs(asked, adjust(tables))
     return SignedTests(baseline, signs, len(signs), left_out)
 
 
 def _signs(
-    asked: Sequence[tuple[Contender, Sequence[Question]]], tables: Sequence[Versus]
+    asked: Sequence[tuple[Contender, Sequence[PairFound]]], tables: Sequence[Versus]
 ) -> dict[tuple[Contender, Question], str]:
     """Return the sign of each row of the tables, by contender and question."""
     signs = {}
-    for (contender, questions), table in zip(asked, tables, strict=True):
-        for question, row in zip(questions, table.rows, strict=True):
-            signs[contender, question] = SIGNS[row.verdict]
+    for (contender, found), table in zip(asked, tables, strict=True):
+        for one, row in zip(found, table.rows, strict=True):
+            signs[contender, one.pair.question] = SIGNS[row.verdict]
     return signs
 
 

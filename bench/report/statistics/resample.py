@@ -1,14 +1,14 @@
 """The paired bootstrap and the paired permutation test over items, for any metric of sums.
 
-Axes: S seeds, n items, F sums, B resamples. Every seed's model answers the same items: a resample's
-items, and a permutation's swaps, are the same for all seeds. Generators in one state draw the same
-items for all who answer n of them, so whatever is tested on one test set (another K, another
-template) is resampled together.
+Axes: S seeds, n items, F sums, B resamples. All seeds' models answer the same items: a resample's
+items, and a permutation's swaps, are the same for all seeds, and for all comparisons on one test
+set (other methods, another K, another template), so that these can be averaged draw by draw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,49 +17,63 @@ from fewbench.report.statistics.sums import Floats
 CHUNK = 2_000_000
 """Numbers of one matrix of weights: 16 MB."""
 
-Value = Callable[[Floats], Floats]
+
+class Items(NamedTuple):
+    """The contributions of n items to the scores of two methods with S seeds, [S, n, F] each.
+
+    There are rows of zeros for items that a seed's test set lacks. `value` is the score of their
+    sums, from [..., F].
+    """
+
+    first: Floats
+    second: Floats
+    value: Callable[[Floats], Floats]
 
 
-def bootstrap(
-    first: Floats, second: Floats, value: Value, resamples: int, rng: np.random.Generator
-) -> Floats:
-    """Resample items, and return the difference of two methods' mean scores in each resample, [B].
+def bootstrap(items: Sequence[Items], resamples: int, rng: np.random.Generator) -> list[Floats]:
+    """Resample items, and return each comparison's difference of mean scores by resample, [B].
 
-    A resample draws items with replacement, the same for both methods and all seeds: an item hard
-    for one seed's model tends to be hard for another's. The seeds are taken as they are.
+    A resample draws items with replacement, the same for both methods, all seeds and comparisons:
+    an item hard for one seed's model tends to be hard for another's. The seeds are taken as they
+    are.
 
     Args:
-        first: what each item adds, [S, n, F]; rows of zeros for items that a seed's test set lacks.
-        second: the other method's, for the same seeds and items.
-        value: from sums [..., F] to scores.
+        items: of comparisons on the same n items.
         resamples: B.
         rng: what is drawn from.
     """
-    parts = []
-    for rows in _chunks(resamples, first.shape[1]):
-        weights = _counts(rng, first.shape[1], rows)
-        difference = value(_sums(weights, first)) - value(_sums(weights, second))
-        parts.append(difference.mean(1))
-    return np.concatenate(parts)
+    parts: list[list[Floats]] = [[] for _ in items]
+    n = items[0].first.shape[1]
+    for rows in _chunks(resamples, n):
+        weights = _counts(rng, n, rows)
+        sums = _sums(weights, [side for one in items for side in one[:2]])
+        for part, (_, _, value) in zip(parts, items, strict=True):
+            part.append((value(next(sums)) - value(next(sums))).mean(1))
+    return [np.concatenate(part) for part in parts]
 
 
-def permuted(
-    first: Floats, second: Floats, value: Value, resamples: int, rng: np.random.Generator
-) -> Floats:
-    """Swap answers at random, and return the difference of mean scores in each permutation, [B].
+def permuted(items: Sequence[Items], resamples: int, rng: np.random.Generator) -> list[Floats]:
+    """Swap answers at random, and return each comparison's difference by permutation, [B].
 
     The null hypothesis is that the two names are exchangeable item by item. Each time, a fair coin
-    for each item swaps what the two methods answered to it, for all seeds together (Noreen, 1989,
-    approximate randomisation, with items as blocks). The models are taken as they are: this asks
-    whether the difference would stand on other items, not for other splits.
+    for each item swaps what the two methods answered to it, for all seeds and comparisons together
+    (Noreen, 1989, approximate randomisation, with items as blocks). The models are taken as they
+    are: this asks whether the difference would stand on other items, not for other splits.
+
+    Args:
+        items: of comparisons on the same n items.
+        resamples: B.
+        rng: what is drawn from.
     """
-    moved = second - first
-    parts = []
-    for rows in _chunks(resamples, first.shape[1]):
-        shift = _sums(_coins(rng, first.shape[1], rows), moved)
-        difference = value(first.sum(1) + shift) - value(second.sum(1) - shift)
-        parts.append(difference.mean(1))
-    return np.concatenate(parts)
+    parts: list[list[Floats]] = [[] for _ in items]
+    n = items[0].first.shape[1]
+    moved = [second - first for first, second, _ in items]
+    for rows in _chunks(resamples, n):
+        shifts = _sums(_coins(rng, n, rows), moved)
+        for part, (first, second, value), shift in zip(parts, items, shifts, strict=True):
+            difference = value(first.sum(1) + shift) - value(second.sum(1) - shift)
+            part.append(difference.mean(1))
+    return [np.concatenate(part) for part in parts]
 
 
 def p_value(null: Floats, observed: float) -> float:
@@ -92,8 +106,13 @@ def _coins(rng: np.random.Generator, n: int, rows: int) -> Floats:
     return bits.reshape(rows, n).astype(float)
 
 
-def _sums(weights: Floats, features: Floats) -> Floats:
-    """Sum features by weight: [rows, n] and [S, n, F] to [rows, S, F]."""
-    seeds, n, size = features.shape
-    flat = np.moveaxis(features, 1, 0).reshape(n, seeds * size)
-    return np.asarray(weights @ flat).reshape(-1, seeds, size)
+def _sums(weights: Floats, features: Sequence[Floats]) -> Iterator[Floats]:
+    """Sum several features, [S, n, F] each, by weight [rows, n]: yield [rows, S, F] of each.
+
+    One product for all: reading the weights is what takes long.
+    """
+    columns = [np.moveaxis(one, 1, 0).reshape(one.shape[1], -1) for one in features]
+    sums = weights @ np.concatenate(columns, 1)
+    ends = np.cumsum([one.shape[1] for one in columns])[:-1]
+    for one, part in zip(features, np.split(sums, ends, axis=1), strict=True):
+        yield part.reshape(-1, one.shape[0], one.shape[2])
