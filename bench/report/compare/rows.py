@@ -161,23 +161,27 @@ def draw(found: Sequence[PairFound], resamples: int) -> list[Paired]:
         resamples: of the bootstrap and of the permutation test.
     """
     together: dict[tuple[str, int], list[int]] = {}
-    for place, (pair, items, _) in enumerate(found):
-        if not isinstance(items, str):
-            of = pair.question.task.test_set, items.first.shape[1]
+    for place, one in enumerate(found):
+        if not isinstance(one.items, str):
+            of = one.pair.question.task.test_set, one.items.first.shape[1]
             together.setdefault(of, []).append(place)
-    draws: dict[int, list[Floats]] = {}
+    resampled: dict[int, Floats] = {}
+    null: dict[int, Floats] = {}
     for (test_set, _), places in together.items():
         items = [cast("Items", found[place].items) for place in places]
-        for by in (bootstrap, permuted):
+        for by, drawn in ((bootstrap, resampled), (permuted, null)):
             rng = np.random.default_rng(zlib.crc32(f"{by.__name__} {test_set}".encode()))
-            for place, drawn in zip(places, by(items, resamples, rng), strict=True):
-                draws.setdefault(place, []).append(drawn)
-    return [_paired(one, *draws.get(place, ())) for place, one in enumerate(found)]
-
-
-def _paired(found: PairFound, *draws: Floats) -> Paired:
-    first, second = map(np.asarray, found.pair.scores)
-    return Paired(found.pair.seeds, first - second, *draws, fixed=found.fixed)
+            drawn.update(zip(places, by(items, resamples, rng), strict=True))
+    return [
+        Paired(
+            one.pair.seeds,
+            np.subtract(*map(np.asarray, one.pair.scores)),
+            resampled.get(place),
+            null.get(place),
+            one.fixed,
+        )
+        for place, one in enumerate(found)
+    ]
 
 
 def _row(found: PairFound, drawn: Paired, name: str) -> Comparison:
