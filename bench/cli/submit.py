@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,12 +36,14 @@ def submit(
     json: JsonOption = False,
 ) -> None:
     """Check records and measurements from elsewhere, and copy them in if all are right."""
+    from fewbench.io import kept
     from fewbench.report.query import own_files
     from fewbench.report.share.copy import Copied, copy_into
     from fewbench.report.share.gather import gather
     from fewbench.report.share.submit import Checker
     from fewbench.store.store import Store
 
+    os.environ[kept.VARIABLE] = kept.OFF  # labels are read from the data files alone
     found, problems = gather(folder)
     report = Checker(data, own_files(tasks)).check(found)
     problems += report.problems

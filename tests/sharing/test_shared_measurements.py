@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -107,3 +108,14 @@ def test_a_damaged_measurement_keeps_all_out(add, theirs):
     next(attack.parent.glob("*.jsonl")).unlink()
     (problem,) = gather(theirs)[1]
     assert f"{attack.name}: a file attached to it is missing" in problem
+
+
+def test_a_submission_is_scored_by_the_data_files_and_not_by_rows_that_are_kept(
+    add, bench, theirs, tmp_path
+):
+    """A method that ran here may have written other labels there."""
+    add(13)
+    cache = tmp_path / "cache"
+    done = bench("submit", theirs, "--dry-run", env={**os.environ, "FEWBENCH_CACHE": str(cache)})
+    assert done.returncode == 0, done.stderr
+    assert not (cache / "rows").exists()
