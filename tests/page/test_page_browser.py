@@ -271,8 +271,10 @@ def test_a_score_leads_to_its_runs_their_trials_and_their_record(show, usual_pag
     assert dialog.locator("tbody tr").count() == 3
     page.reload()
     expect(dialog).to_be_visible()
+    opened = page.url
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+    page.wait_for_url(lambda address: address != opened)
     page.go_back()
     dialog.get_by_role("link", name="Trials and details").click()
     expect(page.get_by_role("heading", level=2)).to_have_text("prompt-ft")
@@ -288,8 +290,8 @@ def test_a_score_leads_to_its_runs_their_trials_and_their_record(show, usual_pag
     expect(detail.locator("tr.chosen")).to_contain_text("lr=0")
     record = detail.get_by_role("link").get_attribute("href")
     assert (usual_page.parent / unquote(record)).is_file()
-    opened = urlsplit(detail.get_by_role("link").evaluate("link => link.href"))
-    assert Path(url2pathname(opened.path)).is_file()
+    address = urlsplit(detail.get_by_role("link").evaluate("link => link.href"))
+    assert Path(url2pathname(address.path)).is_file()
     page.go_back()
     expect(page.locator("#board")).to_be_visible()
 
