@@ -35,6 +35,7 @@ def test_few_modules_stand_outside_a_room():
 
 LIGHT = (
     "fewbench.cli",
+    "fewbench.runner.local",
     "fewbench.runner.plan",
     "fewbench.report.tables.blocks",
     "fewbench.data.reader",

@@ -85,16 +85,13 @@ class KeptRows(Sequence[Example]):
         return Example(self.ids[place], tuple(texts), self.labels[place], tuple(options), spans)
 
 
-class WithoutLabels(Sequence[Example]):
-    """Rows with their labels and answers withheld, each made when it is asked for."""
+class LazyRows(Sequence[Example]):
+    """Rows that are made when one of them is asked for: `rows` makes all."""
 
-    def __init__(self, rows: Sequence[Example]) -> None:
-        self._source = rows
-        self.ids = ids_of(rows)
-        self.labels: list[Label | None] = [None] * len(rows)
-
-    def __len__(self) -> int:
-        return len(self._source)
+    @cached_property
+    def rows(self) -> tuple[Example, ...]:
+        """The rows in their order."""
+        raise NotImplementedError
 
     @overload
     def __getitem__(self, place: int) -> Example: ...
@@ -106,9 +103,21 @@ class WithoutLabels(Sequence[Example]):
     def __iter__(self) -> Iterator[Example]:
         return iter(self.rows)
 
+
+class WithoutLabels(LazyRows):
+    """Rows with their labels and answers withheld."""
+
+    def __init__(self, rows: Sequence[Example]) -> None:
+        self._source = rows
+        self.ids = ids_of(rows)
+        self.labels: list[Label | None] = [None] * len(rows)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
     @cached_property
     def rows(self) -> tuple[Example, ...]:
-        """All of them."""
+        """The rows in their order."""
         return tuple(example.without_label() for example in self._source)
 
 

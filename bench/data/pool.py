@@ -6,11 +6,11 @@ all else that it does with a split.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import cast, overload
+from typing import cast
 
+from fewbench.data.kept_rows import LazyRows
 from fewbench.data.split import pool_of
 from fewbench.types import Example, Rows, Split
 
@@ -20,7 +20,7 @@ def with_pool(split: Split, rows: Rows) -> Split:
     return replace(split, unlabeled=cast("tuple[Example, ...]", UnlabeledPool(rows, split)))
 
 
-class UnlabeledPool(Sequence[Example]):
+class UnlabeledPool(LazyRows):
     """The unlabelled rows of a split, as `make_split` would give them.
 
     Args:
@@ -41,13 +41,3 @@ class UnlabeledPool(Sequence[Example]):
         source = self._source
         rest = 0 if source.folds else len(source.train) - len(self._used)
         return rest + len(source.unlabeled)
-
-    @overload
-    def __getitem__(self, place: int) -> Example: ...
-    @overload
-    def __getitem__(self, place: slice) -> tuple[Example, ...]: ...
-    def __getitem__(self, place: int | slice) -> Example | tuple[Example, ...]:
-        return self.rows[place]
-
-    def __iter__(self) -> Iterator[Example]:
-        return iter(self.rows)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fewbench.errors import BenchError
-from fewbench.nn.memory import FIX, is_lack_of_memory
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Errors of a full or broken disk, which are no failure of a method."""
@@ -24,6 +23,8 @@ _WATCHED = str(_PACKAGE / "runner" / "watched.py")
 
 def reason(error: BaseException) -> str:
     """Say in one line what happened and where; a `BenchError` says it in its own words."""
+    from fewbench.nn.memory import FIX, is_lack_of_memory  # torch, which a plan has no need of
+
     if isinstance(error, BenchError):
         return text_of(error)
     text = f"{type(error).__name__}: {text_of(error)}"

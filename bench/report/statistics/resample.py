@@ -42,14 +42,14 @@ def bootstrap(items: Sequence[Items], resamples: int, rng: np.random.Generator) 
         resamples: B.
         rng: what is drawn from.
     """
-    parts: list[list[Floats]] = [[] for _ in items]
-    n = items[0].first.shape[1]
-    for rows in _chunks(resamples, n):
-        weights = _counts(rng, n, rows)
-        sums = _sums(weights, [side for one in items for side in one[:2]])
-        for part, (_, _, value) in zip(parts, items, strict=True):
-            part.append((value(next(sums)) - value(next(sums))).mean(1))
-    return [np.concatenate(part) for part in parts]
+    sides = [side for one in items for side in one[:2]]
+
+    def differences(rows: int) -> Iterator[Floats]:
+        sums = _sums(_counts(rng, items[0].first.shape[1], rows), sides)
+        for one in items:
+            yield one.value(next(sums)) - one.value(next(sums))
+
+    return _drawn(items, resamples, differences)
 
 
 def permuted(items: Sequence[Items], resamples: int, rng: np.random.Generator) -> list[Floats]:
@@ -65,13 +65,29 @@ def permuted(items: Sequence[Items], resamples: int, rng: np.random.Generator) -
         resamples: B.
         rng: what is drawn from.
     """
-    parts: list[list[Floats]] = [[] for _ in items]
-    n = items[0].first.shape[1]
     moved = [second - first for first, second, _ in items]
-    for rows in _chunks(resamples, n):
-        shifts = _sums(_coins(rng, n, rows), moved)
-        for part, (first, second, value), shift in zip(parts, items, shifts, strict=True):
-            difference = value(first.sum(1) + shift) - value(second.sum(1) - shift)
+
+    def differences(rows: int) -> Iterator[Floats]:
+        shifts = _sums(_coins(rng, items[0].first.shape[1], rows), moved)
+        for (first, second, value), shift in zip(items, shifts, strict=True):
+            yield value(first.sum(1) + shift) - value(second.sum(1) - shift)
+
+    return _drawn(items, resamples, differences)
+
+
+def _drawn(
+    items: Sequence[Items], resamples: int, differences: Callable[[int], Iterator[Floats]]
+) -> list[Floats]:
+    """Draw in chunks; of each comparison return the mean over seeds by draw, [B].
+
+    Args:
+        items: of comparisons on the same n items.
+        resamples: B.
+        differences: of a number of draws, those of each comparison by seed, [rows, S].
+    """
+    parts: list[list[Floats]] = [[] for _ in items]
+    for rows in _chunks(resamples, items[0].first.shape[1]):
+        for part, difference in zip(parts, differences(rows), strict=True):
             part.append(difference.mean(1))
     return [np.concatenate(part) for part in parts]
 
