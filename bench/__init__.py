@@ -97,7 +97,7 @@ def run(
     data: Path | str | None = None,
     results: Path | str = "results",
     device: str = "auto",
-    workers: int = 1,
+    workers: int | None = 1,
     threads: int = 1,
     limit: int | None = None,
     dtype: str = "float32",
@@ -127,8 +127,8 @@ def run(
         template: names of prompts that take the place of the task's own.
         data: the folder of data files.
         results: the folder of the records.
-        device: `auto`, `cpu`, `cuda`, `cuda:0`.
-        workers: runs at a time.
+        device: `auto`, `cpu`, `cuda` (all GPUs), `cuda:0`.
+        workers: runs at a time on all devices together; None for as many as there is room for.
         threads: torch's threads in each process.
         limit: test rows, drawn; such runs are not comparable with whole ones.
         dtype: what linear layers multiply in, `float32` or `bfloat16`; a cell of its own.
@@ -170,7 +170,7 @@ def run(
     )
     store = Store(Path(results).absolute(), on_damage=lambda damage: warn(str(damage)))
     plan = make_plan(request, store)
-    plan = settle(plan, plan.todo(force=force), workers)
+    plan = settle(plan, plan.todo(force=force), workers or 1)
     for reason in plan.left_out:
         warn(f"left out: {reason}")
     _execute(plan, plan.todo(force=force), store, workers, device, threads)
@@ -179,10 +179,10 @@ def run(
 
 
 def _execute(
-    plan: Plan, todo: Sequence[Job], store: Store, workers: int, device: str, threads: int
+    plan: Plan, todo: Sequence[Job], store: Store, workers: int | None, device: str, threads: int
 ) -> None:
     """Carry out runs that models and methods were asked about."""
-    from fewbench.runner.local import choose_device, execute
+    from fewbench.runner.local import execute
 
     stages = plan.stages(todo)
     if stages:
@@ -190,7 +190,7 @@ def _execute(
             stages,
             store,
             workers=workers,
-            device=choose_device(device),
+            device=device,
             threads=threads,
             on_done=lambda work, outcome: None,
             stamps=plan.stamps,
@@ -210,7 +210,7 @@ def reproduce(
     data: Path | str | None = None,
     results: Path | str = "results",
     device: str = "auto",
-    workers: int = 1,
+    workers: int | None = 1,
     threads: int = 1,
     limit: int | None = None,
     keep_models: bool = False,
@@ -232,8 +232,8 @@ def reproduce(
         corpus: unlabelled documents, for methods that prepare on some.
         data: the folder of data files.
         results: the folder of the records.
-        device: `auto`, `cpu`, `cuda`, `cuda:0`.
-        workers: runs at a time.
+        device: `auto`, `cpu`, `cuda` (all GPUs), `cuda:0`.
+        workers: runs at a time on all devices together; None for as many as there is room for.
         threads: torch's threads in each process.
         limit: test rows, drawn; such runs are not comparable with whole ones.
         keep_models: store trained models too.
@@ -281,7 +281,7 @@ def reproduce(
     cells = plan_cells(printed, models, Known(), protocol=protocol)
     planned = plan_jobs(cells, request, store)
     if not show:
-        refused = refused_jobs(planned.plan, planned.plan.todo(), workers)
+        refused = refused_jobs(planned.plan, planned.plan.todo(), workers or 1)
         planned = planned.without(refused)
         _execute(planned.plan, planned.plan.todo(), store, workers, device, threads)
     ddof = get_protocol(cells.protocol).ddof

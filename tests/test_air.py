@@ -68,7 +68,7 @@ def test_few_modules_lie_loose_in_the_root():
 ARITHMETIC = re.compile(
     r"\bautocast\b|allow_tf32|set_float32_matmul_precision|set_default_dtype|fp32_precision"
 )
-SETS_ARITHMETIC = ("bench/runner/child.py", "bench/runner/local.py", "bench/pretrain/train.py")
+SETS_ARITHMETIC = ("bench/runner/child.py", "bench/runner/devices.py", "bench/pretrain/train.py")
 
 
 def test_the_runner_alone_sets_the_arithmetic_of_a_run(trees):

@@ -78,7 +78,7 @@ def cost(
     import torch
 
     from fewbench.measure.stored_cost import CostConditions, codecarbon
-    from fewbench.runner.local import choose_device
+    from fewbench.runner.devices import choose_device
     from fewbench.store.selector import find_run
     from fewbench.store.store import Store
 

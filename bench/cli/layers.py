@@ -49,7 +49,7 @@ def layers(
     import torch
 
     from fewbench.nn.fit_context import Models
-    from fewbench.runner.local import choose_device
+    from fewbench.runner.devices import choose_device
     from fewbench.store.selector import find_run
     from fewbench.store.store import Store
 

@@ -184,6 +184,16 @@ WorkersOption = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+PerDeviceOption = Annotated[
+    int | None,
+    typer.Option(
+        "--per-device",
+        min=1,
+        metavar="N",
+        help="runs at a time on each GPU; default by its memory",
+        rich_help_panel=HOW,
+    ),
+]
 TimeoutOption = Annotated[
     str | None,
     typer.Option(
@@ -277,7 +287,9 @@ DryRunOption = Annotated[
 ]
 DeviceOption = Annotated[
     str,
-    typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:0", rich_help_panel=HOW),
+    typer.Option(
+        "--device", metavar="NAME", help="auto, cpu, cuda (all GPUs) or cuda:0", rich_help_panel=HOW
+    ),
 ]
 _THREADS = typer.Option(
     "--threads", min=1, metavar="N", help="torch threads per process", rich_help_panel=HOW

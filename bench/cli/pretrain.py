@@ -247,7 +247,7 @@ def _carry_out(
     from fewbench.plots.pretraining import save_curves
     from fewbench.pretrain.probing import FactMeasure
     from fewbench.pretrain.run import PretrainRequest, pretrain
-    from fewbench.runner.local import choose_device
+    from fewbench.runner.devices import choose_device
 
     if threads:
         torch.set_num_threads(threads)

@@ -88,7 +88,7 @@ def probe(
     facts = read_facts(choose_facts(task), data)
     facts = facts if limit is None else facts.sample(limit)
     refs = list(dict.fromkeys(find_model(name, offline=offline) for name in student or [STUDENT]))
-    from fewbench.runner.local import (
+    from fewbench.runner.devices import (
         choose_device,
     )  # torch loads here, after what can be refused without it
 

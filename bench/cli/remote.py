@@ -104,16 +104,24 @@ def order_of(
         for name, value in os.environ.items()
         if name.startswith(SENT) and "TOKEN" not in name.replace("TOKENIZERS", "")
     }
-    at_once = 1 if asked.executor == RAY or asked.each.gpus else int(asked.each.cpus) // how.threads
     return WorkOrder(
         tuple(requests),
         frozenset(job.key for job in todo),
         dict(plan.stamps),
         store.root.absolute(),
         Path.cwd(),
-        how._replace(workers=how.workers or max(1, at_once), track=()),
+        how._replace(workers=_at_once(how, asked), track=()),
         variables,
     )
+
+
+def _at_once(how: HowToRun, asked: AskedCluster) -> int | None:
+    """Return the number of runs a worker does at a time; None for what its GPUs have room for."""
+    if how.workers or how.per_device:
+        return how.workers
+    if asked.executor == RAY:
+        return 1
+    return None if asked.each.gpus else max(1, int(asked.each.cpus) // how.threads)
 
 
 def carry_out_remotely(

@@ -26,6 +26,7 @@ from fewbench.cli.options import (
     LimitOption,
     MethodsOption,
     OfflineOption,
+    PerDeviceOption,
     ProtocolOption,
     ResultsOption,
     RetryOption,
@@ -51,9 +52,10 @@ from fewbench.cli.out import (
     say_wrapped,
 )
 from fewbench.cli.requests import names_listed
-from fewbench.cli.run import HowToRun, carry_out, cores
+from fewbench.cli.run import HowToRun, carry_out
 from fewbench.cli.show_plan import what_is_left
 from fewbench.errors import BenchError
+from fewbench.runner.environment import cores
 
 if TYPE_CHECKING:
     from fewbench.report.reproduce.jobs import PlannedTable
@@ -115,6 +117,7 @@ def reproduce(
     results: ResultsOption = Path("results"),
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    per_device: PerDeviceOption = None,
     threads: ThreadsOption = 1,
     timeout: TimeoutOption = None,
     fail_fast: FailFastOption = False,
@@ -147,9 +150,11 @@ def reproduce(
     from fewbench.report.reproduce.jobs import plan_jobs, stand_ins
     from fewbench.report.reproduce.mapping import Known, plan_cells
     from fewbench.report.reproduce.part import TablePart
+    from fewbench.runner.devices import check_counts
     from fewbench.runner.plan import Request
     from fewbench.store.store import Store
 
+    check_counts(workers, per_device, device)
     form = chosen_format(form, json=json)
     printed = _table_asked(paper, table, results, form)
     if printed is None:
@@ -182,7 +187,8 @@ def reproduce(
         return
     todo = planned.plan.todo(force=force, retry_failed=retry_failed)
     planned, todo = _without_refused(planned, todo)
-    how = HowToRun(workers, device, threads, duration("--timeout", timeout), fail_fast)
+    limit_s = duration("--timeout", timeout)
+    how = HowToRun(workers, device, threads, limit_s, fail_fast, per_device=per_device)
     if dry_run:
         _show_plan(planned, todo, request, store, how, form)
         return
@@ -253,10 +259,10 @@ def _show_plan(
 ) -> None:
     """Print which cells are had in which way, why others are not, and the commands."""
     from fewbench.report.reproduce import show
+    from fewbench.runner.devices import check_counts, choose_device
     from fewbench.runner.estimate import estimate_seconds
-    from fewbench.runner.local import choose_device
 
-    choose_device(how.device)
+    check_counts(how.workers, how.per_device, choose_device(how.device))
     seconds = estimate_seconds(todo, store)
     table = planned.table
     if form == "json":

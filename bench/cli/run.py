@@ -37,6 +37,7 @@ from fewbench.cli.options import (
     LimitOption,
     MethodsOption,
     OfflineOption,
+    PerDeviceOption,
     ProtocolOption,
     RetryOption,
     RunResultsOption,
@@ -54,6 +55,7 @@ from fewbench.cli.out import duration, note
 from fewbench.cli.requests import requests_of
 from fewbench.cli.show_plan import show_plan
 from fewbench.errors import BenchError
+from fewbench.runner.environment import cores
 
 if TYPE_CHECKING:
     from fewbench.runner.executors.asked import AskedCluster
@@ -66,8 +68,9 @@ if TYPE_CHECKING:
 class HowToRun(NamedTuple):
     """The conditions that change no number: processes, device, threads, and when to give up.
 
-    Without `workers` there is one per core, or one on a GPU; `timeout` is in seconds. `track` names
-    experiment trackers (`fewbench.runner.trackers`).
+    Without `workers` and `per_device` there are as many processes as there is room for
+    (`fewbench.runner.devices.make_rooms`); `timeout` is in seconds. `track` names experiment
+    trackers (`fewbench.runner.trackers`).
     """
 
     workers: int | None = None
@@ -76,6 +79,7 @@ class HowToRun(NamedTuple):
     timeout: float | None = None
     fail_fast: bool = False
     track: Sequence[str] = ()
+    per_device: int | None = None
 
 
 def run(
@@ -93,6 +97,7 @@ def run(
     results: RunResultsOption = None,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    per_device: PerDeviceOption = None,
     threads: ThreadsOption = 1,
     timeout: TimeoutOption = None,
     fail_fast: FailFastOption = False,
@@ -131,6 +136,7 @@ def run(
     with --k full. Runs with --limit or --drop-leaks are not comparable with complete ones.
     """
     from fewbench.cli import first_look
+    from fewbench.runner.devices import check_counts
     from fewbench.runner.executors.asked import asked_cluster
     from fewbench.runner.shards import parse_shard
     from fewbench.runner.trackers import check_trackers
@@ -142,6 +148,7 @@ def run(
         executor, jobs=jobs, per_job=per_job, address=address, detach=detach, device=device
     )
     is_first_look = not (methods or tasks or config)
+    check_counts(workers, per_device, device)
     if is_first_look:
         look = first_look.asked(k, seeds, protocol, results)
         methods, tasks, seeds, protocol, results = look
@@ -165,13 +172,14 @@ def run(
         metric_code=allow_metric_code,
         offline=offline,
     )
-    how = HowToRun(workers, device, threads, duration("--timeout", timeout), fail_fast, trackers)
+    limit_s = duration("--timeout", timeout)
+    how = HowToRun(workers, device, threads, limit_s, fail_fast, trackers, per_device)
     store = Store(
         results or Path("results").absolute(), on_damage=lambda damage: note(f"warning: {damage}")
     )
     plan, todo = planned(requests, store, force=force, retry_failed=retry_failed, shard=part)
     if dry_run:
-        _check_device(device, cluster)
+        _check_device(how, cluster)
         show_plan(plan, todo, store, workers or cores(), json=json)
         return
     failed = carry_out(plan, todo, store, how, requests, cluster)
@@ -181,12 +189,13 @@ def run(
         raise typer.Exit(1)
 
 
-def _check_device(device: str, cluster: AskedCluster | None) -> None:
+def _check_device(how: HowToRun, cluster: AskedCluster | None) -> None:
     """Refuse a device that this machine lacks, where the runs would be done on it."""
-    from fewbench.runner.local import choose_device
+    from fewbench.runner.devices import check_counts, choose_device
 
-    if device != "auto" and cluster is None:  # which is never wrong, and torch takes its time
-        choose_device(device)
+    if cluster is not None or (how.device == "auto" and how.per_device is None):
+        return  # `auto` is never wrong, and torch takes its time
+    check_counts(how.workers, how.per_device, choose_device(how.device))
 
 
 def planned(
@@ -261,7 +270,7 @@ def carry_out_here(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun)
     """Carry out the runs to do in this process; return how many works have failed."""
     from fewbench.cli.progress import RunTally, shown
     from fewbench.runner.jobs import Job
-    from fewbench.runner.local import choose_device, execute
+    from fewbench.runner.local import execute
     from fewbench.runner.trackers import open_trackers
     from fewbench.runner.watcher import Watchers
 
@@ -274,14 +283,14 @@ def carry_out_here(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun)
         f"records go to {store.runs}"
     )
     tally = RunTally(len(works))
-    device = choose_device(how.device)
     trackers = Watchers(*open_trackers(how.track))
     with shown(tally) as screen, closing(trackers):
         failed = execute(
             stages,
             store,
-            workers=how.workers or (1 if device.startswith("cuda") else cores()),
-            device=device,
+            workers=how.workers,
+            per_device=how.per_device,
+            device=how.device,
             threads=how.threads,
             timeout=how.timeout,
             fail_fast=how.fail_fast,
@@ -313,10 +322,3 @@ def _show_results(plan: Plan, store: Store, *, is_first_look: bool, json: bool) 
         first_look.show(records, store.root)
     else:
         print_tables(records, "json" if json else "terminal")
-
-
-def cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    from fewbench.runner.environment import core_count
-
-    return core_count() or 1

@@ -120,6 +120,11 @@ def core_count() -> int | None:
     return os.cpu_count()
 
 
+def cores() -> int:
+    """Return the number of cores that this process may use; 1 if that is unknown."""
+    return core_count() or 1
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)

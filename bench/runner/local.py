@@ -8,7 +8,8 @@ from contextlib import ExitStack, closing
 
 from fewbench.errors import BenchError
 from fewbench.runner.agenda import Agenda, Outcome
-from fewbench.runner.environment import checkpoint_seconds, submitter
+from fewbench.runner.devices import Rooms, make_rooms
+from fewbench.runner.environment import checkpoint_seconds, cores, submitter
 from fewbench.runner.jobs import Job, Work
 from fewbench.runner.processes import End, Pool, WorkConditions
 from fewbench.runner.refusals import refuse
@@ -29,10 +30,11 @@ def execute(
     stages: Sequence[Sequence[Work]],
     store: Store,
     *,
-    workers: int,
+    workers: int | None,
     device: str,
     threads: int,
     on_done: OnDone,
+    per_device: int | None = None,
     watcher: Watcher | None = None,
     stamps: Mapping[str, Stamp] | None = None,
     timeout: float | None = None,
@@ -48,10 +50,12 @@ def execute(
     Args:
         stages: what to carry out, each stage after what it needs (`Plan.stages`).
         store: where records and artifacts go.
-        workers: processes at a time.
-        device: `cpu`, `cuda`, `cuda:1`, or `auto`.
+        workers: processes at a time on all devices together; None for as many as there is room for
+            (`fewbench.runner.devices.make_rooms`).
+        device: `cpu`, `cuda` (all GPUs), `cuda:1`, or `auto`.
         threads: torch's threads in each process (CPU).
         on_done: is called with each outcome.
+        per_device: processes at a time on each GPU.
         watcher: is told what starts, how far it is, and what is waited for.
         stamps: the records that there were when the works were planned (`Plan.stamps`); None for
             those that there are now.
@@ -70,16 +74,17 @@ def execute(
         return 0
     checkpoint_seconds()
     submitter()
-    conditions = WorkConditions(choose_device(device), threads, store.artifacts, timeout)
+    rooms = make_rooms(device, works, workers=workers, per_device=per_device, cores=cores())
+    conditions = WorkConditions(threads, store.artifacts, timeout)
     if not settled:
-        refuse(works, workers)
+        refuse(works, sum(rooms.values()))
     known = stamps_of(works, store) if stamps is None else stamps
     watcher = watcher or Watcher()
     failed = 0
     with ExitStack() as stack:
         claims = stack.enter_context(closing(store.claims()))
         agenda = Agenda(stages, store, claims, known)
-        outcomes = _outcomes(agenda, claims, store, conditions, workers, watcher)
+        outcomes = _outcomes(agenda, claims, store, conditions, rooms, watcher)
         for work, outcome in stack.enter_context(closing(outcomes)):
             failed += outcome.failed
             on_done(work, outcome)
@@ -101,7 +106,7 @@ def _outcomes(
     claims: Claims,
     store: Store,
     conditions: WorkConditions,
-    workers: int,
+    rooms: Rooms,
     watcher: Watcher,
 ) -> Generator[tuple[Work, Outcome], None, None]:
     """Yield each work as it is done, here or elsewhere."""
@@ -110,7 +115,7 @@ def _outcomes(
         claims.note(work.key, progress)
         watcher.progressed(work, progress)
 
-    with Pool[Work](conditions, workers, hear) as pool:
+    with Pool[Work](conditions, rooms, hear) as pool:
         while True:
             _start(agenda, pool, watcher)
             if found := agenda.found():
@@ -118,7 +123,7 @@ def _outcomes(
             elif pool.running:
                 waits = pool.has_room and not agenda.is_over
                 for work, end in _ended(agenda, pool, POLL if waits else None):
-                    outcome = _outcome(work, end, store, conditions)
+                    outcome = _outcome(work, end, store, conditions.threads)
                     agenda.finish(work)
                     yield work, outcome
             elif agenda.is_over:
@@ -148,51 +153,21 @@ def _ended(
             yield work, end
 
 
-def _outcome(work: Work, end: End, store: Store, conditions: WorkConditions) -> Outcome:
+def _outcome(work: Work, end: End, store: Store, threads: int) -> Outcome:
     """Return the outcome of a work that has ended; a run's record is stored."""
     if not isinstance(work, Job):
         return Outcome(problem=end.death or problem_of(end.answer))
-    device, threads = conditions.device, conditions.threads
     if end.death is not None:
-        record, predictions = failure(work, end.death, device, threads, end.trace), None
+        record, predictions = failure(work, end.death, end.device, threads, end.trace), None
     else:
-        record, predictions = judge(work, end.answer, device, threads)
+        record, predictions = judge(work, end.answer, end.device, threads)
     try:
         store.save(record, predictions)
     except StoreUnwritable:
         raise
     except BenchError as error:  # the record holds what cannot be stored
-        record = failure(work, str(error), device, threads)
+        record = failure(work, str(error), end.device, threads)
         store.save(record, None)
     if end.death is None:  # a run whose process died goes on from there when it is tried again
         store.artifacts.unfinished.remove(work.model_key)
     return Outcome(record)
-
-
-def choose_device(name: str) -> str:
-    """Return the device that a name stands for: for `auto`, a GPU where there is one.
-
-    What is computed there in single precision, in this process, is so from then on.
-
-    Raises:
-        BenchError: there is no such device.
-    """
-    import torch
-
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise BenchError(
-            f"unknown device '{name}'", allowed="auto, cpu, cuda, cuda:0", fix="--device auto"
-        ) from error
-    indices = {"cpu": 1, "cuda": torch.cuda.device_count()}
-    if (device.index or 0) >= indices.get(device.type, 0):
-        raise BenchError(
-            f"there is no device '{name}' here",
-            allowed=["auto", "cpu"],
-            fix="bench doctor shows devices",
-        )
-    return name

@@ -12,7 +12,8 @@ import pickle
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import connection
 from multiprocessing.context import BaseContext
@@ -56,13 +57,11 @@ class WorkConditions(NamedTuple):
     """The conditions under which works are carried out.
 
     Args:
-        device: where they compute.
         threads: torch's, in each process.
         artifacts: where preparations and models are stored.
         timeout: seconds that each work may take; None for no limit.
     """
 
-    device: str
     threads: int
     artifacts: Artifacts | None = None
     timeout: float | None = None
@@ -72,18 +71,20 @@ class End(NamedTuple):
     """The end of a work: its answer, or the death of its process.
 
     `death` is the cause, `trace` the place in the code. `killed` is True where the kernel may have
-    done it, for lack of memory.
+    done it, for lack of memory. `device` is where it ran.
     """
 
     answer: bytes = b""
     death: str | None = None
     killed: bool = False
     trace: str | None = None
+    device: str = "cpu"
 
 
 @dataclass(eq=False)
 class _Child(Generic[W]):
     work: W
+    device: str
     process: Any
     pipe: connection.Connection
     told: connection.Connection
@@ -110,12 +111,12 @@ def get_ready() -> BaseContext:
 def each(
     works: Sequence[W], conditions: WorkConditions, workers: int
 ) -> Generator[tuple[W, End], None, None]:
-    """Carry out some works, at most `workers` at a time, and yield each as it ends.
+    """Carry out some works on the CPU, at most `workers` at a time, and yield each as it ends.
 
     Close the generator to end what is under way.
     """
     waiting = list(reversed(works))
-    with Pool[W](conditions, workers) as pool:
+    with Pool[W](conditions, {"cpu": workers}) as pool:
         while waiting or pool.running:
             while waiting and pool.has_room:
                 pool.start(waiting.pop())
@@ -127,18 +128,18 @@ class Pool(Generic[W]):
 
     Args:
         conditions: of all works.
-        workers: processes at a time.
+        rooms: the number of processes that each device takes at a time.
         on_progress: called with what a process tells of its work.
     """
 
     def __init__(
         self,
         conditions: WorkConditions,
-        workers: int,
+        rooms: Mapping[str, int],
         on_progress: Callable[[W, Progress], None] = lambda work, progress: None,
     ) -> None:
         self._context = get_ready()
-        self._conditions, self._workers = conditions, workers
+        self._conditions, self._rooms = conditions, rooms
         self._on_progress = on_progress
         self._children: list[_Child[W]] = []
 
@@ -156,13 +157,15 @@ class Pool(Generic[W]):
     @property
     def has_room(self) -> bool:
         """True if another work may be started."""
-        return self.running < self._workers
+        return self.running < sum(self._rooms.values())
 
     def start(self, work: W) -> None:
-        """Start a work."""
+        """Start a work, on the device that has the most room."""
+        used = Counter(child.device for child in self._children)
+        device = max(self._rooms, key=lambda name: self._rooms[name] - used[name])
         # An interrupt in between would leave a process that nobody ends.
         with finish_writing():
-            self._children.append(_start(self._context, work, self._conditions))
+            self._children.append(_start(self._context, work, device, self._conditions))
 
     def ended(self, seconds: float | None = None) -> Generator[tuple[W, End], None, None]:
         """Wait until something happens, at most some seconds, and yield the works that have ended.
@@ -171,17 +174,17 @@ class Pool(Generic[W]):
         """
         for child in _ended(self._children, self._conditions, seconds):
             self._children.remove(child)
-            yield child.work, _end(child)
+            yield child.work, _end(child)._replace(device=child.device)
         for child in self._children:
             if child.progress is not None:
                 self._on_progress(child.work, child.progress)
                 child.progress = None
 
 
-def _start(context: BaseContext, work: W, conditions: WorkConditions) -> _Child[W]:
+def _start(context: BaseContext, work: W, device: str, conditions: WorkConditions) -> _Child[W]:
     sent = work.sent() if isinstance(work, Job) else work
     start = Start(
-        conditions.device,
+        device,
         conditions.threads,
         dict(os.environ),
         str(Path.cwd()),
@@ -194,7 +197,7 @@ def _start(context: BaseContext, work: W, conditions: WorkConditions) -> _Child[
         theirs.close()
         os.set_blocking(ours.fileno(), False)
     due = None if conditions.timeout is None else time.monotonic() + conditions.timeout
-    return _Child(work, process, reader, told, due)
+    return _Child(work, device, process, reader, told, due)
 
 
 def _process(context: BaseContext, target: Callable[..., None], given: tuple[Any, ...]) -> Any:

@@ -109,7 +109,7 @@ def _ask(checks: Sequence[Check], workers: int, kept: Answers) -> dict[int, Answ
     waiting = grouped(checks, together=True)
     while waiting:
         asked, waiting = waiting, []
-        with closing(each(asked, WorkConditions("cpu", 1), workers)) as ended:
+        with closing(each(asked, WorkConditions(1), workers)) as ended:
             for group, end in ended:
                 parts = grouped(group.questions)
                 numbers = [id(check) for check in group.questions]

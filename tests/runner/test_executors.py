@@ -161,7 +161,8 @@ def test_an_order_holds_no_token(here, store, monkeypatch):
     [
         ("slurm", Allotment(cpus=4), HowToRun(), 4),
         ("slurm", Allotment(cpus=4), HowToRun(threads=2), 2),
-        ("slurm", Allotment(cpus=4, gpus=1), HowToRun(), 1),
+        ("slurm", Allotment(cpus=4, gpus=1), HowToRun(), None),
+        ("slurm", Allotment(cpus=4, gpus=2), HowToRun(per_device=3), None),
         ("ray", Allotment(cpus=4), HowToRun(), 1),
         ("ray", Allotment(cpus=4), HowToRun(workers=3), 3),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from fewbench.errors import BenchError
 from fewbench.registry.methods import methods, read_method
-from fewbench.runner.local import choose_device, execute
+from fewbench.runner.local import execute
 from fewbench.store.store import Store
 from fewbench.testing import toy_job, untimed
 
@@ -179,14 +179,3 @@ def test_a_check_that_breaks_down_is_an_error_without_traceback(checked_job, sto
 def test_no_jobs(store):
     assert carry_out([], store, 2) == 0
     assert list(store.records()) == []
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", ""])
-def test_devices_that_are_not_there(name):
-    with pytest.raises(BenchError, match="device"):
-        choose_device(name)
-
-
-def test_devices_that_are_there():
-    assert choose_device("cpu") == "cpu"
-    assert choose_device("auto") in ("cpu", "cuda")

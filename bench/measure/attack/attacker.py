@@ -18,8 +18,8 @@ from fewbench.measure.attack.run import Target, attack
 from fewbench.measure.stored import Locations, model_of, task_of, test_rows
 from fewbench.nn.fit_context import Models
 from fewbench.registry.pretrained import backbone_kind, find_model
+from fewbench.runner.devices import choose_device
 from fewbench.runner.environment import environment
-from fewbench.runner.local import choose_device
 from fewbench.runner.plan import TEACHER
 
 if TYPE_CHECKING:
