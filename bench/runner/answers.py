@@ -21,7 +21,7 @@ from fewbench.errors import NeedsNetwork
 from fewbench.io.kept import Kept, key_of, project_hash
 from fewbench.registry.named_inputs import NamedInput
 from fewbench.runner.jobs import Job, Preparation
-from fewbench.runner.preflight import BROKE_DOWN, MODELS, Check, ErrorFields
+from fewbench.runner.preflight import MODELS, Check, CheckBroke, ErrorFields
 from fewbench.types import Settings
 
 MOST = 20_000
@@ -134,7 +134,7 @@ def _lasts(check: Check, answer: Answer) -> bool:
     """
     if answer is None or check.asks == MODELS:
         return answer is None
-    return answer["kind"] != NeedsNetwork.__name__ and BROKE_DOWN not in answer["problem"]
+    return answer["kind"] not in (NeedsNetwork.__name__, CheckBroke.__name__)
 
 
 def _is_answer(answer: object) -> bool:

@@ -19,11 +19,12 @@ from fewbench.store.cell import label
 if TYPE_CHECKING:
     from fewbench.nn.fit_context import Models
 
-BROKE_DOWN = " broke down: "
-"""Stands in what is said of a check that ended otherwise than by a refusal."""
-
 MODELS = "models"
 """What asks whether models fit tasks: the harness itself, and no method."""
+
+
+class CheckBroke(BenchError):
+    """A check ended otherwise than by an answer: its method's mistake, or a lack of memory."""
 
 
 class Check(NamedTuple):
@@ -88,7 +89,7 @@ class ErrorFields(TypedDict):
 
 def error_of(fields: ErrorFields) -> BenchError:
     """Rebuild an error from its fields; any process may have made them, so nothing is trusted."""
-    kinds = (BenchError, DataError, ModelError, StoreDamaged, NeedsNetwork)
+    kinds = (BenchError, DataError, ModelError, StoreDamaged, NeedsNetwork, CheckBroke)
     by_name = {kind.__name__: kind for kind in kinds}
     error = by_name.get(str(fields["kind"]), BenchError)(
         str(fields["problem"]),
@@ -237,7 +238,7 @@ def _refusal(asks: str, work: Work, models: Models) -> ErrorFields | None:
 def _broken(what: str, where: str, error: BaseException) -> BenchError:
     from fewbench.runner.faults import text_of
 
-    return BenchError(f"{what}{BROKE_DOWN}{type(error).__name__}: {text_of(error)}", where=where)
+    return CheckBroke(f"{what} broke down: {type(error).__name__}: {text_of(error)}", where=where)
 
 
 def _text(value: object) -> str | None:

@@ -14,9 +14,9 @@ from fewbench.errors import BenchError
 from fewbench.runner.answers import Answer, Answers
 from fewbench.runner.jobs import Job, Plan, Work
 from fewbench.runner.preflight import (
-    BROKE_DOWN,
     MODELS,
     Check,
+    CheckBroke,
     checks_of,
     error_of,
     grouped,
@@ -120,7 +120,7 @@ def _ask(checks: Sequence[Check], workers: int, kept: Answers) -> dict[int, Answ
                 elif len(parts) > 1:
                     waiting += parts  # each alone: the death of one blames no other
                 else:
-                    death = BenchError(f"{group.title}{BROKE_DOWN}{end.death}")
+                    death = CheckBroke(f"{group.title} broke down: {end.death}")
                     found.update(dict.fromkeys(numbers, death))
     return found
 

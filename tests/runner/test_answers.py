@@ -110,8 +110,8 @@ def test_what_broke_down_is_asked_again(plan, cache, asked, monkeypatch):
         preflight,
         "_refusal",
         lambda *given: preflight.ErrorFields(
-            kind="BenchError",
-            problem=f"it{preflight.BROKE_DOWN}no memory",
+            kind="CheckBroke",
+            problem="it broke down: no memory",
             where=None,
             allowed=None,
             nearest=[],
