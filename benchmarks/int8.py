@@ -1,17 +1,22 @@
-"""Int8 against fp32: fine-tuning's model on token ids made before the clock starts, one by one and
-in batches of 32.
+"""Int8 against PyTorch's own dynamic int8 and against fp32: fine-tuning's model on token ids made
+before the clock starts, one by one and in batches of 32.
 
 Both sides are one architecture with random weights (time does not depend on them), as wide and deep
-as asked for. The int8 side rounds each token's activations as it goes, which is part of its time.
+as asked for. The int8 sides round activations as they go, which is part of their time: ours each
+token by a scale of its own, `torch.ao` all of a batch by one, so that its answers depend on what
+else is in a batch.
 """
 
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Callable
 
 import torch
+import torch.ao.quantization
 from measure import Seconds, interleave, set_threads
+from torch import nn
 from transformers import BertConfig, BertForMaskedLM
 
 from fewbench.nn.backbone import Backbone
@@ -49,12 +54,26 @@ def main() -> None:
         full = make_model(hidden, arguments.layers)
         small = duplicate(full).eval()
         quantize(small.backbone)
+        theirs = dynamic_int8(full)
         for size in arguments.batches:
             batch = make_batch(size, arguments.length)
             print(
                 f"\nhidden {hidden}, {arguments.layers} layers, {size} x {arguments.length} tokens"
             )
-            interleave({"int8": timed(small, batch), "fp32": timed(full, batch)}, arguments.rounds)
+            sides = {"int8": small, "torch.ao's dynamic int8": theirs, "fp32": full}
+            times = {name: timed(model, batch) for name, model in sides.items()}
+            interleave(times, arguments.rounds)
+
+
+def dynamic_int8(full: HeadModel) -> HeadModel:
+    """Return a copy whose layers' linear modules are PyTorch's own in dynamic int8."""
+    model = duplicate(full).eval()
+    with warnings.catch_warnings():  # it names torchao, which has no int8 product on processors
+        warnings.simplefilter("ignore")
+        for name, linear in model.backbone.linears().items():
+            whole = torch.ao.quantization.quantize_dynamic(nn.Sequential(linear), {nn.Linear})
+            model.backbone.model.set_submodule(name, whole[0])
+    return model
 
 
 def timed(model: HeadModel, batch: Batch) -> Callable[[], Seconds]:

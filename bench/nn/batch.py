@@ -58,7 +58,7 @@ class Batch:
     `ids`, `segments`, `positions` [N]; `grid` [S, T] the token at each place (0 where `real` [S, T]
     is false); `place` [N] each token's place in the flattened grid; `read` [S] the tokens that are
     read; `labels` [B] (empty if withheld); `rows` [B] the examples' numbers among those trained on,
-    -1 outside.
+    -1 outside, and `numbers` the same off the device: to read `rows` would wait for a GPU.
     """
 
     ids: Tensor
@@ -70,6 +70,7 @@ class Batch:
     read: Tensor
     labels: Tensor
     rows: Tensor
+    numbers: tuple[int, ...] = ()
 
 
 def collate(examples: Sequence[Encoded], device: torch.device) -> Batch:
@@ -84,6 +85,7 @@ def collate(examples: Sequence[Encoded], device: torch.device) -> Batch:
     grid = (starts[:, None] + steps) * real
     read = starts + torch.tensor([sequence.read for sequence in sequences])
     labels = [example.label for example in examples if example.label is not None]
+    numbers = tuple(example.row for example in examples)
     return Batch(
         ids=moved(torch.tensor(ids), device),
         segments=moved(torch.tensor(segments), device),
@@ -93,7 +95,8 @@ def collate(examples: Sequence[Encoded], device: torch.device) -> Batch:
         place=moved(real.flatten().nonzero()[:, 0], device),
         read=moved(read, device),
         labels=moved(torch.tensor(labels), device),
-        rows=moved(torch.tensor([example.row for example in examples]), device),
+        rows=moved(torch.tensor(numbers), device),
+        numbers=numbers,
     )
 
 

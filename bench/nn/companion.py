@@ -38,7 +38,7 @@ class Companion:
 
     def own(self, batch: Batch) -> Batch:
         """Return the first model's batch as this model reads it."""
-        return self.model.collate([self._encoded[row] for row in batch.rows.tolist()])
+        return self.model.collate([self._encoded[row] for row in batch.numbers])
 
     def update(self, batch: Batch, loss: Callable[[Tensor], Tensor]) -> None:
         """Take one step on a batch of its own, by a loss of its scores [B, C] or [B, 1]."""

@@ -294,7 +294,7 @@ class FitContext(PrepareContext):
             lr=lr,
             batch_size=batch_size,
             seed=self.seed,
-            loss=loss,
+            loss=self._watched(loss or model.loss, self.updates(batch_size)),
             micro_batch=micro_batch,
             whole_vocabulary=whole_vocabulary,
             carries=carries,
@@ -309,6 +309,10 @@ class FitContext(PrepareContext):
         self.notes["curve"] = [[step, round(dev, 6)] for step, dev in history.curve]
         self.notes["losses"] = [round(value, 6) for value in history.losses]
         return history
+
+    def _watched(self, loss: Loss, updates: int) -> Loss:
+        """Return a loss as it is; a kit that is watched looks at its values."""
+        return loss
 
     def _updated(self, step: int) -> None:
         """Nothing: a kit that is watched tells of it."""

@@ -10,6 +10,7 @@ import torch
 from fewbench.data.labelled import LabelledRows
 from fewbench.nn.batch import Shuffled
 from fewbench.nn.fit_context import PrepareContext
+from fewbench.nn.loss_log import LossLog
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Example, Task
 
@@ -35,10 +36,13 @@ class LabelledContext(PrepareContext):
         """Train a model's own loss by Adam at a constant rate; return the last tenth's mean loss.
 
         Rows are encoded batch by batch, for they may be many.
+
+        Raises:
+            BenchError: the loss is not finite.
         """
         optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
         model.train()
-        losses: list[float] = []
+        losses = LossLog()
         for rows in islice(Shuffled(len(examples), batch_size, self.seed), updates):
             batch = model.collate(model.encode([examples[row] for row in rows]))
             model.forget()
@@ -47,7 +51,7 @@ class LabelledContext(PrepareContext):
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            losses.append(loss.item())
+            losses.note(loss)
         model.eval()
-        tenth = losses[-max(1, updates // 10) :]
+        tenth = losses.values()[-max(1, updates // 10) :]
         return sum(tenth) / len(tenth)

@@ -25,6 +25,8 @@ INPUT_STEPS = 63
 """Inputs have 7 bits: without VNNI, processors add two products in 16 bits, which 8 would overflow.
 """
 TINY = 1e-12
+TOKENS_AT_ONCE = 256
+"""So many tokens' inputs and products stay in the processor's caches on their way."""
 
 
 class Int8Linear(nn.Module):
@@ -58,12 +60,24 @@ class Int8Linear(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Return the outputs [..., o] of inputs [..., i]."""
-        unit = states.abs().amax(-1, keepdim=True).clamp_min(TINY)
         if states.device.type != "cpu":
+            unit = _unit(states)
             rounded = (states / unit * INPUT_STEPS).round() / INPUT_STEPS
             return torch.addcmul(
                 self.bias, F.linear(rounded, self.weight.float() * self.scale[:, None]), unit
             )
+        tokens = states.reshape(-1, self.in_features)
+        if len(tokens) <= TOKENS_AT_ONCE:
+            return self._outputs(states)
+        outputs = tokens.new_empty(len(tokens), self.out_features)
+        parts = (torch.split(all_of, TOKENS_AT_ONCE) for all_of in (tokens, outputs))
+        for part, into in zip(*parts, strict=True):
+            into.copy_(self._outputs(part))
+        return outputs.view(*states.shape[:-1], self.out_features)
+
+    def _outputs(self, states: Tensor) -> Tensor:
+        """Return the outputs of some tokens by the processor's int8 kernels."""
+        unit = _unit(states)
         product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
             states / unit, 1 / INPUT_STEPS, INPUT_STEPS + 1, self._pack()
         )
@@ -87,6 +101,11 @@ class Int8Linear(nn.Module):
 
     def __getstate__(self) -> Json:
         return self.__dict__ | {"_packed": None}  # a copy packs its own
+
+
+def _unit(states: Tensor) -> Tensor:
+    """Return each token's largest value, [..., 1]."""
+    return states.abs().amax(-1, keepdim=True).clamp_min(TINY)
 
 
 def quantize(backbone: Backbone, per_channel: bool = True) -> None:

@@ -10,18 +10,17 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewbench.nn.batch import Batch
-from fewbench.nn.checkpoint import Checkpoints, SavedState, Stateful
+from fewbench.nn.checkpoint import Checkpoints, SavedState
 from fewbench.nn.fit_context import FitContext
-from fewbench.nn.optimizer import Rates
 from fewbench.nn.task_model import TaskModel
-from fewbench.nn.trainer import History, Loss
+from fewbench.nn.trainer import Loss
 from fewbench.store.artifacts import Artifacts
 from fewbench.store.progress import Progress, progress_json
 
@@ -131,34 +130,8 @@ class WatchedFitContext(FitContext):
 
     watch: TrainingWatch
 
-    def train(
-        self,
-        model: TaskModel,
-        *,
-        lr: float,
-        batch_size: int,
-        loss: Loss | None = None,
-        micro_batch: int | None = None,
-        whole_vocabulary: bool = False,
-        carries: Sequence[Stateful] | None = None,
-        beside: nn.Module | None = None,
-        keep_last: bool = False,
-        rates: Rates = (),
-    ) -> History:
-        """Train as `FitContext.train` does."""
-        asked = loss or (lambda batch: model.loss(batch))
-        return super().train(
-            model,
-            lr=lr,
-            batch_size=batch_size,
-            loss=self.watch.training(asked, self.updates(batch_size)),
-            micro_batch=micro_batch,
-            whole_vocabulary=whole_vocabulary,
-            carries=carries,
-            beside=beside,
-            keep_last=keep_last,
-            rates=rates,
-        )
+    def _watched(self, loss: Loss, updates: int) -> Loss:
+        return self.watch.training(loss, updates)
 
     def _updated(self, step: int) -> None:
         self.watch.updated(step)

@@ -70,8 +70,7 @@ def fit(
     nearer = model.nearer(model.sentences_of(split.train), rows=range(len(inputs)))
 
     def loss(batch: Batch) -> Tensor:
-        rows = batch.rows.tolist()
-        drawn = [model.with_one_draw(inputs[row], nearer[row]) for row in rows]
+        drawn = [model.with_one_draw(inputs[row], nearer[row]) for row in batch.numbers]
         return model.loss(model.collate(drawn))
 
     kit.train(model, lr=lr, batch_size=batch_size, loss=loss, carries=())

@@ -73,7 +73,7 @@ def fit(
 
     def learn(batch: Batch) -> Tensor:
         *below, last = model.backbone.reads(batch)
-        teacher_batch = teacher_model.collate([encoded[row] for row in batch.rows])
+        teacher_batch = teacher_model.collate([encoded[row] for row in batch.numbers])
         *teacher_below, top = teacher_model.backbone.reads(teacher_batch)
         scores = distil.head_scores(model, last)
         targets = distil.said(teacher_model, distil.head_scores(teacher_model, top))

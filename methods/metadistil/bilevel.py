@@ -81,7 +81,7 @@ class MetaTeacher:
         self._both = _Both(teacher, student)
         adamw = torch.optim.AdamW(self._trained.values(), lr=lr, weight_decay=0.0, fused=True)
         self._optimizer = Optimizer(adamw, LinearLR(adamw, 1.0, 0.0, steps), max_norm=1.0)
-        self._losses: list[float] = []
+        self._losses: list[Tensor] = []
 
     def update(self, lesson: Callable[[], Tensor], quiz: Callable[[], Tensor]) -> None:
         """Update the teacher once; the student stays as it is.
@@ -94,25 +94,25 @@ class MetaTeacher:
         for name, weight in self._trained.items():
             weight.grad = slopes[name]
         self._optimizer.step()
-        self._losses.append(float(loss))
+        self._losses.append(loss.detach())
 
     def state_dict(self) -> Weights:
         """Return the teacher's weights, the optimizer's moments and the quiz losses so far."""
-        return self._optimizer.state_dict() | {
-            "losses": torch.tensor(self._losses, dtype=torch.float64)
-        }
+        losses = torch.stack(self._losses) if self._losses else torch.zeros(0)
+        return self._optimizer.state_dict() | {"losses": losses}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a state that `state_dict` returned."""
-        self._losses = state["losses"].tolist()
+        self._losses = list(state["losses"].unbind())
         self._optimizer.load_state_dict(state)
 
     def curve(self) -> dict[str, float]:
         """Return the mean quiz losses of the first and last tenth of the updates (at least one)."""
-        tenth = -(-len(self._losses) // 10)
+        losses = torch.stack(self._losses).tolist()
+        tenth = -(-len(losses) // 10)
         return {
-            "first_loss": round(mean(self._losses[:tenth]), 6),
-            "last_loss": round(mean(self._losses[-tenth:]), 6),
+            "first_loss": round(mean(losses[:tenth]), 6),
+            "last_loss": round(mean(losses[-tenth:]), 6),
         }
 
     def slopes(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
-from math import isfinite
 from random import Random
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fewbench.data.documents import Document
-from fewbench.errors import BenchError
+from fewbench.nn.loss_log import LossLog
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.soft_prompt import SoftPromptModel
 from fewbench.types import Example, Json
@@ -91,9 +90,9 @@ def pretrain(
     optimizer = torch.optim.AdamW([model.soft], lr=lr, weight_decay=0.01)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: (done + 1) ** -0.5)
     model.train()
-    losses: list[float] = []
-    accuracies: list[float] = []
-    for update in range(1, updates + 1):
+    losses = LossLog()
+    hits: list[Tensor] = []
+    for _ in range(updates):
         batch = model.collate(model.encode(list(islice(drawn, batch_size))))
         model.forget()
         scores, loss = model.scores_and_loss(batch)
@@ -102,15 +101,15 @@ def pretrain(
         nn.utils.clip_grad_norm_([model.soft], 1.0)
         optimizer.step()
         scheduler.step()
-        value = loss.item()
-        if not isfinite(value):
-            raise BenchError(
-                f"the loss is {value} at update {update}", fix="a smaller learning rate"
-            )
-        losses.append(value)
-        accuracies.append((scores.argmax(-1) == batch.labels).float().mean().item())
+        losses.note(loss)
+        hits.append((scores.argmax(-1) == batch.labels).float().mean())
     model.eval()
-    return {"updates": updates, "losses": _tenths(losses), "accuracies": _tenths(accuracies)}
+    accuracies = torch.stack(hits).tolist()
+    return {
+        "updates": updates,
+        "losses": _tenths(losses.values()),
+        "accuracies": _tenths(accuracies),
+    }
 
 
 def _tenths(values: Sequence[float]) -> list[float]:

@@ -67,7 +67,7 @@ def fit(
     answers = [word_targets(kit.teacher(), group) for group in sources]
 
     def loss(batch: Batch) -> Tensor:
-        rows = batch.rows.tolist()
+        rows = batch.numbers
         own = [encoded[row][0]._replace(label=split.train[row].label) for row in rows]
         others = [copy for row in rows for copy in encoded[row][1:]]
         wanted = [answers[row][:1] for row in rows] + [answers[row][1:] for row in rows]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from math import isfinite
 from random import Random
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from fewbench.data.documents import Document
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
+from fewbench.nn.loss_log import LossLog
 from fewbench.types import Json
 
 LENGTH = 512
@@ -116,18 +116,15 @@ def adapt(
     """
     backbone.eval()
     optimizer = torch.optim.AdamW(backbone.model.parameters(), lr=lr, weight_decay=0.0)
-    losses: list[float] = []
-    for update in range(1, updates + 1):
+    log = LossLog("a smaller pretrain_lr")
+    for _ in range(updates):
         loss = language_model_loss(backbone, list(islice(drawn, batch_size)))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(backbone.model.parameters(), 1.0)
         optimizer.step()
-        losses.append(loss.item())
-        if not isfinite(losses[-1]):
-            raise BenchError(
-                f"the loss is {losses[-1]} at update {update}", fix="a smaller pretrain_lr"
-            )
+        log.note(loss)
+    losses = log.values()
     tenth = max(1, updates // 10)
     first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
     return {"updates": updates, "first_loss": round(first, 4), "last_loss": round(last, 4)}

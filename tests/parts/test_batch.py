@@ -28,6 +28,7 @@ def test_packed_against_padded_by_hand():
     padded = torch.tensor([[5, 6, 7, 0], [8, 0, 0, 0], [9, 10, 0, 0], [11, 12, 13, 14]])
     segments = torch.tensor([[0, 0, 1, 0], [0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]])
     assert torch.equal(batch.real, padded > 0)
+    assert batch.numbers == tuple(batch.rows.tolist())
     assert torch.equal(batch.ids[batch.grid] * batch.real, padded)
     assert torch.equal(batch.segments[batch.grid] * batch.real, segments)
     assert batch.positions.tolist() == [0, 1, 2, 0, 0, 1, 0, 1, 2, 3]

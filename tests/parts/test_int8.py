@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
+from fewbench.nn import quantize as quantize_room
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import Models
 from fewbench.nn.quantize import Int8Linear, quantize
@@ -76,3 +77,13 @@ def test_a_model_in_int8_is_close_and_can_be_kept(tiny, family):
         unpack(manifest, content, model.task, ref, models, {}).predict(test).array, found
     )
     assert np.array_equal(copy.deepcopy(model).predict(test).array, found)
+
+
+@pytest.mark.parametrize("shape", [(7, 24), (3, 5, 24), (1, 24)])
+def test_tokens_that_go_in_parts_have_the_same_outputs(monkeypatch, shape):
+    torch.manual_seed(0)
+    layer, states = Int8Linear(torch.nn.Linear(24, 10)), torch.randn(shape)
+    whole = layer(states)
+    monkeypatch.setattr(quantize_room, "TOKENS_AT_ONCE", 2)
+    assert torch.equal(layer(states), whole)
+    assert whole.shape == (*shape[:-1], 10)
