@@ -35,7 +35,6 @@ from fewbench.cli.out import fail_if_damaged, note, print_json, print_list, say,
 from fewbench.errors import shortened
 
 if TYPE_CHECKING:
-    from fewbench.runner.environment import cores
     from fewbench.runner.overview import Overview
     from fewbench.store.claims import Claim
     from fewbench.store.store import Store
@@ -76,6 +75,7 @@ def status(
     """
     from fewbench.cli.requests import requests_of
     from fewbench.cli.run import planned
+    from fewbench.runner.environment import cores
     from fewbench.runner.overview import overview_of, overview_of_plan
     from fewbench.runner.shards import parse_shard
     from fewbench.store.store import Store
