@@ -33,6 +33,9 @@ PREAMBLE = r"""\usepackage{booktabs}
 SIUNITX = r"""\usepackage{siunitx}
 \sisetup{separate-uncertainty, table-align-uncertainty, detect-all, mode=text}"""
 
+ITALIC = {**MARKS, 2: r"\textit{{{}}}"}
+"""How the best two of a column are set beside columns of siunitx, which cannot underline."""
+
 _NUMBER = re.compile(r"(?P<mean>-?\d+\.\d+)(?: ±(?P<std>\d+\.\d+))?(?P<rest>(?:\D.*)?)", re.DOTALL)
 _SIGNS = re.compile("[▲▼?†‡¶§×]+")
 
@@ -124,31 +127,34 @@ def _tabular(
         r"\toprule",
         " & ".join(heads) + r" \\",
         r"\midrule",
-        *_rows(rows, kinds),
+        *_rows(rows, kinds, siunitx=siunitx),
         r"\bottomrule",
         r"\end{tabular}",
     ]
     return "\n".join(lines)
 
 
-def _rows(rows: Sequence[Sequence[GridCell]], kinds: Mapping[int, str]) -> Iterator[str]:
+def _rows(
+    rows: Sequence[Sequence[GridCell]], kinds: Mapping[int, str], *, siunitx: bool
+) -> Iterator[str]:
     """Yield the lines of a tabular, whose columns have these kinds."""
+    marks = ITALIC if siunitx else MARKS
     for row in rows:
         cells = []
         for at, kind in kinds.items():
             if kind == "l":
                 cells.append(_start(escape(row[at].text)))
             else:
-                cells.append(_cell(row[at]) if kind == "r" else _si_cell(row[at]))
+                cells.append(_cell(row[at], marks) if kind == "r" else _si_cell(row[at]))
         yield " & ".join(cells) + r" \\"
 
 
-def _cell(cell: GridCell) -> str:
+def _cell(cell: GridCell, marks: Mapping[int, str]) -> str:
     """Return a cell: the mean, its deviation small, signs raised."""
     found = _NUMBER.fullmatch(cell.text)
     if found is None:
         return _start(escape(cell.text))
-    mean = MARKS[cell.place].format(found["mean"].replace("-", "$-$"))
+    mean = marks[cell.place].format(found["mean"].replace("-", "$-$"))
     std = rf"\,{{\scriptsize$\pm${found['std']}}}" if found["std"] else ""
     return mean + std + _raised(found["rest"])
 

@@ -93,6 +93,7 @@ class Study:
             r"\extrafloats{200}",
             r"\begin{document}",
             r"\maketitle",
+            r"\listoftables\listoffigures",
             *inputs,
             r"\clearpage",
             r"\end{document}",
