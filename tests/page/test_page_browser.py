@@ -174,7 +174,7 @@ def test_runs_are_filtered_by_date_and_size(show, tmp_path):
     page.get_by_label("Run since").fill("2026-01-01")
     page.get_by_label("Run since").blur()
     assert sorted(lines(page)) == ["ft", "prompt-ft"]
-    size = page.get_by_role("combobox", name="Size")
+    size = page.get_by_role("combobox", name="Parameters")
     size.select_option(index=1)
     assert lines(page) == ["ft"]
 

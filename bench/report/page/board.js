@@ -9,6 +9,7 @@ function showBoard() {
   showTabs(now);
   showControls(now, shown);
   showHeadline(now, shown);
+  showGloss(now, shown);
   showRows(now, shown);
   replace("notes", notes(shown, now));
   showFigures(now, shown);
@@ -107,13 +108,13 @@ function measuredNames(lines, switches) {
 
 /** What a visitor should know after ten seconds: who leads, of how many, and who cannot be distinguished. */
 function showHeadline(now, { panel, lines, columns }) {
-  if (!now.block) return replace("headline", "Nothing is stored of this selection; bench run makes some.");
+  if (!now.block) return say("headline", "Nothing is stored of this selection; bench run makes some.");
   const tasks = now.suite.tasks;
   if (!panel && columns.length > 0 && columns.every((column) => column.atChance))
-    return replace("headline", "Nothing is ranked here: every task with runs is at chance, so differences on it are noise.");
+    return say("headline", "Nothing is ranked here: every task with runs is at chance, so differences on it are noise.");
   if (!panel) {
     const ran = tasks && new Set(columns.map((c) => c.task)).size;
-    return replace(
+    return say(
       "headline",
       "Nothing is ranked here. ",
       tasks
@@ -125,11 +126,15 @@ function showHeadline(now, { panel, lines, columns }) {
   const same = rest.filter((line) => line.verdict === "same");
   const open = rest.filter((line) => line.verdict === "open");
   const names = columns.filter((column) => column.isRanked).map((column) => column.name.split("@")[0]);
-  replace(
+  say(
     "headline",
     `${examples(now.k)}, `,
     h("strong", {}, h("bdi", {}, first.label)),
-    present([first.student && [" on ", h("bdi", {}, first.student)], ` leads at ${fixed(first.average)}, `]),
+    present([
+      first.student && [" on ", h("bdi", {}, first.student)],
+      modelSizes.has(first.student) && ` (${fixed(modelSizes.get(first.student))} M parameters)`,
+      ` leads at ${fixed(first.average)}, `,
+    ]),
     `the mean of ${plural(names.length, "task")}`,
     names.length <= 6 && ` (${names.join(", ")})`,
     `, among ${plural(panel.rows.length, "ranked entry", "ranked entries")}. `,
@@ -149,6 +154,21 @@ function showHeadline(now, { panel, lines, columns }) {
   );
 }
 
+/** What the names in the headline stand for, for those who see them for the first time. */
+function showGloss(now, { panel }) {
+  const first = panel && data.rows[panel.rows[0][0]];
+  const method = first && hasOwn(data.methods, first.method) && data.methods[first.method];
+  const protocol = now.block && protocolName(now.block);
+  const said = [
+    method && [first.method, method.summary],
+    first && knownModel(first.student) && [first.student, `${modelSaid(first.student)}.`],
+    protocol && protocolTitle(protocol) && [`protocol ${protocol}`, `${protocolTitle(protocol)}.`],
+  ];
+  replace("gloss", said.some(Boolean) && pairs(said.filter(Boolean)));
+}
+
+const modelSaid = (name) => `${fixed(knownModel(name).parameters)} M parameters: ${knownModel(name).what}`;
+
 /** K in words. */
 function examples(k) {
   if (k === "full") return "With all training examples";
@@ -164,6 +184,7 @@ function bestOfOthers(first, rest) {
   return [...best.values()].map((line) => [
     " Best on ",
     h("bdi", {}, line.student),
+    modelSizes.has(line.student) && ` (${fixed(modelSizes.get(line.student))} M)`,
     ": ",
     h("strong", {}, h("bdi", {}, line.label)),
     `, ${fixed(line.average)}.`,

@@ -28,6 +28,7 @@ function opened(now, line, one, column) {
   return [
     pairs([
       ["model", line.student && [h("bdi", {}, line.student), line.teacher && [", taught by ", h("bdi", {}, line.teacher)]]],
+      ["the model is", knownModel(line.student) && modelSaid(line.student)],
       ["K, protocol", `${now.k} · ${variant(now.block)}`],
       ["mean", one.mean !== null && `${fixed(one.mean, 2)} (${column.metric} × 100)`],
       ["std", one.std !== null && one.n > 1 && `${fixed(one.std, 2)} over ${plural(one.n, "split seed")}, ddof ${now.block.ddof}`],

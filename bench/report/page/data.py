@@ -187,6 +187,13 @@ class MethodData(TypedDict):
     code: str | None
 
 
+class ModelData(TypedDict):
+    """What a model is: its million parameters, and in words."""
+
+    parameters: float
+    what: str
+
+
 class SuiteData(TypedDict):
     """A suite of tasks."""
 
@@ -253,7 +260,7 @@ class SitePages(TypedDict):
 class PageData(TypedDict):
     """All that the page shows. `short` is the number of runs above which details are left out.
 
-    `sizes` are the million parameters of models that come with the package, by name.
+    `protocols` are titles by name, and `models` what is known of a model by its name.
     """
 
     version: str
@@ -269,7 +276,8 @@ class PageData(TypedDict):
     runs: RunsData
     damaged: Sequence[str]
     values: Sequence[object]
-    sizes: Mapping[str, float]
+    models: Mapping[str, ModelData]
+    protocols: Mapping[str, str]
     pages: SitePages
 
 

@@ -47,6 +47,12 @@ function replace(id, ...children) {
   byId(id).replaceChildren(...present(children).map(visible));
 }
 
+/** The same for a live region, which is read aloud when it changes: left alone where its text stays the same. */
+function say(id, ...children) {
+  const next = h("p", {}, ...children);
+  if (byId(id).textContent !== next.textContent) byId(id).replaceChildren(...next.childNodes);
+}
+
 /** Text that only those hear who do not see what it says. */
 function unseen(text) {
   return h("span", { class: "unseen" }, text);

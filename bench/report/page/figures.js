@@ -57,11 +57,12 @@ const scale =
   (value) =>
     from + ((value - low) / (high - low)) * (to - from);
 
+/** A picture whose marks and labels are for the eye: what it shows is said beside it, or stands in a table. */
 function picture(width, height, caption, ...children) {
   return s(
     "svg",
     { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": caption },
-    ...children,
+    s("g", { "aria-hidden": "true" }, ...children),
   );
 }
 
@@ -141,7 +142,7 @@ function scalingFigure(now, columns, lines) {
   const wanted = now.curves ?? new Set(names.slice(0, FIRST));
   const some = series.filter(({ name }) => wanted.has(name)).slice(0, KINDS);
   const known = [...new Set(series.flatMap(({ points }) => points.map((point) => point.k)))].sort((a, b) => a - b);
-  byId("scaling-figure").replaceChildren(drawScaling(some, known));
+  byId("scaling-figure").replaceChildren(drawScaling(some, known), unseen(some.map(curveSaid).join(" ")));
   replace("scaling-legend", curvesChoice(series, some, wanted));
   replace(
     "scaling-caption",
@@ -156,6 +157,8 @@ function seriesOf(now, column, lines) {
     .map((line) => ({ line, name: fullName(line), points: pointsOf(now, line, column) }))
     .filter(({ points }) => points.length > 1);
 }
+
+const curveSaid = ({ name, points }) => `${name}: ${points.map((p) => `${fixed(p.mean)} at K = ${p.k}`).join(", ")}.`;
 
 function drawScaling(some, known) {
   const box = byId("scaling-figure");

@@ -12,12 +12,19 @@ from fewbench.data.task_file import Declared
 from fewbench.errors import BenchError
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.pipeline import pipeline
-from fewbench.registry.pretrained import count_parameters, embedded_models
 from fewbench.registry.protocol import Protocol
 from fewbench.report.declarations import declaration
 from fewbench.report.page.beyond import beyond
 from fewbench.report.page.blocks import CellNumbers, block_data
-from fewbench.report.page.data import ColumnData, MethodData, PageData, SuiteData
+from fewbench.report.page.data import (
+    ColumnData,
+    MethodData,
+    ModelData,
+    PageData,
+    RowData,
+    SuiteData,
+)
+from fewbench.report.page.models import models_of
 from fewbench.report.page.names import PageNames
 from fewbench.report.page.panels import Judge, Panels
 from fewbench.report.page.published import rows as published_rows
@@ -79,6 +86,7 @@ def gather(
     folder: Path,
     judge: Judge,
     today: Today | None = None,
+    described: Mapping[str, ModelData] | None = None,
 ) -> PageData:
     """Return the page's data.
 
@@ -92,6 +100,7 @@ def gather(
         folder: of the page; links to records are relative to it.
         judge: compares methods on the tasks that they share.
         today: finds the records that are outdated; by default against the project's own tasks.
+        described: models that are not the package's, by name.
     """
     today = today or Today()
     records = [run.record for run in stored]
@@ -113,12 +122,13 @@ def gather(
     panels = Panels(numbers, by_place, methods_of, judge)
     values = SharedValues()
     runs = RunRows(cells, code, values, folder)
+    rows = [names.row(row, methods_of[row]) for row in numbers.rows]
     return {
         "version": version("fewbench"),
         "short": MOST if len(stored) > MOST else 0,
         "suites": suites,
         "columns": _columns(names, numbers, known),
-        "rows": [names.row(row, methods_of[row]) for row in numbers.rows],
+        "rows": rows,
         "blocks": [
             {
                 **block_data(block, names.protocol(block.terms), numbers, by_place),
@@ -133,7 +143,8 @@ def gather(
         "runs": runs.data(stored),
         "damaged": _damaged(damaged, folder),
         "values": values.all,
-        "sizes": _sizes(row.student for row in numbers.rows),
+        "models": models_of(_models(rows), described or {}),
+        "protocols": {name: protocol.title for name, protocol in protocols.items()},
         "pages": {"methods": {}, "papers": {}},
     }
 
@@ -196,11 +207,9 @@ def _title(known: Declared, task: str) -> str:
     return known.tasks[task].title if task in known.tasks else ""
 
 
-def _sizes(models: Iterable[str]) -> dict[str, float]:
-    """Return the million parameters of those models that come with the package."""
-    embedded = embedded_models()
-    used = sorted({*models} & embedded.keys())
-    return {name: round(count_parameters(embedded[name]) / 1e6, 2) for name in used}
+def _models(rows: Iterable[RowData]) -> set[str]:
+    """Return the names of all students and teachers."""
+    return {row["student"] for row in rows} | {row["teacher"] for row in rows}
 
 
 def _damaged(files: Iterable[Damage], folder: Path) -> list[str]:

@@ -33,6 +33,10 @@ function variant(block) {
   return block.protocol + limit + leaks + (block.arithmetic ? ` · computed in ${block.arithmetic}` : "");
 }
 
+const protocolName = (block) => block.protocol.split(" ")[0];
+
+const protocolTitle = (name) => (hasOwn(data.protocols, name) ? data.protocols[name] : null);
+
 const comparable = (block) => block.limit === null && !block.drop_leaks;
 
 /** A column's own name: no two columns share one, for the same task may have been asked in several ways. */
@@ -220,14 +224,17 @@ function measurementsOf(now, columns) {
   return new Map([...values].map(([row, by]) => [row, averaged(by)]));
 }
 
+/** What is known of a model: its million parameters, and in words. */
+const knownModel = (name) => (hasOwn(data.models, name) ? data.models[name] : null);
+
 /** By model, the million parameters that were measured of it at most, or that it is known to have. */
 const modelSizes = (() => {
-  const known = new Map(Object.entries(data.sizes));
+  const known = new Map(Object.entries(data.models).map(([name, { parameters }]) => [name, parameters]));
   const place = data.beyond.columns.findIndex(([name]) => name === "M parameters");
   for (const [, row, , means] of data.beyond.cells) {
     const { student } = data.rows[row];
     const size = means[place]?.[0];
-    if (size && !hasOwn(data.sizes, student)) known.set(student, Math.max(size, known.get(student) ?? 0));
+    if (size && !knownModel(student)) known.set(student, Math.max(size, known.get(student) ?? 0));
   }
   return known;
 })();

@@ -43,6 +43,12 @@ function showAbout() {
         "† marks runs of an older version of a method's code. Failed runs are counted, never left out.",
       ].map((text) => h("li", {}, text)),
     ),
+    Object.keys(data.models).length > 0 && [
+      h("h3", {}, "Models"),
+      pairs(Object.entries(data.models).map(([name, { parameters, what }]) => [name, `${fixed(parameters)} M parameters: ${what}`])),
+    ],
+    h("h3", {}, "Protocols"),
+    pairs([...new Set(data.blocks.map(protocolName))].map((name) => [name, protocolTitle(name)])),
     h("h3", {}, "Where they were made"),
     [...environments]
       .sort((a, b) => b[1] - a[1])

@@ -70,13 +70,17 @@ function drawPareto(points, front, cost) {
       points.map((p) => pointMark(p, models, x, y, cost)),
       labels(points, front, x, y, left, right),
     ),
+    unseen(`On the line, from cheap to good: ${front.map((p) => pointSaid(p, cost)).join("; ")}.`),
     models.length > 1 ? modelsLegend(models) : "",
   );
 }
 
-function pointMark({ line, x: value, y: average }, models, x, y, cost) {
-  const title = `${line.label}${line.student ? ` (${line.student})` : ""}: ${fixed(average)}, ${short(value)} ${COSTS[cost][0]}`;
-  return mark(models.indexOf(line.student), x(value), y(average), title, 5);
+function pointSaid({ line, x: value, y: average }, cost) {
+  return `${line.label}${line.student ? ` (${line.student})` : ""}: ${fixed(average)}, ${short(value)} ${COSTS[cost][0]}`;
+}
+
+function pointMark(point, models, x, y, cost) {
+  return mark(models.indexOf(point.line.student), x(point.x), y(point.y), pointSaid(point, cost), 5);
 }
 
 /** Names beside the points, those of the front first, where they overlap neither a point nor another name. */

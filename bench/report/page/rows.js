@@ -14,7 +14,7 @@ function showRows(now, shown) {
   else showTable(view);
   const total = shown.lines.length;
   const left = shown.ranked.length + shown.partial.length - portion.count;
-  replace("count", shown.shown === total ? plural(total, "row") : `${shown.shown} of ${plural(total, "row")} shown`);
+  say("count", shown.shown === total ? plural(total, "row") : `${shown.shown} of ${plural(total, "row")} shown`);
   byId("more-rows").hidden = left <= 0;
   byId("more-rows").textContent = `Show more (${left})`;
 }
@@ -147,7 +147,7 @@ function apart(columns, place) {
 }
 
 function heading(name, text, below, now, title, more = "") {
-  const active = now.sort === name;
+  const active = (now.sort || "average") === name;
   const names = name === "method" || name === "model";
   const turn = () => {
     go({ sort: name, order: active ? (now.up ? null : "up") : names ? "up" : null }); // names go up first, scores down
@@ -190,14 +190,15 @@ function rankText(line, isVariant) {
   const [sign, said] = signs[line.ranked.verdict] ?? [];
   return [
     h("b", {}, String(line.ranked.rank)),
-    sign && h("small", { title: said.trim() }, sign, unseen(said)),
+    sign && h("small", { title: said.trim() }, h("span", { "aria-hidden": "true" }, sign), unseen(said)),
   ];
 }
 
 function modelText(line) {
   return [
     h("bdi", {}, line.student || "–"),
-    line.teacher && h("small", {}, "< ", unseen("taught by "), h("bdi", {}, line.teacher)),
+    modelSizes.has(line.student) && h("span", { class: "size" }, ` ${fixed(modelSizes.get(line.student))} M`, unseen(" parameters")),
+    line.teacher && h("small", {}, h("span", { "aria-hidden": "true" }, "< "), unseen(" taught by "), h("bdi", {}, line.teacher)),
   ];
 }
 

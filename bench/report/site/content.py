@@ -12,6 +12,7 @@ from fewbench.registry.protocols import protocols
 from fewbench.report.compare.items import Labels
 from fewbench.report.page.data import PageData
 from fewbench.report.page.gather import board_blocks, gather, read
+from fewbench.report.page.models import read_described
 from fewbench.report.page.panels import Judge
 from fewbench.report.page.runs import Stored
 from fewbench.report.published import FOLDER, Published, read_published
@@ -60,7 +61,7 @@ def read_content(
         folder: of the page, which links to records are relative to; None for the results folder.
 
     Raises:
-        BenchError: an unknown task, or a file of tasks or published numbers with a mistake.
+        BenchError: an unknown task, or a file of tasks, models or published numbers with a mistake.
     """
     wanted = Wanted(task_names(tasks) if tasks else None)
     files = own_files(tasks)
@@ -80,5 +81,6 @@ def read_content(
         folder or results,
         Judge(Store(results), Labels(data, files)),
         today,
+        read_described(results),
     )
     return SiteContent(title, board, blocks, stored, results, published, here, known, damaged)
