@@ -24,6 +24,9 @@ sync_api = pytest.importorskip(
 expect = sync_api.expect
 
 
+SCORES = {"prompt-ft": 0.8, "ft": 0.5}
+
+
 def lines(page: Any) -> list[str]:
     """Return the methods of the board, from top to bottom."""
     return page.locator(
@@ -367,6 +370,30 @@ def test_the_opening_figure_draws_accuracy_against_cost_and_its_front(show, tmp_
         "zero-shot (tiny): 40.0, 8 seconds of a run",
     ]
     assert figure.locator(".label:not(.faint)").all_text_contents() == ["prompt-ft", "ft"]
+    assert figure.locator("svg > g").get_attribute("aria-hidden") == "true"
+    expect(figure.locator(".unseen")).to_have_text(
+        "On the line, from cheap to good: ft (tiny): 50.0, 4 seconds of a run; "
+        "prompt-ft (tiny): 80.0, 9 seconds of a run."
+    )
+
+
+def test_names_of_the_first_sentence_are_explained_and_it_is_read_when_it_changes(show, tmp_path):
+    records = [make(name, score=score, k=k) for k in (4, 16) for name, score in SCORES.items()]
+    data = data_of(store_of(tmp_path, *records))
+    data["models"]["tiny"] = {"parameters": 1.23, "what": "two layers"}
+    save(to_html(data, "t"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html", "#k=16")
+    headline = page.locator("#headline[role=status]")
+    expect(headline).to_contain_text("prompt-ft on tiny (1.2 M parameters) leads at 80.0")
+    assert page.locator("#gloss dt").all_text_contents() == ["prompt-ft", "tiny", "protocol quick"]
+    expect(page.locator("#gloss")).to_contain_text("1.2 M parameters: two layers.")
+    expect(page.locator("#gloss")).to_contain_text("A short search for laptops and tests")
+    assert head(page, "average").get_attribute("aria-sort") == "descending"
+    page.evaluate("document.querySelector('#headline').firstChild.kept = true")
+    page.get_by_role("searchbox", name="Methods").fill("zero")
+    assert page.evaluate("document.querySelector('#headline').firstChild.kept")
+    page.get_by_role("combobox", name="K, examples a label").select_option("4")
+    expect(headline).to_contain_text("With 4 examples a label")
 
 
 def test_what_was_measured_beyond_the_score_are_columns_to_switch_on(show, tmp_path):

@@ -67,6 +67,15 @@ def test_siunitx_columns():
     assert r"{\shortstack{task-0\\@source\\accuracy}}" in text
 
 
+def test_beside_columns_of_siunitx_the_second_best_is_italic_everywhere():
+    """A column of numbers with counts is none of siunitx; the caption speaks of all columns."""
+    cells = [GridCell("ft"), GridCell("70.0 (5)", 2), GridCell("60.0", 2)]
+    text = floats(
+        PaperTable(Grid("c", ["method", "a", "b"], [cells], []), "c", "tab:i"), siunitx=True
+    )
+    assert r"\textit{70.0}\,{\scriptsize (5)} & \itshape 60.0" in text and "underline" not in text
+
+
 def test_a_wide_table_is_cut_between_columns_and_a_long_one_between_pages():
     wide = floats(a_table(columns=12))
     assert wide.startswith("\\begin{table*}") and wide.count(r"\begin{tabular}") == 2

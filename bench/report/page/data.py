@@ -188,7 +188,7 @@ class MethodData(TypedDict):
 
 
 class ModelData(TypedDict):
-    """What a model is: its million parameters, and in words."""
+    """A model: its million parameters, and a description."""
 
     parameters: float
     what: str

@@ -1,4 +1,4 @@
-"""What the models of the board are: those of the package, and those that a results folder tells."""
+"""Descriptions of the board's models: of the package's, and of those in a results folder's file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _described(table: TomlTable) -> ModelData:
 
 
 def models_of(used: Iterable[str], described: Mapping[str, ModelData]) -> dict[str, ModelData]:
-    """Return what is known of some models: of those that are the package's, or described."""
+    """Describe those models that are the package's, or that a results folder describes."""
     embedded = embedded_models()
     known = {}
     for name in sorted({*used}):
