@@ -254,7 +254,7 @@ function notes({ panel, lines, columns }, now) {
     panel?.why_no_ranks && `${panel.why_no_ranks.charAt(0).toUpperCase()}${panel.why_no_ranks.slice(1)}.`,
     now.columns.has("statistics") &&
       panel &&
-      "Win rate: the share of tasks and other entries that it beats. Difference to the first with its 95 % interval.",
+      "Win rate: the share of tasks and other entries that it beats. Difference to the first with its 95 % interval, which is of one comparison alone: it may leave out 0 where the test, corrected for all comparisons, does not tell the two apart.",
     "A score opens its seeds, interval, settings and command. Bold is the best of a column, underlined the second.",
     columns.length > 0 &&
       cells.some((c) => c?.stale) &&
