@@ -8,7 +8,7 @@ from textwrap import indent
 
 import pytest
 
-from fewbench.registry import code_hash
+from fewbench.registry import code_hash, kept_hashes
 from fewbench.registry.code_pieces import written
 from fewbench.registry.methods import methods
 
@@ -351,3 +351,47 @@ def test_it_is_computed_again_once_a_file_that_counts_has_changed(tmp_path):
     assert code_hash.code_hash(file) == first
     (tmp_path / "beside.py").write_text("STEP = 22\n", "utf-8")
     assert code_hash.code_hash(file) != first
+
+
+@pytest.fixture
+def ft(tmp_path, monkeypatch):
+    """The file of the method `ft`, with an empty cache."""
+    monkeypatch.setenv("FEWBENCH_CACHE", str(tmp_path / "cache"))
+    return methods()["ft"].file
+
+
+def hashed_anew(file, monkeypatch):
+    """True if a new process would follow the code of a method, its hash not being kept."""
+    code_hash._known.clear()
+    followed = []
+    monkeypatch.setattr(
+        code_hash, "_Reach", lambda file, reach=code_hash._Reach: followed.append(1) or reach(file)
+    )
+    code_hash.code_hash(file)
+    return bool(followed)
+
+
+def test_a_hash_is_kept_for_the_same_code_of_the_project(ft, monkeypatch):
+    first = code_hash.code_hash(ft)
+    state = code_hash._known[ft]
+    assert not hashed_anew(ft, monkeypatch)
+    assert code_hash.code_hash(ft) == first
+    assert sorted(code_hash._known[ft][1]) == sorted(state[1])
+    project = kept_hashes._project_code()
+    other = project._replace(digest="0" * 64)
+    monkeypatch.setattr(kept_hashes, "_project_code", lambda: other)
+    assert hashed_anew(ft, monkeypatch)
+
+
+def test_a_kept_hash_is_of_no_file_that_has_changed_since_all_were_read(ft, monkeypatch):
+    code_hash.code_hash(ft)
+    project = kept_hashes._project_code()
+    earlier = project._replace(files={**project.files, ft: (ft, 1, 1)})
+    monkeypatch.setattr(kept_hashes, "_project_code", lambda: earlier)
+    monkeypatch.setattr(kept_hashes.HASHES.__class__, "put", None)  # it is not kept as theirs
+    assert hashed_anew(ft, monkeypatch)
+
+
+def test_hashes_of_the_users_methods_are_not_kept(ft, hashed, monkeypatch):
+    monkeypatch.setattr(kept_hashes.HASHES.__class__, "put", None)
+    assert len(hashed(FIT)) == 16

@@ -30,6 +30,7 @@ from fewbench.errors import BenchError
 from fewbench.io.file_hash import file_hash
 from fewbench.io.files import read_file
 from fewbench.registry.code_pieces import CodePiece, cut
+from fewbench.registry.kept_hashes import CodeHash, find_hash, keep_hash
 
 PACKAGE = "fewbench"
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,15 +96,16 @@ _known: dict[Path, tuple[str, _State]] = {}
 def code_hash(file: Path) -> str:
     """Hash the code that a method runs (16 hex digits), without comments and docstrings.
 
-    It is computed once per process, and again once one of the files that count has changed.
+    It is computed once per process, and again once one of the files that count has changed. That of
+    a method of the project is kept in the user's cache.
     """
-    known = _known.get(file)
-    if known is not None and _is_as_it_was(known[1]):
-        return known[0]
-    reach = _Reach(file)
-    digest = reach.digest()
-    _known[file] = digest, _state(reach.seen)
-    return digest
+    known = _known.get(file) or find_hash(file)
+    if known is None or not _is_as_it_was(known[1]):
+        reach = _Reach(file)
+        known = CodeHash(reach.digest(), _state(reach.seen))
+        keep_hash(file, known)
+    _known[file] = known
+    return known[0]
 
 
 def _state(files: Iterable[Path]) -> _State:
