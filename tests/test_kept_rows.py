@@ -58,6 +58,23 @@ def test_kept_rows_are_those_of_the_file(task, cache, monkeypatch):
     assert splits(task, again) == splits(task, parsed)
 
 
+def test_what_is_computed_of_rows_just_parsed_is_kept_too(task, cache, monkeypatch):
+    parsed = read_rows(task, None)
+    first = kept_rows.as_kept(task, parsed)
+    assert isinstance(first.test, kept_rows.KeptRows)
+    assert first.test._all == parsed.test
+    made = splits(task, first)
+    monkeypatch.setattr(kept_rows.DERIVED.__class__, "put_bytes", None)  # all is there already
+    assert splits(task, read_rows(task, None)) == made == splits(task, parsed)
+
+
+def test_rows_stay_as_they_are_where_none_are_kept(task, cache, monkeypatch):
+    monkeypatch.setenv("FEWBENCH_CACHE", "off")
+    parsed = read_rows(task, None)
+    assert kept_rows.as_kept(task, parsed) == parsed
+    assert isinstance(kept_rows.as_kept(task, parsed).train, tuple)
+
+
 def test_an_edit_of_one_byte_is_read_whatever_the_time_stamp_says(task, cache, tmp_path):
     first = splits(task, read_rows(task, None))
     file = tmp_path / "mood" / "test.jsonl"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def of_older_code(plan: Plan, todo: Sequence[Job]) -> Iterator[str]:
     """Yield messages about records made by other code of their methods than today's."""
     open_keys = {job.key for job in todo}
-    older = [job for job in plan.jobs if plan.is_older(job)]
+    older = plan.older_jobs()
     for name in dict.fromkeys(job.method.name for job in older):
         keys = {job.key for job in older if job.method.name == name}
         if again := len(keys & open_keys):

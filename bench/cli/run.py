@@ -184,7 +184,7 @@ def run(
         return
     failed = carry_out(plan, todo, store, how, requests, cluster)
     if not detach:
-        _show_results(plan, store, is_first_look=is_first_look, json=json)
+        _show_results(plan, todo, store, is_first_look=is_first_look, json=json)
     if failed:
         raise typer.Exit(1)
 
@@ -313,11 +313,15 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _show_results(plan: Plan, store: Store, *, is_first_look: bool, json: bool) -> None:
+def _show_results(
+    plan: Plan, todo: Sequence[Job], store: Store, *, is_first_look: bool, json: bool
+) -> None:
     from fewbench.cli import first_look
     from fewbench.cli.table_print import print_tables
 
-    records = [record for job in plan.jobs if (record := store.get(job.run)) is not None]
+    new = {job.key for job in todo}
+    found = (store.get(job.run) if job.key in new else plan.records[job.key] for job in plan.jobs)
+    records = [record for record in found if record is not None]
     if is_first_look and not json:
         first_look.show(records, store.root)
     else:

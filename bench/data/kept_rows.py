@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, TypeVar, overload
+from pathlib import PurePath
+from typing import Any, TypeVar, cast, overload
 
 from fewbench.io.kept import Kept, key_of, project_hash
-from fewbench.types import Example, Label, Task
+from fewbench.types import Example, Label, Rows, Task
 
 FILES = Kept("rows", most=500, most_bytes=512 << 20)
 DERIVED = Kept("derived", most=2000, most_bytes=128 << 20)
@@ -73,6 +74,11 @@ class KeptRows(Sequence[Example]):
             value = compute()
             DERIVED.put(key, value)
         return value
+
+    def with_parsed(self, rows: tuple[Example, ...]) -> tuple[Example, ...]:
+        """Return these rows with what was parsed of the same bytes, so that it is made once."""
+        self.__dict__["_all"] = rows
+        return cast("tuple[Example, ...]", self)
 
     @cached_property
     def _all(self) -> tuple[Example, ...]:
@@ -141,6 +147,29 @@ def find_rows(key: str) -> KeptRows | None:
     head, *lines = content.split(b"\n")
     kept = json.loads(head)
     return KeptRows(key, kept["read"], kept["ids"], kept["labels"], lines)
+
+
+def as_kept(task: Task, rows: Rows) -> Rows:
+    """Return rows that were just parsed as the kept rows of the same bytes, where there are any.
+
+    What is computed of kept rows is kept too (`derived`), so that the next plan finds it.
+    """
+    files = dict(zip(task.source.splits, rows.files, strict=True))
+
+    def kept(split: str, parsed: tuple[Example, ...]) -> tuple[Example, ...]:
+        file = files[split]
+        if isinstance(parsed, KeptRows) or file["sha256"] is None:
+            return parsed
+        key = key_of_rows(task, split, PurePath(file["file"]).suffix, file["sha256"])
+        found = find_rows(key)
+        return parsed if found is None else found.with_parsed(parsed)
+
+    source = task.source
+    return rows._replace(
+        train=rows.train if rows.folds else kept(source.train, rows.train),
+        test=kept(source.test, rows.test),
+        unlabeled=kept(source.unlabeled, rows.unlabeled) if source.unlabeled else (),
+    )
 
 
 def keep_rows(key: str, rows: Sequence[Example], read: int) -> None:

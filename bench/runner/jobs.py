@@ -216,6 +216,14 @@ class Plan:
         record = self.records.get(job.run.key)
         return record is not None and record.method_code != job.method.code_hash()
 
+    def older_jobs(self) -> list[Job]:
+        """List the runs that have a record made by other code of their methods than the present."""
+        records = ((job, self.records.get(job.run.key)) for job in self.jobs)
+        done = [(job, record) for job, record in records if record is not None]
+        methods = {job.method.name: job.method for job, _ in done}
+        code = {name: method.code_hash() for name, method in methods.items()}
+        return [job for job, record in done if record.method_code != code[job.method.name]]
+
     def stages(self, todo: Iterable[Job]) -> list[list[Work]]:
         """Order some runs, and what they need that is not built yet, into stages.
 

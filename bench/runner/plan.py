@@ -8,6 +8,7 @@ from itertools import chain, product
 from pathlib import Path
 
 from fewbench.data.corpora import corpus_ref
+from fewbench.data.kept_rows import as_kept
 from fewbench.data.labelled import LabelledRows
 from fewbench.data.metrics import Scorer, check_metrics
 from fewbench.data.pool import with_pool
@@ -146,7 +147,7 @@ def _jobs_of_task(
     request: Request, maker: JobMaker, task: Task, choices: Sequence[Chosen]
 ) -> Iterator[tuple[Job, Chosen]]:
     """Yield the jobs of a task by K and seed, prompt, and method."""
-    rows = read_rows(task, request.data, offline=request.offline)
+    rows = as_kept(task, read_rows(task, request.data, offline=request.offline))
     hashes = row_hashes(rows)
     tests = draw_test(rows, request.limit)
     whole = Scorer(task, tests.rows)
@@ -184,13 +185,9 @@ def _prompted(request: Request, task: Task) -> list[Task]:
 
 def _stored(jobs: Iterable[Job], store: Store) -> dict[str, StampedRecord]:
     """Return the records of jobs and of the runs that train their teachers, by key."""
-    found = {}
-    for job in jobs:
-        for needed in job.lineage:
-            stored = store.stored(needed.run)
-            if stored is not None:
-                found[needed.key] = stored
-    return found
+    needed = {one.key: one for job in jobs for one in job.lineage}
+    found = ((key, store.stored(one.run)) for key, one in needed.items())
+    return {key: stored for key, stored in found if stored is not None}
 
 
 def _maker(

@@ -63,14 +63,14 @@ def own(runs: Path, run: Run) -> list[Path]:
     return [folder(runs, run) / name for name in names(run)]
 
 
-def candidates(runs: Path, run: Run) -> Iterator[Path]:
+def candidates(runs: Path, run: Run, key: str | None = None) -> Iterator[Path]:
     """Yield the files that may hold a run's record, those in its own folder first.
 
     The others are in the folders of other students: the same weights may have another name, of
-    which the key is independent.
+    which the key is independent. `key` is that of the run, where it has just been computed.
     """
     usual = folder(runs, run)
-    file_names = names(run)
+    file_names = _names(run, key or run_key(run))
     yield from (usual / name for name in file_names)
     try:
         others = sorted(

@@ -285,7 +285,7 @@ class Store:
 
     def _lookup(self, run: Run) -> tuple[Path | None, Record | None]:
         key = run_key(run)
-        for file in paths.candidates(self.runs, run):
+        for file in paths.candidates(self.runs, run, key):
             try:
                 record = load(file)
             except FileNotFoundError:
