@@ -294,7 +294,7 @@ class FitContext(PrepareContext):
             lr=lr,
             batch_size=batch_size,
             seed=self.seed,
-            loss=self._watched(loss or model.loss, self.updates(batch_size)),
+            loss=self._watched(model, loss, self.updates(batch_size)),
             micro_batch=micro_batch,
             whole_vocabulary=whole_vocabulary,
             carries=carries,
@@ -310,9 +310,9 @@ class FitContext(PrepareContext):
         self.notes["losses"] = [round(value, 6) for value in history.losses]
         return history
 
-    def _watched(self, loss: Loss, updates: int) -> Loss:
-        """Return a loss as it is; a kit that is watched looks at its values."""
-        return loss
+    def _watched(self, model: TaskModel, loss: Loss | None, updates: int) -> Loss:
+        """Return the loss to train by, the model's own unless given; a watched kit looks at it."""
+        return loss or model.loss
 
     def _updated(self, step: int) -> None:
         """Nothing: a kit that is watched tells of it."""

@@ -130,8 +130,8 @@ class WatchedFitContext(FitContext):
 
     watch: TrainingWatch
 
-    def _watched(self, loss: Loss, updates: int) -> Loss:
-        return self.watch.training(loss, updates)
+    def _watched(self, model: TaskModel, loss: Loss | None, updates: int) -> Loss:
+        return self.watch.training(super()._watched(model, loss, updates), updates)
 
     def _updated(self, step: int) -> None:
         self.watch.updated(step)
