@@ -27,10 +27,16 @@ BENCHMARKS: dict[str, str] = {
     "Scoring a test set, beside a plain loop": "test_scoring.py --rounds 3 --sentences 500",
     "bfloat16, beside single precision": "arithmetic.py --rounds 3 --lengths 24",
     "int8, fewer heads and layers, exits": "speedups.py --hidden 256 --rounds 3",
+    "int8, beside PyTorch's own": "int8.py --hidden 256 768 --rounds 5",
     "The packed view, beside the library's": "views.py --updates 10 --rounds 3",
     "Starting the command": "startup.py --rounds 5",
+    "A plan": "planning.py --rounds 3",
+    "Two workers, beside one": "workers.py --rounds 3",
     "A table of 10,000 records": "table_10000.py --rounds 3",
     "A comparison on 10,000 items": "compare_10000.py",
+    "An attack, beside TextAttack": "attack.py --data ../shared/data/textfooler/mr/test.jsonl "
+    "--neighbours ../shared/data/attack/counter_fitted_neighbours.json --nltk-data ../shared/nltk_data "
+    "--examples 16 --rounds 1",
 }
 """The arguments of each benchmark by its title."""
 

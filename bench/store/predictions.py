@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fewbench.errors import StoreDamaged
@@ -66,8 +67,8 @@ def from_bytes(data: bytes, where: str) -> Predictions:
         arrays = load(data)
         metadata = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         rows = len(next(iter(arrays.values())))
-        ids = _unpack(parse_json(metadata["ids"]), rows)
-        if _hash(ids) != metadata["ids_sha256"]:
+        ids, digest = _unpack(parse_json(metadata["ids"]), rows)
+        if digest != metadata["ids_sha256"]:
             raise ValueError("the ids do not match their hash")
         names = [name for name in arrays if name.startswith(_EXTRAS)]
         extras = {name.removeprefix(_EXTRAS): arrays.pop(name) for name in names}
@@ -88,16 +89,25 @@ def _pack(ids: Sequence[str]) -> Any:
         "start": int(row) if row.isdecimal() else 0,
         "count": len(ids),
     }
-    return short if _unpack(short, len(ids)) == tuple(ids) else list(ids)
+    consecutive, _ = _unpack(short, len(ids))
+    return short if consecutive == tuple(ids) else list(ids)
 
 
-def _unpack(packed: Any, rows: int) -> tuple[str, ...]:
+def _unpack(packed: Any, rows: int) -> tuple[tuple[str, ...], str]:
+    """Return ids and their hash."""
     if isinstance(packed, dict):
         if packed["count"] != rows:  # a forged count could fill the memory
             raise ValueError(f"{packed['count']} ids and {rows} rows")
-        start = packed["start"]
-        return tuple(f"{packed['prefix']}{row}" for row in range(start, start + packed["count"]))
-    return tuple(packed)
+        return _consecutive(str(packed["prefix"]), int(packed["start"]), rows)
+    ids = tuple(packed)
+    return ids, _hash(ids)
+
+
+@lru_cache(maxsize=32)
+def _consecutive(prefix: str, start: int, count: int) -> tuple[tuple[str, ...], str]:
+    """Return ids and their hash: the same for all predictions of one test set."""
+    ids = tuple(f"{prefix}{row}" for row in range(start, start + count))
+    return ids, _hash(ids)
 
 
 def _hash(ids: Sequence[str]) -> str:
