@@ -63,7 +63,7 @@ rows without the mark by today's.
 
 ![Score against K on sst-2 and trec](figures/k-scaling.svg)
 
-`bench plot k-scaling --tasks sst-2,trec --methods majority,ft,prompt-ft,prompt-kd,prompt-distiller,smash --student
+`bench plot k-scaling --tasks sst-2,trec --methods ft,prompt-ft,prompt-kd,prompt-distiller,smash --student
 minilm-l3-mlm --out docs/figures/k-scaling.svg`
 
 ![Score and speed-up against the patience on mr](figures/patience.svg)
