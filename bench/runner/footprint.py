@@ -20,13 +20,13 @@ SAVED = 100
 """Bytes that one layer saves for the backward pass, per token and unit of width.
 
 98 were measured for the packed encoder on a CPU, where dropout saves numbers and not bits; by
-Korthikanti et al. (2022, equation 2) they are 34 in half precision, so at most 68 here.
+Korthikanti et al. (2022) they are 34 in half precision, so at most 68 here.
 """
 
 SCORES = 10
 """Bytes that a layer saves per head and pair of tokens where attention is not fused.
 
-7 were measured; by the same equation they are 5 in half precision.
+7 were measured; by the same paper they are 5 in half precision.
 """
 
 PER_WORD = 12
