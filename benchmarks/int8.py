@@ -68,7 +68,7 @@ def main() -> None:
 def dynamic_int8(full: HeadModel) -> HeadModel:
     """Return a copy whose layers' linear modules are PyTorch's own in dynamic int8."""
     model = duplicate(full).eval()
-    with warnings.catch_warnings():  # it names torchao, which has no int8 product on processors
+    with warnings.catch_warnings():  # it is deprecated, and says so
         warnings.simplefilter("ignore")
         for name, linear in model.backbone.linears().items():
             whole = torch.ao.quantization.quantize_dynamic(nn.Sequential(linear), {nn.Linear})

@@ -288,7 +288,10 @@ DryRunOption = Annotated[
 DeviceOption = Annotated[
     str,
     typer.Option(
-        "--device", metavar="NAME", help="auto, cpu, cuda (all GPUs) or cuda:0", rich_help_panel=HOW
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, cuda (for runs, all GPUs) or cuda:0",
+        rich_help_panel=HOW,
     ),
 ]
 _THREADS = typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from fewbench.registry.pretrained import count_parameters, read_config
 from fewbench.runner.jobs import Job, Work
 
 CONTEXT = 700 * MIB
-"""The bytes that CUDA and its libraries hold in each process."""
+"""The bytes that CUDA and its libraries hold in each process: assumed, not measured."""
 
 TRAINED = 20
 """Bytes per parameter in training: the weight, its gradient, two moments, and the best weights."""
@@ -31,6 +32,9 @@ SCORES = 10
 
 PER_WORD = 12
 """Bytes per masked place and word of the vocabulary: scores, their softmax, and its gradient."""
+
+LONGEST = 128
+"""The tokens of a preparation's inputs: how long its own are is not known here."""
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "encoder_layers", "num_layers")
 DECODER_LAYERS = ("decoder_layers", "num_decoder_layers")
@@ -68,7 +72,8 @@ def gpu_bytes(work: Work) -> int:
 def _batch(work: Work) -> tuple[int, int]:
     """Return the sequences that a model gets at once in training, and the most tokens of each."""
     if not isinstance(work, Job):
-        return int(work.settings.get("pretrain_batch", 32)), 128
+        settings = {**work.method.settings, **work.settings}
+        return int(settings.get("pretrain_batch", 1)), LONGEST
     chosen = [{**work.method.settings, **work.run.settings, **trial} for trial in work.trials]
     batch = max((int(settings.get("batch_size", 1)) for settings in chosen), default=1)
     rows = min(batch, work.protocol.micro_batch or batch)
@@ -83,6 +88,7 @@ def _bytes_of(ref: ModelRef, rows: int, tokens: int) -> int:
     return TRAINED * count_parameters(Path(ref.path)) + shape.layers * layer + words
 
 
+@lru_cache
 def _shape_of(folder: Path) -> _Shape:
     config = read_config(folder)
     config = config.get("text_config", config)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fewbench.errors import BenchError
+from fewbench.registry.pretrained import count_parameters
 from fewbench.report.page.models import models_of, read_described
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 TEXT = """
 [tiny]
@@ -23,6 +28,13 @@ def test_described_models_and_those_of_the_package(tmp_path):
     assert [*found] == ["fewbench-micro", "tiny"]
     assert found["fewbench-micro"]["parameters"] == 4.61
     assert found["fewbench-micro"]["what"].startswith("bert of 3 layers, 256 wide")
+
+
+def test_the_projects_own_file_says_what_the_models_have(shared):
+    described = read_described(PROJECT / "results")
+    for name, facts in described.items():
+        counted = count_parameters(shared / "models" / name)
+        assert facts["parameters"] == round(counted / 1e6, 2), name
 
 
 @pytest.mark.parametrize(
