@@ -44,6 +44,9 @@ PRELOADED = (
 GRACE = 5.0
 """Seconds between asking a process to end and killing it."""
 
+TRIES = 10
+"""How often a start is tried: a method may have killed the server, and another one soon comes."""
+
 LONGEST = 1 << 30
 """The largest answer that is read, in bytes."""
 
@@ -163,9 +166,16 @@ class Pool(Generic[W]):
         """Start a work, on the device that has the most room."""
         used = Counter(child.device for child in self._children)
         device = max(self._rooms, key=lambda name: self._rooms[name] - used[name])
-        # An interrupt in between would leave a process that nobody ends.
-        with finish_writing():
-            self._children.append(_start(self._context, work, device, self._conditions))
+        for left in reversed(range(TRIES)):
+            try:
+                # An interrupt in between would leave a process that nobody ends.
+                with finish_writing():
+                    self._children.append(_start(self._context, work, device, self._conditions))
+                return
+            except (EOFError, OSError):
+                if not left:
+                    raise
+                time.sleep(0.1)
 
     def ended(self, seconds: float | None = None) -> Generator[tuple[W, End], None, None]:
         """Wait until something happens, at most some seconds, and yield the works that have ended.
@@ -192,26 +202,14 @@ def _start(context: BaseContext, work: W, device: str, conditions: WorkCondition
     )
     reader, writer = context.Pipe(duplex=False)
     told, telling = context.Pipe(duplex=False)
-    process = _process(context, begin, (pickle.dumps(sent), start, writer, telling))
+    given = (pickle.dumps(sent), start, writer, telling)
+    process = context.Process(target=begin, args=given)  # type: ignore[attr-defined]
+    process.start()
     for ours, theirs in ((reader, writer), (told, telling)):
         theirs.close()
         os.set_blocking(ours.fileno(), False)
     due = None if conditions.timeout is None else time.monotonic() + conditions.timeout
     return _Child(work, device, process, reader, told, due)
-
-
-def _process(context: BaseContext, target: Callable[..., None], given: tuple[Any, ...]) -> Any:
-    """Start a process; if a method has killed the server, another one soon takes its place."""
-    for left in reversed(range(10)):
-        process = context.Process(target=target, args=given)  # type: ignore[attr-defined]
-        try:
-            process.start()
-            break
-        except (EOFError, OSError):
-            if not left:
-                raise
-            time.sleep(0.1)
-    return process
 
 
 def _ended(

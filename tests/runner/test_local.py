@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from dataclasses import replace
 
 import pytest
 
 from fewbench.errors import BenchError
 from fewbench.registry.methods import methods, read_method
+from fewbench.runner import processes
 from fewbench.runner.local import execute
+from fewbench.runner.processes import Pool, WorkConditions
 from fewbench.store.store import Store
 from fewbench.testing import toy_job, untimed
 
@@ -179,3 +182,36 @@ def test_a_check_that_breaks_down_is_an_error_without_traceback(checked_job, sto
 def test_no_jobs(store):
     assert carry_out([], store, 2) == 0
     assert list(store.records()) == []
+
+
+def test_a_start_that_is_interrupted_is_not_tried_again(tiny_model, monkeypatch):
+    """Slurm signals the server of processes as well: to start another takes longer than it waits."""
+    tries = []
+
+    def start(*given):
+        tries.append(given)
+        signal.raise_signal(signal.SIGINT)
+        raise EOFError
+
+    monkeypatch.setattr(processes, "_start", start)
+    with Pool(WorkConditions(1), {"cpu": 1}) as pool, pytest.raises(KeyboardInterrupt):
+        pool.start(toy_job(methods()["majority"], tiny_model))
+    assert len(tries) == 1
+
+
+def test_a_start_is_tried_again_while_another_server_comes(tiny_model, monkeypatch):
+    tries, begin = [], processes._start
+
+    def start(*given):
+        tries.append(given)
+        if len(tries) == 1:
+            raise EOFError
+        return begin(*given)
+
+    monkeypatch.setattr(processes, "_start", start)
+    with Pool(WorkConditions(1), {"cpu": 1}) as pool:
+        pool.start(toy_job(methods()["majority"], tiny_model))
+        ends = []
+        while pool.running:
+            ends += pool.ended()
+    assert [end.death for _, end in ends] == [None] and len(tries) == 2
