@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fewbench.report.compare.rows import FEWEST_SEEDS
 from fewbench.report.statistics.crossed import LEVEL
+from fewbench.report.statistics.interval import p_above
 from fewbench.report.statistics.paired import holm
 from fewbench.store.cell import Entrant, Question, entrant_of
 from fewbench.store.record import Record
@@ -41,14 +42,8 @@ def _at_chance(scores: _Scores) -> set[str]:
         floor = scores.floors.get((question.task.task, question.task.test_set))
         values = list(seeds.values())
         if floor is not None and len(values) >= FEWEST_SEEDS and max(values) > min(values):
-            ps[question.task.task].append(_p_above(values, floor))
+            ps[question.task.task].append(p_above(values, floor))
     return {task for task, each in ps.items() if min(holm(each), default=1.0) >= LEVEL}
-
-
-def _p_above(values: Sequence[float], floor: float) -> float:
-    from scipy.stats import ttest_1samp
-
-    return float(ttest_1samp(values, floor, alternative="greater").pvalue)
 
 
 def _scores(records: Iterable[Record]) -> _Scores:

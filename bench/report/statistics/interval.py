@@ -1,4 +1,4 @@
-"""The interval of a mean over split seeds."""
+"""The interval of a mean over split seeds, and whether it is above a floor."""
 
 from __future__ import annotations
 
@@ -25,3 +25,15 @@ def _factor(n: int) -> float:
     from scipy.stats import t
 
     return float(t.isf(0.025, n - 1))
+
+
+def p_above(scores: Sequence[float], floor: float) -> float:
+    """Return the p of Student's one-sided t-test that a mean over seeds is not above a floor.
+
+    Args:
+        scores: two or more, not all equal.
+    """
+    from scipy.special import stdtr  # scipy.stats checks a sample for longer than it tests it
+
+    error = stdev(scores) / math.sqrt(len(scores))
+    return float(stdtr(len(scores) - 1, (floor - fmean(scores)) / error))

@@ -6,6 +6,7 @@ Demšar, 2006, "Statistical comparisons of classifiers over multiple data sets".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import factorial, pow
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ def rank(methods: Sequence[str], scores: NDArray[np.float64]) -> Ranking:
     )
 
 
+@cache
 def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
     """Return Nemenyi's critical difference, q sqrt(k (k + 1) / 6N).
 
