@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -254,6 +256,25 @@ def test_another_default_is_another_run_and_other_code_of_a_file_that_is_named_r
     method.write_text(text.replace("0.1", "0.2"), "utf-8")
     assert {job.key for job in plan().todo()}.isdisjoint(job.key for job in made.jobs)
     assert plan().records == {}
+
+
+def test_records_of_other_code_are_told_in_a_line_however_many_methods_they_are_of():
+    jobs = [
+        SimpleNamespace(key=f"{name}{seed}", method=SimpleNamespace(name=name))
+        for name in ("a", "b", "c", "d", "mine.py")
+        for seed in (1, 2)
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # typer imports what newer versions of click deprecate
+        from fewbench.cli.earlier import of_older_code
+    plan = SimpleNamespace(older_jobs=lambda: jobs)
+    kept = "stored runs are of other code than today's (--force redoes them)"
+    assert list(of_older_code(plan, jobs[-2:])) == [
+        "mine.py: its code has changed since 2 of its runs: they are run again",
+        f"a, b, c and 1 more: 8 {kept}",
+    ]
+    plan.older_jobs = lambda: jobs[:2]
+    assert list(of_older_code(plan, [])) == [f"a: 2 {kept}"]
 
 
 def test_a_module_beside_a_method_that_is_named_counts(plan, tmp_path):

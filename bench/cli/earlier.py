@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,16 +12,24 @@ if TYPE_CHECKING:
     from fewbench.runner.jobs import Job, Plan
 
 
+NAMED = 3
+"""How many methods a message names."""
+
+
 def of_older_code(plan: Plan, todo: Sequence[Job]) -> Iterator[str]:
     """Yield messages about records made by other code of their methods than today's."""
     open_keys = {job.key for job in todo}
-    older = plan.older_jobs()
-    for name in dict.fromkeys(job.method.name for job in older):
-        keys = {job.key for job in older if job.method.name == name}
-        if again := len(keys & open_keys):
-            yield f"{name}: its code has changed since {again} of its runs: they are run again"
-        if kept := len(keys - open_keys):
-            yield f"{name}: {kept} stored runs are of other code than today's (--force redoes them)"
+    older = {job.key: job.method.name for job in plan.older_jobs()}
+    again = Counter(name for key, name in older.items() if key in open_keys)
+    kept = Counter(name for key, name in older.items() if key not in open_keys)
+    for name, runs in again.items():
+        yield f"{name}: its code has changed since {runs} of its runs: they are run again"
+    if kept:
+        more = f" and {len(kept) - NAMED} more" if len(kept) > NAMED else ""
+        yield (
+            f"{', '.join(list(kept)[:NAMED])}{more}: {kept.total()} stored runs are of other code "
+            "than today's (--force redoes them)"
+        )
 
 
 def failed_earlier(plan: Plan, todo: Sequence[Job]) -> int:

@@ -32,6 +32,7 @@ def p_above(scores: Sequence[float], floor: float) -> float:
 
     Args:
         scores: two or more, not all equal.
+        floor: on their scale.
     """
     from scipy.special import stdtr  # scipy.stats checks a sample for longer than it tests it
 
