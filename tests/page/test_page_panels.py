@@ -125,11 +125,13 @@ def test_a_win_is_a_task_and_an_entry_that_is_beaten(tmp_path):
     assert [row[8] for row in panel(data)["rows"]] == [75.0, 25.0]  # a win and a tie; a tie
 
 
-def test_shared_tasks_are_those_on_which_most_pairs_can_be_compared():
+def test_shared_tasks_are_those_that_rank_the_most_scores():
     a, b, c = cell("a"), cell("b"), cell("c")
     assert shared_tasks([{a, b}, {a, b}, {a, b, c}]) == [a, b]
     assert shared_tasks([{a, b, c}, {a, b, c}, {a, c}]) == [a, c]
+    assert shared_tasks([{a, b, c}] * 3 + [{a, b}]) == [a, b, c]
     assert shared_tasks([{a}, {a}, {b}]) == [a]
+    assert shared_tasks([{a, b, c}, {a}]) == [a]
     assert shared_tasks([]) == []
 
 

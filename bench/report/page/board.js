@@ -238,7 +238,7 @@ function notes({ panel, lines, columns }, now) {
     panel &&
       (now.suite.tasks
         ? `Ranked: entries with a run on every task of the suite${panel.chance.length ? " that is not at chance" : ""}.`
-        : `Ranked: entries with a run on each of the ${plural(panel.columns.length, "task")} that most entries share.`) +
+        : `Ranked: entries with a run on each of the ${plural(panel.columns.length, "task")} that rank the most scores.`) +
         " Settings of a method are folded under it and have no rank of their own.",
     columns.some((column) => column.atChance) &&
       `At chance: ${columns

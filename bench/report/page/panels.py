@@ -1,6 +1,6 @@
 """Ranks of methods on tasks that all of them were run on, and what paired tests say of the first.
 
-A panel is a block of cells, and either a declared suite or the tasks that most methods share. Only
+A panel is a block of cells, and either a declared suite or the tasks that rank the most scores. Only
 rows with a sound score on every task of it are ranked; a method of several settings is ranked once.
 Rows without a model (`majority`) are baselines, and have no rank. Tasks at chance
 (`fewbench.report.compare.chance`) stand apart. A method counts as
@@ -29,7 +29,7 @@ from fewbench.store.record import Record
 from fewbench.store.store import Store
 
 SHARED = "all"
-"""The name of the panel whose tasks are those that most methods share."""
+"""The name of the panel whose tasks are those that rank the most scores."""
 
 TESTED = 60
 """The most rows of a panel that are compared with its first."""
@@ -331,9 +331,9 @@ def is_sound(cell: Scores) -> bool:
 
 
 def shared_tasks(rows: Iterable[set[TaskCell]]) -> list[TaskCell]:
-    """Return the tasks on which most can be compared: pairs of rows, times tasks; two or more.
+    """Return the tasks that rank the most scores: rows that have them all, times tasks.
 
-    A single task is taken only where no two rows share two.
+    Where it is the same, more rows count. A single task is taken only where no two rows share two.
 
     Args:
         rows: the tasks of each row.
@@ -344,11 +344,12 @@ def shared_tasks(rows: Iterable[set[TaskCell]]) -> list[TaskCell]:
     for place, one in enumerate(sets[:_MOST_SETS]):
         candidates |= {one & other for other in sets[:place]}
 
-    def size(tasks: Iterable[TaskCell]) -> tuple[bool, int, int, list[TaskCell]]:
+    def size(tasks: Iterable[TaskCell]) -> tuple[bool, bool, int, int, list[TaskCell]]:
         chosen = frozenset(tasks)
         covered = sum(count for held, count in counts.items() if chosen <= held)
-        is_many = len(chosen) > 1 and covered > 1
-        return is_many, covered**2 * len(chosen), len(chosen), sorted(chosen, reverse=True)
+        is_shared = covered > 1
+        is_many = is_shared and len(chosen) > 1
+        return is_many, is_shared, covered * len(chosen), covered, sorted(chosen, reverse=True)
 
     candidates.discard(frozenset())
     return sorted(max(candidates, key=size)) if candidates else []
