@@ -15,6 +15,7 @@ from fewbench.measure.loyalty import (
     Mean,
     between,
     bootstrap,
+    both_loyalties,
     label_loyalty,
     loyalty,
     own_teacher,
@@ -158,3 +159,16 @@ class TestRuns:
         assert own_teacher(teacher, records) is None
         again = {**records, teacher.run.key: replace(teacher, method_code="0" * 16)}
         assert own_teacher(student, again) is None
+
+
+@pytest.mark.parametrize("classes", [2, 14])
+def test_both_loyalties_are_the_two_to_the_bit(classes):
+    teacher, student = np.random.default_rng(0).random((2, 50, classes)).astype(np.float32)
+    each = label_loyalty(teacher, student), probability_loyalty(teacher, student)
+    assert both_loyalties(teacher, student) == each
+
+
+def test_the_row_without_probabilities_is_named():
+    for bad in ([0.5, -0.1], [math.nan, 1.0], [math.inf, 1.0], [0.0, 0.0]):
+        with pytest.raises(BenchError, match="row 1 of the student's"):
+            both_loyalties([[0.5, 0.5]] * 3, [[0.5, 0.5], bad, [0.5, 0.5]])

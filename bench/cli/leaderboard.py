@@ -53,15 +53,16 @@ def leaderboard(
     and item, without them by seed alone.
     """
     from fewbench.report.page.write import check, save, to_html
-    from fewbench.report.site.build import site_files
     from fewbench.report.site.content import read_content
-    from fewbench.report.site.folder import check_folder, save_site
 
     if (out is None) == (site is None):
         raise BenchError("one of --out and --site is needed", fix="--out board.html or --site DIR")
     if out is not None:
         check(out)
     if site is not None:
+        from fewbench.report.site.build import site_files
+        from fewbench.report.site.folder import check_folder, save_site
+
         check_folder(site)
     gc.disable()  # collecting takes a third of the time that ten thousand records need
     folder = None if out is None else out.parent

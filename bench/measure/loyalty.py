@@ -76,6 +76,16 @@ def probability_loyalty(teacher: ArrayLike, student: ArrayLike, *, base: Base = 
     return float(_resemblance(*_checked(teacher, student), base).mean())
 
 
+def both_loyalties(teacher: ArrayLike, student: ArrayLike) -> tuple[float, float]:
+    """Return the label and the probability loyalty, with rows checked and scaled once for both.
+
+    Raises:
+        BenchError: the shapes differ, or a row does not hold probabilities.
+    """
+    p, q = _checked(teacher, student)
+    return float(_same_labels(p, q).mean()), float(_resemblance(p, q, "e").mean())
+
+
 def loyalty(teacher: ArrayLike, student: ArrayLike, *, base: Base = "e") -> Loyalty:
     """Return both loyalties with their intervals.
 
@@ -186,17 +196,17 @@ def _checked(
             f"loyalty of predictions of shapes {p.shape} and {q.shape}",
             allowed="two arrays [n, C] of one shape, n > 0",
         )
-    _expect_probabilities(p, "teacher")
-    _expect_probabilities(q, "student")
-    return p / p.sum(1, keepdims=True), q / q.sum(1, keepdims=True)
+    return _scaled(p, "teacher"), _scaled(q, "student")
 
 
-def _expect_probabilities(array: NDArray[np.float64], owner: str) -> None:
+def _scaled(array: NDArray[np.float64], owner: str) -> NDArray[np.float64]:
+    """Return rows of sum 1, [n, C], of an array that must hold probabilities."""
     import numpy as np
 
-    fits = np.isfinite(array).all(1) & (array >= 0).all(1) & (array.sum(1) > 0)
-    if fits.all():
-        return
+    sums = array.sum(1, keepdims=True)
+    if np.isfinite(array).all() and array.min() >= 0 and sums.min() > 0:
+        return np.asarray(array / sums)
+    fits = np.isfinite(array).all(1) & (array >= 0).all(1) & (sums[:, 0] > 0)
     row = int(np.flatnonzero(~fits)[0])
     raise BenchError(
         f"row {row} of the {owner}'s predictions does not hold probabilities: "

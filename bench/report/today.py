@@ -69,15 +69,17 @@ class Today:
 
     Args:
         files: TOML files of tasks that are the user's own.
+        tasks: those of the project and of the files, where they have been read already.
 
     Raises:
         BenchError: a mistake in one of the files.
     """
 
-    def __init__(self, files: Iterable[Path] = ()) -> None:
-        self.tasks: Mapping[str, Task] = declared(task_files(files)).tasks
+    def __init__(self, files: Iterable[Path] = (), tasks: Mapping[str, Task] | None = None) -> None:
+        self.tasks = declared(task_files(files)).tasks if tasks is None else tasks
         self.methods: Mapping[str, MethodInfo] = methods()
         self._protocols = protocols()
+        self._constants = {name: protocol_hash(one) for name, one in self._protocols.items()}
         self._task = cache(self._find_task)
         self._rows = cache(self._find_rows)
         self._method = cache(lambda name: info_of(name, self.methods))
@@ -133,14 +135,13 @@ class Today:
 
     def _here(self, run: Run) -> dict[str, str | None]:
         """Return today's hashes, by part; None where there is none to compare with."""
-        protocol = self._protocols.get(run.protocol)
         task = self._task(run.task, run.source, run.template)
         rows = None if task is None else self._rows(run.task, run.source)
         return {
             DEFINITION: self._definition(run, task),
             TRAIN: None if rows is None else rows.train,
             TEST: None if rows is None else rows.test,
-            CONSTANTS: None if protocol is None else protocol_hash(protocol),
+            CONSTANTS: self._constants.get(run.protocol),
             DEFAULTS: self._defaults(run, task),
             UNLABELED: rows.unlabeled if rows and run.inputs.unlabeled else None,
             TRIALS: self._trials(run, task),
@@ -175,7 +176,7 @@ class Today:
         protocol, method = self._protocols.get(run.protocol), self._method(run.method)
         if protocol is None or method is None or task is None or protocol.sizes:
             return None  # rates by size: a record does not state the student's
-        if protocol_hash(protocol) != run.inputs.protocol:
+        if self._constants[run.protocol] != run.inputs.protocol:
             return None
         return trials_hash(*trials_of(protocol, task, run.k, method, run.settings))
 

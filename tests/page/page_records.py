@@ -7,13 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fewbench.data.task_file import declared
-from fewbench.registry.methods import methods, task_files
-from fewbench.registry.protocols import protocols
-from fewbench.report.compare.items import Labels
-from fewbench.report.page.gather import gather, read
-from fewbench.report.page.panels import Judge
-from fewbench.report.published import read_published
+from fewbench.registry.methods import methods
+from fewbench.report.site.content import read_content
 from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import Record, run_key
 from fewbench.store.store import Store
@@ -126,11 +121,4 @@ def publish(root: Path, *lines: str) -> Path:
 
 def data_of(root: Path, folder: Path | None = None) -> dict[str, Any]:
     """Return the page's data of a store, as it goes through JSON."""
-    folder_of_numbers = root / "published"
-    published = read_published(folder_of_numbers) if folder_of_numbers.is_dir() else []
-    known = declared(task_files())
-    store = Store(root)
-    judge = Judge(store, Labels(None))
-    place = folder or root
-    data = gather(*read(store), published, known, methods(), protocols(), place, judge)
-    return json.loads(json.dumps(data))
+    return json.loads(json.dumps(read_content(root, folder=folder).board))

@@ -5,12 +5,14 @@ Differences on such a task are noise, so it counts in no mean, on the board and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 from fewbench.report.compare.rows import FEWEST_SEEDS
 from fewbench.report.statistics.crossed import LEVEL
-from fewbench.report.statistics.interval import p_above
+from fewbench.report.statistics.distributions import t_upper
 from fewbench.report.statistics.paired import holm
 from fewbench.store.cell import Entrant, Question, entrant_of
 from fewbench.store.record import Record
@@ -42,8 +44,15 @@ def _at_chance(scores: _Scores) -> set[str]:
         floor = scores.floors.get((question.task.task, question.task.test_set))
         values = list(seeds.values())
         if floor is not None and len(values) >= FEWEST_SEEDS and max(values) > min(values):
-            ps[question.task.task].append(p_above(values, floor))
+            ps[question.task.task].append(_p_above(values, floor))
     return {task for task, each in ps.items() if min(holm(each), default=1.0) >= LEVEL}
+
+
+def _p_above(values: Sequence[float], floor: float) -> float:
+    """Return the p of Student's one-sided test that the mean of all values is above a floor."""
+    n, mean = len(values), fmean(values)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    return t_upper((mean - floor) / math.sqrt(variance / n), n - 1)
 
 
 def _scores(records: Iterable[Record]) -> _Scores:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,10 @@ from fewbench.types import Example, Predictions, Rows, Task
 
 TOLERANCE = 1e-4
 """How far a score of stored predictions, which are float32, may lie from the recorded one."""
+
+
+MOST = 8_000_000
+"""Numbers that are kept of what the items of records add to their scores: 64 MB."""
 
 
 class NoItems(Exception):
@@ -57,13 +61,21 @@ class Labels:
     Args:
         data: the data folder.
         files: task files besides the project's own.
+        tasks: those of the project and of the files, where they have been read already.
     """
 
-    def __init__(self, data: Path | None, files: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        data: Path | None,
+        files: Sequence[Path] = (),
+        tasks: Mapping[str, Task] | None = None,
+    ) -> None:
         self._data = data
-        self._tasks = declared(task_files(files)).tasks
+        self._tasks = declared(task_files(files)).tasks if tasks is None else tasks
         self._rows: dict[tuple[str, str], tuple[Task, Rows]] = {}
         self._gold: dict[tuple[str, str, int | None, str], Gold] = {}
+        self._added: dict[tuple[Hashable, ...], Floats] = {}
+        self._numbers = 0
 
     def of(self, record: Record) -> Gold:
         """Return the labels of a record's test rows, leaked ones among them.
@@ -82,6 +94,26 @@ class Labels:
             places = {row.id: place for place, row in enumerate(tested)}
             self._gold[shared] = Gold(task, tested, places)
         return self._gold[shared]
+
+    def added(self, record: Record, store: Store, metric: Summed) -> Floats:
+        """Return what each item adds to a record's score, [n, F].
+
+        A method is compared with many others, and read once for all of them.
+
+        Raises:
+            NoItems: see `items`.
+            BenchError: see `items`.
+        """
+        scored = record.selection.metric, record.selection.positive, record.finished_score
+        place = store.root, record.run.key, record.predictions, *scored
+        if place not in self._added:
+            features = _features(record, store, self.of(record), metric)
+            if self._numbers + features.size > MOST:
+                self._added.clear()
+                self._numbers = 0
+            self._added[place] = features
+            self._numbers += features.size
+        return self._added[place]
 
     def _read(self, name: str, source: str) -> tuple[Task, Rows]:
         if (name, source) not in self._rows:
@@ -116,8 +148,8 @@ def items(pair: Pair, stores: tuple[Store, Store], labels: Labels) -> Items:
     if pair.metric not in SUMMED:
         raise NoItems(f"{pair.metric} is not a function of sums over items")
     metric = SUMMED[pair.metric]
-    first = [_features(record, stores[0], labels.of(record), metric) for record in pair.first]
-    second = [_features(record, stores[1], labels.of(record), metric) for record in pair.second]
+    first = [labels.added(record, stores[0], metric) for record in pair.first]
+    second = [labels.added(record, stores[1], metric) for record in pair.second]
     return Items(np.stack(first), np.stack(second), metric.value)
 
 

@@ -85,7 +85,8 @@ def gather(
     protocols: Mapping[str, Protocol],
     folder: Path,
     judge: Judge,
-    today: Today | None = None,
+    today: Today,
+    blocks: Sequence[Block],
     described: Mapping[str, ModelData] | None = None,
 ) -> PageData:
     """Return the page's data.
@@ -99,14 +100,13 @@ def gather(
         protocols: by name.
         folder: of the page; links to records are relative to it.
         judge: compares methods on the tasks that they share.
-        today: finds the records that are outdated; by default against the project's own tasks.
+        today: finds the records that are outdated.
+        blocks: those of the records (`board_blocks`).
         described: models that are not the package's, by name.
     """
-    today = today or Today()
     records = [run.record for run in stored]
     methods = _with_pipelines(records, methods)
     code = _code(records, methods)
-    blocks = build(records, code, _ddofs(protocols), today.changed)
     numbers = CellNumbers(blocks)
     names = PageNames(blocks)
     places = places_of(records, today.changed)

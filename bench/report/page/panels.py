@@ -1,7 +1,8 @@
 """Ranks of methods on tasks that all of them were run on, and what paired tests say of the first.
 
-A panel is a block of cells, and either a declared suite or the tasks that rank the most scores. Only
-rows with a sound score on every task of it are ranked; a method of several settings is ranked once.
+A panel is a block of cells, and either a declared suite or the tasks that rank the most scores.
+Only rows with a sound score on every task of it are ranked; a method of several settings is ranked
+once.
 Rows without a model (`majority`) are baselines, and have no rank. Tasks at chance
 (`fewbench.report.compare.chance`) stand apart. A method counts as
 distinguishable from the first only where `bench compare` says so (decision 014).

@@ -154,6 +154,10 @@ def _short_details(details: Settings) -> Json:
     for name, value in details.items():
         if name in ("curve", "losses"):
             continue
-        if len(json.dumps(value, default=str)) <= _LONGEST:
+        if isinstance(value, (bool, float)) or _is_short(value):
             short[name] = value
     return short
+
+
+def _is_short(value: object) -> bool:
+    return len(json.dumps(value, default=str)) <= _LONGEST

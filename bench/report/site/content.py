@@ -69,7 +69,8 @@ def read_content(
     stored = [run for run in stored if run.record in wanted]
     numbers = results / FOLDER
     published = read_published(numbers) if numbers.is_dir() else []
-    known, here, today = declared(task_files(files)), methods(), Today(files)
+    known, here = declared(task_files(files)), methods()
+    today = Today(files, known.tasks)
     blocks = board_blocks(stored, here, protocols(), today)
     board = gather(
         stored,
@@ -79,8 +80,9 @@ def read_content(
         here,
         protocols(),
         folder or results,
-        Judge(Store(results), Labels(data, files)),
+        Judge(Store(results), Labels(data, files, known.tasks)),
         today,
+        blocks,
         read_described(results),
     )
     return SiteContent(title, board, blocks, stored, results, published, here, known, damaged)

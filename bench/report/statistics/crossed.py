@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fewbench.report.statistics.distributions import t_limit, t_upper
 from fewbench.report.statistics.resample import p_value
 from fewbench.report.statistics.sums import Floats
 
@@ -153,8 +154,6 @@ def _t_test(difference: float, parts: Sequence[Part]) -> tuple[float, float]:
     Its degrees of freedom are Satterthwaite's (1946). Where nothing varies there is no t: p is then
     the chance that all seeds lie on one side.
     """
-    from scipy.stats import t
-
     variance = sum(part.variance for part in parts)
     if math.isnan(variance):
         return math.nan, math.nan
@@ -164,5 +163,5 @@ def _t_test(difference: float, parts: Sequence[Part]) -> tuple[float, float]:
     shares = sum(part.variance**2 / part.freedom for part in parts)
     freedom = variance**2 / shares if shares else math.inf
     error = math.sqrt(variance)
-    p = 2 * float(t.sf(abs(difference) / error, freedom))
-    return float(t.isf(LEVEL / 2, freedom)) * error, p
+    p = 2 * t_upper(abs(difference) / error, freedom)
+    return t_limit(LEVEL / 2, freedom) * error, p

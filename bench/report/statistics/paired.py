@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fewbench.report.statistics.distributions import fair_coin
+
 
 class Tally(NamedTuple):
     """Counts of wins, ties and losses of the first against the second."""
@@ -38,11 +40,9 @@ def mcnemar(first: NDArray[Any], second: NDArray[Any]) -> float:
         first: True for each item that the first gets right, [n].
         second: the same for the second, on the same items.
     """
-    from scipy.stats import binomtest
-
     only_first = int((first & ~second).sum())
     discordant = int((first != second).sum())
-    return float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
+    return fair_coin(only_first, discordant)
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -13,6 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fewbench.report.statistics.distributions import f_upper, range_limit
+from fewbench.report.statistics.distributions import ranks as ranks_of
+
 
 class Ranking(NamedTuple):
     """Methods by average rank over N tasks, 1 the best.
@@ -39,11 +42,9 @@ def rank(methods: Sequence[str], scores: NDArray[np.float64]) -> Ranking:
         methods: k names, at least two.
         scores: [N, k].
     """
-    from scipy.stats import rankdata
-
-    ranks = rankdata(-scores, axis=1).mean(0)
-    order = np.argsort(ranks, kind="stable")
-    ranked = [float(ranks[place]) for place in order]
+    averages = ranks_of(-scores).mean(0)
+    order = np.argsort(averages, kind="stable")
+    ranked = [float(averages[place]) for place in order]
     critical = critical_difference(len(methods), len(scores))
     names = tuple(methods[place] for place in order)
     return Ranking(
@@ -57,9 +58,7 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
 
     q is the Studentised range over sqrt 2.
     """
-    from scipy.stats import studentized_range
-
-    q = studentized_range.ppf(1 - alpha, k, np.inf) / np.sqrt(2)
+    q = range_limit(alpha, k) / np.sqrt(2)
     return float(q * np.sqrt(k * (k + 1) / (6 * n)))
 
 
@@ -74,11 +73,8 @@ def friedman(scores: NDArray[np.float64]) -> float:
     With a single task it is 1. F grows without bound as tasks agree, also with two tasks; so p is
     never below k!^(1-N), the chance that methods which rank alike come in one order on all tasks.
     """
-    from scipy.stats import f, rankdata
-
     n, k = scores.shape
-    ranks = rankdata(-scores, axis=1)
-    squares = float((ranks.mean(0) ** 2).sum())
+    squares = float((ranks_of(-scores).mean(0) ** 2).sum())
     chi = 12 * n / (k * (k + 1)) * (squares - k * (k + 1) ** 2 / 4)
     if n < 2:
         return 1.0
@@ -86,7 +82,7 @@ def friedman(scores: NDArray[np.float64]) -> float:
     p = 0.0
     if rest > 1e-12:
         statistic = (n - 1) * chi / rest
-        p = float(f.sf(statistic, k - 1, (k - 1) * (n - 1)))
+        p = f_upper(statistic, k - 1, (k - 1) * (n - 1))
     return max(p, pow(factorial(k), 1 - n))
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from fewbench.data.train_size import k_title
 from fewbench.errors import BenchError
-from fewbench.measure.loyalty import label_loyalty, own_teacher, paired, probability_loyalty
+from fewbench.measure.loyalty import both_loyalties, own_teacher, paired
 from fewbench.report.tables.blocks import (
     CellPlace,
     Changed,
@@ -164,10 +164,10 @@ def loyalties(
 def loyalty_to(teacher: Record, student: Record, store: Store) -> dict[str, float] | None:
     """Return the label and probability loyalty of a run to another, if they have one."""
     try:
-        pair = paired(teacher, student, store)
-        return {"label": label_loyalty(*pair), "probability": probability_loyalty(*pair)}
+        label, probability = both_loyalties(*paired(teacher, student, store))
     except BenchError:  # a regression has none; fsck reports damaged predictions
         return None
+    return {"label": label, "probability": probability}
 
 
 def rows(
