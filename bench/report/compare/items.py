@@ -96,7 +96,7 @@ class Labels:
         return self._gold[shared]
 
     def added(self, record: Record, store: Store, metric: Summed) -> Floats:
-        """Return what each item adds to a record's score, [n, F].
+        """Return each item's addition to a record's score, [n, F].
 
         A method is compared with many others, and read once for all of them.
 
