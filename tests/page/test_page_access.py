@@ -171,5 +171,11 @@ def test_a_phone_shows_a_card_for_each_method(show, usual_page):
     assert cards.locator("h3").all_inner_texts() == ["prompt-ft", "ft"]
     expect(cards.first).to_contain_text("81.0")
     expect(page.locator("#board")).to_be_hidden()
+    filters = page.get_by_role("combobox", name="K, examples a label")
+    expect(filters).to_be_hidden()
+    page.get_by_text("Filters and columns").click()
+    expect(filters).to_be_visible()
+    order = page.locator("#cards, #scaling").evaluate_all("all => all.map(one => one.id)")
+    assert order == ["cards", "scaling"]
     cards.first.get_by_role("button").first.click()
     expect(page.get_by_role("dialog")).to_be_visible()

@@ -62,7 +62,7 @@ def test_the_board_shows_means_deviations_and_what_is_stale_failed_or_missing(sh
     expect(page.locator("#board-caption")).to_contain_text("K = 16 · quick · student tiny")
     assert headings(page) == ["method", "average", "sst-2", "mr", "trec"]
     assert lines(page) == ["prompt-ft", "ft"]
-    assert texts(line(page, "prompt-ft")) == ["1", "81.0", "81.0(best)±0.8(3)", "1failed", "–norun"]
+    assert texts(line(page, "prompt-ft")) == ["1", "81.0", "81.0(best)±0.8", "1failed", "–norun"]
     expect(line(page, "ft").nth(1)).to_contain_text("†")
     expect(page.locator("#notes")).to_contain_text("older version of the method's code")
     expect(page.locator("#headline")).to_contain_text(
@@ -254,6 +254,20 @@ def test_k_and_protocol_choose_the_table(show, usual_page):
     assert headings(page) == ["method", "average", "boolq", "win rate"]
     page.go_back()
     expect(page.locator("#board-caption")).to_contain_text("quick")
+
+
+def test_rows_of_earlier_definitions_are_shown_when_they_are_asked_for(show, tmp_path):
+    data = data_of(store_of(tmp_path, make(), make("pkd", score=0.4), make("prompt-ft")))
+    (block,) = data["blocks"]
+    (pkd,) = [place for place, row in enumerate(data["rows"]) if row["method"] == "pkd"]
+    (cell,) = [cell for cell in block["cells"] if cell[0] == pkd]
+    cell[9] = ["defaults"]
+    save(to_html(data, "t"), tmp_path / "page.html")
+    page = show(tmp_path / "page.html")
+    assert lines(page) == ["ft", "prompt-ft"]
+    expect(page.locator("#count")).to_have_text("2 of 3 rows shown")
+    page.get_by_role("checkbox", name="rows of earlier definitions").check()
+    assert lines(page) == ["ft", "prompt-ft", "pkd"] and page.url.endswith("rows=all")
 
 
 def test_limited_runs_are_called_not_comparable(show, tmp_path):

@@ -70,6 +70,20 @@ def test_settings_of_a_method_are_ranked_once_and_models_apart(tmp_path):
     assert ranked(data, panel(data, student="big")) == [("ft", 60.0)]
 
 
+def test_a_model_is_ranked_on_the_tasks_that_its_own_rows_share(tmp_path):
+    records = []
+    for method in ("ft", "pkd", "prompt-ft"):
+        records += [*runs(method, [0.5] * 3, task="mr"), *runs(method, [0.6] * 3)]
+    for method in ("ft", "pkd"):
+        records += runs(method, [0.8] * 3, student=BIG)
+        records += runs(method, [0.9] * 3, task="cr", student=BIG)
+    data = data_of(store_of(tmp_path, *records))
+    names = [column["task"] for column in data["columns"]]
+    assert [names[c] for c in panel(data)["columns"]] == ["mr", "sst-2"]
+    assert {names[c] for c in panel(data, student="big")["columns"]} == {"cr", "sst-2"}
+    assert ranked(data, panel(data, student="big")) == [("ft", 85.0), ("pkd", 85.0)]
+
+
 def test_failed_and_doubled_cells_are_not_ranked(tmp_path):
     data = data_of(
         store_of(tmp_path, *runs("ft", [0.5] * 3), failed("prompt-ft", "sst-2", "it broke"))

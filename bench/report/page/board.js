@@ -1,10 +1,12 @@
 // The leaderboard: what it says in one sentence, its tabs, controls, caption and notes.
 
 const PHONE = matchMedia("(max-width: 40rem)");
+let arranged = null;
 const SWITCHES = { statistics: "statistics", loyalty: "loyalty", robustness: "robustness", cost: "cost" };
 
 function showBoard() {
   const now = chosen();
+  arrange();
   const shown = table(now);
   showTabs(now);
   showControls(now, shown);
@@ -14,6 +16,15 @@ function showBoard() {
   replace("notes", notes(shown, now));
   showFigures(now, shown);
   showOpened(now, shown);
+}
+
+/** On a phone the cards come before the second figure, and the filters are folded until they are asked for. */
+function arrange() {
+  if (arranged === PHONE.matches) return;
+  arranged = PHONE.matches;
+  if (arranged) byId("seeds").before(byId("scaling"));
+  else byId("pareto").after(byId("scaling"));
+  byId("filters").open = !arranged;
 }
 
 function showTabs(now) {
@@ -81,6 +92,8 @@ function showControls(now, { lines, panel, columns }) {
     byId(`show-${name}`).parentElement.hidden = name !== "statistics" && measuredNames(lines, [name]).length === 0;
   }
   byId("show-statistics").parentElement.hidden = !panel;
+  byId("earlier").checked = now.earlier;
+  byId("earlier").parentElement.hidden = !lines.some(isEarlier) || lines.every(isEarlier);
   replace("sort", named(sortable(columns, panel), now.sort));
 }
 
@@ -137,7 +150,7 @@ function showHeadline(now, { panel, lines, columns }) {
     ]),
     `the mean of ${plural(names.length, "task")}`,
     names.length <= 6 && ` (${names.join(", ")})`,
-    `, among ${plural(panel.rows.length, "ranked entry", "ranked entries")}. `,
+    `, among ${plural(panel.rows.length, "ranked entry", "ranked entries")}${panel.student && ` on ${panel.student}`}. `,
     rest.length > 0 &&
       h(
         "span",
@@ -203,7 +216,7 @@ function evidence(panel, lines) {
   const [low, high] = [Math.min(...seeds), Math.max(...seeds)];
   const counted = low === high ? plural(low, "seed") : `${low} to ${high} seeds`;
   const by = panel.by_items ? "paired by seed and test item" : "paired by seed";
-  return `${counted} × ${plural(panel.columns.length, "task")}, ${by}, Holm's p below 0.05`;
+  return `tests ${by}, over ${counted} × ${plural(panel.columns.length, "task")}, with Holm's correction, at 0.05`;
 }
 
 function described(now, { panel, columns, lines }) {
@@ -212,14 +225,9 @@ function described(now, { panel, columns, lines }) {
   const students = new Set(lines.filter((line) => line.student).map((line) => line.student));
   if (students.size === 1) parts.push(`student ${[...students][0]}`);
   const counts = new Set(lines.flatMap((line) => line.cells.filter((c) => c?.n).map((c) => c.n)));
-  const [n] = counts;
-  parts.push(
-    counts.size !== 1
-      ? `mean ± std over split seeds, ddof ${now.block.ddof}`
-      : n === 1
-        ? "one split seed"
-        : `mean ± std over ${n} split seeds, ddof ${now.block.ddof}`,
-  );
+  const n = usualCount(lines);
+  const others = counts.size > 1 ? ", or as many as stand in brackets" : "";
+  parts.push(n === 1 ? `one split seed${others}` : `mean ± std over ${n} split seeds${others}, ddof ${now.block.ddof}`);
   if (panel && now.model && panel.student === "") parts.push("ranks are among all models");
   if (now.suite.tasks) {
     const ran = now.suite.tasks.filter((one) => columns.some((c) => inSuite({ tasks: [one] }, c.task, c.source)));
@@ -238,7 +246,7 @@ function notes({ panel, lines, columns }, now) {
     panel &&
       (now.suite.tasks
         ? `Ranked: entries with a run on every task of the suite${panel.chance.length ? " that is not at chance" : ""}.`
-        : `Ranked: entries with a run on each of the ${plural(panel.columns.length, "task")} that rank the most scores.`) +
+        : `Ranked: entries with a run on ${panel.columns.length === 1 ? "the task that ranks" : `each of the ${panel.columns.length} tasks that rank`} the most scores${panel.student && ` of ${panel.student}`}.`) +
         " Settings of a method are folded under it and have no rank of their own.",
     columns.some((column) => column.atChance) &&
       `At chance: ${columns

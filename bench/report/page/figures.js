@@ -4,6 +4,7 @@ const ROW = 24;
 const MOST = 40;
 const KINDS = 8;
 const FIRST = 5;
+let moreCurves = false;
 const SHAPES = [
   (r) => `M${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0`,
   (r) => `M${-r},${-r}h${2 * r}v${2 * r}h${-2 * r}z`,
@@ -141,7 +142,7 @@ function scalingFigure(now, columns, lines) {
   const names = series.map(({ name }) => name);
   const wanted = now.curves ?? new Set(names.slice(0, FIRST));
   const some = series.filter(({ name }) => wanted.has(name)).slice(0, KINDS);
-  const known = [...new Set(series.flatMap(({ points }) => points.map((point) => point.k)))].sort((a, b) => a - b);
+  const known = [...new Set((some.length ? some : series).flatMap(({ points }) => points.map((point) => point.k)))].sort((a, b) => a - b);
   byId("scaling-figure").replaceChildren(drawScaling(some, known), unseen(some.map(curveSaid).join(" ")));
   replace("scaling-legend", curvesChoice(series, some, wanted));
   replace(
@@ -190,11 +191,12 @@ function drawScaling(some, known) {
 
 /** A switch for each curve, which is the legend too. */
 function curvesChoice(series, some, wanted) {
-  return series.map(({ name }) => {
+  const switches = series.map(({ name }) => {
     const kind = some.findIndex((one) => one.name === name);
     const toggle = () => {
       const next = new Set(series.map((one) => one.name).filter((one) => wanted.has(one)));
       if (!next.delete(name)) next.add(name);
+      moreCurves = true; // what was switched off stays in sight
       go({ curves: [...next].join("\n") || "none" }, true);
       [...byId("scaling-legend").querySelectorAll("button")].find((b) => b.dataset.name === name)?.focus();
     };
@@ -211,6 +213,12 @@ function curvesChoice(series, some, wanted) {
       h("bdi", {}, name),
     );
   });
+  const isDrawn = (_, place) => some.includes(series[place]);
+  const others = switches.filter((one, place) => !isDrawn(one, place));
+  if (!others.length) return switches;
+  const fold = h("details", { open: moreCurves }, h("summary", {}, `${others.length} more`), h("div", { class: "switches" }, others));
+  fold.addEventListener("toggle", () => (moreCurves = fold.open));
+  return [switches.filter(isDrawn), fold];
 }
 
 function pointsOf(now, line, column) {

@@ -92,6 +92,7 @@ function chosen() {
     since: asked.since ?? "",
     filter: asked.filter ?? "",
     all: asked.tasks === "all",
+    earlier: asked.rows === "all",
     columns: asked.columns === undefined ? new Set(["statistics"]) : switched(asked.columns),
     open: new Set((asked.open ?? "").split("\n").filter(Boolean)),
     sort: asked.sort ?? "",
@@ -124,7 +125,8 @@ function table(now) {
   const panel = panelOf(now);
   const columns = columnsOf(now, panel);
   const lines = linesOf(now, panel, columns);
-  const shown = lines.filter((line) => fits(line, now));
+  const hidden = now.earlier || lines.every(isEarlier) ? () => false : isEarlier;
+  const shown = lines.filter((line) => fits(line, now) && !hidden(line));
   const folded = fold(shown, now);
   const order = inOrder(columns, now);
   return {
@@ -148,7 +150,9 @@ function columnsOf(now, panel) {
     .sort((one, other) => used.get(other) - used.get(one) || one - other);
   const chance = new Set(panel?.chance ?? now.block?.chance ?? []);
   const hidden = others.filter((number) => !chance.has(number) && (!panel || now.all));
-  const apart = others.filter((number) => chance.has(number));
+  const entrants = new Set((panel?.rows ?? []).map(([row]) => row));
+  const isHeld = (number) => now.block.cells.some(([row, column]) => column === number && entrants.has(row));
+  const apart = others.filter((number) => chance.has(number) && (!panel || now.all || isHeld(number)));
   return [...ranked, ...hidden, ...apart].map((id) => ({
     ...data.columns[id],
     id,
@@ -191,6 +195,9 @@ function linesOf(now, panel, columns) {
   for (const line of lines.values()) line.average ??= panel ? averageOf(line, columns) : null;
   return [...lines.values()];
 }
+
+/** True of a line without a score that answers today's question. */
+const isEarlier = (line) => line.cells.every((one) => !one || one.changed.length > 0);
 
 function rankOf([average, verdict, difference, low, high, p, pairs, winRate, averageRank]) {
   return { average, verdict, difference, low, high, p, pairs, winRate, averageRank };

@@ -113,6 +113,7 @@ for (const id of ["protocol", "model", "size", "since", "cost", "sort"])
   onChange(id, ({ value }) => ({ [id]: value, ...(id === "sort" ? { order: value === "method" ? "up" : null } : {}) }));
 for (const id of ["figure-task", "curve-task"]) onChange(id, ({ value }) => ({ task: value }));
 onChange("all-tasks", ({ checked }) => ({ tasks: checked ? "all" : null }));
+onChange("earlier", ({ checked }) => ({ rows: checked ? "all" : null }));
 for (const name of Object.keys(SWITCHES))
   onChange(`show-${name}`, ({ checked }) => {
     const { columns } = chosen();

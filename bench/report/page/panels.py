@@ -152,18 +152,29 @@ class Panels:
         suites: Iterable[SuiteData],
     ) -> Iterator[tuple[str, list[TaskCell]]]:
         """Yield the names and tasks of a block's panels."""
-        groups: dict[Group, set[TaskCell]] = {}
-        for row, tasks in sound.items():
-            known = groups.setdefault(self._group(row), tasks)
-            groups[self._group(row)] = max(known, tasks, key=len)
-        models = [tasks for group, tasks in groups.items() if group.student]
-        chance = {*self.at_chance(block)}
-        if shared := shared_tasks(tasks - chance for tasks in models):
+        if shared := self._shared(block, sound):
             yield SHARED, shared
-        counts = Counter(task for tasks in models for task in tasks)
+        counts = Counter(task for tasks in self._held(sound) for task in tasks)
         for suite in suites:
             if members := suite_tasks(suite["tasks"], counts):
                 yield suite["name"], members
+
+    def _shared(
+        self, block: Block, sound: Mapping[TableRow, set[TaskCell]], student: str = ""
+    ) -> list[TaskCell]:
+        """Return the tasks that rank the most scores of a student, or of all; none at chance."""
+        chance = {*self.at_chance(block, student)}
+        return shared_tasks(tasks - chance for tasks in self._held(sound, student))
+
+    def _held(
+        self, sound: Mapping[TableRow, set[TaskCell]], student: str = ""
+    ) -> list[set[TaskCell]]:
+        """Return the tasks of each group of a student, or of any that has a model."""
+        groups: dict[Group, set[TaskCell]] = {}
+        for row in _of_student(sound, student):
+            known = groups.setdefault(self._group(row), sound[row])
+            groups[self._group(row)] = max(known, sound[row], key=len)
+        return [*groups.values()]
 
     def _of_students(
         self,
@@ -174,12 +185,14 @@ class Panels:
     ) -> Iterator[PanelData]:
         """Yield a panel of all models and, where it differs, one of each.
 
+        Of one model the shared tasks are those that its own rows share.
         Tasks at chance stand apart: they are in no mean, and nobody needs them to be ranked.
         """
         seen: list[tuple[list[TableRow], list[TaskCell]]] = []
         for student in ["", *_students(sound)]:
             chance = self.at_chance(block, student)
-            above = [task for task in tasks if task not in chance]
+            wanted = self._shared(block, sound, student) if name == SHARED else tasks
+            above = [task for task in wanted if task not in chance]
             complete = _complete(block, above, sound)
             heads = self._heads(_of_student(complete, student))
             if heads and (heads, above) not in seen:

@@ -29,7 +29,6 @@ function viewOf(now, shown) {
   const teachers = shown.lines.some((line) => line.teacher);
   const entrants = shown.ranked.filter((line) => !line.isBaseline);
   const compared = entrants.length ? entrants : shown.partial.filter((line) => !line.isBaseline);
-  const counts = new Set(shown.lines.flatMap((line) => line.cells.filter((c) => c?.n).map((c) => c.n)));
   return {
     now,
     ...shown,
@@ -38,11 +37,18 @@ function viewOf(now, shown) {
       ...measuredNames(shown.lines, [...now.columns]).map(measuredColumn),
     ],
     hasModels: models.size > 1 || teachers,
-    sameCount: counts.size === 1,
+    count: usualCount(shown.lines),
     places: shown.columns.map((column, place) =>
       column.atChance ? new Map() : bestOf(compared, (line) => line.cells[place]?.mean),
     ),
   };
+}
+
+/** The number of seeds that most scores have. */
+function usualCount(lines) {
+  const counts = new Map();
+  for (const { n } of lines.flatMap((line) => line.cells.filter((one) => one?.n))) counts.set(n, (counts.get(n) ?? 0) + 1);
+  return [...counts].sort(([a, x], [b, y]) => y - x || b - a)[0]?.[0] ?? 0;
 }
 
 /** The place of each line by its value as shown: 1, 2, or nothing. */
@@ -262,7 +268,7 @@ function scoreParts(one, view, number) {
       one.std !== null && one.n > 1 && h("small", {}, ` ±${fixed(one.std)}`),
       one.stale > 0 && h("sup", { title: "older code" }, "†", unseen(" stale")),
       one.codes && h("sup", { title: "different versions of the code" }, "¶"),
-      !view.sameCount && h("small", { class: "n" }, ` (${one.n})`),
+      one.n !== view.count && h("small", { class: "n" }, ` (${one.n})`),
     ],
     one.doubled.length > 0 && h("sup", { title: one.doubled.join("; ") }, "§"),
     one.failed > 0 && h("small", { class: "failed" }, ` ${one.failed} failed`),

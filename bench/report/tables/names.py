@@ -99,9 +99,12 @@ def _names_of(rows: Iterable[TableRow], field: str) -> dict[tuple[str, str], set
 def protocol_names(terms: Mapping[tuple[str, str], Iterable[str]]) -> dict[tuple[str, str], str]:
     """Name protocols, each given by name and hash of constants with its inputs not of today."""
     names = {place: _with(place[0], _earlier(parts, OF_PROTOCOL)) for place, parts in terms.items()}
-    for place in _twins(names):
-        constants = place[1]
-        names[place] += f" #{constants[:DIGITS]}" if constants else f" ({UNRECORDED})"
+    for twins in _groups(names):
+        known = [place for place in twins if place[1]]
+        for place in known if len(known) > 1 else ():
+            names[place] += f" #{place[1][:DIGITS]}"
+        for place in set(twins).difference(known) if len(twins) > 1 else ():
+            names[place] += f" ({UNRECORDED})"
     return names
 
 
