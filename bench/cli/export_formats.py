@@ -187,7 +187,11 @@ def eval_results(
     for name in made.without:
         note(f"left out: the rows of {name} are not on the hub")
     if not made.files:
-        raise BenchError("none of these results is on a data set of the hub", where=str(results))
+        raise BenchError(
+            "none of these results is on a data set of the hub",
+            where=str(results),
+            fix="--tasks of a source that is on the hub, such as glue (bench ls tasks)",
+        )
     for path, text in made.files.items():
         _write(out / path, text.encode("utf-8"))
         note(f"wrote {out / path}")

@@ -53,8 +53,11 @@ FIGURES = {
 }
 """The figures of a study and their captions; those for which there are runs are drawn."""
 
+OF_EACH_RUN = ("seeds", "curves")
+"""The figures that have a mark or a line for each run."""
+
 MOST_RUNS = 400
-"""The most runs that figures are drawn of."""
+"""The most runs that such a figure is drawn of."""
 
 
 def paper(
@@ -220,7 +223,22 @@ def _add_measures(
     rows = beyond.rows(records, stored, store, beyond.KINDS, today.changed)
     measured = [row for row in rows if {*row.values} - {"score"}]
     for grid in beyond.grids(measured):
-        study.add_table(grid, title="Beyond scores")
+        study.add_table(grid, title=_title(grid.header))
+
+
+def _title(header: Sequence[str]) -> str:
+    """Say what a table of measurements has beside scores, by the names of its columns."""
+    *others, last = dict.fromkeys(filter(None, map(_kind, header)))
+    return f"Scores, {', '.join(others)} and {last}" if others else f"Scores and {last}"
+
+
+def _kind(column: str) -> str:
+    """Return the kind of measurement that a column is of; empty for labels and scores."""
+    if "loyalty" in column:
+        return "loyalty"
+    if "attack" in column or "queries" in column:
+        return "robustness"
+    return "" if column in ("method", "model", "n", "score") else "cost"
 
 
 def _drawable(records: Sequence[Record]) -> list[Record]:
@@ -233,14 +251,17 @@ def _add_figures(study: Study, material: Material) -> None:
     """Add the figures for which there are runs."""
     from fewbench.report import figures
 
-    if len(material.records) > MOST_RUNS:
+    count = len(material.records)
+    crowded = OF_EACH_RUN if count > MOST_RUNS else ()
+    if crowded:
         note(
-            f"no figures: {len(material.records)} runs are too many to be seen in one "
+            f"without {' and '.join(crowded)}: {count} runs are too many to be seen in one figure "
             f"(at most {MOST_RUNS}): --tasks, --methods and --student choose fewer"
         )
-        return
     missing = []
     for request, caption in FIGURES.items():
+        if request in crowded:
+            continue
         name = request.replace(":cost=", "-")
         try:
             figure = figures.draw(request, material)

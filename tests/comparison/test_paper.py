@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import pytest
 from versus import add, demo, versus  # noqa: F401
 
+from fewbench.errors import BenchError
+from fewbench.report import figures
 from fewbench.report.compare.items import Labels
 from fewbench.report.paper.significance import BETTER, SIGNS, UNKNOWN, Contender, signed_tests
-from fewbench.report.paper.study import one_order
+from fewbench.report.paper.study import Study, one_order
 from fewbench.report.tables.blocks import build
 from fewbench.report.tables.entry import entries
 from fewbench.store.store import Store
@@ -67,7 +70,7 @@ def test_a_table_has_the_signs_and_is_a_float(add, store, bench):
     tex = bench(*asked, "--format", "latex", "--float").stdout
     for part in (
         r"\begin{table}[t]",
-        r"\caption{Test scores: K=16",
+        r"\caption{Test scores: accuracy on",
         r"\label{tab:test-scores-k-16",
     ):
         assert part in tex, part
@@ -119,3 +122,26 @@ def test_the_command_writes_a_folder(add, store, bench, tmp_path):
     assert again.returncode == 2 and "not overwritten" in again.stderr
     wrong = bench("paper", "--against", "fft", "--out", tmp_path / "x", "--results", store.root)
     assert wrong.returncode == 2 and "fft" in wrong.stderr and not (tmp_path / "x").exists()
+
+
+def test_of_many_runs_figures_of_means_are_drawn_and_those_of_each_run_are_not(
+    monkeypatch, tmp_path
+):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # typer imports what newer versions of click deprecate
+        from fewbench.cli import paper
+
+    asked, notes = [], []
+
+    def nothing(request, material):
+        asked.append(request)
+        raise BenchError("no runs")
+
+    monkeypatch.setattr(figures, "draw", nothing)
+    monkeypatch.setattr(paper, "note", notes.append)
+    for count in (paper.MOST_RUNS, paper.MOST_RUNS + 1):
+        asked.clear()
+        paper._add_figures(Study(), figures.Material([None] * count, Store(tmp_path)))
+        left_out = {*paper.FIGURES} - {*asked}
+        assert left_out == ({"seeds", "curves"} if count > paper.MOST_RUNS else set())
+    assert [note for note in notes if "without seeds and curves: 401 runs" in note]

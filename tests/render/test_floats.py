@@ -51,11 +51,16 @@ def test_what_follows_a_sign_is_not_covered_by_it():
 
 @pytest.mark.parametrize("siunitx", [False, True])
 def test_a_number_with_more_decimals_is_kept_whole(siunitx):
-    """A count of runs stands beside the number; no column of siunitx has room for it."""
-    cells = [GridCell("ft"), GridCell("116.57 (2)"), GridCell("116.57"), GridCell("50.0 ±13.1")]
+    """Words stand beside the number; no column of siunitx has room for them."""
+    cells = [
+        GridCell("ft"),
+        GridCell("116.57 2 failed"),
+        GridCell("116.57"),
+        GridCell("50.0 ±13.1"),
+    ]
     grid = Grid("c", ["method", "M", "MB", "mr"], [cells], [], 1)
     text = floats(PaperTable(grid, "c", "tab:z"), siunitx=siunitx)
-    assert r"ft & 116.57\,{\scriptsize (2)} & 116.57 & 50.0" in text
+    assert r"ft & 116.57\,{\scriptsize 2 failed} & 116.57 & 50.0" in text
     assert not siunitx or "{@{}lrS[table-format=3.2]S[table-format=2.1(3)]@{}}" in text
 
 
@@ -64,16 +69,34 @@ def test_siunitx_columns():
     assert "{@{}lS[table-format=2.1(2)]S[table-format=2.1(2)]S[table-format=2.1]@{}}" in text
     assert r"\bfseries 70.0 \pm 1.0{\rlap" in text
     assert r"{\itshape -3.5 $\pm$ 0.0\rlap" in text  # siunitx would drop an uncertainty of zero
-    assert r"{\shortstack{task-0\\@source\\accuracy}}" in text
+    head = r"\\".join(rf"\vphantom{{pl}}{line}" for line in ("task-0", "@source", "accuracy"))
+    assert rf"{{\shortstack{{{head}}}}}" in text
+
+
+def test_a_number_of_seeds_fits_the_space_behind_a_column_of_siunitx():
+    cells = [[GridCell("ft"), GridCell("58.5? (1)")], [GridCell("kd"), GridCell("60.1 ±2.0")]]
+    text = floats(PaperTable(Grid("c", ["method", "a"], cells, []), "c", "tab:n"), siunitx=True)
+    assert "{@{}lS[table-format=2.1(2)]@{}}" in text
+    assert r"58.5{\rlap{\textsuperscript{?}\,{\scriptsize (1)}}}" in text
+
+
+def test_a_narrow_table_without_deviations_fills_a_column_with_siunitx_too():
+    header = ["method", "score", "label\nloyalty", "probability\nloyalty"]
+    cells = [[GridCell("prompt-distiller"), *[GridCell("70.0")] * 3]]
+    for siunitx in (False, True):
+        text = floats(PaperTable(Grid("c", header, cells, []), "c", "tab:l"), siunitx=siunitx)
+        assert text.startswith(r"\begin{table}[t]")
 
 
 def test_beside_columns_of_siunitx_the_second_best_is_italic_everywhere():
-    """A column of numbers with counts is none of siunitx; the caption speaks of all columns."""
-    cells = [GridCell("ft"), GridCell("70.0 (5)", 2), GridCell("60.0", 2)]
+    """A column of numbers with words is none of siunitx; the caption speaks of all columns."""
+    cells = [GridCell("ft"), GridCell("70.0 1 failed", 2), GridCell("60.0", 2)]
     text = floats(
         PaperTable(Grid("c", ["method", "a", "b"], [cells], []), "c", "tab:i"), siunitx=True
     )
-    assert r"\textit{70.0}\,{\scriptsize (5)} & \itshape 60.0" in text and "underline" not in text
+    assert (
+        r"\textit{70.0}\,{\scriptsize 1 failed} & \itshape 60.0" in text and "underline" not in text
+    )
 
 
 def test_a_wide_table_is_cut_between_columns_and_a_long_one_between_pages():
@@ -102,7 +125,8 @@ def test_captions_labels_and_the_document():
     study = a_study(siunitx=False)
     assert [*study.labels] == ["tab:test-scores-k-4-quick", "tab:test-scores-k-4-quick-2"]
     text = study.files[PurePosixPath("tables/test-scores-k-4-quick.tex")].decode()
-    assert "Test scores: K=4, protocol quick, mean" in text and "second underlined." in text
+    assert "Test scores: accuracy on source, K=4, protocol quick, mean" in text
+    assert "second underlined." in text and "@source" not in text and "method & task-0 &" in text
     document = study.document("50 % of _all_").decode()
     assert r"\input{tables/test-scores-k-4-quick-2}" in document
     assert r"\title{50 \% of \_all\_}" in document and "siunitx" not in document

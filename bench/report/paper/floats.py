@@ -38,6 +38,7 @@ ITALIC = {**MARKS, 2: r"\textit{{{}}}"}
 
 _NUMBER = re.compile(r"(?P<mean>-?\d+\.\d+)(?: ±(?P<std>\d+\.\d+))?(?P<rest>(?:\D.*)?)", re.DOTALL)
 _SIGNS = re.compile("[▲▼?†‡¶§×]+")
+_COUNT = re.compile(r"\(\d\)")
 
 
 class PaperTable(NamedTuple):
@@ -52,7 +53,8 @@ class PaperTable(NamedTuple):
 def floats(table: PaperTable, *, siunitx: bool = False) -> str:
     """Return a table as one float or several."""
     grid = table.grid
-    share = SI_SHARE if siunitx else 1.0
+    has_deviations = any("±" in cell.text for row in grid.rows for cell in row)
+    share = SI_SHARE if siunitx and has_deviations else 1.0
     chunks = _column_chunks(grid, share * PAGE)
     per_float = max(1, LONGEST // len(chunks))
     groups = [grid.rows[at : at + per_float] for at in range(0, len(grid.rows), per_float)]
@@ -167,6 +169,8 @@ def _si_cell(cell: GridCell) -> str:
     weight = {1: r"\bfseries ", 2: r"\itshape "}.get(cell.place, "")
     std = rf" \pm {found['std']}" if found["std"] else ""
     rest = _raised(found["rest"])
+    if rest and not rest.startswith(r"\rlap"):
+        rest = rf"\rlap{{{rest}}}"
     if found["std"] == "0.0":  # siunitx leaves an uncertainty of zero out
         return f"{{{weight}{found['mean']} $\\pm$ 0.0{rest}}}"
     return f"{weight}{found['mean']}{std}" + (f"{{{rest}}}" if rest else "")
@@ -175,15 +179,22 @@ def _si_cell(cell: GridCell) -> str:
 def _si_column(texts: Sequence[str]) -> str:
     """Return the kind of a column of siunitx, by its longest number; "r" if words follow numbers.
 
-    A column of siunitx has no room for these, and would print them over the next.
+    A column of siunitx has no room for these, and would print them over the next; a number of
+    seeds, of one digit, fits the space between two.
     """
     found = [number for text in texts if (number := _NUMBER.fullmatch(text))]
-    if not found or any(_SIGNS.sub("", number["rest"]).strip() for number in found):
+    if not found or not all(_fits_behind(number["rest"]) for number in found):
         return "r"
     whole, decimals = zip(*(number["mean"].split(".") for number in found), strict=True)
     stds = [number["std"].replace(".", "").lstrip("0") for number in found if number["std"]]
     deviation = f"({max(2, _longest(stds))})" if stds else ""
     return f"S[table-format={max(2, _longest(whole))}.{_longest(decimals)}{deviation}]"
+
+
+def _fits_behind(rest: str) -> bool:
+    """True of what fits the space behind a column of siunitx: signs, a number of one digit."""
+    words = _SIGNS.sub("", rest).strip()
+    return not words or _COUNT.fullmatch(words) is not None
 
 
 def _longest(texts: Sequence[str]) -> int:
@@ -202,8 +213,8 @@ def _raised(rest: str) -> str:
 
 def _head(text: str, *, braced: bool) -> str:
     lines = [_start(escape(line)) for line in text.split("\n")]
-    stacked = r"\\".join(lines)
-    head = rf"\shortstack{{{stacked}}}" if len(lines) > 1 else stacked
+    stacked = r"\\".join(rf"\vphantom{{pl}}{line}" for line in lines)  # of one height
+    head = rf"\shortstack{{{stacked}}}" if len(lines) > 1 else lines[0]
     return f"{{{head}}}" if braced else head
 
 

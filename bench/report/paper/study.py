@@ -58,7 +58,8 @@ class Study:
             title: the beginning of the caption.
             notes: besides the grid's own.
         """
-        facts = ", ".join(map(self._fact, grid.caption.split(" · ")))
+        grid, shared = _without_shared_lines(grid)
+        facts = ", ".join([*shared, *map(self._fact, grid.caption.split(" · "))])
         caption = f"{title}: {facts}." if facts else f"{title}."
         if any(cell.place for row in grid.rows for cell in row):
             caption += " " + SCORES.format(second="italic" if self.siunitx else "underlined")
@@ -124,6 +125,23 @@ def for_paper(note: str) -> str:
     """Return a table's note without the command that it names: no reader of a paper types it."""
     text = re.sub(r" \(bench [^)]*\)", "", note)
     return text.partition(": bench ")[0]
+
+
+def _without_shared_lines(grid: Grid) -> tuple[Grid, list[str]]:
+    """Take source and metric out of the heads of tasks where all have the same.
+
+    Returns:
+        The grid, and what the caption says in their place.
+    """
+    tasks = [head.split("\n") for head in grid.header if "\n@" in head]
+    tails = {tuple(lines[1:]) for lines in tasks}
+    if len(tails) != 1:
+        return grid, []
+    source, *marks, metric = tails.pop()
+    header = [head.partition("\n@")[0] for head in grid.header]
+    return grid._replace(header=header), [
+        " ".join([f"{metric} on {source.removeprefix('@')}", *marks])
+    ]
 
 
 def _conditions(caption: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -88,7 +89,7 @@ class ResultTable:
         self.across = self._across(order)
         self.counted = self._counted() if self.columns == ["task"] else []
         self.averaged = self._averaged()
-        self.n = _common_n(cells)
+        self.n, self.is_one_n = _usual_n(cells)
         self.marks = self._marks()
 
     def grid(self) -> Grid:
@@ -244,7 +245,7 @@ class ResultTable:
             text += f" ±{cell.std:.1f}"
         if self.look.median and cell.median is not None:
             text += f" [{cell.median:.1f}]"
-        n = "" if self.n or cell.n is None else f"({cell.n})"
+        n = "" if cell.n in (None, self.n) else f"({cell.n})"
         return " ".join(filter(None, [text + signs + cell.sign, n, failed]))
 
     def _missing(self, down: Key, across: Key) -> str:
@@ -257,7 +258,7 @@ class ResultTable:
         some = self.some
         parts = [*self._shared()]
         stats = "mean ± std [median]" if self.look.median else "mean ± std"
-        seeds = f"over n={self.n} split seeds" if self.n else "(n split seeds)"
+        seeds = f"over n={self.n} split seeds" + ("" if self.is_one_n else " or (n)")
         parts.append(f"{stats} {seeds}, ddof={some.ddof}")
         if some.terms.arithmetic:
             parts.append(f"computed in {some.terms.arithmetic}")
@@ -324,10 +325,11 @@ def _students(cells: Iterable[Entry]) -> list[str]:
     return sorted({cell.row.student for cell in cells if cell.row.student})
 
 
-def _common_n(cells: Iterable[Entry]) -> int | None:
-    """Return the number of seeds that all our cells share; None if they differ."""
-    counts = {cell.n for cell in cells if cell.n and not cell.source}
-    return counts.pop() if len(counts) == 1 else None
+def _usual_n(cells: Iterable[Entry]) -> tuple[int, bool]:
+    """Return the number of seeds that most of our cells have, and whether all have it."""
+    counts = Counter(cell.n for cell in cells if cell.n and not cell.source)
+    usual = max(counts, key=lambda n: (counts[n], n), default=0)
+    return usual, len(counts) == 1
 
 
 def _changed(cells: Iterable[Entry], key: Callable[[Entry], K]) -> dict[K, set[str]]:
