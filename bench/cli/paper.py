@@ -53,6 +53,9 @@ FIGURES = {
 }
 """The figures of a study and their captions; those for which there are runs are drawn."""
 
+MEASURED = {"loyalty": "loyalty", "attack": "robustness", "cost": "cost"}
+"""What a title calls each kind of measurement."""
+
 OF_EACH_RUN = ("seeds", "curves")
 """The figures that have a mark or a line for each run."""
 
@@ -227,18 +230,11 @@ def _add_measures(
 
 
 def _title(header: Sequence[str]) -> str:
-    """Say what a table of measurements has beside scores, by the names of its columns."""
-    *others, last = dict.fromkeys(filter(None, map(_kind, header)))
+    """Say what a table of measurements has beside scores."""
+    from fewbench.report.tables.beyond import kinds_of
+
+    *others, last = (MEASURED[kind] for kind in kinds_of(header))
     return f"Scores, {', '.join(others)} and {last}" if others else f"Scores and {last}"
-
-
-def _kind(column: str) -> str:
-    """Return the kind of measurement that a column is of; empty for labels and scores."""
-    if "loyalty" in column:
-        return "loyalty"
-    if "attack" in column or "queries" in column:
-        return "robustness"
-    return "" if column in ("method", "model", "n", "score") else "cost"
 
 
 def _drawable(records: Sequence[Record]) -> list[Record]:

@@ -79,6 +79,12 @@ def probability_loyalty(teacher: ArrayLike, student: ArrayLike, *, base: Base = 
 def both_loyalties(teacher: ArrayLike, student: ArrayLike) -> tuple[float, float]:
     """Return the label and the probability loyalty, with rows checked and scaled once for both.
 
+    The logarithm of the probability loyalty is the natural one.
+
+    Args:
+        teacher: probabilities, [n, C].
+        student: the same for the same rows.
+
     Raises:
         BenchError: the shapes differ, or a row does not hold probabilities.
     """

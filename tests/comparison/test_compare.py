@@ -254,3 +254,25 @@ def test_adjust_leaves_a_lone_row_as_it_is(add, store):
     found = [PairFound(pairs(of(store, "new"), of(store, "old"))[0], "not asked")]
     (table,) = adjust([compare(("a", "b"), found, draw(found, 200), str)])
     assert table.overall is None and np.isnan(table.rows[0].p)
+
+
+def test_what_items_add_is_computed_once_for_a_record_and_a_metric(add, store, monkeypatch):
+    from fewbench.report.compare import items
+
+    first, second = add("new"), add("new", seed=21)
+    labels, computed = Labels(None), []
+    features = items._features
+
+    def counted(*given):
+        computed.append(given[0].run.seed)
+        return features(*given)
+
+    monkeypatch.setattr(items, "_features", counted)
+    right = items.SUMMED["accuracy"]
+    for _ in range(2):
+        one = labels.added(first, store, right)
+        assert right.value(one.sum(0)) == pytest.approx(first.scores["test"]["accuracy"])
+        labels.added(second, store, right)
+    assert computed == [13, 21]
+    with pytest.raises(BenchError, match="its record says"):  # no answer to another metric
+        labels.added(first, store, items.SUMMED["f1"])

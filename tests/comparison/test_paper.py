@@ -124,6 +124,21 @@ def test_the_command_writes_a_folder(add, store, bench, tmp_path):
     assert wrong.returncode == 2 and "fft" in wrong.stderr and not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    ("header", "title"),
+    [
+        (["method", "score", "label\nloyalty", "probability\nloyalty"], "Scores and loyalty"),
+        (["method", "n", "score", "original\naccuracy\n(textfooler-paper)"], "Scores and robustness"),
+        (["method", "score", "label\nloyalty", "queries\n(pwws)", "ms"], "Scores, loyalty, robustness and cost"),
+    ],
+)  # fmt: skip
+def test_a_table_of_measurements_is_called_by_what_it_shows(header, title):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # typer imports what newer versions of click deprecate
+        from fewbench.cli.paper import _title
+    assert _title(header) == title
+
+
 def test_of_many_runs_figures_of_means_are_drawn_and_those_of_each_run_are_not(
     monkeypatch, tmp_path
 ):

@@ -14,7 +14,7 @@ from fewbench.report.statistics.distributions import (
     f_upper,
     fair_coin,
     range_limit,
-    ranks,
+    row_ranks,
     t_limit,
     t_upper,
 )
@@ -52,7 +52,7 @@ def test_the_range_of_normals(k):
 
 def test_ranks_of_ties():
     values = np.random.default_rng(0).integers(0, 4, (6, 7)).astype(float)
-    assert (ranks(values) == stats.rankdata(values, axis=1)).all()
+    assert (row_ranks(values) == stats.rankdata(values, axis=1)).all()
 
 
 def test_a_comparison_does_not_import_scipys_stats():

@@ -135,6 +135,11 @@ def test_missing_failed_and_stale_cells_are_shown_as_such_and_explained():
     )
 
 
+def test_a_table_without_a_run_of_ours_that_worked_names_no_number_of_seeds():
+    (grid,) = grids([cell("ft", SST, None, n=0, failed=2)])
+    assert grid.caption.endswith("mean ± std (n split seeds), ddof=0")
+
+
 def test_the_median_on_request():
     (grid,) = grids([cell("ft", SST, 60.0, median=61.2)], median=True)
     assert texts(grid)[0][1] == "60.0 ±1.0 [61.2]" and "mean ± std [median]" in grid.caption

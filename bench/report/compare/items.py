@@ -25,8 +25,7 @@ from fewbench.types import Example, Predictions, Rows, Task
 TOLERANCE = 1e-4
 """How far a score of stored predictions, which are float32, may lie from the recorded one."""
 
-
-MOST = 8_000_000
+MOST_KEPT = 8_000_000
 """Numbers that are kept of what the items of records add to their scores: 64 MB."""
 
 
@@ -105,10 +104,10 @@ class Labels:
             BenchError: see `items`.
         """
         scored = record.selection.metric, record.selection.positive, record.finished_score
-        place = store.root, record.run.key, record.predictions, *scored
+        place = store.root, record.run.key, record.predictions, metric, *scored
         if place not in self._added:
             features = _features(record, store, self.of(record), metric)
-            if self._numbers + features.size > MOST:
+            if self._numbers + features.size > MOST_KEPT:
                 self._added.clear()
                 self._numbers = 0
             self._added[place] = features

@@ -2,10 +2,9 @@
 
 A panel is a block of cells, and either a declared suite or the tasks that rank the most scores.
 Only rows with a sound score on every task of it are ranked; a method of several settings is ranked
-once.
-Rows without a model (`majority`) are baselines, and have no rank. Tasks at chance
-(`fewbench.report.compare.chance`) stand apart. A method counts as
-distinguishable from the first only where `bench compare` says so (decision 014).
+once. Rows without a model (`majority`) are baselines, and have no rank. Tasks at chance
+(`fewbench.report.compare.chance`) stand apart. A method counts as distinguishable from the first
+only where `bench compare` says so (decision 014).
 """
 
 from __future__ import annotations

@@ -154,10 +154,11 @@ def _short_details(details: Settings) -> Json:
     for name, value in details.items():
         if name in ("curve", "losses"):
             continue
-        if isinstance(value, (bool, float)) or _is_short(value):
+        if _is_short(value):
             short[name] = value
     return short
 
 
 def _is_short(value: object) -> bool:
-    return len(json.dumps(value, default=str)) <= _LONGEST
+    is_plain = isinstance(value, bool | float)  # most are, and need no text to be measured
+    return is_plain or len(json.dumps(value, default=str)) <= _LONGEST

@@ -72,7 +72,7 @@ def range_limit(share: float, k: int) -> float:
     return high
 
 
-def ranks(values: NDArray[np.float64]) -> Floats:
+def row_ranks(values: NDArray[np.float64]) -> Floats:
     """Rank each row of values, 1 the least; equal values share the mean of their ranks.
 
     Args:

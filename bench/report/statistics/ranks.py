@@ -6,15 +6,13 @@ Demšar, 2006, "Statistical comparisons of classifiers over multiple data sets".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from math import factorial, pow
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbench.report.statistics.distributions import f_upper, range_limit
-from fewbench.report.statistics.distributions import ranks as ranks_of
+from fewbench.report.statistics.distributions import f_upper, range_limit, row_ranks
 
 
 class Ranking(NamedTuple):
@@ -42,7 +40,7 @@ def rank(methods: Sequence[str], scores: NDArray[np.float64]) -> Ranking:
         methods: k names, at least two.
         scores: [N, k].
     """
-    averages = ranks_of(-scores).mean(0)
+    averages = row_ranks(-scores).mean(0)
     order = np.argsort(averages, kind="stable")
     ranked = [float(averages[place]) for place in order]
     critical = critical_difference(len(methods), len(scores))
@@ -52,7 +50,6 @@ def rank(methods: Sequence[str], scores: NDArray[np.float64]) -> Ranking:
     )
 
 
-@cache
 def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
     """Return Nemenyi's critical difference, q sqrt(k (k + 1) / 6N).
 
@@ -74,7 +71,7 @@ def friedman(scores: NDArray[np.float64]) -> float:
     never below k!^(1-N), the chance that methods which rank alike come in one order on all tasks.
     """
     n, k = scores.shape
-    squares = float((ranks_of(-scores).mean(0) ** 2).sum())
+    squares = float((row_ranks(-scores).mean(0) ** 2).sum())
     chi = 12 * n / (k * (k + 1)) * (squares - k * (k + 1) ** 2 / 4)
     if n < 2:
         return 1.0

@@ -102,6 +102,8 @@ FIRST_ROWS = (
     f"{FIRST} attacked the first test rows, perhaps all of one class: bench attack draws them"
 )
 
+_KIND = {figure.name: kind for kind, figures in COLUMNS.items() for figure in figures}
+
 KINDS = tuple(kind for kind in COLUMNS if kind != "score")
 
 
@@ -132,6 +134,12 @@ def in_order(names: Iterable[str]) -> list[str]:
     """Return the names of columns, each once, in the order of `COLUMNS`."""
     order = [figure.name for kind in COLUMNS.values() for figure in kind]
     return sorted({*names}, key=lambda name: (order.index(name.partition(" (")[0]), name))
+
+
+def kinds_of(header: Iterable[str]) -> list[str]:
+    """Return the kinds of measurement, besides scores, that stand under the heads of a table."""
+    found = {_KIND.get(head.replace("\n", " ").partition(" (")[0]) for head in header}
+    return [kind for kind in KINDS if kind in found]
 
 
 def figures(kind: str, name: str, scores: MeasuredScores) -> Iterator[tuple[str, int, float]]:

@@ -101,10 +101,12 @@ def protocol_names(terms: Mapping[tuple[str, str], Iterable[str]]) -> dict[tuple
     names = {place: _with(place[0], _earlier(parts, OF_PROTOCOL)) for place, parts in terms.items()}
     for twins in _groups(names):
         known = [place for place in twins if place[1]]
-        for place in known if len(known) > 1 else ():
-            names[place] += f" #{place[1][:DIGITS]}"
-        for place in set(twins).difference(known) if len(twins) > 1 else ():
-            names[place] += f" ({UNRECORDED})"
+        for place in twins:
+            constants = place[1]
+            if constants and len(known) > 1:
+                names[place] += f" #{constants[:DIGITS]}"
+            elif not constants and len(twins) > 1:
+                names[place] += f" ({UNRECORDED})"
     return names
 
 

@@ -89,7 +89,7 @@ class ResultTable:
         self.across = self._across(order)
         self.counted = self._counted() if self.columns == ["task"] else []
         self.averaged = self._averaged()
-        self.n, self.is_one_n = _usual_n(cells)
+        self.n, self.seeds = _usual_n(cells)
         self.marks = self._marks()
 
     def grid(self) -> Grid:
@@ -258,8 +258,7 @@ class ResultTable:
         some = self.some
         parts = [*self._shared()]
         stats = "mean ± std [median]" if self.look.median else "mean ± std"
-        seeds = f"over n={self.n} split seeds" + ("" if self.is_one_n else " or (n)")
-        parts.append(f"{stats} {seeds}, ddof={some.ddof}")
+        parts.append(f"{stats} {self.seeds}, ddof={some.ddof}")
         if some.terms.arithmetic:
             parts.append(f"computed in {some.terms.arithmetic}")
         if some.terms.limit:
@@ -325,11 +324,13 @@ def _students(cells: Iterable[Entry]) -> list[str]:
     return sorted({cell.row.student for cell in cells if cell.row.student})
 
 
-def _usual_n(cells: Iterable[Entry]) -> tuple[int, bool]:
-    """Return the number of seeds that most of our cells have, and whether all have it."""
+def _usual_n(cells: Iterable[Entry]) -> tuple[int | None, str]:
+    """Return the number of seeds that most of our cells have, and what a caption says of it."""
     counts = Counter(cell.n for cell in cells if cell.n and not cell.source)
-    usual = max(counts, key=lambda n: (counts[n], n), default=0)
-    return usual, len(counts) == 1
+    if not counts:
+        return None, "(n split seeds)"
+    usual = max(counts, key=lambda n: (counts[n], n))
+    return usual, f"over n={usual} split seeds" + (" or (n)" if len(counts) > 1 else "")
 
 
 def _changed(cells: Iterable[Entry], key: Callable[[Entry], K]) -> dict[K, set[str]]:
