@@ -68,7 +68,9 @@ def bare(text: str) -> str:
     >>> bare("x > 3") == bare("x < 3") or bare("3.5") == bare("35") or bare("?") == bare("!")
     False
     """
-    plain = unicodedata.normalize("NFKC", text.translate(_ALIKE)).casefold()
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.translate(_ALIKE))
+    plain = text.casefold()
     pieces, end = [], 0
     for meant in _MEANT.finditer(plain):
         pieces += [plain[end : meant.start()].translate(_SIGNS), meant[0]]

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import Any, TypeVar, cast, overload
 
+from fewbench.io.jsonl import compact
 from fewbench.io.kept import Kept, key_of, project_hash
 from fewbench.types import Example, Label, Rows, Task
 
@@ -21,8 +22,6 @@ FILES = Kept("rows", most=500, most_bytes=512 << 20)
 DERIVED = Kept("derived", most=2000, most_bytes=128 << 20)
 
 T = TypeVar("T")
-
-_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 class KeptRows(Sequence[Example]):
@@ -175,13 +174,13 @@ def as_kept(task: Task, rows: Rows) -> Rows:
 def keep_rows(key: str, rows: Sequence[Example], read: int) -> None:
     """Keep checked rows; `read` is how many the file has."""
     head = {"read": read, "ids": ids_of(rows), "labels": labels_of(rows)}
-    lines = [_COMPACT.encode(head), *map(_line, rows)]
+    lines = [json.dumps(head, separators=(",", ":")), *map(_line, rows)]
     FILES.put_bytes(key, "\n".join(lines).encode())
 
 
 def _line(example: Example) -> str:
     more = [example.options, example.answers] if example.options or example.answers else []
-    return _COMPACT.encode([example.texts, *more])
+    return compact([example.texts, *more])
 
 
 def ids_of(rows: Sequence[Example]) -> list[str]:

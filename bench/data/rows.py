@@ -77,7 +77,13 @@ def _id_text(task: Task, row: DataRow, column: str) -> str:
     parts = [row.columns[column]]
     if task.source.options:
         parts += [row.columns.get(text) for text in task.source.texts[1:]]
-    return ", ".join(json.dumps(part, ensure_ascii=False, default=str) for part in parts)
+    return ", ".join(map(_written, parts))
+
+
+def _written(value: object) -> str:
+    if type(value) is int:  # as nearly all are
+        return str(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def check_classes(task: Task, train: Sequence[Example], where: str) -> None:

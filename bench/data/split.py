@@ -182,11 +182,12 @@ def _sampled(task: Task, rows: Rows, k: K | None, seed: int, cut: DevCut) -> _Dr
 
 def _shuffled_groups(task: Task, rows: Sequence[Example], seed: int) -> dict[int, list[int]]:
     """Return the numbers of rows by group, shuffled, the groups in order of first appearance."""
-    strata = [_group(task, label) for label in labels_of(rows)]
-    groups: dict[int, list[int]] = {}
-    for row in shuffled_order(task, len(rows), seed):
-        groups.setdefault(strata[row], []).append(row)
-    return groups
+    labels = labels_of(rows)
+    group_of = {label: _group(task, label) for label in set(labels)}
+    order = np.array(shuffled_order(task, len(rows), seed))
+    groups = np.array([group_of[label] for label in labels])[order]
+    found, first = np.unique(groups, return_index=True)
+    return {int(group): order[groups == group].tolist() for group in found[first.argsort()]}
 
 
 def _examples(

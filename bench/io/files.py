@@ -12,6 +12,7 @@ import math
 import os
 import stat
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -153,18 +154,24 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def parse_json(text: str | bytes, **options: Any) -> Any:
-    """Parse JSON strictly, with finite numbers only; `options` are those of `json.loads`.
+    """Parse JSON strictly, with finite numbers only; `options` are a `json.JSONDecoder`'s.
 
     Raises:
         ValueError: the text is not JSON, is nested too deeply, or holds a number that is not finite
             or has too many digits.
     """
     try:
-        return json.loads(
-            text, parse_constant=_refuse_constant, parse_float=_finite_float, **options
-        )
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        return _decoder(**options).decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+@lru_cache(maxsize=16)
+def _decoder(**options: Any) -> json.JSONDecoder:
+    """Return a strict decoder, made once: that takes longer than to parse a short line."""
+    return json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite_float, **options)
 
 
 def _refuse_constant(constant: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from json.encoder import encode_basestring_ascii as _quoted
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -83,7 +84,19 @@ def parse_object(text: str, place: str) -> Json:
 
 def is_text(value: object) -> TypeGuard[str]:
     """Return True for a string that UTF-8 can encode; JSON can also spell lone surrogates."""
-    return isinstance(value, str) and not _SURROGATE.search(value)
+    return isinstance(value, str) and (value.isascii() or not _SURROGATE.search(value))
+
+
+def compact(parts: Iterable[str | Sequence[str]]) -> str:
+    """Write strings, and sequences of strings, as a JSON array without a blank, in ASCII.
+
+    A `json.JSONEncoder` gives the same, but it makes itself anew for each line.
+    """
+    written = (
+        _quoted(part) if isinstance(part, str) else f"[{','.join(map(_quoted, part))}]"
+        for part in parts
+    )
+    return f"[{','.join(written)}]"
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> Json:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from fewbench.data.kept_rows import derived
 from fewbench.io.checked_json import plain
+from fewbench.io.jsonl import compact
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.named_inputs import names_input
 from fewbench.registry.protocol import Protocol
@@ -65,9 +66,6 @@ _DEFAULTS: Settings = {
     "steps_by_k": {},
     "max_length": {},
 }
-
-
-_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 class RowHashes(NamedTuple):
@@ -148,7 +146,7 @@ def exact_hash(examples: Iterable[Example]) -> str:
         label = "" if example.label is None else repr(example.label)
         answers = [example.answers] if example.answers else []
         parts = [example.texts, example.options, label, *answers]
-        digest.update(_COMPACT.encode(parts).encode() + b"\n")
+        digest.update(compact(parts).encode() + b"\n")
     return digest.hexdigest()[:DIGITS]
 
 
