@@ -34,6 +34,8 @@ BENCHMARKS: dict[str, str] = {
     "Two workers, beside one": "workers.py --rounds 3",
     "A table of 10,000 records": "table_10000.py --rounds 3",
     "A comparison on 10,000 items": "compare_10000.py",
+    "Commands, before and after": "earlier.py --before ../before --python ../before/.venv/bin/python "
+    "--data ../shared/data",
     "An attack, beside TextAttack": "attack.py --data ../shared/data/textfooler/mr/test.jsonl "
     "--neighbours ../shared/data/attack/counter_fitted_neighbours.json --nltk-data ../shared/nltk_data "
     "--examples 16 --rounds 1",
