@@ -43,9 +43,11 @@ FACTS = Path(__file__).parents[1] / "tasks" / "lama.toml"
 RECIPE = Path(__file__).parent / "masking" / "recipe.toml"
 HEAD = """# Masking strategies compared
 
-Written by `scripts/compare_masking.py`: one model by each strategy, as thesis Table 7.3(a) does it. `bench plot
-masking` draws the curves. Mean ± population std over seeds of the last measurement.
+Written by `scripts/compare_masking.py`: one model by each strategy, as thesis {of} does it. `bench plot
+masking{asked}` draws the curves. Mean ± population std over seeds of the last measurement.
 """
+TABLE = {"of": "Table 7.3(a)", "asked": ""}
+FIGURE = {"of": "Figure 7.6", "asked": ":of=repetition"}
 
 
 def main() -> None:
@@ -72,7 +74,6 @@ def main() -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """Do the missing runs, one after another, and draw."""
-    tokenizer = _tokenizer(args)
     facts = read_facts(load_file(FACTS).facts["lama"], args.data).sample(args.limit)
     args.results.mkdir(parents=True, exist_ok=True)
     for seed in map(int, args.seeds.split(",")):
@@ -85,7 +86,7 @@ def compare(args: argparse.Namespace) -> None:
                 recipe,
                 [args.corpus],
                 args.out / file.stem,
-                tokenizer=tokenizer,
+                tokenizer=_tokenizer(args),
                 cache=args.out / "packed",
                 measure=FactMeasure(facts),
             )
@@ -96,7 +97,9 @@ def compare(args: argparse.Namespace) -> None:
     reports = [json.loads(file.read_text("utf-8")) for file in sorted(args.results.glob("*.json"))]
     text = table(reports)
     print(text)
-    write_whole(args.results / "README.md", f"{HEAD}\n{text}\n".encode())
+    repeats = any(report["recipe"]["masking"] == "repeated" for report in reports)
+    head = HEAD.format(**(FIGURE if repeats else TABLE))
+    write_whole(args.results / "README.md", f"{head}\n{text}\n".encode())
 
 
 def _tokenizer(args: argparse.Namespace) -> ModelRef:
@@ -121,15 +124,17 @@ def _tokenizer(args: argparse.Namespace) -> ModelRef:
 def table(reports: list[dict[str, Any]]) -> str:
     """Return the last points as Markdown: mean and population std over seeds."""
     lines = [
-        "| masking | held-out loss | LAMA MRR (macro, x100) | n | tokens |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| masking | held-out loss | LAMA MRR (macro, x100) | n | tokens | epochs |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name in dict.fromkeys(report["recipe"]["masking"] for report in reports):
-        last = [report["curve"][-1] for report in reports if report["recipe"]["masking"] == name]
+        of_it = [report for report in reports if report["recipe"]["masking"] == name]
+        last = [report["curve"][-1] for report in of_it]
+        epochs = last[0]["tokens"] / of_it[0]["corpus_tokens"]
         loss, mrr = ([point[key] for point in last] for key in ("held_out_loss", "mrr"))
         lines.append(
             f"| {name} | {np.mean(loss):.3f} ±{np.std(loss):.3f} | {100 * np.mean(mrr):.2f} ±{100 * np.std(mrr):.2f} "
-            f"| {len(last)} | {last[0]['tokens'] / 1e6:.1f}M |"
+            f"| {len(last)} | {last[0]['tokens'] / 1e6:.1f}M | {epochs:.1f} |"
         )
     point = reports[0]["curve"][-1]
     return "\n".join(
