@@ -42,11 +42,13 @@ class LossLog:
             BenchError: one of them is not finite.
         """
         if self._unread:
-            self._read += torch.stack(self._unread).tolist()
+            self._take(torch.stack(self._unread).tolist())
             self._unread = []
-        wrong = [update for update, loss in enumerate(self._read, 1) if not isfinite(loss)]
-        if wrong:
-            raise BenchError(
-                f"the loss is {self._read[wrong[0] - 1]} at update {wrong[0]}", fix=self._fix
-            )
         return self._read
+
+    def _take(self, losses: list[float]) -> None:
+        """Keep losses that were read; those before them are finite."""
+        for update, loss in enumerate(losses, len(self._read) + 1):
+            if not isfinite(loss):
+                raise BenchError(f"the loss is {loss} at update {update}", fix=self._fix)
+        self._read += losses

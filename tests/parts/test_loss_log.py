@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -28,3 +30,17 @@ def test_a_loss_that_is_not_finite_ends_the_training_within_a_stretch():
         for _ in range(loss_log.TOGETHER):
             log.note(torch.tensor(1.0))
     assert raised.value.fix == "--lr 1e-4"
+
+
+@pytest.mark.parametrize("bad", [3, 2 * loss_log.TOGETHER + 2])
+def test_each_loss_is_looked_at_once_and_the_first_bad_one_is_named(bad, monkeypatch):
+    """Also where it is in a later stretch, and asked for again."""
+    seen = []
+    monkeypatch.setattr(loss_log, "isfinite", lambda loss: seen.append(loss) or math.isfinite(loss))
+    log = LossLog()
+    with pytest.raises(BenchError, match=f"the loss is inf at update {bad}\n"):
+        for update in range(1, 3 * loss_log.TOGETHER + 1):
+            log.note(torch.tensor(float("inf") if update >= bad else float(update)))
+    assert seen == [*map(float, range(1, bad)), float("inf")]
+    with pytest.raises(BenchError, match=f"at update {bad}\n"):
+        log.values()
