@@ -15,6 +15,7 @@ Special tokens are neither triggers nor labels, and label tokens are no triggers
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,9 +26,10 @@ from torch import Tensor, nn
 from fewbench.data.metrics import score
 from fewbench.data.template import parse_template, without_words
 from fewbench.nn.backbone import Backbone
-from fewbench.nn.batch import Batch, Shuffled
+from fewbench.nn.batch import Batch, Encoded, Shuffled
 from fewbench.nn.distil import read_states
 from fewbench.nn.fit_context import FitContext
+from fewbench.nn.micro_batch import MicroBatches
 from fewbench.nn.placed_prompt import PlacedPromptModel, Places
 from fewbench.nn.soft_prompt import behind
 from fewbench.nn.verbalizer import SumVerbalizer, word_ids
@@ -193,23 +195,33 @@ def _search(
     encoded = model.encode(split.train)
     order = Shuffled(len(encoded), batch_size, kit.seed)
     places = torch.Generator().manual_seed(kit.seed)
+    parts = MicroBatches()
     best, best_score = model.prompt.ids.clone(), _dev_score(model, split)
     curve: list[tuple[int, float]] = [(0, round(best_score, 6))]
     for step in range(1, kit.updates(batch_size) + 1):
         place = int(torch.randint(model.places.total, (), generator=places))
-        first = model.collate([encoded[number] for number in next(order)])
-        second = model.collate([encoded[number] for number in next(order)])
-        if not exchange(model, first, second, place, candidates):
+        first = [encoded[number] for number in next(order)]
+        second = [encoded[number] for number in next(order)]
+        if not exchange(model, first, second, place, candidates, parts, step):
             continue
         dev = _dev_score(model, split)
         curve.append((step, round(dev, 6)))
         if better(dev, best_score, kit.protocol.checkpoint_tie):
             best, best_score = model.prompt.ids.clone(), dev
     model.prompt.ids.copy_(best)
-    kit.notes["curve"] = curve
+    parts.warn()
+    kit.notes |= {"curve": curve, **parts.notes()}
 
 
-def exchange(model: TriggerModel, first: Batch, second: Batch, place: int, count: int) -> bool:
+def exchange(
+    model: TriggerModel,
+    first: Sequence[Encoded],
+    second: Sequence[Encoded],
+    place: int,
+    count: int,
+    parts: MicroBatches,
+    step: int,
+) -> bool:
     """Put the best candidate at a place if it is better than what is there; True if it is.
 
     Args:
@@ -218,25 +230,41 @@ def exchange(model: TriggerModel, first: Batch, second: Batch, place: int, count
         second: the batch that they are compared on.
         place: of the trigger, from 0.
         count: of candidates.
+        parts: of both batches, where memory is short.
+        step: its number, from 1.
     """
     backbone, ids = model.backbone, model.prompt.ids
-    with torch.enable_grad():
-        loss = -model.log_likelihood(first)
-        assert model.prompt.last is not None
-        (gradient,) = torch.autograd.grad(loss, model.prompt.last)
+    gradient = parts.total(lambda rows, share: share * slopes(model, rows), first, update=step)
     vocabulary = len(backbone.tokenizer)
     embeddings = backbone.model.get_input_embeddings().weight[:vocabulary]  # type: ignore[operator]
     banned = {*backbone.tokenizer.all_special_ids, *model.verbalizer.words.tolist()}
     count = min(count, vocabulary - len(banned))
     tokens = flips(gradient[place], embeddings, torch.tensor(sorted(banned)).to(ids.device), count)
     before = int(ids[place])
-    with torch.no_grad():
-        scores = {}
-        for token in (before, *tokens):
+    tried = (before, *tokens)
+
+    @torch.no_grad()
+    def likelihoods(rows: Sequence[Encoded], share: float) -> Tensor:
+        batch = model.collate(rows)
+        found = []
+        for token in tried:
             ids[place] = token
-            scores[token] = float(model.log_likelihood(second))
-        ids[place] = max(scores, key=lambda token: scores[token])
+            found.append(model.log_likelihood(batch))
+        return share * torch.stack(found)
+
+    found = parts.total(likelihoods, second, update=step).tolist()
+    scores = dict(zip(tried, found, strict=True))
+    ids[place] = max(scores, key=lambda token: scores[token])
     return int(ids[place]) != before
+
+
+def slopes(model: TriggerModel, examples: Sequence[Encoded]) -> Tensor:
+    """Return the gradient of the mean loss with respect to the triggers' embeddings, [P, E]."""
+    with torch.enable_grad():
+        loss = -model.log_likelihood(model.collate(examples))
+        assert model.prompt.last is not None
+        (gradient,) = torch.autograd.grad(loss, model.prompt.last)
+    return gradient
 
 
 def _dev_score(model: TriggerModel, split: Split) -> float:

@@ -82,7 +82,7 @@ def _tuned_score(task: Task, kit: FitContext, words: tuple[int, ...]) -> float:
     torch.manual_seed(kit.seed)
     model = MeanWordsModel(kit.backbone("student"), task)
     model.use(tuple((token,) for token in words))
-    history = kit.train(model, lr=LR, batch_size=BATCH_SIZE)
+    history = kit.train(model, lr=LR, batch_size=BATCH_SIZE, carries=())
     for name in ("best_step", "curve", "losses"):
         del kit.notes[name]  # they are of the model that is returned in the end
     assert history.best_score is not None

@@ -230,6 +230,7 @@ class FitContext(PrepareContext):
 
         A run that goes on after a kill computes it again, so the result may depend on nothing but
         task, split, student, protocol and seed, and must leave global generators as they were.
+        Its trainings keep no checkpoints.
 
         Args:
             what: its name, with the settings that it depends on.
@@ -237,10 +238,17 @@ class FitContext(PrepareContext):
         """
         parts = (what, self._task, self._split.fingerprint, self.protocol, self.seed)
         key = "\n".join(map(repr, (*parts, self._refs["student"])))
+
+        def alone() -> TaskModel:
+            # A trial that does not compute it must count the same trainings.
+            kept, self._checkpoints = self._checkpoints, None
+            try:
+                return cast("TaskModel", compute())
+            finally:
+                self._checkpoints = kept
+
         # The cache of trained teachers holds one thing of any kind.
-        return cast(
-            "SharedResult", self._models.shared(key, cast("Callable[[], TaskModel]", compute))
-        )
+        return cast("SharedResult", self._models.shared(key, alone))
 
     def updates(self, batch_size: int) -> int:
         """Return the number of updates of a training that is not stopped early."""

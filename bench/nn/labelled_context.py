@@ -11,6 +11,7 @@ from fewbench.data.labelled import LabelledRows
 from fewbench.nn.batch import Shuffled
 from fewbench.nn.fit_context import PrepareContext
 from fewbench.nn.loss_log import LossLog
+from fewbench.nn.micro_batch import MicroBatches
 from fewbench.nn.task_model import TaskModel
 from fewbench.types import Example, Task
 
@@ -35,23 +36,29 @@ class LabelledContext(PrepareContext):
     ) -> float:
         """Train a model's own loss by Adam at a constant rate; return the last tenth's mean loss.
 
-        Rows are encoded batch by batch, for they may be many.
+        Rows are encoded batch by batch, for they may be many. Where memory is short, the notes name
+        the smaller parts of a batch.
 
         Raises:
-            BenchError: the loss is not finite.
+            BenchError: the loss is not finite, or memory is too small.
         """
-        optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
+        weights = [*model.parameters()]
+        optimizer = torch.optim.AdamW(weights, lr=lr, weight_decay=0.01)
         model.train()
-        losses = LossLog()
-        for rows in islice(Shuffled(len(examples), batch_size, self.seed), updates):
-            batch = model.collate(model.encode([examples[row] for row in rows]))
+        losses, parts = LossLog(), MicroBatches()
+        batches = islice(Shuffled(len(examples), batch_size, self.seed), updates)
+        for update, rows in enumerate(batches, 1):
+            encoded = model.encode([examples[row] for row in rows])
             model.forget()
-            loss = model.loss(batch)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            loss = parts.gradient(
+                model, lambda some: model.loss(model.collate(some)), encoded, weights, update=update
+            )
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
             losses.note(loss)
         model.eval()
+        parts.warn()
+        self.notes |= parts.notes()
         tenth = losses.values()[-max(1, updates // 10) :]
         return sum(tenth) / len(tenth)

@@ -25,7 +25,7 @@ from fewbench.nn.checkpoint import (
     restore_generators,
 )
 from fewbench.nn.micro_batch import Loss as Loss
-from fewbench.nn.micro_batch import MicroBatches, warn_of
+from fewbench.nn.micro_batch import MicroBatches
 from fewbench.nn.optimizer import Rates, make_optimizer
 from fewbench.nn.task_model import TaskModel
 from fewbench.registry.protocol import Protocol, better
@@ -136,7 +136,7 @@ def train(
         training.save(checkpoint, carries)
         _joined(model, beside).zero_grad(set_to_none=True)
     model.eval()
-    warn_of(training.history.micro_batches)
+    parts.warn()
     return training.history
 
 
@@ -159,7 +159,7 @@ class _Training:
         self.best = [tensor.detach().clone() for tensor in self.selected]
         self.total = torch.zeros((), device=model.backbone.device)
         self.step = 0
-        self.history = History()
+        self.history = History(micro_batches=parts.changes)
 
     @property
     def finished(self) -> bool:
@@ -171,12 +171,15 @@ class _Training:
     def update(self, loss: Loss, examples: Sequence[Encoded]) -> None:
         """Take one step of the optimizer on the next batch."""
         chosen = [examples[i] for i in next(self.order)]
-        size = self.parts.size
-        self.total += self.parts.gradient(self.model, loss, chosen, self.optimizer.weights)
+        self.total += self.parts.gradient(
+            self.model,
+            lambda rows: loss(self.model.collate(rows)),
+            chosen,
+            self.optimizer.weights,
+            update=self.step + 1,
+        )
         self.optimizer.step()
         self.step += 1
-        if self.parts.size is not None and self.parts.size != size:
-            self.history.micro_batches.append((self.step, self.parts.size))
 
     def score(self, evaluate: Callable[[], float]) -> None:
         """Score on dev, where it is time, and keep the weights if they are the best so far."""
@@ -227,10 +230,8 @@ class _Training:
         self.step = facts["step"]
         history = facts["history"]
         curve = [(step, score) for step, score in history.pop("curve")]
-        halved = [(step, size) for step, size in history.pop("micro_batches", [])]
-        self.history = History(curve=curve, micro_batches=halved, **history)
-        if halved:
-            self.parts.size = halved[-1][1]
+        self.parts.go_on(history.pop("micro_batches", []))
+        self.history = History(curve=curve, micro_batches=self.parts.changes, **history)
         self.optimizer.load_state_dict(part("optimizer", tensors))
         for name, buffer in self.model.named_buffers():
             buffer.copy_(tensors[f"buffer/{name}"])

@@ -114,7 +114,7 @@ def _dev_score(task: Task, split: Split, kit: FitContext, template: str, *, tune
         labels = [example.label for example in split.dev if example.label is not None]
         texts = [example.without_label() for example in split.dev]
         return score(task, labels, model.eval().predict(texts))[task.metric]
-    history = kit.train(model, lr=LR, batch_size=BATCH_SIZE)
+    history = kit.train(model, lr=LR, batch_size=BATCH_SIZE, carries=())
     for name in ("best_step", "curve", "losses"):
         del kit.notes[name]  # they are of the model that is returned in the end
     assert history.best_score is not None

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from fewbench.data.documents import Document
+from fewbench.nn.batch import Encoded
 from fewbench.nn.loss_log import LossLog
+from fewbench.nn.micro_batch import MicroBatches
 from fewbench.nn.prompt import PromptModel
 from fewbench.nn.soft_prompt import SoftPromptModel
 from fewbench.types import Example, Json
@@ -85,30 +87,42 @@ def pretrain(
         lr: of the first update.
 
     Raises:
-        BenchError: the loss is not finite.
+        BenchError: the loss is not finite, or memory is too small.
     """
     optimizer = torch.optim.AdamW([model.soft], lr=lr, weight_decay=0.01)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: (done + 1) ** -0.5)
     model.train()
-    losses = LossLog()
+    losses, parts = LossLog(), MicroBatches()
     hits: list[Tensor] = []
-    for _ in range(updates):
-        batch = model.collate(model.encode(list(islice(drawn, batch_size))))
-        model.forget()
+    right: list[Tensor] = []
+
+    def loss_of(rows: Sequence[Encoded]) -> Tensor:
+        batch = model.collate(rows)
         scores, loss = model.scores_and_loss(batch)
+        right.append(scores.argmax(-1) == batch.labels)
+        return loss
+
+    for update in range(1, updates + 1):
+        encoded = model.encode(list(islice(drawn, batch_size)))
+        model.forget()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = parts.gradient(
+            model, loss_of, encoded, [model.soft], update=update, undo=right.clear
+        )
         nn.utils.clip_grad_norm_([model.soft], 1.0)
         optimizer.step()
         scheduler.step()
         losses.note(loss)
-        hits.append((scores.argmax(-1) == batch.labels).float().mean())
+        hits.append(torch.cat(right).float().mean())
+        right.clear()
     model.eval()
+    parts.warn()
     accuracies = torch.stack(hits).tolist()
     return {
         "updates": updates,
         "losses": _tenths(losses.values()),
         "accuracies": _tenths(accuracies),
+        **parts.notes(),
     }
 
 

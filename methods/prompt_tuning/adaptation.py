@@ -23,6 +23,7 @@ from fewbench.data.documents import Document
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.loss_log import LossLog
+from fewbench.nn.micro_batch import MicroBatches
 from fewbench.types import Json
 
 LENGTH = 512
@@ -112,22 +113,32 @@ def adapt(
         lr: the rate.
 
     Raises:
-        BenchError: the loss is not finite.
+        BenchError: the loss is not finite, or memory is too small.
     """
     backbone.eval()
-    optimizer = torch.optim.AdamW(backbone.model.parameters(), lr=lr, weight_decay=0.0)
-    log = LossLog("a smaller pretrain_lr")
-    for _ in range(updates):
-        loss = language_model_loss(backbone, list(islice(drawn, batch_size)))
+    trained = [*backbone.model.parameters()]
+    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=0.0)
+    log, parts = LossLog("a smaller pretrain_lr"), MicroBatches()
+    for update in range(1, updates + 1):
+        batch = list(islice(drawn, batch_size))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(backbone.model.parameters(), 1.0)
+        loss = parts.gradient(
+            backbone,
+            lambda some: language_model_loss(backbone, some),
+            batch,
+            trained,
+            update=update,
+            counts=[len(halves.rest) for halves in batch],
+        )
+        nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         log.note(loss)
+    parts.warn()
     losses = log.values()
     tenth = max(1, updates // 10)
     first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
-    return {"updates": updates, "first_loss": round(first, 4), "last_loss": round(last, 4)}
+    said = {"updates": updates, "first_loss": round(first, 4), "last_loss": round(last, 4)}
+    return said | parts.notes()
 
 
 def weights(backbone: Backbone) -> dict[str, Tensor]:

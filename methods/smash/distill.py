@@ -76,6 +76,8 @@ def learn(
         "steps": steps,
         "losses": [round(loss, 6) for loss in history.losses],
     }
+    if history.micro_batches:
+        world.notes["micro_batches"] = [list(pair) for pair in history.micro_batches]
 
 
 def imitation(

@@ -7,6 +7,7 @@ import torch
 
 from fewbench.methods.autoprompt import TriggerModel, exchange, find_labels, flips, placed
 from fewbench.nn.fit_context import FitContext, Models
+from fewbench.nn.micro_batch import MicroBatches
 from fewbench.registry.methods import methods
 from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_job, toy_protocol, toy_rows, toy_task
@@ -57,7 +58,8 @@ def test_an_exchange_is_the_best_of_the_steepest_candidates(model):
         rows = words[torch.tensor([int(ids[0]), token])]
         losses[token] = float(loss_by_hand(model, second, rows).detach())
     best = min(losses, key=losses.get)
-    changed = exchange(model, batch, model.collate(model.encode(second)), 1, 5)
+    given = model.encode(first), model.encode(second)
+    changed = exchange(model, *given, 1, 5, MicroBatches(), 1)
     assert model.prompt.ids.tolist() == [int(ids[0]), best]
     assert changed == (best != int(ids[1]))
 

@@ -125,7 +125,7 @@ def test_the_number_of_updates_and_evaluations(tiny_model, monkeypatch, steps, e
     monkeypatch.setattr(
         trainer.MicroBatches,
         "gradient",
-        lambda *given: updates.append(len(given[3])) or update(*given),
+        lambda *given, **named: updates.append(len(given[3])) or update(*given, **named),
     )
     history = run(fresh(tiny_model), protocol_of(steps, every), batch_size=5)
     assert updates == ([5, 5, 2] * 4)[:steps]
