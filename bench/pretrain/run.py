@@ -339,6 +339,7 @@ def _report(
         "corpus_tokens": int(sum(rows.size for rows in text.train)),
         "seconds": round(progress.seconds, 1),
         "curve": progress.curve,
+        **({"micro_batches": progress.micro_batches} if progress.micro_batches else {}),
         "environment": environment(request.device, torch.get_num_threads()).to_json(),
     }
 

@@ -15,18 +15,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from fewbench.errors import BenchError
+from fewbench.nn.micro_batch import MicroBatches
 from fewbench.pretrain.batches import Order, mask, tensors
 from fewbench.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from fewbench.pretrain.context import Context
 from fewbench.pretrain.masking import Choose, Vocabulary
-from fewbench.pretrain.objective import Objective, states_at, vocabulary_scores
+from fewbench.pretrain.objective import Masked, Objective, states_at, vocabulary_scores
 from fewbench.pretrain.packing import Rows
 from fewbench.pretrain.recipe import Recipe
 
 MEASURED_AT_ONCE = 50  # rows
+FIX = "a smaller model, shorter rows (--length), or a device with more memory"
 HELD_OUT_SHARE, HELD_OUT_SEED = 0.15, 1_000_003
 """Held-out text is always masked the same way: by this seed, 15% of the tokens at random, whatever
 is trained.
@@ -50,12 +53,16 @@ class TrainingText(NamedTuple):
 
 @dataclass
 class TrainingProgress:
-    """The state of training. `curve` holds one point per measurement."""
+    """The state of training. `curve` holds one point per measurement.
+
+    `micro_batches` are (first update, rows) of the parts that a lack of memory led to.
+    """
 
     update: int = 0
     seconds: float = 0.0
     curve: list[dict[str, Any]] = field(default_factory=list)
     recent: list[float] = field(default_factory=list)
+    micro_batches: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Watch(NamedTuple):
@@ -86,7 +93,7 @@ def train(
         watch: what is called on the way.
 
     Raises:
-        BenchError: the loss is not finite any more.
+        BenchError: the loss is not finite any more, or memory is too small.
     """
     optimizer = make_optimizer(model, recipe)
     precision = Precision(recipe.precision, model)
@@ -95,14 +102,18 @@ def train(
         state = load_checkpoint(checkpoint, model, optimizer)
         precision.scaler.load_state_dict(state.pop("scaler"))
         progress = TrainingProgress(**state)
+    parts = MicroBatches(recipe.batch // recipe.accumulate, fix=FIX)
+    parts.go_on(progress.micro_batches)
+    progress.micro_batches = parts.changes
     order = Order(text.train, recipe.batch, recipe.seed)
     model.train()
     started = time.monotonic() - progress.seconds
     if not progress.curve:
         progress.curve.append(_measurement(model, text, recipe, progress, watch))
     while progress.update < recipe.updates:
+        batch = _batch(recipe, progress.update, order, text, choose)
         terms = _update(
-            recipe, progress.update, model, optimizer, precision, order, text, choose, objective
+            recipe, progress.update, model, optimizer, precision, batch, objective, parts
         )
         if not math.isfinite(terms["loss"]):
             raise BenchError(
@@ -120,6 +131,7 @@ def train(
         if last or progress.update % recipe.checkpoint_every == 0:
             state = {**vars(progress), "scaler": precision.scaler.state_dict()}
             save_checkpoint(checkpoint, model, optimizer, state)
+    parts.warn()
     return progress
 
 
@@ -166,37 +178,70 @@ def _multiplies_bfloat16() -> bool:
     return any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
+class _Batch(NamedTuple):
+    """The rows of an update: `ids`, and as the model sees them, `seen`, all [n, L].
+
+    `chosen` [n, L] are the places to answer for, and `around` is that of `Masked`.
+    """
+
+    ids: NDArray[np.int64]
+    seen: NDArray[np.int64]
+    chosen: NDArray[np.bool_]
+    around: NDArray[np.float32] | None
+
+    def part(self, rows: Sequence[int], device: torch.device) -> Masked:
+        """Return some of the rows, of which at least one place is masked, as tensors."""
+        some = list(rows)
+        around = None if self.around is None else self.around[some]
+        given = self.ids[some], self.seen[some], self.chosen[some]
+        return next(tensors(*given, 1, device, around))
+
+
+def _batch(recipe: Recipe, number: int, order: Order, text: TrainingText, choose: Choose) -> _Batch:
+    """Draw the rows and masks of an update."""
+    rng = np.random.default_rng([recipe.seed, 1 << 20, number])
+    ids = order.rows(number)
+    seen, chosen = mask(ids, choose, text.vocabulary, text.mask_id, rng)
+    if text.context is None:
+        return _Batch(ids, seen, chosen, None)
+    around = text.context.around(order.places(number)) * np.float32(recipe.context)
+    return _Batch(ids, seen, chosen, around)
+
+
 def _update(
     recipe: Recipe,
     number: int,
     model: Any,
     optimizer: torch.optim.Optimizer,
     precision: Precision,
-    order: Order,
-    text: TrainingText,
-    choose: Choose,
+    batch: _Batch,
     objective: Objective,
+    parts: MicroBatches,
 ) -> dict[str, float]:
     """Do one optimizer update and return the mean of each term over its masked places."""
-    rng = np.random.default_rng([recipe.seed, 1 << 20, number])
-    ids = order.rows(number)
-    seen, chosen = mask(ids, choose, text.vocabulary, text.mask_id, rng)
-    total = max(1, int(chosen.sum()))
+    counts = batch.chosen.sum(1).tolist()
+    total = max(1, sum(counts))
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(recipe, number)
     sums: dict[str, float] = {}
-    around = (
-        text.context.around(order.places(number)) * np.float32(recipe.context)
-        if text.context
-        else None
-    )
-    for part in tensors(ids, seen, chosen, recipe.accumulate, precision.device, around):
-        share = len(part.places) / total
+
+    def loss_of(rows: Sequence[int]) -> Tensor:
+        part = batch.part(rows, precision.device)
         with precision.compute():
             loss, terms = objective(model, part)
-        precision.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
         for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + share * value
+            sums[name] = sums.get(name, 0.0) + len(part.places) / total * value
+        return precision.scaler.scale(loss)
+
+    parts.gradient(
+        model,
+        loss_of,
+        range(len(batch.ids)),
+        [*model.parameters()],
+        update=number + 1,
+        counts=counts,
+        undo=sums.clear,
+    )
     precision.scaler.unscale_(optimizer)
     torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
     precision.scaler.step(optimizer)

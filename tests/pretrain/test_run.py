@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from fewbench.errors import BenchError, ModelError, StoreDamaged
+from fewbench.pretrain import objective
 from fewbench.pretrain.batches import Order, mask
 from fewbench.pretrain.masking import Vocabulary
 from fewbench.pretrain.recipe import Recipe, read_recipe
@@ -130,6 +131,38 @@ def test_words_around_are_learned_and_gone_on_with(corpus, tmp_path, tiny_model,
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert whole["recipe"]["context"] == 0.5
+
+
+def test_a_lack_of_memory_halves_the_parts_to_the_bits_of_smaller_ones(
+    corpus, tmp_path, tiny_model, monkeypatch
+):
+    """Also over a kill, after which there is more memory: it goes on with the smaller parts."""
+    tokenizer, chosen = find_model(str(tiny_model)), {"tokens": 12 * 128, "context": 0.3}
+    wanted = pretrain(request(corpus, tmp_path / "four", tokenizer, **chosen, accumulate=4), quiet)
+    whole = objective.states_at
+
+    def short(model, rows):
+        if len(rows.ids) > 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return whole(model, rows)
+
+    def die(update, terms):
+        if update == 7:
+            raise Killed
+
+    asked = request(corpus, tmp_path / "short", tokenizer, **chosen)
+    with monkeypatch.context() as patch:
+        patch.setattr(objective, "states_at", short)
+        with pytest.raises(Killed):
+            pretrain(asked, quiet, die)
+    with pytest.warns(UserWarning, match="examples at once were 2 from update 1"):
+        halved = pretrain(asked, quiet)
+    assert halved["micro_batches"] == [(1, 2)]
+    assert "micro_batches" not in wanted
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("four", "short"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    for point, other in zip(halved["curve"], wanted["curve"], strict=True):
+        assert point | {"seconds": 0} == other | {"seconds": 0}
 
 
 @pytest.mark.parametrize("context", [0.0, 0.3])
