@@ -14,6 +14,7 @@ teacher's value and to the label.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from torch import Tensor
@@ -34,7 +35,8 @@ from fewbench.nn.heads import head_model
 from fewbench.nn.losses import distillation_kl, logit_mse
 from fewbench.nn.span_distil import span_targets
 from fewbench.nn.span_model import check_span_reader
-from fewbench.types import Count, Positive, Predictor, Share, Split, Task
+from fewbench.nn.task_model import TaskModel
+from fewbench.types import Count, Example, Positive, Predictor, Share, Split, Task
 
 PAPER = "Hinton, Vinyals and Dean, 2015; thesis section 5.2.1"
 NEEDS = ("student", "teacher")
@@ -56,18 +58,27 @@ def fit(
     batch_size: Count = 8,
 ) -> Predictor:
     """Train the student on both losses; the teacher's predictions are computed once."""
-    read, distance = (logits, logit_mse) if kd == "logits" else (targets, distillation_kl)
-    asked = span_targets if task.format == "span" else read
-    teacher_targets = asked(kit.teacher(), split.train)
+    distance = logit_mse if kd == "logits" else distillation_kl
+    taught = taught_by(kit.teacher(), split.train, kd)
     model = head_model(kit.backbone("student"), task)
 
     def loss(batch: Batch) -> Tensor:
         scores = model(batch)
-        soft = soft_loss(model, scores, teacher_targets[batch.rows], temperature, distance)
+        soft = soft_loss(model, scores, taught(batch), temperature, distance)
         return alpha * hard_loss(task, scores, batch.labels) + (1 - alpha) * soft
 
     kit.train(model, lr=lr, batch_size=batch_size, loss=loss, carries=())
     return model
+
+
+def taught_by(
+    teacher: TaskModel, examples: Sequence[Example], kd: str
+) -> Callable[[Batch], Tensor]:
+    """Compute what a teacher says of examples; return a function to those of a batch."""
+    if teacher.task.format == "span":
+        return span_targets(teacher, examples).of
+    found = (logits if kd == "logits" else targets)(teacher, examples)
+    return lambda batch: found[batch.rows]
 
 
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:

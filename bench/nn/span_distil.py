@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewbench.errors import BenchError
-from fewbench.nn.batch import by_length
+from fewbench.nn.batch import Batch, by_length
 from fewbench.nn.span_model import NEVER, SpanModel
 from fewbench.nn.task_model import TOKENS_A_BATCH, TaskModel
 from fewbench.types import Example
@@ -28,9 +28,9 @@ class SpanTargets:
     def __init__(self, scores: Sequence[Tensor]) -> None:
         self._scores = scores
 
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        """Return the scores of the examples with some numbers, one after another, [2S, T]."""
-        chosen = [self._scores[row] for row in rows.tolist()]
+    def of(self, batch: Batch) -> Tensor:
+        """Return the scores of a batch's examples, one after another, [2S, T]."""
+        chosen = [self._scores[row] for row in batch.numbers]
         longest = max(scores.shape[1] for scores in chosen)
         padded = [F.pad(s, (0, longest - s.shape[1]), value=NEVER) for s in chosen]
         return torch.cat(padded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -24,8 +25,10 @@ from fewbench.nn.span_model import (
     check_span_reader,
     window_starts,
 )
+from fewbench.registry.methods import methods
 from fewbench.registry.pretrained import find_model
-from fewbench.testing import toy_rows, toy_task
+from fewbench.store.artifacts import Artifacts
+from fewbench.testing import run_job, toy_job, toy_rows, toy_task
 from fewbench.types import Example
 
 LONG = " ".join(f"the cat was good and a dog {n} was bad ." for n in range(12))
@@ -233,7 +236,7 @@ def test_a_teachers_scores_belong_to_their_examples(spans):
     encoded = [e._replace(row=row) for row, e in enumerate(student.encode(examples))]
     for chosen in ([0, 1, 2], [2, 0], [1]):
         batch = student.collate([encoded[row] for row in chosen])
-        rows = wanted[batch.rows]
+        rows = wanted.of(batch)
         torch.testing.assert_close(rows, teacher(batch).detach(), atol=1e-4, rtol=1e-4)
         scores = student(batch)
         by_row = []
@@ -243,8 +246,25 @@ def test_a_teachers_scores_belong_to_their_examples(spans):
             by_row.append(4 * (p[real] * (p[real].log() - q[real])).sum())
         loss = soft_loss(student, scores, rows, 2.0)
         torch.testing.assert_close(loss, torch.stack(by_row).mean(), atol=1e-4, rtol=1e-4)
-    padded = SpanTargets([torch.zeros(2, 3), torch.zeros(4, 5)])[torch.tensor([0, 1])]
+    two = replace(batch, numbers=(0, 1))
+    padded = SpanTargets([torch.zeros(2, 3), torch.zeros(4, 5)]).of(two)
     assert padded.shape == (6, 5) and (padded[:2, 3:] == NEVER).all()
+
+
+def test_an_update_does_not_read_row_numbers_off_the_device(tiny_model, tmp_path, monkeypatch):
+    """A GPU would be waited for; numbers that have no values show that none is read."""
+    job = toy_job(methods()["vanilla-kd"], tiny_model, toy_task("span"))
+    wanted, answers = run_job(job, Artifacts(tmp_path))
+    whole = SpanModel.collate
+
+    def collate(self, examples):
+        batch = whole(self, examples)
+        return replace(batch, rows=batch.rows.to("meta"))
+
+    monkeypatch.setattr(SpanModel, "collate", collate)
+    record, again = run_job(job, Artifacts(tmp_path))
+    assert (record.error, record.details) == (None, wanted.details)
+    assert np.array_equal(again.array, answers.array)
 
 
 def test_a_model_of_another_kind_is_no_teacher_and_no_reader(spans, tiny_t5):
