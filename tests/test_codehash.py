@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import shutil
+from collections import Counter
 from textwrap import indent
 
 import pytest
 
+from fewbench.io import file_hash, files
 from fewbench.registry import code_hash, kept_hashes
 from fewbench.registry.code_pieces import written
 from fewbench.registry.methods import methods
@@ -390,6 +392,20 @@ def test_a_kept_hash_is_of_no_file_that_has_changed_since_all_were_read(ft, monk
     monkeypatch.setattr(kept_hashes, "_project_code", lambda: earlier)
     monkeypatch.setattr(kept_hashes.HASHES.__class__, "put", None)  # it is not kept as theirs
     assert hashed_anew(ft, monkeypatch)
+
+
+def test_a_file_is_read_once_to_be_hashed_and_once_to_be_followed(ft, monkeypatch):
+    pet, opened = methods()["pet"].file, Counter()
+    kept_hashes._project_code.cache_clear()
+    file_hash._hash.cache_clear()
+    for module in (file_hash, files):
+        monkeypatch.setattr(
+            module, "open_file", lambda file, to=module.open_file: opened.update([file]) or to(file)
+        )
+    code_hash.code_hash(pet)
+    code = {file: times for file, times in opened.items() if file.suffix == ".py"}
+    followed = {file for file, _, _ in code_hash._known[pet][1]}
+    assert code == {file: 1 + (file in followed) for file in kept_hashes._project_code().files}
 
 
 def test_hashes_of_the_users_methods_are_not_kept(ft, hashed, monkeypatch):

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from fewbench.io.files import read_file
+from fewbench.io.file_hash import file_hash
 from fewbench.io.kept import ROOT, Kept, key_of
 
 FileState = tuple[Path, int, int]
@@ -66,7 +66,7 @@ def _project_code() -> _ProjectCode:
     files = {file: _state_of(file) for file in found}
     digest = hashlib.sha256()
     for file in found:
-        digest.update(f"{file}\0".encode() + hashlib.sha256(read_file(file)).digest())
+        digest.update(f"{file}\0".encode() + file_hash(file))
     return _ProjectCode(digest.hexdigest(), files)
 
 
