@@ -31,8 +31,9 @@ from fewbench.nn.classifier import HeadModel
 from fewbench.nn.encoder import run_layer
 from fewbench.nn.exit_rules import Depth, Patience, Rule
 from fewbench.nn.exits import ExitModel, head_exits
+from fewbench.nn.int8 import INPUT_STEPS
 from fewbench.nn.prune import prune_heads, truncate
-from fewbench.nn.quantize import INPUT_STEPS, quantize
+from fewbench.nn.quantize import quantize
 from fewbench.nn.serialize import duplicate
 
 Work = Callable[[Batch], object]

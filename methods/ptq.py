@@ -1,7 +1,7 @@
 """A step: quantise weights and activations to 8 bits, without training.
 
 The Q8-PTQ of thesis, Table 4.1. By default the linear layers of every Transformer layer multiply in
-int8 on a processor, with activations rounded at run time (`fewbench.nn.quantize`): scales are by
+int8 on a processor, with activations rounded at run time (`fewbench.nn.int8`): scales are by
 output of a weight matrix and by token of an activation, activations have 7 bits, embeddings stay in
 floating point, and nothing may follow.
 

@@ -1,7 +1,7 @@
 """Layers in int8 as operators of ONNX, which any processor computes as the simulation did.
 
 torch's own int8 kernels have no form in ONNX. The products are `MatMulInteger`, whose first input
-is unsigned. The scheme is the simulation's: `fewbench.nn.quantize` rounds each token's inputs to 7
+is unsigned. The scheme is the simulation's: `fewbench.nn.int8` rounds each token's inputs to 7
 bits by its own largest value, `fewbench.nn.rounding` to 8 bits of a range that is fixed. Axes: i
 inputs, o outputs, V rows, d width.
 """
@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewbench.nn.quantize import INPUT_STEPS, Int8Linear
-from fewbench.nn.quantize import TINY as TINY_INPUT
+from fewbench.nn.int8 import INPUT_STEPS, Int8Linear
+from fewbench.nn.int8 import TINY as TINY_INPUT
 from fewbench.nn.rounding import (
     LARGEST_STEP,
     TINY,

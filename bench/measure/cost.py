@@ -25,7 +25,7 @@ from fewbench.nn import prune
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.exits import ExitModel
 from fewbench.nn.fit_context import Models
-from fewbench.nn.quantize import Int8Linear
+from fewbench.nn.int8 import Int8Linear
 from fewbench.nn.rounding import FakeQuantizedLinear
 from fewbench.nn.soft_prompt import SoftPromptModel
 from fewbench.nn.task_model import TaskModel

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fewbench.nn.batch import Batch
 from fewbench.nn.families import Embedder, Layer
+from fewbench.nn.int8 import Int8Linear, in_parts
 
 
 def embed(embedder: Embedder, batch: Batch, training: bool) -> Tensor:
@@ -159,7 +160,22 @@ def _attend(
 
 
 def _finish(layer: Layer, states: Tensor, mixed: Tensor, training: bool) -> Tensor:
-    """Apply output projection, norm, feed-forward and norm, with residuals, to any tokens."""
+    """Apply output projection, norm, feed-forward and norm, with residuals, to any tokens.
+
+    In int8 no token's result depends on the others, so a processor takes some of them at a time.
+    """
+
+    def finished(states: Tensor, mixed: Tensor) -> Tensor:
+        return _finish_at_once(layer, states, mixed, training)
+
+    linears = (layer.output, layer.up, layer.down)
+    is_int8 = all(isinstance(linear, Int8Linear) for linear in linears)
+    if is_int8 and states.device.type == "cpu" and not training:
+        return in_parts(finished, states, mixed)
+    return finished(states, mixed)
+
+
+def _finish_at_once(layer: Layer, states: Tensor, mixed: Tensor, training: bool) -> Tensor:
     if layer.head_mask is not None:
         by_head = mixed.view(*mixed.shape[:-1], layer.heads, -1)
         mixed = (by_head * layer.head_mask[:, None]).flatten(-2)

@@ -16,8 +16,9 @@ from fewbench.nn.batch import Encoded, Tokens, collate
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import Models
 from fewbench.nn.general import GeneralBackbone
+from fewbench.nn.int8 import Int8Linear
 from fewbench.nn.kinds import open_backbone, prompt_model, view_of
-from fewbench.nn.quantize import Int8Linear, quantize
+from fewbench.nn.quantize import quantize
 from fewbench.nn.soft_prompt import SoftPromptModel
 from fewbench.registry.methods import methods
 from fewbench.registry.pretrained import find_model

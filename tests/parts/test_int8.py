@@ -9,10 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from fewbench.nn import quantize as quantize_room
+from fewbench.nn import int8 as int8_room
+from fewbench.nn.batch import Encoded, Tokens, collate
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import Models
-from fewbench.nn.quantize import Int8Linear, quantize
+from fewbench.nn.int8 import INPUT_STEPS, TINY, Int8Linear
+from fewbench.nn.prune import mask_heads
+from fewbench.nn.quantize import quantize
 from fewbench.nn.serialize import pack, unpack
 from fewbench.registry.pretrained import find_model
 from fewbench.testing import toy_rows, toy_task
@@ -84,6 +87,52 @@ def test_tokens_that_go_in_parts_have_the_same_outputs(monkeypatch, shape):
     torch.manual_seed(0)
     layer, states = Int8Linear(torch.nn.Linear(24, 10)), torch.randn(shape)
     whole = layer(states)
-    monkeypatch.setattr(quantize_room, "TOKENS_AT_ONCE", 2)
+    monkeypatch.setattr(int8_room, "TOKENS_AT_ONCE", 2)
     assert torch.equal(layer(states), whole)
     assert whole.shape == (*shape[:-1], 10)
+
+
+def plain(layer, states):
+    """Return a layer's outputs by the formula, all tokens at once, each step by itself."""
+    unit = states.abs().amax(-1, keepdim=True).clamp_min(TINY)
+    product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+        states / unit, 1 / INPUT_STEPS, INPUT_STEPS + 1, layer._pack()
+    )
+    return torch.addcmul(layer.bias, product, unit)
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("shape", [(1, 20), (300, 33), (4096, 16), (7, 45, 24), (0, 24)])
+def test_outputs_are_those_of_the_formula_to_the_bit(shape, per_channel):
+    torch.manual_seed(0)
+    layer = Int8Linear(torch.nn.Linear(shape[-1], 13), per_channel)
+    states = torch.randn(shape).mul_(torch.rand(*shape[:-1], 1) * 30)
+    states.view(-1, shape[-1])[::5] = 0
+    before = states.clone()
+    assert torch.equal(layer(states), plain(layer, states))
+    assert torch.equal(states, before)
+    assert torch.equal(layer(states.requires_grad_()), plain(layer, before))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["bert", "distilbert", "albert"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_layers_that_go_in_parts_have_the_same_states(tiny, monkeypatch, family, masked):
+    torch.manual_seed(0)
+    backbone = Models(torch.device("cpu")).fresh(find_model(str(tiny(family)))).eval()
+    if masked:
+        mask_heads(backbone, {0: [0]})
+    quantize(backbone)
+    sequences = [
+        Tokens((*torch.randint(5, 20, (5 + n % 9,)).tolist(),), (0,) * (5 + n % 9))
+        for n in range(90)
+    ]
+    batch = collate([Encoded((each,), None) for each in sequences], torch.device("cpu"))
+    found = [*backbone.hidden_states(batch), backbone.read(batch)]
+    monkeypatch.setattr(int8_room, "TOKENS_AT_ONCE", 10_000)
+    whole = [*backbone.hidden_states(batch), backbone.read(batch)]
+    monkeypatch.setattr(Int8Linear, "forward", plain)
+    for states, at_once, formula in zip(
+        found, whole, [*backbone.hidden_states(batch), backbone.read(batch)], strict=True
+    ):
+        assert torch.equal(states, at_once) and torch.equal(states, formula)
