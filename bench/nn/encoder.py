@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fewbench.nn.batch import Batch
 from fewbench.nn.families import Embedder, Layer
-from fewbench.nn.int8 import Int8Linear, in_parts
+from fewbench.nn.int8 import all_int8, in_parts, outputs_beside
 
 
 def embed(embedder: Embedder, batch: Batch, training: bool) -> Tensor:
@@ -137,9 +137,11 @@ def _project(
 ) -> tuple[Tensor, ...]:
     """Return each map of the states, spread to the grid: [S, h, T, d/h] each.
 
-    One product does them all, but for maps that are no plain linear layers (int8).
+    One product does them all, but for maps whose inputs are rounded in floating point.
     """
-    if all(isinstance(linear, torch.nn.Linear) for linear in maps):
+    if int8 := all_int8(maps):
+        mapped = outputs_beside(int8, states)
+    elif all(isinstance(linear, torch.nn.Linear) for linear in maps):
         weight = torch.cat([linear.weight for linear in maps])
         bias = torch.cat([linear.bias for linear in maps])
         mapped = F.linear(states, weight, bias)
@@ -168,8 +170,7 @@ def _finish(layer: Layer, states: Tensor, mixed: Tensor, training: bool) -> Tens
     def finished(states: Tensor, mixed: Tensor) -> Tensor:
         return _finish_at_once(layer, states, mixed, training)
 
-    linears = (layer.output, layer.up, layer.down)
-    is_int8 = all(isinstance(linear, Int8Linear) for linear in linears)
+    is_int8 = bool(all_int8((layer.output, layer.up, layer.down)))
     if is_int8 and states.device.type == "cpu" and not training:
         return in_parts(finished, states, mixed)
     return finished(states, mixed)

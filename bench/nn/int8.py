@@ -7,8 +7,8 @@ the processor's own int8 kernels. Axes: N tokens, i inputs, o outputs.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -52,46 +52,73 @@ class Int8Linear(nn.Module):
         self.register_buffer("scale", scale)
         bias = torch.zeros(self.out_features) if linear.bias is None else linear.bias
         self.register_buffer("bias", bias.detach().to(full.device, copy=True))
-        self._packed: Any = None
+        self._stamp = object()
+        self._packs: dict[tuple[object, ...], _Pack] = {}
 
     def forward(self, states: Tensor) -> Tensor:
         """Return the outputs [..., o] of inputs [..., i]."""
-        if states.device.type != "cpu":
-            unit = states.abs().amax(-1, keepdim=True).clamp_min(TINY)
-            rounded = (states / unit * INPUT_STEPS).round() / INPUT_STEPS
-            return torch.addcmul(
-                self.bias, F.linear(rounded, self.weight.float() * self.scale[:, None]), unit
-            )
-        tokens = states.detach().reshape(-1, self.in_features)
-        return in_parts(self._outputs, tokens).view(*states.shape[:-1], self.out_features)
-
-    def _outputs(self, tokens: Tensor) -> Tensor:
-        """Return the outputs of some tokens by the processor's int8 kernels."""
-        shares = tokens.abs()
-        unit = shares.amax(-1, keepdim=True).clamp_min_(TINY)
-        product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            torch.div(tokens, unit, out=shares), 1 / INPUT_STEPS, INPUT_STEPS + 1, self._pack()
-        )
-        return torch.addcmul(self.bias, product, unit, out=product)
-
-    def _pack(self) -> Any:
-        """Return the weights in the kernel's order; made once, and never stored."""
-        if self._packed is None:
-            with warnings.catch_warnings():  # no other way to the kernels is offered yet
-                warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
-                zeros = torch.zeros(self.out_features, dtype=torch.long)
-                whole = torch._make_per_channel_quantized_tensor(
-                    self.weight, self.scale.double(), zeros, 0
-                )
-            self._packed = torch.ops.quantized.linear_prepack(whole, None)
-        return self._packed
+        if states.device.type == "cpu":
+            return outputs_beside([self], states)
+        unit = states.abs().amax(-1, keepdim=True).clamp_min(TINY)
+        rounded = (states / unit * INPUT_STEPS).round() / INPUT_STEPS
+        weight = self.weight.float() * self.scale[:, None]
+        return torch.addcmul(self.bias, F.linear(rounded, weight), unit)
 
     def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
         super()._load_from_state_dict(*arguments, **options)
-        self._packed = None
+        self._stamp, self._packs = object(), {}
 
     def __getstate__(self) -> Json:
-        return self.__dict__ | {"_packed": None}  # a copy packs its own
+        return self.__dict__ | {"_stamp": object(), "_packs": {}}  # a copy packs its own
+
+
+class _Pack(NamedTuple):
+    """Weights in the order of the processor's int8 kernels, and the bias."""
+
+    weight: Any
+    bias: Tensor
+
+
+def all_int8(layers: Sequence[object]) -> list[Int8Linear]:
+    """Return the layers if all of them are in int8, none otherwise."""
+    found = [layer for layer in layers if isinstance(layer, Int8Linear)]
+    return found if len(found) == len(layers) else []
+
+
+def outputs_beside(layers: Sequence[Int8Linear], states: Tensor) -> Tensor:
+    """Return the outputs of layers beside each other, [..., sum of o], for the inputs [..., i].
+
+    The inputs are rounded once for all layers, and one product is made, to the same bits.
+    """
+    if states.device.type != "cpu":
+        return torch.cat([layer(states) for layer in layers], -1)
+    pack = _packed(layers)
+
+    def outputs(tokens: Tensor) -> Tensor:
+        shares = tokens.abs()
+        unit = shares.amax(-1, keepdim=True).clamp_min_(TINY)
+        product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+            torch.div(tokens, unit, out=shares), 1 / INPUT_STEPS, INPUT_STEPS + 1, pack.weight
+        )
+        return torch.addcmul(pack.bias, product, unit, out=product)
+
+    tokens = states.detach().reshape(-1, states.shape[-1])
+    return in_parts(outputs, tokens).view(*states.shape[:-1], len(pack.bias))
+
+
+def _packed(layers: Sequence[Int8Linear]) -> _Pack:
+    """Return the weights of layers as the kernel takes them; made once, and never stored."""
+    packs, stamps = layers[0]._packs, tuple(layer._stamp for layer in layers)
+    if stamps not in packs:
+        weight = torch.cat([layer.weight for layer in layers])
+        scale = torch.cat([layer.scale for layer in layers])
+        bias = torch.cat([layer.bias for layer in layers])
+        with warnings.catch_warnings():  # no other way to the kernels is offered yet
+            warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
+            zeros = torch.zeros(len(scale), dtype=torch.long)
+            whole = torch._make_per_channel_quantized_tensor(weight, scale.double(), zeros, 0)
+        packs[stamps] = _Pack(torch.ops.quantized.linear_prepack(whole, None), bias)
+    return packs[stamps]
 
 
 def in_parts(outputs: Callable[..., Tensor], *tokens: Tensor) -> Tensor:

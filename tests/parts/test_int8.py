@@ -9,11 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load
 
+from fewbench.nn import encoder
 from fewbench.nn import int8 as int8_room
 from fewbench.nn.batch import Encoded, Tokens, collate
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.fit_context import Models
-from fewbench.nn.int8 import INPUT_STEPS, TINY, Int8Linear
+from fewbench.nn.int8 import INPUT_STEPS, TINY, Int8Linear, _packed, outputs_beside
 from fewbench.nn.prune import mask_heads
 from fewbench.nn.quantize import quantize
 from fewbench.nn.serialize import pack, unpack
@@ -96,7 +97,7 @@ def plain(layer, states):
     """Return a layer's outputs by the formula, all tokens at once, each step by itself."""
     unit = states.abs().amax(-1, keepdim=True).clamp_min(TINY)
     product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-        states / unit, 1 / INPUT_STEPS, INPUT_STEPS + 1, layer._pack()
+        states / unit, 1 / INPUT_STEPS, INPUT_STEPS + 1, _packed([layer]).weight
     )
     return torch.addcmul(layer.bias, product, unit)
 
@@ -132,7 +133,25 @@ def test_layers_that_go_in_parts_have_the_same_states(tiny, monkeypatch, family,
     monkeypatch.setattr(int8_room, "TOKENS_AT_ONCE", 10_000)
     whole = [*backbone.hidden_states(batch), backbone.read(batch)]
     monkeypatch.setattr(Int8Linear, "forward", plain)
+    monkeypatch.setattr(encoder, "all_int8", lambda layers: [])
     for states, at_once, formula in zip(
         found, whole, [*backbone.hidden_states(batch), backbone.read(batch)], strict=True
     ):
         assert torch.equal(states, at_once) and torch.equal(states, formula)
+
+
+@pytest.mark.parametrize("shape", [(300, 20), (2, 3, 20), (1, 20)])
+def test_layers_that_read_the_same_share_one_product(shape):
+    """The scales of the second layer are one for the matrix; weights that are loaded are read."""
+    torch.manual_seed(0)
+    kinds = ((7, True), (5, False), (12, True))
+    layers = [Int8Linear(torch.nn.Linear(20, out), by_row) for out, by_row in kinds]
+    states = torch.randn(shape)
+    for _ in "12":
+        expected = torch.cat([plain(layer, states) for layer in layers], -1)
+        assert torch.equal(outputs_beside(layers, states), expected)
+        layers[1].load_state_dict(Int8Linear(torch.nn.Linear(20, 5)).state_dict())
+    assert torch.equal(
+        outputs_beside(copy.deepcopy(layers), states), outputs_beside(layers, states)
+    )
+    assert set(layers[0].state_dict()) == {"weight", "scale", "bias"}
