@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from json.encoder import encode_basestring_ascii as _quoted
@@ -87,16 +88,22 @@ def is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and (value.isascii() or not _SURROGATE.search(value))
 
 
-def compact(parts: Iterable[str | Sequence[str]]) -> str:
-    """Write strings, and sequences of strings, as a JSON array without a blank, in ASCII.
+def compact(parts: Iterable[str | Sequence[object]]) -> str:
+    """Write texts, and sequences of mostly texts, as a JSON array without a blank, in ASCII.
 
     A `json.JSONEncoder` gives the same, but it makes itself anew for each line.
     """
-    written = (
-        _quoted(part) if isinstance(part, str) else f"[{','.join(map(_quoted, part))}]"
-        for part in parts
-    )
-    return f"[{','.join(written)}]"
+    return f"[{','.join(map(_compact, parts))}]"
+
+
+def _compact(part: str | Sequence[object]) -> str:
+    if isinstance(part, str):
+        return _quoted(part)
+    items = (_quoted(i) if isinstance(i, str) else _PLAIN.encode(i) for i in part)
+    return f"[{','.join(items)}]"
+
+
+_PLAIN = json.JSONEncoder(separators=(",", ":"))
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> Json:
