@@ -17,6 +17,7 @@ def test_rows_are_written_as_json_writes_them_in_its_shortest_form() -> None:
         "1.5",
         ("é 🙂 \ud83d \x00\u2028\x7f", "</script>"),
     ]
+    parts.append((("an answer", 3), 1.5, None))
     assert compact(parts) == json.dumps(parts, separators=(",", ":"))
     assert compact([]) == "[]"
 
