@@ -14,8 +14,8 @@ import numpy as np
 from measure import Seconds, interleave
 
 from fewbench.data.metrics import METRICS, Metric
-from fewbench.report.statistics.resample import Value, bootstrap, permuted
-from fewbench.report.statistics.sums import SUMMED, Floats
+from fewbench.report.statistics.resample import Items, bootstrap, permuted
+from fewbench.report.statistics.sums import SUMMED
 
 
 def main() -> None:
@@ -38,9 +38,10 @@ def main() -> None:
         gold, first, second = answers(name, given.items, given.seeds)
         features, value = SUMMED[name]
         sides = [np.stack([features(gold, one, 2) for one in side]) for side in (first, second)]
+        items = Items(*sides, value)
 
         print(f"{name}, {given.items} items, {given.seeds} seeds")
-        sums = partial(by_sums, sides, value, given.resamples)
+        sums = partial(by_sums, items, given.resamples)
         loop = partial(by_loop, METRICS[name], gold, first, second, given.looped)
         interleave(
             {
@@ -51,11 +52,11 @@ def main() -> None:
         )
 
 
-def by_sums(sides: list[Floats], value: Value, resamples: int) -> None:
+def by_sums(items: Items, resamples: int) -> None:
     """Draw what a comparison draws."""
     rng = np.random.default_rng(0)
-    bootstrap(*sides, value, resamples, rng)
-    permuted(*sides, value, resamples, rng)
+    bootstrap([items], resamples, rng)
+    permuted([items], resamples, rng)
 
 
 def by_loop(

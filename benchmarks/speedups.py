@@ -31,7 +31,7 @@ from fewbench.nn.classifier import HeadModel
 from fewbench.nn.encoder import run_layer
 from fewbench.nn.exit_rules import Depth, Patience, Rule
 from fewbench.nn.exits import ExitModel, head_exits
-from fewbench.nn.int8 import INPUT_STEPS
+from fewbench.nn.int8 import INPUT_STEPS, _packed
 from fewbench.nn.prune import prune_heads, truncate
 from fewbench.nn.quantize import quantize
 from fewbench.nn.serialize import duplicate
@@ -193,7 +193,12 @@ def bound(full: HeadModel, arguments: argparse.Namespace) -> str:
                     one(inputs[one.in_features]) for one, _ in linears
                 ],
                 "int8": lambda linears=linears: [
-                    product(inputs[one.in_features], 1 / INPUT_STEPS, INPUT_STEPS + 1, one._pack())
+                    product(
+                        inputs[one.in_features],
+                        1 / INPUT_STEPS,
+                        INPUT_STEPS + 1,
+                        _packed([one]).weight,
+                    )
                     for _, one in linears
                 ],
                 "layer": lambda wide=wide: run_layer(wide, inputs[min(widths)], batch, False),
