@@ -1,9 +1,9 @@
 """Attacks: our TextFooler, in blocks of examples side by side, against TextAttack's, one example
 after another.
 
-All attack the same prompted model (zero-shot) with the same neighbours, stop words and sentence
-encoder, and ours and the first of TextAttack's find the same texts with as many queries
-(`tests/attack/test_adapter.py`). TextAttack runs
+All attack the same prompted model, trained on rows that are not attacked, with the same neighbours,
+stop words and sentence encoder, and ours and the first of TextAttack's find the same texts with as
+many queries (`tests/attack/test_adapter.py`). TextAttack runs
 
 - with our parts alone, which are faster than its own: its search and its texts are what is left of
 it;
@@ -31,6 +31,7 @@ from measure import (
     read_examples,
     sentiment_task,
     set_threads,
+    trial_protocol,
 )
 
 from fewbench.measure.attack.adapter import attack_item, load_textattack, local_textfooler
@@ -42,7 +43,11 @@ from fewbench.measure.attack.run import blocks, forget
 from fewbench.measure.attack.tagger import read_tagger
 from fewbench.nn.kinds import open_backbone
 from fewbench.nn.prompt import PromptModel
+from fewbench.nn.trainer import train
 from fewbench.types import Example, Predictions, Predictor
+
+TRAINED = 256
+"""Rows at the end of the file, on which the attacked model is trained."""
 
 
 class Padded:
@@ -63,11 +68,32 @@ class Padded:
         texts = [filled(self.task, example, tokenizer.mask_token) for example in examples]
         longest = self.task.max_length
         batch = tokenizer(
-            texts, padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
+            texts,
+            padding="max_length",
+            max_length=longest,
+            truncation=True,
+            return_tensors="pt",
+            split_special_tokens=False,  # the template's mask is none of a text's words
         )
         logits = self.backbone.model(**batch).logits[batch["input_ids"] == tokenizer.mask_token_id]
         probabilities = logits[:, self.words].softmax(-1).numpy()
         return Predictions(tuple(example.id for example in examples), probabilities=probabilities)
+
+
+def trained(model: PromptModel, rows: Sequence[Example]) -> PromptModel:
+    """Return a model trained on some rows, none of which is attacked."""
+    torch.manual_seed(0)  # dropout
+    updates = 3 * len(rows) // 8
+    train(
+        model,
+        model.encode(rows),
+        evaluate=lambda: 0.0,
+        protocol=trial_protocol(updates, len(rows) // 2),
+        lr=1e-4,
+        batch_size=8,
+        seed=0,
+    )
+    return model.eval()
 
 
 def told(outcome: AttackOutcome) -> tuple[str, tuple[str, ...], int]:
@@ -90,8 +116,9 @@ def main() -> None:
     package = load_textattack()
 
     ref = model_ref(arguments.model)
-    items = read_examples(arguments.data)[: arguments.examples]
-    model = PromptModel(open_backbone(ref), sentiment_task()).eval()
+    rows = read_examples(arguments.data)
+    items = rows[: arguments.examples]
+    model = trained(PromptModel(open_backbone(ref), sentiment_task()), rows[-TRAINED:])
     encoder = MeanPooled(open_backbone(ref), [item.texts[0] for item in items])
     resources = read_resources(arguments.neighbours, arguments.nltk_data, None)
     recipe = RECIPES["textattack-jin2019"]
