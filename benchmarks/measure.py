@@ -8,11 +8,15 @@ alike.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,6 +81,59 @@ def _cpu() -> float:
     """Return the processor's seconds so far, ours and those of child processes that ended."""
     times = os.times()
     return time.process_time() + times.children_user + times.children_system
+
+
+SUBREAPER = 36
+"""Linux: orphans become this process's children, so that their time counts here."""
+
+
+@cache
+def adopt_orphans() -> None:
+    """Count the time of what a command starts and leaves behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+
+
+def process(
+    command: Sequence[str | Path], folder: Path | None = None, **environment: str
+) -> Callable[[], Seconds]:
+    """Return what runs a command, its output thrown away, and says how long it took.
+
+    By the clock that is until the command ends. The processor's time is that of all it started,
+    too: the server that answers the methods' own checks outlives it by a moment.
+
+    Args:
+        command: a program and its arguments.
+        folder: where it runs.
+        environment: variables besides those of this process.
+
+    Raises:
+        SystemExit: the command failed; its time would say nothing.
+    """
+    line = [*map(str, command)]
+
+    def run() -> Seconds:
+        adopt_orphans()
+        wall, cpu = time.perf_counter(), _cpu()
+        done = subprocess.run(
+            line,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=folder,
+            env=os.environ | environment,
+        )
+        wall = time.perf_counter() - wall
+        if done.returncode:
+            raise SystemExit(f"error: {' '.join(line)} ended with {done.returncode}\n{done.stderr}")
+        while True:  # orphans of the command
+            try:
+                os.wait()
+            except ChildProcessError:
+                return Seconds(wall, _cpu() - cpu)
+
+    return run
 
 
 def interleave(sides: Mapping[str, Callable[[], Seconds]], rounds: int) -> dict[str, Seconds]:

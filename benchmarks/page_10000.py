@@ -21,8 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from measure import Seconds, interleave
-from startup import process
+from measure import Seconds, interleave, process
 from table_10000 import TASKS, write
 
 from fewbench.report.page.write import save, to_html

@@ -1,9 +1,10 @@
 """Run the benchmarks, each beside its strongest peer, and write what they print as a page.
 
 `python benchmarks/performance.py` writes `docs/performance.md`: by benchmark the command and its
-figures (medians and ratios of one run; mean lengths where texts are read), and the machine at the
-top. Rounds and sizes are small, so that all takes some minutes. A benchmark that needs a package
-or data that is not here is named as left out, with its reason.
+figures (medians and ratios of one run; mean lengths where texts are read) and its day, and the
+machine at the top. `--only` makes some of them again. Rounds and sizes are small, so that all takes
+some minutes. A benchmark that needs a package or data that is not here is named as left out, with
+its reason.
 """
 
 from __future__ import annotations
@@ -47,19 +48,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", nargs="+", metavar="FILE", help="only these, as startup.py")
+    parser.add_argument(
+        "--only", nargs="+", metavar="FILE", help="only these, as startup.py; the rest stays"
+    )
     parser.add_argument("--out", type=Path, default=PAGE, help="(default: %(default)s)")
     parser.add_argument(
         "--patience", type=float, default=400, help="seconds that each may take (default: 400)"
     )
     arguments = parser.parse_args()
+    before = sections(arguments.out) if arguments.only else {}
     parts = [heading()]
     for title, line in BENCHMARKS.items():
         command = shlex.split(line)
         if arguments.only is None or command[0] in arguments.only:
             print(title, file=sys.stderr)
-            parts.append(f"## {title}\n\n{figures(command, arguments.patience)}\n")
+            parts.append(
+                f"## {title}\n\n{time.strftime('%Y-%m-%d')}: {figures(command, arguments.patience)}\n"
+            )
+        elif title in before:
+            parts.append(f"## {title}\n{before[title]}")
     arguments.out.write_text("\n".join(parts), "utf-8")
+
+
+def sections(page: Path) -> dict[str, str]:
+    """Return the sections of a page by their titles; none if there is no page yet."""
+    text = page.read_text("utf-8") if page.exists() else ""
+    parts = (part.partition("\n") for part in text.split("\n## ")[1:])
+    return {title: body.rstrip("\n") + "\n" for title, _, body in parts}
 
 
 def heading() -> str:
@@ -69,8 +84,7 @@ def heading() -> str:
         "# Performance\n\n"
         "Written by `python benchmarks/performance.py`. Ratios are of one run, to the side that is "
         "named first;\n`cpu` is processor time, which varies less on a busy machine.\n\n"
-        f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
-        f"Python {platform.python_version()}, {packages}; {time.strftime('%Y-%m-%d')}.\n"
+        f"{processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, {packages}.\n"
     )
 
 

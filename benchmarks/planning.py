@@ -8,21 +8,16 @@ its command by a moment and counts. The first plan has an empty cache; the other
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from measure import Seconds, interleave
+from measure import Seconds, interleave, process
 
 from fewbench.store.store import Store
-
-SUBREAPER = 36
-"""Linux: orphans become this process's children, so that their time counts here."""
 
 
 def main() -> None:
@@ -35,8 +30,6 @@ def main() -> None:
         "--rounds", type=int, default=3, help="measured rounds of each (default: %(default)s)"
     )
     arguments = parser.parse_args()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     with tempfile.TemporaryDirectory() as name:
         folder, data = Path(name), arguments.data and arguments.data.resolve()
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
@@ -58,19 +51,8 @@ def main() -> None:
 
 
 def bench(*given: str) -> Callable[[], Seconds]:
-    """Return what runs `bench run`, with all that it starts, and says how long it took."""
-    return lambda: Seconds.of(lambda: _run([sys.executable, "-m", "fewbench", "run", *given]))
-
-
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    while True:  # orphans of the command
-        try:
-            os.wait()
-        except ChildProcessError:
-            break
-    if done.returncode:
-        raise SystemExit(f"error: {' '.join(command)} ended with {done.returncode}\n{done.stderr}")
+    """Return what runs `bench run`, and says how long it took."""
+    return process([sys.executable, "-m", "fewbench", "run", *given])
 
 
 def fill(results: Path, tasks: str, data: Path | None) -> tuple[Path, int]:
@@ -78,7 +60,7 @@ def fill(results: Path, tasks: str, data: Path | None) -> tuple[Path, int]:
     seeds = (13, 21, 42, 87, 100)
     where = ["--data", str(data)] if data else []
     given = ["--methods", "majority", "--tasks", tasks, "--seeds", ",".join(map(str, seeds))]
-    _run([sys.executable, "-m", "fewbench", "run", *given, *where, "--results", str(results)])
+    bench(*given, *where, "--results", str(results))()
     return results, sum(1 for _ in Store(results).records())
 
 

@@ -5,12 +5,10 @@ nothing.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from measure import Seconds, interleave
+from measure import interleave, process
 
 
 def main() -> None:
@@ -29,25 +27,6 @@ def main() -> None:
         },
         arguments.rounds,
     )
-
-
-def process(command: Sequence[str]) -> Callable[[], Seconds]:
-    """Return what runs a command to its end, its output thrown away, and says how long it took.
-
-    Raises:
-        SystemExit: the command failed; its time would say nothing.
-    """
-
-    def run() -> None:
-        done = subprocess.run(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
-        )
-        if done.returncode:
-            raise SystemExit(
-                f"error: {' '.join(command)} ended with {done.returncode}\n{done.stderr}"
-            )
-
-    return lambda: Seconds.of(run)
 
 
 if __name__ == "__main__":

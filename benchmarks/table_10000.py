@@ -18,8 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from measure import Seconds, interleave
-from startup import process
+from measure import Seconds, interleave, process
 
 from fewbench.store import paths
 from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts, Trial

@@ -13,8 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from measure import Seconds, interleave
-from startup import process
+from measure import Seconds, interleave, process
 
 
 def main() -> None:

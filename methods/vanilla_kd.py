@@ -74,7 +74,11 @@ def fit(
 def taught_by(
     teacher: TaskModel, examples: Sequence[Example], kd: str
 ) -> Callable[[Batch], Tensor]:
-    """Compute what a teacher says of examples; return a function to those of a batch."""
+    """Compute what a teacher says of examples; return what looks it up for a batch.
+
+    That gives log-probabilities [n, C], or logits if `kd` is "logits" (regression: values [n]); for
+    spans the scores of `SpanTargets`, [2S, T].
+    """
     if teacher.task.format == "span":
         return span_targets(teacher, examples).of
     found = (logits if kd == "logits" else targets)(teacher, examples)

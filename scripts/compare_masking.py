@@ -8,7 +8,8 @@ thesis Table 7.3(a).
     --strategies token-rates,repeated --results results/pretraining/repetition
 
 The second line is Figure 7.6, the same masks in every epoch beside token-specific rates, where
-SMALL is read several times (`bench plot masking:of=repetition`).
+SMALL is read several times (`bench plot masking:of=repetition`). That of the stored reports is the
+first 159 documents of wikipedia-en, a million tokens.
 
 Same tokenizer, same rows in the same order, same first weights: only the masks differ. Every run's
 curve (held-out loss under random masks, and the probe's mean reciprocal rank, macro average over
