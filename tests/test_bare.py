@@ -10,7 +10,7 @@ from itertools import combinations
 import pytest
 
 from fewbench.data.bare_text import bare
-from fewbench.data.leaks import count_leaks, texts_of
+from fewbench.data.leaks import count_leaks, counted, texts_of
 from fewbench.data.reader import read_rows
 from fewbench.data.split import make_split
 from fewbench.data.task_file import load_file
@@ -93,7 +93,11 @@ def test_rows_of_signs_are_leaks_of_themselves_alone():
         Example(f"test-{n}", (text,))
         for n, text in enumerate(("🙂", "🙁", "!", "?", "c#.", "C++", "C"))
     ]
-    assert count_leaks(seen, texts_of(test)) == {"exact": 2, "normalised": 3, "within_test": 0}
+    assert count_leaks(seen, counted(texts_of(test))) == {
+        "exact": 2,
+        "normalised": 3,
+        "within_test": 0,
+    }
 
 
 @pytest.mark.parametrize("name", ["emoji", "hindi", "maths"])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewbench.data.leaks import count_leaks, fingerprint, texts_of
+from fewbench.data.leaks import count_leaks, counted, fingerprint, texts_of
 from fewbench.data.split import (
     CHAINED_SEEDS,
     check_split,
@@ -161,7 +161,11 @@ def test_leaks_are_counted():
         Example("test-4", ("plot", "bad"), 0),  # other way round: not the same
         Example("test-5", ("bad", "plot"), 0),
     ]
-    assert count_leaks(seen, texts_of(test)) == {"exact": 2, "normalised": 3, "within_test": 1}
+    assert count_leaks(seen, counted(texts_of(test))) == {
+        "exact": 2,
+        "normalised": 3,
+        "within_test": 1,
+    }
     rows = toy_rows(TASK)
     order = shuffled_order(TASK, len(rows.train), 13)
     leaked = replace(rows.train[order[0]], id="test-x")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from fewbench.data.bare_text import bare
@@ -41,17 +42,28 @@ def texts_of(examples: Iterable[Example]) -> Texts:
     return Texts([*map(_hash, texts)], [_hash(tuple(map(bare, said))) for said in texts])
 
 
-def count_leaks(seen: Sequence[Example], test: Texts) -> dict[str, int]:
+class TextCounts(NamedTuple):
+    """The number of rows with each text, by its hash, and of those with each bare form."""
+
+    exact: Mapping[str, int]
+    bare: Mapping[str, int]
+
+
+def counted(texts: Texts) -> TextCounts:
+    """Count the rows with each text."""
+    return TextCounts(Counter(texts.exact), Counter(texts.bare))
+
+
+def count_leaks(seen: Sequence[Example], test: TextCounts) -> dict[str, int]:
     """Count test rows whose texts also occur in train or dev, exactly and in their bare form.
 
     Test rows that repeat an earlier test row are counted too.
     """
     trained = texts_of(seen)
-    seen_texts, seen_bare = set(trained.exact), set(trained.bare)
     return {
-        "exact": sum(texts in seen_texts for texts in test.exact),
-        "normalised": sum(texts in seen_bare for texts in test.bare),
-        "within_test": len(test.exact) - len(set(test.exact)),
+        "exact": sum(test.exact.get(text, 0) for text in set(trained.exact)),
+        "normalised": sum(test.bare.get(text, 0) for text in set(trained.bare)),
+        "within_test": sum(test.exact.values()) - len(test.exact),
     }
 
 

@@ -21,7 +21,15 @@ import numpy as np
 from fewbench.data.blind import hidden, secret_order
 from fewbench.data.hub import place_of
 from fewbench.data.kept_rows import WithoutLabels, derived, ids_of, labels_of
-from fewbench.data.leaks import Texts, count_leaks, fingerprint, texts_of, without_leaks
+from fewbench.data.leaks import (
+    TextCounts,
+    Texts,
+    count_leaks,
+    counted,
+    fingerprint,
+    texts_of,
+    without_leaks,
+)
 from fewbench.data.train_size import ALLOWED, is_full, k_title, per_label
 from fewbench.errors import BenchError
 from fewbench.types import Example, K, Label, Rows, Split, Task
@@ -52,6 +60,7 @@ class DrawnTest(NamedTuple):
     rows: Sequence[Example]
     hidden: WithoutLabels
     texts: Texts
+    counts: TextCounts
     fingerprint: str
     drawn_of: int
     """How many there were before a draw; 0 without one."""
@@ -60,10 +69,10 @@ class DrawnTest(NamedTuple):
 def draw_test(rows: Rows, limit: int | None = None) -> DrawnTest:
     """Draw the test rows of all splits: `limit` of them by `LIMIT_SEED`, or all."""
     drawn = rows.test if limit is None else draw(rows.test, limit)
-    texts = derived(drawn, "texts", lambda: texts_of(drawn))
+    texts = Texts(*derived(drawn, "texts", lambda: texts_of(drawn)))
     hashed = derived(drawn, "fingerprint", lambda: fingerprint(drawn))
     drawn_of = 0 if limit is None else len(rows.test)
-    return DrawnTest(drawn, WithoutLabels(drawn), Texts(*texts), hashed, drawn_of)
+    return DrawnTest(drawn, WithoutLabels(drawn), texts, counted(texts), hashed, drawn_of)
 
 
 def make_split(
@@ -116,7 +125,7 @@ def make_split(
         unlabeled=pool_of(rows, (*train, *dev)) if pool else (),
         fingerprint=fingerprint((*train, *dev)),
         test_fingerprint=fingerprint(test) if drop_leaks else whole.fingerprint,
-        leaks=count_leaks((*train, *dev), whole.texts),
+        leaks=count_leaks((*train, *dev), whole.counts),
         dropped=len(whole.rows) - len(test),
         whole_fingerprint=whole.fingerprint,
         drawn_of=whole.drawn_of,

@@ -22,6 +22,8 @@ def estimate_seconds(jobs: Sequence[Job], store: Store) -> float | None:
 
 def estimates(jobs: Sequence[Job], store: Store) -> dict[str, float]:
     """Return the mean seconds of similar runs for each job that has any, by key."""
+    if not jobs:
+        return {}
     seconds: dict[tuple[str | None, ...], list[float]] = defaultdict(list)
     for record in store.summaries():
         if record.timing.total_seconds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from fewbench.registry.pretrained import count_parameters
 from fewbench.registry.protocol import Protocol
 from fewbench.registry.teachers import lineage, returned
 from fewbench.runner.jobs import Job, Preparation
-from fewbench.store.inputs import RowHashes, make_inputs, trials_hash, trials_of
+from fewbench.store.inputs import RowHashes, make_inputs, protocol_hash, trials_hash, trials_of
 from fewbench.store.record import run_key
 from fewbench.types import Arithmetic, CorpusRef, ModelRef, Run, Settings, Split, Task
 
@@ -36,7 +37,7 @@ class JobData(NamedTuple):
     drawn: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JobMaker:
     """Makes jobs of one request: models, corpus and protocol are the same for all of them.
 
@@ -84,7 +85,7 @@ class JobMaker:
             data.task,
             data.rows,
             data.drawn,
-            self.protocol,
+            self._constants,
             trials_hash(protocol, trials),
             method,
             settings,
@@ -124,6 +125,10 @@ class JobMaker:
             keep=keep and bool(run.student or method.steps),
             teaches=backbone is not None,
         )
+
+    @cached_property
+    def _constants(self) -> str:
+        return protocol_hash(self.protocol)
 
     def _models_of(
         self, method: MethodInfo, backbone: ModelRef | None

@@ -167,7 +167,7 @@ def make_inputs(
     task: Task,
     rows: RowHashes,
     drawn: str,
-    protocol: Protocol,
+    constants: str,
     trials: str,
     method: MethodInfo,
     fixed: Settings,
@@ -182,7 +182,7 @@ def make_inputs(
         rows: of the task's source.
         drawn: the `exact_hash` of the split's train and dev; the run itself determines its test
             rows.
-        protocol: for its constants.
+        constants: the hash of the protocol's (`protocol_hash`).
         trials: the hash of the run's trials (`trials_hash`).
         method: for its defaults and needs.
         fixed: the settings that the user fixed.
@@ -195,7 +195,7 @@ def make_inputs(
         test_set=rows.test,
         split=drawn,
         unlabeled=rows.unlabeled if "unlabeled" in method.needs else "",
-        protocol=protocol_hash(protocol),
+        protocol=constants,
         trials=trials,
         settings=settings_hash(method, fixed, task.prompts, labelled),
         teacher=teacher,

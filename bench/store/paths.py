@@ -46,7 +46,12 @@ def folder(runs: Path, run: Run) -> Path:
     """Return the folder of a run's record, below the folder `runs`."""
     student = "none" if run.student is None else slug(run.student.name)
     template = f"+{run.template}" if run.template else ""
-    return runs / slug(f"{run.task}@{run.source}{template}") / slug(run.method) / student
+    return _folder(runs, f"{run.task}@{run.source}{template}", run.method, student)
+
+
+@lru_cache
+def _folder(runs: Path, task: str, method: str, student: str) -> Path:
+    return runs / slug(task) / slug(method) / student
 
 
 def names(run: Run) -> list[str]:
