@@ -162,10 +162,15 @@ def describe(findings: Sequence[Finding], models: Sequence[Models], store: Store
         parts.append(f"| {finding.claim} | {' | '.join(verdicts)} |")
     for place, finding in enumerate(findings):
         texts = [column[place].text for column in columns if column[place].text]
-        reading = [finding.reading.strip()] if finding.reading else []
+        reading = [_filled(finding)] if finding.reading else []
         head = f"{finding.place}. Measured: {finding.measure}."
         parts += [f"\n## {finding.claim}\n\n" + "\n\n".join([head, *texts, *reading])]
     return "\n".join([*parts, ""])
+
+
+def _filled(finding: Finding) -> str:
+    """Return what is to be read beside a finding, with its protocol's constants for preparations."""
+    return finding.reading.strip().format(**get_protocol(finding.protocol).prepare)
 
 
 class Told(NamedTuple):

@@ -12,6 +12,7 @@ import pytest
 from conftest import PROJECT
 from scipy import stats
 
+from fewbench.registry.protocols import get_protocol
 from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts
 from fewbench.store.record import Record, run_key
 from fewbench.store.store import Store
@@ -183,3 +184,9 @@ def test_the_document_holds_what_the_script_writes():
         command, capture_output=True, text=True, encoding="utf-8", timeout=300, check=True
     )
     assert done.stdout == (PROJECT / "docs" / "findings.md").read_text("utf-8")
+
+
+def test_what_else_a_paper_did_names_the_protocols_own_constants(store):
+    steps = get_protocol("quick").prepare["pretrain_steps"]
+    reading = "Prepared by {pretrain_steps} updates."
+    assert f"Prepared by {steps} updates." in told(store, reading=reading)
