@@ -6,6 +6,7 @@ off, 130 interrupted.
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
@@ -276,6 +277,8 @@ app.add_typer(data_app, name="data", short_help="List, fetch, verify and import 
 def main() -> None:
     """Run the command line; show a traceback only if FEWBENCH_DEBUG is set."""
     write_anywhere()
+    # A command makes many objects that last as long as it does; looking through them costs 10 %.
+    gc.set_threshold(50_000, 20, 20)
     warnings.formatwarning = _one_line
     sys.exit(_guarded())
 

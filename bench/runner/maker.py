@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +16,12 @@ from fewbench.registry.methods import MethodInfo
 from fewbench.registry.needs import ROWS, needing, rows_of
 from fewbench.registry.pretrained import count_parameters
 from fewbench.registry.protocol import Protocol
+from fewbench.registry.settings import Chosen
 from fewbench.registry.teachers import lineage, returned
 from fewbench.runner.jobs import Job, Preparation
 from fewbench.store.inputs import RowHashes, make_inputs, protocol_hash, trials_hash, trials_of
 from fewbench.store.record import run_key
-from fewbench.types import Arithmetic, CorpusRef, ModelRef, Run, Settings, Split, Task
+from fewbench.types import Arithmetic, CorpusRef, Inputs, K, ModelRef, Run, Settings, Split, Task
 
 
 class JobData(NamedTuple):
@@ -35,6 +36,23 @@ class JobData(NamedTuple):
     scorer: Scorer
     rows: RowHashes
     drawn: str
+
+
+class CommonParts(NamedTuple):
+    """The parts that the jobs of a method on a task at one K have in common, for all seeds.
+
+    `inputs` lacks the split and the teacher, which are of one seed; `task` is as the method reads
+    it, and `teachers` are those that are trained first, one after another.
+    """
+
+    method: MethodInfo
+    teachers: Sequence[Chosen]
+    models: Mapping[str, ModelRef | None]
+    labelled: LabelledRows | None
+    protocol: Protocol
+    trials: tuple[Settings, ...]
+    task: Task
+    inputs: Inputs
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,10 @@ class JobMaker:
     drop_leaks: bool = False
     arithmetic: Arithmetic = USUAL
     labelled: Mapping[str, LabelledRows] = field(default_factory=dict)
+    # By the identities of what it was made from, which is kept beside it so that they stay taken.
+    _common: dict[tuple[int, ...], tuple[CommonParts, object]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def job(
         self,
@@ -75,31 +97,17 @@ class JobMaker:
         Raises:
             BenchError: a method that cannot train the teacher.
         """
-        method = needing(method, settings)
-        teacher = self._trained_teacher(data, method, settings)
-        models = self._models_of(method, backbone)
-        sized = self._sized(models["student"] or models["teacher"])
-        labelled = self._labelled(data, method, settings)
-        protocol, trials = trials_of(sized, data.task, data.split.k, method, settings)
-        inputs = make_inputs(
-            data.task,
-            data.rows,
-            data.drawn,
-            self._constants,
-            trials_hash(protocol, trials),
-            method,
-            settings,
-            teacher=teacher.key if teacher else "",
-            labelled=labelled.revision if labelled else "",
-        )
+        common = self._common_parts(data, method, settings, backbone)
+        method = common.method
+        teacher = self._trained_teacher(data, method, common.teachers)
         run = Run(
             task=data.task.name,
             task_version=data.task.version,
             source=data.task.source.name,
             method=method.name,
             settings=settings,
-            student=models["student"],
-            teacher=models["teacher"],
+            student=common.models["student"],
+            teacher=common.models["teacher"],
             k=data.split.k,
             seed=data.split.seed,
             protocol=self.protocol.name,
@@ -109,21 +117,65 @@ class JobMaker:
             template=data.task.prompt,
             corpus=self.corpus if "corpus" in method.needs else None,
             drop_leaks=self.drop_leaks,
-            inputs=inputs,
+            inputs=replace(common.inputs, split=data.drawn, teacher=teacher.key if teacher else ""),
             arithmetic=self.arithmetic,
         )
         return Job(
             run=replace(run, key=run_key(run)),
-            task=_read_by(method, self.protocol.fitted(data.task)),
+            task=common.task,
             split=_needed(data.split, method),
             method=method,
-            protocol=protocol,
-            trials=trials,
+            protocol=common.protocol,
+            trials=common.trials,
             scorer=data.scorer,
             teacher=teacher,
-            preparation=self._preparation(run, data.task, method, labelled),
+            preparation=self._preparation(run, data.task, method, common.labelled),
             keep=keep and bool(run.student or method.steps),
             teaches=backbone is not None,
+        )
+
+    def _common_parts(
+        self, data: JobData, method: MethodInfo, settings: Settings, backbone: ModelRef | None
+    ) -> CommonParts:
+        """Return the parts of a job that all seeds have in common, made once."""
+        asked = (data.task, data.rows, data.split.k, method, settings, backbone)
+        key = tuple(map(id, asked))
+        if key not in self._common:
+            self._common[key] = self._make_common(*asked), asked
+        return self._common[key][0]
+
+    def _make_common(
+        self,
+        task: Task,
+        rows: RowHashes,
+        k: K,
+        method: MethodInfo,
+        settings: Settings,
+        backbone: ModelRef | None,
+    ) -> CommonParts:
+        method = needing(method, settings)
+        models = self._models_of(method, backbone)
+        sized = self._sized(models["student"] or models["teacher"])
+        labelled = self._labelled(task, method, settings)
+        protocol, trials = trials_of(sized, task, k, method, settings)
+        inputs = make_inputs(
+            task,
+            rows,
+            self._constants,
+            trials_hash(protocol, trials),
+            method,
+            settings,
+            labelled=labelled.revision if labelled else "",
+        )
+        return CommonParts(
+            method,
+            lineage(method, settings, self.methods),
+            models,
+            labelled,
+            protocol,
+            trials,
+            _read_by(method, self.protocol.fitted(task)),
+            inputs,
         )
 
     @cached_property
@@ -147,8 +199,9 @@ class JobMaker:
             return self.protocol
         return self.protocol.of_size(count_parameters(Path(model.path)))
 
-    def _trained_teacher(self, data: JobData, method: MethodInfo, settings: Settings) -> Job | None:
-        teachers = lineage(method, settings, self.methods)
+    def _trained_teacher(
+        self, data: JobData, method: MethodInfo, teachers: Sequence[Chosen]
+    ) -> Job | None:
         if not teachers:
             return None
         taught = teachers[0]
@@ -163,9 +216,7 @@ class JobMaker:
         backbone = self.models["teacher"] if own else None
         return self.job(data, taught.method, taught.settings, keep=True, backbone=backbone)
 
-    def _labelled(
-        self, data: JobData, method: MethodInfo, settings: Settings
-    ) -> LabelledRows | None:
+    def _labelled(self, task: Task, method: MethodInfo, settings: Settings) -> LabelledRows | None:
         """Return the rows of another task that the method's preparation reads, if any.
 
         Raises:
@@ -175,9 +226,9 @@ class JobMaker:
         if not name:
             return None
         labelled = self.labelled[name]
-        if labelled.task.name == data.task.name:
+        if labelled.task.name == task.name:
             raise BenchError(
-                f"{method.name} would read all labelled rows of {data.task.name}, the task itself",
+                f"{method.name} would read all labelled rows of {task.name}, the task itself",
                 allowed="rows of another task",
                 given=name,
                 fix=f"--methods {method.name}:{ROWS}=TASK",

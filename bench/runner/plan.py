@@ -151,6 +151,7 @@ def _jobs_of_task(
     hashes = row_hashes(rows)
     tests = draw_test(rows, request.limit)
     whole = Scorer(task, tests.rows)
+    prompts = _prompted(request, task)
     pool = any("unlabeled" in _needs(choice, maker.methods) for choice in choices)
     for k, seed in product(*_ks_and_seeds(request, maker.protocol, task)):
         split = make_split(
@@ -170,7 +171,7 @@ def _jobs_of_task(
             tested = {example.id for example in split.test}
             scorer = Scorer(task, [example for example in rows.test if example.id in tested])
         drawn = exact_hash([*split.train, *split.dev])
-        for prompted, choice in product(_prompted(request, task), choices):
+        for prompted, choice in product(prompts, choices):
             # A method that reads no prompt has one run, whatever the template.
             reads_prompt = bool({"words", "template"} & set(choice.method.needs))
             data = JobData(prompted if reads_prompt else task, split, scorer, hashes, drawn)

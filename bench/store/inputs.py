@@ -166,39 +166,35 @@ def _all_hash(rows: Sequence[Example]) -> str:
 def make_inputs(
     task: Task,
     rows: RowHashes,
-    drawn: str,
     constants: str,
     trials: str,
     method: MethodInfo,
     fixed: Settings,
     *,
-    teacher: str = "",
     labelled: str = "",
 ) -> Inputs:
-    """Return the hashes of what a run is made from.
+    """Return the hashes of what runs are made from, without those of one seed.
+
+    These are `split`, the `exact_hash` of train and dev (the run itself determines its test rows),
+    and `teacher`, the key of the run that trains it.
 
     Args:
         task: with the prompt in use.
         rows: of the task's source.
-        drawn: the `exact_hash` of the split's train and dev; the run itself determines its test
-            rows.
         constants: the hash of the protocol's (`protocol_hash`).
         trials: the hash of the run's trials (`trials_hash`).
         method: for its defaults and needs.
         fixed: the settings that the user fixed.
-        teacher: the key of the run that trains the teacher, if any.
         labelled: the revision of another task's rows that a preparation reads, if any.
     """
     return Inputs(
         task=task_hash(task),
         train_set=rows.train,
         test_set=rows.test,
-        split=drawn,
         unlabeled=rows.unlabeled if "unlabeled" in method.needs else "",
         protocol=constants,
         trials=trials,
         settings=settings_hash(method, fixed, task.prompts, labelled),
-        teacher=teacher,
     )
 
 
