@@ -277,7 +277,7 @@ app.add_typer(data_app, name="data", short_help="List, fetch, verify and import 
 def main() -> None:
     """Run the command line; show a traceback only if FEWBENCH_DEBUG is set."""
     write_anywhere()
-    # A command makes many objects that last as long as it does; looking through them costs 10 %.
+    # A command's objects mostly last as long as it does: looking for garbage often is time lost.
     gc.set_threshold(50_000, 20, 20)
     warnings.formatwarning = _one_line
     sys.exit(_guarded())

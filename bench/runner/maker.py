@@ -71,7 +71,7 @@ class JobMaker:
     drop_leaks: bool = False
     arithmetic: Arithmetic = USUAL
     labelled: Mapping[str, LabelledRows] = field(default_factory=dict)
-    # By the identities of what it was made from, which is kept beside it so that they stay taken.
+    # By the ids of what the parts were made from; that is kept too, or an id could be used again.
     _common: dict[tuple[int, ...], tuple[CommonParts, object]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -168,14 +168,14 @@ class JobMaker:
             labelled=labelled.revision if labelled else "",
         )
         return CommonParts(
-            method,
-            lineage(method, settings, self.methods),
-            models,
-            labelled,
-            protocol,
-            trials,
-            _read_by(method, self.protocol.fitted(task)),
-            inputs,
+            method=method,
+            teachers=lineage(method, settings, self.methods),
+            models=models,
+            labelled=labelled,
+            protocol=protocol,
+            trials=trials,
+            task=_read_by(method, self.protocol.fitted(task)),
+            inputs=inputs,
         )
 
     @cached_property

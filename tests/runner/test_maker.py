@@ -8,38 +8,58 @@ from itertools import product
 from fewbench.data.metrics import Scorer
 from fewbench.data.split import make_split
 from fewbench.registry.methods import methods
+from fewbench.runner import maker
 from fewbench.runner.maker import JobData, JobMaker
-from fewbench.store.inputs import exact_hash, row_hashes
+from fewbench.store.inputs import exact_hash, row_hashes, trials_of
 from fewbench.testing import toy_protocol, toy_rows, toy_task
+from fewbench.types import ModelRef
+
+STUDENT, BACKBONE = ModelRef("student", "", "revision 1"), ModelRef("backbone", "", "revision 2")
 
 
-def maker():
-    return JobMaker(toy_protocol(), methods(), {"student": None, "teacher": None}, None)
+def make():
+    protocol = replace(toy_protocol(), steps_by_k={1: 4, 2: 8})
+    return JobMaker(protocol, methods(), {"student": STUDENT, "teacher": None}, None)
 
 
-def data(task, rows, seed):
-    split = make_split(task, rows, 2, seed)
+def data(task, rows, hashes, k, seed):
+    split = make_split(task, rows, k, seed)
     drawn = exact_hash([*split.train, *split.dev])
-    return JobData(task, split, Scorer(task, rows.test), row_hashes(rows), drawn)
+    return JobData(task, split, Scorer(task, rows.test), hashes, drawn)
 
 
-def test_one_maker_makes_the_keys_that_a_new_one_for_each_job_makes():
+def parts(job):
+    return job.run, job.task, job.split, job.method, job.protocol, job.trials, job.preparation
+
+
+def test_one_maker_makes_the_jobs_that_a_new_one_for_each_makes(monkeypatch):
     task = toy_task("single")
     rows = toy_rows(task)
-    # One name, three definitions and two sets of rows.
+    fewer = rows._replace(test=rows.test[1:])
+    # One name stands for three definitions and two sets of rows.
     tasks = [task, replace(task, max_length=task.max_length + 1), replace(task, metric="f1")]
-    longer = rows._replace(test=rows.test[1:])
-    asked = list(
-        product(tasks, [rows, longer], [13, 21], ["majority", "zero-shot"], [{}, {"x": 1}])
-    )
-    kept = maker()
+    sets = [(each, row_hashes(each)) for each in (rows, fewer)]
+    models = [None, BACKBONE]
+    of_one_seed = [
+        tasks,
+        sets,
+        [1, 2],
+        [methods()["ft"], methods()["prompt-ft"]],
+        [{}, {"lr": 1.0}],
+    ]
+    asked = list(product([13, 21], models, *of_one_seed))
 
-    def keys(make):
+    def jobs(maker_of_job):
         return [
-            make().job(data(task, rows, seed), methods()[name], settings).key
-            for task, rows, seed, name, settings in asked
+            maker_of_job().job(data(task, *rows, k, seed), method, settings, backbone=backbone)
+            for seed, backbone, task, rows, k, method, settings in asked
         ]
 
-    found = keys(lambda: kept)
-    assert found == keys(maker)
-    assert len(set(found)) == len(asked)
+    made = []
+    kept = make()
+    with monkeypatch.context() as watched:
+        watched.setattr(maker, "trials_of", lambda *each: made.append(each) or trials_of(*each))
+        found = jobs(lambda: kept)
+    assert len(made) == len(asked) / 2  # once for both seeds
+    assert list(map(parts, found)) == list(map(parts, jobs(make)))
+    assert len({job.key for job in found}) == len(asked)
