@@ -7,7 +7,7 @@ import io
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fewbench.errors import visible
@@ -120,11 +120,11 @@ def test_chinese_counts_as_two_columns():
         max_size=2,
     )
 )
+@example(["", "'@"])
 def test_csv_reads_back(values):
     text = to_csv([{"a": values[0], "b": values[1]}]) + "\n"
     (row,) = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     for read, value in zip(row.values(), values, strict=True):
-        assert read.removeprefix("'") == visible(value, lines=True).removeprefix("'")
         assert read in (visible(value, lines=True), "'" + visible(value, lines=True))
 
 
