@@ -191,22 +191,22 @@ def test_another_ending_is_refused_before_anything_is_read(bench, tmp_path):
 
 
 def test_the_committed_records_give_a_figure(bench, tmp_path):
-    out = tmp_path / "seeds.svg"
-    done = bench(
-        "plot",
-        "seeds",
-        "--tasks",
-        "sst-2,mr",
-        "--k",
-        16,
-        "--out",
-        out,
-        "--results",
-        PROJECT / "results",
-    )
+    """Runs by two versions of a protocol's constants stand apart, and are told apart."""
+    out, results = tmp_path / "seeds.svg", PROJECT / "results"
+    given = ("--tasks", "sst-2,mr", "--k", 16, "--out", out, "--results", results)
+    done = bench("plot", "seeds", *given)
     assert done.returncode == 0, done.stderr
     shown = out.read_text("utf-8")
-    assert ">sst-2 · quick #" in shown  # its constants have changed, so there are two
+    versions: dict[str, set[str]] = {}
+    for record in Store(results).records():
+        run = record.run
+        if run.task in ("sst-2", "mr") and run.k == 16 and run.inputs and run.inputs.protocol:
+            asked = f">{run.task} · {run.protocol}"
+            versions.setdefault(asked, set()).add(run.inputs.protocol[:6])
+    assert {">sst-2 · quick", ">mr · quick"} <= versions.keys()
+    for asked, marks in versions.items():
+        wanted = [f"{asked} #{mark}<" for mark in marks] if len(marks) > 1 else [f"{asked}<"]
+        assert all(title in shown for title in wanted), wanted
 
 
 def test_a_figure_dropped_in_is_listed(monkeypatch):
