@@ -2,12 +2,13 @@
 synthetic records.
 
 The records are the size of real ones: nine trials, ten dev checkpoints, label words, an
-environment.
+environment, and the hashes of what a run was made from, of which each split has its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import random
 import shutil
@@ -20,10 +21,13 @@ from pathlib import Path
 import pandas as pd
 from measure import Seconds, interleave, process
 
+from fewbench.registry.protocols import protocols
+from fewbench.registry.tasks import choose_tasks
 from fewbench.store import paths
+from fewbench.store.inputs import protocol_hash, task_hash
 from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts, Trial
 from fewbench.store.record import Record, run_key, to_json
-from fewbench.types import ModelRef, Run
+from fewbench.types import Inputs, ModelRef, Run
 
 TASKS = (
     "sst-2",
@@ -41,6 +45,7 @@ TASKS = (
     "qqp",
     "sts-b",
 )
+PROTOCOL = "lm-bff-v1"
 SEEDS = (13, 21, 42, 87, 100)
 SIZES = (16, 8, 4)
 PANDAS = """
@@ -123,25 +128,42 @@ def write(root: Path, count: int) -> None:
 
 def runs() -> Iterator[Run]:
     """Yield runs for ever: fourteen tasks in three sizes with five seeds, then the same with
-    another setting.
+    another setting. Their tasks and protocol are those of today.
     """
+    declared = {task.name: task for task in choose_tasks(TASKS)}
+    definitions = {name: task_hash(task) for name, task in declared.items()}
+    constants = protocol_hash(protocols()[PROTOCOL])
     for variant in itertools.count():
         for k, task, seed in itertools.product(SIZES, TASKS, SEEDS):
             run = Run(
                 task=task,
                 task_version=1,
-                source="lm-bff",
+                source=declared[task].source.name,
                 method=f"method-{variant % 12}",
                 settings={"temperature": float(variant)},
                 student=STUDENT,
                 teacher=None,
                 k=k,
                 seed=seed,
-                protocol="lm-bff-v1",
-                fingerprint=f"{task}-{k}-{seed}",
-                test_fingerprint=task,
+                protocol=PROTOCOL,
+                fingerprint=digits(task, k, seed),
+                test_fingerprint=digits(task),
+                inputs=Inputs(
+                    task=definitions[task],
+                    train_set=digits(task, "train"),
+                    test_set=digits(task, "test"),
+                    split=digits(task, k, seed, "split"),
+                    protocol=constants,
+                    trials=digits(variant % 12, k),
+                    settings=digits(variant),
+                ),
             )
             yield replace(run, key=run_key(run))
+
+
+def digits(*parts: object) -> str:
+    """Return sixteen hexadecimal digits, the same for the same parts."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def record(run: Run) -> Record:

@@ -16,8 +16,9 @@ from fewbench.data.split import make_split
 from fewbench.errors import BenchError
 from fewbench.nn.fit_context import Models
 from fewbench.report.render import latex, markdown, to_csv
-from fewbench.report.tables.blocks import build, to_rows
+from fewbench.report.tables.blocks import build
 from fewbench.report.tables.entry import entries
+from fewbench.report.tables.flat import to_rows
 from fewbench.report.tables.pivot import grids
 from fewbench.runner.plan import Request, make_plan
 from fewbench.runner.run import carry_out

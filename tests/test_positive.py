@@ -18,8 +18,9 @@ from fewbench.registry.methods import task_files
 from fewbench.report.figures import panels, titles
 from fewbench.report.render import markdown
 from fewbench.report.statistics.sums import SUMMED
-from fewbench.report.tables.blocks import build, to_rows
+from fewbench.report.tables.blocks import build
 from fewbench.report.tables.entry import entries
+from fewbench.report.tables.flat import to_rows
 from fewbench.report.tables.pivot import grids
 from fewbench.runner.plan import Request, make_plan
 from fewbench.runner.run import carry_out

@@ -14,8 +14,9 @@ from fewbench.data.task_prompts import with_prompt
 from fewbench.errors import BenchError
 from fewbench.registry.methods import methods
 from fewbench.report.render import markdown
-from fewbench.report.tables.blocks import build, to_rows
+from fewbench.report.tables.blocks import build
 from fewbench.report.tables.entry import entries
+from fewbench.report.tables.flat import to_rows
 from fewbench.report.tables.pivot import grids
 from fewbench.runner.plan import Request, make_plan
 from fewbench.store.paths import belongs, folder

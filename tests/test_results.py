@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from conftest import PROJECT
 
 from fewbench.io.checked_json import unseal
-from fewbench.store import measurement, paths
+from fewbench.registry.protocols import ddofs
+from fewbench.report.query import code_of
+from fewbench.report.tables.blocks import arrange, build
+from fewbench.report.today import Today
+from fewbench.store import index, measurement, paths
 from fewbench.store.record import MIGRATIONS, SCHEMA, from_json, to_json
 from fewbench.store.store import Store
 
@@ -41,3 +47,17 @@ def test_measurements_are_written_again_to_the_same_bytes():
         for file in measurement.measurement_files(record):
             data = file.read_bytes()
             assert measurement.to_bytes(measurement.from_bytes(data, file)) == data, file
+
+
+def test_a_table_from_the_index_is_that_of_the_records(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "LEAST", 1)
+    monkeypatch.setattr(index, "YOUNG_NS", 0)
+    shutil.copytree(RESULTS / "runs", tmp_path / "runs")
+    store, today = Store(tmp_path), Today()
+    records = list(store.records())
+    about = code_of(records), ddofs(), today.changed
+    wanted = build(records, *about)
+    store.seed_runs()
+    groups = store.seed_runs()
+    assert len(groups) < len(records) / 2
+    assert arrange(groups, *about) == wanted

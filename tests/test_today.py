@@ -112,6 +112,16 @@ def test_other_constants_and_defaults(moods, record, field, said):
     assert Today([moods]).changed(replace(record, run=run)) == (said,)
 
 
+def test_trials_are_compared_with_those_of_the_same_k(moods, record, monkeypatch):
+    monkeypatch.setattr(Today, "_trials", lambda self, run, task: f"{run.k:016x}")
+    inputs = replace(record.run.inputs, trials=f"{2:016x}")
+    today = Today([moods])
+    found = [
+        today.changed(record.with_run(replace(record.run, k=k, inputs=inputs))) for k in (2, 4, 2)
+    ]
+    assert found == [(), (TRIALS,), ()]
+
+
 def test_of_what_is_not_here_or_not_recorded_nothing_is_claimed(moods, record):
     assert Today().changed(record) == () and Today().unknown_tasks([record]) == ["mood"]
     before = replace(record, run=replace(record.run, inputs=Inputs()))

@@ -178,7 +178,8 @@ def csv(
     from fewbench.registry.protocols import ddofs
     from fewbench.report.query import code_of, own_files
     from fewbench.report.share.bundle import bundle
-    from fewbench.report.tables.blocks import build, to_rows
+    from fewbench.report.tables.blocks import build
+    from fewbench.report.tables.flat import to_rows
     from fewbench.report.today import Today
 
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)

@@ -318,6 +318,7 @@ def _show_results(
 ) -> None:
     from fewbench.cli import first_look
     from fewbench.cli.table_print import print_tables
+    from fewbench.store.seed_runs import SeedRuns
 
     new = {job.key for job in todo}
     found = (store.get(job.run) if job.key in new else plan.records[job.key] for job in plan.jobs)
@@ -325,4 +326,5 @@ def _show_results(
     if is_first_look and not json:
         first_look.show(records, store.root)
     else:
-        print_tables(records, "json" if json else "terminal")
+        groups = [SeedRuns.alone(record) for record in records]
+        print_tables(groups, "json" if json else "terminal")

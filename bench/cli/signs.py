@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,10 +72,6 @@ class TableLook(NamedTuple):
                 f"--with makes tables of its own, which have no {option}",
                 fix="bench paper writes those tables as floats too",
             )
-
-    def stored(self, store: Store) -> Iterator[Record]:
-        """Return the records of a store: whole ones where they are tested, or else their scores."""
-        return store.records() if self.against is not None else store.summaries()
 
     def tests(
         self, records: Sequence[Record], store: Store, data: Path | None, tasks: list[str] | None

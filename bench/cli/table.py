@@ -32,8 +32,10 @@ from fewbench.cli.table_print import FLAT, Shown, print_measures, print_tables
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.report.published import Published
     from fewbench.report.tables.order import Order
     from fewbench.store.record import Record
+    from fewbench.store.seed_runs import SeedRuns
     from fewbench.store.store import Store
 
 
@@ -121,7 +123,6 @@ def table(
     Methods, tasks and K that are named stand in the order in which they are named. With --against
     METHOD, cells that differ from it significantly are marked, by the tests of bench compare.
     """
-    from fewbench.report.foreign.rows import numbers_beside
     from fewbench.report.query import models_apart, of_methods, own_files, who_takes_what
     from fewbench.report.tables.order import in_order, read_axes
     from fewbench.report.tables.pivot import check_axes
@@ -133,29 +134,30 @@ def table(
     look.check(form, FLAT, measures)
     store = Store(results)
     gc.disable()  # collecting takes a third of the time that ten thousand records need
-    stored = models_apart(look.stored(store))
+    extras = Extras(metric, cost, with_teacher)
+    stored = models_apart(_stored(store, against, measures, extras))
     down, down_order = read_axes("--rows", rows.split(","), stored)
     across, across_order = read_axes("--columns", columns.split(","), stored)
     check_axes(down, across)
-    extras = Extras(metric, cost, with_teacher)
     extras.check(measures, ["task"] if form in FLAT else across)
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
     named = {**down_order, **across_order}
-    records = of_methods(methods, stored, str(results)) if methods else stored
-    records = in_order([record for record in records if record in wanted], named)
-    if not records:
-        note(_why_empty(len(stored), results))
+    groups = of_methods(methods, stored, str(results)) if methods else stored
+    groups = in_order(wanted.of(groups), named)
+    records, known = _records(groups), _records(stored)
+    if not groups:
+        note(_why_empty(sum(len(group.runs) for group in stored), results))
     today = Today(own_files(tasks))
     if measures is not None:
-        print_measures(records, stored, store, measures, form, today)
+        print_measures(records, known, store, measures, form, today)
     else:
-        printed = numbers_beside(results) if published else ()
+        printed = _printed(results, published)
         shown = Shown(today, who_takes_what(own_files(tasks)), printed, median)
-        seen, shown = extras.add(records, stored, store, shown)
+        groups, shown = extras.add(groups, known, store, shown)
         tests = look.tests(records, store, data, tasks)
         order = {**_order(methods, tasks, k), **named}
         shown = shown._replace(signs=tests, in_float=in_float)
-        print_tables(seen, form, down, across, shown=shown, order=order)
+        print_tables(groups, form, down, across, shown=shown, order=order)
     if unknown := today.unknown_tasks(records):
         names = ", ".join(unknown)
         note(f"not declared here, so changes cannot be seen: {names} (--tasks FILE.toml)")
@@ -168,6 +170,11 @@ class Extras(NamedTuple):
     metric: str | None
     cost: bool
     teacher: bool
+
+    @property
+    def any(self) -> bool:
+        """True if one of them is asked for."""
+        return self.metric is not None or self.cost or self.teacher
 
     def check(self, measures: str | None, columns: Sequence[str]) -> None:
         """Refuse what does not go together.
@@ -194,18 +201,23 @@ class Extras(NamedTuple):
             )
 
     def add(
-        self, records: Sequence[Record], stored: Iterable[Record], store: Store, shown: Shown
-    ) -> tuple[Sequence[Record], Shown]:
-        """Return the records with teachers and by all metrics asked for, and how to show them.
+        self, groups: list[SeedRuns], stored: Iterable[Record], store: Store, shown: Shown
+    ) -> tuple[list[SeedRuns], Shown]:
+        """Return the runs with teachers and by all metrics asked for, and how to show them.
 
         Raises:
             BenchError: no record has a score by a metric.
         """
         from fewbench.registry.settings import split_list
+        from fewbench.report.tables.blocks import no_costs
         from fewbench.report.tables.costs import RunCosts
         from fewbench.report.tables.metrics import by_metrics
         from fewbench.report.tables.teachers import with_teachers
+        from fewbench.store.seed_runs import SeedRuns
 
+        if not self.any:
+            return groups, shown
+        records = _records(groups)
         if self.teacher:
             taught = with_teachers(records, stored)
             records, shown = taught.records, shown._replace(teachers=taught.teachers)
@@ -216,9 +228,38 @@ class Extras(NamedTuple):
             records = chosen.records
             if chosen.left_out:
                 note(f"{chosen.left_out} runs have no score by {self.metric}, and are left out")
-        if self.cost:
-            shown = shown._replace(costs=RunCosts(store))
-        return records, shown
+        costs = RunCosts(store) if self.cost else no_costs
+        alone = [SeedRuns.alone(record, costs(record)) for record in records]
+        return alone, shown._replace(costs=self.cost)
+
+
+def _stored(
+    store: Store, against: str | None, measures: str | None, extras: Extras
+) -> list[SeedRuns]:
+    """Return the runs of a store: each with its record, where more is shown than their scores.
+
+    Where they are tested, the records are whole ones; else they are summaries.
+    """
+    from fewbench.store.seed_runs import SeedRuns
+
+    if against is None and measures is None and not extras.any:
+        return store.seed_runs()
+    records = store.summaries() if against is None else store.records()
+    return [SeedRuns.alone(record) for record in records]
+
+
+def _records(groups: Iterable[SeedRuns]) -> list[Record]:
+    """Return a record of each group: the only one where more is shown than scores."""
+    return [group.like for group in groups]
+
+
+def _printed(results: Path, published: bool) -> Sequence[Published]:
+    """Return the published numbers and those beside the results, if they are to be shown."""
+    if not published:
+        return ()
+    from fewbench.report.foreign.rows import numbers_beside
+
+    return numbers_beside(results)
 
 
 def _why_empty(stored: int, results: Path) -> str:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from fewbench.report.paper.significance import SignedTests
     from fewbench.report.published import Published
     from fewbench.report.tables import beyond
-    from fewbench.report.tables.blocks import CostsOf
     from fewbench.report.tables.grid import Grid
     from fewbench.report.tables.order import Order
     from fewbench.report.tables.table import Explain
     from fewbench.report.today import Today
     from fewbench.store.record import Record
+    from fewbench.store.seed_runs import SeedRuns
     from fewbench.store.store import Store
     from fewbench.types import Json
 
@@ -27,8 +27,8 @@ FLAT = ("json", "csv")
 class Shown(NamedTuple):
     """Settings of tables: today's declarations, published numbers, the median, roles and costs.
 
-    `teachers` are the keys of runs whose rows are marked, `costs` gives those of a run, `signs` are
-    those of tests behind the cells. With `in_float`, a LaTeX table is a float.
+    `teachers` are the keys of runs whose rows are marked. With `costs` those of the runs are shown.
+    `signs` are those of tests behind the cells. With `in_float`, a LaTeX table is a float.
     """
 
     today: Today
@@ -36,13 +36,13 @@ class Shown(NamedTuple):
     published: Sequence[Published] = ()
     median: bool = False
     teachers: frozenset[str] = frozenset()
-    costs: CostsOf | None = None
+    costs: bool = False
     signs: SignedTests | None = None
     in_float: bool = False
 
 
 def print_tables(
-    records: Sequence[Record],
+    groups: Sequence[SeedRuns],
     form: str,
     rows: Sequence[str] = ("method", "student"),
     columns: Sequence[str] = ("task",),
@@ -50,26 +50,20 @@ def print_tables(
     shown: Shown | None = None,
     order: Order | None = None,
 ) -> None:
-    """Print the tables of some records on stdout, published numbers beside them."""
+    """Print the tables of some runs on stdout, published numbers beside them."""
     from fewbench.registry.protocols import ddofs
-    from fewbench.report.paper.significance import with_signs
     from fewbench.report.query import code_of, who_takes_what
     from fewbench.report.tables.beside import published_entries, published_rows
-    from fewbench.report.tables.blocks import build, no_costs, to_rows
+    from fewbench.report.tables.blocks import arrange
     from fewbench.report.tables.costs import COSTS
     from fewbench.report.tables.entry import entries
+    from fewbench.report.tables.flat import to_rows
     from fewbench.report.tables.pivot import grids
     from fewbench.report.today import Today
 
     shown = shown or Shown(Today(), who_takes_what())
-    blocks = build(
-        records,
-        code_of(records, shown.today.methods),
-        ddofs(),
-        shown.today.changed,
-        teachers=shown.teachers,
-        costs=shown.costs or no_costs,
-    )
+    code = code_of(groups, shown.today.methods)
+    blocks = arrange(groups, code, ddofs(), shown.today.changed, teachers=shown.teachers)
     if form in FLAT:
         costs = COSTS if shown.costs else ()
         flat = to_rows(blocks, costs)
@@ -78,21 +72,24 @@ def print_tables(
         print_json(flat) if form == "json" else print_csv(flat)
     elif blocks:
         cells = [*entries(blocks), *published_entries(blocks, shown.published)]
-        cells = with_signs(cells, shown.signs) if shown.signs else cells
+        if shown.signs:
+            from fewbench.report.paper.significance import with_signs
+
+            cells = with_signs(cells, shown.signs)
         tables = grids(
             cells,
             rows,
             columns,
             median=shown.median,
-            costs=shown.costs is not None,
+            costs=shown.costs,
             takes=shown.takes,
             order=order or {},
         )
-        _print_grids(tables, form, records, shown)
+        _print_grids(tables, form, groups, shown)
 
 
 def _print_grids(
-    tables: Sequence[Grid], form: str, records: Iterable[Record], shown: Shown
+    tables: Sequence[Grid], form: str, groups: Iterable[SeedRuns], shown: Shown
 ) -> None:
     """Print tables with the note on their signs, as floats of a paper if they are wanted so."""
     from fewbench.report.paper.study import Study
@@ -101,7 +98,7 @@ def _print_grids(
     if not shown.in_float:
         print_grids([grid._replace(notes=[*grid.notes, *notes]) for grid in tables], form)
         return
-    study = Study(protocols=frozenset(record.run.protocol for record in records))
+    study = Study(protocols=frozenset(group.run.protocol for group in groups))
     for grid in tables:
         study.add_table(grid, title="Test scores", notes=notes)
     print("\n".join(data.decode() for data in study.files.values()), end="")

@@ -19,6 +19,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from fewbench.data.blind import hidden, secret_order
+from fewbench.data.dev_cut import USUAL_CUT, DevCut
 from fewbench.data.hub import place_of
 from fewbench.data.kept_rows import WithoutLabels, derived, ids_of, labels_of
 from fewbench.data.leaks import (
@@ -42,16 +43,6 @@ POOL = "pool"
 
 LIMIT_SEED = 0
 """Seed of the draw of limited test rows, the same for all split seeds of a table cell."""
-
-
-class DevCut(NamedTuple):
-    """The size of dev that is cut off full data: a share of all rows, but at most so many."""
-
-    share: float = 0.1
-    most: int = 2000
-
-
-USUAL_CUT = DevCut()
 
 
 class DrawnTest(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
-from fewbench.data.split import DevCut
+from fewbench.data.dev_cut import DevCut
 from fewbench.types import Json, K, Settings, Task
 
 Grid = Mapping[str, Sequence[Any]]

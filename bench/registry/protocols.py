@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from fewbench.data.split import USUAL_CUT, DevCut
+from fewbench.data.dev_cut import USUAL_CUT, DevCut
 from fewbench.data.train_size import ALLOWED, is_full, is_k
 from fewbench.errors import BenchError
 from fewbench.io import toml

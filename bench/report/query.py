@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fewbench.data.task_file import declared
 from fewbench.errors import BenchError
@@ -17,8 +17,11 @@ from fewbench.registry.pipeline import info_of
 from fewbench.registry.settings import choose_methods, split_list
 from fewbench.store.cell import TaskCell, label
 from fewbench.store.record import Record
+from fewbench.store.seed_runs import HasRun, SeedRuns
 from fewbench.store.selector import REVISION, model_names
 from fewbench.types import CorpusRef, K, ModelRef, Run, Task
+
+R = TypeVar("R", bound=HasRun)
 
 TOML = ".toml"
 
@@ -53,6 +56,14 @@ class Wanted:
             and self._has_models(run)
         )
 
+    def of(self, groups: Iterable[SeedRuns]) -> list[SeedRuns]:
+        """Return the groups of which runs are wanted, with these alone."""
+        of_any_seed = replace(self, seeds=None)
+        kept = [group for group in groups if group.like in of_any_seed]
+        if self.seeds is not None:
+            kept = [group.of_seeds(self.seeds) for group in kept]
+        return [group for group in kept if group.runs]
+
     def _has_models(self, run: Run) -> bool:
         if run.student is None and run.teacher is not None:
             names = [name for name in (self.student, self.teacher) if name is not None]
@@ -60,7 +71,7 @@ class Wanted:
         return _goes_by(run.student, self.student) and _goes_by(run.teacher, self.teacher)
 
 
-def models_apart(records: Iterable[Record]) -> list[Record]:
+def models_apart(records: Iterable[R]) -> list[R]:
     """Rename models of the same name to `name@revision`, so that names identify them.
 
     Comparisons and means go by names, and a model may be trained again under its old one. Keys stay
@@ -75,16 +86,16 @@ def models_apart(records: Iterable[Record]) -> list[Record]:
     return [_with_revisions(record, revisions) for record in records]
 
 
-def _with_revisions(record: Record, revisions: Mapping[tuple[type, str], set[str]]) -> Record:
+def _with_revisions(record: R, revisions: Mapping[tuple[type, str], set[str]]) -> R:
     """Add the revision to those names in a record that several models share."""
     renamed: dict[str, Any] = {}
     for role, ref in zip(ROLES, _refs(record), strict=True):
         if ref is not None and len(revisions[type(ref), ref.name]) > 1:
             renamed[role] = replace(ref, name=f"{ref.name}@{ref.revision[:REVISION]}")
-    return replace(record, run=replace(record.run, **renamed)) if renamed else record
+    return record.with_run(replace(record.run, **renamed)) if renamed else record
 
 
-def _refs(record: Record) -> tuple[ModelRef | CorpusRef | None, ...]:
+def _refs(record: HasRun) -> tuple[ModelRef | CorpusRef | None, ...]:
     """Return the models and the corpus of a run, in the order of `ROLES`."""
     return record.run.student, record.run.teacher, record.run.corpus
 
@@ -146,9 +157,9 @@ def _split(given: Sequence[str]) -> list[str]:
     return names
 
 
-def by_label(records: Iterable[Record]) -> dict[str, list[Record]]:
+def by_label(records: Iterable[R]) -> dict[str, list[R]]:
     """Group records by method and settings, as typed: `ft`, `ft:lr=1e-05`."""
-    groups: dict[str, list[Record]] = {}
+    groups: dict[str, list[R]] = {}
     for record in records:
         groups.setdefault(label(record.run.method, record.run.settings), []).append(record)
     return dict(sorted(groups.items()))
@@ -189,7 +200,7 @@ def labels_of(group: str) -> list[str]:
     return [label(chosen.method.name, chosen.settings) for chosen in choose_methods([group])]
 
 
-def of_methods(given: Sequence[str], records: Sequence[Record], where: str) -> list[Record]:
+def of_methods(given: Sequence[str], records: Sequence[R], where: str) -> list[R]:
     """Return the records of some methods: with all their settings, or with those that are named.
 
     Of a group, the members that are stored.
@@ -213,7 +224,7 @@ def _stored_labels(name: str, stored: Collection[str], where: str) -> list[str]:
 
 
 def code_of(
-    records: Iterable[Record], methods: Mapping[str, MethodInfo] | None = None
+    records: Iterable[HasRun], methods: Mapping[str, MethodInfo] | None = None
 ) -> dict[str, str]:
     """Return the hash of today's code of the records' methods, for those that are available.
 

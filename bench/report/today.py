@@ -30,6 +30,7 @@ from fewbench.store.inputs import (
     trials_of,
 )
 from fewbench.store.record import Record
+from fewbench.store.seed_runs import HasRun
 from fewbench.types import Run, Task
 
 UNRECORDED = "not recorded"
@@ -81,6 +82,7 @@ class Today:
         self._protocols = protocols()
         self._constants = {name: protocol_hash(one) for name, one in self._protocols.items()}
         self._task = cache(self._find_task)
+        self._definition = cache(self._find_definition)
         self._rows = cache(self._find_rows)
         self._method = cache(lambda name: info_of(name, self.methods))
         self._settings: dict[Hashable, str] = {}
@@ -94,8 +96,7 @@ class Today:
         run = record.run
         if not run.inputs.known:
             return (UNRECORDED,)
-        task = (run.task, run.task_version, run.source, run.template)
-        place = (*task, run.protocol, run.method, repr(sorted(run.settings.items())), run.inputs)
+        place = _place(run)
         if place not in self._changed:
             self._changed[place] = self._parts(run)
         return self._changed[place]
@@ -122,7 +123,7 @@ class Today:
             notes.append(f"{count} of {len(records)} runs {verb}{earlier([part])}")
         return notes
 
-    def unknown_tasks(self, records: Iterable[Record]) -> list[str]:
+    def unknown_tasks(self, records: Iterable[HasRun]) -> list[str]:
         """Return the tasks of some records that are not declared here."""
         return sorted({record.run.task for record in records} - self.tasks.keys())
 
@@ -138,7 +139,7 @@ class Today:
         task = self._task(run.task, run.source, run.template)
         rows = None if task is None else self._rows(run.task, run.source)
         return {
-            DEFINITION: self._definition(run, task),
+            DEFINITION: self._definition(run.task, run.task_version, run.source, run.template),
             TRAIN: None if rows is None else rows.train,
             TEST: None if rows is None else rows.test,
             CONSTANTS: self._constants.get(run.protocol),
@@ -146,17 +147,6 @@ class Today:
             UNLABELED: rows.unlabeled if rows and run.inputs.unlabeled else None,
             TRIALS: self._trials(run, task),
         }
-
-    def _definition(self, run: Run, task: Task | None) -> str | None:
-        """Return the hash of the task's definition today, empty if it has another version by now.
-
-        It is None if the task is not available.
-        """
-        if run.task not in self.tasks:
-            return None
-        if task is None or task.version != run.task_version:
-            return ""
-        return task_hash(task)
 
     def _defaults(self, run: Run, task: Task | None) -> str | None:
         """Return the hash of the method's settings today; None if what it covers is not here."""
@@ -190,6 +180,16 @@ class Today:
         except BenchError:
             return None
 
+    def _find_definition(self, name: str, version: int, source: str, template: str) -> str | None:
+        """Return the hash of a task's definition today, empty if it has another version by now.
+
+        It is None if the task is not available.
+        """
+        if name not in self.tasks:
+            return None
+        task = self._task(name, source, template)
+        return "" if task is None or task.version != version else task_hash(task)
+
     def _find_rows(self, name: str, source: str) -> RowHashes | None:
         """Return the hashes of a source's rows, if they are small files beside the task's."""
         task = with_source(self.tasks[name], source)
@@ -202,6 +202,15 @@ class Today:
             return row_hashes(read_rows(task, None, offline=True))
         except (BenchError, OSError):
             return None
+
+
+def _place(run: Run) -> tuple[Hashable, ...]:
+    """Return all of a run on which `Today.changed` depends: neither its split nor its teacher."""
+    inputs = run.inputs
+    task = run.task, run.task_version, run.source, run.template, inputs.task
+    rows = inputs.train_set, inputs.test_set, inputs.unlabeled
+    method = run.method, repr(sorted(run.settings.items())), inputs.settings
+    return *task, *rows, *method, run.protocol, run.k, inputs.protocol, inputs.trials
 
 
 def earlier(parts: Iterable[str]) -> str:

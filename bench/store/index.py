@@ -7,7 +7,8 @@ and time of change, so that an index copied with its folder is ignored. Damaged 
 entry; they are read and reported each time.
 
 There is one index file for each folder below `runs/`. It is written atomically: of several writers
-the last one wins.
+the last one wins. Its first line has the checksums of the others: the second holds what a table of
+scores needs (`fewbench.store.seed_runs`), the third the rest of each record's summary.
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import NamedTuple, TypeVar
 
 from fewbench.io.atomic import write_whole
-from fewbench.store.parts import RecordPart, RunTiming
+from fewbench.store.columns import classes, columns, flat, objects
+from fewbench.store.parts import RunTiming
 from fewbench.store.record import Record
-from fewbench.types import Json, Run, Settings
+from fewbench.store.seed_runs import SeedRun, SeedRuns, groups_of, seed_run
+from fewbench.types import Json, Run
 
 FOLDER = ".index"
 LEAST = 100
@@ -39,11 +41,16 @@ LEAST = 100
 YOUNG_NS = 2_000_000_000
 """A file changed later than this gets no entry: its next change may have the same time stamp."""
 
-_TAG = ""
-"""The key under which an object in an index names its class."""
+T = TypeVar("T")
 
 Placed = tuple[str, Record]
 """A record's file, as text, and its summary."""
+
+Scored = tuple[str, SeedRuns, SeedRun]
+"""A record's file, as text, the group that its run belongs to, and the run itself."""
+
+Read = Callable[[str], Record | None]
+"""Returns the record in a file, or None where it is damaged or gone."""
 
 
 class IndexEntry(NamedTuple):
@@ -51,6 +58,14 @@ class IndexEntry(NamedTuple):
 
     stamp: str | None
     summary: Record
+
+
+class ScoreEntry(NamedTuple):
+    """A run with its group, and its file's stamp as in `IndexEntry`."""
+
+    stamp: str | None
+    group: SeedRuns
+    run: SeedRun
 
 
 Entries = dict[str, IndexEntry]
@@ -76,19 +91,33 @@ def summary_of(record: Record) -> Record:
     )
 
 
-def summaries(
-    root: Path, files: Iterable[str], read: Callable[[str], Record | None]
-) -> Iterator[Placed]:
+def summaries(root: Path, files: Iterable[str], read: Read) -> Iterator[Placed]:
     """Yield the summaries of records and their files, from the index where it is up to date.
 
     Args:
         root: the results folder.
         files: of records below `<root>/runs`, sorted.
-        read: returns the record in a file, or None where it is damaged or gone.
+        read: gets the record in a file.
     """
+    for index, prefix, group in _by_index(root, files):
+        yield from _folder_summaries(index, prefix, group, read)
+
+
+def scores(root: Path, files: Iterable[str], read: Read) -> Iterator[Scored]:
+    """Yield each run with its group, from the index where it is up to date.
+
+    The groups are returned without runs: it is for the caller to add those it wants. The arguments
+    are those of `summaries`.
+    """
+    for index, prefix, group in _by_index(root, files):
+        yield from _folder_scores(index, prefix, list(group), read)
+
+
+def _by_index(root: Path, files: Iterable[str]) -> Iterator[tuple[Path, int, Iterator[str]]]:
+    """Yield each index, the length of what stands before a path below `runs/`, and its files."""
     prefix = len(os.fspath(root / "runs")) + 1
     for top, group in groupby(files, lambda file: file[prefix:].partition(os.sep)[0]):
-        yield from _folder_summaries(root / FOLDER / _index_name(top), prefix, group, read)
+        yield root / FOLDER / _index_name(top), prefix, group
 
 
 def _index_name(top: str) -> str:
@@ -97,17 +126,10 @@ def _index_name(top: str) -> str:
 
 
 def _folder_summaries(
-    index: Path, prefix: int, files: Iterable[str], read: Callable[[str], Record | None]
+    index: Path, prefix: int, files: Iterable[str], read: Read
 ) -> Iterator[Placed]:
-    """Yield the summaries of a folder; write its index again if much has changed.
-
-    Args:
-        index: the index file of the folder.
-        prefix: the length of what stands before a path below `runs/`.
-        files: of the folder's records.
-        read: as in `summaries`.
-    """
-    old = _load(index)
+    """Yield the summaries of a folder; write its index again if much has changed."""
+    old = _load(index, 2, _summary_entries)
     entries: Entries = {}
     start = ""
     now = time.time_ns()
@@ -125,11 +147,37 @@ def _folder_summaries(
             entries[name] = IndexEntry(stamp, summary_of(record))
             opened += 1
             stamped += stamp is not None
-    if opened + gone >= LEAST and (payload := _pack(entries)) is not None:
+    if opened + gone >= LEAST and (lines := _pack(entries)) is not None:
         if stamped + gone >= LEAST:
-            _save(index, payload)
-        entries = _unpack(payload)  # where many records share one value in memory
+            _save(index, lines)
+        entries = _summary_entries(*lines)  # where many records share one value in memory
     yield from ((start + name, entry.summary) for name, entry in entries.items())
+
+
+def _folder_scores(index: Path, prefix: int, files: list[str], read: Read) -> Iterator[Scored]:
+    """Yield the runs of a folder; where much has changed, write its index again first."""
+    old = _load(index, 1, _score_entries)
+    entries = [_entry_of(file, old.get(file[prefix:])) for file in files]
+    gone = len(old.keys() - {file[prefix:] for file in files})
+    if entries.count(None) + gone >= LEAST:
+        for file, summary in _folder_summaries(index, prefix, files, read):
+            yield file, SeedRuns(summary, []), seed_run(summary)
+        return
+    for file, entry in zip(files, entries, strict=True):
+        if entry is not None:
+            yield file, entry.group, entry.run
+        elif (record := read(file)) is not None:
+            yield file, SeedRuns(record, []), seed_run(record)
+
+
+def _entry_of(file: str, entry: ScoreEntry | None) -> ScoreEntry | None:
+    """Return a file's entry if there is one and the file has its stamp still."""
+    if entry is None or entry.stamp is None:
+        return None
+    try:
+        return entry if _text(os.lstat(file)) == entry.stamp else None
+    except OSError:
+        return None
 
 
 def _stamp(file: str, now: int) -> str | None:
@@ -146,156 +194,111 @@ def _stamp(file: str, now: int) -> str | None:
     changed = max(status.st_mtime_ns, status.st_ctime_ns)
     if now - changed < YOUNG_NS or not stat.S_ISREG(status.st_mode):
         return None
+    return _text(status)
+
+
+def _text(status: os.stat_result) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
 
 
-def _load(index: Path) -> Entries:
-    """Return an index's entries; none if it is missing, damaged, or made by other code."""
+def _load(index: Path, count: int, unpack: Callable[..., dict[str, T]]) -> dict[str, T]:
+    """Return an index's entries; none if it is missing, damaged, or made by other code.
+
+    Args:
+        index: its file.
+        count: how many of its lines to read after the first.
+        unpack: makes entries of these.
+    """
     try:
-        digest, _, text = index.read_bytes().partition(b"\n")
-        if hashlib.sha256(text).hexdigest().encode() != digest:
+        with index.open("rb") as stream:
+            digests = stream.readline().split()
+            texts = [stream.readline() for _ in range(count)]
+        if digests[:count] != list(map(_digest, texts)):
             return {}
-        payload = json.loads(text)
-        return _unpack(payload) if payload["maker"] == _maker() else {}
+        head, *rest = map(json.loads, texts)
+        return unpack(head, *rest) if head["maker"] == _maker() else {}
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return {}
 
 
-def _save(index: Path, payload: Json) -> None:
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest().encode()
+
+
+def _save(index: Path, lines: Sequence[Json]) -> None:
     """Write an index; do nothing where the folder cannot be written to."""
     try:
-        text = json.dumps(payload, separators=(",", ":")).encode()
+        texts = [json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines]
         index.parent.mkdir(exist_ok=True)
         ignore_file = index.parent / ".gitignore"
         if not ignore_file.exists():
             write_whole(ignore_file, b"*\n")
-        write_whole(index, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+        write_whole(index, b" ".join(map(_digest, texts)) + b"\n" + b"".join(texts))
     except (OSError, ValueError, TypeError):
         return
 
 
-def _pack(entries: Entries) -> Json | None:
-    """Return an index of entries as JSON; None where a record holds what an index cannot."""
+def _pack(entries: Entries) -> tuple[Json, Json] | None:
+    """Return the lines of an index; None where a record holds what an index cannot."""
     records = [entry.summary for entry in entries.values()]
+    runs = list(map(seed_run, records))
     try:
-        return {
+        groups, of = groups_of(records)
+        head = {
             "maker": _maker(),
             "names": list(entries),
             "stamps": [entry.stamp for entry in entries.values()],
-            "run": _columns(Run, [record.run for record in records]),
-            "record": _columns(Record, records, without="run"),
+            "seeds": [run.seed for run in runs],
+            "keys": [run.key for run in runs],
+            "scores": [run.score for run in runs],
+            "groups": _packed(groups),
+            "of": of,
         }
+        return head, _packed(records, ("seed", "key"))
     except (ValueError, TypeError):
         return None
 
 
-def _unpack(payload: Json) -> Entries:
+def _packed(records: Sequence[Record], without: Sequence[str] = ()) -> Json:
+    """Return records as columns, without some fields of their runs."""
+    runs = [record.run for record in records]
+    return {"run": columns(Run, runs, without), "record": columns(Record, records, ["run"])}
+
+
+def _unpacked(payload: Json, **known: list[object]) -> list[Record]:
+    """Return the records in columns.
+
+    Args:
+        payload: made by `_packed`.
+        known: the fields of their runs that it lacks.
+    """
+    given = {name: flat(values) for name, values in known.items()}
+    runs = objects(Run, {**payload["run"], **given})
+    return objects(Record, {**payload["record"], "run": flat(runs)})
+
+
+def _summary_entries(head: Json, rest: Json) -> Entries:
     """Return the entries of an index; a damaged one raises any of several errors."""
-    runs = _objects(Run, payload["run"])
-    records = _objects(Record, {**payload["record"], "run": {"flat": True, "values": runs}})
-    entries = map(IndexEntry, payload["stamps"], records)
-    return dict(zip(payload["names"], entries, strict=True))
+    records = _unpacked(rest, seed=head["seeds"], key=head["keys"])
+    entries = map(IndexEntry, head["stamps"], records)
+    return dict(zip(head["names"], entries, strict=True))
 
 
-def _columns(kind: type, objects: Sequence[object], without: str = "") -> Json:
-    """Return the fields of objects of one class, each as a column."""
-    names = [field.name for field in fields(kind) if field.name != without]
-    return {name: _column(list(map(attrgetter(name), objects))) for name in names}
-
-
-def _column(values: Sequence[object]) -> Json:
-    """Return values as a column of JSON.
-
-    Where many objects share values, `values` holds each once, and `at` the number of each object's;
-    where all share one, `times` is their count. `flat` is true if the column holds JSON types only.
-    """
-    plain = [_to_plain(value) for value in values]
-    texts = [json.dumps(value, sort_keys=True) for value in plain]
-    distinct = dict(zip(texts, plain, strict=True))
-    flat = not any(f'"{_TAG}":' in text for text in distinct)
-    if 2 * len(distinct) > len(values):
-        return {"flat": flat, "values": plain}
-    column: Json = {"flat": flat, "values": list(distinct.values())}
-    if len(distinct) == 1:
-        return {**column, "times": len(values)}
-    numbers = {text: number for number, text in enumerate(distinct)}
-    return {**column, "at": [numbers[text] for text in texts]}
-
-
-def _objects(kind: type, columns: Json) -> list[Any]:
-    """Return the objects that columns hold."""
-    values = [_values(columns[field.name]) for field in fields(kind)]
-    return [kind(*row) for row in zip(*values, strict=True)]
-
-
-def _values(column: Json) -> list[Any]:
-    values: list[Any] = column["values"]
-    if not column["flat"]:
-        values = [_from_plain(value) for value in values]
-    if "times" in column:
-        return values * int(column["times"])
-    return [values[number] for number in column["at"]] if "at" in column else values
-
-
-def _to_plain(value: Any) -> Any:
-    """Return a value as JSON; tuples and dataclasses are objects that name their class.
-
-    Raises:
-        ValueError: a mapping that could be taken for one of these.
-    """
-    if isinstance(value, RecordPart):
-        return {**_untagged(value.to_json()), _TAG: type(value).__name__}
-    if isinstance(value, tuple):
-        return {_TAG: "tuple", "of": [_to_plain(item) for item in value]}
-    if is_dataclass(value):
-        items = [_to_plain(getattr(value, field.name)) for field in fields(value)]
-        return {_TAG: type(value).__name__, "of": items}
-    if isinstance(value, Mapping):
-        return {name: _to_plain(item) for name, item in _untagged(value).items()}
-    return [_to_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def _untagged(value: Settings) -> Settings:
-    if _TAG in value:
-        raise ValueError("an empty name")
-    return value
-
-
-def _from_plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_from_plain(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    name = value.pop(_TAG, None)
-    if name is None:
-        return {key: _from_plain(item) for key, item in value.items()}
-    if name == "tuple":
-        return tuple(_from_plain(item) for item in value["of"])
-    kind = _classes()[name]
-    if issubclass(kind, RecordPart):
-        return kind.from_json(value)
-    return kind(*map(_from_plain, value["of"]))
-
-
-@lru_cache
-def _classes() -> dict[str, type]:
-    """Return the dataclasses of a record by name; an index makes objects of no others."""
-    classes: dict[str, type] = {}
-    pending: list[Any] = [Record]
-    while pending:
-        kind = pending.pop()
-        if isinstance(kind, type) and is_dataclass(kind) and kind.__name__ not in classes:
-            classes[kind.__name__] = kind
-            for hint in get_type_hints(kind).values():
-                pending += [hint, *get_args(hint)]
-    return classes
+def _score_entries(head: Json) -> dict[str, ScoreEntry]:
+    """Return the runs of an index; a damaged one raises any of several errors."""
+    groups = [SeedRuns(like, []) for like in _unpacked(head["groups"])]
+    of = (groups[number] for number in head["of"])
+    runs = map(SeedRun, head["seeds"], head["keys"], head["scores"])
+    rows = zip(head["stamps"], of, runs, strict=True)
+    return dict(zip(head["names"], map(ScoreEntry._make, rows), strict=True))
 
 
 @lru_cache
 def _maker() -> str:
     """Return a hash of the code that makes entries; where it differs, an index is made anew."""
-    modules = {kind.__module__ for kind in _classes().values()}
-    modules |= {"fewbench.store.index", "fewbench.io.checked_json"}
+    modules = {kind.__module__ for kind in classes().values()}
+    modules |= {f"fewbench.store.{name}" for name in ("index", "columns", "seed_runs")}
+    modules.add("fewbench.io.checked_json")
     digest = hashlib.sha256()
     for name in sorted(modules):
         with contextlib.suppress(OSError):

@@ -116,6 +116,10 @@ class Record:
         assert self.score is not None, f"run {self.run.key} has no score"
         return float(self.score)
 
+    def with_run(self, run: Run) -> Record:
+        """Return the record of another run with the same outcome."""
+        return replace(self, run=run)
+
     def by(self, metric: str) -> Record:
         """Return this record with another headline metric: its score, question and cell are by it.
 

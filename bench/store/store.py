@@ -30,6 +30,7 @@ from fewbench.store.claims import Claims
 from fewbench.store.damage import Damage, second, to_damage, unread_folder
 from fewbench.store.predictions import from_bytes, to_bytes
 from fewbench.store.record import Record, from_json, run_key, to_json
+from fewbench.store.seed_runs import SeedRuns
 from fewbench.types import Predictions, Run
 
 P = TypeVar("P", str, Path)
@@ -157,6 +158,22 @@ class Store:
     def placed(self) -> Iterator[tuple[Path, Record]]:
         """Yield the file of each of the `summaries`, and the summary."""
         yield from ((Path(file), record) for file, record in self._summaries())
+
+    def seed_runs(self) -> list[SeedRuns]:
+        """Return all intact runs with their scores, grouped as tables place them."""
+        from fewbench.store.index import scores
+
+        groups: dict[int, SeedRuns] = {}
+        names = paths.record_names(self.runs, self._unreadable)
+        first_files: dict[str, str] = {}
+        for file, group, run in scores(self.root, names, self._read):
+            first = first_files.setdefault(run.key, file)
+            if first is file:
+                group.runs.append(run)
+                groups[id(group)] = group
+            else:
+                self._note(second(Path(file), Path(first)))
+        return list(groups.values())
 
     def count(self) -> int:
         """Count the files of records, damaged ones included, without reading them."""

@@ -17,7 +17,8 @@ from fewbench.report.page.commands import command
 from fewbench.report.page.published import rows
 from fewbench.report.page.runs import link
 from fewbench.report.published import read_published
-from fewbench.report.tables.blocks import build, to_rows
+from fewbench.report.tables.blocks import build
+from fewbench.report.tables.flat import to_rows
 from fewbench.store.measurement import measured, write
 from fewbench.store.parts import Environment
 from fewbench.store.store import Store

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 from test_record import a_record, a_run
 
-from fewbench.report.tables.blocks import build, to_rows, without_doubled
+from fewbench.report.tables.blocks import build, without_doubled
 from fewbench.report.tables.entry import entries
+from fewbench.report.tables.flat import to_rows
 from fewbench.report.tables.pivot import grids
 from fewbench.report.tables.table import CODES, DOUBLED
 from fewbench.report.today import DEFAULTS, DEFINITION

@@ -11,9 +11,10 @@ from test_record import a_run
 
 from fewbench.errors import BenchError
 from fewbench.report.frame import mean_table, to_frame
-from fewbench.report.tables.blocks import build, to_rows
+from fewbench.report.tables.blocks import build
 from fewbench.report.tables.costs import MACHINES, UNMEASURED, RunCosts
 from fewbench.report.tables.entry import entries
+from fewbench.report.tables.flat import to_rows
 from fewbench.report.tables.metrics import by_metrics
 from fewbench.report.tables.pivot import grids
 from fewbench.report.tables.table import TAUGHT

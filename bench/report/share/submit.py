@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fewbench.data.dev_cut import DevCut
 from fewbench.data.metrics import Scorer
 from fewbench.data.reader import read_rows
-from fewbench.data.split import DevCut, make_split
+from fewbench.data.split import make_split
 from fewbench.data.task_file import with_source
 from fewbench.data.task_prompts import with_prompt
 from fewbench.errors import BenchError

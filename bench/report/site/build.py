@@ -24,7 +24,7 @@ from fewbench.report.site.lists import contents_page, methods_page, papers_page
 from fewbench.report.site.method_page import method_page, method_path, paper_path
 from fewbench.report.site.paper_page import PaperUse, paper_page
 from fewbench.report.site.shell import SECTIONS
-from fewbench.report.tables.blocks import to_rows
+from fewbench.report.tables.flat import to_rows
 
 MODEL = "named"
 """Stands for the models of a table, where it only matters that there are some."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from fewbench.report.published import Beside, Published, beside, printed_k
-from fewbench.report.tables.blocks import Block, TableRow, to_rows
+from fewbench.report.tables.blocks import Block, TableRow
 from fewbench.report.tables.entry import Entry
+from fewbench.report.tables.flat import to_rows
 from fewbench.store.cell import Entrant, TaskCell, Terms
 from fewbench.types import Json
 

@@ -18,7 +18,7 @@ from fewbench.data.train_size import k_order
 from fewbench.report.today import OF_METHOD
 from fewbench.store.cell import UNKNOWN_METRIC, Cell, Entrant, TaskCell, Terms, Variant
 from fewbench.store.record import Record
-from fewbench.types import Json
+from fewbench.store.seed_runs import NO_COSTS, SeedRun, SeedRuns
 
 T = TypeVar("T")
 
@@ -31,6 +31,9 @@ def nothing_changed(record: Record) -> tuple[str, ...]:
     return ()
 
 
+BySeed = dict[int, list[tuple[float, SeedRun, SeedRuns]]]
+"""The finished runs of a cell by split seed, each with its score and its group."""
+
 TEACHER = "teacher"
 """The role of a row with runs that taught those of other rows."""
 
@@ -40,7 +43,7 @@ CostsOf = Callable[[Record], Mapping[str, float]]
 
 def no_costs(record: Record) -> Mapping[str, float]:
     """Give no costs, where they are not asked for."""
-    return {}
+    return NO_COSTS
 
 
 class TableRow(NamedTuple):
@@ -66,7 +69,8 @@ class TableRow(NamedTuple):
     @property
     def as_method(self) -> TableRow:
         """The row whoever its student is: what stands on the axis of methods."""
-        return self._replace(entrant=self.entrant._replace(student=""))
+        method, _, teacher, corpus = self.entrant
+        return TableRow(Entrant(method, "", teacher, corpus), self.variant, self.role)
 
 
 class MeanCost(NamedTuple):
@@ -203,16 +207,29 @@ def build(
         teachers: keys of runs that taught others; their rows have the role of a teacher.
         costs: gives the costs of a run.
     """
-    records = list(records)
-    groups: dict[CellPlace, list[Record]] = {}
-    for record, place in zip(records, places(records, changed), strict=True):
-        groups.setdefault(place, []).append(record)
-    groups = _with_roles(groups, teachers)
+    groups = [SeedRuns.alone(record, costs(record)) for record in records]
+    return arrange(groups, code, ddofs, changed, teachers=teachers)
+
+
+def arrange(
+    groups: Sequence[SeedRuns],
+    code: Mapping[str, str],
+    ddofs: Mapping[str, int],
+    changed: Changed = nothing_changed,
+    *,
+    teachers: Collection[str] = (),
+) -> list[Block]:
+    """Arrange groups of runs in blocks; `build` describes the other arguments."""
+    cells: dict[CellPlace, list[SeedRuns]] = {}
+    likes = [group.like for group in groups]
+    for group, place in zip(groups, places(likes, changed), strict=True):
+        cells.setdefault(place, []).append(group)
+    cells = _with_roles(cells, teachers)
     blocks: dict[Terms, Block] = {}
-    for place, group in groups.items():
+    for place, members in cells.items():
         terms = place.terms
         block = blocks.setdefault(terms, Block(terms, ddofs.get(terms.protocol, 0), [], [], {}))
-        block.cells[place.row, place.column] = _scores(group, code, changed, costs)
+        block.cells[place.row, place.column] = _scores(members, code, changed)
     for block in blocks.values():
         means = ((row, cell.mean if cell.n else None) for (row, _), cell in block.cells.items())
         block.rows = worst_first(means)
@@ -221,16 +238,18 @@ def build(
 
 
 def _with_roles(
-    groups: Mapping[CellPlace, list[Record]], teachers: Collection[str]
-) -> dict[CellPlace, list[Record]]:
+    cells: Mapping[CellPlace, list[SeedRuns]], teachers: Collection[str]
+) -> dict[CellPlace, list[SeedRuns]]:
     """Mark the rows that have a run which taught others, in all blocks alike."""
+    if not teachers:
+        return {**cells}
     marked: dict[TableRow, TableRow] = {}
-    for place, group in groups.items():
-        if any(record.run.key in teachers for record in group):
+    for place, members in cells.items():
+        if any(run.key in teachers for group in members for run in group.runs):
             marked[place.row] = place.row._replace(role=TEACHER)
     return {
-        place._replace(row=marked.get(place.row, place.row)): group
-        for place, group in groups.items()
+        place._replace(row=marked.get(place.row, place.row)): members
+        for place, members in cells.items()
     }
 
 
@@ -240,44 +259,52 @@ def in_order(terms: Terms) -> tuple[Any, ...]:
     return terms.protocol, terms.constants, k_order(terms.k), *left_out, terms.arithmetic
 
 
-def _scores(
-    group: Sequence[Record], code: Mapping[str, str], changed: Changed, costs: CostsOf
-) -> Scores:
+def _scores(members: Sequence[SeedRuns], code: Mapping[str, str], changed: Changed) -> Scores:
     """Summarise the runs of one cell."""
-    finished: dict[int, list[tuple[Record, float]]] = {}
-    failed = stale = 0
-    for record in group:
-        score = record.score
-        if score is None:
-            failed += 1
-        else:
-            finished.setdefault(record.run.seed, []).append((record, float(score)))
-        stale += record.method_code != code.get(record.run.method, record.method_code)
-    scores = {}
-    doubled = {}
-    for seed, runs in finished.items():
-        if len(runs) == 1:
-            scores[seed] = runs[0][1]
-        else:
-            doubled[seed] = tuple(sorted(record.run.key for record, _ in runs))
-    counted = [runs[0][0] for runs in finished.values() if len(runs) == 1]
+    by_seed = _by_seed(members)
+    counted = [runs[0] for runs in by_seed.values() if len(runs) == 1]
     return Scores(
-        scores,
-        failed,
-        stale,
-        frozenset(record.method_code for record in group),
-        dict(sorted(doubled.items())),
-        changed(group[0]),
-        _mean_costs(counted, costs),
-        frozenset(map(_machine, counted)),
+        {run.seed: score for score, run, _ in counted},
+        sum(group.failed for group in members),
+        sum(_count_stale(group, code) for group in members),
+        frozenset(group.like.method_code for group in members),
+        _doubled(by_seed),
+        changed(members[0].like),
+        _mean_costs(run.costs for _, run, _ in counted),
+        frozenset(_machine(group.like) for *_, group in counted),
     )
 
 
-def _mean_costs(records: Iterable[Record], costs: CostsOf) -> dict[str, MeanCost]:
+def _by_seed(members: Iterable[SeedRuns]) -> BySeed:
+    """Return the finished runs of a cell by split seed, each with its score and group."""
+    by_seed: BySeed = {}
+    for group in members:
+        for run in group.runs:
+            if run.score is not None:
+                by_seed.setdefault(run.seed, []).append((run.score, run, group))
+    return by_seed
+
+
+def _doubled(by_seed: BySeed) -> dict[int, tuple[str, ...]]:
+    """Return the keys of the runs of those seeds that have several."""
+    doubled = {}
+    for seed, runs in sorted(by_seed.items()):
+        if len(runs) > 1:
+            doubled[seed] = tuple(sorted(run.key for _, run, _ in runs))
+    return doubled
+
+
+def _count_stale(group: SeedRuns, code: Mapping[str, str]) -> int:
+    """Count a group's runs that other code than their method's of today has made."""
+    made, method = group.like.method_code, group.run.method
+    return 0 if made == code.get(method, made) else len(group.runs)
+
+
+def _mean_costs(costs: Iterable[Mapping[str, float]]) -> dict[str, MeanCost]:
     """Average each cost over the runs for which it is known."""
     values: dict[str, list[float]] = {}
-    for record in records:
-        for name, value in costs(record).items():
+    for of_run in costs:
+        for name, value in of_run.items():
             values.setdefault(name, []).append(value)
     return {
         name: MeanCost(math.fsum(known) / len(known), len(known)) for name, known in values.items()
@@ -319,80 +346,3 @@ def worst_first(means: Iterable[tuple[T, float | None]]) -> list[T]:
         return math.fsum(known) / len(known) if known else -math.inf
 
     return sorted(by_row, key=lambda row: (average(row), row))
-
-
-def to_rows(blocks: Sequence[Block], costs: Iterable[str] = ()) -> list[Json]:
-    """Return every cell as an object of plain values (JSON, CSV), scores and std in hundredths.
-
-    Args:
-        blocks: of cells.
-        costs: names of costs to add, each with the number of runs for which it is known.
-    """
-    names = list(costs)
-    return [
-        _flat(block, row, column, cell) | _flat_costs(cell, names)
-        for block in blocks
-        for row in block.rows
-        for column in block.columns
-        if (cell := block.cells.get((row, column)))
-    ]
-
-
-def _flat(block: Block, row: TableRow, column: TaskCell, cell: Scores) -> Json:
-    names = {
-        "task": column.task,
-        "source": column.source,
-        "task_version": column.version,
-        "template": _none_if_empty(column.template),
-        "definition": _none_if_empty(column.definition),
-        "train_set": _none_if_empty(column.train_set),
-        "test_set": column.test_set,
-        "metric": column.metric,
-        "positive": _none_if_empty(column.positive),
-        "method": row.method,
-        "role": _none_if_empty(row.role),
-        "settings": _none_if_empty(row.variant.settings),
-        "student": _none_if_empty(row.student),
-        "teacher": _none_if_empty(row.entrant.teacher),
-        "corpus": _none_if_empty(row.entrant.corpus),
-        **block.terms._asdict(),
-        "constants": _none_if_empty(block.terms.constants),
-    }
-    return {
-        **names,
-        **_hundredths(cell, block.ddof),
-        "ddof": block.ddof,
-        "n": cell.n,
-        "seeds": sorted(cell.scores),
-        "failed": cell.failed,
-        "stale": cell.stale,
-        "codes": sorted(cell.codes),
-        "doubled": [f"{seed}:{'+'.join(keys)}" for seed, keys in cell.doubled.items()],
-        "not_of_today": list(cell.changed),
-    }
-
-
-def _flat_costs(cell: Scores, names: Iterable[str]) -> Json:
-    """Return the costs of a cell as plain values."""
-    values: Json = {}
-    for name in names:
-        cost = cell.costs.get(name)
-        values[name] = None if cost is None else round(cost.mean, 4)
-        values[f"{name}_n"] = 0 if cost is None else cost.n
-    return values
-
-
-def _none_if_empty(text: str) -> str | None:
-    return text or None
-
-
-def _hundredths(cell: Scores, ddof: int) -> dict[str, float | None]:
-    """Return the mean, std and median of a cell, rounded; None where it has too few scores."""
-    if not cell.n:
-        return {"mean": None, "std": None, "median": None}
-    std = cell.std(ddof)
-    return {
-        "mean": round(100 * cell.mean, 4),
-        "std": None if std is None else round(100 * std, 4),
-        "median": round(100 * cell.median, 4),
-    }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 from fewbench.errors import BenchError
 from fewbench.report.tables.entry import AXES
 from fewbench.store.cell import entrant_of, label
-from fewbench.store.record import Record
+from fewbench.store.seed_runs import HasRun
 from fewbench.types import Run
+
+R = TypeVar("R", bound=HasRun)
 
 OWN = "own"
 """The name of a task's own template, as `--template` has it."""
@@ -63,7 +65,7 @@ def _teacher_names(run: Run) -> set[str]:
 
 
 def read_axes(
-    option: str, names: Sequence[str], records: Iterable[Record]
+    option: str, names: Sequence[str], records: Iterable[HasRun]
 ) -> tuple[list[str], dict[str, list[str]]]:
     """Return the axes that `--rows` or `--columns` names, and an order if it names values.
 
@@ -100,7 +102,7 @@ def _no_axes(option: str, names: Sequence[str], values: Mapping[str, set[str]]) 
     )
 
 
-def in_order(records: Iterable[Record], order: Order) -> list[Record]:
+def in_order(records: Iterable[R], order: Order) -> list[R]:
     """Return the records that have a named value on each ordered axis."""
     if not order:
         return list(records)

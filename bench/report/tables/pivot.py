@@ -91,7 +91,7 @@ def _tables(cells: Sequence[Entry], laid_out: Collection[str], order: Order) -> 
     tables: dict[tuple[Any, ...], list[Entry]] = {}
     for cell in cells:
         row = short[cell.row]
-        cell = cell if row is cell.row else replace(cell, row=row)
+        cell = cell if row == cell.row else replace(cell, row=row)
         place = tuple(cell.axis(name) for name in axes)
         tables.setdefault(place, []).append(cell)
     ordered = sorted(tables, key=lambda place: [*map(_sortable, axes, place)])
