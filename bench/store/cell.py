@@ -7,8 +7,9 @@ metric and protocol.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from fewbench.data.train_size import k_order
 from fewbench.types import CorpusRef, K, ModelRef, Run, Settings
 
 UNKNOWN_METRIC = "?"
@@ -82,6 +83,12 @@ class Terms(NamedTuple):
         """True if the whole test set is used."""
         return self.limit is None and not self.drop_leaks
 
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """The sort key by K and protocol, complete test sets first."""
+        left_out = self.limit or 0, self.drop_leaks
+        return k_order(self.k), self.protocol, self.constants, *left_out, self.arithmetic
+
 
 class Question(NamedTuple):
     """A task under given conditions: everything that a score depends on but entrant and seed."""
@@ -105,6 +112,11 @@ class Question(NamedTuple):
     def comparable(self) -> bool:
         """True if the whole test set is used."""
         return self.terms.comparable
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """The sort key by task, then as that of terms."""
+        return self.task, *self.terms.order
 
 
 class Entrant(NamedTuple):

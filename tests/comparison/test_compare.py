@@ -44,6 +44,18 @@ def test_a_method_against_itself(add, store):
     assert row.verdict == "not significant" and row.tally == (0, 5, 0)
 
 
+def test_full_data_is_compared_beside_k(add, store):
+    for k in ("full", 16):
+        for seed in range(5):
+            add("new", seed, 0.9, k=k), add("old", seed, 0.6, k=k)
+    add("new", k=4), add("old", k="total-64")  # what one side has alone
+    found = versus(store)
+    assert [row.name.partition(" ")[2] for row in found.rows] == ["k16", "kfull"]
+    assert all(row.verdict == "better" for row in found.rows)
+    scores = in_common([of(store, "new"), of(store, "old")])
+    assert [question.k for question in scores] == [16, "full"]
+
+
 def test_two_seeds_are_too_few_and_it_says_so(add, store):
     for seed in (13, 21):
         add("new", seed, 0.95), add("old", seed, 0.5)

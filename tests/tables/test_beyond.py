@@ -114,6 +114,13 @@ def test_an_attack_on_drawn_rows_stands_in_columns_of_its_own(filled: Store):
     assert found["kd"].values["after-attack accuracy (cli†)"] == Value(12.5, 1, 1)
 
 
+def test_tables_of_k_and_of_full_data_stand_side_by_side(store: Store):
+    for k in ("full", 16, "total-64"):
+        save(store, a_record(k=k), STUDENT, 0.5)
+    (first, *others) = rows(store.records(), store.records(), store, ["cost"])
+    assert [first.k, *(row.k for row in others)] == [16, "total-64", "full"]
+
+
 def test_a_teacher_that_is_not_shown_still_counts(filled: Store):
     students = [record for record in filled.records() if record.run.method == "kd"]
     (row,) = rows(students, filled.records(), filled, ["loyalty"])

@@ -45,6 +45,20 @@ TWO_BY_TWO = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [(["k"], ["task"]), (["method", "k"], ["task"]), (["method"], ["k"]), (["task"], ["k"])],
+)
+def test_numbers_per_label_totals_and_full_data_stand_in_this_order(rows, columns):
+    cells = [cell("ft", SST, 60.0, k) for k in ("full", "total-64", 16, 4)]
+    cells += [cell("kd", SST, 60.0, k) for k in (4, "full", 16, "total-64")]
+    found = grids(cells, rows, columns)
+    titles = ["K=4", "K=16", "64 examples in all", "full data, not few-shot"]
+    for grid in found:
+        heads = [line[grid.labels - 1].text for line in grid.rows] if "k" in rows else grid.header
+        assert [head for head in dict.fromkeys(heads) if head in titles] == titles
+
+
 def test_methods_are_rows_and_tasks_columns_unless_told():
     (grid,) = grids(TWO_BY_TWO)
     assert grid.header == ["method", "mr\n@glue\naccuracy", "sst-2\n@glue\naccuracy", "average"]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from fewbench.data.train_size import k_title
+from fewbench.data.train_size import k_order, k_title
 from fewbench.errors import BenchError
 from fewbench.report.query import ROLES
 from fewbench.store.cell import Question
@@ -29,6 +29,11 @@ class NamedQuestion(NamedTuple):
     source: str
     template: str
     k: K
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """The sort key by task, then K."""
+        return self.task, self.source, self.template, k_order(self.k)
 
     def __str__(self) -> str:
         template = f"+{self.template}" if self.template else ""
@@ -83,7 +88,7 @@ def pairs(first: Iterable[Record], second: Iterable[Record], *, anyway: bool = F
     """
     first_side, second_side = _side(first), _side(second)
     paired = []
-    for name in sorted(first_side.keys() & second_side.keys()):
+    for name in sorted(first_side.keys() & second_side.keys(), key=_order):
         ours, theirs = first_side[name], second_side[name]
         for question, against in _matching(name, ours, theirs, anyway):
             pair = _pair(name, question, against, ours[question], theirs[against], anyway)
@@ -105,10 +110,10 @@ def left_out(first: Iterable[Record], second: Iterable[Record]) -> list[str]:
     """Say which records have the names of paired ones, and answer another question."""
     first_side, second_side = _side(first), _side(second)
     notes = []
-    for name in sorted(first_side.keys() & second_side.keys()):
+    for name in sorted(first_side.keys() & second_side.keys(), key=_order):
         shared = first_side[name].keys() & second_side[name].keys()
         for which, side in (("first", first_side), ("second", second_side)):
-            for question in sorted(side[name].keys() - shared):
+            for question in sorted(side[name].keys() - shared, key=_order):
                 twins = (twin for twin in shared if twin.protocol == question.protocol)
                 differences = [_hidden_differences(question, twin) for twin in twins]
                 if any(differences):
@@ -121,12 +126,16 @@ def in_common(sides: Sequence[Iterable[Record]]) -> dict[Question, list[list[flo
     """Return the test scores on all that several methods were run on: by question, method, seed."""
     by_question = [_questions(_side(records)) for records in sides]
     scores = {}
-    for question in sorted(set.intersection(*map(set, by_question))):
+    for question in sorted(set.intersection(*map(set, by_question)), key=_order):
         runs = [side[question] for side in by_question]
         seeds = _common_seeds(runs)
         if seeds:
             scores[question] = [_scores(records, seeds) for records in runs]
     return scores
+
+
+def _order(question: Question | NamedQuestion) -> tuple[Any, ...]:
+    return question.order
 
 
 def _common_seeds(runs: Sequence[Mapping[int, Record]]) -> list[int]:

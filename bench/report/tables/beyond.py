@@ -217,8 +217,12 @@ def rows(
             n=len(group),
             values=measured.means(group),
         )
-        for place, group in sorted(groups.items())
+        for place, group in sorted(groups.items(), key=lambda item: _order(item[0]))
     ]
+
+
+def _order(place: CellPlace) -> tuple[Any, ...]:
+    return place.terms.order, place.row, place.column
 
 
 class _Measured:

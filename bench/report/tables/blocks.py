@@ -328,12 +328,15 @@ def without_doubled(records: Sequence[Record]) -> list[Record]:
     return [record for seat, record in zip(seats, records, strict=True) if finished[seat] < 2]
 
 
-def worst_first(means: Iterable[tuple[T, float | None]]) -> list[T]:
+def worst_first(
+    means: Iterable[tuple[T, float | None]], among_equals: Callable[[T], Any] = lambda row: row
+) -> list[T]:
     """Sort rows by the mean over their cells, the best last.
 
     Args:
         means: a row and the mean of one of its cells, or None if that has none; rows without any
             come first.
+        among_equals: the sort key of rows with the same mean.
     """
     by_row: dict[T, list[float]] = {}
     for row, mean in means:
@@ -345,4 +348,4 @@ def worst_first(means: Iterable[tuple[T, float | None]]) -> list[T]:
         known = by_row[row]
         return math.fsum(known) / len(known) if known else -math.inf
 
-    return sorted(by_row, key=lambda row: (average(row), row))
+    return sorted(by_row, key=lambda row: (average(row), among_equals(row)))

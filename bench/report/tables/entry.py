@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fewbench.data.train_size import k_order
 from fewbench.report.tables.blocks import Block, MeanCost, Scores, TableRow
 from fewbench.store.cell import TaskCell, Terms
 
@@ -47,7 +48,7 @@ class Entry:
     sign: str = ""
 
     def axis(self, name: str) -> Any:
-        """Return the cell's position on an axis, which can be sorted and compared."""
+        """Return the cell's position on an axis, which `sortable` puts in order."""
         if name == "task":
             return self.column
         if name == "method":
@@ -57,6 +58,14 @@ class Entry:
         if name in ("teacher", "template"):
             return getattr(self, name)
         return self.row.student if name == "student" else getattr(self.terms, name)
+
+
+def sortable(axes: Iterable[str], place: Iterable[Any]) -> list[Any]:
+    """Return a sort key of values of some axes: None first, numbers per label before full data."""
+    return [
+        (value is not None, k_order(value) if axis == "k" else value)
+        for axis, value in zip(axes, place, strict=True)
+    ]
 
 
 def entries(blocks: Iterable[Block]) -> list[Entry]:

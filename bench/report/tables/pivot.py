@@ -11,10 +11,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from fewbench.data.train_size import k_order
 from fewbench.errors import BenchError
 from fewbench.report.tables.axes import laid_out
-from fewbench.report.tables.entry import AXES, Entry
+from fewbench.report.tables.entry import AXES, Entry, sortable
 from fewbench.report.tables.grid import Grid
 from fewbench.report.tables.names import protocol_names, telling
 from fewbench.report.tables.order import Order, rank
@@ -94,13 +93,8 @@ def _tables(cells: Sequence[Entry], laid_out: Collection[str], order: Order) -> 
         cell = cell if row == cell.row else replace(cell, row=row)
         place = tuple(cell.axis(name) for name in axes)
         tables.setdefault(place, []).append(cell)
-    ordered = sorted(tables, key=lambda place: [*map(_sortable, axes, place)])
+    ordered = sorted(tables, key=lambda place: sortable(axes, place))
     ordered.sort(
         key=lambda place: [rank(order, axis, v) for axis, v in zip(axes, place, strict=True)]
     )
     return [tables[place] for place in ordered]
-
-
-def _sortable(axis: str, value: Any) -> tuple[bool, Any]:
-    """Return a sort key of a value of an axis; None comes first."""
-    return value is not None, k_order(value) if axis == "k" else value

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from fewbench.data.train_size import k_title
 from fewbench.report.tables.blocks import worst_first
 from fewbench.report.tables.costs import COSTS, cost_notes, cost_texts
-from fewbench.report.tables.entry import AXES, Entry
+from fewbench.report.tables.entry import AXES, Entry, sortable
 from fewbench.report.tables.grid import Grid, GridCell, places
 from fewbench.report.tables.names import Names
 from fewbench.report.tables.order import OWN, Order, rank
@@ -138,13 +138,19 @@ class ResultTable:
         if "method" in self.rows:
             keys = self._worst_first()
         else:
-            keys = sorted({down for down, _ in self.cells})
+            keys = sorted({down for down, _ in self.cells}, key=self._row_order)
         taught = {down for (down, _), cell in self.cells.items() if cell.row.role}
         return sorted(keys, key=lambda key: [key not in taught, *_ranks(order, self.rows, key)])
 
+    def _row_order(self, down: Key) -> list[Any]:
+        return sortable(self.rows, down)
+
     def _across(self, order: Order) -> list[Key]:
         """Return our columns in the order asked for."""
-        keys = sorted({across for _, across in self.cells})
+        keys = sorted(
+            {across for _, across in self.cells},
+            key=lambda across: sortable(self.columns, across),
+        )
         return sorted(keys, key=lambda key: _ranks(order, self.columns, key))
 
     def _marks(self) -> dict[str, str]:
@@ -165,10 +171,12 @@ class ResultTable:
             return str(down[at][0].method).partition(":")[0]
 
         ours = worst_first(
-            (down, cell.mean) for (down, _), cell in self.cells.items() if not cell.source
+            ((down, cell.mean) for (down, _), cell in self.cells.items() if not cell.source),
+            self._row_order,
         )
         published: dict[str, list[Key]] = {}
-        for down in sorted({down for (down, _), cell in self.cells.items() if cell.source}):
+        printed = {down for (down, _), cell in self.cells.items() if cell.source}
+        for down in sorted(printed, key=self._row_order):
             published.setdefault(method(down), []).append(down)
         last_of_method = {method(down): down for down in ours}
         rows = []
