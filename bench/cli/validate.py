@@ -245,9 +245,11 @@ def _mask(words: Sequence[Sequence[str]]) -> str:
 
 
 def _check_method(file: Path, given: _Given) -> list[str]:
+    from fewbench.registry.imports import check_imports
     from fewbench.registry.methods import read_method
 
     method = read_method(file)
+    check_imports(file)
     settings = " ".join(f"{name}={value!r}" for name, value in method.settings.items())
     return [
         f"{method.name}: {method.summary}",

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from fewbench.errors import LONGEST, BenchError, shortened
 from fewbench.registry.groups import method_groups
-from fewbench.registry.methods import MethodInfo, known_methods, method_name
+from fewbench.registry.imports import check_imports
+from fewbench.registry.methods import MethodInfo, known_methods, method_file, method_name
 from fewbench.registry.named_inputs import INPUTS
 from fewbench.registry.pipeline import PLUS, check_order, pipeline
 from fewbench.types import Json
@@ -29,9 +30,14 @@ def methods_of(requests: Sequence[str]) -> dict[str, MethodInfo]:
     """Return every method by name, those whose files or folders `--methods` names included.
 
     Raises:
-        BenchError: a path that is no method, or two methods of one name.
+        BenchError: a path that is no method, a method that imports a module which is not here, or
+            two methods of one name.
     """
-    return known_methods(head for head, _ in map(_split, requests) if _is_path(head))
+    paths = [head for head, _ in map(_split, requests) if _is_path(head)]
+    known = known_methods(paths)
+    for path in paths:
+        check_imports(method_file(path))
+    return known
 
 
 def choose_methods(
