@@ -13,7 +13,7 @@ from fewbench.errors import BenchError
 from fewbench.registry.code_hash import parse
 
 
-class Imported(NamedTuple):
+class TopImport(NamedTuple):
     """The top-level module of an import, and the line of it."""
 
     module: str
@@ -44,14 +44,14 @@ def check_imports(file: Path) -> None:
         )
 
 
-def _imported(tree: ast.Module) -> Iterator[Imported]:
+def _imported(tree: ast.Module) -> Iterator[TopImport]:
     """Yield the absolute imports among a module's own statements."""
     for node in tree.body:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield Imported(alias.name.partition(".")[0], node.lineno)
+                yield TopImport(alias.name.partition(".")[0], node.lineno)
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield Imported(str(node.module).partition(".")[0], node.lineno)
+            yield TopImport(str(node.module).partition(".")[0], node.lineno)
 
 
 def _is_here(module: str) -> bool:
