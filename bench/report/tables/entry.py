@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from fewbench.data.train_size import k_order
@@ -11,6 +12,7 @@ from fewbench.report.tables.blocks import Block, MeanCost, Scores, TableRow
 from fewbench.store.cell import TaskCell, Terms
 
 AXES = ("task", "method", "student", "k", "protocol", "teacher", "template")
+"""The axes that a table may have in its rows and columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,22 @@ class Entry:
 
     def axis(self, name: str) -> Any:
         """Return the cell's position on an axis, which `sortable` puts in order."""
-        if name == "task":
-            return self.column
-        if name == "method":
-            return (self.row.as_method, self.source, self.mark)
-        if name == "protocol":
-            return (self.terms.protocol, self.terms.constants)
-        if name in ("teacher", "template"):
-            return getattr(self, name)
-        return self.row.student if name == "student" else getattr(self.terms, name)
+        return _PLACES[name](self)
+
+
+_PLACES: Mapping[str, Callable[[Entry], Any]] = {
+    "task": attrgetter("column"),
+    "method": lambda cell: (cell.row.as_method, cell.source, cell.mark),
+    "student": attrgetter("row.entrant.student"),
+    "k": attrgetter("terms.k"),
+    "protocol": attrgetter("terms.protocol", "terms.constants"),
+    "teacher": attrgetter("teacher"),
+    "template": attrgetter("template"),
+    "limit": attrgetter("terms.limit"),
+    "drop_leaks": attrgetter("terms.drop_leaks"),
+    "arithmetic": attrgetter("terms.arithmetic"),
+}
+"""Gives a cell's position by axis; those beyond `AXES` only ever split tables."""
 
 
 def sortable(axes: Iterable[str], place: Iterable[Any]) -> list[Any]:
