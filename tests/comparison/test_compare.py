@@ -197,7 +197,7 @@ def test_the_same_numbers_each_time(add, store):
 def test_from_the_command_line(add, bench, store, tmp_path):
     for seed in (13, 21):
         add("new", seed, 0.9), add("old", seed, 0.6, draw=1)
-    for number in range(4):
+    for number in range(5):
         for method in ("new", "old"):
             add(
                 method,

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fewbench.report.statistics.ranks import critical_difference, friedman, groups, rank
+from fewbench.report.statistics.ranks import (
+    critical_difference,
+    fewest_tasks,
+    friedman,
+    groups,
+    rank,
+)
 
 
 @pytest.mark.parametrize(("k", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
@@ -54,3 +60,21 @@ def test_tasks_that_agree_tell_no_more_than_how_often_chance_makes_them_agree(ta
 def test_groups_are_the_largest_runs_within_the_critical_difference():
     assert groups([1.0, 1.5, 2.2, 4.0], 1.0) == ((0, 1), (1, 2))
     assert groups([1.0, 3.0], 1.0) == ()
+
+
+def test_pairs_are_told_apart_only_where_not_all_rank_alike():
+    # Demšar, section 3.2.2: the second test follows if the first rejects
+    four = rank(["a", "b"], np.tile([0.2, 0.1], (4, 1)))
+    assert four.friedman == pytest.approx(1 / 8) and four.critical < 1
+    assert four.groups == ((0, 1),)
+    six = rank(["a", "b"], np.tile([0.2, 0.1], (6, 1)))
+    assert six.friedman < 0.05 and six.groups == ()
+
+
+@pytest.mark.parametrize("methods", range(2, 9))
+def test_from_the_fewest_tasks_on_those_that_agree_tell_the_first_from_the_last(methods):
+    names = [str(number) for number in range(methods)]
+    for tasks in range(2, 9):
+        found = rank(names, np.tile(np.arange(methods) / 10, (tasks, 1)))
+        apart = (0, methods - 1) not in found.groups
+        assert apart == (tasks >= fewest_tasks(methods))

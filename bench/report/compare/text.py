@@ -151,12 +151,6 @@ def ranks_grid(ranked: Ranked) -> Grid | None:
         [GridCell(name), GridCell(f"{rank:.2f}", place)]
         for name, rank, place in zip(ranking.methods, ranking.ranks, _places(ranking), strict=True)
     ]
-    groups = []
-    for first, last in ranking.groups:
-        names = ", ".join(ranking.methods[first : last + 1])
-        groups.append(f"no significant difference: {names}")
-    if not groups:
-        groups = ["all differ significantly"]
     friedman = (
         f"all rank alike: p {_p(ranking.friedman)} (Friedman's test, F of Iman and Davenport)"
     )
@@ -166,7 +160,17 @@ def ranks_grid(ranked: Ranked) -> Grid | None:
     if len(ranked.ks) > 1:
         scores = f"each task's mean over K={ks} as far as all have them"
     caption = f"average rank over {ranking.tasks} tasks, 1 the best · {scores}"
-    return Grid(caption, ["method", "rank"], rows, [friedman, critical, *groups])
+    return Grid(caption, ["method", "rank"], rows, [friedman, critical, *_told_apart(ranking)])
+
+
+def _told_apart(ranking: Ranking) -> list[str]:
+    """Say which methods Nemenyi's test tells apart, where Friedman's says that some differ."""
+    if not ranking.groups:
+        return ["all differ significantly"]
+    if ranking.friedman < LEVEL and ranking.groups[0] == (0, len(ranking.methods) - 1):
+        return ["not all rank alike, but Nemenyi's test, which sees less, tells no two apart"]
+    groups = [", ".join(ranking.methods[first : last + 1]) for first, last in ranking.groups]
+    return [f"no significant difference: {names}" for names in groups]
 
 
 def _places(ranking: Ranking) -> list[int]:

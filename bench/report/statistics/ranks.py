@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fewbench.report.statistics.crossed import LEVEL
 from fewbench.report.statistics.distributions import f_upper, range_limit, row_ranks
 
 
@@ -20,7 +21,8 @@ class Ranking(NamedTuple):
 
     `friedman` is the p that all rank alike (Iman and Davenport's F, Demšar section 3.2.2);
     `critical` the least difference of two average ranks that is significant by Nemenyi's test at
-    0.05; `groups` the largest runs of methods, as places in `methods`, without such a difference.
+    0.05; `groups` the largest runs of methods, as places in `methods`, without such a difference:
+    all of them unless `friedman` is below 0.05, for only then is there a second test.
     """
 
     methods: tuple[str, ...]
@@ -44,13 +46,13 @@ def rank(methods: Sequence[str], scores: NDArray[np.float64]) -> Ranking:
     order = np.argsort(averages, kind="stable")
     ranked = [float(averages[place]) for place in order]
     critical = critical_difference(len(methods), len(scores))
+    p = friedman(scores)
     names = tuple(methods[place] for place in order)
-    return Ranking(
-        names, tuple(ranked), len(scores), friedman(scores), critical, groups(ranked, critical)
-    )
+    alike = groups(ranked, critical) if p < LEVEL else ((0, len(names) - 1),)
+    return Ranking(names, tuple(ranked), len(scores), p, critical, alike)
 
 
-def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
+def critical_difference(k: int, n: int, alpha: float = LEVEL) -> float:
     """Return Nemenyi's critical difference, q sqrt(k (k + 1) / 6N).
 
     q is the Studentised range over sqrt 2.
@@ -60,8 +62,10 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
 
 
 def fewest_tasks(k: int) -> int:
-    """Return the fewest tasks on which ranks of k methods can differ significantly."""
-    return next(n for n in range(2, 100) if critical_difference(k, n) < k - 1)
+    """Return the fewest tasks on which ranks of k methods can differ by both tests."""
+    return next(
+        n for n in range(2, 100) if critical_difference(k, n) < k - 1 and _least_p(k, n) < LEVEL
+    )
 
 
 def friedman(scores: NDArray[np.float64]) -> float:
@@ -80,7 +84,11 @@ def friedman(scores: NDArray[np.float64]) -> float:
     if rest > 1e-12:
         statistic = (n - 1) * chi / rest
         p = f_upper(statistic, k - 1, (k - 1) * (n - 1))
-    return max(p, pow(factorial(k), 1 - n))
+    return max(p, _least_p(k, n))
+
+
+def _least_p(k: int, n: int) -> float:
+    return pow(factorial(k), 1 - n)
 
 
 def groups(ranks: Sequence[float], critical: float) -> tuple[tuple[int, int], ...]:
