@@ -277,7 +277,8 @@ def test_records_of_other_code_are_told_in_a_line_however_many_methods_they_are_
     assert list(of_older_code(plan, [])) == [f"a: 2 {kept}"]
 
 
-def test_a_module_beside_a_method_that_is_named_counts(plan, tmp_path):
+def test_a_module_beside_a_method_that_is_named_counts(plan, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)  # as PYTHONPATH does
     (tmp_path / "loss_of_picky.py").write_text("SIGN = 1\n", "utf-8")
     method = tmp_path / "picky.py"
     method.write_text("import loss_of_picky\n" + method.read_text("utf-8"), "utf-8")
