@@ -36,7 +36,7 @@ def written(folder, imports):
 def test_what_is_not_here_is_named_with_its_line(tmp_path, imports, module, line):
     file = written(tmp_path, imports)
     with pytest.raises(
-        BenchError, match=f"it imports '{module}', which is not installed"
+        BenchError, match=f"it imports '{module}', which Python does not find"
     ) as caught:
         check_imports(file)
     assert caught.value.where == f"{file}, line {line}"

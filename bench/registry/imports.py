@@ -33,7 +33,7 @@ def check_imports(file: Path) -> None:
             continue
         is_beside = (file.parent / f"{module}.py").is_file() or (file.parent / module).is_dir()
         raise BenchError(
-            f"it imports '{module}', which is not installed here",
+            f"it imports '{module}', which Python does not find here",
             where=f"{file}, line {line}",
             fix=(
                 "make a folder of both: the method as its __init__.py, which says "

@@ -22,7 +22,7 @@ from fewbench.registry.code_hash import parse
 from fewbench.registry.methods import figure_files
 from fewbench.report.published import Published
 from fewbench.report.query import Wanted, models_apart
-from fewbench.report.tables.blocks import in_order, places, without_doubled
+from fewbench.report.tables.blocks import places, without_doubled
 from fewbench.report.tables.names import Names, protocol_names, telling
 from fewbench.store.cell import TaskCell, Terms
 from fewbench.store.record import Record
@@ -227,7 +227,7 @@ def panels(records: Sequence[Record], *, over: str = "") -> dict[Panel, list[Rec
     joined = _over_templates(found) if over == "template" else found
     return {
         panel: joined[panel]
-        for panel in sorted(joined, key=lambda one: (one.cell, in_order(one.terms)))
+        for panel in sorted(joined, key=lambda one: (one.cell, one.terms.order))
     }
 
 
@@ -235,7 +235,7 @@ def _over_templates(found: Mapping[Panel, list[Record]]) -> dict[Panel, list[Rec
     """Join the panels of one task's templates, by the n-th definition of each."""
     joined: dict[Panel, list[Record]] = {}
     counts: dict[tuple[Panel, str], int] = {}
-    for panel in sorted(found, key=lambda one: (one.cell, in_order(one.terms))):
+    for panel in sorted(found, key=lambda one: (one.cell, one.terms.order)):
         bare = panel._replace(cell=panel.cell._replace(template="", definition=""))
         number = counts.setdefault((bare, panel.cell.template), 0)
         counts[bare, panel.cell.template] += 1

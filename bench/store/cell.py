@@ -85,9 +85,9 @@ class Terms(NamedTuple):
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """The sort key by K and protocol, complete test sets first."""
+        """The sort key of tables: the protocol, K, complete test sets first."""
         left_out = self.limit or 0, self.drop_leaks
-        return k_order(self.k), self.protocol, self.constants, *left_out, self.arithmetic
+        return self.protocol, self.constants, k_order(self.k), *left_out, self.arithmetic
 
 
 class Question(NamedTuple):

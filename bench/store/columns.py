@@ -41,11 +41,11 @@ def column(values: Sequence[object]) -> Json:
     distinct = dict(zip(texts, values, strict=True))
     if 2 * len(distinct) > len(values):
         return _held(values)
-    column = _held([*distinct.values()])
+    held = _held([*distinct.values()])
     if len(distinct) == 1:
-        return {**column, "times": len(values)}
+        return {**held, "times": len(values)}
     numbers = {text: number for number, text in enumerate(distinct)}
-    return {**column, "at": [numbers[text] for text in texts]}
+    return {**held, "at": [numbers[text] for text in texts]}
 
 
 def _held(values: Sequence[object]) -> Json:

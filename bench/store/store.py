@@ -167,12 +167,9 @@ class Store:
         names = paths.record_names(self.runs, self._unreadable)
         first_files: dict[str, str] = {}
         for file, group, run in scores(self.root, names, self._read):
-            first = first_files.setdefault(run.key, file)
-            if first is file:
+            if self._is_first(file, run.key, first_files):
                 group.runs.append(run)
                 groups[id(group)] = group
-            else:
-                self._note(second(Path(file), Path(first)))
         return list(groups.values())
 
     def count(self) -> int:
@@ -193,11 +190,14 @@ class Store:
         """Yield the first record of each run, and note the others."""
         first_files: dict[str, P] = {}
         for file, record in placed:
-            first = first_files.setdefault(record.run.key, file)
-            if first is file:
+            if self._is_first(file, record.run.key, first_files):
                 yield file, record
-            else:
-                self._note(second(Path(file), Path(first)))
+
+    def _is_first(self, file: P, key: str, first_files: dict[str, P]) -> bool:
+        first = first_files.setdefault(key, file)
+        if first is not file:
+            self._note(second(Path(file), Path(first)))
+        return first is file
 
     def find(self, prefix: str) -> Record:
         """Return the record whose key begins with `prefix`, of at least four hex digits.

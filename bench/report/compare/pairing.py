@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from fewbench.data.train_size import k_order, k_title
@@ -88,7 +89,7 @@ def pairs(first: Iterable[Record], second: Iterable[Record], *, anyway: bool = F
     """
     first_side, second_side = _side(first), _side(second)
     paired = []
-    for name in sorted(first_side.keys() & second_side.keys(), key=_order):
+    for name in sorted(first_side.keys() & second_side.keys(), key=attrgetter("order")):
         ours, theirs = first_side[name], second_side[name]
         for question, against in _matching(name, ours, theirs, anyway):
             pair = _pair(name, question, against, ours[question], theirs[against], anyway)
@@ -110,10 +111,10 @@ def left_out(first: Iterable[Record], second: Iterable[Record]) -> list[str]:
     """Say which records have the names of paired ones, and answer another question."""
     first_side, second_side = _side(first), _side(second)
     notes = []
-    for name in sorted(first_side.keys() & second_side.keys(), key=_order):
+    for name in sorted(first_side.keys() & second_side.keys(), key=attrgetter("order")):
         shared = first_side[name].keys() & second_side[name].keys()
         for which, side in (("first", first_side), ("second", second_side)):
-            for question in sorted(side[name].keys() - shared, key=_order):
+            for question in sorted(side[name].keys() - shared, key=attrgetter("order")):
                 twins = (twin for twin in shared if twin.protocol == question.protocol)
                 differences = [_hidden_differences(question, twin) for twin in twins]
                 if any(differences):
@@ -126,16 +127,12 @@ def in_common(sides: Sequence[Iterable[Record]]) -> dict[Question, list[list[flo
     """Return the test scores on all that several methods were run on: by question, method, seed."""
     by_question = [_questions(_side(records)) for records in sides]
     scores = {}
-    for question in sorted(set.intersection(*map(set, by_question)), key=_order):
+    for question in sorted(set.intersection(*map(set, by_question)), key=attrgetter("order")):
         runs = [side[question] for side in by_question]
         seeds = _common_seeds(runs)
         if seeds:
             scores[question] = [_scores(records, seeds) for records in runs]
     return scores
-
-
-def _order(question: Question | NamedQuestion) -> tuple[Any, ...]:
-    return question.order
 
 
 def _common_seeds(runs: Sequence[Mapping[int, Record]]) -> list[int]:

@@ -168,7 +168,7 @@ def _told_apart(ranking: Ranking) -> list[str]:
     if not ranking.groups:
         return ["all differ significantly"]
     if ranking.friedman < LEVEL and ranking.groups[0] == (0, len(ranking.methods) - 1):
-        return ["not all rank alike, but Nemenyi's test, which sees less, tells no two apart"]
+        return ["not all rank alike, but Nemenyi's test, which has less power, tells no two apart"]
     groups = [", ".join(ranking.methods[first : last + 1]) for first, last in ranking.groups]
     return [f"no significant difference: {names}" for names in groups]
 

@@ -12,9 +12,9 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
-from fewbench.data.train_size import k_order
 from fewbench.report.today import OF_METHOD
 from fewbench.store.cell import UNKNOWN_METRIC, Cell, Entrant, TaskCell, Terms, Variant
 from fewbench.store.record import Record
@@ -234,7 +234,7 @@ def arrange(
         means = ((row, cell.mean if cell.n else None) for (row, _), cell in block.cells.items())
         block.rows = worst_first(means)
         block.columns = sorted({column for _, column in block.cells})
-    return [blocks[terms] for terms in sorted(blocks, key=in_order)]
+    return [blocks[terms] for terms in sorted(blocks, key=attrgetter("order"))]
 
 
 def _with_roles(
@@ -251,12 +251,6 @@ def _with_roles(
         place._replace(row=marked.get(place.row, place.row)): members
         for place, members in cells.items()
     }
-
-
-def in_order(terms: Terms) -> tuple[Any, ...]:
-    """Return the sort key of blocks: the protocol, K, complete test sets first."""
-    left_out = terms.limit or 0, terms.drop_leaks
-    return terms.protocol, terms.constants, k_order(terms.k), *left_out, terms.arithmetic
 
 
 def _scores(members: Sequence[SeedRuns], code: Mapping[str, str], changed: Changed) -> Scores:
