@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from fewbench.errors import visible
+from fewbench.errors import BenchError, visible
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -20,6 +20,9 @@ Item = TypeVar("Item")
 
 COLUMN, PAGE = 3.35, 6.9
 """Inches: one column, and both."""
+
+MOST_ROWS = 24
+"""Rows of panels in a figure: five printed pages. A hundred rows take minutes to lay out."""
 
 Look = dict[str, Any]
 """Keywords of matplotlib."""
@@ -176,9 +179,17 @@ def stack(
         columns: panels per row; one fills a column of text, more a page.
         height: of the panels, in inches.
         noted: the last row's legend has a note.
+
+    Raises:
+        BenchError: more than `MOST_ROWS` rows.
     """
     from matplotlib.figure import Figure
 
+    if len(rows) > MOST_ROWS:
+        raise BenchError(
+            f"the figure would have {len(rows)} rows of panels, and {MOST_ROWS} are the most",
+            fix="choose among the runs with --tasks, --methods, --k, --protocol or --student",
+        )
     width = COLUMN if columns == 1 else PAGE
     lines = [ceil(len(names) / _columns(names, width)) for names in rows]
     lines[-1] += noted

@@ -250,7 +250,7 @@ def compare(
     instead.
     """
     try:
-        names, paired = find_pairs(finding, records)
+        names, paired, apart = find_pairs(finding, records)
     except BenchError as error:
         return Told("not compared", f"`{model}`: not compared: {error.problem}.")
     paired = [pair for pair in paired if measures.can(finding.measure, pair)]
@@ -263,6 +263,7 @@ def compare(
         f"| task | K | {names[0]} | {names[1]} | difference | seeds |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *(_row(pair, finding, measures, chance) for pair in paired),
+        *(f"\nNot compared: {reason}." for reason in apart),
     ]
     above = [place for place, pair in enumerate(paired) if pair.question.task.task not in chance]
     if not above:
@@ -309,17 +310,40 @@ def _p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
-def find_pairs(finding: Finding, records: Sequence[Record]) -> tuple[list[str], list[Pair]]:
-    """Return both methods as they are stored, with their settings, and their runs, paired.
+class Found(NamedTuple):
+    """Both methods of a finding as they are stored, with their settings; their runs, paired; and
+    why those of some tasks are not.
+    """
+
+    names: list[str]
+    pairs: list[Pair]
+    apart: list[str]
+
+
+def find_pairs(finding: Finding, records: Sequence[Record]) -> Found:
+    """Find the runs of both methods, and pair them task by task.
 
     Raises:
-        BenchError: one has no runs or several settings, or the two have no place or no splits in
-            common.
+        BenchError: one has no runs or several settings, or no task's runs can be paired.
     """
     wanted = Wanted(ks=frozenset(finding.ks), protocol=finding.protocol)
     stored = by_label(record for record in records if record in wanted)
     names = [find_label(name, stored, "results") for name in (finding.first, finding.second)]
-    return names, pairs(*(stored[name] for name in names))
+    first, second = (_by_task(stored[name]) for name in names)
+    found, apart = [], []
+    for task in sorted(first.keys() & second.keys()):
+        try:
+            found += pairs(first[task], second[task])
+        except BenchError as error:
+            apart.append(error.problem)
+    return Found(names, found or pairs(*(stored[name] for name in names)), apart)
+
+
+def _by_task(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    tasks: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        tasks.setdefault((record.run.task, record.run.source), []).append(record)
+    return tasks
 
 
 def read_findings(file: Path) -> tuple[list[Finding], list[Models]]:

@@ -160,6 +160,18 @@ def test_a_seed_counts_once_on_each_test_set(store):
     assert "| mood †, at chance | 16 |" in told(store)
 
 
+def test_a_task_that_cannot_be_compared_is_named_and_the_others_count(store):
+    for seed, value in enumerate((0.7, 0.8, 0.6)):
+        save(store, "new", seed, value)
+        save(store, "old", seed, value - 0.1)
+        save(store, "new", seed, value, task="odd", test="one")
+        save(store, "old", seed, value, task="odd", test="two")
+    text = told(store)
+    assert "Mean of 1 task +10.0" in text
+    reason = "the two methods' runs answer different questions: other test sets"
+    assert f"Not compared: odd@here K=16: {reason}." in text
+
+
 def test_a_claim_of_the_teachers_model(store):
     assert "`fewbench-mini`: not compared" in told(store, of="teacher")
 

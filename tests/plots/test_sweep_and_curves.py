@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from fewbench.errors import BenchError
 from fewbench.plots._curves import _rows, label_some
+from fewbench.plots._style import MOST_ROWS, stack
 from fewbench.plots.seeds import _wrapped
 from fewbench.registry.methods import methods
 from fewbench.report.figures import Material, draw
@@ -122,6 +123,14 @@ def test_a_task_has_no_panel_for_methods_it_lacks():
     assert [[slot.panel for slot in row] for row in rows] == [["sst-2"], ["sst-2", "mr"]]
     alone = _rows({"sst-2": {"ft": curve}, "mr": {"kd": curve}}, [["ft", "kd"]])
     assert [[slot.panel for slot in row] for row in alone] == [["sst-2", "mr"]]
+
+
+def test_a_figure_of_too_many_rows_is_refused_before_it_is_laid_out():
+    _, parts = stack([()] * MOST_ROWS, 1)
+    assert len(parts) == MOST_ROWS
+    with pytest.raises(BenchError, match="25 rows of panels, and 24 are the most") as error:
+        stack([()] * (MOST_ROWS + 1), 1)
+    assert "--tasks" in error.value.fix
 
 
 def test_a_long_title_is_broken_between_its_parts():
