@@ -221,9 +221,12 @@ def _add_measures(
     study: Study, records: Sequence[Record], stored: Sequence[Record], store: Store, today: Today
 ) -> None:
     """Add tables of loyalty, robustness and cost, where they were measured."""
+    from fewbench.report.query import code_of
     from fewbench.report.tables import beyond
+    from fewbench.report.tables.measures import KINDS
 
-    rows = beyond.rows(records, stored, store, beyond.KINDS, today.changed)
+    code = code_of(records, today.methods)
+    rows = beyond.rows(records, stored, store, KINDS, today.changed, code)
     measured = [row for row in rows if {*row.values} - {"score"}]
     for grid in beyond.grids(measured):
         study.add_table(grid, title=_title(grid.header))
@@ -231,7 +234,7 @@ def _add_measures(
 
 def _title(header: Sequence[str]) -> str:
     """Say what a table of measurements has beside scores."""
-    from fewbench.report.tables.beyond import kinds_of
+    from fewbench.report.tables.measures import kinds_of
 
     *others, last = (MEASURED[kind] for kind in kinds_of(header))
     return f"Scores, {', '.join(others)} and {last}" if others else f"Scores and {last}"

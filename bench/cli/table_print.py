@@ -122,12 +122,15 @@ def print_measures(
         form: a format.
         today: what records are compared with, to say what has changed since.
     """
+    from fewbench.report.query import code_of
     from fewbench.report.tables import beyond
     from fewbench.report.tables.blocks import nothing_changed
+    from fewbench.report.tables.measures import chosen
 
-    kinds = beyond.chosen(measures)
+    kinds = chosen(measures)
     changed = today.changed if today else nothing_changed
-    rows = beyond.rows(records, stored, store, kinds, changed)
+    code = code_of(records, today.methods if today else None)
+    rows = beyond.rows(records, stored, store, kinds, changed, code)
     if form == "json":
         print_json([_with_values(row) for row in rows])
     elif form == "csv":
@@ -142,4 +145,4 @@ def print_measures(
 
 def _with_values(row: beyond.MeasuredRow) -> Json:
     values = {name: value._asdict() for name, value in row.values.items()}
-    return {**row._asdict(), "values": values}
+    return {**row.facts(), "values": values}

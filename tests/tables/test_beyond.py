@@ -13,12 +13,14 @@ import pytest
 from stored import a_record
 
 from fewbench.errors import BenchError
-from fewbench.report.tables.beyond import FIRST_ROWS, Value, chosen, columns, grids, rows
+from fewbench.report.tables.beyond import Value, columns, grids, rows
+from fewbench.report.tables.marks import DOUBLED, FAILED, OLD_CODE, STALE
+from fewbench.report.tables.measures import FIRST_ROWS, chosen
 from fewbench.store.measurement import measured, write
 from fewbench.store.parts import Environment, Selection
 from fewbench.store.record import Record
 from fewbench.store.store import Store
-from fewbench.types import Predictions
+from fewbench.types import Inputs, Predictions
 
 TEACHER = [[0.5, 0.5], [1.0, 0.0], [0.9, 0.1], [0.2, 0.8]]
 STUDENT = [[0.25, 0.75], [0.0, 1.0], [0.9, 0.1], [0.2, 0.8]]
@@ -82,13 +84,13 @@ def test_loyalty_to_its_own_teacher_and_attacks_by_recipe(filled: Store):
         50, 1, 1
     )  # two of four, of one of two runs
     assert "label loyalty" not in by_method["ft"].values
-    assert by_method["kd"].values["after-attack accuracy (cli†)"] == Value(12.5, 1, 1)
+    assert by_method["kd"].values["after-attack accuracy (cli, first rows)"] == Value(12.5, 1, 1)
     names = [
         "score",
         "label loyalty",
         "probability loyalty",
-        "after-attack accuracy (cli†)",
-        "queries (cli†)",
+        "after-attack accuracy (cli, first rows)",
+        "queries (cli, first rows)",
     ]
     assert columns(found) == names
     assert [FIRST_ROWS] in [
@@ -111,7 +113,7 @@ def test_an_attack_on_drawn_rows_stands_in_columns_of_its_own(filled: Store):
     }
     assert found["kd"].values["original accuracy (cli)"] == Value(75, 1, 1)
     assert found["kd"].values["after-attack accuracy (cli)"] == Value(25, 1, 1)
-    assert found["kd"].values["after-attack accuracy (cli†)"] == Value(12.5, 1, 1)
+    assert found["kd"].values["after-attack accuracy (cli, first rows)"] == Value(12.5, 1, 1)
 
 
 def test_tables_of_k_and_of_full_data_stand_side_by_side(store: Store):
@@ -119,6 +121,24 @@ def test_tables_of_k_and_of_full_data_stand_side_by_side(store: Store):
         save(store, a_record(k=k), STUDENT, 0.5)
     (first, *others) = rows(store.records(), store.records(), store, ["cost"])
     assert [first.k, *(row.k for row in others)] == [16, "total-64", "full"]
+
+
+def test_how_runs_were_made_stands_behind_their_score(store: Store):
+    """Two of older code, one that failed, and a seed with two runs, of which none counts."""
+    inputs = Inputs("a" * 16, "b" * 16, "c" * 16, "d" * 16)
+    for seed in (13, 21):
+        save(store, a_record(seed=seed, inputs=inputs), STUDENT, 0.5)
+    for teacher in ("1" * 32, "2" * 32):
+        two = replace(inputs, teacher=teacher)
+        save(store, a_record(seed=42, inputs=two), STUDENT, 0.9)
+    failed = replace(a_record(seed=87, inputs=inputs), scores={}, selection=Selection(), error="no")
+    store.save(replace(failed, status="failed"), None)
+    (row,) = rows(store.records(), store.records(), store, ["cost"], code={"kd": "another"})
+    assert row.facts()["doubled"] == [42]
+    (grid,) = grids([row])
+    assert grid.rows[0][-1].text == f"50.0{STALE}{DOUBLED} 1 failed"
+    assert [OLD_CODE, FAILED] == grid.notes[:2]
+    assert grid.notes[2].startswith(DOUBLED)
 
 
 def test_a_teacher_that_is_not_shown_still_counts(filled: Store):
@@ -154,7 +174,8 @@ class TestCommands:
             in lines[2]
         )
         # item by item 0.8161, 1 - sqrt(ln 2), 1 and 1, as in test_loyalty.py
-        assert lines[-1].endswith("| 50.0 (1) | 74.6 (1) | 2.50 (1) | 1.50 (1) | 2.00 (1) |")
+        assert lines[-3].endswith("| 50.0 (1) | 74.6 (1) | 2.50 (1) | 1.50 (1) | 2.00 (1) |")
+        assert lines[-1] == OLD_CODE  # the records' code is made up
 
     @pytest.mark.parametrize(
         ("form", "cost"),

@@ -12,8 +12,8 @@ from test_record import a_record, a_run
 from fewbench.report.tables.blocks import build, without_doubled
 from fewbench.report.tables.entry import entries
 from fewbench.report.tables.flat import to_rows
+from fewbench.report.tables.marks import CODES, DOUBLED
 from fewbench.report.tables.pivot import grids
-from fewbench.report.tables.table import CODES, DOUBLED
 from fewbench.report.today import DEFAULTS, DEFINITION
 from fewbench.store.parts import Selection
 from fewbench.types import Inputs, ModelRef

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from fewbench.report.page.data import MeasuredCell, MeasuredData, MeasuredMean, PageCell
-from fewbench.report.tables.beyond import figures, in_order
+from fewbench.report.tables.measures import figures, in_order
 from fewbench.types import Settings
 
 

@@ -31,9 +31,9 @@ from fewbench.report.page.published import rows as published_rows
 from fewbench.report.page.runs import RunRows, SharedValues, Stored
 from fewbench.report.published import Published
 from fewbench.report.query import models_apart
-from fewbench.report.tables.beyond import loyalties, named
 from fewbench.report.tables.blocks import Block, CellPlace, build
 from fewbench.report.tables.blocks import places as places_of
+from fewbench.report.tables.measures import loyalties, named
 from fewbench.report.today import Today
 from fewbench.store.damage import Damage
 from fewbench.store.measurement import Shelf

@@ -13,7 +13,7 @@ import numpy as np
 
 from fewbench.report.reproduce.cells import CellRuns, PlannedCell, PlannedRow, TablePlan
 from fewbench.report.statistics.crossed import Paired, estimate
-from fewbench.report.tables.beyond import MeasuredScores, figures, loyalties, loyalty_to
+from fewbench.report.tables.measures import MeasuredScores, figures, loyalties, loyalty_to
 from fewbench.runner.jobs import Job
 from fewbench.store.measurement import Shelf
 from fewbench.store.record import Record

@@ -18,7 +18,7 @@ from fewbench.refs import NAME
 from fewbench.registry.pipeline import PLUS, info_of
 from fewbench.registry.protocols import dev_cut_of, protocols
 from fewbench.report.share.gather import FoundRecord
-from fewbench.report.tables.beyond import COLUMNS, Figure
+from fewbench.report.tables.measures import COLUMNS, Figure
 from fewbench.report.today import SAID, UNRECORDED, Today
 from fewbench.store.inputs import RowHashes, row_hashes
 from fewbench.store.measurement import Measurement

@@ -7,38 +7,30 @@ Figures are means over split seeds. A measurement counts only if it fits its rec
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fewbench.data.train_size import k_title
-from fewbench.errors import BenchError
-from fewbench.measure.loyalty import both_loyalties, own_teacher, paired
 from fewbench.report.tables.blocks import (
     CellPlace,
     Changed,
+    arrange,
     nothing_changed,
-    without_doubled,
     worst_first,
 )
 from fewbench.report.tables.blocks import places as places_of
+from fewbench.report.tables.entry import Entry, entries
 from fewbench.report.tables.grid import Grid, GridCell, places
+from fewbench.report.tables.marks import failures, notes_on_doubled, notes_on_runs, signs
+from fewbench.report.tables.measures import FIRST, FIRST_ROWS, figures, in_order, loyalties, named
 from fewbench.report.tables.names import Names, protocol_names, telling
 from fewbench.store.cell import Terms
-from fewbench.store.measurement import Measurement, Shelf
+from fewbench.store.measurement import Shelf
 from fewbench.store.record import Record
+from fewbench.store.seed_runs import SeedRuns
 from fewbench.store.store import Store
 from fewbench.types import Json, K
-
-MeasuredScores = Mapping[str, Any]
-"""The scores of a measurement, nested by name: their keys depend on its kind."""
-
-
-class Figure(NamedTuple):
-    """A column: its name, how to look it up in a measurement's scores, and its decimals."""
-
-    name: str
-    of: Callable[[MeasuredScores], float | None]
-    digits: int = 1
 
 
 class Value(NamedTuple):
@@ -50,132 +42,43 @@ class Value(NamedTuple):
 
 
 class MeasuredRow(NamedTuple):
-    """A method on a task: `values` by column's name; `n` runs."""
+    """A method on a task, by the names that a table shows: its cell, and `values` by column's name.
+
+    The cell says how many runs count, and how they were made.
+    """
 
     task: str
     k: K
     protocol: str
     method: str
     student: str
-    n: int
+    cell: Entry
     values: Mapping[str, Value]
 
+    @property
+    def n(self) -> int:
+        """The number of runs that count."""
+        return self.cell.n or 0
 
-def _at(*path: str, times: float = 1.0) -> Callable[[MeasuredScores], float | None]:
-    """Make a function that looks up a number by a path of names; None if it is not there."""
-
-    def look_up(scores: MeasuredScores) -> float | None:
-        value: object = scores
-        for name in path:
-            value = value.get(name) if isinstance(value, Mapping) else None
-        if value is not None and not isinstance(value, int | float):
-            raise TypeError(f"{'.'.join(path)} is not a number: {value!r}")
-        return None if value is None else times * float(value)
-
-    return look_up
-
-
-COLUMNS: Mapping[str, tuple[Figure, ...]] = {
-    "score": (Figure("score", _at("score", times=100)),),
-    "loyalty": (
-        Figure("label loyalty", _at("label", times=100)),
-        Figure("probability loyalty", _at("probability", times=100)),
-    ),
-    "attack": (
-        Figure("original accuracy", _at("original_accuracy", times=100)),
-        Figure("after-attack accuracy", _at("after_attack_accuracy", times=100)),
-        Figure("queries", _at("mean_queries")),
-    ),
-    "cost": (
-        Figure("M parameters", _at("parameters", "total", times=1e-6), 2),
-        Figure("MB on disk", _at("bytes", times=1e-6), 2),
-        Figure("M MACs", _at("macs", "model", "total", times=1e-6), 2),
-        Figure("ms", _at("latency_ms", "1", "model", "median"), 2),
-        Figure("speed-up", _at("speed_up", "1", "median"), 2),
-        Figure("layer ratio", _at("layer_ratio"), 2),
-    ),
-}
-"""The columns of a table, by kind of measurement; those of `attack` name the recipe too."""
-
-FIRST = "†"
-FIRST_ROWS = (
-    f"{FIRST} attacked the first test rows, perhaps all of one class: bench attack draws them"
-)
-
-_KIND = {figure.name: kind for kind, figures in COLUMNS.items() for figure in figures}
-
-KINDS = tuple(kind for kind in COLUMNS if kind != "score")
-
-
-def chosen(text: str) -> list[str]:
-    """Return the kinds of measurement that `--with` names.
-
-    Raises:
-        BenchError: an unknown kind.
-    """
-    kinds = [kind for kind in text.split(",") if kind]
-    for kind in kinds:
-        if kind not in KINDS:
-            raise BenchError(
-                f"there is no kind of measurement '{kind}'",
-                allowed=KINDS,
-                given=kind,
-                fix="--with loyalty,cost",
-            )
-    return kinds
+    def facts(self) -> Json:
+        """Return all but the values as plain values, named as those of the other tables."""
+        return {
+            "task": self.task,
+            "k": self.k,
+            "protocol": self.protocol,
+            "method": self.method,
+            "student": self.student,
+            "n": self.n,
+            "failed": self.cell.failed,
+            "stale": self.cell.stale,
+            "doubled": [seed for seed, _ in self.cell.doubled],
+            "not_of_today": list(self.cell.changed),
+        }
 
 
 def columns(rows: Iterable[MeasuredRow]) -> list[str]:
     """Return the names of all columns that some rows have, in the order of `COLUMNS`."""
     return in_order(name for row in rows for name in row.values)
-
-
-def in_order(names: Iterable[str]) -> list[str]:
-    """Return the names of columns, each once, in the order of `COLUMNS`."""
-    order = [figure.name for kind in COLUMNS.values() for figure in kind]
-    return sorted({*names}, key=lambda name: (order.index(name.partition(" (")[0]), name))
-
-
-def kinds_of(header: Iterable[str]) -> list[str]:
-    """Return the kinds of measurement, besides scores, that stand under the heads of a table."""
-    found = {_KIND.get(head.replace("\n", " ").partition(" (")[0]) for head in header}
-    return [kind for kind in KINDS if kind in found]
-
-
-def figures(kind: str, name: str, scores: MeasuredScores) -> Iterator[tuple[str, int, float]]:
-    """Yield the figures of one measurement: the column, its decimals, and the value."""
-    for figure in COLUMNS.get(kind, ()):
-        value = figure.of(scores)
-        if value is not None:
-            column = f"{figure.name} ({name})" if name else figure.name
-            yield column, figure.digits, value
-
-
-def named(measurement: Measurement) -> str:
-    """Return the name of a measurement, marked if it is an attack on the first test rows.
-
-    Earlier versions attacked these, and many test sets are sorted by class. Such figures have
-    separate columns.
-    """
-    first = measurement.kind == "attack" and "drawn" not in measurement.settings
-    return measurement.name + (FIRST if first else "")
-
-
-def loyalties(
-    student: Record, teachers: Mapping[str, Record], store: Store
-) -> dict[str, float] | None:
-    """Return the label and probability loyalty of a run to its teacher's, if that is stored."""
-    teacher = own_teacher(student, teachers)
-    return None if teacher is None else loyalty_to(teacher, student, store)
-
-
-def loyalty_to(teacher: Record, student: Record, store: Store) -> dict[str, float] | None:
-    """Return the label and probability loyalty of a run to another, if they have one."""
-    try:
-        label, probability = both_loyalties(*paired(teacher, student, store))
-    except BenchError:  # a regression has none; fsck reports damaged predictions
-        return None
-    return {"label": label, "probability": probability}
 
 
 def rows(
@@ -184,21 +87,25 @@ def rows(
     store: Store,
     kinds: Sequence[str],
     changed: Changed = nothing_changed,
+    code: Mapping[str, str] = MappingProxyType({}),
 ) -> list[MeasuredRow]:
     """Return a row for each cell: task as asked, terms and entrant.
 
     Args:
-        records: those to show; failed runs are left out, and those that share cell and seed with
-            another.
+        records: those to show; failed runs have no values, nor have those that share cell and seed
+            with another.
         known: all records, teachers among them.
         store: holds the predictions and measurements of both.
         kinds: of `COLUMNS`.
         changed: names a record's inputs that are not today's.
+        code: the hash of each method's code today.
     """
-    finished = without_doubled([record for record in records if record.score is not None])
+    records = list(records)
     groups: dict[CellPlace, list[Record]] = {}
-    for record, place in zip(finished, places_of(finished, changed), strict=True):
+    for record, place in zip(records, places_of(records, changed), strict=True):
         groups.setdefault(place, []).append(record)
+    blocks = arrange([SeedRuns.alone(record) for record in records], code, {}, changed)
+    cells = {CellPlace(cell.terms, cell.row, cell.column): cell for cell in entries(blocks)}
     parts = {place: changed(group[0]) for place, group in groups.items()}
     short = telling(place.row for place in groups)
     names = Names(
@@ -214,11 +121,17 @@ def rows(
             protocol=protocols[place.terms[1:3]] + _cut(place.terms),
             method=names.row(short[place.row]),
             student=place.row.student,
-            n=len(group),
-            values=measured.means(group),
+            cell=cells[place],
+            values=measured.means(_counted(group, cells[place])),
         )
         for place, group in sorted(groups.items(), key=lambda item: _order(item[0]))
     ]
+
+
+def _counted(group: Iterable[Record], cell: Entry) -> list[Record]:
+    """Return the finished runs of a cell, without those that share their seed with another."""
+    doubled = {seed for seed, _ in cell.doubled}
+    return [run for run in group if run.score is not None and run.run.seed not in doubled]
 
 
 def _order(place: CellPlace) -> tuple[Any, ...]:
@@ -284,9 +197,11 @@ def _grid(task: str, k: K, protocol: str, group: Sequence[MeasuredRow]) -> Grid:
     labels = ["method", "model"] if len(students) > 1 else ["method"]
     facts = labels if n else [*labels, "n"]
     header = [*facts, *(name.replace(" ", "\n") for name in names)]
-    ranks = places([row.values["score"].mean for row in rows])
+    ranks = places([row.cell.mean for row in rows])
     body = [_line(row, rank, facts, names) for row, rank in zip(rows, ranks, strict=True)]
-    notes = [FIRST_ROWS] if any(FIRST in name for name in names) else []
+    cells = [row.cell for row in rows]
+    notes = [*notes_on_runs(cells), *notes_on_doubled(cells)]
+    notes += [FIRST_ROWS] if any(FIRST in name for name in names) else []
     return Grid(caption, header, body, notes, len(labels))
 
 
@@ -298,7 +213,7 @@ def _common_n(rows: Iterable[MeasuredRow]) -> int | None:
 
 def _worst_first(group: Sequence[MeasuredRow]) -> list[MeasuredRow]:
     by_name = {(row.method, row.student): row for row in group}
-    order = worst_first((name, row.values["score"].mean) for name, row in by_name.items())
+    order = worst_first((name, row.cell.mean) for name, row in by_name.items())
     return [by_name[name] for name in order]
 
 
@@ -317,6 +232,8 @@ def _line(
     line = [GridCell(texts[name]) for name in facts]
     for name in figures:
         text = _mean(row.values.get(name), row.n)
+        if name == "score":
+            text = " ".join(filter(None, [text + signs(row.cell), failures(row.cell)]))
         line.append(GridCell(text, rank if name == "score" else 0))
     return line
 
@@ -335,8 +252,7 @@ def flat(rows: Sequence[MeasuredRow]) -> list[Json]:
     objects = []
     names = columns(rows)
     for row in rows:
-        line = row._asdict()
-        del line["values"]
+        line = row.facts()
         for name in names:
             value = row.values.get(name)
             line[name] = round(value.mean, 4) if value else None

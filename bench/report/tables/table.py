@@ -12,9 +12,9 @@ from fewbench.report.tables.blocks import worst_first
 from fewbench.report.tables.costs import COSTS, cost_notes, cost_texts
 from fewbench.report.tables.entry import AXES, Entry, sortable
 from fewbench.report.tables.grid import Grid, GridCell, places
+from fewbench.report.tables.marks import failures, notes_on_doubled, notes_on_runs, signs
 from fewbench.report.tables.names import Names
 from fewbench.report.tables.order import OWN, Order, rank
-from fewbench.report.today import UNRECORDED, earlier
 from fewbench.store.cell import TaskCell, Terms
 
 K = TypeVar("K", bound=Hashable)
@@ -22,15 +22,7 @@ K = TypeVar("K", bound=Hashable)
 Explain = Callable[[str, TaskCell], bool]
 """Says if a method takes a task at all."""
 
-STALE, CODES, DOUBLED = "†", "¶", "§"
-OLD_CODE = f"{STALE} made by an older version of the method's code: bench run --force redoes it"
-TWO_CODES = (
-    f"{CODES} runs of different versions of the method's code: bench run --force redoes them"
-)
-FAILED = "failed runs: bench run --retry-failed redoes them, bench show KEY says why"
 TAUGHT = "(teacher): the runs that taught others here, which are not ranked"
-MOST = 3
-"""The most runs that share cell and seed to list below a table."""
 
 _BLANK = {"student": "no student", "teacher": "–", "template": OWN}
 """How an empty value of an axis is shown."""
@@ -244,17 +236,16 @@ class ResultTable:
         return str(value) or _BLANK.get(axis, "")
 
     def _text(self, cell: Entry) -> str:
-        failed = f"{cell.failed} failed" if cell.failed else ""
-        signs = STALE * bool(cell.stale) + CODES * cell.several_codes + DOUBLED * bool(cell.doubled)
+        made, failed = signs(cell), failures(cell)
         if cell.mean is None:
-            return " ".join(filter(None, [f"–{signs}" if cell.doubled else "", failed]))
+            return " ".join(filter(None, [f"–{made}" if cell.doubled else "", failed]))
         text = f"{cell.mean:.1f}"
         if cell.std is not None:
             text += f" ±{cell.std:.1f}"
         if self.look.median and cell.median is not None:
             text += f" [{cell.median:.1f}]"
         n = "" if cell.n in (None, self.n) else f"({cell.n})"
-        return " ".join(filter(None, [text + signs + cell.sign, n, failed]))
+        return " ".join(filter(None, [text + made + cell.sign, n, failed]))
 
     def _missing(self, down: Key, across: Key) -> str:
         known = dict(zip([*self.rows, *self.columns], [*down, *across], strict=True))
@@ -301,9 +292,9 @@ class ResultTable:
             notes.append("× the method takes no task of this kind (bench ls methods)")
         if any(cell.row.role for cell in cells):
             notes.append(TAUGHT)
-        notes += _notes_on_runs(cells)
+        notes += notes_on_runs(cells)
         notes += self.names.notes
-        notes += _notes_on_doubled(cells)
+        notes += notes_on_doubled(cells)
         notes += [f"{mark.strip()} {text}" for text, mark in self.marks.items()]
         return notes
 
@@ -347,32 +338,3 @@ def _changed(cells: Iterable[Entry], key: Callable[[Entry], K]) -> dict[K, set[s
     for cell in cells:
         changed.setdefault(key(cell), set()).update(cell.changed)
     return changed
-
-
-def _notes_on_runs(cells: Collection[Entry]) -> list[str]:
-    """Return the notes on failed runs and on runs that are not of today."""
-    parts = dict.fromkeys(part for cell in cells for part in cell.changed)
-    recorded = [part for part in parts if part != UNRECORDED]
-    notes = {
-        OLD_CODE: any(cell.stale for cell in cells),
-        TWO_CODES: any(cell.several_codes for cell in cells),
-        FAILED: any(cell.failed for cell in cells),
-        f"(not recorded): runs that {earlier([UNRECORDED])}": UNRECORDED in parts,
-        f"(earlier …): {earlier(recorded)}": bool(recorded),
-    }
-    return [text for text, applies in notes.items() if applies]
-
-
-def _notes_on_doubled(cells: Iterable[Entry]) -> list[str]:
-    """Return the note on seeds with several runs in one cell: none of them counts."""
-    seeds = []
-    for cell in cells:
-        place = f"{cell.row.method} on {cell.column.name} {k_title(cell.terms.k)}"
-        for seed, keys in cell.doubled:
-            short = " and ".join(key[:8] for key in keys)
-            seeds.append(f"{place}, seed {seed}: {short}")
-    if not seeds:
-        return []
-    note = f"{DOUBLED} a seed with several runs counts in no mean (bench show KEY describes a run)"
-    more = f"; and {len(seeds) - MOST} more" if len(seeds) > MOST else ""
-    return [f"{note}: {'; '.join(seeds[:MOST])}{more}"]
