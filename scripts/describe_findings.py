@@ -26,8 +26,11 @@ from fewbench.report.compare.pairing import Pair, pairs
 from fewbench.report.compare.rows import FEWEST_EACH, FEWEST_SEEDS
 from fewbench.report.figures import score
 from fewbench.report.query import Wanted, by_label, find_label, models_apart
+from fewbench.report.render.markdown import markdown
 from fewbench.report.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
 from fewbench.report.statistics.paired import holm
+from fewbench.report.tables.beyond import grids, rows
+from fewbench.report.tables.measures import KINDS
 from fewbench.store.inputs import protocol_hash
 from fewbench.store.record import Record
 from fewbench.store.store import Store
@@ -70,6 +73,18 @@ minilm-l3-mlm --out docs/figures/k-scaling.svg`
 
 `bench plot patience --tasks mr --student fewbench-mini --out docs/figures/patience.svg`
 """
+
+
+COMPRESSED = """
+## Full data: how good, how faithful, how robust, how small, how fast
+
+The pattern of thesis Tables 3.1, 4.1 to 4.3 and 5.1: accuracy on test; loyalty to the run's own teacher; accuracy after
+an attack; parameters, size and speed-up over the teacher in one process.
+
+`bench table --k full --with loyalty,attack,cost`"""
+
+FEWEST_ROWS = 4
+"""Methods of a task on full data that make a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +180,16 @@ def describe(findings: Sequence[Finding], models: Sequence[Models], store: Store
         reading = [_filled(finding)] if finding.reading else []
         head = f"{finding.place}. Measured: {finding.measure}."
         parts += [f"\n## {finding.claim}\n\n" + "\n\n".join([head, *texts, *reading])]
+    tables = compressed(records, store)
+    parts += ["\n\n".join([COMPRESSED, *tables])] if tables else []
     return "\n".join([*parts, ""])
+
+
+def compressed(records: Sequence[Record], store: Store) -> list[str]:
+    """Return a table for each task and student trained on full data, in Markdown."""
+    full = [record for record in records if record.run.k == "full"]
+    measured = grids(rows(full, records, store, KINDS))
+    return [markdown(grid).strip() for grid in measured if len(grid.rows) >= FEWEST_ROWS]
 
 
 def _filled(finding: Finding) -> str:
