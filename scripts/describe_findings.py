@@ -32,6 +32,7 @@ from fewbench.report.statistics.paired import holm
 from fewbench.report.tables.beyond import grids, rows
 from fewbench.report.tables.measures import KINDS
 from fewbench.store.inputs import protocol_hash
+from fewbench.store.measurement import Shelf
 from fewbench.store.record import Record
 from fewbench.store.store import Store
 from fewbench.types import K
@@ -83,6 +84,8 @@ an attack; parameters, size and speed-up over the teacher in one process.
 
 `bench table --k full --with loyalty,attack,cost`"""
 
+ATTACK = "accuracy after an attack"
+
 FEWEST_ROWS = 4
 """Methods of a task on full data that make a table."""
 
@@ -125,7 +128,9 @@ class Measures:
             "probability-loyalty": lambda runs: [
                 self._loyalty(probability_loyalty, run) for run in runs
             ],
+            ATTACK: lambda runs: [100 * self._after_attack(run) for run in runs],
         }
+        self._shelf = Shelf(store)
 
     def of(self, measure: str, runs: Sequence[Record]) -> list[float]:
         """Return a number a run, in hundredths."""
@@ -134,14 +139,24 @@ class Measures:
         return self._of[measure](runs)
 
     def can(self, measure: str, pair: Pair) -> bool:
-        """Return whether a measure can be taken: a loyalty needs the teachers' runs."""
+        """Return whether a measure can be taken: a loyalty needs the teachers' runs, for instance."""
         runs = (*pair.first, *pair.second)
+        if measure == ATTACK:
+            return all(self._attacks(run) for run in runs)
         is_loyalty = measure.endswith("loyalty")
         return not is_loyalty or all(own_teacher(run, self._known) for run in runs)
 
     def vary(self, pair: Pair) -> bool:
         """Return whether the answers of either method vary over split seeds."""
         return vary(pair.first, self._store) or vary(pair.second, self._store)
+
+    def _after_attack(self, run: Record) -> float:
+        return float(self._attacks(run)[0]["after_attack_accuracy"])
+
+    def _attacks(self, run: Record) -> list[Mapping[str, Any]]:
+        """Return the scores of the attacks on test rows drawn at random."""
+        attacks = self._shelf.of(run, "attack")
+        return [attack.scores for attack in attacks if "drawn" in attack.settings]
 
     def _loyalty(self, loyalty: Callable[[Any, Any], float], run: Record) -> float:
         teacher = own_teacher(run, self._known)
@@ -279,7 +294,8 @@ def compare(
         return Told("not compared", f"`{model}`: not compared: {error.problem}.")
     paired = [pair for pair in paired if measures.can(finding.measure, pair)]
     if not paired:
-        return Told("not compared", f"`{model}`: not compared: the teachers' runs are not stored.")
+        lacking = "attacks" if finding.measure == ATTACK else "teachers' runs"
+        return Told("not compared", f"`{model}`: not compared: the {lacking} are not stored.")
     paired.sort(key=lambda pair: pair.question.task.task in chance)  # those at chance last
     drawn = [drawn_from(pair, finding, measures) for pair in paired]
     table = [

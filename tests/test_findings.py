@@ -13,6 +13,7 @@ from conftest import PROJECT
 from scipy import stats
 
 from fewbench.registry.protocols import get_protocol
+from fewbench.store.measurement import Measurement, measured, write
 from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts
 from fewbench.store.record import Record, run_key
 from fewbench.store.store import Store
@@ -170,6 +171,29 @@ def test_a_task_that_cannot_be_compared_is_named_and_the_others_count(store):
     assert "Mean of 1 task +10.0" in text
     reason = "the two methods' runs answer different questions: other test sets"
     assert f"Not compared: odd@here K=16: {reason}." in text
+
+
+def test_accuracy_after_an_attack_on_rows_drawn_at_random(store):
+    """An attack on the first rows is none that counts."""
+    asked = {"measure": "accuracy after an attack"}
+    for seed in range(3):
+        save(store, "new", seed, 0.9)
+        save(store, "old", seed, 0.9)
+    for record in [*store.records()]:
+        write(store, record, attacked(record, 0.1))
+    assert "not compared: the attacks are not stored" in told(store, **asked)
+    for record in [*store.records()]:
+        after = 0.5 if record.run.method == "new" else 0.25
+        write(store, record, attacked(record, after, drawn={"of": 4}))
+    assert "| mood † | 16 | 50.0 ±0.0 | 25.0 ±0.0 | +25.0 | 3 of 3 |" in told(store, **asked)
+
+
+def attacked(record: Record, after: float, **settings: object) -> Measurement:
+    """Return the measurement of an attack."""
+    scores = {"after_attack_accuracy": after}
+    return measured(
+        record, "attack", "x", settings=settings, scores=scores, environment=Environment()
+    )
 
 
 def test_a_claim_of_the_teachers_model(store):
