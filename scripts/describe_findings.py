@@ -80,7 +80,8 @@ COMPRESSED = """
 ## Full data: how good, how faithful, how robust, how small, how fast
 
 The pattern of thesis Tables 3.1, 4.1 to 4.3 and 5.1: accuracy on test; loyalty to the run's own teacher; accuracy after
-an attack; parameters, size and speed-up over the teacher in one process.
+an attack; parameters, size and speed-up over the teacher in one process. All runs on full data took {hours:.1f} hours of
+one core, their attacks and costs not counted.
 
 `bench table --k full --with loyalty,attack,cost`"""
 
@@ -196,7 +197,8 @@ def describe(findings: Sequence[Finding], models: Sequence[Models], store: Store
         head = f"{finding.place}. Measured: {finding.measure}."
         parts += [f"\n## {finding.claim}\n\n" + "\n\n".join([head, *texts, *reading])]
     tables = compressed(records, store)
-    parts += ["\n\n".join([COMPRESSED, *tables])] if tables else []
+    hours = sum(record.timing.total_seconds for record in records if record.run.k == "full") / 3600
+    parts += ["\n\n".join([COMPRESSED.format(hours=hours), *tables])] if tables else []
     return "\n".join([*parts, ""])
 
 
