@@ -199,10 +199,13 @@ def _grid(task: str, k: K, protocol: str, group: Sequence[MeasuredRow]) -> Grid:
     header = [*facts, *(name.replace(" ", "\n") for name in names)]
     ranks = places([row.cell.mean for row in rows])
     body = [_line(row, rank, facts, names) for row, rank in zip(rows, ranks, strict=True)]
-    cells = [row.cell for row in rows]
+    return Grid(caption, header, body, _notes([row.cell for row in rows], names), len(labels))
+
+
+def _notes(cells: Sequence[Entry], names: Iterable[str]) -> list[str]:
+    """Return the notes on how the runs of some cells, and attacks among the columns, were made."""
     notes = [*notes_on_runs(cells), *notes_on_doubled(cells)]
-    notes += [FIRST_ROWS] if any(FIRST in name for name in names) else []
-    return Grid(caption, header, body, notes, len(labels))
+    return [*notes, FIRST_ROWS] if any(FIRST in name for name in names) else notes
 
 
 def _common_n(rows: Iterable[MeasuredRow]) -> int | None:
