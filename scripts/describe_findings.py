@@ -9,6 +9,7 @@ import argparse
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,15 +23,16 @@ from fewbench.registry.protocols import get_protocol
 from fewbench.report.compare.chance import at_chance
 from fewbench.report.compare.clusters import by_task
 from fewbench.report.compare.items import vary
-from fewbench.report.compare.pairing import Pair, pairs
+from fewbench.report.compare.pairing import NamedQuestion, Pair, pairs
 from fewbench.report.compare.rows import FEWEST_EACH, FEWEST_SEEDS
 from fewbench.report.figures import score
-from fewbench.report.query import Wanted, by_label, find_label, models_apart
+from fewbench.report.query import Wanted, by_label, code_of, find_label, models_apart
 from fewbench.report.render.markdown import markdown
 from fewbench.report.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
 from fewbench.report.statistics.paired import holm
 from fewbench.report.tables.beyond import grids, rows
 from fewbench.report.tables.measures import KINDS
+from fewbench.report.today import Today
 from fewbench.store.inputs import protocol_hash
 from fewbench.store.measurement import Shelf
 from fewbench.store.record import Record
@@ -80,12 +82,12 @@ COMPRESSED = """
 ## Full data: how good, how faithful, how robust, how small, how fast
 
 The pattern of thesis Tables 3.1, 4.1 to 4.3 and 5.1: accuracy on test; loyalty to the run's own teacher; accuracy after
-an attack; parameters, size and speed-up over the teacher in one process. All runs on full data took {hours:.1f} hours of
-one core, their attacks and costs not counted.
+an attack; parameters, size and speed-up over the teacher in one process. All runs on full data took {hours:.1f} hours, one
+after the other on one thread of a busy machine, without attacks and costs.
 
 `bench table --k full --with loyalty,attack,cost`"""
 
-ATTACK = "accuracy after an attack"
+ATTACK, RECIPE = "accuracy after an attack", "textfooler-paper"
 
 FEWEST_ROWS = 4
 """Methods of a task on full data that make a table."""
@@ -155,8 +157,8 @@ class Measures:
         return float(self._attacks(run)[0]["after_attack_accuracy"])
 
     def _attacks(self, run: Record) -> list[Mapping[str, Any]]:
-        """Return the scores of the attacks on test rows drawn at random."""
-        attacks = self._shelf.of(run, "attack")
+        """Return the scores of the attack by `RECIPE` on test rows drawn at random, if it is there."""
+        attacks = [attack for attack in self._shelf.of(run, "attack") if attack.name == RECIPE]
         return [attack.scores for attack in attacks if "drawn" in attack.settings]
 
     def _loyalty(self, loyalty: Callable[[Any, Any], float], run: Record) -> float:
@@ -203,10 +205,11 @@ def describe(findings: Sequence[Finding], models: Sequence[Models], store: Store
 
 
 def compressed(records: Sequence[Record], store: Store) -> list[str]:
-    """Return a table for each task and student trained on full data, in Markdown."""
+    """Return a table for each task that some methods were trained on with full data, in Markdown."""
     full = [record for record in records if record.run.k == "full"]
-    measured = grids(rows(full, records, store, KINDS))
-    return [markdown(grid).strip() for grid in measured if len(grid.rows) >= FEWEST_ROWS]
+    measured = grids(rows(full, records, store, KINDS, Today().changed, code_of(full)))
+    tables = [grid for grid in measured if len(grid.rows) >= FEWEST_ROWS]
+    return [markdown(grid).strip() for grid in tables]
 
 
 def _filled(finding: Finding) -> str:
@@ -354,7 +357,7 @@ def _p(p: float) -> str:
 
 class Found(NamedTuple):
     """Both methods of a finding as they are stored, with their settings; their runs, paired; and
-    why those of some tasks are not.
+    why those of some questions are not.
     """
 
     names: list[str]
@@ -363,29 +366,29 @@ class Found(NamedTuple):
 
 
 def find_pairs(finding: Finding, records: Sequence[Record]) -> Found:
-    """Find the runs of both methods, and pair them task by task.
+    """Find the runs of both methods, and pair them question by question.
 
     Raises:
-        BenchError: one has no runs or several settings, or no task's runs can be paired.
+        BenchError: one has no runs or several settings, or no question's runs can be paired.
     """
     wanted = Wanted(ks=frozenset(finding.ks), protocol=finding.protocol)
     stored = by_label(record for record in records if record in wanted)
     names = [find_label(name, stored, "results") for name in (finding.first, finding.second)]
-    first, second = (_by_task(stored[name]) for name in names)
+    first, second = (_by_question(stored[name]) for name in names)
     found, apart = [], []
-    for task in sorted(first.keys() & second.keys()):
+    for question in sorted(first.keys() & second.keys(), key=attrgetter("order")):
         try:
-            found += pairs(first[task], second[task])
+            found += pairs(first[question], second[question])
         except BenchError as error:
             apart.append(error.problem)
     return Found(names, found or pairs(*(stored[name] for name in names)), apart)
 
 
-def _by_task(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
-    tasks: dict[tuple[str, str], list[Record]] = {}
+def _by_question(records: Sequence[Record]) -> dict[NamedQuestion, list[Record]]:
+    questions: dict[NamedQuestion, list[Record]] = {}
     for record in records:
-        tasks.setdefault((record.run.task, record.run.source), []).append(record)
-    return tasks
+        questions.setdefault(NamedQuestion.of(record.run), []).append(record)
+    return questions
 
 
 def read_findings(file: Path) -> tuple[list[Finding], list[Models]]:

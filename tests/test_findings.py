@@ -174,13 +174,14 @@ def test_a_task_that_cannot_be_compared_is_named_and_the_others_count(store):
 
 
 def test_accuracy_after_an_attack_on_rows_drawn_at_random(store):
-    """An attack on the first rows is none that counts."""
+    """An attack on the first rows does not count, nor does one by another recipe."""
     asked = {"measure": "accuracy after an attack"}
     for seed in range(3):
         save(store, "new", seed, 0.9)
         save(store, "old", seed, 0.9)
     for record in [*store.records()]:
         write(store, record, attacked(record, 0.1))
+        write(store, record, attacked(record, 0.2, "a-recipe", drawn={"of": 4}))
     assert "not compared: the attacks are not stored" in told(store, **asked)
     for record in [*store.records()]:
         after = 0.5 if record.run.method == "new" else 0.25
@@ -188,11 +189,13 @@ def test_accuracy_after_an_attack_on_rows_drawn_at_random(store):
     assert "| mood † | 16 | 50.0 ±0.0 | 25.0 ±0.0 | +25.0 | 3 of 3 |" in told(store, **asked)
 
 
-def attacked(record: Record, after: float, **settings: object) -> Measurement:
+def attacked(
+    record: Record, after: float, recipe: str = "textfooler-paper", **settings: object
+) -> Measurement:
     """Return the measurement of an attack."""
     scores = {"after_attack_accuracy": after}
     return measured(
-        record, "attack", "x", settings=settings, scores=scores, environment=Environment()
+        record, "attack", recipe, settings=settings, scores=scores, environment=Environment()
     )
 
 

@@ -18,7 +18,7 @@ from fewbench.errors import BenchError
 from fewbench.report.query import ROLES
 from fewbench.store.cell import Question
 from fewbench.store.record import Record
-from fewbench.types import K
+from fewbench.types import K, Run
 
 EARLIER = "what runs before schema 5 were made from is not known"
 
@@ -30,6 +30,11 @@ class NamedQuestion(NamedTuple):
     source: str
     template: str
     k: K
+
+    @classmethod
+    def of(cls, run: Run) -> NamedQuestion:
+        """Return the question that a run answers, by name."""
+        return cls(run.task, run.source, run.template, run.k)
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -196,7 +201,7 @@ def _side(records: Iterable[Record]) -> _Side:
         run = record.run
         if record.status != "ok":
             continue
-        place = NamedQuestion(run.task, run.source, run.template, run.k)
+        place = NamedQuestion.of(run)
         seeds = side.setdefault(place, {}).setdefault(record.question, {})
         if run.seed in seeds:
             raise _twice(place, seeds[run.seed], record)

@@ -71,7 +71,8 @@ class MeasuredRow(NamedTuple):
             "n": self.n,
             "failed": self.cell.failed,
             "stale": self.cell.stale,
-            "doubled": [seed for seed, _ in self.cell.doubled],
+            "several_codes": self.cell.several_codes,
+            "doubled": [f"{seed}:{'+'.join(keys)}" for seed, keys in self.cell.doubled],
             "not_of_today": list(self.cell.changed),
         }
 

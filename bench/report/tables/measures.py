@@ -60,7 +60,7 @@ COLUMNS: Mapping[str, tuple[Figure, ...]] = {
 """The columns of a table, by kind of measurement; those of `attack` name the recipe too."""
 
 FIRST = "first rows"
-FIRST_ROWS = f"{FIRST}: an attack on these, perhaps all of one class: bench attack draws them"
+FIRST_ROWS = f"{FIRST}: attacked, perhaps all of one class; bench attack draws them at random"
 
 _KIND = {figure.name: kind for kind, figures in COLUMNS.items() for figure in figures}
 
