@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["FEWBENCH_CACHE"] = "off"  # but where a test sets a folder of its own
 
@@ -20,7 +21,7 @@ from typing import Any
 
 import families
 import pytest
-from command_server import CommandServer
+from command_server import CommandServer, settled
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"
@@ -33,6 +34,16 @@ def interruptible() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def libraries_keep_their_environment() -> Iterator[None]:
+    """A test that leaves such a variable changed makes each later command a process that imports
+    all libraries anew (`commands`): seconds each, and no failure to see it by.
+    """
+    before = settled(os.environ)
+    yield
+    assert settled(os.environ) == before
 
 
 @pytest.fixture(scope="session", autouse=True)
