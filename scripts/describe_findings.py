@@ -18,6 +18,7 @@ import numpy as np
 from fewbench.errors import BenchError
 from fewbench.io.atomic import write_whole
 from fewbench.io.toml import load
+from fewbench.measure.attack import PAPER_RECIPE
 from fewbench.measure.loyalty import label_loyalty, own_teacher, probability_loyalty
 from fewbench.registry.protocols import get_protocol
 from fewbench.report.compare.chance import at_chance
@@ -87,7 +88,7 @@ after the other on one thread of a busy machine, without attacks and costs.
 
 `bench table --k full --with loyalty,attack,cost`"""
 
-ATTACK, RECIPE = "accuracy after an attack", "textfooler-paper"
+ATTACK = "accuracy after an attack"
 
 FEWEST_ROWS = 4
 """Methods of a task on full data that make a table."""
@@ -142,7 +143,7 @@ class Measures:
         return self._of[measure](runs)
 
     def can(self, measure: str, pair: Pair) -> bool:
-        """Return whether a measure can be taken: a loyalty needs the teachers' runs, for instance."""
+        """Return whether a measure can be taken: a loyalty needs the teachers' runs."""
         runs = (*pair.first, *pair.second)
         if measure == ATTACK:
             return all(self._attacks(run) for run in runs)
@@ -157,9 +158,11 @@ class Measures:
         return float(self._attacks(run)[0]["after_attack_accuracy"])
 
     def _attacks(self, run: Record) -> list[Mapping[str, Any]]:
-        """Return the scores of the attack by `RECIPE` on test rows drawn at random, if it is there."""
-        attacks = [attack for attack in self._shelf.of(run, "attack") if attack.name == RECIPE]
-        return [attack.scores for attack in attacks if "drawn" in attack.settings]
+        """Return the scores of the attack by TextFooler as its paper has it, on test rows drawn at
+        random, if it is there.
+        """
+        attacks = (attack for attack in self._shelf.of(run, "attack") if "drawn" in attack.settings)
+        return [attack.scores for attack in attacks if attack.name == PAPER_RECIPE]
 
     def _loyalty(self, loyalty: Callable[[Any, Any], float], run: Record) -> float:
         teacher = own_teacher(run, self._known)
@@ -199,13 +202,14 @@ def describe(findings: Sequence[Finding], models: Sequence[Models], store: Store
         head = f"{finding.place}. Measured: {finding.measure}."
         parts += [f"\n## {finding.claim}\n\n" + "\n\n".join([head, *texts, *reading])]
     tables = compressed(records, store)
-    hours = sum(record.timing.total_seconds for record in records if record.run.k == "full") / 3600
-    parts += ["\n\n".join([COMPRESSED.format(hours=hours), *tables])] if tables else []
+    seconds = sum(record.timing.total_seconds for record in records if record.run.k == "full")
+    head = COMPRESSED.format(hours=seconds / 3600)
+    parts += ["\n\n".join([head, *tables])] if tables else []
     return "\n".join([*parts, ""])
 
 
 def compressed(records: Sequence[Record], store: Store) -> list[str]:
-    """Return a table for each task that some methods were trained on with full data, in Markdown."""
+    """Return a table in Markdown for each task with methods trained on full data."""
     full = [record for record in records if record.run.k == "full"]
     measured = grids(rows(full, records, store, KINDS, Today().changed, code_of(full)))
     tables = [grid for grid in measured if len(grid.rows) >= FEWEST_ROWS]
@@ -213,7 +217,7 @@ def compressed(records: Sequence[Record], store: Store) -> list[str]:
 
 
 def _filled(finding: Finding) -> str:
-    """Return what is to be read beside a finding, with its protocol's constants for preparations."""
+    """Return what is to be read beside a finding, with its protocol's constants filled in."""
     return finding.reading.strip().format(**get_protocol(finding.protocol).prepare)
 
 
@@ -232,7 +236,7 @@ def told_of(
         "student": Wanted(student=models.student, teacher=models.teacher),
         "teacher": Wanted(student=models.teacher),
     }
-    runs = {of: [record for record in records if record in each] for of, each in wanted.items()}
+    runs = {of: _asked(records, each) for of, each in wanted.items()}
     chance = {of: at_chance(some) for of, some in runs.items()}
     names = {"student": models.student, "teacher": models.teacher}
     found = [
@@ -242,6 +246,10 @@ def told_of(
         holm([one.p for one in found if isinstance(one, Compared) and one.p is not None])
     )
     return [_told(one, adjusted) for one in found]
+
+
+def _asked(records: Sequence[Record], wanted: Wanted) -> list[Record]:
+    return [record for record in records if record in wanted]
 
 
 def _told(one: Compared | Told, adjusted: Iterator[float]) -> Told:

@@ -30,6 +30,11 @@ def test_committed_results_are_whole_and_comparable():
     assert not [record.run.key for record in records if record.environment.dirty]
 
 
+def test_no_attacked_texts_are_committed():
+    """They are rows of the data: `bench submit` leaves them out."""
+    assert [*RESULTS.rglob("*.jsonl")] == []
+
+
 def test_records_are_written_again_to_the_same_bytes():
     for file in paths.record_files(Store(RESULTS).runs, print)[::12]:
         text = file.read_text("utf-8")
@@ -46,7 +51,9 @@ def test_measurements_are_written_again_to_the_same_bytes():
     for record in Store(RESULTS).runs.rglob(f"*{paths.RECORD}"):
         for file in measurement.measurement_files(record):
             data = file.read_bytes()
-            assert measurement.to_bytes(measurement.from_bytes(data, file)) == data, file
+            parsed = measurement.from_bytes(data, file)
+            assert measurement.to_bytes(parsed) == data, file
+            assert not parsed.files, file
 
 
 def test_a_table_from_the_index_is_that_of_the_records(tmp_path, monkeypatch):

@@ -28,6 +28,7 @@ from fewbench.cli.options import (
 )
 from fewbench.cli.out import note, print_json, print_list
 from fewbench.errors import BenchError
+from fewbench.measure.attack import PAPER_RECIPE
 
 if TYPE_CHECKING:
     from fewbench.measure.attack.attacker import Attacker
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 ATTACKED = 1000
 """Items that the programs of jin2020 attack."""
-OURS = "textfooler-paper"
 
 
 def attack(
@@ -51,7 +51,7 @@ def attack(
             help="textfooler-paper, textfooler-cli, textattack-jin2019, or textattack:NAME",
             rich_help_panel=HOW,
         ),
-    ] = OURS,
+    ] = PAPER_RECIPE,
     limit: LimitOption = ATTACKED,
     neighbours: Annotated[
         Path | None,

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fewbench.errors import BenchError
+from fewbench.measure.attack import PAPER_RECIPE
 from fewbench.measure.attack.constraints import NotStopWords, SameTag, Similar, from_radians
 from fewbench.measure.attack.moves import Swap
 from fewbench.measure.attack.resources import Resources
@@ -109,7 +110,7 @@ def _textattack(name: str) -> AttackRecipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        _jin("textfooler-paper", 0.5),
+        _jin(PAPER_RECIPE, 0.5),
         _jin("textfooler-cli", 0.7),
         _textattack("textattack-jin2019"),
     )
@@ -125,6 +126,6 @@ def get_recipe(name: str) -> AttackRecipe:
     if name not in RECIPES:
         allowed = [*RECIPES, "textattack:NAME"]
         raise BenchError(
-            f"unknown recipe '{name}'", allowed=allowed, given=name, fix="--recipe textfooler-paper"
+            f"unknown recipe '{name}'", allowed=allowed, given=name, fix=f"--recipe {PAPER_RECIPE}"
         )
     return RECIPES[name]

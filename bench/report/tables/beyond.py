@@ -22,7 +22,13 @@ from fewbench.report.tables.blocks import (
 from fewbench.report.tables.blocks import places as places_of
 from fewbench.report.tables.entry import Entry, entries
 from fewbench.report.tables.grid import Grid, GridCell, places
-from fewbench.report.tables.marks import failures, notes_on_doubled, notes_on_runs, signs
+from fewbench.report.tables.marks import (
+    doubled_as_text,
+    failures,
+    notes_on_doubled,
+    notes_on_runs,
+    signs,
+)
 from fewbench.report.tables.measures import FIRST, FIRST_ROWS, figures, in_order, loyalties, named
 from fewbench.report.tables.names import Names, protocol_names, telling
 from fewbench.store.cell import Terms
@@ -72,7 +78,7 @@ class MeasuredRow(NamedTuple):
             "failed": self.cell.failed,
             "stale": self.cell.stale,
             "several_codes": self.cell.several_codes,
-            "doubled": [f"{seed}:{'+'.join(keys)}" for seed, keys in self.cell.doubled],
+            "doubled": doubled_as_text(self.cell.doubled),
             "not_of_today": list(self.cell.changed),
         }
 

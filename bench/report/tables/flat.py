@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fewbench.report.tables.blocks import Block, Scores, TableRow
+from fewbench.report.tables.marks import doubled_as_text
 from fewbench.store.cell import TaskCell
 from fewbench.types import Json
 
@@ -55,7 +56,7 @@ def _flat(block: Block, row: TableRow, column: TaskCell, cell: Scores) -> Json:
         "failed": cell.failed,
         "stale": cell.stale,
         "codes": sorted(cell.codes),
-        "doubled": [f"{seed}:{'+'.join(keys)}" for seed, keys in cell.doubled.items()],
+        "doubled": doubled_as_text(cell.doubled.items()),
         "not_of_today": list(cell.changed),
     }
 

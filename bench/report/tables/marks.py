@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from fewbench.data.train_size import k_title
 from fewbench.report.tables.entry import Entry
@@ -21,6 +21,13 @@ MOST = 3
 def signs(cell: Entry) -> str:
     """Return the signs of a cell: older code, several versions of it, seeds with several runs."""
     return STALE * bool(cell.stale) + CODES * cell.several_codes + DOUBLED * bool(cell.doubled)
+
+
+def doubled_as_text(doubled: Iterable[tuple[int, Sequence[str]]]) -> list[str]:
+    """Return the seeds with several runs and the keys of these as JSON and CSV have them:
+    `13:<key>+<key>`.
+    """
+    return [f"{seed}:{'+'.join(keys)}" for seed, keys in doubled]
 
 
 def failures(cell: Entry) -> str:
