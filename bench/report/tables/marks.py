@@ -24,9 +24,7 @@ def signs(cell: Entry) -> str:
 
 
 def doubled_as_text(doubled: Iterable[tuple[int, Sequence[str]]]) -> list[str]:
-    """Return the seeds with several runs and the keys of these as JSON and CSV have them:
-    `13:<key>+<key>`.
-    """
+    """Return seeds with several runs and the keys of these, `13:<key>+<key>`, for JSON and CSV."""
     return [f"{seed}:{'+'.join(keys)}" for seed, keys in doubled]
 
 
