@@ -22,6 +22,7 @@ from typing import Any
 import families
 import pytest
 from command_server import CommandServer, settled
+from read_once import read_once
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"
@@ -44,6 +45,12 @@ def libraries_keep_their_environment() -> Iterator[None]:
     before = settled(os.environ)
     yield
     assert settled(os.environ) == before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def files_read_once() -> None:
+    """What chooses a method or a task reads the files of all: many tests do, many times."""
+    read_once()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # typer imports what newer versions of click deprecate
     import typer
 
-    from fewbench.cli import app
+    from fewbench.cli import _asked_for, app
     from fewbench.cli.options import PANELS
 
 GROUP = typer.main.get_command(app)
@@ -96,6 +96,20 @@ def test_help_breaks_no_word(name):
     for option in options(command):
         assert words.issuperset((option.help or "").split()), option.name
         assert {*option.opts} & words
+
+
+@pytest.mark.parametrize("name", GROUP.commands)
+def test_a_command_is_built_without_the_others_and_is_the_same(name):
+    alone = typer.main.get_command(_asked_for([name, "--help"]))
+    (built,) = alone.commands.values()
+    context = typer.Context(built, info_name=f"bench {name}")
+    whole = typer.Context(GROUP.commands[name], info_name=f"bench {name}")
+    assert built.get_help(context) == GROUP.commands[name].get_help(whole)
+
+
+@pytest.mark.parametrize("given", [[], ["--help"], ["nosuch"], ["-h", "run"]])
+def test_what_names_no_command_builds_them_all(given):
+    assert _asked_for(given) is app
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -77,15 +77,16 @@ def test_a_task_file_runs_no_script_unless_a_flag_says_so(bench, tmp_path, name)
         "--results",
         "r",
     )
-    there = {"cwd": tmp_path, "env": {**os.environ, "HF_HOME": str(tmp_path / "hf")}}
     for command in (run, (*run, "--dry-run"), ("validate", "t.toml")):
-        done = bench(*command, **there)
+        done = bench(*command, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert "--allow-metric-code" in done.stdout + done.stderr
         assert not marker.exists() and not (tmp_path / "r").exists()
     if name != "mine":  # a name alone is never a folder
-        assert bench("validate", "t.toml", "--k", 4, "--allow-metric-code", **there).returncode == 0
+        allowed = ("--allow-metric-code",)
+        assert bench("validate", "t.toml", "--k", 4, *allowed, cwd=tmp_path).returncode == 0
         assert not marker.exists()
-        done = bench(*run, "--allow-metric-code", "--json", **there)
+        home = {**os.environ, "HF_HOME": str(tmp_path / "hf")}  # evaluate copies scripts there
+        done = bench(*run, *allowed, "--json", cwd=tmp_path, env=home)
         assert done.returncode == 0, done.stderr
         assert {row["mean"] for row in json.loads(done.stdout)} == {25.0} and marker.exists()

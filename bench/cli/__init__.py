@@ -11,6 +11,8 @@ import os
 import shlex
 import sys
 import warnings
+from collections.abc import Sequence
+from copy import copy
 from typing import Annotated, cast
 
 import typer
@@ -292,7 +294,8 @@ def _one_line(
 
 def _guarded() -> int:
     try:
-        code = typer.main.get_command(app).main(prog_name="bench", standalone_mode=False)
+        command = typer.main.get_command(_asked_for(sys.argv[1:]))
+        code = command.main(prog_name="bench", standalone_mode=False)
         sys.stdout.flush()
     except BenchError as error:
         return _say(f"error: {error}", error.exit_code)
@@ -312,6 +315,18 @@ def _guarded() -> int:
     if code == INTERRUPTED:
         return _interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _asked_for(arguments: Sequence[str]) -> typer.Typer:
+    """Return the command line with what is asked for alone: typer builds all that it is given."""
+    name = arguments[0] if arguments else ""
+    commands = [command for command in app.registered_commands if command.name == name]
+    groups = [group for group in app.registered_groups if group.name == name]
+    if not commands and not groups:
+        return app
+    only = copy(app)
+    only.registered_commands, only.registered_groups = commands, groups
+    return only
 
 
 def _usage(error: Exception) -> int:

@@ -125,6 +125,7 @@ def cores() -> int:
     return core_count() or 1
 
 
+@lru_cache
 def _version(name: str) -> str | None:
     try:
         return version(name)
