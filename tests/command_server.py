@@ -1,9 +1,9 @@
 """Runs `bench` commands for the tests, each in a process forked from one that has the libraries.
 
 A command of its own spends seconds on importing torch, twice: once itself, once in the server of
-its workers, and another on reading and hashing the methods, as tests keep no cache. Here all that is
-done once for all commands of a pytest process. A forked command has arguments, environment, folder
-and output of its own, and leaves nothing behind.
+its workers. It spends one more on reading and hashing the methods, as tests keep no cache. Here all
+that is done once for all commands of a pytest process. A forked command has arguments, environment,
+folder and output of its own, and leaves nothing behind.
 
 Requests come over a socket, one at a time: JSON, with descriptors for stdout and stderr. The answer
 is the exit code, negative where a signal ended the command.

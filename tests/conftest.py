@@ -49,7 +49,7 @@ def libraries_keep_their_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def files_read_once() -> None:
-    """What chooses a method or a task reads the files of all: many tests do, many times."""
+    """Choosing one method or task reads the files of all, and many tests choose many times."""
     read_once()
 
 

@@ -16,10 +16,10 @@ from fewbench.registry.methods import MethodInfo
 
 
 def read_once() -> None:
-    """From now on, what has been read of methods and tasks that are installed is not read again."""
+    """Make this process read each file of an installed method or task only once."""
     read, load = registry.read_method, task_file.load_file
     methods = {info.file for info in registry.methods().values()}
-    # Prompts for other files' tasks are used up by what reads them.
+    # A file of prompts for other tasks is left out: its tables are used up as they are read.
     tasks = {file for file in registry.task_files() if not load(file).prompts}
     known, loaded = lru_cache(maxsize=None)(read), lru_cache(maxsize=None)(load)
 

@@ -318,7 +318,7 @@ def _guarded() -> int:
 
 
 def _asked_for(arguments: Sequence[str]) -> typer.Typer:
-    """Return the command line with what is asked for alone: typer builds all that it is given."""
+    """Return the command line with only the command asked for: typer builds all it is given."""
     name = arguments[0] if arguments else ""
     commands = [command for command in app.registered_commands if command.name == name]
     groups = [group for group in app.registered_groups if group.name == name]
