@@ -1,9 +1,8 @@
 """Runs `bench` commands for the tests, each in a process forked from one that has the libraries.
 
 A command of its own spends seconds on importing torch, twice: once itself, once in the server of
-its workers. It spends one more on reading and hashing the methods, as tests keep no cache. Here all
-that is done once for all commands of a pytest process. A forked command has arguments, environment,
-folder and output of its own, and leaves nothing behind.
+its workers. Here that is done once for all commands of a pytest process. A forked command has
+arguments, environment, folder and output of its own, and leaves nothing behind.
 
 Requests come over a socket, one at a time: JSON, with descriptors for stdout and stderr. The answer
 is the exit code, negative where a signal ended the command.
@@ -79,7 +78,7 @@ def settled(environment: Mapping[str, str]) -> dict[str, str]:
 
 def serve(link: socket.socket) -> None:
     """Run commands until the other side closes."""
-    from read_once import hash_ahead, read_once
+    from read_once import read_once
 
     from fewbench.cli import main
     from fewbench.runner.processes import PRELOADED, get_ready
@@ -87,7 +86,6 @@ def serve(link: socket.socket) -> None:
     for module in PRELOADED:
         __import__(module)
     read_once()
-    hash_ahead()
     while True:
         head, descriptors, _, _ = socket.recv_fds(link, 4, 2)
         if not head:

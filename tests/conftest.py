@@ -8,13 +8,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ["FEWBENCH_CACHE"] = "off"  # but where a test sets a folder of its own
 
+import atexit
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,10 @@ import families
 import pytest
 from command_server import CommandServer, settled
 from read_once import read_once
+
+if "PYTEST_XDIST_WORKER" not in os.environ:  # whose workers share one
+    os.environ["FEWBENCH_CACHE"] = tempfile.mkdtemp(prefix="fewbench-tests-")
+    atexit.register(shutil.rmtree, os.environ["FEWBENCH_CACHE"], ignore_errors=True)
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"

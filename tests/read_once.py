@@ -31,9 +31,3 @@ def read_once() -> None:
 
     registry.read_method, task_file.load_file = read_method, load_file
     registry.entry_points = lru_cache(maxsize=None)(registry.entry_points)
-
-
-def hash_ahead() -> None:
-    """Hash the code of all methods, as most commands do: a second or more where no cache is kept."""
-    for method in registry.methods().values():
-        method.code_hash()

@@ -13,13 +13,15 @@ from fewbench.io import file_hash, files
 from fewbench.registry import code_hash, kept_hashes
 from fewbench.registry.code_pieces import written
 from fewbench.registry.methods import methods
+from fewbench.testing import toy_job
 
 FIT = "def fit(task, split, kit, *, lr: float = 0.5):\n    return task\n"
 
 
 @pytest.fixture(autouse=True)
-def nothing_cached():
+def nothing_cached(monkeypatch):
     """Read every source anew: where imports lead hangs on the root, which tests move."""
+    monkeypatch.setenv("FEWBENCH_CACHE", "off")
     code_hash._source.cache_clear()
     code_hash._known.clear()
     yield
@@ -411,3 +413,14 @@ def test_a_file_is_read_once_to_be_hashed_and_once_to_be_followed(ft, monkeypatc
 def test_hashes_of_the_users_methods_are_not_kept(ft, hashed, monkeypatch):
     monkeypatch.setattr(kept_hashes.HASHES.__class__, "put", None)
     assert len(hashed(FIT)) == 16
+
+
+def test_a_job_is_sent_with_the_hashes_of_its_method_and_its_teachers(tiny_model, monkeypatch):
+    job = toy_job(methods()["vanilla-kd"], tiny_model)
+    sent = job.sent()
+    wanted = job.model_key, job.supplies
+    assert job.teacher and wanted[1].teacher
+    monkeypatch.delattr(code_hash, "_Reach")
+    monkeypatch.delattr(code_hash, "find_hash")
+    monkeypatch.setattr(code_hash, "_known", {})
+    assert (sent.model_key, sent.supplies) == wanted

@@ -74,7 +74,8 @@ class Job:
     `protocol` has the updates that the task gets, and `trials` the settings of each trial.
     `teacher` is the job of the trained teacher, and `preparation` the shared one, where the method
     needs them. With `keep`, the trained model is stored as an artifact. With `teaches`, the run is
-    there for another, with a backbone of its own.
+    there for another, with a backbone of its own. `code` is the hash of the method's code where it
+    was asked for already, as it takes a second to make.
     """
 
     run: Run
@@ -91,6 +92,7 @@ class Job:
     sizes: SplitSizes | None = None
     """The rows of its split where the rows themselves are left out (`named`)."""
     teaches: bool = False
+    code: str = ""
 
     @property
     def lineage(self) -> tuple[Job, ...]:
@@ -122,7 +124,7 @@ class Job:
     @property
     def model_key(self) -> str:
         """The key of its trained model: a hash of the run and of the method's present code."""
-        return joint_hash("model", self.run.key, self.method.code_hash())
+        return joint_hash("model", self.run.key, self.code or self.method.code_hash())
 
     @property
     def title(self) -> str:
@@ -146,6 +148,7 @@ class Job:
             scorer=None,
             split=replace(self.split, test=test, unlabeled=tuple(self.split.unlabeled)),
             teacher=self.teacher and self.teacher.named(),
+            code=self.code or self.method.code_hash(),
         )
 
     def named(self) -> Job:
@@ -153,7 +156,8 @@ class Job:
         split = replace(self.split, train=(), dev=(), test=(), unlabeled=())
         sizes = self.split_sizes
         teacher = self.teacher and self.teacher.named()
-        return replace(self, scorer=None, split=split, sizes=sizes, teacher=teacher)
+        code = self.code or self.method.code_hash()
+        return replace(self, scorer=None, split=split, sizes=sizes, teacher=teacher, code=code)
 
     @property
     def split_sizes(self) -> SplitSizes:
