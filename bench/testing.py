@@ -48,6 +48,11 @@ __all__ = [
 def run_job(job: Job, artifacts: Artifacts) -> tuple[Record, Predictions | None]:
     """Carry a job out on the CPU, and before it what it needs that is not built yet."""
     models = Models(torch.device("cpu"))
+    _build_needs(job, models, artifacts)
+    return carry_out(job, models, 1, artifacts)
+
+
+def _build_needs(job: Job, models: Models, artifacts: Artifacts) -> None:
     for stage in Plan((job,), {}, artifacts).stages([job])[:-1]:
         for work in stage:
             if isinstance(work, Preparation):
@@ -58,7 +63,6 @@ def run_job(job: Job, artifacts: Artifacts) -> tuple[Record, Predictions | None]
                 problem = carry_out(work, models, 1, artifacts)[0].error
             if problem:
                 raise AssertionError(f"{work.title}: {problem}")
-    return carry_out(job, models, 1, artifacts)
 
 
 def check_method(
@@ -258,8 +262,8 @@ def check_predictor(
 ) -> None:
     """Check that predictions read no label and depend on their example alone; keep the model."""
     job = toy_job(method, model_folder, toy_task(kind), settings=inputs)
-    run_job(job, artifacts)  # builds what it needs
     models = Models(torch.device("cpu"))
+    _build_needs(job, models, artifacts)
     refs = (job.run.student, job.run.teacher, job.run.corpus)
     kit = FitContext(job.task, job.split, job.protocol, 1, models, *refs, job.supplies, artifacts)
     torch.manual_seed(1)

@@ -306,9 +306,8 @@ def test_figures(told, tmp_path):
     for text in drawn:
         ElementTree.fromstring(text)  # well-formed
         assert harmless(text.replace("\t", "")) and "<script" not in text and "<img" not in text
-    for ending in ("pdf", "png"):
-        told("plot", "seeds", "--out", tmp_path / f"seeds.{ending}")
-        assert (tmp_path / f"seeds.{ending}").stat().st_size
+    told("plot", "seeds", "--out", tmp_path / "seeds.pdf")
+    assert (tmp_path / "seeds.pdf").stat().st_size
 
 
 def test_the_page_holds_names_as_data_alone(told, hostile, tmp_path):

@@ -50,8 +50,13 @@ class Mine(evaluate.Metric):
 """
 
 
-@pytest.mark.parametrize("name", ["mine", "./mine", "mine/mine.py"])
-def test_a_task_file_runs_no_script_unless_a_flag_says_so(bench, tmp_path, name):
+RUN = "run --methods majority --tasks t.toml --seeds 13 --k 4 --results r".split()
+ALLOWED = "--allow-metric-code"
+
+
+@pytest.fixture
+def marker(tmp_path):
+    """A file that is there once a script has run, which lies beside rows to judge by it."""
     pytest.importorskip("evaluate")
     marker = tmp_path / "marker"
     for folder in ("mine", "rows"):
@@ -63,30 +68,29 @@ def test_a_task_file_runs_no_script_unless_a_flag_says_so(bench, tmp_path, name)
             for i in range(count)
         ]
         (tmp_path / "rows" / f"{part}.jsonl").write_text("".join(rows), "utf-8")
+    return marker
+
+
+@pytest.mark.parametrize("name", ["mine", "./mine", "mine/mine.py"])
+def test_a_task_file_runs_no_script_unless_a_flag_says_so(bench, marker, tmp_path, name):
     (tmp_path / "t.toml").write_text(TASK.replace("NAME", name), "utf-8")
-    run = (
-        "run",
-        "--methods",
-        "majority",
-        "--tasks",
-        "t.toml",
-        "--seeds",
-        "13",
-        "--k",
-        "4",
-        "--results",
-        "r",
-    )
-    for command in (run, (*run, "--dry-run"), ("validate", "t.toml")):
+    for command in (RUN, (*RUN, "--dry-run"), ("validate", "t.toml")):
         done = bench(*command, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
-        assert "--allow-metric-code" in done.stdout + done.stderr
+        assert ALLOWED in done.stdout + done.stderr
         assert not marker.exists() and not (tmp_path / "r").exists()
-    if name != "mine":  # a name alone is never a folder
-        allowed = ("--allow-metric-code",)
-        assert bench("validate", "t.toml", "--k", 4, *allowed, cwd=tmp_path).returncode == 0
-        assert not marker.exists()
-        home = {**os.environ, "HF_HOME": str(tmp_path / "hf")}  # evaluate copies scripts there
-        done = bench(*run, *allowed, "--json", cwd=tmp_path, env=home)
-        assert done.returncode == 0, done.stderr
-        assert {row["mean"] for row in json.loads(done.stdout)} == {25.0} and marker.exists()
+
+
+def test_with_the_flag_a_folder_and_a_file_are_run(bench, marker, tmp_path):
+    tasks = [
+        TASK.replace("mood", mood).replace("NAME", name)
+        for mood, name in (("mood", "./mine"), ("temper", "mine/mine.py"))
+    ]
+    (tmp_path / "t.toml").write_text("".join(tasks), "utf-8")
+    assert bench("validate", "t.toml", "--k", 4, ALLOWED, cwd=tmp_path).returncode == 0
+    assert not marker.exists()
+    home = {**os.environ, "HF_HOME": str(tmp_path / "hf")}  # evaluate copies scripts there
+    done = bench(*RUN, ALLOWED, "--json", cwd=tmp_path, env=home)
+    assert done.returncode == 0, done.stderr
+    means = {row["task"]: row["mean"] for row in json.loads(done.stdout)}
+    assert means == {"mood": 25.0, "temper": 25.0} and marker.exists()
