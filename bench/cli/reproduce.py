@@ -64,9 +64,6 @@ if TYPE_CHECKING:
     from fewbench.runner.plan import Request
     from fewbench.store.store import Store
 
-LABEL = 32
-"""Columns of a terminal that the names of rows and columns may take beside the numbers."""
-
 
 def reproduce(
     paper: Annotated[
@@ -362,8 +359,7 @@ def _show_beside(planned: PlannedTable, request: Request, store: Store, form: st
         print_csv(show.flat_rows(rows))
     else:
         caption = " · ".join(filter(None, [*_about(planned), *_cut(request)]))
-        grid = show.beside_grid(rows, caption)
-        print_grids([show.narrowed(grid, LABEL) if form == "terminal" else grid], form)
+        print_grids([show.beside_grid(rows, caption)], form)
 
 
 def _cut(request: Request) -> list[str]:

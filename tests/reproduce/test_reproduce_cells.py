@@ -110,8 +110,9 @@ def test_plans_and_comparisons_fit_80_columns(table, known):
         ComparedRow(row, tuple(ComparedCell(cell, ours) for cell in row.cells)) for row in plan.rows
     ]
     assert text.count("backbone") == 1, "split for lack of width"
-    beside = render.terminal(show.narrowed(show.beside_grid(rows, table.name), 32), 80)
+    beside = render.terminal(show.beside_grid(rows, table.name), 80)
     assert beside.count("theirs  ") == 1, "split for lack of width"
+    assert "\\n" not in beside
     lines = [*text.splitlines(), *beside.splitlines()]
     assert max(map(text_width, lines)) <= 80
 

@@ -36,7 +36,8 @@ def terminal(grid: Grid, width: int, *, styled: bool = False) -> str:
         styled: mark the best cells by bold and underlined text.
     """
     heads = [head_cells(text) for text in grid.header]
-    rows = [_foldable_row(row, grid.labels, width // 2) for row in grid.rows]
+    label_width = grid.label_width or width // 2
+    rows = [_foldable_row(row, grid.labels, label_width) for row in grid.rows]
     columns = zip(*rows, strict=True)
     widths = [
         _column_width([*head, *column])

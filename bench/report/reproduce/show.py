@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fewbench.report.published import METRICS, Published
-from fewbench.report.render.fold import fold
 from fewbench.report.reproduce.cells import (
     CellRuns,
     How,
@@ -47,6 +46,9 @@ NONE_IF_EMPTY = (
 """Values of a cell that are None among plain values where they are empty."""
 
 HEADER = ["", "theirs", "ours", "95 %", "diff."]
+
+LABEL = 32
+"""Columns of a terminal that the names of rows and columns may take beside the numbers."""
 
 
 class Reason(NamedTuple):
@@ -151,13 +153,7 @@ def beside_grid(rows: Sequence[ComparedRow], caption: str) -> Grid:
         "does not vary over seeds",
         *(f"{mark} {text}" for text, mark in marks.items()),
     ]
-    return Grid(f"{caption} · {seeds}", HEADER, body, notes)
-
-
-def narrowed(grid: Grid, width: int) -> Grid:
-    """Return a table whose labels are folded to some columns of a terminal."""
-    rows = [[line[0]._replace(text=fold(line[0].text, width)), *line[1:]] for line in grid.rows]
-    return grid._replace(rows=rows)
+    return Grid(f"{caption} · {seeds}", HEADER, body, notes, label_width=LABEL)
 
 
 def _line(cell: ComparedCell, marks: dict[str, str], common: int | None) -> list[GridCell]:

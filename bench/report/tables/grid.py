@@ -16,7 +16,8 @@ class GridCell(NamedTuple):
 class Grid(NamedTuple):
     """A table: a caption, a header (a part may have several lines), rows, and notes on its marks.
 
-    The first `labels` columns name the row.
+    The first `labels` columns name the row. A terminal folds them to `label_width` columns each, or
+    to half of its own.
     """
 
     caption: str
@@ -24,6 +25,7 @@ class Grid(NamedTuple):
     rows: list[list[GridCell]]
     notes: list[str]
     labels: int = 1
+    label_width: int | None = None
 
 
 def places(means: Sequence[float | None], digits: int = 1) -> list[int]:
