@@ -27,6 +27,7 @@ from fewbench.report.compare.items import vary
 from fewbench.report.compare.pairing import NamedQuestion, Pair, pairs
 from fewbench.report.compare.rows import FEWEST_EACH, FEWEST_SEEDS
 from fewbench.report.figures import score
+from fewbench.report.preset_names import with_preset
 from fewbench.report.query import Wanted, by_label, code_of, find_label, models_apart
 from fewbench.report.render.markdown import markdown
 from fewbench.report.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
@@ -389,7 +390,8 @@ def find_pairs(finding: Finding, records: Sequence[Record]) -> Found:
             found += pairs(first[question], second[question])
         except BenchError as error:
             apart.append(error.problem)
-    return Found(names, found or pairs(*(stored[name] for name in names)), apart)
+    shown = [with_preset(name) for name in names]
+    return Found(shown, found or pairs(*(stored[name] for name in names)), apart)
 
 
 def _by_question(records: Sequence[Record]) -> dict[NamedQuestion, list[Record]]:

@@ -182,13 +182,14 @@ def _state(records: Sequence[Record]) -> list[str]:
 
 def _draw(ranks: Ranked, figure: Path) -> None:
     from fewbench.plots.critical_difference import save
+    from fewbench.report.compare.text import named
 
     if ranks.ranking is None:
         raise BenchError(
             f"there is nothing to draw: {ranks.why_none}", fix="--against fewer, or run more tasks"
         )
     try:
-        save(ranks.ranking, figure)
+        save(named(ranks.ranking), figure)
     except OSError as error:
         raise BenchError(f"this cannot be written: {error.strerror}", where=str(figure)) from error
     note(f"wrote {figure}")

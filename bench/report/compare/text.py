@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fewbench.report.compare.rows import FEWEST_EACH, FEWEST_SEEDS, Comparison, Versus
 from fewbench.report.compare.sides import Ranked
+from fewbench.report.preset_names import with_preset
 from fewbench.report.statistics.crossed import LEVEL
 from fewbench.report.statistics.ranks import Ranking
 from fewbench.report.tables.grid import Grid, GridCell
@@ -20,7 +21,8 @@ def to_grid(versus: Versus, caption: str, notes: Sequence[str] = ()) -> Grid:
 
     `caption` says what all rows share, `notes` what its signs mean.
     """
-    names = f"{versus.first} (new) against {versus.second} (other)"
+    first, second = with_preset(versus.first), with_preset(versus.second)
+    names = f"{first} (new) against {second} (other)"
     mean = versus.overall.name if versus.overall else ""
     return Grid(
         " · ".join(filter(None, [names, caption, versus.kept, mean])),
@@ -144,9 +146,9 @@ def _unlike(rows: Sequence[Comparison]) -> list[str]:
 
 def ranks_grid(ranked: Ranked) -> Grid | None:
     """Return the table of average ranks; None where there is none."""
-    ranking = ranked.ranking
-    if ranking is None:
+    if ranked.ranking is None:
         return None
+    ranking = named(ranked.ranking)
     rows = [
         [GridCell(name), GridCell(f"{rank:.2f}", place)]
         for name, rank, place in zip(ranking.methods, ranking.ranks, _places(ranking), strict=True)
@@ -161,6 +163,11 @@ def ranks_grid(ranked: Ranked) -> Grid | None:
         scores = f"each task's mean over K={ks} as far as all have them"
     caption = f"average rank over {ranking.tasks} tasks, 1 the best · {scores}"
     return Grid(caption, ["method", "rank"], rows, [friedman, critical, *_told_apart(ranking)])
+
+
+def named(ranking: Ranking) -> Ranking:
+    """Return a ranking whose methods have the names of their presets."""
+    return ranking._replace(methods=tuple(map(with_preset, ranking.methods)))
 
 
 def _told_apart(ranking: Ranking) -> list[str]:

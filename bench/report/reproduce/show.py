@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from fewbench.report.preset_names import with_preset
 from fewbench.report.published import METRICS, Published
 from fewbench.report.reproduce.cells import (
     CellRuns,
@@ -96,7 +97,7 @@ def plan_rows(table: TablePlan) -> list[list[str]]:
         [
             row.label,
             row.first.backbone or "–",
-            row.method or "–",
+            with_preset(row.method) or "–",
             f"{row.had}/{len(row.cells)}",
         ]
         for row in table.rows

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fewbench.data.train_size import k_title
+from fewbench.report.preset_names import with_preset
 from fewbench.report.tables.blocks import (
     CellPlace,
     Changed,
@@ -238,7 +239,7 @@ def _line(
     row: MeasuredRow, rank: int, facts: Iterable[str], figures: Iterable[str]
 ) -> list[GridCell]:
     """Return the cells of a row: the facts that name it, then its figures."""
-    texts = {"method": row.method, "model": row.student, "n": str(row.n)}
+    texts = {"method": with_preset(row.method), "model": row.student, "n": str(row.n)}
     line = [GridCell(texts[name]) for name in facts]
     for name in figures:
         text = _mean(row.values.get(name), row.n)

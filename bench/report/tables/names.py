@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+from fewbench.report.preset_names import with_preset
 from fewbench.report.tables.blocks import TableRow
 from fewbench.report.today import OF_METHOD, OF_PROTOCOL, OF_TASK, UNRECORDED
 from fewbench.store.cell import TaskCell
@@ -206,7 +207,8 @@ def _row_names(earlier: Mapping[TableRow, str]) -> dict[TableRow, str]:
     names = {}
     for row, remark in earlier.items():
         sources = " ".join(filter(None, (row.entrant.teacher, row.entrant.corpus)))
-        method = f"{row.method} < {sources}" if sources else row.method
+        named = with_preset(row.method)
+        method = f"{named} < {sources}" if sources else named
         role = f"{method} ({row.role})" if row.role else method
         names[row.as_method] = _with(role, remark)
     for row in _twins(names):
