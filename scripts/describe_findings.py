@@ -87,6 +87,10 @@ The pattern of thesis Tables 3.1, 4.1 to 4.3 and 5.1: accuracy on test; loyalty 
 an attack; parameters, size and speed-up over the teacher in one process. All runs on full data took {hours:.1f} hours, one
 after the other on one thread of a busy machine, without attacks and costs.
 
+mnli by `thesis-4-v1` is thesis Table 4.1, on one split of a sample of the training rows. The warm-up that the thesis prints is
+longer than the training on so few: the rate never reaches its peak, and theseus, which trains in two phases, ends at chance.
+`bench reproduce thesis 4.1 --show` sets it beside the printed table.
+
 `bench table --k full --with loyalty,attack,cost`"""
 
 ATTACK = "accuracy after an attack"
