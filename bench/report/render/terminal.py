@@ -36,8 +36,7 @@ def terminal(grid: Grid, width: int, *, styled: bool = False) -> str:
         styled: mark the best cells by bold and underlined text.
     """
     heads = [head_cells(text) for text in grid.header]
-    label_width = grid.label_width or width // 2
-    rows = [_foldable_row(row, grid.labels, label_width) for row in grid.rows]
+    rows = _foldable_rows(grid, grid.label_width or width // 2)
     columns = zip(*rows, strict=True)
     widths = [
         _column_width([*head, *column])
@@ -61,10 +60,14 @@ def head_cells(text: str) -> list[GridCell]:
     return [plain(GridCell(line)) for line in text.split("\n")]
 
 
-def _foldable_row(row: Sequence[GridCell], labels: int, width: int) -> list[GridCell]:
-    """Return a row of printable cells whose labels are folded to at most `width` characters."""
-    cells = [plain(cell) for cell in row]
-    return [*(_folded(cell, width) for cell in cells[:labels]), *cells[labels:]]
+def _foldable_rows(grid: Grid, width: int) -> list[list[GridCell]]:
+    """Return rows of printable cells whose labels are folded to at most `width` columns."""
+    rows = []
+    for row in grid.rows:
+        cells = [plain(cell) for cell in row]
+        labels = [_folded(cell, width) for cell in cells[: grid.labels]]
+        rows.append([*labels, *cells[grid.labels :]])
+    return rows
 
 
 def _column_width(cells: Iterable[GridCell]) -> int:
