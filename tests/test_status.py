@@ -213,7 +213,7 @@ def test_two_commands_on_one_store_and_one_is_killed(bench, tmp_path):
     assert len(fits) <= 8 + max(1, len(killed))
     assert len(list((results / "runs").rglob("*.json"))) == 8
     assert list((results / "claims").iterdir()) == []
-    assert Store(results).fsck() == []
+    assert {damage.severity for damage in Store(results).fsck()} <= {"leftover"}  # of a cut write
 
 
 def wait_until(true, seconds=120):

@@ -87,4 +87,4 @@ def test_four_commands_with_kills(tmp_path):
     assert max(done.values()) == 1
     assert len(done) <= runs
     assert list((shared / "claims").iterdir()) == []
-    assert Store(shared).fsck() == []
+    assert {damage.severity for damage in Store(shared).fsck()} <= {"leftover"}

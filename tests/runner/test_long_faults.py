@@ -112,7 +112,7 @@ def test_a_grid_killed_a_hundred_times(grid, wanted, tmp_path):
             found = check(results, wanted, found)
         finish(grid(results))
         assert answers(results) == wanted
-        assert not Store(results).fsck()
+        assert {damage.severity for damage in Store(results).fsck()} <= {"leftover"}
     print(f"\n{kills} kills of {rounds} grids")
 
 
