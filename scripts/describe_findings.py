@@ -88,7 +88,7 @@ an attack; parameters, size and speed-up over the teacher in one process. All ru
 after the other on one thread of a busy machine, without attacks and costs.
 
 mnli by `thesis-4-v1` is thesis Table 4.1, on one split of a sample of the training rows. The warm-up that the thesis prints is
-longer than the training on so few: the rate never reaches its peak, and theseus, which trains in two phases, ends at chance.
+longer than the training on so few, and the rate never reaches its peak.
 `bench reproduce thesis 4.1 --show` sets it beside the printed table.
 
 `bench table --k full --with loyalty,attack,cost`"""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from fewbench.registry.methods import methods
-from fewbench.store.cell import label
+from fewbench.store.cell import label, named
 
 
 def with_preset(method: str) -> str:
@@ -18,6 +18,6 @@ def with_preset(method: str) -> str:
 def _presets() -> Mapping[str, str]:
     names: dict[str, str] = {}
     for method in methods().values():
-        for preset, settings in method.presets.items():
-            names.setdefault(label(method.name, settings), f"{method.name}:{preset}")
+        for settings in method.presets.values():
+            names[label(method.name, settings)] = named(method, settings)
     return names

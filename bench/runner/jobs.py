@@ -14,7 +14,7 @@ from fewbench.refs import USUAL
 from fewbench.registry.methods import MethodInfo
 from fewbench.registry.protocol import Protocol
 from fewbench.store.artifacts import Artifacts, Built, Supplies
-from fewbench.store.cell import label
+from fewbench.store.cell import named
 from fewbench.store.inputs import protocol_hash
 from fewbench.store.record import Record
 from fewbench.store.store import Stamp
@@ -74,8 +74,8 @@ class Job:
     `protocol` has the updates that the task gets, and `trials` the settings of each trial.
     `teacher` is the job of the trained teacher, and `preparation` the shared one, where the method
     needs them. With `keep`, the trained model is stored as an artifact. With `teaches`, the run is
-    there for another, with a backbone of its own. `code` is the hash of the method's code where it
-    was asked for already, as it takes a second to make.
+    there for another, with a backbone of its own. `code` is, in a job as sent, the hash of the
+    method's code, which no worker has to make again.
     """
 
     run: Run
@@ -129,7 +129,7 @@ class Job:
     @property
     def title(self) -> str:
         """The name to show a person."""
-        method = _named(self.method, self.run.settings)
+        method = named(self.method, self.run.settings)
         backbone = self.run.student if self.teaches else None
         on = f" on {backbone.name}" if backbone else ""
         return f"{self.task.full_name} {method}{on} k{self.run.k} s{self.run.seed}"
@@ -143,12 +143,13 @@ class Job:
         """Return the job as a worker gets it: without labels, test rows in the scorer's order."""
         assert self.scorer is not None
         test = hidden(self.split.test, self.scorer.order, "test")
+        teacher = self.teacher
         return replace(
             self,
             scorer=None,
             split=replace(self.split, test=test, unlabeled=tuple(self.split.unlabeled)),
-            teacher=self.teacher and self.teacher.named(),
-            code=self.code or self.method.code_hash(),
+            teacher=teacher and replace(teacher.named(), code=teacher.method.code_hash()),
+            code=self.method.code_hash(),
         )
 
     def named(self) -> Job:
@@ -156,8 +157,7 @@ class Job:
         split = replace(self.split, train=(), dev=(), test=(), unlabeled=())
         sizes = self.split_sizes
         teacher = self.teacher and self.teacher.named()
-        code = self.code or self.method.code_hash()
-        return replace(self, scorer=None, split=split, sizes=sizes, teacher=teacher, code=code)
+        return replace(self, scorer=None, split=split, sizes=sizes, teacher=teacher)
 
     @property
     def split_sizes(self) -> SplitSizes:
@@ -181,14 +181,6 @@ class Job:
 
 
 Work = Job | Preparation
-
-
-def _named(method: MethodInfo, settings: Settings) -> str:
-    """Return a method with its preset, or else with its settings: `zero-shot:calibrated`."""
-    for name, preset in method.presets.items():
-        if dict(settings) == dict(preset):
-            return f"{method.name}:{name}"
-    return label(method.name, settings)
 
 
 @dataclass(frozen=True, slots=True)

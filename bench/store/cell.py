@@ -7,10 +7,13 @@ metric and protocol.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fewbench.data.train_size import k_order
 from fewbench.types import CorpusRef, K, ModelRef, Run, Settings
+
+if TYPE_CHECKING:
+    from fewbench.registry.methods import MethodInfo
 
 UNKNOWN_METRIC = "?"
 """The metric of a failed run whose record does not name one."""
@@ -168,6 +171,14 @@ def label(method: str, settings: Settings) -> str:
     """Return a method as its user typed it: `ft:lr=1e-05`."""
     pairs = ",".join(f"{name}={value}" for name, value in sorted(settings.items()))
     return f"{method}:{pairs}" if pairs else method
+
+
+def named(method: MethodInfo, settings: Settings) -> str:
+    """Return a method with its preset, or else with its settings: `zero-shot:calibrated`."""
+    for name, preset in method.presets.items():
+        if dict(settings) == dict(preset):
+            return f"{method.name}:{name}"
+    return label(method.name, settings)
 
 
 def _name(ref: ModelRef | CorpusRef | None) -> str:
