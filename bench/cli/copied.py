@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fewbench.cli.out import how_many
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def chosen_keep(text: str | None) -> Keep | None:
 def told_copied(copied: Copied, place: Path) -> str:
     """Return a sentence that counts what was copied to a results folder."""
     text = (
-        f"{copied.written} records and {copied.measurements} measurements copied to {place}, "
-        f"{copied.there} records were there already"
+        f"{how_many(copied.written, 'record')} and {how_many(copied.measurements, 'measurement')} "
+        f"copied to {place}, {how_many(copied.there, 'record')} there already"
     )
     if copied.other_code:
         text += f", {copied.other_code} of them by other code (--keep new takes these)"

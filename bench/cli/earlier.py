@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fewbench.cli.out import note
+from fewbench.cli.out import how_many, note
 
 if TYPE_CHECKING:
     from fewbench.runner.jobs import Job, Plan
@@ -41,9 +41,8 @@ def failed_earlier(plan: Plan, todo: Sequence[Job]) -> int:
         if record.status == "failed" and key not in redone
     ]
     if keys:
-        count = f"{len(keys)} runs" if len(keys) > 1 else "1 run"
         note(
-            f"{count} failed earlier: --retry-failed redoes them; "
+            f"{how_many(len(keys), 'run')} failed earlier: --retry-failed redoes them; "
             f"bench show {keys[0][:8]} tells why"
         )
     return len(keys)

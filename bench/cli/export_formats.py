@@ -25,7 +25,7 @@ from fewbench.cli.options import (
     locations,
     wanted_runs,
 )
-from fewbench.cli.out import absolute, note, print_json
+from fewbench.cli.out import absolute, how_many, note, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -102,15 +102,15 @@ def eee(
     today = Today(files)
     found = evaluations(records, today.changed)
     for why, count in found.left_out.items():
-        note(f"{count} runs are left out: {why}")
+        note(f"{how_many(count, 'run')} left out: {why}")
     if not found.models:
         raise BenchError("no stored run is of that kind", where=str(results), fix="bench table")
     places = locations(Store(results), data, None, [*map(str, files)], None, offline=offline)
     writer = SampleWriter(places) if samples else None
     written = [_write_model(model, today, organization, writer, out) for model in found.models]
     for why, count in writer.left_out.items() if writer else ():
-        note(f"{count} runs have no samples: {why}")
-    note(f"wrote {sum(written)} models to {out / 'data'}")
+        note(f"{how_many(count, 'run')} without samples: {why}")
+    note(f"wrote {how_many(sum(written), 'model')} to {out / 'data'}")
 
 
 def _write_model(

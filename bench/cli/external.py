@@ -18,7 +18,7 @@ from fewbench.cli.options import (
     StudentOption,
     TasksOption,
 )
-from fewbench.cli.out import note, print_json, print_list
+from fewbench.cli.out import how_many, note, print_json, print_list
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def add(
     _print(rows)
     if not dry_run:
         write_rows(rows, file)
-        note(f"wrote {len(rows)} rows to {file}: bench table --published shows them beside runs")
+        wrote = f"wrote {how_many(len(rows), 'row')} to {file}"
+        note(f"{wrote}: bench table --published shows them beside runs")
 
 
 def _read(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewbench.cli.options import OUTPUT, DataOption, JsonOption, ResultsOption, TasksOption
-from fewbench.cli.out import absolute, fail_if_damaged, note, print_json
+from fewbench.cli.out import absolute, fail_if_damaged, how_many, note, print_json
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -85,4 +85,5 @@ def _tell(place: Path, size: int, content: SiteContent, files: int, json: bool) 
         print_json({"file": str(place), "bytes": size, "runs": runs, "published": printed})
         return
     several = f"{files} files, " if files > 1 else ""
-    note(f"{place}: {several}{runs} runs, {printed} published rows, {size / 1024:.0f} KiB")
+    counts = f"{how_many(runs, 'run')}, {how_many(printed, 'published row')}"
+    note(f"{place}: {several}{counts}, {size / 1024:.0f} KiB")

@@ -9,7 +9,7 @@ import typer
 
 from fewbench.cli.copied import chosen_keep, told_copied
 from fewbench.cli.options import RESULTS, KeepOption
-from fewbench.cli.out import absolute, note
+from fewbench.cli.out import absolute, how_many, note
 from fewbench.errors import BenchError
 
 
@@ -40,5 +40,7 @@ def merge(
     if problems:
         shown = "; ".join(problems[:3])
         fix = "bench fsck --results FOLDER --repair, and the same command again"
-        raise BenchError(f"nothing was merged: {len(problems)} problems: {shown}", fix=fix)
+        raise BenchError(
+            f"nothing was merged: {how_many(len(problems), 'problem')}: {shown}", fix=fix
+        )
     note(told_copied(copy_into(Store(into), found, chosen_keep(keep)), into))

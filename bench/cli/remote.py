@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
-from fewbench.cli.out import note
+from fewbench.cli.out import how_many, note
 from fewbench.cli.run import HowToRun, carry_out_here, terminable
 from fewbench.errors import BenchError
 from fewbench.runner.executors.asked import RAY, AskedCluster
@@ -145,7 +145,7 @@ def carry_out_remotely(
     order = order_of(requests, plan, todo, store, how, asked)
     stages = plan.stages(todo)
     crew = send(partial(carry_out_order, order), asked, store.root)
-    note(f"{crew.title} for {len(todo)} runs; records go to {store.runs}")
+    note(f"{crew.title} for {how_many(len(todo), 'run')}; records go to {store.runs}")
     if asked.detach:
         watch = shlex.join(["bench", "status", "--results", str(store.root)])
         note(f"left alone; to watch them: {watch}")

@@ -51,7 +51,7 @@ from fewbench.cli.options import (
     TimeoutOption,
     WorkersOption,
 )
-from fewbench.cli.out import duration, note
+from fewbench.cli.out import duration, how_many, note
 from fewbench.cli.requests import requests_of
 from fewbench.cli.show_plan import show_plan
 from fewbench.errors import BenchError
@@ -223,7 +223,7 @@ def planned(
         raise BenchError("there is no run of these methods on these tasks", fix=fix)
     if shard is not None:
         whole, plan = len(plan.jobs), shard.of(plan)
-        note(f"shard {shard}: {len(plan.jobs)} of {whole} runs")
+        note(f"shard {shard}: {len(plan.jobs)} of {how_many(whole, 'run')}")
     todo = plan.todo(force=force, retry_failed=retry_failed)
     for text in of_older_code(plan, todo):
         note(text)
@@ -277,11 +277,10 @@ def carry_out_here(plan: Plan, todo: Sequence[Job], store: Store, how: HowToRun)
     stages = plan.stages(todo)
     works = [work for stage in stages for work in stage]
     runs = [work for work in works if isinstance(work, Job)]
-    prepared = f" and {len(works) - len(runs)} preparations" if len(works) > len(runs) else ""
-    note(
-        f"{len(runs)} runs, {sum(len(job.trials) for job in runs)} trials{prepared}; "
-        f"records go to {store.runs}"
-    )
+    trials = how_many(sum(len(job.trials) for job in runs), "trial")
+    others = len(works) - len(runs)
+    prepared = f" and {how_many(others, 'preparation')}" if others else ""
+    note(f"{how_many(len(runs), 'run')}, {trials}{prepared}; records go to {store.runs}")
     tally = RunTally(len(works))
     trackers = Watchers(*open_trackers(how.track))
     with shown(tally) as screen, closing(trackers):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
-from fewbench.cli.out import note, print_json, print_list, shown_time
+from fewbench.cli.out import how_many, note, print_json, print_list, shown_time
 
 if TYPE_CHECKING:
     from fewbench.runner.jobs import Job, Plan
@@ -118,12 +118,11 @@ def what_is_left(plan: Plan, todo: Sequence[Job], seconds: float | None, workers
     """
     if not todo:
         return f"nothing to do: all {len(plan.jobs)} runs have a record"
-    return f"{len(todo)} runs to do; {_how_long(seconds, min(workers, len(todo)))}"
+    return f"{how_many(len(todo), 'run')} to do; {_how_long(seconds, min(workers, len(todo)))}"
 
 
 def _how_long(seconds: float | None, workers: int) -> str:
     if seconds is None:
         return "no earlier runs to estimate the time from"
-    return (
-        f"about {shown_time(seconds / workers)} with {workers} workers, by the records of like runs"
-    )
+    shared = f"{shown_time(seconds / workers)} with {how_many(workers, 'worker')}"
+    return f"about {shared}, by the records of like runs"

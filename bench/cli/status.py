@@ -31,7 +31,15 @@ from fewbench.cli.options import (
     TemplatesOption,
     WorkersOption,
 )
-from fewbench.cli.out import fail_if_damaged, note, print_json, print_list, say, shown_time
+from fewbench.cli.out import (
+    fail_if_damaged,
+    how_many,
+    note,
+    print_json,
+    print_list,
+    say,
+    shown_time,
+)
 from fewbench.errors import shortened
 
 if TYPE_CHECKING:
@@ -136,8 +144,8 @@ def _summary(overview: Overview, *, planned: bool) -> str:
     counts = overview.counts
     parts = [f"{counts.done} done", f"{counts.failed} failed", f"{counts.under_way} under way"]
     if not planned:
-        return f"{counts.runs} runs stored: {', '.join(parts)}"
-    text = f"{counts.runs} runs: {', '.join([*parts, f'{counts.left} left'])}"
+        return f"{how_many(counts.runs, 'run')} stored: {', '.join(parts)}"
+    text = f"{how_many(counts.runs, 'run')}: {', '.join([*parts, f'{counts.left} left'])}"
     if not counts.left + counts.under_way:
         return text
     if overview.seconds is None:

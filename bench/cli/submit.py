@@ -18,7 +18,7 @@ from fewbench.cli.options import (
     ResultsOption,
     TasksOption,
 )
-from fewbench.cli.out import note, print_json, say
+from fewbench.cli.out import how_many, note, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def submit(
         print_json({"records": len(found), "problems": problems, "notes": report.notes, **outcome})
     else:
         _print_outcome(found, problems, report)
-        note(f"{len(found)} whole records, {len(problems)} problems in {folder}")
+        whole = how_many(len(found), "whole record")
+        note(f"{whole}, {how_many(len(problems), 'problem')} in {folder}")
         if copied:
             note(told_copied(copied, results))
     if problems or not found:
@@ -75,4 +76,4 @@ def _print_outcome(found: Sequence[FoundRecord], problems: Sequence[str], report
         note(f"{count} x {text}")
     texts = sum(len(each.attached) for one in found for each in one.measured)
     if texts:
-        note(f"{texts} files of attacked texts stay where they are: they hold texts of the data")
+        note(f"{how_many(texts, 'file')} of attacked texts not copied: they hold texts of the data")

@@ -31,6 +31,7 @@ from fewbench.report.reproduce.mapping import (
 )
 from fewbench.report.reproduce.part import TablePart
 from fewbench.report.reproduce.tables import TITLES, find_table, of_paper, printed_tables
+from fewbench.store.cell import label
 
 TABLES = printed_tables(read_published(PROJECT / "results" / "published"))
 NAMED = StandIns("small", "large")
@@ -76,7 +77,10 @@ def test_commands_make_the_runs_of_a_table_and_no_others(table, known):
         options = dict(zip(words[2::2], words[3::2], strict=True))
         methods = split_list(options["--methods"])
         choose_methods(methods)
-        for method, task in product(methods, options["--tasks"].split(",")):
+        with_settings = [
+            label(choice.method.name, choice.settings) for choice in map(known.choice, methods)
+        ]
+        for method, task in product(with_settings, options["--tasks"].split(",")):
             prompt = options.get("--template", "")
             made.add((method, task, prompt, options.get("--k", ""), options.get("--student", "")))
     wanted = {
@@ -84,6 +88,15 @@ def test_commands_make_the_runs_of_a_table_and_no_others(table, known):
         for run in plan.runs
     }
     assert made == wanted
+
+
+def test_commands_name_methods_by_their_presets(known):
+    plan = planned("thesis 4.1", known)
+    assert "ptq:per_channel=False,static=True" in {run.method for run in plan.runs}
+    methods = [
+        name for command in commands(dict.fromkeys(plan.runs, ())) for name in command.methods
+    ]
+    assert "ptq:q8bert" in methods and not any("=" in name for name in methods)
 
 
 def test_a_folded_command_says_the_same_in_80_columns(known):

@@ -46,7 +46,7 @@ def test_merge(add, bench, theirs, tmp_path):
     assert (
         done.returncode == 0
         and "3 records and 0 measurements" in done.stderr
-        and "1 records were there already" in done.stderr
+        and "1 record there already" in done.stderr
     )
     assert len(list(Store(into).records())) == 3 and Store(into).fsck() == []
 

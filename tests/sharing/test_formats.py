@@ -195,7 +195,7 @@ def test_runs_without_samples_are_counted_and_nothing_at_all_is_an_error(
         "--results",
         theirs,
     )
-    assert done.returncode == 0 and "1 runs have no samples" in done.stderr
+    assert done.returncode == 0 and "1 run without samples" in done.stderr
     (file,), samples = files_of(tmp_path / "o")
     content = json.loads(file.read_text("utf-8"))
     expect_valid("eval", content)

@@ -26,10 +26,10 @@ def test_measurements_come_along_and_submitted_ones_leave_their_texts(
     attack = measure(file)
     file.with_name(f"{file.stem}.attack-textfooler-cli.jsonl").write_text("under way")
     done = bench(command[0], theirs, command[1], ours)
-    assert done.returncode == 0 and "0 records and 1 measurements copied" in done.stderr
+    assert done.returncode == 0 and "0 records and 1 measurement copied" in done.stderr
     texts = ".jsonl" in str({*tree(ours)} - {*bare})
     assert len(tree(ours)) == len(bare) + 1 + texts and texts == (command[0] == "merge")
-    assert ("1 files of attacked texts stay" in done.stderr) == (command[0] == "submit")
+    assert ("1 file of attacked texts not copied" in done.stderr) == (command[0] == "submit")
     there = read(ours / attack.relative_to(theirs))
     assert there.scores == ATTACK and bool(there.files) == texts and Store(ours).fsck() == []
     again = bench(command[0], theirs, command[1], ours)
@@ -62,10 +62,7 @@ def test_the_same_outcome_of_other_code_takes_the_place_of_the_old_if_asked(
     measure(next(ours.glob("runs/*/*/*/k*.json")))
     add(13)
     done = bench("merge", theirs, "--into", ours)
-    assert (
-        "1 records were there already, 1 of them by other code (--keep new takes these)"
-        in done.stderr
-    )
+    assert "1 record there already, 1 of them by other code (--keep new takes these)" in done.stderr
     assert copy_into(Store(ours), gather(theirs)[0], "new") == (1, 0, 0, 0)
     (record,) = Store(ours).records()
     assert record.method_code == methods()["majority"].code_hash() and Store(ours).fsck() == []

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from fewbench.io.checked_json import plain
 from fewbench.refs import USUAL, CorpusRef, ModelRef
+from fewbench.report.preset_names import with_preset
 from fewbench.report.reproduce.commands import RunCommand
 from fewbench.store.cell import label
 from fewbench.store.record import Record
@@ -34,7 +35,7 @@ def command(records: Sequence[Record]) -> str:
     }
     options |= _arithmetic(run.arithmetic)
     given = tuple((name, value) for name, value in options.items() if value)
-    method, task = label(run.method, run.settings), f"{run.task}@{run.source}"
+    method, task = with_preset(label(run.method, run.settings)), f"{run.task}@{run.source}"
     line = RunCommand((method,), (task,), given).line
     return f"{line} --drop-leaks" if run.drop_leaks else line
 

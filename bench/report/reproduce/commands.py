@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from fewbench.report.preset_names import with_preset
 from fewbench.report.reproduce.cells import CellRuns
 
 INDENT = "    "
@@ -73,7 +74,7 @@ def commands(seeds: Mapping[CellRuns, Sequence[int]], limit: int | None = None) 
     methods: dict[tuple[CellRuns, str], list[str]] = {}
     for (run, listed), names in tasks.items():
         shared = run._replace(method="", task=",".join(names))
-        methods.setdefault((shared, listed), []).append(run.method)
+        methods.setdefault((shared, listed), []).append(with_preset(run.method))
     drawn = str(limit or "")
     return [_command(shared, names, listed, drawn) for (shared, listed), names in methods.items()]
 
