@@ -38,22 +38,10 @@ from fewbench.cli.options import (
     TimeoutOption,
     WorkersOption,
 )
-from fewbench.cli.out import (
-    chosen_format,
-    console,
-    duration,
-    note,
-    numbers,
-    print_csv,
-    print_grids,
-    print_json,
-    print_list,
-    say,
-    say_wrapped,
-)
+from fewbench.cli.out import chosen_format, duration, note, numbers
 from fewbench.cli.requests import names_listed
 from fewbench.cli.run import HowToRun, carry_out
-from fewbench.cli.show_plan import what_is_left
+from fewbench.cli.show_reproduced import about, list_tables, show_beside, show_planned
 from fewbench.errors import BenchError
 from fewbench.runner.environment import cores
 
@@ -61,7 +49,6 @@ if TYPE_CHECKING:
     from fewbench.report.reproduce.jobs import PlannedTable
     from fewbench.report.reproduce.tables import PrintedTable
     from fewbench.runner.jobs import Job
-    from fewbench.runner.plan import Request
     from fewbench.store.store import Store
 
 
@@ -180,17 +167,17 @@ def reproduce(
     store = Store(results, on_damage=lambda damage: note(f"warning: {damage}"))
     planned = plan_jobs(cells, request, store)
     if show:
-        _show_beside(planned, request, store, form)
+        show_beside(planned, request, store, form)
         return
     todo = planned.plan.todo(force=force, retry_failed=retry_failed)
     planned, todo = _without_refused(planned, todo)
     limit_s = duration("--timeout", timeout)
     how = HowToRun(workers, device, threads, limit_s, fail_fast, per_device=per_device)
     if dry_run:
-        _show_plan(planned, todo, request, store, how, form)
+        show_planned(planned, todo, request, store, how, form)
         return
     failed = _carry_out(planned, todo, store, how)
-    _show_beside(planned, request, store, form)
+    show_beside(planned, request, store, form)
     if failed:
         raise typer.Exit(1)
 
@@ -205,37 +192,8 @@ def _table_asked(
     printed = printed_tables(read_published(published_folder(results)))
     if paper is not None and table is not None:
         return find_table(printed, paper, table)
-    _list(printed if paper is None else of_paper(printed, paper), form)
+    list_tables(printed if paper is None else of_paper(printed, paper), form)
     return None
-
-
-def _list(tables: Sequence[PrintedTable], form: str) -> None:
-    """Print the tables that there are, and how many of their cells can be had here."""
-    from fewbench.report.reproduce.cells import StandIns
-    from fewbench.report.reproduce.mapping import Known, plan_cells
-
-    known = Known()
-    rows = []
-    for table in tables:
-        counts = plan_cells(table, StandIns("named", "named"), known).counts
-        cells = len(table.numbers)
-        rows.append(
-            {
-                "paper": table.paper,
-                "table": table.table,
-                "title": table.title,
-                "cells": cells,
-                "here": cells - counts["none"],
-            }
-        )
-    if form == "json":
-        print_json(rows)
-    elif form == "csv":
-        print_csv(rows)
-    else:
-        texts = [list(map(str, row.values())) for row in rows]
-        print_list([*rows[0]], texts, right=(3, 4), form=form, caption="published tables")
-    note("here: cells that methods, tasks and measurements of this project can make")
 
 
 def _without_refused(planned: PlannedTable, todo: Sequence[Job]) -> tuple[PlannedTable, list[Job]]:
@@ -244,76 +202,6 @@ def _without_refused(planned: PlannedTable, todo: Sequence[Job]) -> tuple[Planne
 
     refused = refused_jobs(planned.plan, todo, cores())
     return planned.without(refused), [job for job in todo if job.key not in refused]
-
-
-def _show_plan(
-    planned: PlannedTable,
-    todo: Sequence[Job],
-    request: Request,
-    store: Store,
-    how: HowToRun,
-    form: str,
-) -> None:
-    """Print which cells are had in which way, why others are not, and the commands."""
-    from fewbench.report.reproduce import show
-    from fewbench.runner.devices import check_counts, choose_device
-    from fewbench.runner.estimate import estimate_seconds
-
-    check_counts(how.workers, how.per_device, choose_device(how.device))
-    seconds = estimate_seconds(todo, store)
-    table = planned.table
-    if form == "json":
-        counts = {"runs": len(planned.plan.jobs), "todo": len(todo), "estimated_seconds": seconds}
-        print_json({**show.plan_object(table, planned.seeds, request.limit), **counts})
-    elif form == "csv":
-        print_csv([show.flat_cell(cell) for cell in table.cells])
-    else:
-        _print_plan(planned, request, form)
-    if planned.plan.jobs:
-        note(what_is_left(planned.plan, todo, seconds, how.workers or cores()))
-
-
-def _print_plan(planned: PlannedTable, request: Request, form: str) -> None:
-    from fewbench.report.reproduce import show
-    from fewbench.report.reproduce.commands import commands
-
-    table = planned.table
-    for line in _about(planned):
-        say_wrapped(line)
-    say("")
-    header = ("row", "backbone", "method", "here")
-    print_list(header, show.plan_rows(table), right=(3,), form=form, caption="rows")
-    say("")
-    for line in show.how_had(table):
-        say(line)
-    lacking = show.reasons(table)
-    if lacking:
-        say("")
-        rows = [[str(reason.cells), reason.text, reason.where] for reason in lacking]
-        caption = "cells that cannot be had"
-        print_list(("cells", "cannot be had", "in"), rows, right=(0,), form=form, caption=caption)
-    if table.runs:
-        say("")
-    for command in commands(planned.seeds, request.limit):
-        say(command.folded(console().width))
-
-
-def _about(planned: PlannedTable) -> list[str]:
-    """Return the lines on all of a table: its title, the protocol, the models."""
-    from fewbench.report.reproduce import show
-
-    printed = planned.table.table
-    protocol = f"protocol {planned.table.protocol}"
-    if planned.table.protocol != printed.protocol:
-        own = f"the paper's: {printed.protocol}" if printed.protocol else "none here is the paper's"
-        protocol += f" ({own})"
-    if others := planned.table.other_protocols:
-        protocol += f", and {', '.join(others)} for full data"
-    if planned.plan.jobs:
-        seeds = dict.fromkeys(job.run.seed for job in planned.plan.jobs)
-        protocol += f"; split seeds {', '.join(map(str, seeds))}"
-    name = f"{printed.name}: {printed.title}" if printed.title else printed.name
-    return [name, protocol, *show.models_differ(planned.table)]
 
 
 def _carry_out(planned: PlannedTable, todo: Sequence[Job], store: Store, how: HowToRun) -> bool:
@@ -326,7 +214,7 @@ def _carry_out(planned: PlannedTable, todo: Sequence[Job], store: Store, how: Ho
 
     if not planned.plan.jobs:
         raise _nothing(planned)
-    for line in [*_about(planned), *show.how_had(planned.table)]:
+    for line in [*about(planned), *show.how_had(planned.table)]:
         note(line)
     for text in of_older_code(planned.plan, todo):
         note(text)
@@ -343,27 +231,3 @@ def _nothing(planned: PlannedTable) -> BenchError:
     why = show.reasons(planned.table)[0].text
     fix = "bench reproduce lists tables; --dry-run says of each cell why"
     return BenchError(f"no number of {name} can be had here: {why}", fix=fix)
-
-
-def _show_beside(planned: PlannedTable, request: Request, store: Store, form: str) -> None:
-    """Print ours beside theirs."""
-    from fewbench.registry.protocols import get_protocol
-    from fewbench.report.reproduce import show
-    from fewbench.report.reproduce.figures import compared
-
-    ddof = get_protocol(planned.table.protocol).ddof
-    rows = compared(planned.table, planned.jobs, store, ddof)
-    if form == "json":
-        print_json(show.flat_rows(rows))
-    elif form == "csv":
-        print_csv(show.flat_rows(rows))
-    else:
-        caption = " · ".join(filter(None, [*_about(planned), *_cut(request)]))
-        print_grids([show.beside_grid(rows, caption)], form)
-
-
-def _cut(request: Request) -> list[str]:
-    """Say which test rows ours lack."""
-    limit = f"ours on a draw of {request.limit} test rows only: NOT COMPARABLE"
-    leaks = "ours without test rows that stand in train or dev: NOT COMPARABLE"
-    return [text for text, cut in ((limit, request.limit), (leaks, request.drop_leaks)) if cut]
