@@ -102,7 +102,7 @@ def test_what_is_under_way_failing_and_left(bench, tmp_path):
         "no earlier runs to estimate the time from",
     ]
     text = said.stdout
-    assert re.search(rf"{re.escape(second.title)} +30/64 +0\.432 +0\.500 +[\dms ]+far, pid 7", text)
+    assert re.search(rf"{re.escape(second.title)} +30/64 +0\.432 +0\.500 +[\dms ]+7 on far", text)
     assert re.search(r"ValueError: oh", text)
     assert third.title in text[text.index("process that ended") :]
     assert "eeeeeeee (unreadable)" in text

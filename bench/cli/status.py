@@ -156,9 +156,9 @@ def _summary(overview: Overview, *, planned: bool) -> str:
 def _show_claims(claims: Sequence[Claim]) -> None:
     if not claims:
         return
-    rows = [[_title(claim), *_progress(claim), _age(claim.since), claim.by] for claim in claims]
+    rows = [[_title(claim), *_progress(claim), _age(claim.since), _pid(claim)] for claim in claims]
     print()
-    print_list(("under way", "updates", "loss", "dev", "for", "where"), rows, right=[1, 2, 3])
+    print_list(("under way", "updates", "loss", "dev", "for", "pid"), rows, right=[1, 2, 3, 4])
 
 
 def _progress(claim: Claim) -> list[str]:
@@ -170,6 +170,14 @@ def _progress(claim: Claim) -> list[str]:
     loss = "" if progress.loss is None else f"{progress.loss:.3f}"
     dev = "" if progress.dev is None else f"{progress.dev:.3f}"
     return [f"{trial}{progress.step}/{progress.steps}", loss, dev]
+
+
+def _pid(claim: Claim) -> str:
+    """Return the number of the process, and its machine if it is another than this."""
+    holder = claim.holder
+    if holder is None:
+        return claim.by
+    return str(holder.pid) if holder.is_here else f"{holder.pid} on {holder.host}"
 
 
 def _title(claim: Claim) -> str:

@@ -30,12 +30,17 @@ class Holder(NamedTuple):
         return f"{self.host}, pid {self.pid}"
 
     @property
+    def is_here(self) -> bool:
+        """True if the process is one of this machine; False, too, where machines are not told."""
+        return bool(self.machine) and self.machine == this_machine()
+
+    @property
     def is_gone(self) -> bool:
         """True if the process was one of this machine, and has ended.
 
         Nothing is known of processes of other machines.
         """
-        if not self.machine or self.machine != this_machine():
+        if not self.is_here:
             return False
         state, born = _process(self.pid)
         return not state or state == "Z" or born != self.born
