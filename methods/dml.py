@@ -3,7 +3,8 @@
 Zhang et al., 2018, eq. 1-6 and Algorithm 1: L_1 = CE_1 + KL(p_2 || p_1) and L_2 = CE_2 + KL(p_1 ||
 p_2). On each batch the first network is updated, its predictions are made again, and then the
 second is updated. The first is the teacher here, from its pretrained weights with a new head; the
-second is the student, which is kept. Regression as in vanilla-kd.
+second is the student, which is kept. Both have one learning rate, unless `teacher_lr` is given.
+Regression as in vanilla-kd.
 
 Departs from the paper: a model that teaches does so without dropout.
 """
@@ -30,7 +31,7 @@ def fit(
     split: Split,
     kit: FitContext,
     *,
-    teacher_lr: Positive = 1e-5,
+    teacher_lr: Positive | None = None,
     lr: Positive = 1e-5,
     batch_size: Count = 8,
 ) -> Predictor:
@@ -49,7 +50,7 @@ def fit(
         return both(model(batch), batch.labels, model, peer.targets(read))
 
     with focus_on(teacher, kit.protocol, split.train):
-        peer = Companion(teacher, split.train, protocol, teacher_lr)
+        peer = Companion(teacher, split.train, protocol, teacher_lr or lr)
         kit.train(
             model,
             lr=lr,

@@ -4,7 +4,7 @@ Jin et al., 2019. The teacher is fine-tuned, and what it says of train is noted 
 distances of its training (thesis section 5.3.1: four unconverged checkpoints) and at its end. The
 student learns from one after the other: its updates are shared out evenly, and each stage goes on
 from the weights of the one before. Loss and settings are those of vanilla-kd, by the anchor of the
-stage in the teacher's place.
+stage in the teacher's place. Both have one learning rate, unless `teacher_lr` is given.
 
 Departs from the paper: one schedule and one choice of the checkpoint on dev over all stages, so
 that the student has as many updates as every other method's.
@@ -40,14 +40,14 @@ def fit(
     alpha: Share = 0.5,
     kd: Literal["kl", "logits"] = "kl",
     temperature: Positive = 2.0,
-    teacher_lr: Positive = 1e-5,
+    teacher_lr: Positive | None = None,
     lr: Positive = 1e-5,
     batch_size: Count = 8,
 ) -> Predictor:
     """Train the teacher, then the student along its route."""
     teacher = HeadModel(kit.backbone("teacher"), task)
     updates = kit.updates(batch_size)
-    route = follow(teacher, split, kit, anchors_of(updates, anchors), teacher_lr, batch_size)
+    route = follow(teacher, split, kit, anchors_of(updates, anchors), teacher_lr or lr, batch_size)
     model = HeadModel(kit.backbone("student"), task)
     distance = logit_mse if kd == "logits" else distillation_kl
     counter = Updates()

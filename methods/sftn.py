@@ -5,7 +5,7 @@ pretrained weights: L_T is its own loss, and L_CE and L_KL are means over the br
 on the labels, and of KL(p_T || p_R). Branch m takes the teacher's states at layer g(m) = m M_t /
 M_s by a linear map to layer m of a student, whose remaining layers and head it has as its own, from
 the student's pretrained weights. Then the branches are left, and vanilla-kd follows (`alpha`, `kd`
-and `temperature` are its own).
+and `temperature` are its own). Both have one learning rate, unless `teacher_lr` is given.
 
 Read into the paper: KL is the one of distillation, teacher first, and moves both sides. The two
 weights are ours: they were not checked against the paper's. Regression as in vanilla-kd.
@@ -50,7 +50,7 @@ def fit(
     alpha: Share = 0.5,
     kd: Literal["kl", "logits"] = "kl",
     temperature: Positive = 2.0,
-    teacher_lr: Positive = 1e-5,
+    teacher_lr: Positive | None = None,
     lr: Positive = 1e-5,
     batch_size: Count = 8,
 ) -> Predictor:
@@ -70,7 +70,12 @@ def fit(
         return value
 
     kit.train(
-        teacher, lr=teacher_lr, batch_size=batch_size, loss=friendly, carries=(), beside=branches
+        teacher,
+        lr=teacher_lr or lr,
+        batch_size=batch_size,
+        loss=friendly,
+        carries=(),
+        beside=branches,
     )
     read, distance = (logits, logit_mse) if kd == "logits" else (targets, distillation_kl)
     teacher_targets = read(teacher, split.train)

@@ -112,6 +112,19 @@ def test_the_teacher_learns_and_is_not_the_pretrained_one(tiny_model, tmp_path, 
     assert not np.array_equal(*found)
 
 
+@pytest.mark.parametrize("name", ["dml", "prokt", "rco", "sftn"])
+def test_a_teacher_in_training_has_the_rate_that_is_searched_for_the_student(
+    name, tiny_model, tmp_path
+):
+    found = []
+    for given in ({}, {"teacher_lr": 1e-3}, {"teacher_lr": 1e-5}):
+        job = toy_job(KNOWN[name], tiny_model, settings={"lr": 1e-3, "batch_size": 2} | given)
+        _, predictions = run_job(job, Artifacts(tmp_path))
+        found.append(predictions.array)
+    assert np.array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
+
+
 def test_a_companion_goes_on_from_its_state(steady):
     """Two updates, or one, a state, and another: the same weights."""
     job = toy_job(KNOWN["dml"], steady)
