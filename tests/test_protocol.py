@@ -249,6 +249,23 @@ def test_smash_has_its_printed_updates_by_k():
     assert lengths == [64, 128]
 
 
+def test_no_training_on_the_task_has_a_rate_of_its_own_that_nothing_searches():
+    """Left are pretraining on other texts, and two rates as printed: TinyBERT's layers, mu."""
+    fixed = {
+        f"{method.name}.{setting}"
+        for method in methods().values()
+        for setting, default in method.settings.items()
+        if setting.endswith("lr") and setting not in method.search and default is not None
+    }
+    assert fixed == {
+        "metadistil.teacher_lr",
+        "ppt.pretrain_lr",
+        "prompt-tuning.pretrain_lr",
+        "smash.pretrain_lr",
+        "tinybert.layers_lr",
+    }
+
+
 def test_ppt_has_its_printed_rates_by_size():
     """ppt, appendix C, Table 2, by the parameters of T5's sizes."""
     ppt = get_protocol("ppt-v1")
