@@ -46,6 +46,11 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 
 
+def how_many(count: int, noun: str) -> str:
+    """Return a count with its noun, whose plural ends in s: `1 run`, `2 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _shown(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 

@@ -8,7 +8,7 @@ teacher, and choose the checkpoint, on dev. Both have one learning rate, unless 
 given. Regression as in vanilla-kd.
 
 Departs from the authors' code: heads are not zero at the start, a model that teaches does so
-without dropout, and the rates are one (its example has 3e-5 for the teacher, 1e-4 for the student).
+without dropout, and the teacher's rate is the student's (their example has 3e-5 and 1e-4).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 from fewbench.io.atomic import write_whole
 from fewbench.io.toml import load
 from fewbench.measure.attack import PAPER_RECIPE
@@ -87,7 +87,7 @@ The pattern of thesis Tables 3.1, 4.1 to 4.3 and 5.1: accuracy on test; loyalty 
 an attack; parameters, size and speed-up over the teacher in one process. All runs on full data took {hours:.1f} hours, one
 after the other on one thread of a busy machine, without attacks and costs.
 
-mnli by `thesis-4-v1` is thesis Table 4.1, on one split of a sample of the training rows. The warm-up that the thesis prints is
+mnli by `thesis-4-v1` is thesis Table 4.1, on a sample of the training rows. The warm-up that the thesis prints is
 longer than the training on so few, and the rate never reaches its peak.
 `bench reproduce thesis 4.1 --show` sets it beside the printed table.
 
@@ -331,7 +331,7 @@ def compare(
     clusters = [[drawn[above[place]] for place in places] for places in tasks]
     enough = pairs_of_runs(clusters) >= FEWEST_SEEDS and least_seeds(clusters) >= FEWEST_EACH
     found = estimate(clusters)
-    count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}"
+    count = how_many(len(tasks), "task")
     p = found.p if enough else None
     return Compared("\n".join(table), found.difference, found.low, found.high, p, count)
 

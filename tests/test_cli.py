@@ -81,7 +81,7 @@ def test_run_then_nothing_to_do_then_table(run, bench, tmp_path):
     assert "[4/4]" in first.stderr
     before = {file: file.read_bytes() for file in (tmp_path / "results").rglob("*.*")}
     second = run()
-    assert second.returncode == 0 and "nothing to do: all 4 runs have a record" in second.stderr
+    assert second.returncode == 0 and "nothing to do: 4 runs already stored" in second.stderr
     assert second.stdout == first.stdout
     assert before == {file: file.read_bytes() for file in (tmp_path / "results").rglob("*.*")}
     table = bench("table", "--results", tmp_path / "results", "--json")

@@ -99,4 +99,4 @@ def test_the_command_runs_a_grid_and_nothing_twice(bench, tmp_path):
     assert len(list((tmp_path / "r" / "runs").rglob("k*.json"))) == 2 * 2 * 2 + 2 * 2 + 1
     again = bench(*command)
     assert again.returncode == 0
-    assert "nothing to do: all 13 runs have a record" in again.stderr
+    assert "nothing to do: 13 runs already stored" in again.stderr

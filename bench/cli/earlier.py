@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fewbench.cli.out import how_many, note
+from fewbench.cli.out import note
+from fewbench.errors import how_many
 
 if TYPE_CHECKING:
     from fewbench.runner.jobs import Job, Plan

@@ -25,8 +25,8 @@ from fewbench.cli.options import (
     locations,
     wanted_runs,
 )
-from fewbench.cli.out import absolute, how_many, note, print_json
-from fewbench.errors import BenchError
+from fewbench.cli.out import absolute, note, print_json
+from fewbench.errors import BenchError, how_many
 
 if TYPE_CHECKING:
     from fewbench.export.eee_samples import SampleWriter

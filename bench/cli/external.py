@@ -18,8 +18,8 @@ from fewbench.cli.options import (
     StudentOption,
     TasksOption,
 )
-from fewbench.cli.out import how_many, note, print_json, print_list
-from fewbench.errors import BenchError
+from fewbench.cli.out import note, print_json, print_list
+from fewbench.errors import BenchError, how_many
 
 if TYPE_CHECKING:
     from fewbench.report.foreign.rows import ForeignRow

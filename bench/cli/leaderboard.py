@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fewbench.cli.options import OUTPUT, DataOption, JsonOption, ResultsOption, TasksOption
-from fewbench.cli.out import absolute, fail_if_damaged, how_many, note, print_json
-from fewbench.errors import BenchError
+from fewbench.cli.out import absolute, fail_if_damaged, note, print_json
+from fewbench.errors import BenchError, how_many
 
 if TYPE_CHECKING:
     from fewbench.report.site.content import SiteContent

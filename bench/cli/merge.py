@@ -9,8 +9,8 @@ import typer
 
 from fewbench.cli.copied import chosen_keep, told_copied
 from fewbench.cli.options import RESULTS, KeepOption
-from fewbench.cli.out import absolute, how_many, note
-from fewbench.errors import BenchError
+from fewbench.cli.out import absolute, note
+from fewbench.errors import BenchError, how_many
 
 
 def merge(

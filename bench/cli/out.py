@@ -57,11 +57,6 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
     return shown, error.end
 
 
-def how_many(count: int, noun: str) -> str:
-    """Return a count with its noun, whose plural ends in s: `1 run`, `2 runs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def note(text: str) -> None:
     """Print a line on stderr."""
     print(visible(text, lines=True), file=sys.stderr, flush=True)

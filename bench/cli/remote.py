@@ -14,9 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
-from fewbench.cli.out import how_many, note
+from fewbench.cli.out import note
 from fewbench.cli.run import HowToRun, carry_out_here, terminable
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 from fewbench.runner.executors.asked import RAY, AskedCluster
 from fewbench.runner.plan import Request
 

@@ -51,10 +51,10 @@ from fewbench.cli.options import (
     TimeoutOption,
     WorkersOption,
 )
-from fewbench.cli.out import duration, how_many, note
+from fewbench.cli.out import duration, note
 from fewbench.cli.requests import requests_of
-from fewbench.cli.show_plan import show_plan
-from fewbench.errors import BenchError
+from fewbench.cli.show_plan import nothing_to_do, show_plan
+from fewbench.errors import BenchError, how_many
 from fewbench.runner.environment import cores
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def carry_out(
         with terminable():
             failed = carry_out_here(plan, todo, store, how)
     elif plan.jobs:
-        note(f"nothing to do: all {len(plan.jobs)} runs have a record (--force redoes them)")
+        note(f"{nothing_to_do(plan)} (--force redoes them)")
     else:
         note("nothing to do: the shard has no run")
     return failed + failed_earlier(plan, todo) > 0

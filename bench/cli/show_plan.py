@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
-from fewbench.cli.out import how_many, note, print_json, print_list, shown_time
+from fewbench.cli.out import note, print_json, print_list, shown_time
+from fewbench.errors import how_many
 
 if TYPE_CHECKING:
     from fewbench.runner.jobs import Job, Plan
@@ -117,8 +118,13 @@ def what_is_left(plan: Plan, todo: Sequence[Job], seconds: float | None, workers
         workers: runs at a time.
     """
     if not todo:
-        return f"nothing to do: all {len(plan.jobs)} runs have a record"
+        return nothing_to_do(plan)
     return f"{how_many(len(todo), 'run')} to do; {_how_long(seconds, min(workers, len(todo)))}"
+
+
+def nothing_to_do(plan: Plan) -> str:
+    """Say that every run of a plan has a record."""
+    return f"nothing to do: {how_many(len(plan.jobs), 'run')} already stored"
 
 
 def _how_long(seconds: float | None, workers: int) -> str:

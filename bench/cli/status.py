@@ -33,14 +33,13 @@ from fewbench.cli.options import (
 )
 from fewbench.cli.out import (
     fail_if_damaged,
-    how_many,
     note,
     print_json,
     print_list,
     say,
     shown_time,
 )
-from fewbench.errors import shortened
+from fewbench.errors import how_many, shortened
 
 if TYPE_CHECKING:
     from fewbench.runner.overview import Overview
@@ -173,7 +172,7 @@ def _progress(claim: Claim) -> list[str]:
 
 
 def _pid(claim: Claim) -> str:
-    """Return the number of the process, and its machine if it is another than this."""
+    """Return the number of the process, with its machine if that is not this one."""
     holder = claim.holder
     if holder is None:
         return claim.by

@@ -18,8 +18,8 @@ from fewbench.cli.options import (
     ResultsOption,
     TasksOption,
 )
-from fewbench.cli.out import how_many, note, print_json, say
-from fewbench.errors import BenchError
+from fewbench.cli.out import note, print_json, say
+from fewbench.errors import BenchError, how_many
 
 if TYPE_CHECKING:
     from fewbench.report.share.gather import FoundRecord

@@ -31,7 +31,7 @@ class Holder(NamedTuple):
 
     @property
     def is_here(self) -> bool:
-        """True if the process is one of this machine; False, too, where machines are not told."""
+        """True if the process is one of this machine; False where its machine is unknown."""
         return bool(self.machine) and self.machine == this_machine()
 
     @property

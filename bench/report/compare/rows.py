@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from fewbench.errors import how_many
 from fewbench.report.compare.clusters import by_task, same_rows
 from fewbench.report.compare.pairing import Pair
 from fewbench.report.statistics.crossed import (
@@ -269,7 +270,7 @@ def _overall(
 
 
 def _name(tasks: int, rows: int) -> str:
-    name = f"mean of {tasks} task{'s' if tasks > 1 else ''}"
+    name = f"mean of {how_many(tasks, 'task')}"
     return f"{name} ({rows} rows)" if rows > tasks else name
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbench.data.train_size import k_order, k_title
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 from fewbench.report.compare.clusters import by_task
 from fewbench.report.compare.items import Labels, NoItems, items, vary
 from fewbench.report.compare.pairing import Pair, in_common, left_out, pairs
@@ -193,7 +193,7 @@ def _too_few(methods: int, tasks: int) -> str:
     if methods < 2:
         return "no ranks: there is one method"
     return (
-        f"no ranks: all {methods} methods have {tasks} task{'s' if tasks > 1 else ''} in common, "
+        f"no ranks: all {methods} methods have {how_many(tasks, 'task')} in common, "
         f"and ranks of {methods} methods can differ significantly "
         f"from {fewest_tasks(methods)} tasks on"
     )
