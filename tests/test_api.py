@@ -79,7 +79,7 @@ def test_runs_of_earlier_constants_and_other_code_are_told_of(folder):
     with pytest.warns() as told:
         fewbench.table(frame, rows="method")
     texts = [str(one.message) for one in told]
-    assert texts[0] == "4 of 4 runs are not of today: constants"
+    assert texts[0] == "constants not of today: 4 of 4 runs"
     assert any("several versions of their method's code" in text for text in texts[1:])
     assert {one.filename for one in told} == {__file__}  # at the caller's line
 

@@ -26,7 +26,7 @@ from fewbench.cli.options import (
 )
 from fewbench.cli.out import chosen_format, note, print_csv, print_grids, print_json
 from fewbench.cli.paired_options import RESAMPLES, RequiredAgainstOption, ResamplesOption
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 
 if TYPE_CHECKING:
     from fewbench.report.compare.rows import Versus
@@ -171,10 +171,10 @@ def _state(records: Sequence[Record]) -> list[str]:
 
     notes = []
     if failed := sum(record.status == "failed" for record in records):
-        notes.append(f"{failed} failed runs are left out: bench run --retry-failed")
+        notes.append(f"left out: {how_many(failed, 'failed run')}; bench run --retry-failed")
     if stale := count_stale(records):
         notes.append(
-            f"{stale} of {len(records)} runs were made by older code of their methods: "
+            f"made by older code of the method: {stale} of {how_many(len(records), 'run')}; "
             "bench run --force"
         )
     return notes

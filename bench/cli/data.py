@@ -11,7 +11,7 @@ import typer
 
 from fewbench.cli.options import DATA, DataOption, ForceOption, JsonOption, one_task
 from fewbench.cli.out import note, print_json, print_list, say
-from fewbench.errors import BenchError, NeedsNetwork
+from fewbench.errors import BenchError, NeedsNetwork, how_many
 
 if TYPE_CHECKING:
     from fewbench.data.data_folder import SplitPlace
@@ -149,7 +149,27 @@ def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOptio
     for file, rows, known, error in data_folder.verify(
         _places(_every_source(tasks), _needed(data))
     ):
-        found = f"{rows} rows, {'sum as written' if known else 'sum unknown'}"
+        facts: Json = {"file": file, "ok": error is None, "rows": rows, "known": known}
+        if error is not None:
+            facts["error"] = str(error)
+        if rows is not None:
+            sum_is = "sum as written" if known else "sum unknown"
+            facts["found"] = f"{how_many(rows, 'row')}, {sum_is}"
+        reports.append(facts)
+        if not json:
+            _show(reports[-1])
+    _finish(reports, json)
+
+
+def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
+    """Check the files that are there: checksums where known, and rows as the loader reads them."""
+    from fewbench.data import data_folder
+
+    reports: list[Json] = []
+    for file, rows, known, error in data_folder.verify(
+        _places(_every_source(tasks), _needed(data))
+    ):
+        found = f"{how_many(rows, 'row')}, {'sum as written' if known else 'sum unknown'}"
         facts = {"file": file, "ok": error is None, "rows": rows, "known": known}
         reports.append(
             {**facts, "found": found} if error is None else {**facts, "error": str(error)}
@@ -199,7 +219,7 @@ def import_(
     chosen = one_task(task, "files are imported for one")
     done = import_folder(chosen, folder, _needed(data), layout=layout, force=force)
     reports = [
-        {"file": file, "ok": True, "rows": rows, "found": f"{rows} rows, {what}"}
+        {"file": file, "ok": True, "rows": rows, "found": f"{how_many(rows, 'row')}, {what}"}
         for file, rows, what in done
     ]
     for report in [] if json else reports:

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from fewbench.cli.out import k_values, print_list, say, say_wrapped
+from fewbench.errors import how_many
 from fewbench.io.kept import user_cache
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def _caption(records: Sequence[Record]) -> str:
     ks = " or ".join(sorted({str(record.run.k) for record in records}))
     seeds = len({record.run.seed for record in records})
     tasks = len({record.run.task for record in records})
-    return f"Accuracy with {ks} examples a label: {tasks} tasks, {seeds} splits each"
+    counts = f"{how_many(tasks, 'task')}, {how_many(seeds, 'split')} each"
+    return f"Accuracy with {ks} examples a label: {counts}"
 
 
 def _by_seed(name: str, records: Sequence[Record]) -> list[float]:

@@ -26,7 +26,7 @@ from fewbench.cli.options import (
 from fewbench.cli.out import absolute, note
 from fewbench.cli.paired_options import RESAMPLES, AgainstOption, ResamplesOption
 from fewbench.cli.signs import signs
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 
 if TYPE_CHECKING:
     from fewbench.report.figures import Material
@@ -181,7 +181,10 @@ def _of_today(records: Sequence[Record], today: Today, results: Path) -> list[Re
     whole = [record for record in records if record.comparable]
     kept = [record for record in whole if not {*today.changed(record)} - {UNRECORDED}]
     if left := len(records) - len(kept):
-        note(f"{left} runs are left out: not of what is declared today, or on a part of the rows")
+        note(
+            f"left out: {how_many(left, 'run')}, "
+            "not of what is declared today or on a part of the rows"
+        )
     if not kept:
         raise BenchError("no stored run is of that kind", where=str(results), fix="bench table")
     return kept

@@ -21,6 +21,7 @@ from fewbench.cli.options import (
     wanted_runs,
 )
 from fewbench.cli.out import absolute, note
+from fewbench.errors import how_many
 
 
 def plot(
@@ -63,14 +64,14 @@ def plot(
     records, left_out = figures.drawable(store, wanted, asked)
     if left_out:
         note(
-            f"{left_out} runs share cell and split seed with another, and are not drawn: "
+            f"not drawn: {how_many(left_out, 'run')} with the cell and split seed of another; "
             "bench table names them"
         )
     today = Today(own_files(tasks))
     earlier = sum(bool({*today.changed(record)} - {UNRECORDED}) for record in records)
     if earlier:
         note(
-            f"{earlier} of {len(records)} runs were not made from what is declared today: "
+            f"not made from what is declared today: {earlier} of {how_many(len(records), 'run')}; "
             "bench table says what differs"
         )
     printed = numbers_beside(results) if published else ()
@@ -79,7 +80,7 @@ def plot(
         note(f"damaged: {damage}")
     if old := count_stale(records):
         note(
-            f"{old} of {len(records)} runs were made by older code of their methods: "
+            f"made by older code of the method: {old} of {how_many(len(records), 'run')}; "
             "bench run --force redoes them"
         )
-    note(f"{out}: {figure} of {len(records)} stored runs")
+    note(f"{out}: {figure} of {how_many(len(records), 'stored run')}")

@@ -73,7 +73,8 @@ def carry_out_order(order: WorkOrder) -> None:
         if len(todo) < len(order.keys):
             lacking = len(order.keys) - len(todo)
             raise BenchError(
-                f"{lacking} of {len(order.keys)} runs are not in the plan that is made here",
+                f"not in the plan that is made here: "
+                f"{lacking} of {how_many(len(order.keys), 'run')}",
                 fix="the same version of fewbench, the same data and models on all machines",
             )
         carry_out_here(replace(plan, stamps=order.stamps), todo, store, order.how)
@@ -175,7 +176,7 @@ def _follow(
         )
     note(tally.summary)
     if followed.left and not (how.fail_fast and followed.failed):
-        note(f"{followed.left} runs are left, and no worker is: {crew.last_words()}")
+        note(f"left without a worker: {how_many(followed.left, 'run')}: {crew.last_words()}")
         note("the same command does what is left")
     return followed.failed + followed.left > 0
 

@@ -29,7 +29,7 @@ from fewbench.cli.out import chosen_format, fail_if_damaged, note
 from fewbench.cli.paired_options import AgainstOption
 from fewbench.cli.signs import TableLook
 from fewbench.cli.table_print import FLAT, Shown, print_measures, print_tables
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 
 if TYPE_CHECKING:
     from fewbench.report.published import Published
@@ -222,12 +222,16 @@ class Extras(NamedTuple):
             taught = with_teachers(records, stored)
             records, shown = taught.records, shown._replace(teachers=taught.teachers)
             if taught.without:
-                note(f"the teachers of {taught.without} runs are not stored, or were made again")
+                note(
+                    f"not stored, or made again: the teachers of {how_many(taught.without, 'run')}"
+                )
         if self.metric is not None:
             chosen = by_metrics(records, split_list(self.metric, "--metric"))
             records = chosen.records
             if chosen.left_out:
-                note(f"{chosen.left_out} runs have no score by {self.metric}, and are left out")
+                note(
+                    f"left out: {how_many(chosen.left_out, 'run')} without a score by {self.metric}"
+                )
         costs = RunCosts(store) if self.cost else no_costs
         alone = [SeedRuns.alone(record, costs(record)) for record in records]
         return alone, shown._replace(costs=self.cost)

@@ -13,7 +13,7 @@ import typer
 from fewbench.cli.options import AllowOption, DataOption, JsonOption, OneKOption, StudentOption
 from fewbench.cli.out import one_k, print_json, say
 from fewbench.data.train_size import k_title
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 
 if TYPE_CHECKING:
     from fewbench.data.facts import FactTask
@@ -89,7 +89,8 @@ def _check_toml(file: Path, given: _Given) -> list[str]:
     if not any(isinstance(table, dict) and "grid" in table for table in tables):
         return _check_tasks(file, given)
     return [
-        f"{protocol.name}: a protocol, {k_title(protocol.k)}, {len(protocol.seeds)} seeds"
+        f"{protocol.name}: a protocol, {k_title(protocol.k)}, "
+        f"{how_many(len(protocol.seeds), 'seed')}"
         for protocol in load_protocols(file).values()
     ]
 

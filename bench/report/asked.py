@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewbench.data.train_size import parse_k
+from fewbench.errors import how_many
 from fewbench.types import K
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def plot(
     wanted = Wanted(names, ks_of(k), None, protocol, student)
     records, left_out = drawable(store, wanted, names_of(methods))
     if left_out:
-        warn(f"{left_out} runs share cell and split seed with another, and are not drawn")
+        warn(f"not drawn: {how_many(left_out, 'run')} with the cell and split seed of another")
     drawn = draw(figure, Material(records, store))
     vars(drawn)["_repr_png_"] = partial(
         _png, drawn

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 from fewbench.measure.loyalty import own_teacher
 from fewbench.registry.protocols import ddofs
 from fewbench.report.tables.blocks import TEACHER, CostsOf, no_costs
@@ -247,7 +247,7 @@ def _check_cell(place: dict[str, Any], runs: pd.DataFrame) -> None:
 def _tell_of_earlier(runs: pd.DataFrame) -> None:
     for what, count in runs["earlier"].value_counts().items():
         if what:
-            _warn(f"{count} of {len(runs)} runs are not of today: {what}")
+            _warn(f"{what} not of today: {count} of {how_many(len(runs), 'run')}")
 
 
 def _warn(text: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from fewbench.data.reader import find_file, read_rows
 from fewbench.data.task_file import declared, with_source
 from fewbench.data.task_prompts import with_prompt
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 from fewbench.registry.methods import MethodInfo, methods, task_files
 from fewbench.registry.needs import rows_of
 from fewbench.registry.pipeline import info_of
@@ -120,7 +120,7 @@ class Today:
         notes = []
         for part, count in counts.items():
             verb = "" if part == UNRECORDED else "were "
-            notes.append(f"{count} of {len(records)} runs {verb}{earlier([part])}")
+            notes.append(f"{count} of {how_many(len(records), 'run')} {verb}{earlier([part])}")
         return notes
 
     def unknown_tasks(self, records: Iterable[HasRun]) -> list[str]:

@@ -142,7 +142,7 @@ def test_workers_do_an_order_once_even_with_force(here, store):
 def test_a_machine_that_makes_another_plan_does_nothing(here, store):
     plan, todo = planned(store)
     order = ordered(store, plan, todo, keys=frozenset(("0" * 32, todo[0].key)))
-    with pytest.raises(BenchError, match="1 of 2 runs are not in the plan that is made here"):
+    with pytest.raises(BenchError, match="not in the plan that is made here: 1 of 2 runs"):
         carry_out_order(order)
     assert not store.root.exists()
 
@@ -448,7 +448,7 @@ def ray(monkeypatch):
 def test_rays_workers_fill_the_nodes(ray):
     fake = ray([node(CPU=4.0, GPU=1.0), node(CPU=9.0, GPU=1.0), node(CPU=99.0, alive=False)])
     crew = spread(nothing, AskedCluster("ray", each=Allotment(1, 0.25, 500), address="far:6379"))
-    assert crew.title == "Ray at far:6379, 1 workers"  # no node says how much memory it has
+    assert crew.title == "Ray at far:6379, 1 worker"  # no node says how much memory it has
     fake.sent.clear()
     crew = spread(nothing, AskedCluster("ray", each=Allotment(1, 0.25), address="far:6379"))
     assert (fake.address, crew.title) == ("far:6379", "Ray at far:6379, 8 workers")

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from fewbench.errors import how_many
 from fewbench.report.preset_names import with_preset
 from fewbench.report.published import METRICS, Published
 from fewbench.report.reproduce.cells import (
@@ -73,7 +74,7 @@ def how_had(table: TablePlan) -> list[str]:
     counts = table.counts
     total = len(table.cells)
     asked = f" of {table.of}, those asked for" if total != table.of else ""
-    lines = [f"{total} cells{asked}:"]
+    lines = [f"{how_many(total, 'cell')}{asked}:"]
     return lines + [f"  {counts[how]:>4} {text}" for how, text in HOW.items() if counts[how]]
 
 

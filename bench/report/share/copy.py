@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 from fewbench.io.atomic import finish_writing, remove, write_whole
 from fewbench.report.share.gather import FoundRecord, Measured
 from fewbench.store import paths
@@ -112,7 +112,8 @@ def _choose(store: Store, found: Sequence[FoundRecord], keep: Keep | None) -> _C
             new[key] = candidate
     if clashes:
         raise BenchError(
-            f"{len(clashes)} runs have two records with other scores: {'; '.join(clashes[:3])}",
+            f"two records with other scores of {how_many(len(clashes), 'run')}: "
+            f"{'; '.join(clashes[:3])}",
             where=str(store.root),
             fix="--keep old or --keep new",
         )

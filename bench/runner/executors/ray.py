@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 from fewbench.runner.executors.asked import Allotment, AskedCluster
 from fewbench.runner.executors.crew import Crew, Errand
 from fewbench.types import Json
@@ -36,7 +36,7 @@ class RayTasks(Crew):
 
     def __init__(self, ray: Any, tasks: Sequence[Any], where: str) -> None:
         self._ray, self._tasks = ray, list(tasks)
-        self.title = f"{where}, {len(self._tasks)} workers"
+        self.title = f"{where}, {how_many(len(self._tasks), 'worker')}"
 
     def states(self) -> Mapping[str, int]:
         """Count the workers that have not ended, at work or not."""

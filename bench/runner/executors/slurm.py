@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fewbench.errors import BenchError
+from fewbench.errors import BenchError, how_many
 from fewbench.io.atomic import make_folder, remove, unwritable
 from fewbench.runner.executors.asked import Allotment, AskedCluster
 from fewbench.runner.executors.crew import Crew, Errand
@@ -100,7 +100,7 @@ class SlurmJobs(Crew):
 
     def __init__(self, number: str, count: int, logs: Path) -> None:
         self.number, self.logs = number, logs
-        self.title = f"Slurm job {number}, {count} workers"
+        self.title = f"Slurm job {number}, {how_many(count, 'worker')}"
         self._states: Mapping[str, int] = {"pending": count}
 
     def states(self) -> Mapping[str, int]:
