@@ -59,8 +59,9 @@ corrected for the number of claims made of that student (Holm, 1979); its opposi
 told.
 
 A task at chance counts in no mean: none of a student's methods that train is above the majority class there, at any K,
-by a one-sided t-test over the seeds of each method and question, corrected for their number. Its rows stand below the
-others, marked "at chance".
+by a one-sided t-test over the seeds of each method and question that has at least {fewest_tested}, corrected for their number.
+Its rows stand below the others, marked "at chance". Where no method has as many seeds, nothing says that a task is at
+chance, and it counts.
 
 Protocols: {protocols}. Students and teachers:
 
@@ -190,6 +191,7 @@ def describe(findings: Sequence[Finding], models: Sequence[Models], store: Store
     protocols = dict.fromkeys(f"`{finding.protocol}`" for finding in findings)
     parts = [
         HEAD.format(
+            fewest_tested=FEWEST_SEEDS,
             protocols=", ".join(protocols),
             students="\n".join(
                 f"- `{m.student}`, taught by `{m.teacher}`: {m.what}" for m in models
@@ -365,6 +367,8 @@ def _age(pair: Pair) -> str:
 
 
 def _p(p: float) -> str:
+    if p < LEVEL <= round(p, 3):
+        return f"< {LEVEL}"  # rounded, it would not look significant
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 

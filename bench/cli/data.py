@@ -158,24 +158,6 @@ def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOptio
         reports.append(facts)
         if not json:
             _show(reports[-1])
-    _finish(reports, json)
-
-
-def verify(tasks: TasksArgument = None, data: DataOption = None, json: JsonOption = False) -> None:
-    """Check the files that are there: checksums where known, and rows as the loader reads them."""
-    from fewbench.data import data_folder
-
-    reports: list[Json] = []
-    for file, rows, known, error in data_folder.verify(
-        _places(_every_source(tasks), _needed(data))
-    ):
-        found = f"{how_many(rows, 'row')}, {'sum as written' if known else 'sum unknown'}"
-        facts = {"file": file, "ok": error is None, "rows": rows, "known": known}
-        reports.append(
-            {**facts, "found": found} if error is None else {**facts, "error": str(error)}
-        )
-        if not json:
-            _show(reports[-1])
     if not reports:
         note("no file of these tasks is there: bench data ls")
     _finish(reports, json)

@@ -42,10 +42,16 @@ def test_a_task_is_at_chance_for_a_student_or_for_all():
     assert tasks.of(["big"]) == tasks.of(["tiny", "big"]) == tasks.of([]) == set()
 
 
+def test_a_student_that_was_not_tested_has_no_say():
+    records = [*both("ft"), *runs("ft", HIGH[:3], "rte", student=BIG), *majority()]
+    assert ChanceTasks(records).of(["tiny", "big"]) == {"rte"}
+
+
 def test_too_few_seeds_or_other_rows_say_nothing():
     few = [*runs("ft", NOISE[:3], "rte"), *majority()]
     others = [*runs("ft", NOISE, "rte", test_fingerprint="other"), *majority()]
     assert ChanceTasks(few).of(["tiny"]) == ChanceTasks(others).of(["tiny"]) == set()
+    assert at_chance(few) == at_chance(others) == set()
 
 
 def test_a_seed_with_several_runs_counts_in_no_test():

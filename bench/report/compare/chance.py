@@ -33,19 +33,25 @@ def at_chance(records: Iterable[Record]) -> set[str]:
     One-sided t-tests over the seeds of each method in each question, against `majority` on the same
     test rows; Holm, 1979, over those of a task. Runs of other constants, settings or rows are
     another method's or question's; a seed with several runs in one cell counts in no test. A task
-    without a run of `majority` is not among them.
+    without a run of `majority`, or without a method of enough seeds, is not among them: nothing
+    says that it is at chance. Scores that do not vary cannot be tested, and count as not above.
     """
-    return _at_chance(_scores(records))
+    return {task for task, none_above in _verdicts(records).items() if none_above}
 
 
-def _at_chance(scores: _Scores) -> set[str]:
-    ps: dict[str, list[float]] = {task: [] for task, _ in scores.floors}
+def _verdicts(records: Iterable[Record]) -> dict[str, bool]:
+    """Say of each task with a method to test whether none is above the majority class."""
+    scores = _scores(records)
+    ps: dict[str, list[float]] = {}
     for (question, _), seeds in scores.cells.items():
         floor = scores.floors.get((question.task.task, question.task.test_set))
         values = list(seeds.values())
-        if floor is not None and len(values) >= FEWEST_SEEDS and max(values) > min(values):
-            ps[question.task.task].append(_p_above(values, floor))
-    return {task for task, each in ps.items() if min(holm(each), default=1.0) >= LEVEL}
+        if floor is None or len(values) < FEWEST_SEEDS:
+            continue
+        tested = ps.setdefault(question.task.task, [])
+        if max(values) > min(values):
+            tested.append(_p_above(values, floor))
+    return {task: min(holm(each), default=1.0) >= LEVEL for task, each in ps.items()}
 
 
 def _p_above(values: Sequence[float], floor: float) -> float:
@@ -87,30 +93,15 @@ class ChanceTasks:
         for record in records:
             by_student.setdefault(entrant_of(record.run).student, []).append(record)
         baselines = by_student.pop("", [])
-        self._chance: dict[str, set[str]] = {}
-        self._tested: dict[str, set[str]] = {}
-        for student, own in by_student.items():
-            scores = _scores([*baselines, *own])
-            self._chance[student] = _at_chance(scores)
-            self._tested[student] = _tested(scores)
+        self._verdicts = {
+            student: _verdicts([*baselines, *own]) for student, own in by_student.items()
+        }
 
     def of(self, students: Iterable[str]) -> set[str]:
         """Name the tasks at chance for all of some students, and tested with one of them."""
-        wanted = [student for student in students if student in self._chance]
-        if not wanted:
-            return set()
-        tested = set().union(*(self._tested[student] for student in wanted))
-        return tested.intersection(*(self._chance[student] for student in wanted))
-
-
-def _tested(scores: _Scores) -> set[str]:
-    """Name the tasks on which some method has as many seeds as a test needs, and the majority one.
-
-    A method whose scores do not vary is not tested, and counts as one that does not get above.
-    """
-    found = set()
-    for (question, _), seeds in scores.cells.items():
-        place = question.task.task, question.task.test_set
-        if place in scores.floors and len(seeds) >= FEWEST_SEEDS:
-            found.add(question.task.task)
-    return found
+        at_chance: set[str] = set()
+        above: set[str] = set()
+        for student in students:
+            for task, none_above in self._verdicts.get(student, {}).items():
+                (at_chance if none_above else above).add(task)
+        return at_chance - above
