@@ -5,17 +5,36 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
+
+from fewbench.errors import BenchError
 from fewbench.registry.methods import methods
 from fewbench.registry.pipeline import pipeline
 from fewbench.report.query import Wanted, code_of, count_stale, models_apart, who_takes_what
 from fewbench.store.cell import TaskCell
 from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts
 from fewbench.store.record import Record, run_key
+from fewbench.store.store import Store
 from fewbench.types import CorpusRef, ModelRef, Run
 
 
 def record(method, code="0" * 16):
     return SimpleNamespace(run=SimpleNamespace(method=method), method_code=code)
+
+
+def made(run):
+    """Return a finished record of a run, without scores."""
+    return Record(
+        run=run,
+        status="ok",
+        scores={},
+        selection=Selection(),
+        split=SplitFacts(),
+        details={},
+        method_code="0" * 16,
+        environment=Environment(),
+        timing=RunTiming(),
+    )
 
 
 def test_pipelines_have_a_code_and_what_is_unknown_has_none():
@@ -55,20 +74,7 @@ def test_models_of_one_name_and_several_revisions_get_names_of_their_own():
         replace(blank, student=grown, teacher=None),
         replace(blank, student=None, teacher=None, corpus=None),
     ]
-    records = [
-        Record(
-            run=replace(run, key=run_key(run)),
-            status="ok",
-            scores={},
-            selection=Selection(),
-            split=SplitFacts(),
-            details={},
-            method_code="0" * 16,
-            environment=Environment(),
-            timing=RunTiming(),
-        )
-        for run in runs
-    ]
+    records = [made(replace(run, key=run_key(run))) for run in runs]
     first, second, third = models_apart(records)
     assert (first.run.student, first.run.corpus) == (small, blank.corpus)
     assert first.run.teacher == replace(big, name="lab/b@22222222")
@@ -89,3 +95,48 @@ def test_models_of_one_name_and_several_revisions_get_names_of_their_own():
     ):
         assert made_of_teacher in Wanted(**given), given
     assert made_of_teacher not in Wanted(student="s@11111111")
+
+
+def test_a_model_that_no_stored_run_has_is_refused():
+    """Methods that use no model would be left alone, as if they were the answer."""
+    small, large = ModelRef("small-mlm", "", "1" * 16), ModelRef("large-mlm", "", "2" * 16)
+    taught = SimpleNamespace(run=SimpleNamespace(student=small, teacher=large))
+    without = SimpleNamespace(run=SimpleNamespace(student=None, teacher=None))
+    for name in ("large-mlm", "large-mlm@22222222", "models/large-mlm"):
+        Wanted(student=name, teacher=name).check_models([taught, without], "results")
+    Wanted(student="anything").check_models([without], "results")  # no method uses a model
+    with pytest.raises(BenchError) as refused:
+        Wanted(student="smal-mlm").check_models([taught, without], "results")
+    told = " ".join(str(refused.value).split())
+    assert "no stored run has the student 'smal-mlm'" in told
+    assert "nearest: small-mlm, large-mlm allowed: large-mlm, small-mlm" in told
+    with pytest.raises(BenchError, match="no stored run has the teacher 'large'"):
+        Wanted(teacher="large").check_models([taught, without], "results")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["table"],
+        ["ls", "runs"],
+        ["compare", "majority", "--against", "all"],
+        ["plot", "k-scaling", "--out", "made.svg"],
+        ["paper", "--out", "made"],
+        ["export", "csv", "--out", "made"],
+        ["export", "card", "majority"],
+        ["export", "eee", "--out", "made"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_every_command_that_takes_a_student_refuses_an_unknown_one(bench, tmp_path, command):
+    model = ModelRef("small-mlm", "", "1" * 16)
+    for method in ("ft", "majority"):
+        run = Run(
+            task="mood", task_version=1, source="here", method=method, settings={}, k=16, seed=1,
+            student=model if method == "ft" else None, teacher=None, protocol="quick",
+            fingerprint="split", test_fingerprint="test",
+        )  # fmt: skip
+        Store(tmp_path / "results").save(made(replace(run, key=run_key(run))), None)
+    done = bench(*command, "--student", "smal-mlm", cwd=tmp_path)
+    assert done.returncode == 2 and "nearest: small-mlm" in done.stderr, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]

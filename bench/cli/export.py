@@ -28,6 +28,7 @@ from fewbench.cli.out import absolute, note, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
+    from fewbench.report.query import Wanted
     from fewbench.report.tables.entry import Entry
     from fewbench.store.record import Record
 
@@ -61,9 +62,7 @@ def card(
     from fewbench.report.today import Today
 
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
-    stored = by_label(
-        record for record in stored_records(results) if record in wanted and record.comparable
-    )
+    stored = by_label(record for record in wanted_records(results, wanted) if record.comparable)
     records = stored[find_label(method, stored, str(results))]
     student_name = only_student(records)
     today = Today(own_files(tasks))
@@ -183,7 +182,7 @@ def csv(
     from fewbench.report.today import Today
 
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
-    records = [record for record in stored_records(results) if record in wanted]
+    records = wanted_records(results, wanted)
     if not records:
         raise BenchError("no stored run is of that kind", where=str(results), fix="bench table")
     today = Today(own_files(tasks))
@@ -198,8 +197,14 @@ def csv(
         note(f"wrote {out / name}")
 
 
-def stored_records(results: Path) -> list[Record]:
-    """Return the intact records of a folder, models of one name apart; notes name damaged files."""
+def wanted_records(results: Path, wanted: Wanted) -> list[Record]:
+    """Return the intact records of a folder that are wanted; notes name damaged files.
+
+    Models of one name are apart (`models_apart`).
+
+    Raises:
+        BenchError: a model that no stored run has.
+    """
     from fewbench.report.query import models_apart
     from fewbench.store.store import Store
 
@@ -207,4 +212,5 @@ def stored_records(results: Path) -> list[Record]:
     records = models_apart(store.records())
     for damage in store.damaged:
         note(f"damaged: {damage}")
-    return records
+    wanted.check_models(records, str(results))
+    return [record for record in records if record in wanted]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbench.cli.export import of_today, only_student, stored_records
+from fewbench.cli.export import of_today, only_student, wanted_records
 from fewbench.cli.options import (
     OUTPUT,
     DataOption,
@@ -95,7 +95,7 @@ def eee(
     from fewbench.store.store import Store
 
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
-    records = [record for record in stored_records(results) if record in wanted]
+    records = wanted_records(results, wanted)
     if methods:
         records = of_methods(methods, records, str(results))
     files = own_files(tasks)
@@ -176,9 +176,7 @@ def eval_results(
     from fewbench.report.today import Today
 
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
-    stored = by_label(
-        record for record in stored_records(results) if record in wanted and record.comparable
-    )
+    stored = by_label(record for record in wanted_records(results, wanted) if record.comparable)
     records = stored[find_label(method, stored, str(results))]
     only_student(records)
     today = Today(own_files(tasks))

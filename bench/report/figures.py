@@ -121,9 +121,11 @@ def drawable(
         methods: only these, whatever their settings; all if there are none.
 
     Raises:
-        BenchError: no such run has one of the methods.
+        BenchError: no such run has one of the methods, or no run at all one of the models.
     """
-    records = [r for r in models_apart(store.records()) if r.status == "ok" and r in wanted]
+    stored = models_apart(store.records())
+    wanted.check_models(stored, str(store.root))
+    records = [record for record in stored if record.status == "ok" and record in wanted]
     known = {record.run.method for record in records}
     for name in sorted({*methods} - known):
         raise BenchError(

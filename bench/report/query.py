@@ -56,6 +56,30 @@ class Wanted:
             and self._has_models(run)
         )
 
+    def check_models(self, records: Iterable[HasRun], where: str) -> None:
+        """Refuse the name of a student or teacher that no stored run has.
+
+        Without it, methods that use no model would be all that is left, as if they were the answer.
+
+        Args:
+            records: all that are stored.
+            where: the folder of their results.
+
+        Raises:
+            BenchError: a model that is not there.
+        """
+        if self.student is None and self.teacher is None:
+            return
+        stored = _models(records)
+        for role, name in (("student", self.student), ("teacher", self.teacher)):
+            if stored and not any(_goes_by(ref, name) for ref in stored):
+                raise BenchError(
+                    f"no stored run has the {role} '{name}'",
+                    where=where,
+                    allowed=sorted(ref.name for ref in stored),
+                    given=name,
+                )
+
     def of(self, groups: Iterable[SeedRuns]) -> list[SeedRuns]:
         """Return the groups of which runs are wanted, with these alone."""
         of_any_seed = replace(self, seeds=None)
@@ -69,6 +93,14 @@ class Wanted:
             names = [name for name in (self.student, self.teacher) if name is not None]
             return not names or any(_goes_by(run.teacher, name) for name in names)
         return _goes_by(run.student, self.student) and _goes_by(run.teacher, self.teacher)
+
+
+def _models(records: Iterable[HasRun]) -> set[ModelRef]:
+    """Return the models of some runs, as students or teachers."""
+    models: set[ModelRef | None] = set()
+    for record in records:
+        models |= {record.run.student, record.run.teacher}
+    return {model for model in models if model is not None}
 
 
 def models_apart(records: Iterable[R]) -> list[R]:
