@@ -59,9 +59,9 @@ corrected for the number of claims made of that student (Holm, 1979); its opposi
 told.
 
 A task at chance counts in no mean: none of a student's methods that train is above the majority class there, at any K,
-by a one-sided t-test over the seeds of each method and question that has at least {fewest_tested}, corrected for their number.
-Its rows stand below the others, marked "at chance". Where no method has as many seeds, nothing says that a task is at
-chance, and it counts.
+by a one-sided t-test over the seeds of each method and question, where there are at least {fewest_tested}, corrected for
+the number of tests. Its rows stand below the others, marked "at chance". Where no method has as many seeds, a task cannot
+be called at chance, and it counts.
 
 Protocols: {protocols}. Students and teachers:
 
@@ -84,7 +84,7 @@ minilm-l3-mlm --out docs/figures/k-scaling.svg`
 COMPRESSED = """
 ## Full data: how good, how faithful, how robust, how small, how fast
 
-The pattern of thesis Tables 3.1, 4.1 to 4.3 and 5.1: accuracy on test; loyalty to the run's own teacher; accuracy after
+The pattern of thesis Tables 3.1, 4.1 to 4.3 and 5.1: score on test; loyalty to the run's own teacher; accuracy after
 an attack; parameters, size and speed-up over the teacher in one process. All runs on full data took {hours:.1f} hours, one
 after the other on one thread of a busy machine, without attacks and costs.
 

@@ -73,7 +73,7 @@ def carry_out_order(order: WorkOrder) -> None:
         if len(todo) < len(order.keys):
             lacking = len(order.keys) - len(todo)
             raise BenchError(
-                f"not in the plan that is made here: "
+                "not in the plan that is made here: "
                 f"{lacking} of {how_many(len(order.keys), 'run')}",
                 fix="the same version of fewbench, the same data and models on all machines",
             )

@@ -121,7 +121,7 @@ def drawable(
         methods: only these, whatever their settings; all if there are none.
 
     Raises:
-        BenchError: no such run has one of the methods, or no run at all one of the models.
+        BenchError: no such run has one of the methods, or no stored run one of the models.
     """
     stored = models_apart(store.records())
     wanted.check_models(stored, str(store.root))

@@ -112,7 +112,7 @@ def _choose(store: Store, found: Sequence[FoundRecord], keep: Keep | None) -> _C
             new[key] = candidate
     if clashes:
         raise BenchError(
-            f"two records with other scores of {how_many(len(clashes), 'run')}: "
+            f"{how_many(len(clashes), 'run')} with two records whose scores differ: "
             f"{'; '.join(clashes[:3])}",
             where=str(store.root),
             fix="--keep old or --keep new",
