@@ -100,18 +100,37 @@ def test_models_of_one_name_and_several_revisions_get_names_of_their_own():
 def test_a_model_that_no_stored_run_has_is_refused():
     """Methods that use no model would be left alone, as if they were the answer."""
     small, large = ModelRef("small-mlm", "", "1" * 16), ModelRef("large-mlm", "", "2" * 16)
-    taught = SimpleNamespace(run=SimpleNamespace(student=small, teacher=large))
-    without = SimpleNamespace(run=SimpleNamespace(student=None, teacher=None))
+    taught = SimpleNamespace(run=SimpleNamespace(student=small, teacher=large, k=16))
+    without = SimpleNamespace(run=SimpleNamespace(student=None, teacher=None, k=16))
     for name in ("large-mlm", "large-mlm@22222222", "models/large-mlm"):
-        Wanted(student=name, teacher=name).check_models([taught, without], "results")
-    Wanted(student="anything").check_models([without], "results")  # no method uses a model
+        Wanted(student=name, teacher=name).check([taught, without], "results")
+    Wanted(student="anything").check([without], "results")  # no method uses a model
     with pytest.raises(BenchError) as refused:
-        Wanted(student="smal-mlm").check_models([taught, without], "results")
+        Wanted(student="smal-mlm").check([taught, without], "results")
     told = " ".join(str(refused.value).split())
     assert "no stored run has the student 'smal-mlm'" in told
     assert "nearest: small-mlm, large-mlm allowed: large-mlm, small-mlm" in told
     with pytest.raises(BenchError, match="no stored run has the teacher 'large'"):
-        Wanted(teacher="large").check_models([taught, without], "results")
+        Wanted(teacher="large").check([taught, without], "results")
+
+
+def test_a_protocol_or_k_that_no_stored_run_has_is_refused():
+    kinds = [("full", "full"), ("quick", 16), ("quick", 4)]
+    stored = [
+        SimpleNamespace(run=SimpleNamespace(protocol=protocol, k=k, student=None, teacher=None))
+        for protocol, k in kinds
+    ]
+    Wanted(protocol="nothing-stored", ks=[17]).check([], "results")
+    Wanted(protocol="quick", ks=[16, 17]).check(stored, "results")  # one of them is there
+    with pytest.raises(BenchError) as refused:
+        Wanted(protocol="quik").check(stored, "results")
+    told = " ".join(str(refused.value).split())
+    assert "no stored run has the protocol 'quik'" in told
+    assert "nearest: quick allowed: full, quick" in told
+    with pytest.raises(BenchError) as refused:
+        Wanted(ks=[17, "total-32"]).check(stored, "results")
+    told = " ".join(str(refused.value).split())
+    assert "no stored run has K=17 or K=total-32" in told and "allowed: 4, 16, full" in told
 
 
 @pytest.mark.parametrize(
@@ -128,7 +147,7 @@ def test_a_model_that_no_stored_run_has_is_refused():
     ],
     ids=lambda command: " ".join(command[:2]),
 )
-def test_every_command_that_takes_a_student_refuses_an_unknown_one(bench, tmp_path, command):
+def test_every_command_that_selects_runs_refuses_what_none_has(bench, tmp_path, command):
     model = ModelRef("small-mlm", "", "1" * 16)
     for method in ("ft", "majority"):
         run = Run(

@@ -203,7 +203,7 @@ def wanted_records(results: Path, wanted: Wanted) -> list[Record]:
     Models of one name are apart (`models_apart`).
 
     Raises:
-        BenchError: a model that no stored run has.
+        BenchError: a model, protocol or K that no stored run has.
     """
     from fewbench.report.query import models_apart
     from fewbench.store.store import Store
@@ -212,5 +212,5 @@ def wanted_records(results: Path, wanted: Wanted) -> list[Record]:
     records = models_apart(store.records())
     for damage in store.damaged:
         note(f"damaged: {damage}")
-    wanted.check_models(records, str(results))
+    wanted.check(records, str(results))
     return [record for record in records if record in wanted]

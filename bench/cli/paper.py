@@ -139,7 +139,7 @@ def paper(
     across, across_order = read_axes("--columns", columns.split(","), stored)
     check_axes(down, across)
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
-    wanted.check_models(stored, str(results))
+    wanted.check(stored, str(results))
     chosen = of_methods(methods, stored, str(results)) if methods else stored
     order = {**_asked(methods, tasks, k), **down_order, **across_order}
     today = Today(own_files(tasks))

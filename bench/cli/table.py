@@ -141,7 +141,7 @@ def table(
     check_axes(down, across)
     extras.check(measures, ["task"] if form in FLAT else across)
     wanted = wanted_runs(tasks, k, seeds, protocol, student, teacher)
-    wanted.check_models(stored, str(results))
+    wanted.check(stored, str(results))
     named = {**down_order, **across_order}
     groups = of_methods(methods, stored, str(results)) if methods else stored
     groups = in_order(wanted.of(groups), named)

@@ -32,13 +32,13 @@ def runs(store: Store, wanted: Wanted, methods: Collection[str] = ()) -> list[Js
         methods: only these, with all settings or those that are named; all if there are none.
 
     Raises:
-        BenchError: no stored run has one of the methods, or one of the models.
+        BenchError: no stored run has one of the methods, the models, the protocol or the Ks.
     """
     from fewbench.report.query import models_apart, of_methods
     from fewbench.store.selector import run_order
 
     records = models_apart(store.records())
-    wanted.check_models(records, str(store.root))
+    wanted.check(records, str(store.root))
     if methods:
         records = of_methods(list(methods), records, str(store.root))
     records = [record for record in records if record in wanted]

@@ -121,10 +121,11 @@ def drawable(
         methods: only these, whatever their settings; all if there are none.
 
     Raises:
-        BenchError: no such run has one of the methods, or no stored run one of the models.
+        BenchError: no such run has one of the methods, or no stored run a model, the protocol or
+            a K that is wanted.
     """
     stored = models_apart(store.records())
-    wanted.check_models(stored, str(store.root))
+    wanted.check(stored, str(store.root))
     records = [record for record in stored if record.status == "ok" and record in wanted]
     known = {record.run.method for record in records}
     for name in sorted({*methods} - known):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fewbench.data.task_file import declared
+from fewbench.data.train_size import k_order
 from fewbench.errors import BenchError
 from fewbench.registry.groups import method_groups
 from fewbench.registry.methods import MethodInfo, task_files
@@ -56,29 +57,41 @@ class Wanted:
             and self._has_models(run)
         )
 
-    def check_models(self, records: Iterable[HasRun], where: str) -> None:
-        """Refuse the name of a student or teacher that no stored run has.
+    def check(self, records: Iterable[HasRun], where: str) -> None:
+        """Refuse a protocol, K, student or teacher that no stored run has.
 
-        Without it, methods that use no model would be all that is left, as if they were the answer.
+        Left to themselves they would select nothing, or the methods that use no model alone, as if
+        these were the answer.
 
         Args:
             records: all that are stored.
             where: the folder of their results.
 
         Raises:
-            BenchError: a model that is not there.
+            BenchError: what is not there, with what is.
         """
-        if self.student is None and self.teacher is None:
+        runs = [record.run for record in records]
+        if not runs:
             return
-        stored = _models(records)
+        if self.protocol is not None:
+            _check_stored("protocol", self.protocol, {run.protocol for run in runs}, where)
+        self._check_ks({run.k for run in runs}, where)
+        self._check_models(_models(runs), where)
+
+    def _check_ks(self, stored: set[K], where: str) -> None:
+        """Refuse Ks of which no stored run has one."""
+        if self.ks is not None and not stored.intersection(self.ks):
+            raise BenchError(
+                f"no stored run has {' or '.join(f'K={k}' for k in self.ks)}",
+                where=where,
+                allowed=", ".join(str(k) for k in sorted(stored, key=k_order)),
+            )
+
+    def _check_models(self, stored: Collection[ModelRef], where: str) -> None:
+        """Refuse a student or teacher that is not stored; runs without models have neither."""
         for role, name in (("student", self.student), ("teacher", self.teacher)):
             if stored and not any(_goes_by(ref, name) for ref in stored):
-                raise BenchError(
-                    f"no stored run has the {role} '{name}'",
-                    where=where,
-                    allowed=sorted(ref.name for ref in stored),
-                    given=name,
-                )
+                _check_stored(role, str(name), {ref.name for ref in stored}, where)
 
     def of(self, groups: Iterable[SeedRuns]) -> list[SeedRuns]:
         """Return the groups of which runs are wanted, with these alone."""
@@ -95,11 +108,18 @@ class Wanted:
         return _goes_by(run.student, self.student) and _goes_by(run.teacher, self.teacher)
 
 
-def _models(records: Iterable[HasRun]) -> set[ModelRef]:
+def _check_stored(what: str, given: str, stored: Collection[str], where: str) -> None:
+    if given not in stored:
+        raise BenchError(
+            f"no stored run has the {what} '{given}'", where=where, allowed=stored, given=given
+        )
+
+
+def _models(runs: Iterable[Run]) -> set[ModelRef]:
     """Return the models of some runs, as students or teachers."""
     models: set[ModelRef | None] = set()
-    for record in records:
-        models |= {record.run.student, record.run.teacher}
+    for run in runs:
+        models |= {run.student, run.teacher}
     return {model for model in models if model is not None}
 
 

@@ -53,13 +53,14 @@ def sides_of(
         notify: hears of damaged files.
 
     Raises:
-        BenchError: a method or model without stored runs, or a folder with several methods.
+        BenchError: a method, model, protocol or K without stored runs, or a folder with several
+            methods.
     """
     folder = Path(new) if Path(new).is_dir() else None
     here = _read(results, notify)
     there = [] if folder is None else _read(folder, notify)
     named = models_apart([*here, *there])
-    wanted.check_models(named, str(results))
+    wanted.check(named, str(results))
     stored = _methods(named[: len(here)], wanted)
     if folder is not None:
         new_side = _only_side(_methods(named[len(here) :], wanted), folder)
