@@ -6,6 +6,8 @@ student learns from one after the other: its updates are shared out evenly, and 
 from the weights of the one before. Loss and settings are those of vanilla-kd, by the anchor of the
 stage in the teacher's place. Both have one learning rate, unless `teacher_lr` is given.
 
+The route ends at the teacher's last update, not at its best on dev, which may lie before an anchor.
+
 Departs from the paper: one schedule and one choice of the checkpoint on dev over all stages, so
 that the student has as many updates as every other method's.
 """
@@ -58,9 +60,7 @@ def fit(
         soft = soft_loss(model, scores, anchor[batch.rows], temperature, distance)
         return alpha * hard_loss(task, scores, batch.labels) + (1 - alpha) * soft
 
-    kit.train(
-        model, lr=lr, batch_size=batch_size, micro_batch=batch_size, loss=loss, carries=[counter]
-    )
+    kit.train(model, lr=lr, batch_size=batch_size, loss=loss, carries=[counter])
     kit.notes["anchors"] = len(route)
     return model
 
@@ -144,9 +144,7 @@ def follow(
         route.note()
         return teacher.loss(batch)
 
-    kit.train(
-        teacher, lr=lr, batch_size=batch_size, micro_batch=batch_size, loss=loss, carries=[route]
-    )
+    kit.train(teacher, lr=lr, batch_size=batch_size, loss=loss, carries=[route], keep_last=True)
     return [*route.found, logits(teacher, split.train)]
 
 

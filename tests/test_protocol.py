@@ -166,17 +166,27 @@ def test_a_methods_own_values_take_turns_and_the_preferred_one_wins_a_tie():
     protocol = get_protocol("lm-bff-v1")
     own = {"k": (4, 2)}
     trials = protocol.trials(("lr", "k"), {}, own)
-    assert trials == [{"lr": 1e-5, "k": 4}, {"lr": 2e-5, "k": 2}, {"lr": 5e-5, "k": 4}]
+    assert trials == [{"lr": 1e-5, "k": 4}, {"lr": 5e-5, "k": 4}, {"lr": 2e-5, "k": 2}]
     last = replace(protocol, trial_tie="last").trials(("lr", "k"), {}, {"k": (4, 2, 1, 0)})
     assert last == [{"lr": 1e-5, "k": 1}, {"lr": 2e-5, "k": 2}, {"lr": 5e-5, "k": 4}]
     both = protocol.trials(("lr", "batch_size", "k", "m"), {}, {"k": (4, 2), "m": (0, 1)})
-    assert [(trial["k"], trial["m"]) for trial in both[:5]] == [
-        (4, 0),
-        (4, 1),
-        (2, 0),
-        (2, 1),
-        (4, 0),
+    assert [(trial["k"], trial["m"]) for trial in both] == [
+        *[(4, 0)] * 3,
+        *[(4, 1)] * 2,
+        *[(2, 0)] * 2,
+        *[(2, 1)] * 2,
     ]
+
+
+@pytest.mark.parametrize("name", ["lm-bff-v1", "thesis-6-v1"])
+def test_amulap_takes_the_largest_k_of_those_that_tie(name):
+    """Thesis section 6.4.1, whichever of the grid's pairs goes with a k that is among the best."""
+    amulap, protocol = methods()["amulap"], get_protocol(name)
+    trials = protocol.trials(amulap.searched({"setting": 3}), {}, amulap.grid)
+    assert {trial["k"] for trial in trials} == {1, 2, 4, 8, 16}
+    for worse in range(len(trials)):  # all tie but this one
+        tied = [trial["k"] for number, trial in enumerate(trials) if number != worse]
+        assert tied[0] == max(tied)
 
 
 def test_where_nothing_is_trained_all_own_values_are_tried():

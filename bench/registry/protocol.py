@@ -39,7 +39,8 @@ class Protocol:
     Of all training rows, `dev_share` is cut off as dev, but no more than `dev_most` rows.
 
     With `length_window`, batches are made of examples of like length, so many batches at a time.
-    `micro_batch` is how many rows go through a model at once, where a batch does not fit in memory.
+    `micro_batch` is how many rows go through a model at once, where a batch does not fit in memory;
+    losses that change something at each update take whole batches (`carries` of `kit.train`).
 
     `checkpoint_tie` and `trial_tie` say which of several best dev scores wins: the `first` (LM-BFF,
     a strict >) or the `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation.
@@ -150,8 +151,8 @@ class Protocol:
         `own` are values of settings that the method alone has, the preferred one first. They add no
         trials, for a method that is tried more often has more chances to be lucky on dev: the
         trials of the grid go through them in turn. Where the grid has nothing to vary, nothing is
-        trained, and all of them are tried. Of trials that tie, the one with the preferred value
-        comes first or last, as `trial_tie` prefers.
+        trained, and all of them are tried. All trials with the preferred value come first, or last
+        where `trial_tie` lets the last win: of trials that tie, one with that value wins.
         """
         searched = set(search) - set(fixed)
         of_grid = _product(_only(self.grid, searched))
@@ -160,8 +161,9 @@ class Protocol:
         if of_grid != [{}]:
             turns = list(itertools.islice(itertools.cycle(of_method), len(of_grid)))
         if self.trial_tie == "last":
-            turns.reverse()
-        pairs = zip(itertools.cycle(of_grid), turns, strict=False)
+            turns = turns[::-1]
+        pairs = list(zip(itertools.cycle(of_grid), turns, strict=False))
+        pairs.sort(key=lambda pair: of_method.index(pair[1]), reverse=self.trial_tie == "last")
         return [shared | mine for shared, mine in pairs]
 
 

@@ -16,7 +16,9 @@ section 5.6.3) are methods with `teacher=metadistil:returns=teacher`: vanilla-kd
 student again, truncate+kd another one.
 
 Departs from the reference implementation: a batch of the quiz an update, not all of it. Only the
-student's rate and batch are searched, not mu (`teacher_lr`) and alpha.
+student's rate and batch are searched, not mu (`teacher_lr`) and alpha. Departs from the thesis,
+whose teacher never fits the quiz: it begins as every other method's teacher, fine-tuned on all of
+train, the quiz with it.
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ from lessons import CatchingKit
 from fewbench.methods import rco
 from fewbench.nn.classifier import HeadModel
 from fewbench.nn.distil import logits
-from fewbench.nn.fit_context import Models
+from fewbench.nn.fit_context import FitContext, Models
 from fewbench.nn.trainer import History
 from fewbench.registry.methods import methods
 from fewbench.runner.steps import fit
 from fewbench.store.artifacts import Artifacts
-from fewbench.testing import run_job, toy_job
+from fewbench.testing import run_job, toy_job, toy_protocol
 
 METHOD = methods()["rco"]
 QUICK = {"lr": 1e-3, "teacher_lr": 1e-2, "batch_size": 2}
@@ -63,6 +63,19 @@ def test_the_student_learns_from_one_anchor_after_the_other(tiny_model):
     for loss, anchor in zip(kit.losses, (1, 1, 3, 3), strict=True):
         expected = hard + 0.7 * F.mse_loss(kit.scores, kit.states[anchor])
         torch.testing.assert_close(loss, expected)
+
+
+def test_the_route_ends_where_the_teacher_does_whatever_dev_says(tiny_model):
+    """Its best checkpoint on dev, the first of many that tie, would lead the student back."""
+    protocol = toy_protocol(eval_every=1)
+    job = toy_job(METHOD, tiny_model, settings=QUICK | {"anchors": 1}, protocol=protocol)
+    refs = (job.run.student, job.run.teacher, None)
+    kit = FitContext(job.task, job.split, job.protocol, 1, Models(torch.device("cpu")), *refs)
+    teacher = HeadModel(kit.backbone("teacher"), job.task)
+    updates = kit.updates(2)
+    route = rco.follow(teacher, job.split, kit, [1], 1e-12, 2)
+    assert updates > 1 and kit.notes["best_step"] == updates
+    torch.testing.assert_close(route[-1], logits(teacher, job.split.train))
 
 
 def test_a_route_goes_on_from_its_state(tiny_model):
