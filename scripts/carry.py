@@ -14,7 +14,9 @@ run was carried, too.
 **Code.** For each method whose records were current at a commit, one of its runs is done again by
 the code of today. If all answers are the same, and all probabilities within 1e-5, its records take
 today's hash. They need not be the same to the byte: rows that stand in other batches differ in
-their last bits.
+their last bits. A record that another machine made can be further off, without a change of the code
+having to do with it: then the run is done by the commit's code, too, and all its probabilities have
+to be the same to the bit.
 
 **Settings.** As for code, one run of each method and its fixed settings is done again by today's code
 and defaults, where those are others. If it comes out the same, its like take today's key and hash.
@@ -277,10 +279,16 @@ def hash_of(method: str, hashes: dict[str, str]) -> str | None:
     return hashes[method] if len(parts) == 1 else joint_hash([hashes[part] for part in parts])[:16]
 
 
-def proof(records: list[Record], store: Store, data: Path) -> str:
+def proof(records: list[Record], store: Store, data: Path, before: Path) -> str:
     """Do the quickest of some runs of one method again, with its teacher's.
 
     Return why it proves nothing, or nothing if it does.
+
+    Args:
+        records: the runs.
+        store: of them.
+        data: the folder of data files.
+        before: the folder of the code that they were made by.
     """
     fit = [r for r in records if r.status == "ok" and r.predictions and r.run.inputs.known]
     seconds = {record.run.key: record.timing.total_seconds or 0 for record in store.records()}
@@ -292,24 +300,57 @@ def proof(records: list[Record], store: Store, data: Path) -> str:
     for quickest in sorted(fit, key=with_teacher):
         plan = make_plan(request_of([quickest.run], data), store)
         if [job.key for job in plan.jobs] == [quickest.run.key]:
-            return done_again(quickest, plan.jobs[0], store, data)
+            return done_again(quickest, plan.jobs[0], store, data, before)
     return "none of its runs is one of today"
 
 
-def done_again(record: Record, job: Job, store: Store, data: Path) -> str:
-    """Do a run again; return how it differs from its record, or nothing if it does not."""
+def done_again(
+    record: Record, job: Job, store: Store, data: Path, before: Path | None = None
+) -> str:
+    """Do a run again; return how it differs from its record, or nothing if it does not.
+
+    Args:
+        record: of the run.
+        job: the run of today.
+        store: of the record.
+        data: the folder of data files.
+        before: the folder of the code that made the record. What that makes here may stand in the
+            record's place.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        fresh = Store(Path(scratch))
-        plan = make_plan(request_of([record.run], data), fresh)
-        if [other.key for other in plan.jobs] != [job.key]:
+        today, then = Store(Path(scratch) / "today"), Store(Path(scratch) / "then")
+        if not do(record, job.key, today, data):
             return "it is planned as another run"
-        stages = plan.stages(plan.todo())
-        quiet = {"on_done": lambda work, outcome: None}
-        execute(stages, fresh, workers=1, device="cpu", threads=1, **quiet)
-        return _apart(record, store, fresh.get(job.run), fresh)
+        problem = _apart(record, store, today.get(job.run), today)
+        if problem and before is not None:
+            do_by(before, record, store, then, data)
+            here = then.find(record.run.key)
+            if here is not None and not _apart(here, then, today.get(job.run), today, close=0):
+                return ""
+        return problem
 
 
-def _apart(old: Record, store: Store, new: Record | None, fresh: Store) -> str:
+def do(record: Record, key: str, into: Store, data: Path) -> bool:
+    """Do a run again, and what it needs; False if it would go by another key."""
+    plan = make_plan(request_of([record.run], data), into)
+    if [job.key for job in plan.jobs] != [key]:
+        return False
+    stages = plan.stages(plan.todo())
+    quiet = {"on_done": lambda work, outcome: None}
+    execute(stages, into, workers=1, device="cpu", threads=1, **quiet)
+    return True
+
+
+def do_by(code: Path, record: Record, store: Store, into: Store, data: Path) -> None:
+    """Do a run again by the code in a folder, in a process of its own."""
+    line = [sys.executable, __file__, "again", str(store.root), "--data", str(data)]
+    line += ["--key", record.run.key, "--into", str(into.root)]
+    subprocess.run(line, env={**os.environ, "PYTHONPATH": str(code)}, check=False)
+
+
+def _apart(
+    old: Record, store: Store, new: Record | None, fresh: Store, close: float = CLOSE
+) -> str:
     """Return how a run that was done again differs, or nothing if it does not."""
     name = f"run {old.run.key[:8]}"
     if new is None or new.status != "ok":
@@ -320,13 +361,12 @@ def _apart(old: Record, store: Store, new: Record | None, fresh: Store) -> str:
     if not np.array_equal(before.answers, after.answers):
         return f"{name} answers otherwise today: {new.scores['test']} for {old.scores['test']}"
     most = float(np.abs(before.array - after.array).max())
-    return f"{name} gives probabilities {most:.1e} apart" if most > CLOSE else ""
+    return f"{name} gives probabilities {most:.1e} apart" if most > close else ""
 
 
-def current_at(commit: str, store: Store) -> dict[str, list[Record]]:
-    """Return the records whose code was current at a commit, by method."""
-    with tempfile.TemporaryDirectory() as folder:
-        before = hashes_at(commit, Path(folder))
+def current_at(commit: str, store: Store, folder: Path) -> dict[str, list[Record]]:
+    """Return the records whose code was current at a commit, by method; it goes to `folder`."""
+    before = hashes_at(commit, folder)
     current: dict[str, list[Record]] = defaultdict(list)
     for record in store.records():
         if record.method_code == hash_of(record.run.method, before):
@@ -344,7 +384,9 @@ def other_settings_alone(record: Record, job: Job) -> bool:
 
 def carry_settings(store: Store, data: Path, since: str) -> None:
     """Give today's keys to the runs of methods with new settings of which one comes out the same."""
-    current = [record for records in current_at(since, store).values() for record in records]
+    with tempfile.TemporaryDirectory() as folder:
+        by_method = current_at(since, store, Path(folder))
+    current = [record for records in by_method.values() for record in records]
     pairs: dict[str, list[tuple[Record, Job]]] = defaultdict(list)
     for record, job in jobs_of_today(current, store, data):
         if record.status == "ok" and other_settings_alone(record, job):
@@ -368,12 +410,22 @@ def carry_settings(store: Store, data: Path, since: str) -> None:
 
 def carry_code(store: Store, data: Path, since: str, wanted: list[str]) -> None:
     """Give today's hash to the records of each method of which a run comes out the same."""
-    current = current_at(since, store)
+    with tempfile.TemporaryDirectory() as folder:
+        before = Path(folder)
+        _carry_code(store, data, current_at(since, store, before), wanted, before)
+    _teachers(store)
+
+
+def _carry_code(
+    store: Store, data: Path, current: Mapping[str, list[Record]], wanted: list[str], before: Path
+) -> None:
     known = methods()
     for method in wanted or sorted(current):
         info = info_of(method, known)
         try:
-            problem = proof(current[method], store, data) if info else "it is not here any more"
+            problem = "it is not here any more"
+            if info:
+                problem = proof(current[method], store, data, before)
         except BenchError as error:
             problem = str(error)
         if not problem and info is not None:
@@ -382,7 +434,6 @@ def carry_code(store: Store, data: Path, since: str, wanted: list[str]) -> None:
                 store.save(replace(record, method_code=info.code_hash()), predictions)
         told = f"keep their hash: {problem}" if problem else "carried"
         print(f"{method}: {len(current[method])} records {told}", flush=True)
-    _teachers(store)
 
 
 def _teachers(store: Store) -> None:
@@ -402,17 +453,22 @@ def _teachers(store: Store) -> None:
 def main() -> int:
     """Carry the runs of a results folder over."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("what", choices=("constants", "settings", "code"))
+    parser.add_argument("what", choices=("constants", "settings", "code", "again"))
     parser.add_argument("results", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--since", help="the commit at which the records' code was current")
     parser.add_argument("--methods", help="only these, by commas")
+    parser.add_argument("--key", help="with again: the run to do again, for itself")
+    parser.add_argument("--into", type=Path, help="with again: the folder of its results")
     given = parser.parse_args()
     store = Store(given.results)
     if given.what == "constants":
         for what, count in carry_constants(store, given.data).most_common():
             print(f"{count:6} {what}")
         return 0
+    if given.what == "again":
+        record = store.find(given.key)
+        return 0 if do(record, record.run.key, Store(given.into), given.data) else 1
     if given.since is None:
         parser.error("--since COMMIT is needed")
     if given.what == "settings":
