@@ -325,7 +325,8 @@ def done_again(
         if problem and before is not None:
             do_by(before, record, store, then, data)
             here = then.find(record.run.key)
-            if here is not None and not _apart(here, then, today.get(job.run), today, close=0):
+            done = here is not None and here.status == "ok"
+            if done and not _apart(here, then, today.get(job.run), today, close=0):
                 return ""
         return problem
 

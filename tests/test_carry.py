@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from conftest import PROJECT
 
@@ -80,3 +81,43 @@ def test_the_hashes_of_a_commit_are_those_that_it_gave_itself(commit, tmp_path):
     pipeline = info_of("truncate+finetune", known)
     assert carry.hash_of("truncate+finetune", hashes) == pipeline.code_hash()
     assert carry.hash_of("truncate+nothing", hashes) is None
+
+
+@pytest.fixture
+def of_another_machine(tmp_path, commit):
+    """Return a store with one run whose probabilities are a little off, and the run of today."""
+    store = Store(tmp_path / "results")
+    (record,) = fewbench.run(
+        "majority", "demo-sentiment", k=2, seeds=13, results=store.root, offline=True
+    )
+    given = store.predictions(record)
+    file = store.save(record, replace(given, probabilities=given.array + np.float32(1e-3)))
+    assert file.exists()
+    ((record, job),) = carry.jobs_of_today(list(store.records()), store, tmp_path)
+    return store, record, job
+
+
+def test_a_record_of_another_machine_is_held_against_the_code_before(
+    of_another_machine, commit, tmp_path
+):
+    store, record, job = of_another_machine
+    carry.hashes_at(commit, tmp_path / "before")
+    assert "apart" in carry.done_again(record, job, store, tmp_path)
+    assert carry.done_again(record, job, store, tmp_path, tmp_path / "before") == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "other"),
+    [("= shares", "= (0.9, 0.1)"), ("row[labels.astype(int)] = shares", "raise RuntimeError")],
+)
+def test_code_that_answers_otherwise_or_not_at_all_proves_nothing(
+    of_another_machine, commit, tmp_path, line, other
+):
+    store, record, job = of_another_machine
+    before = tmp_path / "before"
+    carry.hashes_at(commit, before)
+    file = before / "fewbench" / "methods" / "majority.py"
+    text = file.read_text("utf-8")
+    assert line in text
+    file.write_text(text.replace(line, other), "utf-8")
+    assert "apart" in carry.done_again(record, job, store, tmp_path, before)
