@@ -60,7 +60,9 @@ def fit(
         soft = soft_loss(model, scores, anchor[batch.rows], temperature, distance)
         return alpha * hard_loss(task, scores, batch.labels) + (1 - alpha) * soft
 
-    kit.train(model, lr=lr, batch_size=batch_size, loss=loss, carries=[counter])
+    kit.train(
+        model, lr=lr, batch_size=batch_size, micro_batch=batch_size, loss=loss, carries=[counter]
+    )
     kit.notes["anchors"] = len(route)
     return model
 
@@ -144,7 +146,15 @@ def follow(
         route.note()
         return teacher.loss(batch)
 
-    kit.train(teacher, lr=lr, batch_size=batch_size, loss=loss, carries=[route], keep_last=True)
+    kit.train(
+        teacher,
+        lr=lr,
+        batch_size=batch_size,
+        micro_batch=batch_size,
+        loss=loss,
+        carries=[route],
+        keep_last=True,
+    )
     return [*route.found, logits(teacher, split.train)]
 
 
