@@ -88,6 +88,18 @@ def test_a_step_names_who_trains_its_teacher(tmp_path):
         read_method(file)
 
 
+@pytest.mark.parametrize("name", ["truncate+kd", "head-prune+pkd", "truncate+kd+ptq"])
+def test_a_later_step_has_no_teacher_of_its_own(name):
+    """It would be stored as that of the run, and teach nothing."""
+    (first, second) = name.split("+")[:2]
+    with pytest.raises(BenchError) as refused:
+        choose_methods([f"{name}:{second}.teacher=prompt-ft"])
+    assert f"'{second}.teacher' in '{name}'" in str(refused.value)
+    assert f"--methods {name}:{first}.teacher=prompt-ft" in str(refused.value)
+    (chosen,) = choose_methods([f"{name}:{first}.teacher=prompt-ft"])
+    assert chosen.settings == {f"{first}.teacher": "prompt-ft"}
+
+
 def test_settings_are_bound_by_step():
     (choice,) = choose_methods(["truncate+finetune:truncate.layers=1,finetune.lr=0.1"])
     assert choice.settings == {"finetune.lr": 0.1, "truncate.layers": 1}

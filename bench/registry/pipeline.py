@@ -100,6 +100,24 @@ def check_order(method: MethodInfo, settings: Settings) -> None:
             raise _out_of_order(method.name, method.steps, step, following)
 
 
+def check_teacher(method: MethodInfo, settings: Settings) -> None:
+    """Refuse a teacher of its own for a step that is not a pipeline's first.
+
+    One teacher is trained for all steps, and it is the first that names it.
+
+    Raises:
+        BenchError: another step names one.
+    """
+    for step in method.steps[1:]:
+        name = f"{step.name}.teacher"
+        if name in settings:
+            raise BenchError(
+                f"'{name}' in '{method.name}': all steps have the teacher of the first",
+                where=str(step.file),
+                fix=f"--methods {method.name}:{method.trained_by}={settings[name]}",
+            )
+
+
 def _check_steps(name: str, steps: Sequence[MethodInfo]) -> None:
     for step, following in pairwise(steps):
         if step.last:

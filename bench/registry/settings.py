@@ -14,7 +14,7 @@ from fewbench.registry.groups import method_groups
 from fewbench.registry.imports import check_imports
 from fewbench.registry.methods import MethodInfo, known_methods, method_file, method_name
 from fewbench.registry.named_inputs import INPUTS
-from fewbench.registry.pipeline import PLUS, check_order, pipeline
+from fewbench.registry.pipeline import PLUS, check_order, check_teacher, pipeline
 from fewbench.types import Json
 
 
@@ -134,6 +134,7 @@ def bind(method: MethodInfo, assignments: Sequence[str]) -> Json:
             )
         settings[name] = _value(method, name, text)
     check_order(method, settings)
+    check_teacher(method, settings)
     return dict(sorted(settings.items()))
 
 

@@ -85,6 +85,7 @@ class Wanted:
                 f"no stored run has {' or '.join(f'K={k}' for k in self.ks)}",
                 where=where,
                 allowed=", ".join(str(k) for k in sorted(stored, key=k_order)),
+                fix="bench ls runs lists what is stored",
             )
 
     def _check_models(self, stored: Collection[ModelRef], where: str) -> None:
