@@ -18,8 +18,9 @@ their last bits. A record that another machine made can be further off, without 
 having to do with it: then the run is done by the commit's code, too, and all its probabilities have
 to be the same to the bit.
 
-**Settings.** As for code, one run of each method and its fixed settings is done again by today's code
-and defaults, where those are others. If it comes out the same, its like take today's key and hash.
+**Settings.** As for code, one run of each method and its fixed settings is done again by today's
+code and defaults, where those are others. If it comes out the same, its like take today's key and
+hash.
 
     python scripts/carry.py constants results --data DATA
     python scripts/carry.py settings results --data DATA --since COMMIT
@@ -384,7 +385,7 @@ def other_settings_alone(record: Record, job: Job) -> bool:
 
 
 def carry_settings(store: Store, data: Path, since: str) -> None:
-    """Give today's keys to the runs of methods with new settings of which one comes out the same."""
+    """Give today's keys to the runs of a method with new settings of which one comes out alike."""
     with tempfile.TemporaryDirectory() as folder:
         by_method = current_at(since, store, Path(folder))
     current = [record for records in by_method.values() for record in records]

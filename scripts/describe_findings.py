@@ -28,13 +28,14 @@ from fewbench.report.compare.pairing import NamedQuestion, Pair, pairs
 from fewbench.report.compare.rows import FEWEST_EACH, FEWEST_SEEDS
 from fewbench.report.figures import score
 from fewbench.report.preset_names import with_preset
-from fewbench.report.query import Wanted, by_label, code_of, find_label, models_apart
+from fewbench.report.query import by_label, code_of, find_label, models_apart
 from fewbench.report.render.markdown import markdown
 from fewbench.report.statistics.crossed import LEVEL, Paired, estimate, least_seeds, pairs_of_runs
 from fewbench.report.statistics.paired import holm
 from fewbench.report.tables.beyond import grids, rows
 from fewbench.report.tables.measures import KINDS
 from fewbench.report.today import Today
+from fewbench.report.wanted import Wanted
 from fewbench.store.inputs import protocol_hash
 from fewbench.store.measurement import Shelf
 from fewbench.store.record import Record

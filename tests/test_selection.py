@@ -10,7 +10,8 @@ import pytest
 from fewbench.errors import BenchError
 from fewbench.registry.methods import methods
 from fewbench.registry.pipeline import pipeline
-from fewbench.report.query import Wanted, code_of, count_stale, models_apart, who_takes_what
+from fewbench.report.query import code_of, count_stale, models_apart, who_takes_what
+from fewbench.report.wanted import Wanted
 from fewbench.store.cell import TaskCell
 from fewbench.store.parts import Environment, RunTiming, Selection, SplitFacts
 from fewbench.store.record import Record, run_key

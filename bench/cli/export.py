@@ -28,8 +28,8 @@ from fewbench.cli.out import absolute, note, print_json, say
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.report.query import Wanted
     from fewbench.report.tables.entry import Entry
+    from fewbench.report.wanted import Wanted
     from fewbench.store.record import Record
 
 

@@ -33,7 +33,7 @@ from fewbench.cli.out import (
 from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
-    from fewbench.report.query import Wanted
+    from fewbench.report.wanted import Wanted
     from fewbench.types import Json
 
 RUNS = "runs"

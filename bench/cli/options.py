@@ -12,7 +12,7 @@ from fewbench.errors import BenchError
 
 if TYPE_CHECKING:
     from fewbench.measure.stored import Locations
-    from fewbench.report.query import Wanted
+    from fewbench.report.wanted import Wanted
     from fewbench.store.store import Store
     from fewbench.types import Task
 
@@ -332,7 +332,8 @@ def wanted_runs(
     Raises:
         BenchError: an unknown task, a K that is none, or a seed that is not a whole number.
     """
-    from fewbench.report.query import Wanted, task_names
+    from fewbench.report.query import task_names
+    from fewbench.report.wanted import Wanted
 
     return Wanted(
         tasks=task_names(tasks) if tasks else None,

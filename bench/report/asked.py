@@ -144,7 +144,8 @@ def compare(
     from fewbench.report.compare.items import Labels
     from fewbench.report.compare.rows import to_object
     from fewbench.report.compare.sides import sides_of, versus_all
-    from fewbench.report.query import Wanted, own_files, task_names
+    from fewbench.report.query import own_files, task_names
+    from fewbench.report.wanted import Wanted
 
     asked = tasks_of(tasks or (), results)
     wanted = Wanted(
@@ -190,7 +191,8 @@ def plot(
         BenchError: no such figure or method, or the records it needs are not there.
     """
     from fewbench.report.figures import Material, draw, drawable
-    from fewbench.report.query import Wanted, task_names
+    from fewbench.report.query import task_names
+    from fewbench.report.wanted import Wanted
     from fewbench.store.store import Store
 
     store = Store(Path(results), on_damage=lambda damage: warn(str(damage)))

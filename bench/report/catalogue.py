@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fewbench.data.facts import FactTask
     from fewbench.data.task_file import Suite
     from fewbench.registry.protocol import Protocol
-    from fewbench.report.query import Wanted
+    from fewbench.report.wanted import Wanted
     from fewbench.store.record import Record
     from fewbench.store.store import Store
     from fewbench.types import Task

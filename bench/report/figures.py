@@ -21,9 +21,10 @@ from fewbench.io.atomic import write_whole
 from fewbench.registry.code_hash import parse
 from fewbench.registry.methods import figure_files
 from fewbench.report.published import Published
-from fewbench.report.query import Wanted, models_apart
+from fewbench.report.query import models_apart
 from fewbench.report.tables.blocks import places, without_doubled
 from fewbench.report.tables.names import Names, protocol_names, telling
+from fewbench.report.wanted import Wanted
 from fewbench.store.cell import TaskCell, Terms
 from fewbench.store.record import Record
 

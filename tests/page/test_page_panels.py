@@ -8,8 +8,8 @@ from page_records import SEEDS, data_of, failed, make, store_of
 from fewbench.report.compare.items import Labels
 from fewbench.report.compare.sides import sides_of, versus_all
 from fewbench.report.page.panels import shared_tasks, suite_tasks
-from fewbench.report.query import Wanted
 from fewbench.report.statistics.interval import interval
+from fewbench.report.wanted import Wanted
 from fewbench.store.cell import TaskCell
 from fewbench.types import ModelRef
 

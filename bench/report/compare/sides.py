@@ -19,8 +19,9 @@ from fewbench.report.compare.clusters import by_task
 from fewbench.report.compare.items import Labels, NoItems, items, vary
 from fewbench.report.compare.pairing import Pair, in_common, left_out, pairs
 from fewbench.report.compare.rows import PairFound, Versus, adjust, compare, draw
-from fewbench.report.query import Wanted, by_label, find_label, models_apart
+from fewbench.report.query import by_label, find_label, models_apart
 from fewbench.report.statistics.ranks import Ranking, fewest_tasks, rank
+from fewbench.report.wanted import Wanted
 from fewbench.store.cell import Question
 from fewbench.store.record import Record
 from fewbench.store.store import Store

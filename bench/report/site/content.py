@@ -16,9 +16,10 @@ from fewbench.report.page.models import read_described
 from fewbench.report.page.panels import Judge
 from fewbench.report.page.runs import Stored
 from fewbench.report.published import FOLDER, Published, read_published
-from fewbench.report.query import Wanted, own_files, task_names
+from fewbench.report.query import own_files, task_names
 from fewbench.report.tables.blocks import Block
 from fewbench.report.today import Today
+from fewbench.report.wanted import Wanted
 from fewbench.store.damage import Damage
 from fewbench.store.store import Store
 
