@@ -125,7 +125,11 @@ def test_how_many_numbers_have_a_method():
         (
             "4",
             "Hybrid PPT",
-            {"ppt:hybrid=True,over=vocabulary", "ppt:chinese=True,hybrid=True,over=vocabulary"},
+            {
+                "ppt:hybrid=True,over=vocabulary",
+                "ppt:annotator=reviews,hybrid=True,over=vocabulary",
+                "ppt:chinese=True,hybrid=True,over=vocabulary",
+            },
         ),
         (
             "4",
@@ -297,6 +301,23 @@ def test_what_is_not_as_in_ours_is_marked():
         "prompt-ft:lr=1",
         "another protocol; GLUE's hidden test set",
     )
+    notes = ["test set", "median of 5 runs; m or mm not said", "majority class of the test set"]
+    cells = ask([replace(lmbff, value=i, note=note) for i, note in enumerate(notes)])
+    assert [cell.mark.removeprefix("another protocol") for cell in cells] == [
+        "; GLUE's hidden test set",
+        "; median of 5 runs",
+        "",
+    ]
+
+
+def test_rows_of_ppt_read_the_words_and_learn_from_the_reviews_that_it_prints():
+    """ppt, section 3.2.3 and appendix B: an annotator of single texts; two tokens a word."""
+    table = [n for n in NUMBERS if (n.paper, n.table) == ("ppt", "4")]
+    taught = {(n.task, n.row) for n in table if "annotator=reviews" in n.method}
+    assert taught == {(f"sst-{i}", row) for i in (2, 5) for row in ("PPT", "Hybrid PPT")}
+    chinese = [n for n in table if n.task in ("cmnli", "ocnli", "lcqmc", "amazon-zh")]
+    printed = {n.template for n in chinese if n.method == "prompt-ft"}
+    assert printed == {"ppt-words"}
 
 
 def test_another_source_or_prompt_is_marked():

@@ -42,15 +42,53 @@ def test_full_data_comes_last_and_has_a_title():
     assert [printed_k(k) for k in (16, "total-32", "full")] == ["16", "32 total", "full"]
 
 
-def test_a_total_is_spread_evenly_up_to_five_labels():
+ENOUGH = 999
+
+
+@pytest.mark.parametrize(
+    ("k", "rows", "each"),
+    [
+        ("total-32", (ENOUGH,) * 2, (16, 16)),
+        ("total-32", (ENOUGH,) * 3, (11, 11, 10)),
+        ("total-32", (ENOUGH,) * 5, (7, 7, 6, 6, 6)),
+        ("total-32", (ENOUGH,) * 14, (8,) * 14),
+        (16, (ENOUGH,) * 14, (16,) * 14),
+        ("total-32", (119, 16, 115), (12, 8, 12)),  # CB's
+        ("total-32", (ENOUGH, 9, 5, 2), (25, 4, 2, 1)),
+        ("total-32", (20, 16, 16), (11, 11, 10)),  # too few in all
+        ("total-3", (ENOUGH, 1), (2, 1)),
+        (11, (119, 16, 115), (11,) * 3),
+    ],
+)
+def test_a_total_is_spread_evenly_as_far_as_the_rows_go_up_to_five_labels(k, rows, each):
     """ppt, section 4.1: 32 in all, balanced; 8 per label where there are more than five."""
-    assert per_label("total-32", 2) == (16, 16)
-    assert per_label("total-32", 3) == (11, 11, 10)
-    assert per_label("total-32", 5) == (7, 7, 6, 6, 6)
-    assert per_label("total-32", 14) == (8,) * 14
-    assert per_label(16, 14) == (16,) * 14
-    with pytest.raises(BenchError, match="K is total-2, and there are 3 labels"):
-        per_label("total-2", 3)
+    assert per_label(k, rows) == each
+
+
+@pytest.mark.parametrize(("k", "labels"), [("total-2", 3), ("total-3", 6)])
+def test_a_total_below_one_a_label_is_refused(k, labels):
+    with pytest.raises(BenchError, match=f"K is {k}, and there are {labels} labels"):
+        per_label(k, (ENOUGH,) * labels)
+
+
+def scarce(kept):
+    """The toy rows, with so many of label 1."""
+    rows = toy_rows(TASK, train=60)
+    of_label = [e for e in rows.train if e.label == 1][:kept]
+    return rows._replace(train=tuple(e for e in rows.train if e.label != 1 or e in of_label))
+
+
+def test_a_scarce_label_is_shared_by_train_and_dev():
+    split = make_split(TASK, scarce(4), "total-12", 13)
+    for part in (split.train, split.dev):
+        assert Counter(e.label for e in part) == {0: 5, 1: 2, 2: 5}
+    assert not {e.id for e in split.train} & {e.id for e in split.dev}
+
+
+@pytest.mark.parametrize(("kept", "k"), [(1, "total-12"), (0, "total-12"), (4, "total-60")])
+def test_a_total_needs_rows_of_each_label_and_enough_in_all(kept, k):
+    with pytest.raises(BenchError, match=f"has {kept} training rows, and {k[6:]} examples in all"):
+        make_split(TASK, scarce(kept), k, 13)
 
 
 def test_a_total_is_drawn_by_the_usual_rule():

@@ -170,7 +170,8 @@ def _sampled(task: Task, rows: Rows, k: K | None, seed: int, cut: DevCut) -> _Dr
     where = ", ".join(filter(None, files))
     if is_full(k):
         return k, *_examples(rows.train, *_cut(task, groups, cut, where))
-    counts = dict(zip(groups, per_label(k, len(groups)), strict=True))
+    sizes = [len(members) for members in groups.values()]
+    counts = dict(zip(groups, per_label(k, sizes), strict=True))
     _check_counts(task, groups, counts, k, where)
     drawn: list[int] = []
     held: list[int] = []

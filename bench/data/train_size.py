@@ -1,14 +1,16 @@
 """K: how many labelled examples a run learns from, as a number or as a word.
 
 - `16`: 16 per label, and as many for dev.
-- `total-32`: 32 in all, spread evenly over the labels, and as many for dev. Tasks of more than five
-  labels get 8 per label instead, a quarter of 32 (ppt, section 3.1 and appendix A).
+- `total-32`: 32 in all, spread evenly over the labels, and as many for dev; a label of few rows gives
+  half of them to each, and others make up for it. Tasks of more than five labels get 8 per label
+  instead, a quarter of 32 (ppt, section 3.1 and appendix A).
 - `full`: all training rows but a dev cut. This is not few-shot.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from fewbench.errors import BenchError
 from fewbench.types import K
@@ -67,26 +69,41 @@ def k_title(k: K) -> str:
     return f"{total[1]} examples in all" if total else "full data, not few-shot"
 
 
-def per_label(k: K, labels: int) -> tuple[int, ...]:
+def per_label(k: K, rows: Sequence[int]) -> tuple[int, ...]:
     """Return the number of examples of each label, in the order in which labels are drawn.
+
+    With too few rows in all, a total is spread as if there were enough.
 
     Args:
         k: a number or a total, not full data.
-        labels: how many there are.
+        rows: how many there are of each label, for train and dev together.
 
     Raises:
         BenchError: the total is too small for one example of each label.
     """
     if isinstance(k, int):
-        return (k,) * labels
+        return (k,) * len(rows)
     total = _TOTAL.fullmatch(k)
     assert total is not None, k
     count = int(total[1])
-    if labels > _MOST_BALANCED:
-        count = labels * (count // 4)
-    if count < labels:
+    many = len(rows) > _MOST_BALANCED
+    each = count // 4 if many else count // len(rows)
+    if each == 0:
         raise BenchError(
-            f"K is {k}, and there are {labels} labels", fix=f"--k total-{4 * labels} or --k 1"
+            f"K is {k}, and there are {len(rows)} labels", fix=f"--k total-{4 * len(rows)} or --k 1"
         )
-    each, over = divmod(count, labels)
-    return tuple(each + (place < over) for place in range(labels))
+    if many:
+        return (each,) * len(rows)
+    most = [max(1, of_label // 2) for of_label in rows]
+    return _spread(count, most if sum(most) >= count else [count] * len(rows))
+
+
+def _spread(count: int, most: Sequence[int]) -> tuple[int, ...]:
+    """Spread a count over labels in turn, to none more than its most; together these are enough."""
+    given = [0] * len(most)
+    while count:
+        open_to_more = [label for label in range(len(most)) if given[label] < most[label]]
+        for label in open_to_more[:count]:
+            given[label] += 1
+        count -= len(open_to_more[:count])
+    return tuple(given)

@@ -80,9 +80,9 @@ class PlannedRow:
         return ": ".join(filter(None, (self.first.group, self.first.row)))
 
     @property
-    def method(self) -> str:
-        """The method of ours, with its settings; empty where there is none."""
-        return next(filter(None, (cell.number.method for cell in self.cells)), "")
+    def methods(self) -> tuple[str, ...]:
+        """The methods of ours with their settings, which may differ by task; there may be none."""
+        return tuple(dict.fromkeys(filter(None, (cell.number.method for cell in self.cells))))
 
     @property
     def had(self) -> int:

@@ -14,7 +14,7 @@ from fewbench.registry.methods import task_files
 from fewbench.registry.needs import needing
 from fewbench.registry.protocols import FULL_PROTOCOL, check_fits, get_protocol
 from fewbench.registry.settings import Chosen, choose_methods, methods_of
-from fewbench.report.published import UNSTATED, Published, k_option
+from fewbench.report.published import HIDDEN_NOTES, UNSTATED, Published, k_option
 from fewbench.report.reproduce.cells import (
     CellRuns,
     How,
@@ -54,8 +54,6 @@ TEACHERS = {("smash", "1"): "roberta-large"}
 """Teachers that only other tables of a paper name as such."""
 
 HIDDEN = "theirs on GLUE's hidden test set, ours on its public development set"
-HIDDEN_NOTES = ("GLUE test server", "test set")
-"""Notes of numbers scored by GLUE's server, whose test labels nobody has."""
 
 
 class TeacherRow(NamedTuple):

@@ -98,7 +98,7 @@ def plan_rows(table: TablePlan) -> list[list[str]]:
         [
             row.label,
             row.first.backbone or "–",
-            with_preset(row.method) or "–",
+            "; ".join(map(with_preset, row.methods)) or "–",
             f"{row.had}/{len(row.cells)}",
         ]
         for row in table.rows
