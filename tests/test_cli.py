@@ -302,6 +302,7 @@ def records_in(folder):
     return len(list(folder.glob("runs/*/*/*/*.json")))
 
 
+@pytest.mark.slow
 def test_killed_at_work_and_resumed_the_scores_are_identical(bench, task, tiny_model, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert bench(*command(task, tiny_model, whole)[3:]).returncode == 0
@@ -341,6 +342,7 @@ def test_interrupted_says_how_to_resume(task, tiny_model, tmp_path):
     assert list(store.records()) and not store.damaged
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_on_one_store(task, tiny_model, tmp_path):
     both = [
         subprocess.Popen(command(task, tiny_model, tmp_path / "results"), stdout=-3, stderr=-3)

@@ -1,9 +1,9 @@
 """K: how many labelled examples a run learns from, as a number or as a word.
 
 - `16`: 16 per label, and as many for dev.
-- `total-32`: 32 in all, spread evenly over the labels, and as many for dev; a label of few rows gives
-  half of them to each, and others make up for it. Tasks of more than five labels get 8 per label
-  instead, a quarter of 32 (ppt, section 3.1 and appendix A).
+- `total-32`: 32 in all, spread evenly over the labels, and as many for dev. A label of few rows
+  gives half of them to each, and the others make up for it. Tasks of more than five labels get 8
+  per label instead, a quarter of 32 (ppt, section 3.1 and appendix A).
 - `full`: all training rows but a dev cut. This is not few-shot.
 """
 

@@ -332,6 +332,7 @@ def test_what_a_vocabulary_is(tiny_model):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+@pytest.mark.slow
 def test_the_command_line_killed_by_the_system(corpus, tmp_path):
     recipe = tmp_path / "r.toml"
     recipe.write_text(
