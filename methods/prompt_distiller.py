@@ -10,18 +10,32 @@ logarithm, and f(x') with both models on x': over all examples that nearly cance
 contrastive predictive coding, which the paper cites: -log, and the student on x against the teacher
 on x' (`log`, `crossed`; the preset `printed` has neither). Negatives have another label in the
 batch; in X' the pretrained teacher guesses labels. lambda2 is not searched.
+
+`hidden` weighs what the paper tried and left out (its footnote 1): TinyBERT's L_hidn (Jiao et al.,
+2020, eq. 8) on X and X', here at the mask alone, for other tokenizers have other tokens around it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fewbench.errors import BenchError
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
-from fewbench.nn.distil import BatchStream, check_pool, check_temperature, draw_pool
+from fewbench.nn.distil import (
+    BatchStream,
+    check_depth,
+    check_pool,
+    check_temperature,
+    draw_pool,
+    read_states,
+    state_map,
+)
 from fewbench.nn.fit_context import FitContext
 from fewbench.nn.kinds import prompt_model
 from fewbench.nn.layer_probes import (
@@ -34,9 +48,10 @@ from fewbench.nn.layer_probes import (
     scores_at,
 )
 from fewbench.nn.losses import cross_entropy, soft_cross_entropy
+from fewbench.nn.prompt import PromptModel
 from fewbench.nn.sparse_embeddings import focus_on
 from fewbench.nn.top_tokens import token_study
-from fewbench.types import Count, Natural, Positive, Predictor, Split, Task, Weight
+from fewbench.types import Count, Example, Natural, Positive, Predictor, Split, Task, Weight
 
 if TYPE_CHECKING:
     from fewbench.types import SplitSizes
@@ -67,6 +82,7 @@ def fit(
     n: Natural = 10,
     log: bool = True,
     crossed: bool = True,
+    hidden: Weight = 0.0,
     lr: Positive = 1e-5,
     batch_size: Count = 4,
 ) -> Predictor:
@@ -83,21 +99,28 @@ def fit(
     labelled = lesson(tuned, split.train, probes_on=probe_examples)
     unlabelled = lesson(pretrained, pool, probes_on=probe_examples) if pool else None
     more = BatchStream(model, pool, batch_size, kit.seed)
+    hints = Hints(model.backbone, pretrained.backbone) if hidden else None
+    shown = hints.of(tuned, split.train) if hints else None
+    shown_too = hints.of(pretrained, pool) if hints and pool else None
 
-    def learn(batch: Batch, targets: Lesson) -> tuple[Tensor, Tensor]:
-        *below, last = model.backbone.reads(batch)
-        scores = scores_at(model, last)
-        cpd: Tensor | int = 0
-        if probes:
-            cpd = contrasted(probes, below, targets, batch.rows, log=log, crossed=crossed)
+    def learn(batch: Batch, targets: Lesson, states: Tensor | None) -> tuple[Tensor, Tensor]:
+        reads = model.backbone.reads(batch)
+        scores = scores_at(model, reads[-1])
         kd = soft_cross_entropy(scores, targets.scores[batch.rows], temperature)
-        return scores, lambda1 * kd + lambda2 * cpd
+        value = lambda1 * kd
+        if probes:
+            below = reads[:-1]
+            cpd = contrasted(probes, below, targets, batch.rows, log=log, crossed=crossed)
+            value = value + lambda2 * cpd
+        if hints and states is not None:
+            value = value + hidden * hints.loss(reads, states[batch.rows])
+        return scores, value
 
     def loss(batch: Batch) -> Tensor:
-        scores, distilled = learn(batch, labelled)
+        scores, distilled = learn(batch, labelled, shown)
         value = cross_entropy(scores, batch.labels) + distilled
         if unlabelled:
-            _, distilled = learn(next(more), unlabelled)
+            _, distilled = learn(next(more), unlabelled, shown_too)
             value = value + distilled
         return value
 
@@ -109,18 +132,46 @@ def fit(
             loss=loss,
             whole_vocabulary=True,
             carries=[more],
+            beside=hints.map if hints else None,
         )
     models = {"tuned": tuned, "pretrained": pretrained, "student": model}
     kit.notes |= token_study(models, split.dev)
     return model
 
 
+class Hints:
+    """The hidden term, sum_m MSE(H_m W_h, H_g(m)) at the mask with g(m) = m M_tea / M_stu.
+
+    Axes: B batch, n examples, M the student's layers, d the teacher's width.
+
+    Attributes:
+        map: W_h, to be learned; None where both are equally wide.
+    """
+
+    def __init__(self, student: Backbone, teacher: Backbone) -> None:
+        self.map = state_map(student, teacher)
+        depth = student.depth
+        self._layers = [m * teacher.depth // depth - 1 for m in range(1, depth + 1)]
+
+    def of(self, teacher: PromptModel, examples: Sequence[Example]) -> Tensor:
+        """Return a teacher's states for each of the student's layers, [n, M, d]."""
+        return read_states(teacher, examples)[:, 0, self._layers]
+
+    def loss(self, reads: Sequence[Tensor], wanted: Tensor) -> Tensor:
+        """Return the term for the student's states, M of [B, its width], and [B, M, d]."""
+        own = torch.stack(list(reads), 1)
+        own = own if self.map is None else self.map(own)
+        return F.mse_loss(own, wanted) * len(self._layers)
+
+
 def check(task: Task, student: Backbone, teacher: Backbone, /, **settings: Any) -> None:
-    """Refuse a temperature of 0, a negative pool, and models without a layer to probe."""
+    """Refuse a temperature of 0, a negative pool, and layers that cannot be probed or compared."""
     check_temperature(settings["temperature"])
     check_pool(settings["n"])
     if settings["lambda2"]:
         check_probes(student, teacher)
+    if settings["hidden"]:
+        check_depth(student, teacher)
 
 
 def check_split(sizes: SplitSizes, **settings: Any) -> None:

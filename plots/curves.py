@@ -1,7 +1,7 @@
 """Dev score by update, of students and of the runs that taught them: thesis Figure 5.5.
 
-A run's record has the dev scores of the trial that was chosen. Of a teacher that goes on learning
-beside its student, it has none: its curve is that of the run it started from.
+A run's record has the dev scores of the trial that was chosen, and those of a teacher that goes on
+learning beside its student (`metadistil`). A teacher that does not has the curve of its own run.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAKE = "bench run --methods ft,vanilla-kd --tasks sst-2"
 TAUGHT = ", teacher"
+ITS_TEACHER = ", its teacher"
 
 
 def draw(material: Material) -> Figure:
@@ -65,22 +66,23 @@ def _mean_curves(
         taught = [run for run in runs if run.run.key in teachers]
         others = [run for run in runs if run.run.key not in teachers]
         curves |= {name: _mean_curve(others), name + TAUGHT: _mean_curve(taught)}
+        curves[name + ITS_TEACHER] = _mean_curve(others, "teacher_curve")
     return {name: curve for name, curve in curves.items() if len(curve) > 1}
 
 
-def _curve(record: Record) -> dict[int, float]:
-    """Return a run's dev score by update, in hundredths."""
-    curve: Sequence[tuple[int, float]] = record.details.get("curve", ())
+def _curve(record: Record, detail: str = "curve") -> dict[int, float]:
+    """Return the dev score by update of a run, or of its teacher, in hundredths."""
+    curve: Sequence[tuple[int, float]] = record.details.get(detail, ())
     return {int(step): 100 * float(value) for step, value in curve}
 
 
-def _mean_curve(records: Iterable[Record]) -> Curve:
+def _mean_curve(records: Iterable[Record], detail: str = "curve") -> Curve:
     """Join the curves of several seeds at the updates that all of them reached."""
     points: dict[float, list[float]] = {}
     count = 0
     for record in records:
         count += 1
-        for step, reached in _curve(record).items():
+        for step, reached in _curve(record, detail).items():
             points.setdefault(step, []).append(reached)
     return {step: reached for step, reached in sorted(points.items()) if len(reached) == count}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -297,8 +297,11 @@ def _differences(number: Published, source: str, template: str, k: K, protocol: 
         marks.append("full training set" if is_full(number.k) else f"K={number.k}")
     if protocol not in number.protocols:
         marks.append("another protocol")
-    notes = number.note.split("; ")
-    if any(note in HIDDEN_NOTES for note in notes):
-        marks.append("GLUE's hidden test set")
-    marks += [note for note in notes if note.startswith("median")]
-    return "; ".join(marks)
+    return "; ".join(marks + _noted(number.note.split("; ")))
+
+
+def _noted(notes: Sequence[str]) -> list[str]:
+    """Mark a number by its footnotes: a hidden test set, a median."""
+    hidden = any(note in HIDDEN_NOTES for note in notes)
+    medians = [note for note in notes if note.startswith("median")]
+    return ["GLUE's hidden test set"] * hidden + medians

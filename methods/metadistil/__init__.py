@@ -11,9 +11,11 @@ KD is a squared error: of the softmaxes at T, times T^2, as its code has it (`ms
 logits, as thesis 5.3.1 says (`logits`); `kl` is Hinton's, as in 5.6. PT is pkd's term, which the
 thesis says it does without; `reference` has it. Regression as in vanilla-kd.
 
-`returns=teacher` gives the teacher as the last update left it. Static and cross teaching (thesis
-section 5.6.3) are methods with `teacher=metadistil:returns=teacher`: vanilla-kd teaches the same
-student again, truncate+kd another one.
+The record has the teacher's dev scores beside the student's (`teacher_curve`; thesis Figure 5.5).
+`returns=teacher` gives the teacher as the last update left it, of the trial in which that is best
+on dev: it may be another trial than the student's. Static and cross teaching (thesis section 5.6.3)
+are methods with `teacher=metadistil:returns=teacher`: vanilla-kd teaches the same student again,
+truncate+kd another one.
 
 Departs from the reference implementation: a batch of the quiz an update, not all of it. Only the
 student's rate and batch are searched, not mu (`teacher_lr`) and alpha. Departs from the thesis,
@@ -28,6 +30,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fewbench.data.metrics import score_on
 from fewbench.nn import distil
 from fewbench.nn.backbone import Backbone
 from fewbench.nn.batch import Batch
@@ -72,6 +75,10 @@ def fit(
     depths = model.backbone.depth, teacher_model.backbone.depth
     layers = [layer - 1 for layer in distil.layer_map(*depths, "skip")]
     distance = DISTANCES[kd]
+    protocol = kit.protocol.in_updates(len(lessons.train), batch_size)
+
+    def teacher_score() -> float:
+        return score_on(task, split.dev, teacher_model.predict(split.dev))[task.metric]
 
     def learn(batch: Batch) -> Tensor:
         *below, last = model.backbone.reads(batch)
@@ -89,16 +96,16 @@ def fit(
     def loss(batch: Batch) -> Tensor:
         before = None if pilot else learn(batch)
         meta.update(lambda: learn(batch), lambda: model.loss(next(quizzes)))
+        meta.score(teacher_score, protocol)
         return learn(batch) if before is None else before
 
     with (
         focus_on(model, kit.protocol, split.train, split.dev),
-        focus_on(teacher_model, kit.protocol, split.train),
+        focus_on(teacher_model, kit.protocol, split.train, split.dev),
     ):
-        taught = kit.with_split(lessons)
-        steps = taught.updates(batch_size)
+        steps = protocol.max_steps
         meta = MetaTeacher(teacher_model, model, lr=teacher_lr, inner_lr=lr, steps=steps)
-        taught.train(
+        kit.with_split(lessons).train(
             model,
             lr=lr,
             batch_size=batch_size,
@@ -106,7 +113,9 @@ def fit(
             whole_vocabulary=True,
             carries=[meta, quizzes],
         )
-    kit.notes["quiz"] = {"examples": [example.id for example in quiz_examples], **meta.curve()}
+    kit.notes["teacher_curve"] = meta.curve()
+    asked = [example.id for example in quiz_examples]
+    kit.notes["quiz"] = {"examples": asked, **meta.quiz_losses()}
     return model if returns == "student" else teacher_model.requires_grad_(True)
 
 

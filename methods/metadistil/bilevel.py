@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import LinearLR
 from fewbench.data.split import stratum
 from fewbench.errors import BenchError
 from fewbench.nn.optimizer import Optimizer
+from fewbench.registry.protocol import Protocol
 from fewbench.types import Example, Split, Task
 
 Weights = dict[str, Tensor]
@@ -82,6 +83,7 @@ class MetaTeacher:
         adamw = torch.optim.AdamW(self._trained.values(), lr=lr, weight_decay=0.0, fused=True)
         self._optimizer = Optimizer(adamw, LinearLR(adamw, 1.0, 0.0, steps), max_norm=1.0)
         self._losses: list[Tensor] = []
+        self._scores: list[tuple[float, float]] = []
 
     def update(self, lesson: Callable[[], Tensor], quiz: Callable[[], Tensor]) -> None:
         """Update the teacher once; the student stays as it is.
@@ -96,17 +98,29 @@ class MetaTeacher:
         self._optimizer.step()
         self._losses.append(loss.detach())
 
+    def score(self, evaluate: Callable[[], float], protocol: Protocol) -> None:
+        """Score the teacher on dev after the updates at which its student is scored."""
+        step = len(self._losses)
+        if step % protocol.eval_every == 0 or step == protocol.max_steps:
+            self._scores.append((step, evaluate()))
+
     def state_dict(self) -> Weights:
-        """Return the teacher's weights, the optimizer's moments and the quiz losses so far."""
+        """Return the teacher's weights, the optimizer's moments, quiz losses and dev scores."""
         losses = torch.stack(self._losses) if self._losses else torch.zeros(0)
-        return self._optimizer.state_dict() | {"losses": losses}
+        scores = torch.tensor(self._scores, dtype=torch.float64).reshape(-1, 2)
+        return self._optimizer.state_dict() | {"losses": losses, "scores": scores}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a state that `state_dict` returned."""
         self._losses = list(state["losses"].unbind())
+        self._scores = [(step, score) for step, score in state["scores"].tolist()]
         self._optimizer.load_state_dict(state)
 
-    def curve(self) -> dict[str, float]:
+    def curve(self) -> list[list[float]]:
+        """Return the teacher's dev score by update, as a student's curve is in its record."""
+        return [[int(step), round(score, 6)] for step, score in self._scores]
+
+    def quiz_losses(self) -> dict[str, float]:
         """Return the mean quiz losses of the first and last tenth of the updates (at least one)."""
         losses = torch.stack(self._losses).tolist()
         tenth = -(-len(losses) // 10)

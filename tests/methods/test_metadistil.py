@@ -95,6 +95,23 @@ def test_the_pilot_update_teaches_at_once(built):
     assert METHOD.presets["no-pilot"] == {"pilot": False}
 
 
+def test_the_teachers_dev_scores_stand_beside_the_students(built):
+    """Thesis Figure 5.5; a teacher that is returned has its last score, and a still one one score."""
+    job, artifacts, _ = built
+    ends = {}
+    for returns in ("student", "teacher"):
+        method = replace(METHOD, settings=METHOD.settings | {"returns": returns})
+        moved = replace(job, method=method, trials=({**job.trials[0], "teacher_lr": 1e-2},))
+        record, _ = run_job(moved, artifacts)
+        assert record.error is None
+        steps, _ = zip(*record.details["curve"], strict=True)
+        own, scores = zip(*record.details["teacher_curve"], strict=True)
+        assert own == steps and len(set(own)) == len(own) > 1
+        ends[returns] = scores[-1], record.scores["dev"][job.task.metric]
+    assert ends["teacher"][0] == pytest.approx(ends["teacher"][1], abs=1e-6)
+    assert ends["teacher"][0] == ends["student"][0]
+
+
 def test_with_a_still_teacher_it_is_distillation(built):
     """Eq. 5.1: on what the quiz leaves, vanilla-kd with the same loss, and pkd with beta."""
     job = built[0]

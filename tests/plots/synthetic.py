@@ -149,7 +149,10 @@ def _learning(store: Store, rng: random.Random, seed: int) -> None:
     teacher = make(store, "ft", 0.9, task="cola", seed=seed, details={"curve": curve(0.9)})
     taught = {"teacher": {"run": teacher.run.key, "code": teacher.method_code}}
     for method in ("vanilla-kd", "metadistil", "pkd"):
-        make(store, method, 0.8, task="cola", seed=seed, details={**taught, "curve": curve(0.8)})
+        details = {**taught, "curve": curve(0.8)}
+        if method == "metadistil":
+            details["teacher_curve"] = curve(0.7)
+        make(store, method, 0.8, task="cola", seed=seed, details=details)
     for method in ("pabee", "pabee:rule=entropy"):
         record = make(store, method, 0.8, task="trec", seed=seed)
         errors = [0.5 - 0.05 * layer + 0.004 * layer**2 for layer in range(12)]

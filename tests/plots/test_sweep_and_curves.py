@@ -157,3 +157,11 @@ def test_curves_are_means_over_seeds_as_far_as_all_went_with_their_teachers(stor
         "pkd": [(20, pytest.approx(60)), (40, pytest.approx(70))],
     }
     assert [name for name in found if name.endswith(", teacher")] == ["ft (big), teacher"]
+
+
+def test_a_teacher_that_learns_on_has_a_line_of_its_own(store):
+    curves = {"curve": [[20, 0.5], [40, 0.6]], "teacher_curve": [[20, 0.9], [40, 0.7]]}
+    record = synthetic.make(store, "metadistil", 0.8, details=curves)
+    found = lines(draw("curves", Material([record], store)))
+    ends = {name.endswith(", its teacher"): line[-1] for name, line in found.items()}
+    assert ends == {False: (40, pytest.approx(60)), True: (40, pytest.approx(70))}
