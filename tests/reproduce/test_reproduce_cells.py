@@ -159,6 +159,7 @@ def test_unknown_papers_and_tables_name_the_nearest():
         ("thesis 5.6", "bert-large"),
         ("ppt 4", ""),
         ("thesis 3.1", ""),
+        ("thesis 3.2", "bert-base"),
     ],
 )
 def test_the_teacher_is_that_of_the_notes_or_the_rows(name, teacher):
@@ -187,6 +188,15 @@ def test_rows_that_differ_in_their_backbone_alone_are_one_run(known):
         "the same runs here: dR-b PT (distilroberta-base); R-b PT (roberta-base)",
         "the same runs here: dR-b FT (distilroberta-base); R-b FT (roberta-base)",
     ]
+
+
+def test_a_tables_only_model_has_one_stand_in(known):
+    """ALBERT alone in thesis 3.1, heads pruned or not; BERT and DistilBERT in 3.2."""
+    runs = planned("thesis 3.1", known).runs
+    assert {(run.student, run.teacher) for run in runs} == {("small", ""), ("", "small")}
+    models = {row.label: row.runs[0][-2:] for row in planned("thesis 3.2", known).rows}
+    assert models["BERT-base"] == ("large", "") and models["DistilBERT"] == ("small", "")
+    assert models["BERT-of-Theseus"] == models["BERT-PKD"] == ("", "large")
 
 
 def test_models_that_are_not_named_are_a_reason(known):

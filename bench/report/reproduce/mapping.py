@@ -50,8 +50,8 @@ NO_TEACHER = "needs a teacher: --teacher MODEL"
 IS_TEACHER = "the teacher itself, which is loyal by definition"
 HAS_NO_TEACHER = "neither its run nor its table has a teacher"
 
-TEACHERS = {("smash", "1"): "roberta-large"}
-"""Teachers that only other tables of a paper name as such."""
+TEACHERS = {("smash", "1"): "roberta-large", ("thesis", "3.2"): "bert-base"}
+"""Teachers that only other tables of a paper name as such, or that all small models are made of."""
 
 HIDDEN = "theirs on GLUE's hidden test set, ours on its public development set"
 
@@ -207,16 +207,26 @@ class _Mapper:
             BenchError: a model that is needed, and was not named.
         """
         needs = needing(choice.method, choice.settings).needs
-        # The teacher's own row is trained as a student is.
-        is_teacher = number.backbone == self._teacher and "teacher" not in needs
-        student, teacher = self._models.teacher if is_teacher else self._models.student, ""
-        if "student" in needs and not student:
-            raise BenchError(NO_TEACHER if is_teacher else NO_STUDENT)
+        student = teacher = ""
+        if "student" in needs:
+            # The teacher's own row is trained as a student is.
+            is_teacher = number.backbone == self._teacher and "teacher" not in needs
+            student = self._teachers_model() if is_teacher else self._students_model()
         if "teacher" in needs:
-            teacher = self._models.teacher
-            if not teacher:
-                raise BenchError(NO_TEACHER)
-        return student if "student" in needs else "", teacher
+            # What is made of a table's only model is made of its stand-in.
+            is_only = not self._teacher and "student" not in needs
+            teacher = self._students_model() if is_only else self._teachers_model()
+        return student, teacher
+
+    def _students_model(self) -> str:
+        if not self._models.student:
+            raise BenchError(NO_STUDENT)
+        return self._models.student
+
+    def _teachers_model(self) -> str:
+        if not self._models.teacher:
+            raise BenchError(NO_TEACHER)
+        return self._models.teacher
 
 
 def _teacher_row(table: PrintedTable) -> TeacherRow:
