@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from fewbench.cli.options import HOW, DataOption, JsonOption, OfflineOption, One
 from fewbench.cli.out import note, one_k, print_json, print_list
 
 if TYPE_CHECKING:
-    from fewbench.types import Example, Json, Split
+    from fewbench.types import Example, Json, Split, Task
 
 
 def split(
@@ -37,39 +36,54 @@ def split(
     size = 16 if k is None and not rows.folds else one_k(k)
     usual_seed = 0 if rows.folds else 13
     made = make_split(chosen, rows, size, usual_seed if seed is None else seed)
-    parts = {"train": [_plain(e) for e in made.train], "dev": [_plain(e) for e in made.dev]}
-    facts = {
-        "fingerprint": made.fingerprint,
-        "test_fingerprint": made.test_fingerprint,
-        "leaks": dict(made.leaks),
-    }
-    if json:
-        print_json(
-            {
-                "task": made.task,
-                "k": made.k,
-                "seed": made.seed,
-                **parts,
-                **facts,
-                "files": rows.files,
-            }
-        )
-    else:
-        _print_split(made, parts, facts)
-
-
-def _print_split(made: Split, parts: Mapping[str, Sequence[Json]], facts: Json) -> None:
-    note(
-        f"{made.task}  k={made.k} seed={made.seed}  "
-        f"{len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test"
+    if not json:
+        _print_split(chosen, made)
+        return
+    print_json(
+        {
+            "task": made.task,
+            "k": made.k,
+            "seed": made.seed,
+            "train": [_plain(e) for e in made.train],
+            "dev": [_plain(e) for e in made.dev],
+            "fingerprint": made.fingerprint,
+            "test_fingerprint": made.test_fingerprint,
+            "leaks": dict(made.leaks),
+            "files": rows.files,
+        }
     )
-    note("  ".join(f"{name} {value}" for name, value in facts.items()))
+
+
+def _print_split(task: Task, made: Split) -> None:
+    from fewbench.data.train_size import k_title
+
+    note(
+        f"{made.task}, {k_title(made.k)}, seed {made.seed}: "
+        f"{len(made.train)} train, {len(made.dev)} dev, {len(made.test)} test rows"
+    )
+    note(f"fingerprints: {made.fingerprint} of train and dev, {made.test_fingerprint} of test")
+    note(
+        f"test rows that are also in train or dev: {made.leaks['exact']} to the letter, "
+        f"{made.leaks['normalised']} in their bare form"
+    )
+    note(f"test rows that repeat an earlier one: {made.leaks['within_test']}")
     rows = []
-    for part, examples in parts.items():
+    for part, examples in (("train", made.train), ("dev", made.dev)):
         for example in examples:
-            text = " | ".join([*example["texts"], *example.get("options", [])])
-            rows.append((part, example["id"], str(example["label"]), text))
+            text = " | ".join([*example.texts, *example.options])
+            rows.append((part, example.id, _label(task, example), text))
     print_list(("part", "id", "label", "text"), rows)
+
+
+def _label(task: Task, example: Example) -> str:
+    """Name the label of an example: its class, its value, or its first answer."""
+    from fewbench.data.spans import text_of
+
+    if example.answers:
+        return text_of(example, example.answers[0])
+    if isinstance(example.label, int) and example.label < len(task.labels):
+        return task.labels[example.label]
+    return str(example.label)
 
 
 def _plain(example: Example) -> Json:

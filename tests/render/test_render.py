@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fewbench.errors import visible
 from fewbench.report.render import latex, markdown, terminal, to_csv
+from fewbench.report.render.fold import fold, text_width
 from fewbench.report.render.latex import ESCAPES, escape
 from fewbench.report.render.markdown import escape as escape_markdown
 from fewbench.report.tables.grid import Grid, GridCell
@@ -181,3 +182,13 @@ def test_latex_takes_no_cell_for_what_ends_a_row(text):
         GRID._replace(rows=[[GridCell(text), GridCell("1"), GridCell("2")]])
     )
     assert rf"{{}}{text}" in latex(GRID._replace(header=["a", f"b\n{text}", "c"]))
+
+
+def test_chinese_is_folded_between_characters_and_keeps_punctuation_behind_them():
+    text = "物流很快，早上下单，下午就到了。 包装也很高档 1580元买这耳机亏大了（不推荐）。"
+    for width in (12, 21, 40):
+        lines = fold(text, width).split("\n")
+        assert max(map(text_width, lines)) <= width + 2  # a comma may stand past the edge
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert not any(line.lstrip()[0] in "，。）" for line in lines)
+    assert fold("中立", 2) == "中立"  # a label is a word

@@ -1,4 +1,4 @@
-"""Fold texts to a width without breaking a word."""
+"""Fold texts to a width without breaking a word; Chinese, which has no spaces, by characters."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from collections.abc import Iterator
 _PIECES = re.compile(r"[^/,:+]*[/,:+]+|[^/,:+]+$")
 """The pieces of a path, a list or a method, which may be folded behind `/`, `,`, `:` and `+`."""
 
+_IDEOGRAPHS = r"[\u3400-\u9fff\uf900-\ufaff]"
+_CHINESE = re.compile(rf"\s*(?:{_IDEOGRAPHS}[^\w\s]*|(?:(?!{_IDEOGRAPHS})\S)+)")
+"""The pieces of a Chinese sentence: a character with the punctuation behind it, or other text."""
+
 LONG_WORD = 20
-"""The longest word that is never folded behind such a sign."""
+"""The longest word that is never folded within."""
 
 
 def fold(text: str, width: int) -> str:
@@ -31,6 +35,8 @@ def words(text: str) -> Iterator[str]:
     for word in re.findall(r"\s*\S+", text):
         if text_width(word) <= LONG_WORD:
             yield word
+        elif re.search(_IDEOGRAPHS, word):
+            yield from _CHINESE.findall(word)
         else:
             yield from _PIECES.findall(word)
 

@@ -165,7 +165,13 @@ def _row(
 ) -> list[str]:
     first = row.first
     numbers = [shown.of(row) for shown in columns.values()]
-    return [row.label, _method(row.method, known), first.backbone or "–", first.k or "–", *numbers]
+    return [
+        row.label,
+        joined([_method(method, known) for method in row.methods or ("",)], "; "),
+        first.backbone or "–",
+        first.k or "–",
+        *numbers,
+    ]
 
 
 def _method(typed: str, known: Collection[str]) -> str:
