@@ -1,4 +1,4 @@
-"""Dev score by update, of students and of the runs that taught them: thesis Figure 5.5.
+"""Dev score by update, of students and their teachers: thesis Figure 5.5.
 
 A run's record has the dev scores of the trial that was chosen, and those of a teacher that goes on
 learning beside its student (`metadistil`). A teacher that does not has the curve of its own run.
