@@ -63,10 +63,10 @@ def _print_split(task: Task, made: Split) -> None:
     )
     note(f"fingerprints: {made.fingerprint} of train and dev, {made.test_fingerprint} of test")
     note(
-        f"test rows that are also in train or dev: {made.leaks['exact']} to the letter, "
-        f"{made.leaks['normalised']} in their bare form"
+        f"test rows also in train or dev: {made.leaks['exact']} exactly, "
+        f"{made.leaks['normalised']} but for case and punctuation"
     )
-    note(f"test rows that repeat an earlier one: {made.leaks['within_test']}")
+    note(f"test rows that repeat another: {made.leaks['within_test']}")
     rows = []
     for part, examples in (("train", made.train), ("dev", made.dev)):
         for example in examples:

@@ -102,8 +102,9 @@ def _spread(count: int, most: Sequence[int]) -> tuple[int, ...]:
     """Spread a count over labels in turn, to none more than its most; together these are enough."""
     given = [0] * len(most)
     while count:
-        open_to_more = [label for label in range(len(most)) if given[label] < most[label]]
-        for label in open_to_more[:count]:
+        unfilled = [label for label in range(len(most)) if given[label] < most[label]]
+        turn = unfilled[:count]
+        for label in turn:
             given[label] += 1
-        count -= len(open_to_more[:count])
+        count -= len(turn)
     return tuple(given)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -121,6 +121,16 @@ class Published:
         if self.is_imported:
             return f"{self.paper} (imported), {row}"
         return f"{self.paper} Table {self.table}, {row}"
+
+    @property
+    def notes(self) -> list[str]:
+        """Its footnotes, one by one."""
+        return self.note.split("; ")
+
+    @property
+    def is_of_hidden_test(self) -> bool:
+        """True for a score on GLUE's hidden test set."""
+        return any(note in HIDDEN_NOTES for note in self.notes)
 
     @property
     def is_imported(self) -> bool:
@@ -297,11 +307,11 @@ def _differences(number: Published, source: str, template: str, k: K, protocol: 
         marks.append("full training set" if is_full(number.k) else f"K={number.k}")
     if protocol not in number.protocols:
         marks.append("another protocol")
-    return "; ".join(marks + _noted(number.note.split("; ")))
+    if number.is_of_hidden_test:
+        marks.append("GLUE's hidden test set")
+    marks += filter(_is_median, number.notes)
+    return "; ".join(marks)
 
 
-def _noted(notes: Sequence[str]) -> list[str]:
-    """Mark a number by its footnotes: a hidden test set, a median."""
-    hidden = any(note in HIDDEN_NOTES for note in notes)
-    medians = [note for note in notes if note.startswith("median")]
-    return ["GLUE's hidden test set"] * hidden + medians
+def _is_median(note: str) -> bool:
+    return note.startswith("median")

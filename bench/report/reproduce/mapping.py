@@ -51,7 +51,7 @@ IS_TEACHER = "the teacher itself, which is loyal by definition"
 HAS_NO_TEACHER = "neither its run nor its table has a teacher"
 
 TEACHERS = {("smash", "1"): "roberta-large", ("thesis", "3.2"): "bert-base"}
-"""Teachers that only other tables of a paper name as such, or that all small models are made of."""
+"""The teachers of tables that name none: other tables do, or all their small models come of it."""
 
 HIDDEN = "theirs on GLUE's hidden test set, ours on its public development set"
 
@@ -257,7 +257,7 @@ def _check_fit(number: Published, choice: Chosen, task: Task, how: How) -> None:
 
 def _remark(number: Published) -> str:
     """Say how a number differs from a run of ours in what was measured."""
-    notes = [note for note in number.note.split("; ") if not re.match(r"teacher \S+$|$", note)]
+    notes = [note for note in number.notes if not re.match(r"teacher \S+$|$", note)]
     texts = [HIDDEN if note in HIDDEN_NOTES else note for note in notes]
     if not number.task_source:
         texts.append(UNSTATED)
