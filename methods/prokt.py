@@ -57,12 +57,5 @@ def fit(
 
     with focus_on(teacher, kit.protocol, split.train):
         peer = Companion(teacher, split.train, protocol, teacher_lr or lr)
-        kit.train(
-            model,
-            lr=lr,
-            batch_size=batch_size,
-            micro_batch=batch_size,
-            loss=loss,
-            carries=[peer],
-        )
+        kit.train(model, lr=lr, batch_size=batch_size, loss=loss, carries=[peer])
     return model

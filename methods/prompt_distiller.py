@@ -33,6 +33,7 @@ from fewbench.nn.distil import (
     check_pool,
     check_temperature,
     draw_pool,
+    layer_map,
     read_states,
     state_map,
 )
@@ -150,8 +151,8 @@ class Hints:
 
     def __init__(self, student: Backbone, teacher: Backbone) -> None:
         self.map = state_map(student, teacher)
-        depth = student.depth
-        self._layers = [m * teacher.depth // depth - 1 for m in range(1, depth + 1)]
+        below = layer_map(student.depth, teacher.depth, "skip")
+        self._layers = [layer - 1 for layer in (*below, teacher.depth)]
 
     def of(self, teacher: PromptModel, examples: Sequence[Example]) -> Tensor:
         """Return a teacher's states for each of the student's layers, [n, M, d]."""

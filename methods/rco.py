@@ -60,9 +60,7 @@ def fit(
         soft = soft_loss(model, scores, anchor[batch.rows], temperature, distance)
         return alpha * hard_loss(task, scores, batch.labels) + (1 - alpha) * soft
 
-    kit.train(
-        model, lr=lr, batch_size=batch_size, micro_batch=batch_size, loss=loss, carries=[counter]
-    )
+    kit.train(model, lr=lr, batch_size=batch_size, loss=loss, carries=[counter])
     kit.notes["anchors"] = len(route)
     return model
 
@@ -150,7 +148,6 @@ def follow(
         teacher,
         lr=lr,
         batch_size=batch_size,
-        micro_batch=batch_size,
         loss=loss,
         carries=[route],
         keep_last=True,

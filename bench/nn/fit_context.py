@@ -269,7 +269,6 @@ class FitContext(PrepareContext):
         lr: float,
         batch_size: int,
         loss: Loss | None = None,
-        micro_batch: int | None = None,
         whole_vocabulary: bool = False,
         carries: Sequence[Stateful] | None = None,
         beside: nn.Module | None = None,
@@ -282,7 +281,9 @@ class FitContext(PrepareContext):
         `split.train`. The curve goes into the record. A killed run goes on within the training if
         `carries` lists what model and loss change from update to update besides weights, buffers
         and the global generators (nothing: an empty list). If that is not said, the training starts
-        again. Where memory is short, batches are computed in smaller parts if it is an empty list.
+        again. With a list of something each batch goes through the model as a whole, for `loss`
+        is to be called once an update; others go in the parts of the protocol's `micro_batch`, or
+        with an empty list in smaller ones where memory is short.
         `rates` names modules whose learning rate is a multiple of `lr`. With `keep_last` the
         last update is kept and dev is not asked: what is trained gives no predictions yet.
         """
@@ -303,7 +304,6 @@ class FitContext(PrepareContext):
             batch_size=batch_size,
             seed=self.seed,
             loss=self._watched(model, loss, self.updates(batch_size)),
-            micro_batch=micro_batch,
             whole_vocabulary=whole_vocabulary,
             carries=carries,
             checkpoint=checkpoint,

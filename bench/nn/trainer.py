@@ -102,12 +102,12 @@ def train(
         also_read: examples that `evaluate` or `loss` reads (dev, an unlabelled pool).
         loss: of a batch, a scalar mean over it; None means the task's own.
         micro_batch: examples per forward pass, where a whole batch does not fit in memory; None
-            means the protocol's. If memory is short all the same, it is halved, and a warning says
-            so (`fewbench.nn.micro_batch`).
+            means the protocol's, or with `carries` the whole batch. If memory is short all the
+            same, it is halved, and a warning says so (`fewbench.nn.micro_batch`).
         beside: trained along with the model, such as linear maps that only its loss uses.
         whole_vocabulary: embeddings of tokens beyond those examples and the label words are read.
-        carries: what `loss` changes from update to update; None if that is not known. With
-            anything but nothing, `micro_batch` is not halved.
+        carries: what `loss` changes at each call, which has to be once an update; None if that is
+            not known. With anything but nothing, batches are not split for want of memory.
         checkpoint: where the state is kept while training, and what a killed run goes on from.
         rates: modules of the model whose learning rate is another, as a multiple of `lr`.
         on_update: is called with the number of updates after each.
@@ -119,8 +119,7 @@ def train(
     with _focus(model, (*examples, *also_read), protocol, whole_vocabulary):
         lengths = [example.length for example in examples] if protocol.length_window else []
         order = Shuffled(len(examples), batch_size, seed, lengths, protocol.length_window)
-        size = micro_batch or protocol.micro_batch
-        parts = MicroBatches(size, halves=carries is not None and not carries)
+        parts = _parts(protocol, micro_batch, carries)
         carries = carries or ()
         training = _Training(model, protocol, lr, order, parts, beside, rates)
         stored = checkpoint.read() if checkpoint else None
@@ -138,6 +137,15 @@ def train(
     model.eval()
     parts.warn()
     return training.history
+
+
+def _parts(
+    protocol: Protocol, micro_batch: int | None, carries: Sequence[Stateful] | None
+) -> MicroBatches:
+    """Split batches as `train` says; a loss that changes something takes them whole."""
+    if carries:
+        return MicroBatches(micro_batch, halves=False)
+    return MicroBatches(micro_batch or protocol.micro_batch, halves=carries is not None)
 
 
 class _Training:

@@ -39,7 +39,8 @@ class Protocol:
     Of all training rows, `dev_share` is cut off as dev, but no more than `dev_most` rows.
 
     With `length_window`, batches are made of examples of like length, so many batches at a time.
-    `micro_batch` is how many rows go through a model at once, where a batch does not fit in memory.
+    `micro_batch` is how many rows go through a model at once, where a batch does not fit in memory;
+    losses that change something at each update take whole batches (`carries` of `kit.train`).
 
     `checkpoint_tie` and `trial_tie` say which of several best dev scores wins: the `first` (LM-BFF,
     a strict >) or the `last` (OpenPrompt, a >=). `ddof` is that of the reported standard deviation.

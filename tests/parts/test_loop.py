@@ -179,6 +179,33 @@ def test_micro_batches_give_the_whole_batchs_updates(still, kind, micro_batch):
     assert after[0][1] == pytest.approx(after[1][1], abs=1e-5)
 
 
+class Calls:
+    """A loss of the model's own that counts how often it is called."""
+
+    def __init__(self, model):
+        self.model, self.sizes = model, []
+
+    def __call__(self, batch):
+        self.sizes.append(len(batch.labels))
+        return self.model.loss(batch)
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+@pytest.mark.parametrize(("carried", "sizes"), [(True, [4] * 3), (False, [1] * 12)])
+def test_a_loss_that_counts_its_calls_is_called_once_an_update(tiny_model, carried, sizes):
+    """By the protocol's micro-batches its schedule would run ahead of the training."""
+    model = fresh(tiny_model)
+    loss = Calls(model)
+    carries = [loss] if carried else ()
+    run(model, protocol_of(3, 3, micro_batch=1), loss=loss, carries=carries)
+    assert loss.sizes == sizes
+
+
 @pytest.mark.parametrize("lr", [1e20, float("inf")])
 def test_a_diverging_loss_is_an_error(tiny_model, lr):
     with pytest.raises(BenchError, match=r"training diverged: the loss is (nan|inf) at step 4"):
