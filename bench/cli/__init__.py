@@ -47,6 +47,7 @@ from fewbench.cli import (
 from fewbench.cli.groups import data_app, exports, external_app
 from fewbench.cli.help import add_command
 from fewbench.cli.out import note, write_anywhere
+from fewbench.cli.usage import explain
 from fewbench.errors import BenchError, visible
 
 # typer carries click's exceptions under a name of its own in newer versions.
@@ -331,13 +332,12 @@ def _asked_for(arguments: Sequence[str]) -> typer.Typer:
 
 def _usage(error: Exception) -> int:
     """Say what is wrong with a command, or its help if it is `bench` or `bench data` alone."""
-    message = getattr(error, "format_message", error.__str__)()
     if type(error).__name__ == "NoArgsIsHelpError":
-        print(message)
+        print(getattr(error, "format_message", error.__str__)())
         return 0
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "bench"
-    return _say(f"error: {message}\n  fix: {command} --help", 2)
+    only = _asked_for(sys.argv[1:])
+    asked = "bench" if only is app else f"bench {sys.argv[1]}"
+    return _say(f"error: {explain(error, asked)}", BenchError.exit_code)
 
 
 def _interrupted() -> int:

@@ -25,7 +25,7 @@ class PanelCommand(typer.core.TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each panel, with the help of all options in one column."""
         panels: dict[str, list[tuple[str, str]]] = {}
-        lost = _argument_helps(self.callback)
+        lost = argument_helps(self.callback)
         for parameter in self.get_params(ctx):
             row = parameter.get_help_record(ctx)
             if row is None:
@@ -41,7 +41,7 @@ class PanelCommand(typer.core.TyperCommand):
                 formatter.write_dl(panels[title], col_spacing=column - _name_width(panels[title]))
 
 
-def _argument_helps(callback: Any) -> dict[str, str]:
+def argument_helps(callback: Any) -> dict[str, str]:
     """Return the help of a command's arguments as declared.
 
     With click 8.5, typer loses them: click's own argument has a help too, and sets it to None.

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from fewbench.data.tokenizer_check import Word
     from fewbench.types import Example, Json, K, Task
 
+KINDS = "tasks or protocols (.toml), methods (.py), records (.json)"
+"""What can be checked, by the end of a file's name."""
+
 SAMPLE = 1000
 """How many training rows and test rows `bench validate` counts tokens of, the first of each."""
 
@@ -28,9 +31,7 @@ SAMPLE = 1000
 def validate(
     files: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FILE...", help="task files (.toml), methods (.py), records (.json)"
-        ),
+        typer.Argument(metavar="FILE...", help=KINDS),
     ],
     data: DataOption = None,
     student: StudentOption = None,
@@ -38,7 +39,7 @@ def validate(
     allow_metric_code: AllowOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Check files as they will be read: tasks, methods and records.
+    """Check files as they will be read: tasks, protocols, methods and records.
 
     The tokenizer of --student must have the pieces of all label words; without it they are only
     shown. There must be --k examples per label, by default as many as the protocol quick takes.
@@ -66,7 +67,7 @@ def _report(file: Path, given: _Given) -> Json:
     """Check a file, and return what was found, or what is wrong."""
     try:
         if not file.is_file():
-            raise BenchError(f"no such file: {file}", fix="ls " + str(file.parent))
+            raise BenchError(f"no such file: {file}", allowed=KINDS, fix="ls " + str(file.parent))
         found = _CHECKS.get(file.suffix, _unknown)(file, given)
     except BenchError as error:
         return {"file": str(file), "ok": False, "error": str(error)}
@@ -274,7 +275,7 @@ def _check_record(file: Path, given: _Given) -> list[str]:
 
 
 def _unknown(file: Path, given: _Given) -> list[str]:
-    raise BenchError(f"what kind of file is '{file.name}'?", allowed=[*_CHECKS])
+    raise BenchError(f"what kind of file is '{file.name}'?", allowed=KINDS)
 
 
 _CHECKS = {".toml": _check_toml, ".py": _check_method, ".json": _check_record}
