@@ -163,6 +163,8 @@ def print_costs(measured: Sequence[tuple[Record, Measurement]]) -> None:
         "MACs, J and ms are of one example, speed-ups over the teacher in the same process; "
         "± half the quartiles' range"
     )
+    if any(record.simulates_int8 for record, _ in measured):
+        note("where 8 bits are rounded in floating point, costs are those of floating point")
 
 
 def _held(scores: Any) -> list[str]:

@@ -16,10 +16,10 @@ def explain(error: Any, asked: str = "bench") -> BenchError:
         error: click's, or typer's own copy of it. The classes differ, their attributes do not.
         asked: the command, where the error does not say.
     """
-    context = getattr(error, "ctx", None)
+    context: Any = getattr(error, "ctx", None)
     command = context.command_path if context else asked
     fix = f"{command} --help"
-    parameter = getattr(error, "param", None)
+    parameter: Any = getattr(error, "param", None)
     if type(error).__name__ == "MissingParameter" and parameter.param_type_name == "argument":
         return BenchError(
             f"{command}: {parameter.human_readable_name} is missing",

@@ -41,6 +41,9 @@ LEAST = 100
 YOUNG_NS = 2_000_000_000
 """A file changed later than this gets no entry: its next change may have the same time stamp."""
 
+SHOWN = frozenset({"teacher", "int8"})
+"""The details that tables need."""
+
 T = TypeVar("T")
 
 Placed = tuple[str, Record]
@@ -73,12 +76,11 @@ Entries = dict[str, IndexEntry]
 
 
 def summary_of(record: Record) -> Record:
-    """Return a record without what no table shows: trials, warnings, details but its teacher."""
-    teacher = record.details.get("teacher")
+    """Return a record without what no table shows: trials, warnings, and most details."""
     timing = record.timing
     return replace(
         record,
-        details={} if teacher is None else {"teacher": teacher},
+        details={name: value for name, value in record.details.items() if name in SHOWN},
         warnings=(),
         selection=replace(record.selection, trials=None),
         environment=replace(record.environment, load=None),

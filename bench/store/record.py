@@ -116,6 +116,11 @@ class Record:
         assert self.score is not None, f"run {self.run.key} has no score"
         return float(self.score)
 
+    @property
+    def simulates_int8(self) -> bool:
+        """True if 8 bits were rounded in floating point: neither size nor speed is theirs."""
+        return str(self.details.get("int8", "")).startswith("rounded in floating point")
+
     def with_run(self, run: Run) -> Record:
         """Return the record of another run with the same outcome."""
         return replace(self, run=run)

@@ -247,3 +247,16 @@ def test_the_interval_by_hand():
     assert summary({1: 52.0}, ddof=0)[1:] == (1, None, None, None)
     same = summary({1: 52.0, 2: 52.0}, ddof=1)
     assert (same.std, same.low, same.high) == (0.0, None, None)
+
+
+def test_8_bits_in_floating_point_have_no_speed_up_like_theirs(tmp_path):
+    publish(
+        tmp_path,
+        ",QAT,qat,Sent,demo-sentiment@demo,small,4,accuracy,66.0,,5,\n"
+        ",QAT,qat,Speed,,small,4,speedup,1.8,,,",
+    )
+    asked = ("toy", "1", "--protocol", "demo", "--seeds", "1", "--limit", "40", "--workers", "1")
+    done = bench("reproduce", *asked, "--json", "--results", tmp_path)
+    score, speed = json.loads(done.stdout)
+    assert score["ours"] is not None and speed["ours"] is None
+    assert speed["missing"].startswith("8 bits are rounded in floating point")

@@ -15,6 +15,7 @@ from fewbench.report.tables.blocks import build
 from fewbench.report.tables.costs import MACHINES, UNMEASURED, RunCosts
 from fewbench.report.tables.entry import entries
 from fewbench.report.tables.flat import to_rows
+from fewbench.report.tables.marks import SIMULATED
 from fewbench.report.tables.metrics import by_metrics
 from fewbench.report.tables.pivot import grids
 from fewbench.report.tables.table import TAUGHT
@@ -59,6 +60,9 @@ def test_runs_without_the_metric_are_counted_and_failed_ones_stay():
     with pytest.raises(BenchError, match="nonsense"):
         by_metrics(records, ["nonsense"])
     assert by_metrics([], ["accuracy"]).records == []
+
+
+ROUNDED = "rounded in floating point: static ranges of 8 bits"
 
 
 def family():
@@ -136,6 +140,15 @@ def test_times_of_two_machines_are_remarked_on():
     records = [made(), made(seed=21, environment=Environment(device="cuda", threads=1))]
     (grid,) = grids(entries(build(records, {}, {})), costs=True)
     assert any(note.startswith(MACHINES) for note in grid.notes)
+
+
+@pytest.mark.parametrize(("said", "noted"), [(ROUNDED, True), ("int8 products", False)])
+def test_costs_of_8_bits_in_floating_point_are_not_those_of_8_bits(said, noted):
+    record = made(method="ptq", details={"int8": said})
+    (grid,) = grids(entries(build([record, made(method="ft")], {}, {})), costs=True)
+    assert any(note.startswith(f"{SIMULATED}ptq") for note in grid.notes) == noted
+    (plain,) = grids(entries(build([record], {}, {})))
+    assert not any(note.startswith(SIMULATED) for note in plain.notes)
 
 
 def prompted(template, score, definition="a", seed=13):

@@ -143,11 +143,7 @@ class _Stored:
             return f"failed runs (bench show {failed[0]} says why)"
         if not records:
             return "not run yet"
-        if cell.how in ("attack", "cost"):
-            return f"not measured yet: bench {cell.how} of runs made with --keep-models"
-        if cell.how == "loyalty":
-            return "the run of its teacher is not stored, or has been made again"
-        return f"its runs have no {cell.number.metric}"
+        return _unmeasured(cell, records)
 
     def _score(self, cell: PlannedCell, record: Record) -> float | None:
         score = record.scores.get("test", {}).get(cell.number.metric)
@@ -155,6 +151,8 @@ class _Stored:
 
     def _measured(self, cell: PlannedCell, record: Record) -> float | None:
         """Return the figure that a measurement of a run has for a cell, the first by its name."""
+        if _is_simulated(cell, record):
+            return None
         wanted = FIGURES[cell.number.metric]
         for scores in self._measurements(cell, record):
             for name, _, value in figures(cell.how, "", scores):
@@ -184,6 +182,21 @@ class _Stored:
             if other.run.seed == record.run.seed:
                 return loyalty_to(other, record, self._store)
         return None
+
+
+def _unmeasured(cell: PlannedCell, records: Iterable[Record]) -> str:
+    """Say why finished runs have no number for a cell."""
+    if any(_is_simulated(cell, record) for record in records):
+        return "8 bits are rounded in floating point here, which saves no time"
+    if cell.how in ("attack", "cost"):
+        return f"not measured yet: bench {cell.how} of runs made with --keep-models"
+    if cell.how == "loyalty":
+        return "the run of its teacher is not stored, or has been made again"
+    return f"its runs have no {cell.number.metric}"
+
+
+def _is_simulated(cell: PlannedCell, record: Record) -> bool:
+    return cell.number.metric == "speedup" and record.simulates_int8
 
 
 def _records(jobs: Iterable[Job], store: Store) -> list[Record]:

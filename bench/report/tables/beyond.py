@@ -7,7 +7,7 @@ Figures are means over split seeds. A measurement counts only if it fits its rec
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -27,10 +27,19 @@ from fewbench.report.tables.marks import (
     doubled_as_text,
     failures,
     notes_on_doubled,
+    notes_on_int8,
     notes_on_runs,
     signs,
 )
-from fewbench.report.tables.measures import FIRST, FIRST_ROWS, figures, in_order, loyalties, named
+from fewbench.report.tables.measures import (
+    FIRST,
+    FIRST_ROWS,
+    figures,
+    in_order,
+    kinds_of,
+    loyalties,
+    named,
+)
 from fewbench.report.tables.names import Names, protocol_names, telling
 from fewbench.store.cell import Terms
 from fewbench.store.measurement import Shelf
@@ -210,9 +219,11 @@ def _grid(task: str, k: K, protocol: str, group: Sequence[MeasuredRow]) -> Grid:
     return Grid(caption, header, body, _notes([row.cell for row in rows], names), len(labels))
 
 
-def _notes(cells: Sequence[Entry], names: Iterable[str]) -> list[str]:
+def _notes(cells: Sequence[Entry], names: Collection[str]) -> list[str]:
     """Return the notes on how the runs of some cells, and attacks among the columns, were made."""
     notes = [*notes_on_runs(cells), *notes_on_doubled(cells)]
+    if "cost" in kinds_of(names):
+        notes += notes_on_int8(cells)
     return [*notes, FIRST_ROWS] if any(FIRST in name for name in names) else notes
 
 

@@ -97,7 +97,7 @@ class Scores:
     runs. `failed` counts runs without a score, `stale` those made by other code than the method's
     of today. `codes` are the hashes of the code that made them. `changed` names their inputs that
     are not today's. `costs` are those of the runs in `scores`, and `machines` are where these
-    were made.
+    were made. `simulates_int8` is that of the records.
     """
 
     scores: dict[int, float] = field(default_factory=dict)
@@ -108,6 +108,7 @@ class Scores:
     changed: tuple[str, ...] = ()
     costs: Mapping[str, MeanCost] = field(default_factory=dict)
     machines: frozenset[str] = frozenset()
+    simulates_int8: bool = False
 
     @property
     def n(self) -> int:
@@ -266,6 +267,7 @@ def _scores(members: Sequence[SeedRuns], code: Mapping[str, str], changed: Chang
         changed(members[0].like),
         _mean_costs(run.costs for _, run, _ in counted),
         frozenset(_machine(group.like) for *_, group in counted),
+        any(group.like.simulates_int8 for *_, group in counted),
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from fewbench.report.tables.entry import Entry
+from fewbench.report.tables.marks import notes_on_int8
 from fewbench.store.cell import TaskCell
 from fewbench.store.measurement import Shelf
 from fewbench.store.record import Record
@@ -86,7 +87,7 @@ def _text(name: str, column: CostColumn, cells: Sequence[Entry]) -> str:
     return f"{mean:.{column.digits}f}" + (f" ({some})" if some < runs else "")
 
 
-def cost_notes(cells: Iterable[Entry], texts: Iterable[Sequence[str]]) -> list[str]:
+def cost_notes(cells: Collection[Entry], texts: Iterable[Sequence[str]]) -> list[str]:
     """Return the notes below a table with costs.
 
     Args:
@@ -96,6 +97,7 @@ def cost_notes(cells: Iterable[Entry], texts: Iterable[Sequence[str]]) -> list[s
     notes = [OF_RUNS]
     if any("–" in row[2:] for row in texts):
         notes.append(UNMEASURED)
+    notes += notes_on_int8(cells)
     machines: set[str] = set().union(*(cell.machines for cell in cells))
     if len(machines) > 1:
         notes.append(MACHINES + "; ".join(sorted(machines)))

@@ -47,6 +47,7 @@ class Entry:
     template: str = ""
     costs: Mapping[str, MeanCost] = field(default_factory=dict)
     machines: frozenset[str] = frozenset()
+    simulates_int8: bool = False
     sign: str = ""
 
     def axis(self, name: str) -> Any:
@@ -104,4 +105,5 @@ def _entry(block: Block, row: TableRow, column: TaskCell, scores: Scores) -> Ent
         changed=scores.changed,
         costs=scores.costs,
         machines=scores.machines,
+        simulates_int8=scores.simulates_int8,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from fewbench.data.train_size import k_title
+from fewbench.report.preset_names import with_preset
 from fewbench.report.tables.entry import Entry
 from fewbench.report.today import UNRECORDED, earlier
 
@@ -60,3 +61,12 @@ def notes_on_doubled(cells: Iterable[Entry]) -> list[str]:
     note = f"{DOUBLED} a seed with several runs counts in no mean (bench show KEY describes a run)"
     more = f"; and {len(seeds) - MOST} more" if len(seeds) > MOST else ""
     return [f"{note}: {'; '.join(seeds[:MOST])}{more}"]
+
+
+SIMULATED = "8 bits rounded in floating point, which saves neither time nor space: "
+
+
+def notes_on_int8(cells: Iterable[Entry]) -> list[str]:
+    """Name the methods among some cells whose costs are not those of the 8 bits they stand for."""
+    names = sorted({with_preset(cell.row.method) for cell in cells if cell.simulates_int8})
+    return [SIMULATED + ", ".join(names)] if names else []
