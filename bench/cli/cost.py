@@ -72,8 +72,9 @@ def cost(
 ) -> None:
     """Measure size, operations and latency of kept models, and store them with their runs.
 
-    Speed-ups are over a run that --against names, or else over each run's own teacher; both models
-    are measured in one process. Files of your own tasks and methods are needed if runs are of them.
+    Speed-ups are over a run that --against names, or else over each run's own teacher, of early
+    exits over their model without them; both are measured in one process. Files of your own tasks
+    and methods are needed if runs are of them.
     """
     import torch
 
@@ -160,8 +161,8 @@ def print_costs(measured: Sequence[tuple[Record, Measurement]]) -> None:
         print_list(("run", *header), rows, right=range(1, len(header) + 1))
         print()
     note(
-        "MACs, J and ms are of one example, speed-ups over the teacher in the same process; "
-        "± half the quartiles' range"
+        "MACs, J and ms are of one example, speed-ups over the teacher in the same process, of "
+        "early exits over their model without them; ± half the quartiles' range"
     )
     if any(record.simulates_int8 for record, _ in measured):
         note("where 8 bits are rounded in floating point, costs are those of floating point")
@@ -185,11 +186,13 @@ def _computed(scores: Any) -> list[str]:
 
 
 def _timed(scores: Any) -> list[str]:
+    from fewbench.report.tables.measures import layer_ratio
+
     batches = ("1", "32")
     times = [_with_spread(scores["latency_ms"][batch]["model"]) for batch in batches]
     ratios = [_with_spread(scores["speed_up"].get(batch)) for batch in batches]
-    ratio = f"{scores['layer_ratio']:.2f}" if "layer_ratio" in scores else "–"
-    return [*times, *ratios, ratio]
+    ratio = layer_ratio(scores)
+    return [*times, *ratios, "–" if ratio is None else f"{ratio:.2f}"]
 
 
 def _with_spread(value: Any) -> str:

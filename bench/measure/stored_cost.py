@@ -60,7 +60,8 @@ def cost(
 ) -> Measurement:
     """Measure the cost of a run's model, and its speed-up over the teacher if one is given.
 
-    The two are timed in turn in one process on the same test inputs. The layer ratio, which papers
+    The two are timed in turn in one process on the same test inputs. Without a teacher, early exits
+    are timed beside the same model without them (thesis, chapter 3). The layer ratio, which papers
     report as speed-up, is measured too.
 
     Raises:
@@ -68,6 +69,7 @@ def cost(
         ValueError: a model's predictions are not finite.
     """
     from fewbench.measure import cost as parts
+    from fewbench.nn.exits import ExitModel
 
     task = task_of(record, locations)
     examples = spaced(test_rows(record, task, locations), conditions.examples)
@@ -78,6 +80,8 @@ def cost(
     if teacher is not None:
         teacher_model = model_of(teacher, task_of(teacher, locations), models, locations)
         sides = {"teacher": teacher_model, "model": model}
+    elif isinstance(model, ExitModel):
+        sides = {"whole": model.without_exits(), "model": model}
     run = parts.layers_run(model, examples)
     scores: Json = {
         "parameters": parts.parameters(model, models)._asdict(),
@@ -88,8 +92,8 @@ def cost(
         "training_seconds": record.timing.search_seconds,
         **_times(sides, examples, conditions.rounds),
     }
-    if teacher is not None:
-        scores["layer_ratio"] = parts.layers_run(teacher_model, examples) / run
+    if len(sides) > 1:
+        scores["layer_ratio"] = parts.layers_run(next(iter(sides.values())), examples) / run
     if conditions.energy is not None:
         scores["energy"] = _per_example(conditions.energy, model, examples)._asdict()
     return measured(

@@ -186,6 +186,10 @@ class ExitModel(TaskModel):
         model.rule = {kind.__name__: kind for kind in kinds}[rule](**settings)
         return model
 
+    def without_exits(self) -> TaskModel:
+        """Return the model that its layers and its last classifier make; weights are shared."""
+        return self._base
+
     def extra_tokens(self) -> tuple[int, ...]:
         """Return the tokens that the base looks up besides its inputs."""
         return self._base.extra_tokens()

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
@@ -13,6 +14,7 @@ from safetensors.torch import load, save
 from fewbench.errors import BenchError
 from fewbench.measure.stored import Locations, model_key, model_of, not_kept, task_of, test_rows
 from fewbench.measure.stored_cost import CostConditions, EnergyUse, cost, spaced
+from fewbench.nn.exit_rules import Depth
 from fewbench.nn.fit_context import Models
 from fewbench.runner.local import execute
 from fewbench.runner.plan import Request, make_plan
@@ -124,6 +126,22 @@ def test_beside_a_teacher_and_with_energy(kept, tiny_model):
     assert found.scores["energy"]["by"] == "a meter"
     assert 0 < found.scores["energy"]["joules"] < 6  # of one example of many
     artifacts.file(model_key(teacher)).unlink()
+
+
+def test_early_exits_are_timed_beside_their_model_without_them(tmp_path, tiny_model):
+    method = "pabee:rule=depth,depth=1,lr=0.001,batch_size=2"
+    store, record = run(tmp_path, tiny_model, keep=True, methods=method)
+    here = world(store, tiny_model)
+    model = model_of(record, task_of(record, here), Models(torch.device("cpu")), here)
+    rows = [row.without_label() for row in test_rows(record, task_of(record, here), here)]
+    whole = model.without_exits().predict(rows)
+    model.rule = Depth(2)
+    assert np.allclose(whole.array, model.predict(rows).array, atol=1e-6)
+    found = cost(record, None, here, Models(torch.device("cpu")), CostConditions(rounds=2))
+    assert found.scores["layers"] == {"run": 1, "of": 2} and found.scores["layer_ratio"] == 2
+    assert set(found.scores["speed_up"]) == {"1", "32"}
+    macs = found.scores["macs"]
+    assert macs["whole"]["total"] > macs["model"]["total"]
 
 
 def test_a_model_that_was_not_kept_is_one_error_and_the_others_go_on(
