@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import warnings
 
@@ -54,6 +56,16 @@ def test_the_nearest_name_is_said_once(monkeypatch, capsys, line, problem, neare
     assert said[0] == f"error: {problem}"
     assert said[1].startswith(f"  nearest: {nearest}")
     assert nearest in said[2].partition("allowed: ")[2].split(", ")
+
+
+@pytest.mark.parametrize("command", [(), ("data",)])
+def test_a_reader_of_the_help_that_goes_away_sees_no_traceback(command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    line = [sys.executable, "-m", "fewbench", *command]
+    done = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def answered(monkeypatch, line):

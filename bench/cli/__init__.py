@@ -295,6 +295,15 @@ def _one_line(
 
 def _guarded() -> int:
     try:
+        return _answered()
+    except BrokenPipeError:
+        # The reader of stdout has gone, and Python would flush it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+def _answered() -> int:
+    try:
         command = typer.main.get_command(_asked_for(sys.argv[1:]))
         code = command.main(prog_name="bench", standalone_mode=False)
         sys.stdout.flush()
@@ -305,9 +314,7 @@ def _guarded() -> int:
     except (typer.Abort, KeyboardInterrupt):  # some versions of typer return an exit code instead
         return _interrupted()
     except BrokenPipeError:
-        # The reader of stdout has gone, and Python would flush it once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+        raise
     except Exception as error:
         if os.environ.get("FEWBENCH_DEBUG"):
             raise
@@ -333,7 +340,7 @@ def _asked_for(arguments: Sequence[str]) -> typer.Typer:
 def _usage(error: Exception) -> int:
     """Say what is wrong with a command, or its help if it is `bench` or `bench data` alone."""
     if type(error).__name__ == "NoArgsIsHelpError":
-        print(getattr(error, "format_message", error.__str__)())
+        print(getattr(error, "format_message", error.__str__)(), flush=True)
         return 0
     only = _asked_for(sys.argv[1:])
     asked = "bench" if only is app else f"bench {sys.argv[1]}"
