@@ -115,7 +115,7 @@ def _common(record: Record) -> Record:
         scores={},
         selection=Selection(metric=record.selection.metric, positive=record.selection.positive),
         split=SplitFacts(whole_test_fingerprint=whole),
-        details={},
+        details={name: value for name, value in record.details.items() if name == "int8"},
         method_code=record.method_code,
         environment=Environment(
             device=record.environment.device, threads=record.environment.threads
