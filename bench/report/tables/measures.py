@@ -40,13 +40,15 @@ def _at(*path: str, times: float = 1.0) -> Callable[[MeasuredScores], float | No
 def layer_ratio(scores: MeasuredScores) -> float | None:
     """Return the teacher's layers over those that the model runs an example through, on average.
 
-    Without a teacher, it is all of the model's own layers over those: of early exits the thesis's
-    ratio (chapter 3), of other models 1. None where layers were not counted.
+    Of early exits it is all of their own layers over those run (thesis, chapter 3), also where they
+    were measured with nothing beside them. None where there is neither.
     """
     if "layer_ratio" in scores:
         return float(scores["layer_ratio"])
     layers = scores.get("layers")
-    return float(layers["of"] / layers["run"]) if layers else None
+    if not layers or layers["run"] == layers["of"]:
+        return None
+    return float(layers["of"] / layers["run"])
 
 
 COLUMNS: Mapping[str, tuple[Figure, ...]] = {
