@@ -296,7 +296,11 @@ def _one_line(
 def _guarded() -> int:
     try:
         return _answered()
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        # Where it is a command that writes, the parser has caught the error and exits with 1.
+        cause = error.__context__ if isinstance(error, SystemExit) else error
+        if not isinstance(cause, BrokenPipeError):
+            raise
         # The reader of stdout has gone, and Python would flush it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
