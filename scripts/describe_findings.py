@@ -87,8 +87,8 @@ COMPRESSED = """
 
 The pattern of thesis Tables 3.1, 4.1 to 4.3 and 5.1: score on test; loyalty to the run's own teacher; accuracy after
 an attack; parameters, size and speed-up over the teacher in one process (of early exits over their model without them).
-All runs on full data took {hours:.1f} hours, one
-after the other on one thread of a busy machine, without attacks and costs.
+All runs on full data took {hours:.1f} hours, one after the other on one thread of a busy machine, without attacks and
+costs.
 
 mnli by `thesis-4-v1` is thesis Table 4.1, on a sample of the training rows. The warm-up that the thesis prints is
 longer than the training on so few, and the rate never reaches its peak.

@@ -58,8 +58,8 @@ def test_the_nearest_name_is_said_once(monkeypatch, capsys, line, problem, neare
     assert nearest in said[2].partition("allowed: ")[2].split(", ")
 
 
-@pytest.mark.parametrize("command", [(), ("data",), ("ls", "groups"), ("run", "--help")])
-def test_a_reader_that_goes_away_is_no_error(command):
+@pytest.mark.parametrize("command", [(), ("data",)])
+def test_a_reader_of_the_help_that_goes_away_sees_no_traceback(command):
     reader, writer = os.pipe()
     os.close(reader)
     line = [sys.executable, "-m", "fewbench", *command]

@@ -295,30 +295,16 @@ def _one_line(
 
 def _guarded() -> int:
     try:
-        return _answered()
-    except (BrokenPipeError, SystemExit) as error:
-        # Where it is a command that writes, the parser has caught the error and exits with 1.
-        cause = error.__context__ if isinstance(error, SystemExit) else error
-        if not isinstance(cause, BrokenPipeError):
-            raise
-        # The reader of stdout has gone, and Python would flush it once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
-
-
-def _answered() -> int:
-    try:
-        command = typer.main.get_command(_asked_for(sys.argv[1:]))
-        code = command.main(prog_name="bench", standalone_mode=False)
+        code = _run_command()
         sys.stdout.flush()
     except BenchError as error:
         return _say(f"error: {error}", error.exit_code)
-    except ClickException as error:
-        return _usage(error)
     except (typer.Abort, KeyboardInterrupt):  # some versions of typer return an exit code instead
         return _interrupted()
     except BrokenPipeError:
-        raise
+        # The reader of stdout has gone, and Python would flush it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except Exception as error:
         if os.environ.get("FEWBENCH_DEBUG"):
             raise
@@ -327,6 +313,15 @@ def _answered() -> int:
     if code == INTERRUPTED:
         return _interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _run_command() -> object:
+    """Run the command that was asked for, and return its exit code, if any."""
+    command = typer.main.get_command(_asked_for(sys.argv[1:]))
+    try:
+        return command.main(prog_name="bench", standalone_mode=False)
+    except ClickException as error:
+        return _usage(error)
 
 
 def _asked_for(arguments: Sequence[str]) -> typer.Typer:
@@ -344,7 +339,7 @@ def _asked_for(arguments: Sequence[str]) -> typer.Typer:
 def _usage(error: Exception) -> int:
     """Say what is wrong with a command, or its help if it is `bench` or `bench data` alone."""
     if type(error).__name__ == "NoArgsIsHelpError":
-        print(getattr(error, "format_message", error.__str__)(), flush=True)
+        print(getattr(error, "format_message", error.__str__)())
         return 0
     only = _asked_for(sys.argv[1:])
     asked = "bench" if only is app else f"bench {sys.argv[1]}"

@@ -186,13 +186,11 @@ def _computed(scores: Any) -> list[str]:
 
 
 def _timed(scores: Any) -> list[str]:
-    from fewbench.report.tables.measures import layer_ratio
-
     batches = ("1", "32")
     times = [_with_spread(scores["latency_ms"][batch]["model"]) for batch in batches]
     ratios = [_with_spread(scores["speed_up"].get(batch)) for batch in batches]
-    ratio = layer_ratio(scores)
-    return [*times, *ratios, "–" if ratio is None else f"{ratio:.2f}"]
+    ratio = f"{scores['layer_ratio']:.2f}" if "layer_ratio" in scores else "–"
+    return [*times, *ratios, ratio]
 
 
 def _with_spread(value: Any) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from itertools import chain
 from typing import Any
 
 from fewbench.cli.help import argument_helps
 from fewbench.errors import BenchError
 
 
-def explain(error: Any, asked: str = "bench") -> BenchError:
+def explain(error: Any, asked: str) -> BenchError:
     """Turn an error of the parser into one that names what is allowed, the nearest, and the fix.
 
     Args:
@@ -59,13 +60,10 @@ def _example(context: Any) -> str | None:
 
 
 def _options(context: Any) -> list[str]:
-    return [
-        option
-        for parameter in context.command.get_params(context)
-        if parameter.param_type_name == "option"
-        for option in parameter.opts
-        if option.startswith("--")
-    ]
+    parameters = context.command.get_params(context)
+    options = [parameter for parameter in parameters if parameter.param_type_name == "option"]
+    names = chain.from_iterable(option.opts for option in options)
+    return [name for name in names if name.startswith("--")]
 
 
 def _unknown_command(error: Any, context: Any) -> str | None:

@@ -15,7 +15,7 @@ from stored import a_record
 from fewbench.errors import BenchError
 from fewbench.report.tables.beyond import Value, columns, grids, rows
 from fewbench.report.tables.marks import DOUBLED, FAILED, OLD_CODE, STALE
-from fewbench.report.tables.measures import FIRST_ROWS, chosen, layer_ratio
+from fewbench.report.tables.measures import FIRST_ROWS, chosen
 from fewbench.store.measurement import measured, write
 from fewbench.store.parts import Environment, Selection
 from fewbench.store.record import Record
@@ -210,19 +210,3 @@ class TestCommands:
     def test_no_other_base(self, commands, filled: Store):
         with pytest.raises(BenchError, match="base '10'"):
             commands.loyalty.loyalty("0000", "1111", base="10", results=filled.root)
-
-
-@pytest.mark.parametrize(
-    ("scores", "ratio"),
-    [
-        (
-            {"layer_ratio": 2.0, "layers": {"run": 3, "of": 3}},
-            2.0,
-        ),  # three layers of a teacher's six
-        ({"layers": {"run": 4.0, "of": 6}}, 1.5),  # exits after 4 of 6 on average
-        ({"layers": {"run": 6.0, "of": 6}}, None),  # of any model
-        ({}, None),
-    ],
-)
-def test_the_layer_ratio_of_early_exits_is_to_all_their_own_layers(scores, ratio):
-    assert layer_ratio(scores) == ratio

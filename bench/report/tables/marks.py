@@ -17,6 +17,7 @@ TWO_CODES = (
 FAILED = "failed runs: bench run --retry-failed redoes them, bench show KEY says why"
 MOST = 3
 """The most runs that share cell and seed to list below a table."""
+SIMULATED = "8 bits rounded in floating point, which saves neither time nor space: "
 
 
 def signs(cell: Entry) -> str:
@@ -61,9 +62,6 @@ def notes_on_doubled(cells: Iterable[Entry]) -> list[str]:
     note = f"{DOUBLED} a seed with several runs counts in no mean (bench show KEY describes a run)"
     more = f"; and {len(seeds) - MOST} more" if len(seeds) > MOST else ""
     return [f"{note}: {'; '.join(seeds[:MOST])}{more}"]
-
-
-SIMULATED = "8 bits rounded in floating point, which saves neither time nor space: "
 
 
 def notes_on_int8(cells: Iterable[Entry]) -> list[str]:

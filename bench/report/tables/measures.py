@@ -37,20 +37,6 @@ def _at(*path: str, times: float = 1.0) -> Callable[[MeasuredScores], float | No
     return look_up
 
 
-def layer_ratio(scores: MeasuredScores) -> float | None:
-    """Return the teacher's layers over those that the model runs an example through, on average.
-
-    Of early exits it is all of their own layers over those run (thesis, chapter 3), also where they
-    were measured with nothing beside them. None where there is neither.
-    """
-    if "layer_ratio" in scores:
-        return float(scores["layer_ratio"])
-    layers = scores.get("layers")
-    if not layers or layers["run"] == layers["of"]:
-        return None
-    return float(layers["of"] / layers["run"])
-
-
 COLUMNS: Mapping[str, tuple[Figure, ...]] = {
     "score": (Figure("score", _at("score", times=100)),),
     "loyalty": (
@@ -68,7 +54,7 @@ COLUMNS: Mapping[str, tuple[Figure, ...]] = {
         Figure("M MACs", _at("macs", "model", "total", times=1e-6), 2),
         Figure("ms", _at("latency_ms", "1", "model", "median"), 2),
         Figure("speed-up", _at("speed_up", "1", "median"), 2),
-        Figure("layer ratio", layer_ratio, 2),
+        Figure("layer ratio", _at("layer_ratio"), 2),
     ),
 }
 """The columns of a table, by kind of measurement; those of `attack` name the recipe too."""
