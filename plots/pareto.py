@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from fewbench.errors import BenchError
 from fewbench.plots._points import Point, draw_points, point_of
 from fewbench.report.figures import Material, Panel, by_name, panels, score
+from fewbench.report.tables.measures import MeasuredScores, at, latency
 from fewbench.store.record import Record
 
 if TYPE_CHECKING:
@@ -19,19 +20,20 @@ if TYPE_CHECKING:
 
 
 class Cost(NamedTuple):
-    """A cost: its keys in a measurement, its scale, and the label of its axis."""
+    """A cost: how to look it up in a measurement's scores, and the label of its axis."""
 
-    path: tuple[str, ...]
-    scale: float
+    of: Callable[[MeasuredScores], float | None]
     title: str
 
 
 COSTS = {
-    "latency": Cost(("latency_ms", "1", "model", "median"), 1, "ms an example, one at a time"),
-    "macs": Cost(("macs", "model", "total"), 1e-6, "million multiply-accumulates an example"),
-    "parameters": Cost(("parameters", "total"), 1e-6, "parameters (millions)"),
-    "size": Cost(("bytes",), 2**-20, "stored model (MiB)"),
-    "memory": Cost(("peak_memory_mib",), 1, "peak memory (MiB)"),
+    "latency": Cost(latency, "ms an example, one at a time"),
+    "macs": Cost(
+        at("macs", "model", "total", times=1e-6), "million multiply-accumulates an example"
+    ),
+    "parameters": Cost(at("parameters", "total", times=1e-6), "parameters (millions)"),
+    "size": Cost(at("bytes", times=2**-20), "stored model (MiB)"),
+    "memory": Cost(at("peak_memory_mib"), "peak memory (MiB)"),
 }
 
 
@@ -67,10 +69,8 @@ def _draw_front(axes: Axes, points: Mapping[str, Point]) -> None:
 def _pair(record: Record, material: Material, cost: Cost) -> tuple[float, float] | None:
     """Return a run's cost and score, or None if the cost is unknown."""
     measurements = material.measured(record, "cost")
-    value: Any = measurements[0].scores if measurements else None
-    for key in cost.path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return None if value is None else (cost.scale * float(value), score(record))
+    value = cost.of(measurements[0].scores) if measurements else None
+    return None if value is None else (value, score(record))
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

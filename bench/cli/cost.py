@@ -162,7 +162,8 @@ def print_costs(measured: Sequence[tuple[Record, Measurement]]) -> None:
         print()
     note(
         "MACs, J and ms are of one example, speed-ups over the teacher in the same process, of "
-        "early exits over their model without them; ± half the quartiles' range"
+        "early exits over their model without them; ± half the quartiles' range; ms are the "
+        "clock's, in tables the processor's where these are less"
     )
     if any(record.simulates_int8 for record, _ in measured):
         note("where 8 bits are rounded in floating point, costs are those of floating point")

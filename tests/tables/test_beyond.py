@@ -77,6 +77,26 @@ def test_means_over_the_runs_that_have_a_figure(filled: Store):
     assert "queries (cli)" not in found["kd"].values  # not asked for
 
 
+@pytest.mark.parametrize(
+    ("of", "shown"),
+    [
+        ({"median": 105.7, "processor": 18.9}, 18.9),  # it waited for other programs
+        ({"median": 6.1, "processor": 11.8}, 6.1),  # two threads
+        ({"median": 14.4}, 14.4),
+    ],
+)
+def test_other_programs_do_not_make_a_model_slow(filled: Store, of, shown):
+    (student,) = (one for one in filled.records() if one.run.method == "kd" and one.run.seed == 21)
+    scores = {"latency_ms": {"1": {"model": of}}}
+    write(
+        filled,
+        student,
+        measured(student, "cost", settings={}, scores=scores, environment=Environment()),
+    )
+    found = rows([student], filled.records(), filled, ["cost"])
+    assert [row.values["ms"] for row in found] == [Value(shown, 1, 2)]
+
+
 def test_loyalty_to_its_own_teacher_and_attacks_by_recipe(filled: Store):
     found = rows(filled.records(), filled.records(), filled, ["loyalty", "attack"])
     by_method = {row.method.partition(":")[0]: row for row in found}
