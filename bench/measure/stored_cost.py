@@ -89,7 +89,7 @@ def cost(
         "macs": {name: parts.products(side, examples)._asdict() for name, side in sides.items()},
         "layers": {"run": run, "of": parts.layers(model.backbone)},
         "peak_memory_mib": parts.peak_memory(model, examples[: max(BATCHES)]),
-        "training_seconds": record.timing.search_seconds,
+        "training_seconds": record.training_seconds,
         **_times(sides, examples, conditions.rounds),
     }
     if len(sides) > 1:

@@ -8,7 +8,6 @@ on the same device and threads, but for timings.
 from __future__ import annotations
 
 import random
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from fewbench.runner.environment import checkpoint_seconds, peak_memory_mib
 from fewbench.runner.faults import disk_fault, reason, text_of, trace
 from fewbench.runner.jobs import Job, Preparation
 from fewbench.runner.products import computing
+from fewbench.runner.run_clock import RunClock, Spent
 from fewbench.runner.verdict import judge
 from fewbench.runner.watched import Tell, TrainingWatch, WatchedCheckpoints, WatchedFitContext
 from fewbench.store.artifacts import Artifacts
@@ -57,6 +57,7 @@ class Attempt:
     trials: list[TrialReport] = field(default_factory=list)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     timing: Json = field(default_factory=dict)
+    clock: RunClock = field(default_factory=RunClock)
 
 
 def carry_out(
@@ -79,13 +80,13 @@ def attempt(
 
     While it trains, `tell` is called with its progress.
     """
-    started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             with computing(job.run.arithmetic):
                 run = _search_and_test(job, models, artifacts, TrainingWatch(tell, len(job.trials)))
-            timing = {"total_seconds": _since(started), "peak_memory_mib": peak_memory_mib()}
+            total = run.clock.spent().seconds
+            timing = {"total_seconds": total, "peak_memory_mib": peak_memory_mib()}
             report = {
                 "status": "ok",
                 "chosen": run.chosen,
@@ -130,7 +131,7 @@ def build(preparation: Preparation, models: Models, artifacts: Artifacts) -> byt
 
     _seed_all(PREPARED_WITH)
     context = context_of(preparation, models)
-    clock = time.perf_counter()
+    clock = RunClock()
     try:
         module = preparation.method.module()
         with computing(preparation.arithmetic):
@@ -138,7 +139,7 @@ def build(preparation: Preparation, models: Models, artifacts: Artifacts) -> byt
         content = save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         )
-        manifest = {"title": preparation.title, "seconds": _since(clock), **context.notes}
+        manifest = {"title": preparation.title, "seconds": clock.spent().seconds, **context.notes}
         done = channel.pack({"status": "ok", "manifest": manifest}, {})
     except BaseException as error:  # runs that need it fail with this reason; the others go on
         return failed(error)
@@ -169,30 +170,32 @@ def _search_and_test(
     job: Job, models: Models, artifacts: Artifacts | None, watch: TrainingWatch
 ) -> Attempt:
     run = Attempt()
-    kept = _checkpoints(job, models, artifacts, watch)
-    clock = time.perf_counter()
+    kept = _checkpoints(job, models, artifacts, watch, run.clock)
     for number in range(len(job.trials)):
         if kept is None or not _restore_trial(job, number, kept, run):
             _trial(job, number, models, artifacts, kept, watch, run)
     if run.best is None:  # the best trial had finished before the run was killed
         run.best, run.notes = _fit(job, run.chosen, models, artifacts, kept, watch)
         _predict(job, run, f"dev{run.chosen}", run.best, _unlabelled(job.split.dev))
-    run.timing["search_seconds"] = _since(clock)
+    searched = run.clock.spent()
+    run.timing["search_seconds"] = searched.seconds
+    run.timing["search_processor_seconds"] = searched.processor
     run.timing["trial_seconds"] = [trial.seconds for trial in run.trials]
-    clock = time.perf_counter()
     _predict(job, run, "test", run.best, job.split.test)
-    run.timing["test_seconds"] = _since(clock)
+    run.timing["test_seconds"] = _since(run.clock, searched)
     return run
 
 
 def _checkpoints(
-    job: Job, models: Models, artifacts: Artifacts | None, watch: TrainingWatch
+    job: Job, models: Models, artifacts: Artifacts | None, watch: TrainingWatch, clock: RunClock
 ) -> Checkpoints | None:
     """Return the place of a run's checkpoints, beside the artifacts."""
     if artifacts is None:
         return None
     every = checkpoint_seconds()
-    return WatchedCheckpoints(artifacts.unfinished, job.model_key, models.device, every, watch)
+    return WatchedCheckpoints(
+        artifacts.unfinished, job.model_key, models.device, every, watch, clock
+    )
 
 
 def _fit(
@@ -228,11 +231,11 @@ def _trial(
     run: Attempt,
 ) -> None:
     """Fit once and score on dev."""
-    clock = time.perf_counter()
+    begun = run.clock.spent()
     predictor, notes = _fit(job, number, models, artifacts, kept, watch)
     _predict(job, run, f"dev{number}", predictor, _unlabelled(job.split.dev))
     _judge_trial(job, number, run, predictor, notes)
-    run.trials.append(TrialReport(notes.get("best_step"), _since(clock)))
+    run.trials.append(TrialReport(notes.get("best_step"), _since(run.clock, begun)))
     if kept is not None:
         _keep_trial(job, number, kept, run, notes)
 
@@ -297,8 +300,8 @@ def _seed_all(seed: int) -> None:
     random.seed(seed)
 
 
-def _since(clock: float) -> float:
-    return round(time.perf_counter() - clock, 3)
+def _since(clock: RunClock, before: Spent) -> float:
+    return round(clock.spent().seconds - before.seconds, 3)
 
 
 def _details(predictor: Predictor | None) -> Json:

@@ -168,6 +168,7 @@ def _timing(reported: Json) -> RunTiming:
     """Return the times that the other process reports of itself."""
     return RunTiming(
         search_seconds=float(reported["search_seconds"]),
+        search_processor_seconds=float(reported["search_processor_seconds"]),
         trial_seconds=tuple(float(seconds) for seconds in reported["trial_seconds"]),
         test_seconds=float(reported["test_seconds"]),
         total_seconds=float(reported["total_seconds"]),

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import torch
@@ -21,8 +21,10 @@ from fewbench.nn.checkpoint import Checkpoints, SavedState
 from fewbench.nn.fit_context import FitContext
 from fewbench.nn.task_model import TaskModel
 from fewbench.nn.trainer import Loss
+from fewbench.runner.run_clock import RunClock, Spent
 from fewbench.store.artifacts import Artifacts
 from fewbench.store.progress import Progress, progress_json
+from fewbench.types import Json
 
 EVERY = 0.5
 """Seconds between two losses that are told."""
@@ -104,7 +106,7 @@ class TrainingWatch:
 
 
 class WatchedCheckpoints(Checkpoints):
-    """Checkpoints that tell which update a training goes on from."""
+    """Checkpoints that tell which update a training goes on from, and hold the time so far."""
 
     def __init__(
         self,
@@ -113,16 +115,25 @@ class WatchedCheckpoints(Checkpoints):
         device: torch.device,
         every: float,
         watch: TrainingWatch,
+        clock: RunClock,
     ) -> None:
         super().__init__(artifacts, key, device, every)
-        self._watch = watch
+        self._watch, self._clock = watch, clock
 
     def read(self, name: str) -> SavedState | None:
         """Return a checkpoint; None if there is none that can be used."""
         state = super().read(name)
-        if state is not None and "step" in state.facts:
+        if state is None:
+            return None
+        if "spent" in state.facts:
+            self._clock.go_on_from(Spent(*state.facts.pop("spent")))
+        if "step" in state.facts:
             self._watch.updated(int(state.facts["step"]))
         return state
+
+    def write(self, name: str, facts: Json, tensors: Mapping[str, Tensor]) -> None:
+        """Write a checkpoint; where there is no room for it, the one before stays."""
+        super().write(name, {**facts, "spent": list(self._clock.spent())}, tensors)
 
 
 class WatchedFitContext(FitContext):

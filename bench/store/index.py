@@ -86,6 +86,7 @@ def summary_of(record: Record) -> Record:
         environment=replace(record.environment, load=None),
         timing=RunTiming(
             search_seconds=timing.search_seconds,
+            search_processor_seconds=timing.search_processor_seconds,
             total_seconds=timing.total_seconds,
             peak_memory_mib=timing.peak_memory_mib,
             finished=timing.finished,

@@ -184,10 +184,13 @@ class Environment(RecordPart):
 class RunTiming(RecordPart):
     """The seconds that a run took, its peak memory in MiB, and when its record was made.
 
-    `finished` is in UTC, as in `2026-11-28T15:04:13Z`; records of before it do not say.
+    Search is all trials with their dev scores; its processor seconds are of all threads. A run that
+    was killed counts from its checkpoint, and an older one from when it went on. `finished` is in
+    UTC, as in `2026-11-28T15:04:13Z`; records of before it do not say.
     """
 
     search_seconds: float | None = None
+    search_processor_seconds: float | None = None
     trial_seconds: tuple[float, ...] | None = None
     test_seconds: float | None = None
     total_seconds: float | None = None

@@ -121,6 +121,17 @@ class Record:
         """True if 8 bits were rounded in floating point: neither size nor speed is theirs."""
         return str(self.details.get("int8", "")).startswith("rounded in floating point")
 
+    @property
+    def training_seconds(self) -> float | None:
+        """The seconds of all trials with their dev scores; None if they are not known.
+
+        On a CPU they are the processor's where these are less: other programs kept the run waiting.
+        """
+        clock, processor = self.timing.search_seconds, self.timing.search_processor_seconds
+        if clock is None or processor is None or not str(self.environment.device).startswith("cpu"):
+            return clock
+        return min(clock, processor)
+
     def with_run(self, run: Run) -> Record:
         """Return the record of another run with the same outcome."""
         return replace(self, run=run)

@@ -41,7 +41,7 @@ def forge(told, arrays):
 """
 OK = {
     "status": "ok", "chosen": 0, "details": {}, "warnings": [], "trials": [{"step": None}],
-    "timing": {"search_seconds": 0, "test_seconds": 0, "total_seconds": 0, "peak_memory_mib": 0, "trial_seconds": [0]},
+    "timing": {"search_seconds": 0, "search_processor_seconds": 0, "test_seconds": 0, "total_seconds": 0, "peak_memory_mib": 0, "trial_seconds": [0]},
 }  # fmt: skip
 BOTH = "{'dev0:answers': shares(split.dev), 'test:answers': shares(split.test)}"
 

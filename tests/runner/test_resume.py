@@ -76,6 +76,8 @@ def test_a_killed_run_ends_in_the_same_bits(tiny_model, tmp_path, monkeypatch, n
         ours, theirs = without_times(again), without_times(record)
         assert {name: part for name, part in ours.items() if theirs[name] != part} == {}
         assert np.array_equal(same.array, predictions.array)
+        times = again.timing
+        assert sum(times.trial_seconds) <= times.search_seconds + 0.01 <= times.total_seconds + 0.02
 
 
 def test_a_loss_of_unknown_state_starts_again(tiny_model, tmp_path, monkeypatch):

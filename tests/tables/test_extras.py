@@ -136,6 +136,21 @@ def test_metrics_of_one_task_count_its_costs_once(priced):
     assert texts(grid)[0][-4:-1] == ["17.0", "500", "2.00 (1)"]
 
 
+@pytest.mark.parametrize(
+    ("device", "processor", "seconds"),
+    [
+        ("cpu: fast", 20.0, 20.0),
+        ("cpu: fast", None, 60.0),
+        ("cpu: fast", 110.0, 60.0),
+        ("GPU", 20.0, 60.0),
+    ],
+)
+def test_other_programs_do_not_make_a_training_long(device, processor, seconds):
+    timing = RunTiming(search_seconds=60.0, search_processor_seconds=processor)
+    record = made(timing=timing, environment=Environment(device=device))
+    assert record.training_seconds == seconds
+
+
 def test_times_of_two_machines_are_remarked_on():
     records = [made(), made(seed=21, environment=Environment(device="cuda", threads=1))]
     (grid,) = grids(entries(build(records, {}, {})), costs=True)

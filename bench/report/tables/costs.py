@@ -51,7 +51,7 @@ class RunCosts:
     def __call__(self, record: Record) -> dict[str, float]:
         """Return a run's costs by name, those that are known."""
         costs: dict[str, float | None] = {
-            "training_seconds": record.timing.search_seconds,
+            "training_seconds": record.training_seconds,
             "training_memory_mib": record.timing.peak_memory_mib,
         }
         for measurement in self._shelf.of(record, "cost"):
