@@ -20,7 +20,7 @@ class RunClock:
         self._start = _now()
 
     def spent(self) -> Spent:
-        """Return what has been counted."""
+        """Return the time that has been counted."""
         now = _now()
         return Spent(
             round(now.seconds - self._start.seconds, 3),
